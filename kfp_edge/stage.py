@@ -1,0 +1,37 @@
+"""What every component's body runs inside: its time is told, its mistakes end in one sentence."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kfp_edge.errors import KfpEdgeError
+
+#: What begins the lines that a runner reads in a stage's log.
+MARK = "kfp-edge:"
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Run a stage's work, then log one JSON line: `kfp-edge: {"stage", "seconds"[, "error"]}`.
+
+    Raises:
+        SystemExit: with code 1 in place of a `KfpEdgeError`, so that the log ends with the sentence
+            and not with a traceback. Any other exception is a defect of ours and keeps its traceback.
+    """
+    start = time.perf_counter()
+    try:
+        yield
+    except KfpEdgeError as error:
+        _tell(name, start, str(error))
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    _tell(name, start, None)
+
+
+def _tell(name: str, start: float, error: str | None) -> None:
+    line: dict[str, str | float] = {"stage": name, "seconds": round(time.perf_counter() - start, 3)}
+    if error is not None:
+        line["error"] = error
+    print(MARK, json.dumps(line), flush=True)

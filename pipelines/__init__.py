@@ -1,0 +1,1 @@
+"""One module a pipeline; each reads like the line it draws."""
