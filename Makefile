@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := requirements.lock
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools test-tools demo test lint types compiled unit bench lock clean
+.PHONY: help setup tools test-tools demo test lint types compiled unit bench format lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -16,10 +17,48 @@ setup: $(READY)  ## Create the virtual environment from the lock file
 $(READY): $(LOCK) pyproject.toml serving/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 	  "error: kfp-edge needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/one of them")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "error: this Python cannot create virtual environments; install the package python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e serving -e .
 	@touch $@
+
+tools:
+	@scripts/install-tools buildah podman skopeo git
+
+test-tools: tools
+	@scripts/install-tools docker-registry
+
+demo: setup tools  ## Run the whole line on data that the project generates
+	$(BIN)/kfp-edge run edge_mlops
+
+test: setup test-tools lint types compiled unit  ## Everything that CI checks
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# mypy does not see setuptools' mapping of the top-level folders, so it gets a tree laid out as installed
+types: setup
+	@rm -rf build/types && mkdir -p build/types && cp -rs $(CURDIR)/kfp_edge build/types/ && \
+	  ln -s $(CURDIR)/components $(CURDIR)/pipelines build/types/kfp_edge/
+	$(BIN)/mypy -p kfp_edge
+	$(BIN)/mypy serving/kfp_edge_serving
+
+compiled: setup
+	$(BIN)/kfp-edge compile --check
+	$(BIN)/kfp-edge validate compiled/*.yaml
+
+unit: setup
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+bench: setup tools  ## Measure the line's time by stage, and what of it is orchestration
+	$(BIN)/python benchmarks/line.py
+
+format: setup  ## Put the code into the project's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 lock:  ## Resolve the lock file again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -107,6 +107,8 @@ class Reference(_Contract):
 
 
 class FileEntry(_Contract):
+    """Hash and size of one file."""
+
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
 

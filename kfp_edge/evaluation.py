@@ -1,6 +1,6 @@
 """How good predictions are, in the numbers that gates and reports use."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +98,8 @@ def _unit_rows(predictions: Predictions) -> Floats:
     """Probabilities whose rows sum to 1 in double precision; single precision misses it by a rounding."""
     assert predictions.probabilities is not None
     rows = predictions.probabilities.astype(np.float64)
-    return rows / rows.sum(axis=1, keepdims=True)
+    unit: Floats = rows / rows.sum(axis=1, keepdims=True)
+    return unit
 
 
 def _anomaly(predictions: Predictions, labels: npt.NDArray[Any] | None) -> dict[str, float]:
@@ -108,7 +109,9 @@ def _anomaly(predictions: Predictions, labels: npt.NDArray[Any] | None) -> dict[
         return found
     truth = labels == 1
     if not (~truth).any():
-        raise KfpEdgeError("every held-out row is labelled anomalous, so false alarms cannot be counted; hold out more.")
+        raise KfpEdgeError(
+            "every held-out row is labelled anomalous, so false alarms cannot be counted; hold out more."
+        )
     false_alarms = float(alarm[~truth].mean())
     found |= {"false_alarm_rate": false_alarms, "specificity": 1 - false_alarms}
     if not truth.any():
@@ -124,6 +127,6 @@ def _anomaly(predictions: Predictions, labels: npt.NDArray[Any] | None) -> dict[
     }
 
 
-def classes_of(values: Sequence[Any]) -> tuple[Any, ...]:
+def classes_of(values: Iterable[Any]) -> tuple[Any, ...]:
     """Return class labels as plain Python integers or strings."""
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)

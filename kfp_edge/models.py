@@ -3,7 +3,7 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,13 @@ def _check_trees(value: Any, path: Path) -> None:
         raise KfpEdgeError(f"the model {path} was altered: a tree in it points outside itself; save it again.")
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _parts(value: Any) -> Iterator[Any]:
     if isinstance(value, BaseEstimator):
-        return vars(value).values()
-    if isinstance(value, dict):
-        return value.values()
-    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
-        return value
-    return []
+        yield from vars(value).values()
+    elif isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+        yield from value
 
 
 def _within(numbers: Any, least: int, end: int) -> bool:

@@ -44,7 +44,15 @@ def run(
         raise CommandError(f"{program} is not installed; `kfp-edge doctor` says how to get it.", "")
     try:
         done = subprocess.run(
-            command, cwd=cwd, env=env, input=stdin, timeout=timeout, capture_output=True, text=True, check=False
+            command,
+            cwd=cwd,
+            env=env,
+            input=stdin,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{program} did not finish within {timeout:g} s and was stopped.", "") from error

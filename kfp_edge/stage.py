@@ -1,10 +1,12 @@
 """What every component's body runs inside: its time is told, its mistakes end in one sentence."""
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from kfp_edge.errors import KfpEdgeError
 
@@ -16,18 +18,31 @@ MARK = "kfp-edge:"
 def stage(name: str) -> Iterator[None]:
     """Run a stage's work, then log one JSON line: `kfp-edge: {"stage", "seconds"[, "error"]}`.
 
+    SIGTERM, with which Kubernetes ends a pod, interrupts the stage as Ctrl-C does, so that it cleans up.
+
     Raises:
         SystemExit: with code 1 in place of a `KfpEdgeError`, so that the log ends with the sentence
-            and not with a traceback. Any other exception is a defect of ours and keeps its traceback.
+            and not with a traceback, and with code 130 when the stage was interrupted.
+            Any other exception is a defect of ours and keeps its traceback.
     """
     start = time.perf_counter()
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except KfpEdgeError as error:
         _tell(name, start, str(error))
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        _tell(name, start, "the stage was interrupted.")
+        raise SystemExit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _tell(name, start, None)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _tell(name: str, start: float, error: str | None) -> None:

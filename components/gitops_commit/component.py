@@ -1,0 +1,52 @@
+"""The KFP face of `gitops_commit`."""
+
+from typing import NamedTuple
+
+from kfp.dsl import Markdown, Output
+
+from kfp_edge.component import component
+
+
+@component
+def gitops_commit(
+    image: str,
+    model_name: str,
+    model_version: str,
+    gitops_repo: str,
+    change: Output[Markdown],
+    gitops_branch: str = "main",
+    site: str = "site-1",
+    namespace: str = "edge-models",
+) -> NamedTuple("Outputs", [("git_repository", str), ("git_branch", str), ("git_commit", str)]):
+    """Put a released image on a review branch of the GitOps repository; the same digest is never committed twice.
+
+    Args:
+        image: The released image by digest, `docker://HOST/REPO/MODEL@sha256:...` or `oci:FOLDER/MODEL@sha256:...`.
+        model_name: Name of the model: a DNS label that begins with a letter.
+        model_version: Version of the model; names the review branch `kfp-edge/MODEL/VERSION`.
+        gitops_repo: A bare repository's folder, a `file://` URL or an `https://` URL.
+        gitops_branch: The branch that sites follow, where the review branch is to be merged.
+        site: Name of the site: a DNS label.
+        namespace: Kubernetes namespace of the model at the site.
+
+    Outputs:
+        git_repository: The repository, without credentials.
+        git_branch: The review branch; the base branch when that has the digest already.
+        git_commit: The commit that has the digest.
+        change: Repository, branch, commit and diff, for the reviewer.
+    """
+    from pathlib import Path
+
+    from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, report
+    from kfp_edge.files import write_file
+    from kfp_edge.git import Remote
+    from kfp_edge.oci import ImageRef
+    from kfp_edge.stage import stage
+
+    with stage("gitops_commit"):
+        ref = ImageRef.parse(image)
+        name = ref.repository if ref.transport == "docker" else f"localhost/{ref.name}"
+        release = Release(model_name, model_version, name, ref.digest)
+        done = commit_release(release, Target(Remote.parse(gitops_repo), gitops_branch, site, namespace))
+        write_file(Path(change.path), report(done).encode())
+        return (done.repository, done.branch, done.commit)

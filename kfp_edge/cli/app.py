@@ -1,0 +1,48 @@
+"""The `kfp-edge` command: its sub-commands, and how it ends.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. Heavy packages are imported
+inside the sub-commands, so that `--help` answers at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kfp_edge import __version__
+from kfp_edge.cli.compile import compile_pipelines
+from kfp_edge.cli.doctor import doctor
+from kfp_edge.cli.run import run
+from kfp_edge.cli.validate import validate
+from kfp_edge.errors import KfpEdgeError
+
+# A defect of ours shows Python's plain traceback: rich would print the values of variables as well.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command("run")(run)
+app.command("compile")(compile_pipelines)
+app.command("validate")(validate)
+app.command("doctor")(doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kfp-edge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def kfp_edge(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Carry a model from data to an inference container at the edge, with Kubeflow Pipelines."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one sentence and not in a traceback."""
+    try:
+        app()
+    except KfpEdgeError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

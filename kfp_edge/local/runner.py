@@ -1,0 +1,181 @@
+"""Run a compiled pipeline on this machine and tell what happened, stage by stage."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.files import canonical_json, write_file
+from kfp_edge.local.pipeline import CompiledPipeline
+from kfp_edge.stage import MARK
+
+Status = Literal["running", "succeeded", "failed", "interrupted"]
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+#: How kfp.local tells what it does (kfp/local/task_dispatcher.py).
+_STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
+_FINISHED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status SUCCESS$")
+#: Seconds in which an interrupted run must have cleaned up.
+_GRACE = 60
+
+
+@dataclass
+class StageRun:
+    """One stage of a run: `seconds` on the wall, of which `work_seconds` inside the stage's own code."""
+
+    name: str
+    status: Status = "running"
+    seconds: float = 0.0
+    work_seconds: float | None = None
+
+
+@dataclass
+class Run:
+    """What a run has done so far; `error` is the one sentence that a failure comes down to."""
+
+    pipeline: str
+    status: Status = "running"
+    seconds: float = 0.0
+    stages: list[StageRun] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+def run(
+    pipeline: CompiledPipeline, arguments: Mapping[str, Any], folder: Path, tell: Callable[[Run], None] = lambda _: None
+) -> Run:
+    """Run a pipeline under `kfp.local`; its artifacts go to `folder/artifacts`, its log to `folder/logs/run.log`.
+
+    Args:
+        arguments: As `CompiledPipeline.arguments` returns them.
+        tell: Called whenever a stage has begun or ended.
+
+    Returns:
+        The finished run: succeeded, failed or interrupted. After SIGINT or SIGTERM the stage that runs is
+        interrupted, cleans up, and nothing of the run is left.
+    """
+    files = {name: folder / name for name in ("pipeline.yaml", "parameters.json", "outputs.json")}
+    write_file(files["pipeline.yaml"], pipeline.text.encode())
+    write_file(files["parameters.json"], canonical_json(dict(arguments)))
+    command = [sys.executable, "-m", "kfp_edge.local.worker", *map(str, list(files.values())[:2])]
+    command += [str(folder / "artifacts"), str(files["outputs.json"])]
+    found = Run(pipeline.name)
+    start = time.perf_counter()
+    log = folder / "logs" / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as lines, _worker(command) as (worker, interrupted):
+        assert worker.stdout is not None
+        for raw in worker.stdout:
+            line = _COLOUR.sub("", raw.rstrip())
+            print(line, file=lines, flush=True)
+            if _follow(found, line):
+                tell(found)
+        failed = worker.wait() != 0
+    found.seconds = round(time.perf_counter() - start, 3)
+    found.status = "interrupted" if interrupted else "failed" if failed else "succeeded"
+    _conclude(found, log)
+    if found.status == "succeeded":
+        found.outputs = json.loads(files["outputs.json"].read_text())
+    tell(found)
+    return found
+
+
+def _follow(found: Run, line: str) -> bool:
+    """Take in one line of the log; say whether the run has moved on."""
+    if started := _STARTED.search(line):
+        found.stages.append(StageRun(started[1], seconds=-time.perf_counter()))
+    elif finished := _FINISHED.search(line):
+        stage = next(stage for stage in reversed(found.stages) if stage.name == finished[1])
+        _end(stage, "succeeded")
+    elif MARK in line and found.stages:
+        said = json.loads(line.partition(MARK)[2])
+        found.stages[-1].work_seconds = said["seconds"]
+        found.error = said.get("error", found.error)
+        return False
+    else:
+        return False
+    return True
+
+
+def _end(stage: StageRun, status: Status) -> None:
+    stage.seconds = round(stage.seconds + time.perf_counter(), 3)
+    stage.status = status
+
+
+def _conclude(found: Run, log: Path) -> None:
+    for stage in found.stages:
+        if stage.status == "running":
+            _end(stage, found.status)
+    if found.status == "interrupted":
+        found.error = "the run was interrupted; nothing of it is left running."
+    elif found.status == "failed" and found.error is None:
+        where = f"the stage {found.stages[-1].name}" if found.stages else "the run"
+        found.error = f"{where} failed unexpectedly; the end of {log} shows why."
+
+
+@contextmanager
+def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """Start the worker in a process group of its own, pass interrupts on to it, and leave none of it behind."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore::FutureWarning"}
+    worker = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment,
+        start_new_session=True,
+    )
+    received: list[int] = []
+
+    def pass_on(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        _signal_group(worker.pid, signal.SIGINT)
+
+    before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield worker, received
+    finally:
+        _await_group(worker)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _await_group(worker: subprocess.Popen[str]) -> None:
+    """Wait until the group is empty; what does not end in time is killed."""
+    deadline = time.monotonic() + _GRACE
+    while _signal_group(worker.pid, 0) and time.monotonic() < deadline:
+        worker.poll()
+        time.sleep(0.05)
+    _signal_group(worker.pid, signal.SIGKILL)
+    worker.wait()
+
+
+def _signal_group(group: int, signum: int) -> bool:
+    try:
+        os.killpg(group, signum)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def refuse_failed(found: Run) -> None:
+    """Raise for a run that did not succeed.
+
+    Raises:
+        KfpEdgeError: the sentence that the failure comes down to, with the stage's name.
+    """
+    if found.status != "succeeded":
+        stage = f"{found.stages[-1].name}: " if found.stages and found.status == "failed" else ""
+        raise KfpEdgeError(f"{stage}{found.error}")

@@ -1,0 +1,42 @@
+"""The folder `.kfp-edge` beside a user's work: what local runs need and what they leave."""
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kfp_edge.process import run
+
+WORKSPACE = Path(".kfp-edge")
+
+
+def new_run_folder(pipeline: str) -> Path:
+    """Return an unused folder for a run, named by the time (UTC) and the pipeline."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    return WORKSPACE / "runs" / f"{stamp}-{pipeline}-{os.getpid()}"
+
+
+def prepare(arguments: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Make the defaults of a pipeline work here, and return its arguments with the code's commit filled in.
+
+    The default GitOps repository inside the workspace is created as an empty bare one. `revision`, where the
+    pipeline has it and it was not given, becomes the commit of the current folder, if it is in a git checkout.
+    """
+    repository = arguments.get("gitops_repo", parameters.get("gitops_repo", {}).get("defaultValue", ""))
+    if repository.startswith(f"{WORKSPACE}/") and not Path(repository).exists():
+        run(["git", "init", "--quiet", "--bare", "--initial-branch=main", repository])
+    if "revision" in parameters and not arguments.get("revision"):
+        return {**arguments, "revision": _head("%H")}
+    return dict(arguments)
+
+
+def source_date_epoch() -> str:
+    """Return the time of the current folder's commit in seconds, or 0, after reproducible-builds.org's variable."""
+    return os.environ.get("SOURCE_DATE_EPOCH") or _head("%ct") or "0"
+
+
+def _head(form: str) -> str:
+    done = subprocess.run(["git", "log", "-1", f"--format={form}"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()

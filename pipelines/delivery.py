@@ -1,0 +1,76 @@
+"""The delivery half: saved model -> export -> verify -> containerize -> staging test -> release -> GitOps commit."""
+
+from kfp import dsl
+
+from kfp_edge.components.export.component import export
+from kfp_edge.components.fetch_model.component import fetch_model
+from kfp_edge.components.ingest.component import ingest
+from kfp_edge.components.verify.component import verify
+from kfp_edge.pipelines import _defaults as default
+from kfp_edge.pipelines._delivery_steps import Delivered, deliver
+
+
+@dsl.pipeline(name="delivery", description="Verify a model trained elsewhere and propose it to the edge sites.")
+def delivery(
+    model: str = "example:ai4i",
+    model_sha256: str = "",
+    data: str = default.DATA,
+    task: str = "classification",
+    target: str = default.TARGET,
+    drop: list[str] = default.DROP,
+    time_column: str = "",
+    group_column: str = "",
+    windows: str = "",
+    rolling_windows: list[int] = [],
+    columns: dict = {},
+    model_name: str = default.MODEL_NAME,
+    model_version: str = default.MODEL_VERSION,
+    seed: int = 0,
+    gates: dict = default.GATES,
+    champion: str = "",
+    revision: str = "",
+    serving_image: str = "auto",
+    registry: str = default.REGISTRY,
+    gitops_repo: str = default.GITOPS_REPO,
+    gitops_branch: str = "main",
+    site: str = "site-1",
+    namespace: str = "edge-models",
+) -> Delivered:
+    """Verify and deliver a saved model; `docs/parameters.md` describes the parameters."""
+    fetched = fetch_model(model=model, sha256=model_sha256)
+    rows = ingest(
+        data=data,
+        task=task,
+        target=target,
+        drop=drop,
+        time_column=time_column,
+        group_column=group_column,
+        windows=windows,
+        rolling_windows=rolling_windows,
+        columns=columns,
+        seed=seed,
+    )
+    exported = export(model=fetched.outputs["fetched"], train_data=rows.outputs["train_data"])
+    verified = verify(
+        model=fetched.outputs["fetched"],
+        onnx_model=exported.outputs["onnx_model"],
+        train_data=rows.outputs["train_data"],
+        test_data=rows.outputs["test_data"],
+        model_name=model_name,
+        model_version=model_version,
+        gates=gates,
+        champion=champion,
+        revision=revision,
+    )
+    return deliver(
+        verified.outputs["bundle"],
+        model_name=model_name,
+        model_version=model_version,
+        revision=revision,
+        serving_image=serving_image,
+        registry=registry,
+        gitops_repo=gitops_repo,
+        gitops_branch=gitops_branch,
+        site=site,
+        namespace=namespace,
+    )
