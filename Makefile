@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 LOCK := requirements.lock
 WORKERS ?= 2
@@ -14,13 +15,16 @@ help:  ## Show this list
 
 setup: $(READY)  ## Create the virtual environment from the lock file
 
-$(READY): $(LOCK) pyproject.toml serving/pyproject.toml
+$(LOCKED): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 	  "error: kfp-edge needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/one of them")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "error: this Python cannot create virtual environments; install the package python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml serving/pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e serving -e .
 	@touch $@
 

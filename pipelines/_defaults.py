@@ -1,9 +1,6 @@
 """Defaults that let every pipeline run as it is, on data that the project generates itself."""
 
 DATA = "synthetic:ai4i?rows=10000&seed=0"
-TARGET = "Machine failure"
-#: Identifiers, and the failure modes that give the target away (AI4I 2020).
-DROP = ["UDI", "Product ID", "TWF", "HDF", "PWF", "OSF", "RNF"]
 GATES = {"roc_auc": 0.7}
 MODEL_NAME = "machine-failure"
 MODEL_VERSION = "0.1.0"

@@ -11,8 +11,8 @@ from kfp_edge.pipelines._delivery_steps import Delivered, deliver
 def edge_mlops(
     data: str = default.DATA,
     task: str = "classification",
-    target: str = default.TARGET,
-    drop: list[str] = default.DROP,
+    target: str = "",
+    drop: list[str] = [],
     time_column: str = "",
     group_column: str = "",
     windows: str = "",

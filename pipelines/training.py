@@ -22,8 +22,8 @@ class Trained(NamedTuple):
 def training(
     data: str = default.DATA,
     task: str = "classification",
-    target: str = default.TARGET,
-    drop: list[str] = default.DROP,
+    target: str = "",
+    drop: list[str] = [],
     time_column: str = "",
     group_column: str = "",
     windows: str = "",

@@ -16,12 +16,13 @@ def export(model: Input[Model], train_data: Input[Dataset], onnx_model: Output[M
     Outputs:
         onnx_model: The ONNX file, preprocessing included, its signature in the file's metadata.
     """
-    from pathlib import Path
-
-    from kfp_edge import dataset
-    from kfp_edge.components.export.export import export_model
     from kfp_edge.stage import stage
 
     with stage("export"):
+        from pathlib import Path
+
+        from kfp_edge import dataset
+        from kfp_edge.components.export.export import export_model
+
         export_model(Path(model.path), dataset.load(Path(train_data.path)), Path(onnx_model.path))
         onnx_model.metadata["format"] = "onnx"

@@ -30,6 +30,15 @@ TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
 #: Name of the one input tensor where every feature is a number.
 FEATURES = "features"
 
+#: What skl2onnx raises for an estimator, or an option of one, that it cannot convert.
+_NO_CONVERSION = (
+    MissingConverter,
+    MissingShapeCalculator,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    AttributeError,
+)
 _UNITS = re.compile(r"\[([^\]]+)\]\s*$")
 
 
@@ -80,7 +89,7 @@ def convert(estimator: Any, data: Dataset) -> onnx.ModelProto:
             target_opset=TARGET_OPSET,
             final_types=[("label", Int64TensorType([None])), ("score", FloatTensorType([None]))] if anomaly else None,
         )
-    except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, ValueError) as error:
+    except _NO_CONVERSION as error:
         raise KfpEdgeError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
     classes = () if anomaly else classes_of(final.classes_)
     return describe(proto, data, classes, threshold=-float(final.offset_) if anomaly else None)
@@ -166,8 +175,9 @@ def _inputs(proto: onnx.ModelProto, columns: list[Column]) -> tuple[InputTensor,
     widths = [_shape(tensor)[-1] for tensor in tensors]
     if sum(widths) != len(columns):
         names = ", ".join(f"{tensor.name} {list(_shape(tensor))}" for tensor in tensors)
+        wanted = ", ".join(column.name for column in columns)
         raise KfpEdgeError(
-            f"the ONNX model takes {names}, the data has {len(columns)} features: {', '.join(c.name for c in columns)}; "
+            f"the ONNX model takes {names}, the data has {len(columns)} features: {wanted}; "
             "drop the columns that the model does not use."
         )
     taken = iter(columns)
@@ -184,9 +194,7 @@ def _inputs(proto: onnx.ModelProto, columns: list[Column]) -> tuple[InputTensor,
     return tuple(found)
 
 
-def _outputs(
-    proto: onnx.ModelProto, classes: tuple[Any, ...], threshold: float | None
-) -> tuple[OutputTensor, ...]:
+def _outputs(proto: onnx.ModelProto, classes: tuple[Any, ...], threshold: float | None) -> tuple[OutputTensor, ...]:
     tensors = {tensor.name: tensor for tensor in proto.graph.output}
     second = "probabilities" if threshold is None else "score"
     if set(tensors) != {"label", second} or not all(t.type.HasField("tensor_type") for t in tensors.values()):

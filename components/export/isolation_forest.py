@@ -34,7 +34,7 @@ def expected_path_length(samples: int) -> float:
         return 0.0
     if samples == 2:
         return 1.0
-    return 2.0 * (np.log(samples - 1.0) + _EULER) - 2.0 * (samples - 1.0) / samples
+    return 2.0 * (float(np.log(samples - 1.0)) + _EULER) - 2.0 * (samples - 1.0) / samples
 
 
 @dataclass
@@ -103,9 +103,9 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         "flat": (TensorProto.INT64, [1], [-1]),
         "threshold": (TensorProto.FLOAT, [], [-forest.offset_]),
     }
-    for name, (kind, shape, values) in constants.items():
+    for name, (element, shape, values) in constants.items():
         names[name] = scope.get_unique_variable_name(name)
-        container.add_initializer(names[name], kind, shape, values)
+        container.add_initializer(names[name], element, shape, values)
 
     label, score = (output.full_name for output in operator.outputs)
     attributes = {**vars(ensemble), "target_ids": [0] * len(ensemble.target_nodeids), "n_targets": 1}

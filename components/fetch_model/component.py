@@ -20,10 +20,11 @@ def fetch_model(
     Outputs:
         fetched: The file as it is; its metadata `format` is onnx or skops.
     """
-    from pathlib import Path
-
-    from kfp_edge.components.fetch_model.fetch_model import fetch_model as work
     from kfp_edge.stage import stage
 
     with stage("fetch_model"):
+        from pathlib import Path
+
+        from kfp_edge.components.fetch_model.fetch_model import fetch_model as work
+
         fetched.metadata["format"] = work(model, sha256, Path(fetched.path))

@@ -35,15 +35,16 @@ def gitops_commit(
         git_commit: The commit that has the digest.
         change: Repository, branch, commit and diff, for the reviewer.
     """
-    from pathlib import Path
-
-    from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, report
-    from kfp_edge.files import write_file
-    from kfp_edge.git import Remote
-    from kfp_edge.oci import ImageRef
     from kfp_edge.stage import stage
 
     with stage("gitops_commit"):
+        from pathlib import Path
+
+        from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, report
+        from kfp_edge.files import write_file
+        from kfp_edge.git import Remote
+        from kfp_edge.oci import ImageRef
+
         ref = ImageRef.parse(image)
         name = ref.repository if ref.transport == "docker" else f"localhost/{ref.name}"
         release = Release(model_name, model_version, name, ref.digest)

@@ -44,13 +44,14 @@ def ingest(
         test_data: Rows to measure on.
         report: What the data holds; when it is refused, every violation with an example.
     """
-    from pathlib import Path
-
-    from kfp_edge.components.ingest.ingest import Request
-    from kfp_edge.components.ingest.ingest import ingest as work
     from kfp_edge.stage import stage
 
     with stage("ingest"):
+        from pathlib import Path
+
+        from kfp_edge.components.ingest.ingest import Request
+        from kfp_edge.components.ingest.ingest import ingest as work
+
         request = Request(
             data=data,
             target=target,

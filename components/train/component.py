@@ -30,15 +30,16 @@ def train(
         curves: ROC curve and confusion matrix (empty where there are no labels).
         report: One self-contained HTML page with plots.
     """
-    from pathlib import Path
-
-    from kfp_edge import dataset
-    from kfp_edge.components.train import report as pages
-    from kfp_edge.components.train.train import fit, measure
-    from kfp_edge.models import save_model
     from kfp_edge.stage import stage
 
     with stage("train"):
+        from pathlib import Path
+
+        from kfp_edge import dataset
+        from kfp_edge.components.train import report as pages
+        from kfp_edge.components.train.train import fit, measure
+        from kfp_edge.models import save_model
+
         learned, held_out = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
         estimator = fit(learned, seed=seed, false_alarm_rate=false_alarm_rate)
         result = measure(estimator, held_out)

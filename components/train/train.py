@@ -1,7 +1,7 @@
 """Fit a scikit-learn Pipeline, preprocessing included, and measure it on held-out rows.
 
 Classification: gradient-boosted trees with histograms (scikit-learn's HistGradientBoostingClassifier, after
-LightGBM: Ke et al., NeurIPS 2017), classes weighted by the inverse of their frequency.
+LightGBM: Ke et al., NeurIPS 2017), rare classes given more weight.
 Anomaly: an isolation forest (Liu, Ting and Zhou, ICDM 2008) fitted on normal rows, its threshold set on the
 normal rows' own score quantile.
 """
@@ -75,8 +75,19 @@ def predict(estimator: Pipeline, data: Dataset) -> Predictions:
 
 
 def _fit_classifier(data: Dataset, seed: int) -> Pipeline:
-    model = HistGradientBoostingClassifier(class_weight="balanced", random_state=seed)
-    return Pipeline([("prepare", _prepare(data.roles, "passthrough")), ("model", model)]).fit(data.x(), data.y())
+    model = HistGradientBoostingClassifier(class_weight=_class_weight(data.y()), random_state=seed)
+    steps = [("prepare", _prepare(data.roles, "passthrough"))] if data.roles.categorical else []
+    return Pipeline([*steps, ("model", model)]).fit(data.x(), data.y())
+
+
+def _class_weight(labels: npt.NDArray[Any]) -> dict[Any, float]:
+    """Weigh a class by the square root of its inverse frequency.
+
+    The full inverse finds a few more failures, at many more false alarms and with probabilities far too high.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    weights = np.sqrt(len(labels) / (len(classes) * counts))
+    return dict(zip(classes_of(classes), weights.tolist(), strict=True))
 
 
 def _fit_detector(data: Dataset, seed: int, false_alarm_rate: float) -> Pipeline:
@@ -101,7 +112,9 @@ def _prepare(roles: Roles, numeric: Any) -> Any:
     if not roles.categorical:
         return numeric
     known = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return ColumnTransformer([("numeric", numeric, list(roles.numeric)), ("categorical", known, list(roles.categorical))])
+    return ColumnTransformer(
+        [("numeric", numeric, list(roles.numeric)), ("categorical", known, list(roles.categorical))]
+    )
 
 
 def _roc(predictions: Predictions, labels: npt.NDArray[Any]) -> tuple[list[float], list[float], list[float]] | None:

@@ -62,6 +62,17 @@ class Parity:
         return [int(row) for row in order[:count]]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """The checks of a model, passed or failed, and what they were drawn from."""
+
+    checks: tuple[Check, ...]
+    metrics: dict[str, float]
+    latencies: Floats
+    parity: Parity | None
+    rows: pd.DataFrame
+
+
 def operators(proto: onnx.ModelProto) -> list[Check]:
     """Check operator sets, domains and operators, those inside sub-graphs and functions included."""
     opsets = {entry.domain: entry.version for entry in proto.opset_import}

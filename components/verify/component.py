@@ -46,30 +46,26 @@ def verify(
         metrics: Numbers on the held-out rows.
         report: Every check with what was measured and required; written also when a check fails.
     """
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
-    from kfp_edge import dataset, storage
-    from kfp_edge.components.verify import report as pages
-    from kfp_edge.components.verify.verify import Requirements, judge, write
-    from kfp_edge.onnx_model import OnnxModel
     from kfp_edge.stage import stage
 
-    with stage("verify"), TemporaryDirectory() as scratch:
-        wanted = Requirements(
-            gates=gates,
-            tolerance=tolerance,
-            max_model_mb=max_model_mb,
-            max_latency_ms=max_latency_ms,
-            champion=storage.fetch(champion, Path(scratch)) if champion else None,
-            champion_margin=champion_margin,
+    with stage("verify"):
+        from pathlib import Path
+
+        from kfp_edge import dataset
+        from kfp_edge.components.verify.verify import Requirements
+        from kfp_edge.components.verify.verify import verify as work
+
+        verdict = work(
+            Path(model.path),
+            Path(onnx_model.path),
+            dataset.load(Path(train_data.path)),
+            dataset.load(Path(test_data.path)),
+            Requirements(gates, tolerance, max_model_mb, max_latency_ms, champion, champion_margin),
+            page=Path(report.path),
+            bundle=Path(bundle.path),
+            name=model_name,
+            version=model_version,
+            revision=revision,
         )
-        data = Path(onnx_model.path).read_bytes()
-        candidate = OnnxModel.load(Path(onnx_model.path))
-        verdict = judge(Path(model.path), candidate, len(data), dataset.load(Path(test_data.path)), wanted)
-        pages.write(Path(report.path), model_name, model_version, verdict)
         for name, value in verdict.metrics.items():
             metrics.log_metric(name, value)
-        about = {"name": model_name, "version": model_version, "revision": revision}
-        learned = dataset.load(Path(train_data.path))
-        write(Path(bundle.path), candidate, data, learned, verdict, tolerance=tolerance, **about)

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from kfp_edge.components.verify.checks import Parity, as_rows
-from kfp_edge.components.verify.verify import Verdict
+from kfp_edge.components.verify.checks import Parity, Verdict, as_rows
 from kfp_edge.report import BLUE, GREY, RED, Page
 
 _WORST = 5

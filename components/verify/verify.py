@@ -4,17 +4,18 @@ import platform
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kfp_edge import dataset
+from kfp_edge import dataset, storage
 from kfp_edge.bundle import Bundle, Frequencies, Histogram, Reference, Sample, Samples, write_bundle
-from kfp_edge.components.verify import checks
+from kfp_edge.components.verify import checks, report
 from kfp_edge.components.verify.card import model_card
-from kfp_edge.components.verify.checks import Check, Parity
-from kfp_edge.evaluation import Floats, Predictions, classes_of, evaluate
+from kfp_edge.components.verify.checks import Verdict
+from kfp_edge.evaluation import Predictions, classes_of, evaluate
 from kfp_edge.models import load_model
 from kfp_edge.onnx_model import OnnxModel
 
@@ -28,26 +29,45 @@ _BINS = 10
 class Requirements:
     """What a model must reach.
 
-    `tolerance` is absolute, for probabilities and scores; sizes are in MB, times in milliseconds.
+    `tolerance` is absolute, for probabilities and scores; sizes are in MB, times in milliseconds. `champion` is
+    the URI of the bundle now in use, or empty.
     """
 
     gates: dict[str, float] = field(default_factory=dict)
     tolerance: float = 1e-5
     max_model_mb: float = 50.0
     max_latency_ms: float = 5.0
-    champion: Path | None = None
+    champion: str = ""
     champion_margin: float = 0.01
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The checks of a model, passed or failed, and what they were drawn from."""
+def verify(
+    original: Path,
+    exported: Path,
+    learned: dataset.Dataset,
+    held_out: dataset.Dataset,
+    wanted: Requirements,
+    *,
+    page: Path,
+    bundle: Path,
+    **about: Any,
+) -> Verdict:
+    """Judge a model, write the report to `page`, and write the bundle if every check passed.
 
-    checks: tuple[Check, ...]
-    metrics: dict[str, float]
-    latencies: Floats
-    parity: Parity | None
-    rows: pd.DataFrame
+    Args:
+        original: The model as it was trained; compared with the exported one where it is a skops file.
+        exported: The ONNX file that `export` wrote.
+        about: The bundle's `name`, `version` and `revision`.
+
+    Raises:
+        KfpEdgeError: a check failed, with what was measured and required; a file is damaged; or the file
+            system refuses.
+    """
+    candidate = OnnxModel.load(exported)
+    verdict = judge(original, candidate, exported.stat().st_size, held_out, wanted)
+    report.write(page, about["name"], about["version"], verdict)
+    write(bundle, candidate, exported.read_bytes(), learned, verdict, tolerance=wanted.tolerance, **about)
+    return verdict
 
 
 def judge(original: Path, candidate: OnnxModel, size: int, held_out: dataset.Dataset, wanted: Requirements) -> Verdict:
@@ -70,7 +90,7 @@ def judge(original: Path, candidate: OnnxModel, size: int, held_out: dataset.Dat
     metrics = evaluate(predictions, labels)
     found += checks.gates(metrics, wanted.gates)
     if wanted.champion:
-        before = evaluate(OnnxModel.load(Bundle.load(wanted.champion).model).predict(rows), labels)
+        before = evaluate(_champion(wanted.champion).predict(rows), labels)
         found += checks.champion(metrics, before, _compared_metrics(wanted, metrics), wanted.champion_margin)
     timed = checks.latencies(candidate, rows)
     found += [checks.size(size, wanted.max_model_mb), checks.latency(timed, wanted.max_latency_ms)]
@@ -165,7 +185,8 @@ def _sample(model: OnnxModel, row: pd.DataFrame) -> Sample:
     feeds = model.feeds(row)
     names = [output.name for output in model.signature.outputs]
     answers = dict(zip(names, model.session.run(names, feeds), strict=True))
-    kinds = {tensor.name: tensor.datatype for tensor in (*model.signature.inputs, *model.signature.outputs)}
+    kinds = {tensor.name: tensor.datatype for tensor in model.signature.inputs}
+    kinds |= {tensor.name: tensor.datatype for tensor in model.signature.outputs}
     return Sample(
         request={"inputs": [_tensor(name, kinds[name], array) for name, array in feeds.items()]},
         response={"outputs": [_tensor(name, kinds[name], answers[name]) for name in names]},
@@ -176,6 +197,12 @@ def _tensor(name: str, datatype: str, array: Any) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": array.reshape(-1).tolist()}
 
 
+def _champion(uri: str) -> OnnxModel:
+    with TemporaryDirectory() as scratch:
+        return OnnxModel.load(Bundle.load(storage.fetch(uri, Path(scratch))).model)
+
+
 def _compared_metrics(wanted: Requirements, metrics: dict[str, float]) -> list[str]:
     """A challenger answers for the metrics that have gates; without gates, for how well it ranks, or stays quiet."""
-    return sorted(wanted.gates) or [name for name in ("roc_auc", "specificity") if name in metrics][:1]
+    ranking = next((name for name in ("roc_auc", "specificity") if name in metrics), None)
+    return sorted(wanted.gates) or ([ranking] if ranking else [])

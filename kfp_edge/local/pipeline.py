@@ -82,10 +82,17 @@ class CompiledPipeline:
             hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(self.parameters)}."
             raise KfpEdgeError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
         wanted = self.parameters[name]["parameterType"]
-        read = yaml.safe_load(value) if isinstance(value, str) and wanted != "STRING" else value
+        read = _yaml(name, value) if isinstance(value, str) and wanted != "STRING" else value
         if not _fits(read, wanted):
             raise KfpEdgeError(f"the parameter {name} wants {_TYPES[wanted]}, got {json.dumps(value, default=str)}.")
         return float(read) if wanted == "NUMBER_DOUBLE" else read
+
+
+def _yaml(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise KfpEdgeError(f"the parameter {name} is not valid YAML: {' '.join(str(error).split())}.") from error
 
 
 def _fits(value: Any, wanted: str) -> bool:

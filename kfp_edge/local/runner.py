@@ -148,6 +148,8 @@ def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[in
         yield worker, received
     finally:
         _await_group(worker)
+        if worker.stdout is not None:
+            worker.stdout.close()
         for signum, handler in before.items():
             signal.signal(signum, handler)
 
