@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -29,25 +30,28 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Put SIGINT and SIGTERM off until the block has ended, for us and for the programs that it starts.
+    """Put SIGINT and SIGTERM off until the block has ended.
 
     For short work that must be whole: a program that is killed halfway leaves its rubbish to others.
+    The programs that the block starts have to be `apart`.
     """
     if not _in_main_thread():
         yield
         return
-    # The mask is what the programs inherit. It does not stop a signal that another thread of ours takes.
     taken: list[int] = []
     handlers = {number: signal.signal(number, lambda got, _: taken.append(got)) for number in _SIGNALS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if taken:
             os.kill(os.getpid(), taken[0])
+
+
+def apart(*args: str | Path) -> list[str | Path]:
+    """Return a command that runs in a session of its own, where Ctrl-C reaches it through us only."""
+    return ["setsid", *args]
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -25,8 +25,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: How kfp.local tells what it does (kfp/local/task_dispatcher.py).
 _STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
 _FINISHED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status SUCCESS$")
-#: Seconds in which an interrupted run must have cleaned up.
-_GRACE = 60
 
 
 @dataclass
@@ -125,9 +123,10 @@ def _conclude(found: Run, log: Path) -> None:
 
 @contextmanager
 def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """Start the worker in a process group of its own, pass interrupts on to it, and leave none of it behind."""
+    """Start the worker out of reach of the terminal's Ctrl-C, pass interrupts on to it, and wait for its end."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore::FutureWarning"}
-    worker = subprocess.Popen(
+    received: list[int] = []
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -136,40 +135,18 @@ def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[in
         errors="replace",
         env=environment,
         start_new_session=True,
-    )
-    received: list[int] = []
+    ) as worker:
 
-    def pass_on(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
-        _signal_group(worker.pid, signal.SIGINT)
+        def pass_on(signum: int, frame: FrameType | None) -> None:
+            received.append(signum)
+            worker.send_signal(signal.SIGINT)
 
-    before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield worker, received
-    finally:
-        _await_group(worker)
-        if worker.stdout is not None:
-            worker.stdout.close()
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-def _await_group(worker: subprocess.Popen[str]) -> None:
-    """Wait until the group is empty; what does not end in time is killed."""
-    deadline = time.monotonic() + _GRACE
-    while _signal_group(worker.pid, 0) and time.monotonic() < deadline:
-        worker.poll()
-        time.sleep(0.05)
-    _signal_group(worker.pid, signal.SIGKILL)
-    worker.wait()
-
-
-def _signal_group(group: int, signum: int) -> bool:
-    try:
-        os.killpg(group, signum)
-    except ProcessLookupError:
-        return False
-    return True
+        before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield worker, received
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
 
 
 def refuse_failed(found: Run) -> None:

@@ -1,33 +1,80 @@
 """The process in which `kfp.local` runs a compiled pipeline: python -m kfp_edge.local.worker YAML PARAMS ROOT OUTPUTS.
 
-It is a process of its own because `kfp.local` prints to stdout, replaces `print` and ends by raising; and because
-its process group can then be interrupted as one.
+It is a process of its own because `kfp.local` prints to stdout, replaces `print` and ends by raising.
 """
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
 from types import FrameType
 
 from kfp import components, local
+from kfp.local import subprocess_task_handler
+
+#: Seconds in which an interrupted stage must have cleaned up before it is killed.
+GRACE = 60
+
+
+class Stages:
+    """The stages that run now, each in a process group of its own, so that an interrupt reaches all of it once.
+
+    kfp.local would leave its stage running, or start the next one: an interrupt may come at any moment.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._interrupted = False
+
+    def run(self, full_command: list[str]) -> int:
+        """Run a stage's command, pass on what it prints, and return its exit code."""
+        if self._interrupted:
+            return 130
+        with subprocess.Popen(
+            full_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", process_group=0
+        ) as stage:
+            self._running.add(stage)
+            if self._interrupted:  # it came while the stage was being started
+                self._signal(signal.SIGINT)
+            assert stage.stdout is not None
+            for line in stage.stdout:
+                print(line, end="")
+            code = stage.wait()
+            self._running.discard(stage)
+            return 130 if self._interrupted else code
+
+    def interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """Interrupt every stage, once: a second interrupt would disturb the cleaning up."""
+        if not self._interrupted:
+            self._interrupted = True
+            signal.alarm(GRACE)
+            self._signal(signal.SIGINT)
+
+    def kill(self, signum: int, frame: FrameType | None) -> None:
+        """End what did not clean up in time."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, signum: int) -> None:
+        for stage in self._running:
+            if stage.poll() is None:
+                os.killpg(stage.pid, signum)
 
 
 def main(pipeline: str, parameters: str, root: str, outputs: str) -> None:
     """Run the pipeline in the YAML file with the parameters in the JSON file; write its output parameters as JSON."""
-    # The stage that runs gets the interrupt too, cleans up and fails; then kfp.local ends by itself.
-    signal.signal(signal.SIGINT, _let_the_stage_end)
+    stages = Stages()
+    signal.signal(signal.SIGINT, stages.interrupt)
+    signal.signal(signal.SIGALRM, stages.kill)
+    subprocess_task_handler.run_local_subprocess = stages.run
     # Our runtime image is Python, though its name does not say so.
     warnings.filterwarnings("ignore", "You may be attemping to run a task", RuntimeWarning)
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, raise_on_error=True)
     task = components.load_component_from_file(pipeline)(**json.loads(Path(parameters).read_text()))
     plain = {name: value for name, value in task.outputs.items() if isinstance(value, str | int | float | bool)}
     Path(outputs).write_text(json.dumps(plain))
-
-
-def _let_the_stage_end(signum: int, frame: FrameType | None) -> None:
-    return
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""Finding the serving image: from the cache, a layout or a registry, always by digest."""
+
+import os
+from dataclasses import dataclass
+
+from kfp_edge.containers import cache_folder
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.oci import ImageRef, Repository, copy, digest_at, exists, platform_image
+from kfp_edge_serving.image import ImageError, ensure
+
+AUTO = "auto"
+_VARIABLE = "KFP_EDGE_SERVING_IMAGE"
+_AUTO_NAME = "kfp-edge-serving"
+
+
+@dataclass(frozen=True)
+class ServingImage:
+    """The base of a model image: on this machine, in a layout; `name` says where it comes from."""
+
+    image: ImageRef
+    name: str
+
+
+def find(text: str = AUTO) -> ServingImage:
+    """Return the serving image, fetched or built if it is not on this machine yet.
+
+    Args:
+        text: `auto` (what KFP_EDGE_SERVING_IMAGE says, else our own, built once into the cache), `oci:FOLDER:TAG`,
+            `oci:FOLDER@sha256:...`, `docker://HOST/REPO[:TAG]` or `docker://HOST/REPO@sha256:...`.
+
+    Raises:
+        KfpEdgeError: there is no such image, or it can be neither fetched nor built.
+    """
+    if text == AUTO:
+        text = os.environ.get(_VARIABLE) or AUTO
+    if text == AUTO:
+        return _own()
+    image = _by_digest(text)
+    if image.transport == "oci":
+        return ServingImage(platform_image(image), image.name)
+    return ServingImage(_fetched(image), image.repository)
+
+
+def _own() -> ServingImage:
+    try:
+        layout, digest = ensure(cache_folder())
+    except ImageError as error:
+        raise KfpEdgeError(f"the serving image cannot be built: {error}") from error
+    return ServingImage(ImageRef("oci", str(layout), digest), _AUTO_NAME)
+
+
+def _by_digest(text: str) -> ImageRef:
+    if "@" in text:
+        return ImageRef.parse(text)
+    folders, slash, last = text.rpartition("/")
+    name, colon, tag = last.rpartition(":")
+    if not colon:
+        name, tag = last, "latest"
+    repository = Repository.parse(folders + slash + name)
+    digest = digest_at(repository, tag)
+    if digest is None:
+        raise KfpEdgeError(f"there is no serving image tagged {tag} in {repository}; check serving_image.")
+    return repository.image(digest)
+
+
+def _fetched(image: ImageRef) -> ImageRef:
+    """Return the image of a registry in a layout on this machine; it is fetched once."""
+    kept = Repository("oci", str(cache_folder() / "serving-images"))
+    if exists(kept.image(image.digest)):
+        return kept.image(image.digest)
+    ours = platform_image(image)
+    return copy(ours, kept, ours.digest.removeprefix("sha256:"))

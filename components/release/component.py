@@ -1,0 +1,24 @@
+"""The KFP face of `release`."""
+
+from kfp_edge.component import component
+
+
+@component
+def release(image: str, registry: str, model_name: str, model_version: str) -> str:
+    """Copy a tested image by digest from the candidates to the releases of its model.
+
+    Args:
+        image: The candidate by digest, as `staging_test` returns it.
+        registry: `oci:FOLDER` or `docker://HOST[:PORT]/REPO`.
+        model_name: Name of the model, and of its release repository.
+        model_version: Version of the model, and the image's tag there.
+
+    Outputs:
+        Output: The released image by digest, `REGISTRY/MODEL@sha256:...`; the digest is the candidate's.
+    """
+    from kfp_edge.components.release.release import release
+    from kfp_edge.oci import ImageRef
+    from kfp_edge.stage import stage
+
+    with stage("release"):
+        return str(release(ImageRef.parse(image), registry, model_name, model_version))

@@ -1,0 +1,33 @@
+"""A tested candidate becomes a release: the same bytes in the release repository."""
+
+from kfp_edge.oci import ImageRef, Registry, copy, digest_at
+
+
+def release(image: ImageRef, registry: str, model_name: str, model_version: str) -> ImageRef:
+    """Copy an image by digest to the releases of its model and tag it with the version.
+
+    The digest is what counts: a version that is released again with another digest moves the tag,
+    and the image that had it stays. What is there already is not copied again.
+
+    Args:
+        image: The candidate that passed its test.
+        registry: `oci:FOLDER` or `docker://HOST[:PORT]/REPO`.
+        model_name: Name of the release repository.
+        model_version: The tag.
+
+    Returns:
+        The image in the release repository, with the digest of the candidate, as the registry reports it.
+
+    Raises:
+        KfpEdgeError: the candidate is gone, the registry refuses, or it reports another digest.
+    """
+    releases = Registry.parse(registry).releases(model_name)
+    found = digest_at(releases, model_version)
+    if found == image.digest:
+        print(f"{releases}:{model_version} is {found} already; nothing copied", flush=True)
+        return releases.image(found)
+    if found is not None:
+        print(f"warning: {releases}:{model_version} was {found} and moves to {image.digest}", flush=True)
+    released = copy(image, releases, model_version)
+    print(f"released {released} as {model_version}", flush=True)
+    return released

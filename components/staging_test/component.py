@@ -1,0 +1,37 @@
+"""The KFP face of `staging_test`."""
+
+from kfp.dsl import Artifact, Input, Markdown, Output
+
+from kfp_edge.component import component
+
+
+@component
+def staging_test(
+    image: str,
+    bundle: Input[Artifact],
+    report: Output[Markdown],
+    max_latency_ms: float = 50.0,
+    startup_timeout: float = 60.0,
+) -> str:
+    """Run a candidate by digest under OpenShift-like limits and test it as a client would; always clean up.
+
+    Args:
+        image: The candidate by digest, as `containerize` returns it.
+        bundle: The bundle that the candidate was made from.
+        max_latency_ms: Milliseconds that a single-row request may take at the 99th percentile.
+        startup_timeout: Seconds from the start until the candidate must be ready.
+
+    Outputs:
+        Output: The tested candidate, the same reference: what is released depends on this test.
+        report: Every check with what was measured and required; the container's log when one failed.
+    """
+    from pathlib import Path
+
+    from kfp_edge.components.staging_test.staging_test import staging_test
+    from kfp_edge.oci import ImageRef
+    from kfp_edge.stage import stage
+
+    with stage("staging_test"):
+        candidate = ImageRef.parse(image)
+        staging_test(candidate, Path(bundle.path), Path(report.path), max_latency_ms, startup_timeout)
+        return str(candidate)

@@ -1,0 +1,33 @@
+"""The report of a staging test, in Markdown."""
+
+from collections.abc import Sequence
+
+from kfp_edge.components.staging_test.checks import Check
+from kfp_edge.oci import ImageRef
+
+_LOG_LINES = 200
+
+
+def markdown(image: ImageRef, checks: Sequence[Check], failure: str, log: str) -> str:
+    """Return the report: the verdict, every check as a row, and the container's log if `failure` is not empty."""
+    rows = [("check", "result", "measured", "required"), ("---",) * 4]
+    rows += [(c.name, "passed" if c.passed else "**failed**", _cell(c.measured), _cell(c.required)) for c in checks]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    text = f"# Staging test of {image.name}\n\n`{image}`\n\n{failure or 'Passed.'}\n\n{table}\n"
+    if not failure:
+        return text
+    return f"{text}\n## Log of the container\n\n{_indented(tail(log)) or 'The container wrote nothing.'}\n"
+
+
+def tail(log: str) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.splitlines()[-_LOG_LINES:])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _indented(log: str) -> str:
+    """Return a code block that no line of the log can end."""
+    return "\n".join(f"    {line}" for line in log.splitlines())

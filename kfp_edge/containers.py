@@ -1,0 +1,126 @@
+"""Podman on this machine: how it has to be set up, and images that come and go with a run."""
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.files import write_file
+from kfp_edge.oci import ImageRef, skopeo_source
+from kfp_edge.process import run
+from kfp_edge.signals import apart, held
+from kfp_edge.skopeo import access, skopeo
+
+# Controllers here, beside the old hierarchies: crun refuses to start anything (cgroups(7), "version 1 and 2").
+_HYBRID = Path("/sys/fs/cgroup/unified/cgroup.controllers")
+_STATUS = Path("/proc/self/status")
+# Number of the capability in capabilities(7) and in the mask of /proc/self/status.
+_CAP_SYS_RESOURCE = 24
+_LIMIT = 4096
+# An ordinary user's PATH often lacks the folders where podman looks for a runtime.
+_RUNTIME_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is made once and reused: `KFP_EDGE_CACHE`, else `~/.cache/kfp-edge`."""
+    return Path(os.environ.get("KFP_EDGE_CACHE") or Path.home() / ".cache" / "kfp-edge").absolute()
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which podman can start a container on this machine.
+
+    It is ours, except on a machine where podman's defaults cannot work and nobody set `CONTAINERS_CONF`.
+
+    Raises:
+        KfpEdgeError: such a machine lacks runc.
+    """
+    found = dict(os.environ)
+    if "CONTAINERS_CONF" in found or not (settings := _settings(_hybrid(), _limits_are_fixed())):
+        return found
+    path = cache_folder() / "containers.conf"
+    if not path.is_file() or path.read_text() != settings:
+        write_file(path, settings.encode())
+    return {**found, "CONTAINERS_CONF": str(path)}
+
+
+def podman(*args: str | Path) -> str:
+    """Run podman and return what it wrote to stdout.
+
+    Raises:
+        CommandError: podman failed.
+    """
+    return run(apart("podman", *args), env=environment())
+
+
+def buildah(*args: str | Path) -> str:
+    """Run buildah, which needs no runtime as we use it, and return what it wrote to stdout.
+
+    Raises:
+        CommandError: buildah failed.
+    """
+    return run(apart("buildah", *args))
+
+
+def load(image: ImageRef, name: str) -> None:
+    """Put an image into podman's and buildah's storage under a name; layers that are there are not read again.
+
+    Raises:
+        KfpEdgeError: the image is not there, or its repository refuses.
+    """
+    flags = ["--quiet", "--preserve-digests", *access("src-", image.home.host)]
+    with skopeo_source(image) as source, held():
+        skopeo("copy", *flags, source, f"containers-storage:{name}", where=str(image.home))
+
+
+def remove(name: str) -> None:
+    """Take a name from an image in the storage, and the image too if it has no other."""
+    with held():
+        buildah("rmi", name)
+
+
+@contextmanager
+def loaded(image: ImageRef, name: str) -> Iterator[None]:
+    """Have an image in the storage under a name while the block runs.
+
+    Raises:
+        KfpEdgeError: the image is not there, or its repository refuses.
+    """
+    load(image, name)
+    try:
+        yield
+    finally:
+        remove(name)
+
+
+def _settings(hybrid: bool, limits_are_fixed: bool) -> str:
+    """Return a containers.conf(5), empty when the defaults work."""
+    text = ""
+    if limits_are_fixed:
+        limits = [_limit("nofile", resource.RLIMIT_NOFILE), _limit("nproc", resource.RLIMIT_NPROC)]
+        text += f"[containers]\ndefault_ulimits = [{', '.join(limits)}]\n"
+    if hybrid:
+        if not shutil.which("runc", path=os.pathsep.join([os.environ.get("PATH", os.defpath), _RUNTIME_PATH])):
+            raise KfpEdgeError("containers cannot start here: this machine's cgroups are hybrid; install runc.")
+        text += '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+    return text
+
+
+def _limit(name: str, number: int) -> str:
+    hard = resource.getrlimit(number)[1]
+    value = _LIMIT if hard == resource.RLIM_INFINITY else min(hard, _LIMIT)
+    return f'"{name}={value}:{value}"'
+
+
+def _hybrid() -> bool:
+    return _HYBRID.is_file() and _HYBRID.read_text().strip() != ""
+
+
+def _limits_are_fixed() -> bool:
+    """Whether we are root and yet cannot raise limits, which podman does for root."""
+    if os.geteuid() != 0:
+        return False
+    lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+    return not int(lines["CapEff"], 16) >> _CAP_SYS_RESOURCE & 1

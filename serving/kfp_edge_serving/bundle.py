@@ -1,0 +1,129 @@
+"""Reading a bundle: the folder in which a verified model, its signature and its recorded answers lie."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kfp_edge_serving.errors import StartError
+
+_NEEDED = ("model.onnx", "signature.json", "samples.json")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output of the model; -1 in `shape` is any number of rows.
+
+    `categories[j]` are the values that column j may take; None for any.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    categories: tuple[frozenset[str] | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One recorded request, and by name the output tensors that the verified model answered it with."""
+
+    request: dict[str, Any]
+    outputs: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose every byte is what the manifest says; `digest` names them all (SHA-256, hex)."""
+
+    name: str
+    version: str
+    digest: str
+    model: bytes
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    samples: tuple[Sample, ...]
+    tolerance: float
+
+
+def find_bundles(models: Path) -> list[Path]:
+    """Return the bundle folders `models/<name>/<version>/`, sorted.
+
+    Raises:
+        StartError: there is none.
+    """
+    found = sorted(path.parent for path in models.glob("*/*/manifest.json"))
+    if not found:
+        raise StartError(f"there is no model in {models}; a bundle belongs into {models}/<name>/<version>/.")
+    return found
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check the hash of every file that its manifest lists.
+
+    Raises:
+        StartError: a file is missing, was altered, or does not follow the contract.
+    """
+    manifest_bytes = _read(folder / "manifest.json")
+    try:
+        manifest = orjson.loads(manifest_bytes)
+        files = _verified(folder, manifest["files"])
+        signature = orjson.loads(files["signature.json"])
+        samples = orjson.loads(files["samples.json"])
+        bundle = Bundle(
+            name=manifest["name"],
+            version=manifest["version"],
+            digest=hashlib.sha256(manifest_bytes).hexdigest(),
+            model=files["model.onnx"],
+            inputs=tuple(_tensor(tensor) for tensor in signature["inputs"]),
+            outputs=tuple(_tensor(tensor) for tensor in signature["outputs"]),
+            samples=tuple(_sample(sample) for sample in samples["samples"]),
+            tolerance=float(samples["tolerance"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StartError(f"{folder} does not follow the bundle contract: {error!r}.") from error
+    if not bundle.samples:
+        raise StartError(f"{folder} holds no recorded request to test itself with.")
+    if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
+        raise StartError(f"{folder} holds {bundle.name} {bundle.version}; the folders must be named after it.")
+    return bundle
+
+
+def _verified(folder: Path, entries: dict[str, Any]) -> dict[str, bytes]:
+    missing = [name for name in _NEEDED if name not in entries]
+    if missing:
+        raise StartError(f"the manifest of {folder} does not list {missing[0]}.")
+    files = {}
+    for name, entry in entries.items():
+        files[name] = _read(folder / name)
+        if hashlib.sha256(files[name]).hexdigest() != entry["sha256"]:
+            raise StartError(f"{folder / name} was altered: its sha256 is not the one in the manifest.")
+    return files
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StartError(f"cannot read {path}: {error.strerror}.") from error
+
+
+def _tensor(tensor: dict[str, Any]) -> Tensor:
+    columns = tensor.get("columns", [])
+    return Tensor(
+        name=tensor["name"],
+        datatype=tensor["datatype"],
+        shape=tuple(tensor["shape"]),
+        columns=tuple(column["name"] for column in columns),
+        categories=tuple(frozenset(column["categories"]) if column.get("categories") else None for column in columns),
+    )
+
+
+def _sample(sample: dict[str, Any]) -> Sample:
+    outputs = sample["response"]["outputs"]
+    for output in outputs:
+        if not (isinstance(output["data"], list) and isinstance(output["shape"], list)):
+            raise TypeError("the shape and the data of a recorded answer are lists")
+    return Sample(sample["request"], {output["name"]: output for output in outputs})

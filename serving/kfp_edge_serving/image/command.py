@@ -1,0 +1,33 @@
+"""Running the programs that fetch and build."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from kfp_edge_serving.image.errors import ImageError
+
+_SHOWN_LINES = 3
+#: How the container tools begin a warning, beside which the last line is the error.
+_WARNING = 'time="'
+
+
+def run(args: Sequence[str | Path], *, cwd: Path | None = None, title: str | None = None) -> str:
+    """Run a program to its end and return what it wrote to stdout.
+
+    Args:
+        title: What an error calls it; the program and its first argument when None.
+
+    Raises:
+        ImageError: the program is not installed or ended with a non-zero exit code.
+    """
+    command = [str(arg) for arg in args]
+    program = Path(command[0]).name
+    if shutil.which(command[0]) is None:
+        raise ImageError(f"{program} is not installed; the serving image cannot be built without it.")
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith(_WARNING)]
+        said = " | ".join(lines[-_SHOWN_LINES:]) or "it gave no reason"
+        raise ImageError(f"`{title or ' '.join([program, *command[1:2]])}` failed: {said}")
+    return done.stdout

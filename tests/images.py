@@ -1,0 +1,85 @@
+"""Images for tests: the real serving image, the same with another program in it, and images without content."""
+
+import functools
+import json
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kfp_edge.bundle import Bundle
+from kfp_edge.containers import cache_folder
+from kfp_edge.files import canonical_json, sha256_bytes
+from kfp_edge.oci import MANIFEST_TYPE, ImageRef, blob, manifest_at, write_index
+from kfp_edge_serving.image import ensure
+
+_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+
+
+@functools.cache
+def serving_image() -> ImageRef:
+    """The real serving image, built into the cache if it is not there."""
+    layout, digest = ensure(cache_folder())
+    return ImageRef("oci", str(layout), digest)
+
+
+@contextmanager
+def serving_image_that(program: str) -> Iterator[ImageRef]:
+    """The serving image with a Python program in place of its server; it leaves the storage with the block."""
+    original = serving_image()
+    manifest = manifest_at(original)
+    config = json.loads(blob(Path(original.repository), manifest["config"]["digest"]).read_bytes())
+    config["config"]["Entrypoint"] = ["python3", "-c", program]
+    # no other test's image may have the same digest: each removes its own
+    config["config"]["Labels"] = {"test": uuid.uuid4().hex}
+    with tempfile.TemporaryDirectory() as name:
+        layout = Path(name) / "serving"
+        (layout / "blobs/sha256").mkdir(parents=True)
+        for layer in manifest["layers"]:
+            blob(layout, layer["digest"]).symlink_to(blob(Path(original.repository), layer["digest"]))
+        image = _finish(layout, config, manifest["layers"])
+        try:
+            yield image
+        finally:
+            base = f"localhost/kfp-edge/base:{image.digest.removeprefix('sha256:')}"
+            subprocess.run(["buildah", "rmi", base], capture_output=True, check=False)
+
+
+def empty_image(layout: Path, content: bytes = b"content") -> ImageRef:
+    """An image of one layer that nobody can run, in a new layout."""
+    (layout / "blobs/sha256").mkdir(parents=True)
+    layer = _add(layout, content, _LAYER_TYPE)
+    return _finish(layout, {"rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}, [layer])
+
+
+def left_behind(bundle: Bundle) -> list[str]:
+    """The images and containers in this machine's storage that were made from a bundle."""
+    label = f"label=io.kfp-edge.bundle.sha256={bundle.digest}"
+    found = [
+        ["podman", "images", "--all", "--quiet", "--filter", label],
+        ["podman", "ps", "--all", "--quiet", "--filter", label],
+    ]
+    outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for command in found]
+    return " ".join(outputs).split()
+
+
+def _finish(layout: Path, config: dict[str, Any], layers: list[dict[str, Any]]) -> ImageRef:
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": _add(layout, canonical_json(config), _CONFIG_TYPE),
+        "layers": layers,
+    }
+    descriptor = _add(layout, canonical_json(manifest), MANIFEST_TYPE)
+    write_index(layout, descriptor)
+    return ImageRef("oci", str(layout), descriptor["digest"])
+
+
+def _add(layout: Path, data: bytes, media_type: str) -> dict[str, Any]:
+    digest = f"sha256:{sha256_bytes(data)}"
+    blob(layout, digest).write_bytes(data)
+    return {"mediaType": media_type, "digest": digest, "size": len(data)}

@@ -1,0 +1,182 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bundles import tiny_bundle
+from images import left_behind, serving_image, serving_image_that
+from interruptions import announcing
+from registry import RegistryServer, registry_server, write_auth_file
+
+from kfp_edge.bundle import Bundle
+from kfp_edge.components.containerize.containerize import containerize
+from kfp_edge.components.containerize.serving_image import find
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.oci import ImageRef, Registry, Repository, blob, copy, digest_at, manifest_at
+
+pytestmark = pytest.mark.containers
+
+
+@pytest.fixture(autouse=True)
+def _base(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KFP_EDGE_SERVING_IMAGE", str(serving_image()))
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    with registry_server(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return tiny_bundle(tmp_path / "bundle", version=f"1-{tmp_path.parent.name}-{tmp_path.name}"[:60])
+
+
+def config_of(image: ImageRef) -> dict[str, dict[str, str]]:
+    folder = Path(image.repository)
+    config: dict[str, dict[str, str]] = json.loads(blob(folder, manifest_at(image)["config"]["digest"]).read_bytes())[
+        "config"
+    ]
+    return config
+
+
+def test_the_candidate_is_tagged_and_named_by_the_digest_that_the_registry_reports(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    image = containerize(bundle.folder, f"oci:{tmp_path}/registry")
+    assert image.home == Registry.parse(f"oci:{tmp_path}/registry").candidates("tiny")
+    assert digest_at(image.home, f"{bundle.manifest.version}-{bundle.digest[:12]}") == image.digest
+
+
+def test_the_same_bundle_gives_the_same_digest_whatever_its_files_look_like(bundle: Bundle, tmp_path: Path) -> None:
+    first = containerize(bundle.folder, f"oci:{tmp_path}/first")
+    twin = tmp_path / "twin"
+    shutil.copytree(bundle.folder, twin)
+    (twin / "left-over.txt").write_text("not of the bundle")
+    for file in twin.iterdir():
+        os.utime(file, (1, 1))
+        file.chmod(0o600)
+    before = os.umask(0o077)
+    try:
+        second = containerize(twin, f"oci:{tmp_path}/second")
+    finally:
+        os.umask(before)
+    assert second.digest == first.digest
+
+
+def test_an_update_ships_one_layer(bundle: Bundle, tmp_path: Path) -> None:
+    image = containerize(bundle.folder, f"oci:{tmp_path}/registry")
+    layers = [layer["digest"] for layer in manifest_at(image)["layers"]]
+    assert layers[:-1] == [layer["digest"] for layer in manifest_at(serving_image())["layers"]]
+
+
+def test_the_labels_say_what_the_image_is(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    image = containerize(bundle.folder, f"oci:{tmp_path}/registry", revision="def456")
+    labels = config_of(image)["Labels"]
+    expected = {
+        "org.opencontainers.image.title": "tiny",
+        "org.opencontainers.image.version": bundle.manifest.version,
+        "org.opencontainers.image.revision": "def456",
+        "org.opencontainers.image.created": "1970-01-02T00:00:00Z",
+        "org.opencontainers.image.base.digest": serving_image().digest,
+        "io.kfp-edge.model.sha256": bundle.manifest.files["model.onnx"].sha256,
+        "io.kfp-edge.bundle.sha256": bundle.digest,
+    }
+    assert expected.items() <= labels.items()
+
+
+def test_the_revision_is_the_bundles_own_when_none_is_given(bundle: Bundle, tmp_path: Path) -> None:
+    image = containerize(bundle.folder, f"oci:{tmp_path}/registry")
+    assert config_of(image)["Labels"]["org.opencontainers.image.revision"] == "abc123"
+
+
+def test_nothing_of_the_build_stays_in_the_storage(bundle: Bundle, tmp_path: Path) -> None:
+    containerize(bundle.folder, f"oci:{tmp_path}/registry")
+    assert left_behind(bundle) == []
+
+
+def test_an_altered_bundle_is_refused_and_nothing_is_pushed(bundle: Bundle, tmp_path: Path) -> None:
+    with bundle.model.open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(KfpEdgeError, match="was altered after it was verified"):
+        containerize(bundle.folder, f"oci:{tmp_path}/registry")
+    assert not (tmp_path / "registry").exists()
+
+
+def test_refused_credentials_are_told_and_nothing_is_left(
+    bundle: Bundle, server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_auth_file(tmp_path / "auth.json", server.host, "not the password")
+    monkeypatch.setenv("KFP_EDGE_REGISTRY_CERT_DIR", str(server.cert_dir))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    with pytest.raises(KfpEdgeError, match="refused the credentials"):
+        containerize(bundle.folder, server.url)
+    assert left_behind(bundle) == []
+
+
+def test_a_time_that_is_no_number_is_refused(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(KfpEdgeError, match="SOURCE_DATE_EPOCH is 'yesterday'"):
+        containerize(bundle.folder, f"oci:{tmp_path}/registry")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
+def test_an_interrupted_build_pushes_nothing_and_leaves_nothing(
+    bundle: Bundle, tmp_path: Path, signum: signal.Signals, code: int
+) -> None:
+    with serving_image_that("pass") as base:
+        script = f"""
+            from pathlib import Path
+            from kfp_edge.components.containerize.containerize import containerize
+            containerize(Path({str(bundle.folder)!r}), "oci:{tmp_path}/registry", {str(base)!r})
+        """
+        with announcing("buildah", tmp_path) as (environment, announced):
+            process = subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(script)],
+                env=environment,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            announced()
+            os.killpg(process.pid, signum)
+            assert process.wait() == code
+        containers = subprocess.run(["buildah", "containers", "--json"], capture_output=True, text=True, check=True)
+        assert base.digest[7:] not in containers.stdout
+    assert left_behind(bundle) == []
+    assert digest_at(Repository.parse(f"oci:{tmp_path}/registry/tiny-candidate"), bundle.manifest.version) is None
+    assert not (tmp_path / "registry").exists()
+
+
+class TestServingImage:
+    def test_is_found_in_a_layout_by_tag(self) -> None:
+        image = serving_image()
+        assert find(f"oci:{image.repository}:serving").image == image
+
+    def test_is_built_into_the_cache_when_nothing_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("KFP_EDGE_SERVING_IMAGE")
+        assert find().image == serving_image()
+
+    def test_of_a_registry_is_fetched_once_by_the_digest_of_its_tag(
+        self, server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in (server.env | {"KFP_EDGE_CACHE": str(tmp_path / "cache")}).items():
+            monkeypatch.setenv(name, value)
+        there = Registry.parse(server.url).repository("serving")
+        digest = copy(serving_image(), there, "1.0").digest
+        found = find(f"{there}:1.0")
+        assert (found.image.transport, found.image.digest, found.name) == ("oci", digest, there.path)
+        monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "no-login.json"))
+        assert find(f"{there}@{digest}") == found
+
+    def test_that_is_not_there_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(KfpEdgeError, match="there is no serving image tagged latest"):
+            find(f"oci:{tmp_path}")
