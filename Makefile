@@ -29,7 +29,7 @@ $(READY): $(LOCKED) pyproject.toml serving/pyproject.toml
 	@touch $@
 
 tools:
-	@scripts/install-tools buildah podman skopeo git
+	@scripts/install-tools buildah podman runc skopeo git
 
 test-tools: tools
 	@scripts/install-tools docker-registry
@@ -48,7 +48,7 @@ types: setup
 	@rm -rf build/types && mkdir -p build/types && cp -rs $(CURDIR)/kfp_edge build/types/ && \
 	  ln -s $(CURDIR)/components $(CURDIR)/pipelines build/types/kfp_edge/
 	$(BIN)/mypy -p kfp_edge
-	$(BIN)/mypy serving/kfp_edge_serving
+	cd serving && ../$(BIN)/mypy --config-file ../pyproject.toml -p kfp_edge_serving
 
 compiled: setup
 	$(BIN)/kfp-edge compile --check

@@ -11,7 +11,7 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.files import write_file
 from kfp_edge.oci import ImageRef, skopeo_source
 from kfp_edge.process import run
-from kfp_edge.signals import apart, held
+from kfp_edge.signals import held
 from kfp_edge.skopeo import access, skopeo
 
 # Controllers here, beside the old hierarchies: crun refuses to start anything (cgroups(7), "version 1 and 2").
@@ -52,7 +52,7 @@ def podman(*args: str | Path) -> str:
     Raises:
         CommandError: podman failed.
     """
-    return run(apart("podman", *args), env=environment())
+    return run(["podman", *args], env=environment(), apart=True)
 
 
 def buildah(*args: str | Path) -> str:
@@ -61,7 +61,7 @@ def buildah(*args: str | Path) -> str:
     Raises:
         CommandError: buildah failed.
     """
-    return run(apart("buildah", *args))
+    return run(["buildah", *args], apart=True)
 
 
 def load(image: ImageRef, name: str) -> None:

@@ -26,6 +26,7 @@ def run(
     stdin: str | None = None,
     timeout: float | None = None,
     secrets: Sequence[str] = (),
+    apart: bool = False,
 ) -> str:
     """Run a program to its end and return what it wrote to stdout.
 
@@ -34,6 +35,7 @@ def run(
         env: The whole environment of the program; ours when None.
         timeout: Seconds after which the program is killed.
         secrets: Texts that are blanked out of every error.
+        apart: Whether it runs in a session of its own, where Ctrl-C does not reach it.
 
     Raises:
         CommandError: the program is not installed, took too long, or ended with a non-zero exit code.
@@ -53,6 +55,7 @@ def run(
             text=True,
             errors="replace",
             check=False,
+            start_new_session=apart,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{program} did not finish within {timeout:g} s and was stopped.", "") from error

@@ -5,7 +5,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -16,7 +15,7 @@ def terminable() -> Iterator[None]:
     """Let SIGTERM unwind the block as Ctrl-C does, so that its clean-up runs.
 
     Raises:
-        SystemExit: with code 143 when SIGTERM arrives.
+        KeyboardInterrupt: when SIGTERM arrives.
     """
     if not _in_main_thread():
         yield
@@ -33,7 +32,7 @@ def held() -> Iterator[None]:
     """Put SIGINT and SIGTERM off until the block has ended.
 
     For short work that must be whole: a program that is killed halfway leaves its rubbish to others.
-    The programs that the block starts have to be `apart`.
+    The programs that the block starts have to run `apart` (`kfp_edge.process.run`).
     """
     if not _in_main_thread():
         yield
@@ -49,13 +48,8 @@ def held() -> Iterator[None]:
             os.kill(os.getpid(), taken[0])
 
 
-def apart(*args: str | Path) -> list[str | Path]:
-    """Return a command that runs in a session of its own, where Ctrl-C reaches it through us only."""
-    return ["setsid", *args]
-
-
 def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    raise KeyboardInterrupt
 
 
 def _in_main_thread() -> bool:

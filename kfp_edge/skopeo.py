@@ -11,7 +11,6 @@ import os
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.process import CommandError, run
-from kfp_edge.signals import apart
 
 _HERE = ("localhost", "127.0.0.1")
 _RETRIES = ("--retry-times", "2")
@@ -52,7 +51,7 @@ def skopeo(command: str, *args: str, where: str) -> str:
         KfpEdgeError: the registry refuses, cannot be reached or is not trusted, or the disk is full.
     """
     try:
-        return run(apart("skopeo", command, *_RETRIES, *args))
+        return run(["skopeo", command, *_RETRIES, *args], apart=True)
     except CommandError as error:
         said = error.output.lower()
         for signs, meaning in _REASONS:

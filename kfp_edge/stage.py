@@ -1,14 +1,13 @@
 """What every component's body runs inside: its time is told, its mistakes end in one sentence."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.signals import terminable
 
 #: What begins the lines that a runner reads in a stage's log.
 MARK = "kfp-edge:"
@@ -26,9 +25,9 @@ def stage(name: str) -> Iterator[None]:
             Any other exception is a defect of ours and keeps its traceback.
     """
     start = time.perf_counter()
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield
+        with terminable():
+            yield
     except KfpEdgeError as error:
         _tell(name, start, str(error))
         print(f"error: {error}", file=sys.stderr)
@@ -36,13 +35,7 @@ def stage(name: str) -> Iterator[None]:
     except KeyboardInterrupt:
         _tell(name, start, "the stage was interrupted.")
         raise SystemExit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
     _tell(name, start, None)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _tell(name: str, start: float, error: str | None) -> None:

@@ -15,6 +15,7 @@ class Delivered(NamedTuple):
     git_repository: str
     git_branch: str
     git_commit: str
+    git_committed: bool
 
 
 def deliver(
@@ -52,4 +53,5 @@ def deliver(
         git_repository=committed.outputs["git_repository"],
         git_branch=committed.outputs["git_branch"],
         git_commit=committed.outputs["git_commit"],
+        git_committed=committed.outputs["git_committed"],
     )

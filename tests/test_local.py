@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,7 @@ def test_an_interrupted_run_cleans_up_and_leaves_nothing_running(tmp_path, signu
     child = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     while not (tmp_path / "started").exists():
         assert child.poll() is None
+        time.sleep(0.05)
     child.send_signal(signum)
     said, _ = child.communicate(timeout=90)
     assert said.strip() == "interrupted"

@@ -19,10 +19,11 @@ def containerize(bundle: Input[Artifact], registry: str, serving_image: str = "a
     Outputs:
         Output: The candidate by digest, `REGISTRY/MODEL-candidate@sha256:...`.
     """
-    from pathlib import Path
-
-    from kfp_edge.components.containerize.containerize import containerize
     from kfp_edge.stage import stage
 
     with stage("containerize"):
+        from pathlib import Path
+
+        from kfp_edge.components.containerize.containerize import containerize
+
         return str(containerize(Path(bundle.path), registry, serving_image, revision))

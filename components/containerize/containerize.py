@@ -29,7 +29,7 @@ from kfp_edge.oci import (
     manifest_at,
     write_index,
 )
-from kfp_edge.signals import held, terminable
+from kfp_edge.signals import held
 from kfp_edge.skopeo import skopeo
 
 _CONTAINERFILE = Path(__file__).with_name("Containerfile")
@@ -60,15 +60,14 @@ def containerize(bundle_folder: Path, registry: str, serving_image: str = AUTO, 
     """
     bundle = Bundle.load(bundle_folder)
     destination = Registry.parse(registry).candidates(bundle.manifest.name)
-    with terminable():
-        base = find(serving_image)
-        labels = _labels(bundle, base, revision or bundle.manifest.revision)
-        start = time.perf_counter()
-        with _built(bundle, base, labels) as image:
-            print(f"built {image.digest} on {base.name}@{base.image.digest} in {time.perf_counter() - start:.2f} s")
-            pushed = copy(image, destination, f"{bundle.manifest.version}-{bundle.digest[:12]}")
-            model = manifest_at(image)["layers"][-1]["size"]
-            print(f"pushed {pushed}: {image_size(image):,} bytes, the model's layer {model:,}", flush=True)
+    base = find(serving_image)
+    labels = _labels(bundle, base, revision or bundle.manifest.revision)
+    start = time.perf_counter()
+    with _built(bundle, base, labels) as image:
+        print(f"built {image.digest} on {base.name}@{base.image.digest} in {time.perf_counter() - start:.2f} s")
+        pushed = copy(image, destination, f"{bundle.manifest.version}-{bundle.digest[:12]}")
+        model = manifest_at(image)["layers"][-1]["size"]
+        print(f"pushed {pushed}: {image_size(image):,} bytes, the model's layer {model:,}", flush=True)
     return pushed
 
 

@@ -17,7 +17,9 @@ def gitops_commit(
     gitops_branch: str = "main",
     site: str = "site-1",
     namespace: str = "edge-models",
-) -> NamedTuple("Outputs", [("git_repository", str), ("git_branch", str), ("git_commit", str)]):
+) -> NamedTuple(
+    "Outputs", [("git_repository", str), ("git_branch", str), ("git_commit", str), ("git_committed", bool)]
+):
     """Put a released image on a review branch of the GitOps repository; the same digest is never committed twice.
 
     Args:
@@ -33,6 +35,7 @@ def gitops_commit(
         git_repository: The repository, without credentials.
         git_branch: The review branch; the base branch when that has the digest already.
         git_commit: The commit that has the digest.
+        git_committed: Whether this run made the commit; false when the digest was there already.
         change: Repository, branch, commit and diff, for the reviewer.
     """
     from kfp_edge.stage import stage
@@ -50,4 +53,4 @@ def gitops_commit(
         release = Release(model_name, model_version, name, ref.digest)
         done = commit_release(release, Target(Remote.parse(gitops_repo), gitops_branch, site, namespace))
         write_file(Path(change.path), report(done).encode())
-        return (done.repository, done.branch, done.commit)
+        return (done.repository, done.branch, done.commit, done.committed)

@@ -117,7 +117,7 @@ def report(change: Change) -> str:
         f"- Branch: `{change.branch}`",
         f"- Commit: `{change.commit}` ({state})",
     ]
-    if change.diff:
+    if change.committed:
         diff = change.diff.splitlines()
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", change.diff)), default=0))
         lines += ["", f"{fence}diff", *diff[:SHOWN_LINES], fence]

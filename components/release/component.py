@@ -16,9 +16,10 @@ def release(image: str, registry: str, model_name: str, model_version: str) -> s
     Outputs:
         Output: The released image by digest, `REGISTRY/MODEL@sha256:...`; the digest is the candidate's.
     """
-    from kfp_edge.components.release.release import release
-    from kfp_edge.oci import ImageRef
     from kfp_edge.stage import stage
 
     with stage("release"):
+        from kfp_edge.components.release.release import release
+        from kfp_edge.oci import ImageRef
+
         return str(release(ImageRef.parse(image), registry, model_name, model_version))

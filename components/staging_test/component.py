@@ -25,13 +25,14 @@ def staging_test(
         Output: The tested candidate, the same reference: what is released depends on this test.
         report: Every check with what was measured and required; the container's log when one failed.
     """
-    from pathlib import Path
-
-    from kfp_edge.components.staging_test.staging_test import staging_test
-    from kfp_edge.oci import ImageRef
     from kfp_edge.stage import stage
 
     with stage("staging_test"):
+        from pathlib import Path
+
+        from kfp_edge.components.staging_test.staging_test import staging_test
+        from kfp_edge.oci import ImageRef
+
         candidate = ImageRef.parse(image)
         staging_test(candidate, Path(bundle.path), Path(report.path), max_latency_ms, startup_timeout)
         return str(candidate)

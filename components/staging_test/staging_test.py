@@ -12,7 +12,6 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.files import write_file
 from kfp_edge.oci import ImageRef
 from kfp_edge.process import CommandError
-from kfp_edge.signals import terminable
 
 _INTERRUPTED = "The test was interrupted."
 
@@ -40,7 +39,7 @@ def staging_test(
     run_id = uuid.uuid4().hex[:12]
     stored = f"localhost/kfp-edge/staging:{run_id}"
     test = _Test(image)
-    with terminable(), loaded(image, stored):
+    with loaded(image, stored):
         try:
             test.run(stored, f"kfp-edge-staging-{run_id}", bundle, Budget(startup_timeout, max_latency_ms))
         finally:

@@ -37,12 +37,14 @@ def train(
 
         from kfp_edge import dataset
         from kfp_edge.components.train import report as pages
-        from kfp_edge.components.train.train import fit, measure
+        from kfp_edge.components.train.train import fit, measure, threads_for
         from kfp_edge.models import save_model
 
         learned, held_out = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
-        estimator = fit(learned, seed=seed, false_alarm_rate=false_alarm_rate)
-        result = measure(estimator, held_out)
+        with threads_for(learned):
+            estimator = fit(learned, seed=seed, false_alarm_rate=false_alarm_rate)
+            result = measure(estimator, held_out)
+            pages.write(Path(report.path), estimator, held_out, result, seed=seed)
         save_model(estimator, Path(model.path))
         model.metadata["format"] = "skops"
         for name, value in result.metrics.items():
@@ -50,4 +52,3 @@ def train(
         if result.roc is not None:
             curves.log_roc_curve(*result.roc)
             curves.log_confusion_matrix(*result.confusion)
-        pages.write(Path(report.path), estimator, held_out, result, seed=seed)

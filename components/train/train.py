@@ -6,6 +6,7 @@ Anomaly: an isolation forest (Liu, Ting and Zhou, ICDM 2008) fitted on normal ro
 normal rows' own score quantile.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
+from threadpoolctl import threadpool_limits
 
 from kfp_edge.dataset import Dataset, Roles
 from kfp_edge.errors import KfpEdgeError
@@ -24,6 +26,8 @@ from kfp_edge.evaluation import Predictions, classes_of, evaluate
 
 #: Share of the normal rows, the latest, that sets the threshold and is not used for fitting.
 _CALIBRATION = 0.2
+#: Rows from which a second thread pays.
+_PARALLEL_ROWS = 100_000
 #: KFP keeps a ROC curve in its metadata, so it must stay small.
 _ROC_POINTS = 200
 
@@ -40,6 +44,15 @@ class Measured:
     metrics: dict[str, float]
     roc: tuple[list[float], list[float], list[float]] | None
     confusion: tuple[list[str], list[list[int]]] | None
+
+
+def threads_for(data: Dataset) -> AbstractContextManager[object]:
+    """Return a context in which small data is worked on by one thread.
+
+    OpenMP's threads spin while they wait for each other: on a machine with other work, small steps take many
+    times longer with two threads than with one, and on an idle machine they gain nothing.
+    """
+    return threadpool_limits(1, user_api="openmp") if len(data.frame) < _PARALLEL_ROWS else nullcontext()
 
 
 def fit(data: Dataset, *, seed: int, false_alarm_rate: float) -> Pipeline:

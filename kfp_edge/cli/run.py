@@ -115,7 +115,8 @@ def _lines(told: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
         yield "image", told["image"]["reference"]
         yield "size", _size(told["image"]["reference"])
     if told["git"]:
-        yield "commit", "{commit} on {branch} of {repository}".format(**told["git"])
+        state = "" if told["git"]["committed"] else " (no new commit: the digest is there already)"
+        yield "commit", "{commit} on {branch} of {repository}".format(**told["git"]) + state
     yield from ((f"{stage} report", path) for stage, path in told["reports"].items())
     yield "summary", str(folder / "summary.json")
 

@@ -124,7 +124,7 @@ def _conclude(found: Run, log: Path) -> None:
 @contextmanager
 def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """Start the worker out of reach of the terminal's Ctrl-C, pass interrupts on to it, and wait for its end."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore::FutureWarning"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     received: list[int] = []
     with subprocess.Popen(
         command,

@@ -12,7 +12,7 @@ from kfp_edge.local.runner import Run
 from kfp_edge.oci import ImageRef
 
 _SUFFIXES = {"system.HTML": "html", "system.Markdown": "md"}
-_GIT = ("git_repository", "git_branch", "git_commit")
+_GIT = ("git_repository", "git_branch", "git_commit", "git_committed")
 
 
 def summarize(pipeline: CompiledPipeline, found: Run, folder: Path) -> dict[str, Any]:
