@@ -76,9 +76,10 @@ def load(image: ImageRef, name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Take a name from an image in the storage, and the image too if it has no other."""
+    """Take a name from an image in the storage, and the image too if it has no other; it may be gone already."""
     with held():
-        buildah("rmi", name)
+        if podman("images", "--quiet", "--filter", f"reference={name}").strip():
+            buildah("rmi", name)
 
 
 @contextmanager
@@ -88,8 +89,8 @@ def loaded(image: ImageRef, name: str) -> Iterator[None]:
     Raises:
         KfpEdgeError: the image is not there, or its repository refuses.
     """
-    load(image, name)
-    try:
+    try:  # an interrupt that was held while the image was loaded comes before the block
+        load(image, name)
         yield
     finally:
         remove(name)

@@ -354,20 +354,20 @@ class TestTheReport:
 
 
 class TestTheComponent:
-    def run(self, repo: str, image: str, out: Path) -> tuple[str, str, str]:
+    def run(self, repo: str, image: str, out: Path) -> tuple[str, str, str, bool]:
         from kfp.dsl import Markdown
 
         from kfp_edge.components.gitops_commit.component import gitops_commit
 
         change = Markdown(uri=str(out))
         change.path = str(out)
-        outputs: tuple[str, str, str] = gitops_commit.python_func(image, "pump", "1.0.0", repo, change)
+        outputs: tuple[str, str, str, bool] = gitops_commit.python_func(image, "pump", "1.0.0", repo, change)
         return outputs
 
     def test_it_hands_on_repository_branch_and_commit(self, folder: Path, tmp_path: Path) -> None:
         image = f"docker://registry.local:5000/team/pump@{DIGESTS[0]}"
         outputs = self.run(folder.as_uri(), image, tmp_path / "change.md")
-        assert outputs == (str(folder), REVIEW, git(folder, "rev-parse", REVIEW))
+        assert outputs == (str(folder), REVIEW, git(folder, "rev-parse", REVIEW), True)
         assert 'newName: "registry.local:5000/team/pump"' in (tmp_path / "change.md").read_text()
 
     def test_an_image_in_a_folder_is_named_localhost(self, folder: Path, tmp_path: Path) -> None:
@@ -391,6 +391,6 @@ class TestTheComponent:
             url = server.url("gitops.git")
             outputs = self.run(url, f"docker://quay.io/team/pump@{DIGESTS[0]}", tmp_path / "change.md")
         assert outputs[:2] == (url, REVIEW)
-        told = "".join([*outputs, *capfd.readouterr(), (tmp_path / "change.md").read_text()])
+        told = "".join([*map(str, outputs), *capfd.readouterr(), (tmp_path / "change.md").read_text()])
         assert token not in told
         assert token not in git(folder, "log", "--patch", REVIEW)

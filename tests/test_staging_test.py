@@ -15,6 +15,7 @@ from bundles import tiny_bundle, tiny_signature
 from hypothesis import given
 from hypothesis import strategies as st
 from images import left_behind, serving_image, serving_image_that
+from interruptions import announcing
 
 from kfp_edge.bundle import Bundle
 from kfp_edge.components.containerize.containerize import containerize
@@ -161,6 +162,16 @@ def test_an_interrupted_test_leaves_nothing_running(bundle: Bundle, report: Path
 
 
 @containers
+def test_an_interrupt_while_the_image_is_loaded_leaves_no_image(bundle: Bundle, report: Path, tmp_path: Path) -> None:
+    with serving_image_that(HANGS) as base, announcing("skopeo", tmp_path) as (environment, announced):
+        process = run_apart(candidate(bundle, base), bundle, report, environment)
+        announced()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+    assert left_behind(bundle) == []
+
+
+@containers
 def test_ctrl_c_twice_while_the_container_starts_leaves_nothing(bundle: Bundle, report: Path) -> None:
     with serving_image_that(HANGS) as base:
         process = run_apart(candidate(bundle, base), bundle, report)
@@ -227,7 +238,9 @@ def response(datatype: str, data: list[float] | list[str]) -> dict[str, object]:
     return {"outputs": [{"name": "y", "datatype": datatype, "shape": [len(data)], "data": data}]}
 
 
-def run_apart(image: ImageRef, bundle: Bundle, report: Path) -> subprocess.Popen[bytes]:
+def run_apart(
+    image: ImageRef, bundle: Bundle, report: Path, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     script = f"""
         from pathlib import Path
         from kfp_edge.components.staging_test.staging_test import staging_test
@@ -237,7 +250,7 @@ def run_apart(image: ImageRef, bundle: Bundle, report: Path) -> subprocess.Popen
             staging_test(ImageRef.parse({str(image)!r}), Path({str(bundle.folder)!r}), Path({str(report)!r}))
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def states(bundle: Bundle) -> list[str]:
