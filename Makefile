@@ -8,6 +8,8 @@ LOCK := requirements.lock
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .PHONY: help setup tools test-tools demo test lint types compiled unit bench format lock clean
 
 help:  ## Show this list
@@ -58,7 +60,9 @@ unit: setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 bench: setup tools  ## Measure the line's time by stage, and what of it is orchestration
-	$(BIN)/python benchmarks/line.py
+	@mkdir -p build
+	$(BIN)/python benchmarks/line.py | tee build/benchmarks.md
+	@mv build/benchmarks.md docs/benchmarks.md
 
 format: setup  ## Put the code into the project's format
 	$(BIN)/ruff check --fix

@@ -6,6 +6,7 @@ Every case runs once cold to build what is built once (the serving image), then 
 """
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -61,7 +62,8 @@ def report(name: str, told: dict[str, Any], without: float) -> None:
 
 def main() -> None:
     """Measure every case beside its peer and print the tables."""
-    print(f"# The line, stage by stage\n\n{platform.platform()}, Python {platform.python_version()}.")
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"# The line, stage by stage\n\nWritten by `make bench`. {machine}, serving image built before.")
     print("Work is all time inside a stage's own code, the import of its libraries included.")
     for name, parameters in cases().items():
         with tempfile.TemporaryDirectory() as scratch:
