@@ -178,7 +178,7 @@ def test_deleting_any_executor_is_reported_where_it_is_used(label: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    path=st.sampled_from(sorted(nodes(SPEC), key=str)[1:]),
+    path=st.sampled_from(sorted(filter(None, nodes(SPEC)), key=str)),
     junk=st.sampled_from([None, True, 7, 1.5, "text", [], ["x"], [[]], {}, {"a": "b"}, {1: 2}]),
 )
 def test_nothing_that_replaces_a_part_makes_the_check_itself_fail(path: tuple[Any, ...], junk: object) -> None:

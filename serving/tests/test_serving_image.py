@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,6 +77,15 @@ def podman() -> Iterator[Podman]:
         yield run
         subprocess.run(["podman", *storage, "unshare", "rm", "-rf", f"{folder}/root"], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_reachable(url: str) -> bool:
+    """Whether the server answers: a published port leads nowhere for a moment after the container has started."""
+    try:
+        with urllib.request.urlopen(url):
+            return True
+    except (urllib.error.URLError, ConnectionError):
+        return False
 
 
 def _may_raise_limits() -> bool:
@@ -160,8 +171,9 @@ def test_it_serves_under_openshifts_restrictions_and_stops_cleanly(
     mixed_bundle(tmp_path)
     tmp_path.chmod(0o755)
     with container(podman, image[0], tmp_path) as (name, address):
-        while "listening" not in podman("logs", name):
+        while not is_reachable(f"{address}/v2/health/live"):
             assert podman("inspect", name, "--format={{.State.Running}}") == "true", podman("logs", name)
+            time.sleep(0.05)
         request = urllib.request.Request(f"{address}/v2/models/mill/infer", json.dumps(mixed_request()).encode())
         with urllib.request.urlopen(request) as answer:
             assert json.load(answer)["outputs"][0]["data"] == [1, 0]
