@@ -5,13 +5,12 @@ import importlib.metadata
 import json
 import os
 import re
-import shutil
 import subprocess
 import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,10 +45,9 @@ Podman = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a cache that all workers of a test run share."""
-    parent = tmp_path_factory.getbasetemp()
-    return (parent.parent if "PYTEST_XDIST_WORKER" in os.environ else parent) / "serving-image"
+def cache() -> Path:
+    """Return the cache that runs use, so that what was built once is built once."""
+    return Path(os.environ.get("KFP_EDGE_CACHE") or Path.home() / ".cache" / "kfp-edge")
 
 
 @pytest.fixture(scope="session")
@@ -57,26 +55,21 @@ def image(cache: Path) -> tuple[Path, str]:
     return ensure(cache)
 
 
-@pytest.fixture(scope="session")
-def podman() -> Iterator[Podman]:
-    """Return a function that runs podman with a storage of its own."""
-    with tempfile.TemporaryDirectory(prefix="pod", ignore_cleanup_errors=True) as folder:
-        environment = dict(os.environ)
-        storage = ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
+@pytest.fixture
+def podman(tmp_path: Path) -> Podman:
+    """Return a function that runs podman."""
+    environment = dict(os.environ)
+    if os.geteuid() == 0 and not _may_raise_limits():
+        (tmp_path / "containers.conf").write_text(RUNC)
+        environment["CONTAINERS_CONF"] = str(tmp_path / "containers.conf")
 
-        def run(*args: str | Path) -> str:
-            command = ["podman", *storage, *map(str, args)]
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-            assert done.returncode == 0, done.stderr
-            return done.stdout.strip()
+    def run(*args: str | Path) -> str:
+        command = ["podman", *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
-        if os.geteuid() == 0 and not _may_raise_limits():
-            config = Path(folder) / "containers.conf"
-            config.write_text(RUNC)
-            environment["CONTAINERS_CONF"] = str(config)
-        yield run
-        subprocess.run(["podman", *storage, "unshare", "rm", "-rf", f"{folder}/root"], check=False, capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    return run
 
 
 def is_reachable(url: str) -> bool:
@@ -97,12 +90,15 @@ def _may_raise_limits() -> bool:
 @contextmanager
 def container(podman: Podman, image: Path, models: Path) -> Iterator[tuple[str, str]]:
     """Run the image with limits and yield its name and the address of its server."""
-    identity = podman("pull", "--quiet", f"oci:{image}:serving")
-    name = podman("run", "--detach", *OPENSHIFT, "--publish=127.0.0.1::8080", f"--volume={models}:/models:ro", identity)
+    stored = f"localhost/kfp-edge/serving-test:{uuid.uuid4().hex}"
+    subprocess.run(["skopeo", "copy", "--quiet", f"oci:{image}:serving", f"containers-storage:{stored}"], check=True)
+    name = podman("create", *OPENSHIFT, "--publish=127.0.0.1::8080", f"--volume={models}:/models:ro", stored)
     try:
+        podman("start", name)
         yield name, f"http://{podman('port', name, '8080/tcp')}"
     finally:
         podman("rm", "--force", name)
+        podman("rmi", stored)
 
 
 def manifest(layout: Path) -> Any:
@@ -183,7 +179,8 @@ def test_it_serves_under_openshifts_restrictions_and_stops_cleanly(
 
 @pytest.mark.containers
 def test_any_image_with_python_can_be_the_base(image: tuple[Path, str], tmp_path: Path) -> None:
-    build(tmp_path / "layout", f"oci:{image[0]}:serving")
+    (tmp_path / "base").symlink_to(image[0])  # buildah takes no folder with 64 hex digits for a name
+    build(tmp_path / "layout", f"oci:{tmp_path}/base:serving")
     layers = [layer["digest"] for layer in manifest(tmp_path / "layout")["layers"]]
     base = [layer["digest"] for layer in manifest(image[0])["layers"]]
     assert layers[: len(base)] == base
