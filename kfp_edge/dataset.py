@@ -62,8 +62,11 @@ class Dataset:
     sha256: str
 
     def x(self) -> pd.DataFrame:
-        """Return the features, shape [rows, features], in the data's own column order."""
-        return self.frame[list(self.roles.features)]
+        """Return the features, shape [rows, features], in the data's own column order.
+
+        A missing category is the category "": neither ONNX nor JSON has another word for it.
+        """
+        return self.frame[list(self.roles.features)].fillna(dict.fromkeys(self.roles.categorical, ""))
 
     def y(self) -> npt.NDArray[Any]:
         """Return the labels, shape [rows].

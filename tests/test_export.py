@@ -102,6 +102,17 @@ def test_missing_numbers_are_answered_as_scikit_learn_does(tmp_path):
     )
 
 
+def test_a_missing_category_is_a_category_of_its_own(tmp_path):
+    data = failures()
+    holes = data.frame.copy()
+    holes.loc[::7, "type"] = None
+    data = Dataset(holes, data.roles, SHA)
+    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    model = _exported(estimator, data, tmp_path)
+    assert model.signature.inputs[2].columns[0].categories == ("", "A", "B")
+    assert np.allclose(model.predict(data.x()).positive, predict(estimator, data).positive, atol=1e-5)
+
+
 def test_a_users_own_pipeline_that_picks_columns_by_name_is_exported(tmp_path):
     data = failures(categorical=False)
     prepare = ColumnTransformer([("scale", StandardScaler(), ["torque [Nm]"]), ("fill", SimpleImputer(), ["heat [K]"])])

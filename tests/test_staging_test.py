@@ -18,8 +18,9 @@ from images import left_behind, serving_image, serving_image_that
 from interruptions import announcing
 
 from kfp_edge.bundle import Bundle
+from kfp_edge.checks import Check
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.components.staging_test.checks import Check, difference, flat, malformed, one_row
+from kfp_edge.components.staging_test.checks import difference, flat, malformed, one_row
 from kfp_edge.components.staging_test.report import markdown
 from kfp_edge.components.staging_test.staging_test import staging_test
 from kfp_edge.errors import KfpEdgeError
@@ -79,7 +80,9 @@ class TestAGoodCandidate:
 
     def test_that_is_too_slow_for_the_budget_fails_with_both_numbers(self, bundle: Bundle, report: Path) -> None:
         image = candidate(bundle, serving_image())
-        with pytest.raises(KfpEdgeError, match=r"latency of one row: p50 .* ms; required: p99 at most 1e-06 ms"):
+        with pytest.raises(
+            KfpEdgeError, match=r"latency of one row was not met: measured p50 .* ms, required p99 at most 1e-06 ms"
+        ):
             staging_test(image, bundle.folder, report, max_latency_ms=1e-6)
         assert [name for name, result in results(report).items() if result == "failed"] == ["latency of one row"]
 
@@ -104,8 +107,12 @@ class TestAGoodCandidate:
     ("program", "sentence", "logged"),
     [
         (CRASHES, r"liveness: the container ended with exit code 1", "the model cannot be loaded"),
-        (HANGS, r"liveness: no answer: the connection failed; required: 200 within 2 s", "loading"),
-        (ANSWERS.format(status=503), r"readiness: 503 \{\}; required: 200 within 2 s", '"GET /v2/health/ready'),
+        (HANGS, r"liveness was not met: measured no answer: the connection failed, required 200 within 2 s", "loading"),
+        (
+            ANSWERS.format(status=503),
+            r"readiness was not met: measured 503 \{\}, required 200 within 2 s",
+            '"GET /v2/health/ready',
+        ),
         (ANSWERS.format(status=200), r"metadata: ", "POST /v2/models/tiny"),
     ],
     ids=["crashes", "hangs", "never ready", "answers nonsense"],
@@ -135,7 +142,7 @@ def test_a_candidate_that_takes_malformed_requests_is_told(bundle: Bundle, repor
 def test_a_candidate_that_stops_with_an_error_is_told(bundle: Bundle, report: Path) -> None:
     with serving_image_that(STOPS_BADLY) as base:
         image = candidate(bundle, base)
-        with pytest.raises(KfpEdgeError, match="clean stop: ended with exit code 4"):
+        with pytest.raises(KfpEdgeError, match="clean stop was not met: measured ended with exit code 4"):
             staging_test(image, bundle.folder, report)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kfp_edge.bundle import Bundle, Sample, Signature
+from kfp_edge.checks import Check
 from kfp_edge.components.staging_test.candidate import GRACE, Candidate
 from kfp_edge.components.staging_test.client import Answer, Client
 
@@ -18,16 +19,6 @@ _POLL = 0.05
 _WARM_UP = 20
 _MEASURED = 200
 _FLOATS = ("FP32", "FP64")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One row of the report."""
-
-    name: str
-    passed: bool
-    measured: str
-    required: str
 
 
 @dataclass(frozen=True)

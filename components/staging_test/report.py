@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kfp_edge.components.staging_test.checks import Check
+from kfp_edge.checks import Check
 from kfp_edge.oci import ImageRef
 
 _LOG_LINES = 200

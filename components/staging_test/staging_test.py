@@ -4,8 +4,9 @@ import uuid
 from pathlib import Path
 
 from kfp_edge.bundle import Bundle
+from kfp_edge.checks import Check
 from kfp_edge.components.staging_test.candidate import running
-from kfp_edge.components.staging_test.checks import Budget, Check, run_checks
+from kfp_edge.components.staging_test.checks import Budget, run_checks
 from kfp_edge.components.staging_test.report import markdown, tail
 from kfp_edge.containers import loaded
 from kfp_edge.errors import KfpEdgeError
@@ -71,8 +72,6 @@ class _Test:
             self.failure = f"the candidate {self.image} cannot be tested: {error}"
             return
         failed = next((check for check in self.checks if not check.passed), None)
-        self.failure = "" if failed is None else f"the candidate {self.image} failed its test: {_told(failed)}"
-
-
-def _told(check: Check) -> str:
-    return f"{check.name}: {check.measured}; required: {check.required}. The report has the container's log."
+        self.failure = (
+            "" if failed is None else f"the candidate {self.image} failed its test: {failed.sentence}; see its log."
+        )

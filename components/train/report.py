@@ -138,7 +138,7 @@ def _timeline(data: Dataset, result: Measured) -> Figure:
     for run in events(data.y()) if data.roles.time and data.roles.target else []:
         axis.axvspan(moments.iloc[run.start], moments.iloc[run.stop - 1], color=ORANGE, alpha=0.25, linewidth=0)
     axis.set(ylabel="anomaly score", xlabel=data.roles.time or "row")
-    axis.legend(loc="upper left", ncols=2)
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return figure
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kfp_edge.bundle import Column, Signature
-from kfp_edge.components.verify.checks import Check
+from kfp_edge.checks import Check
 from kfp_edge.report import number
 
 #: Checks whose measured value depends on the machine; a bundle's bytes must not.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 import pandas as pd
 
+from kfp_edge.checks import Check
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.evaluation import Floats, Predictions
 from kfp_edge.onnx_model import OnnxModel
@@ -33,20 +34,6 @@ FORBIDDEN = {
 
 _WARM_UP = 20
 _TIMED = 300
-
-
-@dataclass(frozen=True)
-class Check:
-    """One requirement: what it is called, whether it holds, what was measured and what was required."""
-
-    name: str
-    passed: bool
-    measured: str
-    required: str
-
-    @property
-    def sentence(self) -> str:
-        return f"{self.name} was not met: measured {self.measured}, required {self.required}"
 
 
 @dataclass(frozen=True)

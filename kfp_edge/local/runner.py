@@ -24,6 +24,7 @@ Status = Literal["running", "succeeded", "failed", "interrupted"]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: How kfp.local tells what it does (kfp/local/task_dispatcher.py).
 _STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
+_TOLD = re.compile(re.escape(MARK) + r' (\{"stage": .*\})$')
 _FINISHED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status SUCCESS$")
 
 
@@ -95,14 +96,21 @@ def _follow(found: Run, line: str) -> bool:
     elif finished := _FINISHED.search(line):
         stage = next(stage for stage in reversed(found.stages) if stage.name == finished[1])
         _end(stage, "succeeded")
-    elif MARK in line and found.stages:
-        said = json.loads(line.partition(MARK)[2])
-        found.stages[-1].work_seconds = said["seconds"]
-        found.error = said.get("error", found.error)
+    elif said := _TOLD.search(line):
+        _take_in(found, json.loads(said[1]))
         return False
     else:
         return False
     return True
+
+
+def _take_in(found: Run, said: dict[str, Any]) -> None:
+    """Give what a stage told of itself to its task; of tasks that run at the same time, to the one named alike."""
+    running = [stage for stage in found.stages if stage.status == "running"]
+    alike = [stage for stage in running if stage.name.startswith(said["stage"].replace("_", "-"))]
+    for stage in (alike or running)[-1:]:
+        stage.work_seconds = said["seconds"]
+    found.error = said.get("error", found.error)
 
 
 def _end(stage: StageRun, status: Status) -> None:

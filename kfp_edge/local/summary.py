@@ -63,7 +63,7 @@ def _metrics(stage: Stage, task: Path) -> dict[str, float]:
     output = task / "executor_output.json"
     if not names or not output.is_file():
         return {}
-    artifacts = json.loads(output.read_text())["artifacts"]
+    artifacts = json.loads(output.read_text()).get("artifacts", {})
     return {
         metric: value
         for name in names
