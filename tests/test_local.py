@@ -131,7 +131,7 @@ def test_a_refusal_leaves_no_traceback_in_the_log(tmp_path):
 
 def test_a_crash_of_a_foreign_component_points_to_the_log(tmp_path):
     _, found = _run(crashing, tmp_path)
-    assert found.error == f"the stage crash failed unexpectedly; the end of {tmp_path}/logs/run.log shows why."
+    assert found.error == f"it failed unexpectedly; the end of {tmp_path}/logs/run.log shows why."
     assert "ZeroDivisionError" in (tmp_path / "logs" / "run.log").read_text()
 
 
@@ -192,6 +192,8 @@ def test_texts_are_read_as_the_parameter_asks(given, read):
         ({"share": "true"}, "wants a number"),
         ({"names": "a"}, "the parameter names wants a list"),
         ({"limits": "[1]"}, "wants a mapping"),
+        ({"limits": "{f1:0.7}"}, "the parameter limits holds something empty or a date: {'f1:0.7': None}"),
+        ({"names": "[2026-01-01]"}, "the parameter names holds something empty or a date"),
         ({"names": "[a"}, "the parameter names is not valid YAML"),
     ],
 )

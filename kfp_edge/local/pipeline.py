@@ -85,7 +85,20 @@ class CompiledPipeline:
         read = _yaml(name, value) if isinstance(value, str) and wanted != "STRING" else value
         if not _fits(read, wanted):
             raise KfpEdgeError(f"the parameter {name} wants {_TYPES[wanted]}, got {json.dumps(value, default=str)}.")
+        if not _is_plain(read):
+            raise KfpEdgeError(
+                f"the parameter {name} holds something empty or a date: {read}; write {{name: value}}, texts in quotes."
+            )
         return float(read) if wanted == "NUMBER_DOUBLE" else read
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value has only what KFP has types for: YAML also knows null and dates, and keys that are no text."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | bool)
 
 
 def _yaml(name: str, text: str) -> Any:

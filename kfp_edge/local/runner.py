@@ -125,8 +125,7 @@ def _conclude(found: Run, log: Path) -> None:
     if found.status == "interrupted":
         found.error = "the run was interrupted; nothing of it is left running."
     elif found.status == "failed" and found.error is None:
-        where = f"the stage {found.stages[-1].name}" if found.stages else "the run"
-        found.error = f"{where} failed unexpectedly; the end of {log} shows why."
+        found.error = f"it failed unexpectedly; the end of {log} shows why."
 
 
 @contextmanager
@@ -164,5 +163,5 @@ def refuse_failed(found: Run) -> None:
         KfpEdgeError: the sentence that the failure comes down to, with the stage's name.
     """
     if found.status != "succeeded":
-        stage = f"{found.stages[-1].name}: " if found.stages and found.status == "failed" else ""
-        raise KfpEdgeError(f"{stage}{found.error}")
+        failed = [stage.name for stage in found.stages if stage.status == "failed"]
+        raise KfpEdgeError(f"{failed[-1] if failed else found.pipeline}: {found.error}")
