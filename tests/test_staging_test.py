@@ -106,14 +106,14 @@ class TestAGoodCandidate:
 @pytest.mark.parametrize(
     ("program", "sentence", "logged"),
     [
-        (CRASHES, r"liveness: the container ended with exit code 1", "the model cannot be loaded"),
+        (CRASHES, r"liveness was not met: measured the container ended with exit code 1", "the model cannot be loaded"),
         (HANGS, r"liveness was not met: measured no answer: the connection failed, required 200 within 2 s", "loading"),
         (
             ANSWERS.format(status=503),
             r"readiness was not met: measured 503 \{\}, required 200 within 2 s",
             '"GET /v2/health/ready',
         ),
-        (ANSWERS.format(status=200), r"metadata: ", "POST /v2/models/tiny"),
+        (ANSWERS.format(status=200), r"metadata was not met: ", "POST /v2/models/tiny"),
     ],
     ids=["crashes", "hangs", "never ready", "answers nonsense"],
 )
