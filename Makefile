@@ -59,10 +59,11 @@ compiled: setup
 unit: setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-bench: setup tools  ## Measure the line's time by stage, and what of it is orchestration
+bench: setup tools  ## Measure the line by stage, and the server beside its peers (half an hour)
 	@mkdir -p build
-	$(BIN)/python benchmarks/line.py | tee build/benchmarks.md
-	@mv build/benchmarks.md docs/benchmarks.md
+	$(BIN)/python benchmarks/line.py | tee build/line.md
+	$(BIN)/python benchmarks/serving/run.py | tee build/serving.md
+	@cat build/line.md <(echo) build/serving.md > build/benchmarks.md && mv build/benchmarks.md docs/benchmarks.md
 
 format: setup  ## Put the code into the project's format
 	$(BIN)/ruff check --fix
@@ -70,7 +71,7 @@ format: setup  ## Put the code into the project's format
 
 lock:  ## Resolve the lock file again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --group dev --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
+	  --group dev --extra otlp --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
 
 clean:  ## Remove what make created, the virtual environment included
 	rm -rf $(VENV) build .kfp-edge

@@ -15,7 +15,9 @@ from kfp_edge.files import canonical_json, new_folder, read_json, sha256_bytes, 
 Task = Literal["classification", "anomaly"]
 
 #: Datatypes of the Open Inference Protocol v2 that a model here may use ("Tensor Data Types").
-Datatype = Literal["BOOL", "INT32", "INT64", "FP32", "FP64", "BYTES"]
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+]  # fmt: skip
 
 MANIFEST = "manifest.json"
 #: Every file of a bundle but the manifest, which lists their hashes.

@@ -1,5 +1,7 @@
 """Podman on this machine: how it has to be set up, and images that come and go with a run."""
 
+import fcntl
+import json
 import os
 import resource
 import shutil
@@ -10,9 +12,11 @@ from pathlib import Path
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.files import write_file
 from kfp_edge.oci import ImageRef, skopeo_source
-from kfp_edge.process import run
+from kfp_edge.process import CommandError, run
 from kfp_edge.signals import held
 from kfp_edge.skopeo import access, skopeo
+
+_BASES = "localhost/kfp-edge/base"
 
 # Controllers here, beside the old hierarchies: crun refuses to start anything (cgroups(7), "version 1 and 2").
 _HYBRID = Path("/sys/fs/cgroup/unified/cgroup.controllers")
@@ -80,6 +84,39 @@ def remove(name: str) -> None:
     with held():
         if podman("images", "--quiet", "--filter", f"reference={name}").strip():
             buildah("rmi", name)
+
+
+@contextmanager
+def base_in_storage(image: ImageRef) -> Iterator[str]:
+    """Have an image in the storage to build on and yield its name; it stays there, and bases used before it go.
+
+    Unpacking a base takes seconds, so the last one is kept. The others go when no build on this machine uses any.
+
+    Raises:
+        KfpEdgeError: the image is not there, or its repository refuses.
+    """
+    name = f"{_BASES}:{image.digest.removeprefix('sha256:')}"
+    storage = os.open(json.loads(buildah("info"))["store"]["GraphRoot"], os.O_RDONLY)
+    try:
+        fcntl.flock(storage, fcntl.LOCK_SH)
+        load(image, name)
+        yield name
+        _remove_bases_but(name, storage)
+    finally:
+        os.close(storage)
+
+
+def _remove_bases_but(name: str, storage: int) -> None:
+    try:
+        fcntl.flock(storage, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return  # another build uses one; the next build removes them
+    listed = podman("images", "--filter", f"reference={_BASES}", "--format", "{{.Repository}}:{{.Tag}}")
+    for other in set(listed.split()) - {name}:
+        try:
+            remove(other)
+        except CommandError as error:
+            print(f"{other} stays in the storage: {error}", flush=True)
 
 
 @contextmanager

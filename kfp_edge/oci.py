@@ -24,6 +24,9 @@ from kfp_edge.skopeo import MissingImageError, access, skopeo
 Transport = Literal["oci", "docker"]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+#: The index of OCI, and what Docker calls a manifest list.
+INDEX_TYPES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 # The tag in a layout that holds one image only.
@@ -164,10 +167,13 @@ class Registry:
 def copy(source: ImageRef, destination: Repository, tag: str) -> ImageRef:
     """Copy an image, every byte as it is, and tag it there; return it as the destination names it.
 
+    An index is copied with the images of all its platforms.
+
     Raises:
         KfpEdgeError: a side refuses, or the destination then reports another digest.
     """
-    flags = ["--quiet", "--preserve-digests", *access("src-", source.home.host), *access("dest-", destination.host)]
+    flags = ["--quiet", "--all", "--preserve-digests"]
+    flags += [*access("src-", source.home.host), *access("dest-", destination.host)]
     where = str(source.home if destination.transport == "oci" else destination)
     with skopeo_source(source) as address, _writing(destination):
         skopeo("copy", *flags, address, _tagged(destination, tag), where=where)
@@ -193,7 +199,7 @@ def digest_at(repository: Repository, tag: str) -> str | None:
 
 
 def manifest_at(image: ImageRef) -> dict[str, Any]:
-    """Return the manifest of an image (OCI Image Specification, "Image Manifest").
+    """Return the manifest of an image, or the index of several (OCI Image Specification, "Image Manifest").
 
     Raises:
         KfpEdgeError: it is not there, is damaged, or its repository refuses.
@@ -218,7 +224,7 @@ def exists(image: ImageRef) -> bool:
         KfpEdgeError: the repository refuses or cannot be reached.
     """
     if image.transport == "oci":
-        return any(found["digest"] == image.digest for found in _descriptors(Path(image.repository)))
+        return any(found["digest"] == image.digest for found in _all_descriptors(Path(image.repository)))
     return _inspect(image.home, str(image)) is not None
 
 
@@ -239,8 +245,8 @@ def platform_image(image: ImageRef) -> ImageRef:
 
 
 def image_size(image: ImageRef) -> int:
-    """Return how many bytes a pull of the image moves: its compressed layers and its configuration."""
-    manifest = manifest_at(image)
+    """Return how many bytes a pull of the image moves here: its compressed layers and its configuration."""
+    manifest = manifest_at(platform_image(image))
     return int(manifest["config"]["size"]) + sum(int(layer["size"]) for layer in manifest["layers"])
 
 
@@ -295,9 +301,18 @@ def _descriptors(layout: Path) -> list[dict[str, Any]]:
     return manifests
 
 
+def _all_descriptors(layout: Path) -> Iterator[dict[str, Any]]:
+    """Yield what the layout names, and what is named in its indexes."""
+    for descriptor in _descriptors(layout):
+        yield descriptor
+        file = blob(layout, descriptor["digest"])
+        if descriptor.get("mediaType") in INDEX_TYPES and file.is_file():
+            yield from read_json(file)["manifests"]
+
+
 def _descriptor(image: ImageRef) -> dict[str, Any]:
     layout = Path(image.repository)
-    for descriptor in _descriptors(layout):
+    for descriptor in _all_descriptors(layout):
         if descriptor["digest"] == image.digest and blob(layout, image.digest).is_file():
             return descriptor
     raise _absent(image)

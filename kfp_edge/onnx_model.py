@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pandas as pd
 from google.protobuf.message import DecodeError
+from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 from pydantic import ValidationError
 
 from kfp_edge.bundle import Datatype, InputTensor, Signature
@@ -17,24 +18,28 @@ from kfp_edge.evaluation import Predictions
 #: Key in the ONNX file's metadata under which the signature lies, as JSON.
 SIGNATURE_KEY = "kfp_edge.signature"
 
-#: ONNX element type -> datatype of the Open Inference Protocol.
-DATATYPES: dict[int, Datatype] = {
-    onnx.TensorProto.BOOL: "BOOL",
-    onnx.TensorProto.INT32: "INT32",
-    onnx.TensorProto.INT64: "INT64",
-    onnx.TensorProto.FLOAT: "FP32",
-    onnx.TensorProto.DOUBLE: "FP64",
-    onnx.TensorProto.STRING: "BYTES",
+#: What onnxruntime raises on a model that it does not take; they have no base of their own.
+_ERRORS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
+
+#: Datatype of the Open Inference Protocol -> ONNX element type, and the type of its elements in NumPy.
+_TYPES: dict[Datatype, tuple[int, Any]] = {
+    "BOOL": (onnx.TensorProto.BOOL, np.bool_),
+    "UINT8": (onnx.TensorProto.UINT8, np.uint8),
+    "UINT16": (onnx.TensorProto.UINT16, np.uint16),
+    "UINT32": (onnx.TensorProto.UINT32, np.uint32),
+    "UINT64": (onnx.TensorProto.UINT64, np.uint64),
+    "INT8": (onnx.TensorProto.INT8, np.int8),
+    "INT16": (onnx.TensorProto.INT16, np.int16),
+    "INT32": (onnx.TensorProto.INT32, np.int32),
+    "INT64": (onnx.TensorProto.INT64, np.int64),
+    "FP16": (onnx.TensorProto.FLOAT16, np.float16),
+    "FP32": (onnx.TensorProto.FLOAT, np.float32),
+    "FP64": (onnx.TensorProto.DOUBLE, np.float64),
+    "BYTES": (onnx.TensorProto.STRING, np.object_),
 }
 
-_NUMPY: dict[str, Any] = {
-    "BOOL": np.bool_,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP32": np.float32,
-    "FP64": np.float64,
-    "BYTES": np.object_,
-}
+#: ONNX element type -> datatype of the Open Inference Protocol.
+DATATYPES: dict[int, Datatype] = {element: datatype for datatype, (element, _) in _TYPES.items()}
 
 
 def parse(path: Path) -> onnx.ModelProto:
@@ -81,7 +86,7 @@ class OnnxModel:
             self.session = onnxruntime.InferenceSession(
                 proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+        except _ERRORS as error:
             raise KfpEdgeError(f"onnxruntime cannot run this model: {str(error).splitlines()[0]}") from error
 
     @classmethod
@@ -120,4 +125,4 @@ def _tensor(frame: pd.DataFrame, tensor: InputTensor) -> np.ndarray[Any, Any]:
     missing = [name for name in names if name not in frame]
     if missing:
         raise KfpEdgeError(f"the model wants the column {missing[0]!r}, which the data does not have.")
-    return frame[names].to_numpy(dtype=_NUMPY[tensor.datatype])
+    return frame[names].to_numpy(dtype=_TYPES[tensor.datatype][1])

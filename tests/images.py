@@ -13,7 +13,7 @@ from typing import Any
 from kfp_edge.bundle import Bundle
 from kfp_edge.containers import cache_folder
 from kfp_edge.files import canonical_json, sha256_bytes
-from kfp_edge.oci import MANIFEST_TYPE, ImageRef, blob, manifest_at, write_index
+from kfp_edge.oci import INDEX_TYPE, MANIFEST_TYPE, ImageRef, blob, manifest_at, write_index
 from kfp_edge_serving.image import ensure
 
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -47,6 +47,26 @@ def serving_image_that(program: str) -> Iterator[ImageRef]:
         finally:
             base = f"localhost/kfp-edge/base:{image.digest.removeprefix('sha256:')}"
             subprocess.run(["buildah", "rmi", base], capture_output=True, check=False)
+
+
+def serving_index(layout: Path) -> ImageRef:
+    """An index, in a new layout, of the serving image and of one that says that it is for another processor."""
+    original = serving_image()
+    manifest = manifest_at(original)
+    config = json.loads(blob(Path(original.repository), manifest["config"]["digest"]).read_bytes())
+    (layout / "blobs/sha256").mkdir(parents=True)
+    for layer in manifest["layers"]:
+        blob(layout, layer["digest"]).symlink_to(blob(Path(original.repository), layer["digest"]))
+    entries = []
+    for architecture in ("amd64", "arm64"):
+        image = _finish(layout, {**config, "architecture": architecture}, manifest["layers"])
+        size = blob(layout, image.digest).stat().st_size
+        platform = {"os": "linux", "architecture": architecture}
+        entries.append({"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": size, "platform": platform})
+    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    descriptor = _add(layout, canonical_json(index), INDEX_TYPE)
+    write_index(layout, descriptor)
+    return ImageRef("oci", str(layout), descriptor["digest"])
 
 
 def empty_image(layout: Path, content: bytes = b"content") -> ImageRef:

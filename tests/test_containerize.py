@@ -1,24 +1,27 @@
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bundles import tiny_bundle
-from images import left_behind, serving_image, serving_image_that
+from images import left_behind, serving_image, serving_image_that, serving_index
 from interruptions import announcing
 from registry import RegistryServer, registry_server, write_auth_file
 
 from kfp_edge.bundle import Bundle
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.containerize.serving_image import find
+from kfp_edge.containers import base_in_storage, loaded, podman
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.oci import ImageRef, Registry, Repository, blob, copy, digest_at, manifest_at
+from kfp_edge.oci import ImageRef, Registry, Repository, blob, copy, digest_at, manifest_at, platform_image
 
 pytestmark = pytest.mark.containers
 
@@ -158,10 +161,61 @@ def test_an_interrupted_build_pushes_nothing_and_leaves_nothing(
     assert not (tmp_path / "registry").exists()
 
 
+class TestAServingImageForSeveralProcessors:
+    def test_gives_a_candidate_for_each_of_them_with_the_same_layer(self, bundle: Bundle, tmp_path: Path) -> None:
+        base = serving_index(tmp_path / "serving")
+        candidate = containerize(bundle.folder, f"oci:{tmp_path}/registry", str(base))
+        entries = manifest_at(candidate)["manifests"]
+        assert [entry["platform"]["architecture"] for entry in entries] == ["amd64", "arm64"]
+        images = [candidate.home.image(entry["digest"]) for entry in entries]
+        layers = [[layer["digest"] for layer in manifest_at(image)["layers"]] for image in images]
+        assert layers[0] == layers[1]
+        assert layers[0][:-1] == [layer["digest"] for layer in manifest_at(serving_image())["layers"]]
+        assert {config_of(image)["Labels"]["org.opencontainers.image.base.digest"] for image in images} == {base.digest}
+
+    def test_keeps_its_digest_in_a_registry_and_in_the_storage(
+        self, bundle: Bundle, server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in (server.env | {"KFP_EDGE_CACHE": str(tmp_path / "cache")}).items():
+            monkeypatch.setenv(name, value)
+        there = Registry.parse(server.url).repository("several")
+        base = copy(serving_index(tmp_path / "serving"), there, "1.0")
+        candidate = containerize(bundle.folder, server.url, f"{there}:1.0")
+        here = copy(candidate, Repository.parse(f"oci:{tmp_path}/here"), "1.0")
+        assert config_of(platform_image(here))["Labels"]["org.opencontainers.image.base.digest"] == base.digest
+        name = f"localhost/kfp-edge/test:{uuid.uuid4().hex}"
+        with loaded(candidate, name):
+            shown = podman("inspect", "--format={{.Architecture}}", name).strip()
+        assert shown == {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+
+
+def test_of_the_bases_in_the_storage_only_the_last_one_stays(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a storage of its own: in that of all, a test beside this one may use a base
+    settings = f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/storage"\nrunroot = "{tmp_path}/run"\n'
+    (tmp_path / "storage.conf").write_text(settings)
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(tmp_path / "storage.conf"))
+    with serving_image_that("pass") as other:
+        containerize(bundle.folder, f"oci:{tmp_path}/first", str(other))
+        containerize(bundle.folder, f"oci:{tmp_path}/second")
+        assert other.digest.removeprefix("sha256:") not in podman("images", "--format={{.Tag}}")
+
+
+def test_a_base_that_another_build_uses_stays_in_the_storage(bundle: Bundle, tmp_path: Path) -> None:
+    with serving_image_that("pass") as other, base_in_storage(other) as name:
+        containerize(bundle.folder, f"oci:{tmp_path}/registry")
+        assert podman("image", "inspect", "--format={{.Id}}", name)
+
+
 class TestServingImage:
     def test_is_found_in_a_layout_by_tag(self) -> None:
         image = serving_image()
         assert find(f"oci:{image.repository}:serving").image == image
+
+    def test_is_an_index_when_it_is_for_several_processors(self, tmp_path: Path) -> None:
+        index = serving_index(tmp_path / "serving")
+        assert find(str(index)).image == index
 
     def test_is_built_into_the_cache_when_nothing_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("KFP_EDGE_SERVING_IMAGE")

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,12 +48,26 @@ def desk(tmp_path_factory) -> Path:
 
 @pytest.mark.containers
 @pytest.mark.xdist_group("line")
-@pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("kfp-edge ")])
+@pytest.mark.parametrize("command", [command for command in _commands() if re.match(r"kfp-edge (?!serve )", command)])
 def test_every_command_in_the_documents_works_as_written(desk, command):
     if command.startswith("kfp-edge validate") or "--check" in command:
         subprocess.run(["kfp-edge", "compile"], cwd=desk, env=_with_venv(), check=True, capture_output=True)
     done = subprocess.run(shlex.split(command), cwd=desk, env=_with_venv(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.containers
+@pytest.mark.xdist_group("line")
+@pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("kfp-edge serve ")])
+def test_every_server_in_the_documents_starts_and_ends(desk, command):
+    """On free ports, and after the commands above, whose models it serves."""
+    ports = ["--port", "0", "--grpc-port", "0"]
+    with subprocess.Popen(
+        [*shlex.split(command), *ports], cwd=desk, env=_with_venv(), stdout=subprocess.PIPE
+    ) as server:
+        assert any(b'"event":"ready"' in line for line in server.stdout)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
 
 
 def test_every_other_command_in_the_documents_is_a_verb_of_the_makefile():

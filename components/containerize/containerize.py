@@ -5,39 +5,23 @@ import shutil
 import tempfile
 import time
 import uuid
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from kfp_edge.bundle import CONTENTS, MANIFEST, Bundle
+from kfp_edge.components.containerize.addition import Addition, add, config_of
 from kfp_edge.components.containerize.serving_image import AUTO, ServingImage, find
-from kfp_edge.containers import buildah, load, remove
+from kfp_edge.containers import base_in_storage, buildah, remove
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import canonical_json, read_json, sha256_bytes, sha256_file
-from kfp_edge.oci import (
-    MANIFEST_TYPE,
-    ImageRef,
-    Registry,
-    Repository,
-    blob,
-    copy,
-    digest_at,
-    image_size,
-    manifest_at,
-    write_index,
-)
+from kfp_edge.oci import ImageRef, Registry, Repository, blob, copy, digest_at, image_size, manifest_at, platform_image
 from kfp_edge.signals import held
 from kfp_edge.skopeo import skopeo
 
+BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"
+
 _CONTAINERFILE = Path(__file__).with_name("Containerfile")
-_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
-_DOCKER_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-_CHUNK = 1 << 20
-_GZIP = 16 + zlib.MAX_WBITS
 
 
 def containerize(bundle_folder: Path, registry: str, serving_image: str = AUTO, revision: str = "") -> ImageRef:
@@ -66,9 +50,13 @@ def containerize(bundle_folder: Path, registry: str, serving_image: str = AUTO, 
     with _built(bundle, base, labels) as image:
         print(f"built {image.digest} on {base.name}@{base.image.digest} in {time.perf_counter() - start:.2f} s")
         pushed = copy(image, destination, f"{bundle.manifest.version}-{bundle.digest[:12]}")
-        model = manifest_at(image)["layers"][-1]["size"]
+        model = manifest_at(platform_image(image))["layers"][-1]["size"]
         print(f"pushed {pushed}: {image_size(image):,} bytes, the model's layer {model:,}", flush=True)
     return pushed
+
+
+def _created() -> str:
+    return datetime.fromtimestamp(_epoch(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _labels(bundle: Bundle, base: ServingImage, revision: str) -> dict[str, str]:
@@ -77,11 +65,11 @@ def _labels(bundle: Bundle, base: ServingImage, revision: str) -> dict[str, str]
         "org.opencontainers.image.title": bundle.manifest.name,
         "org.opencontainers.image.version": bundle.manifest.version,
         "org.opencontainers.image.revision": revision,
-        "org.opencontainers.image.created": datetime.fromtimestamp(_epoch(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "org.opencontainers.image.created": _created(),
         "org.opencontainers.image.base.name": base.name,
         "org.opencontainers.image.base.digest": base.image.digest,
         "io.kfp-edge.model.sha256": bundle.manifest.files["model.onnx"].sha256,
-        "io.kfp-edge.bundle.sha256": bundle.digest,
+        BUNDLE_LABEL: bundle.digest,
     }
     return {key: value for key, value in labels.items() if value}
 
@@ -100,9 +88,13 @@ def _built(bundle: Bundle, base: ServingImage, labels: dict[str, str]) -> Iterat
     with tempfile.TemporaryDirectory(prefix="kfp-edge-") as name:
         scratch = Path(name)
         _copy_bundle(bundle, scratch / "context" / "bundle")
-        layers = _config(base.image)["rootfs"]["diff_ids"]
-        built = _build(bundle, base, labels, scratch, layers)
-        yield _assemble(built, base.image, layers, scratch / "image")
+        addition = Addition(
+            tar=_build(bundle, platform_image(base.image), scratch),
+            made_by=f"kfp-edge: model {bundle.manifest.name} {bundle.manifest.version}",
+            created=_created(),
+            labels=labels,
+        )
+        yield add(addition, base.image, scratch / "image")
 
 
 def _copy_bundle(bundle: Bundle, folder: Path) -> None:
@@ -114,25 +106,28 @@ def _copy_bundle(bundle: Bundle, folder: Path) -> None:
     folder.chmod(0o755)
 
 
-def _build(
-    bundle: Bundle, base: ServingImage, labels: dict[str, str], scratch: Path, base_layers: list[str]
-) -> ImageRef:
-    """Run Buildah and return its image in a layout `scratch/built`, which lacks the content of the base's layers."""
-    # The base stays in the storage for the next build: unpacking it takes seconds.
-    base_name = f"localhost/kfp-edge/base:{base.image.digest.removeprefix('sha256:')}"
-    load(base.image, base_name)
+def _build(bundle: Bundle, base: ImageRef, scratch: Path) -> Path:
+    """Let Buildah put the bundle on the base, and return the layer as a plain tar.
+
+    A layer has no processor, so the base for this machine does for all.
+    """
+    below: list[str] = config_of(base)["rootfs"]["diff_ids"]
     name = f"localhost/kfp-edge/build:{uuid.uuid4().hex}"
-    flags = ["--isolation", "chroot", "--format", "oci", "--timestamp", str(_epoch()), "--pull=never", "--layers=false"]
-    arguments = {"BASE": base_name, "NAME": bundle.manifest.name, "VERSION": bundle.manifest.version}
-    flags += [f"--build-arg={key}={value}" for key, value in arguments.items()]
-    flags += [f"--label={key}={value}" for key, value in labels.items()]
-    flags += ["--identity-label=false", "--tag", name, "--file", str(_CONTAINERFILE), str(scratch / "context")]
-    with held():
-        buildah("build", "--quiet", *flags)
-        try:
-            return _take(name, scratch / "built", base_layers)
-        finally:
-            remove(name)
+    with base_in_storage(base) as base_name:
+        flags = ["--isolation=chroot", "--format=oci", f"--timestamp={_epoch()}", "--pull=never", "--layers=false"]
+        arguments = {"BASE": base_name, "NAME": bundle.manifest.name, "VERSION": bundle.manifest.version}
+        flags += [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        flags += [f"--label={BUNDLE_LABEL}={bundle.digest}", "--identity-label=false", f"--tag={name}"]
+        with held():
+            buildah("build", "--quiet", *flags, "--file", _CONTAINERFILE, scratch / "context")
+            try:
+                built = _take(name, scratch / "built", below)
+            finally:
+                remove(name)
+    *kept, layer = config_of(built)["rootfs"]["diff_ids"]
+    if kept != below:
+        raise KfpEdgeError(f"buildah did not put exactly one layer on {base}; report this with `buildah version`.")
+    return blob(Path(built.repository), layer)
 
 
 def _take(name: str, layout: Path, skipped: list[str]) -> ImageRef:
@@ -147,58 +142,3 @@ def _take(name: str, layout: Path, skipped: list[str]) -> ImageRef:
     if digest is None:
         raise KfpEdgeError(f"skopeo did not copy what buildah built to {layout}; report this with `skopeo --version`.")
     return ImageRef("oci", str(layout), digest)
-
-
-def _assemble(built: ImageRef, base: ImageRef, base_layers: list[str], layout: Path) -> ImageRef:
-    """Make a layout of the base's blobs as they are, Buildah's layer compressed, and its configuration."""
-    config = _config(built)
-    *below, model = config["rootfs"]["diff_ids"]
-    if below != base_layers:
-        raise KfpEdgeError(f"buildah did not put exactly one layer on {base}; report this with `buildah version`.")
-    # Buildah notes the base's name in the storage, which may be any of several.
-    config["history"][-1].pop("comment", None)
-    (layout / "blobs/sha256").mkdir(parents=True)
-    layers = [_as_oci(layer) for layer in manifest_at(base)["layers"]]
-    for layer in layers:
-        blob(layout, layer["digest"]).symlink_to(blob(Path(base.repository), layer["digest"]))
-    layers.append(_add_layer(layout, blob(Path(built.repository), model)))
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": _add_json(layout, config, _CONFIG_TYPE),
-        "layers": layers,
-    }
-    descriptor = _add_json(layout, manifest, MANIFEST_TYPE)
-    write_index(layout, descriptor)
-    return ImageRef("oci", str(layout), descriptor["digest"])
-
-
-def _as_oci(layer: dict[str, Any]) -> dict[str, Any]:
-    if layer["mediaType"] == _DOCKER_LAYER_TYPE:
-        return {**layer, "mediaType": _LAYER_TYPE}
-    return layer
-
-
-def _add_json(layout: Path, value: dict[str, Any], media_type: str) -> dict[str, Any]:
-    data = canonical_json(value)
-    digest = f"sha256:{sha256_bytes(data)}"
-    blob(layout, digest).write_bytes(data)
-    return {"mediaType": media_type, "digest": digest, "size": len(data)}
-
-
-def _add_layer(layout: Path, tar: Path) -> dict[str, Any]:
-    """Compress a layer into the layout; Python's gzip would write the time, and a byte that differs by version."""
-    compressor = zlib.compressobj(level=9, wbits=_GZIP)
-    compressed = layout / "layer"
-    with tar.open("rb") as source, compressed.open("wb") as sink:
-        while chunk := source.read(_CHUNK):
-            sink.write(compressor.compress(chunk))
-        sink.write(compressor.flush())
-    digest = f"sha256:{sha256_file(compressed)}"
-    compressed.rename(blob(layout, digest))
-    return {"mediaType": _LAYER_TYPE, "digest": digest, "size": blob(layout, digest).stat().st_size}
-
-
-def _config(image: ImageRef) -> dict[str, Any]:
-    config: dict[str, Any] = read_json(blob(Path(image.repository), manifest_at(image)["config"]["digest"]))
-    return config

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kfp_edge.containers import cache_folder
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.oci import ImageRef, Repository, copy, digest_at, exists, platform_image
+from kfp_edge.oci import ImageRef, Repository, copy, digest_at, exists
 from kfp_edge_serving.image import ImageError, ensure
 
 AUTO = "auto"
@@ -15,7 +15,10 @@ _AUTO_NAME = "kfp-edge-serving"
 
 @dataclass(frozen=True)
 class ServingImage:
-    """The base of a model image: on this machine, in a layout; `name` says where it comes from."""
+    """The base of a model image: on this machine, in a layout; `name` says where it comes from.
+
+    `image` is an index when the base is for several processors.
+    """
 
     image: ImageRef
     name: str
@@ -37,7 +40,7 @@ def find(text: str = AUTO) -> ServingImage:
         return _own()
     image = _by_digest(text)
     if image.transport == "oci":
-        return ServingImage(platform_image(image), image.name)
+        return ServingImage(image, image.name)
     return ServingImage(_fetched(image), image.repository)
 
 
@@ -68,5 +71,4 @@ def _fetched(image: ImageRef) -> ImageRef:
     kept = Repository("oci", str(cache_folder() / "serving-images"))
     if exists(kept.image(image.digest)):
         return kept.image(image.digest)
-    ours = platform_image(image)
-    return copy(ours, kept, ours.digest.removeprefix("sha256:"))
+    return copy(image, kept, image.digest.removeprefix("sha256:"))

@@ -13,6 +13,7 @@ from kfp_edge import __version__
 from kfp_edge.cli.compile import compile_pipelines
 from kfp_edge.cli.doctor import doctor
 from kfp_edge.cli.run import run
+from kfp_edge.cli.serve import serve
 from kfp_edge.cli.validate import validate
 from kfp_edge.errors import KfpEdgeError
 
@@ -22,6 +23,7 @@ app.command("run")(run)
 app.command("compile")(compile_pipelines)
 app.command("validate")(validate)
 app.command("doctor")(doctor)
+app.command("serve")(serve)
 
 
 def _version(wanted: bool) -> None:

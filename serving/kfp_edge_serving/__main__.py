@@ -1,33 +1,27 @@
-"""`python -m kfp_edge_serving`: serve the bundles under a folder."""
+"""`python -m kfp_edge_serving`: serve bundles; `python -m kfp_edge_serving health`: ask a running server."""
 
-import argparse
 import os
 import signal
 import sys
-from pathlib import Path
-from types import FrameType
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT and return the exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
-    parser = argparse.ArgumentParser(prog="kfp-edge-serving", description=__doc__)
-    parser.add_argument(
-        "--models", type=Path, default=os.environ.get("KFP_EDGE_MODELS", "/models"), help="folder of <name>/<version>/"
-    )
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
-    parser.add_argument("--port", type=int, default=os.environ.get("KFP_EDGE_PORT", "8080"), help="port of REST")
-    arguments = parser.parse_args()
+    """Serve until SIGTERM or SIGINT, or ask for health, and return the exit code."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["health"]:
+        from kfp_edge_serving.health import check
 
-    from kfp_edge_serving.server import serve
+        return check(arguments[1:])
+    # the first process of a container gets no signal that it does not handle
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    from kfp_edge_serving.log import flush
+    from kfp_edge_serving.server import run
+    from kfp_edge_serving.settings import parse
 
-    return serve(arguments.models, arguments.host, arguments.port)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    # uvicorn drains first and then raises the signal once more, which ends here
-    raise SystemExit(0)
+    code = run(parse(arguments[1:] if arguments[:1] == ["serve"] else arguments))
+    flush()
+    # threads may still load a model or compute: they would hold up the end of the interpreter, or die of it
+    os._exit(code)
 
 
 if __name__ == "__main__":

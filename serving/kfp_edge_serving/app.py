@@ -1,138 +1,303 @@
-"""The HTTP face of the Open Inference Protocol v2, as a raw ASGI application."""
+"""The REST face of the Open Inference Protocol v2: which path answers what."""
 
-import re
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+from urllib.parse import unquote
 
 import orjson
 
-from kfp_edge_serving import __version__
+from kfp_edge_serving import __version__, rest
+from kfp_edge_serving.access import Access
+from kfp_edge_serving.bundle import Bundle, Tensor
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.metrics import CONTENT_TYPE, ModelMetrics, exposition
-from kfp_edge_serving.model import Model, metadata
+from kfp_edge_serving.log import log
+from kfp_edge_serving.messages import JSON, Request, Response, refusal
+from kfp_edge_serving.metrics import CONTENT_TYPE, Gauges, Row, exposition
+from kfp_edge_serving.openapi import document
+from kfp_edge_serving.repository import Catalog, Served
+from kfp_edge_serving.tracing import Tracer, trace_ids
+from kfp_edge_serving.turns import Turns
 
-#: Largest body of a request, in bytes. Parsed, it takes up to 25 times as much, and an edge container is small.
-_MAX_BODY = 4 << 20
+EXTENSIONS = ("binary_tensor_data",)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+_LIVE = b"/v2/health/live"
+_READY = b"/v2/health/ready"
+_OCTETS = b"application/octet-stream"
+#: Bodies up to this many bytes are answered at once; handing a request to a thread costs some 30 us.
+_INLINE_BYTES = 32 << 10
 
-_JSON = b"application/json"
+
+class Source(Protocol):
+    """Where the models come from."""
+
+    catalog: Catalog
+
+    def refused(self) -> int:
+        """Return how many bundles are not served as they are."""
+
+
+@dataclass
+class Pressure:
+    """How much work may wait.
+
+    `max_wait` is the longest time in seconds that a request may wait for its turn; `max_handed` how many may wait
+    for a thread.
+    """
+
+    max_wait: float = 0.25
+    max_handed: int = 64
+
+
+@dataclass(frozen=True)
+class Transport:
+    """What those who carry requests know: connections of REST, requests in flight, gRPC calls that were refused."""
+
+    connections: int = 0
+    in_flight: int = 0
+    overloaded: int = 0
 
 
 class App:
-    """Answers for a fixed set of models, all of which have passed their self-test."""
+    """Answers requests; called on the event loop only."""
 
-    def __init__(self, models: Sequence[Model]) -> None:
-        self._in_flight = 0
-        self._metrics = [ModelMetrics(m.bundle.name, m.bundle.version, m.bundle.digest) for m in models]
-        self._names = sorted({model.bundle.name for model in models})
-        self._gets = {"/v2/health/live": b'{"live":true}', "/v2/health/ready": b'{"ready":true}', "/v2": _SERVER}
-        self._infers: dict[str, tuple[Model, ModelMetrics]] = {}
-        for model, metrics in zip(models, self._metrics, strict=True):
-            versions = [m.bundle.version for m in models if m.bundle.name == model.bundle.name]
-            self._add(model, metrics, sorted(versions, key=_natural))
+    def __init__(
+        self,
+        source: Source,
+        access: Access,
+        pressure: Pressure,
+        executor: Executor,
+        tracer: Tracer | None = None,
+        access_log: bool = False,
+    ) -> None:
+        self.ready = False
+        #: Asked when metrics are scraped.
+        self.transport: Callable[[], Transport] = Transport
+        self._source = source
+        self._access = access
+        self._pressure = pressure
+        self._executor = executor
+        self._tracer = tracer
+        self._access_log = access_log
+        self._handed = 0
+        self._overloaded = 0
+        self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop, pressure.max_wait)
+        self._gets: dict[bytes, Callable[[], Response]] = {}
+        self._infers: dict[bytes, Served] = {}
+        self.update(source.catalog)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI 3, "HTTP Connection Scope")."""
-        path: str = scope["path"]
-        if (route := self._infers.get(path)) is not None:
-            if scope["method"] != "POST":
-                await _refuse(send, 405, f"{path} takes POST, not {scope['method']}.", allow=b"POST")
-            else:
-                await self._infer(*route, receive, send)
-        elif path == "/metrics" or path in self._gets:
-            if scope["method"] != "GET":
-                await _refuse(send, 405, f"{path} takes GET, not {scope['method']}.", allow=b"GET")
-            elif path == "/metrics":
-                await _answer(send, 200, exposition(self._metrics, self._in_flight), CONTENT_TYPE)
-            else:
-                await _answer(send, 200, self._gets[path])
-        else:
-            await _refuse(send, 404, self._unknown(path))
+    def update(self, catalog: Catalog) -> None:
+        """Answer from a new catalog from now on."""
+        gets: dict[bytes, Callable[[], Response]] = {
+            _LIVE: lambda: _json({"live": True}),
+            _READY: self._readiness,
+            b"/v2": _constant({"name": "kfp-edge-serving", "version": __version__, "extensions": list(EXTENSIONS)}),
+            b"/v2/models": _constant({"models": catalog.names()}),
+            b"/metrics": self._metrics,
+            b"/openapi.json": lambda: Response(200, document()),
+        }
+        infers: dict[bytes, Served] = {}
+        for name in catalog.names():
+            versions = catalog.versions(name)
+            for version in ("", *versions):
+                served = catalog.find(name, version)
+                root = f"/v2/models/{name}" + (f"/versions/{version}" if version else "")
+                gets[root.encode()] = _constant(metadata(served.model.bundle, versions))
+                gets[f"{root}/ready".encode()] = partial(self._model_readiness, served)
+                infers[f"{root}/infer".encode()] = served
+        self._gets, self._infers = gets, infers
 
-    def _add(self, model: Model, metrics: ModelMetrics, versions: list[str]) -> None:
-        name, version = model.bundle.name, model.bundle.version
-        roots = [f"/v2/models/{name}/versions/{version}"]
-        if version == versions[-1]:
-            roots.append(f"/v2/models/{name}")
-        described = metadata(model.bundle, versions)
-        ready = orjson.dumps({"name": name, "ready": True})
-        for root in roots:
-            self._gets[root] = described
-            self._gets[f"{root}/ready"] = ready
-            self._infers[f"{root}/infer"] = (model, metrics)
-
-    async def _infer(self, model: Model, metrics: ModelMetrics, receive: Receive, send: Send) -> None:
-        self._in_flight += 1
+    def __call__(self, request: Request) -> "Response | asyncio.Future[Response]":
+        """Answer a request, later if the work is handed to a thread."""
         try:
-            body = await _body(receive)
-            if body is None:
-                return
-            start = time.perf_counter()
-            if len(body) > _MAX_BODY:
-                code, answer = 413, _error(f"the body is larger than {_MAX_BODY} bytes; send fewer rows.")
-            else:
-                code, answer = _run(model, body)
-            metrics.answered(code, time.perf_counter() - start)
-            await _answer(send, code, answer)
-        finally:
-            self._in_flight -= 1
+            if not self._access.is_open:
+                self._check_access(request)
+            served = self._infers.get(request.path)
+            if served is not None and request.method == b"POST":
+                return self._infer(served, request)
+            return self._other(request)
+        except RequestError as error:
+            return refusal(error)
+
+    def _infer(self, served: Served, request: Request) -> "Response | asyncio.Future[Response]":
+        begun = time.monotonic()
+        if self._turns.has_come_too_late(begun):
+            raise self._overload(served)
+        if len(request.body) <= _INLINE_BYTES and not served.model.slow:
+            return self._run(served, request, begun)
+        if self._handed >= self._pressure.max_handed:
+            raise self._overload(served)
+        self._handed += 1
+        future = self._loop.run_in_executor(self._executor, self._handed_over, served, request, begun)
+        future.add_done_callback(self._taken_back)
+        return future
+
+    def _handed_over(self, served: Served, request: Request, begun: float) -> Response:
+        if time.monotonic() - begun > self._pressure.max_wait:
+            return refusal(self._overload(served))
+        return self._run(served, request, begun)
+
+    def _taken_back(self, _: Any) -> None:
+        self._handed -= 1
+
+    def _overload(self, served: Served) -> RequestError:
+        self._overloaded += 1
+        served.metrics.answered("rest", 503, 0.0)
+        return RequestError("the server has more requests than it can answer in time; try again later.", 503)
+
+    def _run(self, served: Served, request: Request, begun: float) -> Response:
+        """Infer; in any thread."""
+        sentence = None
+        try:
+            answer = rest.infer(served.model, request.body, _json_bytes(request))
+            response = Response(200, answer.body)
+            if answer.json_bytes is not None:
+                length = b"inference-header-content-length: %d\r\n" % answer.json_bytes
+                response = Response(200, answer.body, _OCTETS, (length,))
+        except RequestError as error:
+            sentence = str(error)
+            response = refusal(error)
+        except Exception:  # noqa: BLE001 - a bug of ours must not end the server, and must be seen
+            sentence = "the server failed; its log says how."
+            log("bug", "error", model=served.name, version=served.version, traceback=traceback.format_exc())
+            response = refusal(RequestError(sentence, 500))
+        seconds = time.monotonic() - begun
+        served.metrics.answered("rest", response.status, seconds)
+        if sentence is not None or self._access_log or self._tracer is not None:
+            self._tell(served, request, response, seconds, sentence)
+        return response
+
+    def _tell(self, served: Served, request: Request, response: Response, seconds: float, error: str | None) -> None:
+        traceparent = request.headers.get(b"traceparent")
+        if self._tracer is not None:
+            end = time.time_ns()
+            attributes: dict[str, str | int] = {
+                "model": served.name,
+                "version": served.version,
+                "http.response.status_code": response.status,
+            }
+            start = end - int(seconds * 1e9)
+            self._tracer.record("infer", start, end, traceparent, attributes, error=response.status >= 500)
+        if error is None and not self._access_log:
+            return
+        trace, span = trace_ids(traceparent) or (None, None)
+        log(
+            "inference",
+            "info" if error is None else "warning",
+            model=served.name,
+            version=served.version,
+            status=response.status,
+            milliseconds=round(1000 * seconds, 3),
+            id=_identity(request),
+            trace_id=trace,
+            span_id=span,
+            error=error,
+        )
+
+    def _other(self, request: Request) -> "Response | asyncio.Future[Response]":
+        path = request.path
+        if b"%" in path:
+            path = unquote(path.decode("latin-1")).encode()
+        get = self._gets.get(path)
+        if get is not None:
+            if request.method in (b"GET", b"HEAD"):
+                return get()
+            return _not_allowed(request, b"GET", b"HEAD")
+        if path in self._infers:
+            if request.method == b"POST":  # only now that the path was unquoted
+                return self._infer(self._infers[path], request)
+            return _not_allowed(request, b"POST")
+        raise RequestError(self._unknown(path.decode("utf-8", "replace")), 404)
 
     def _unknown(self, path: str) -> str:
         parts = path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3:
-            known = ", ".join(self._names)
-            if parts[3] not in self._names:
-                return f"there is no model '{parts[3]}' here; there is {known}."
-            return f"there is no {path} for model '{parts[3]}'; see /v2/models/{parts[3]} for its versions."
+            version = parts[5] if parts[4:5] == ["versions"] and len(parts) > 5 else ""
+            try:
+                self._source.catalog.find(parts[3], version)
+            except RequestError as error:
+                return str(error)
+            return f"there is no {path} for model '{parts[3]}'; see /openapi.json."
         return f"there is nothing at {path}; the Open Inference Protocol starts at /v2."
 
+    def _check_access(self, request: Request) -> None:
+        if request.path in (_LIVE, _READY):
+            return
+        if not self._access.allows(request.headers.get(b"authorization"), request.has_certificate):
+            raise RequestError("this server asks for a bearer token or a client certificate; neither was valid.", 401)
 
-_SERVER = orjson.dumps({"name": "kfp-edge-serving", "version": __version__, "extensions": []})
+    def _readiness(self) -> Response:
+        return _json({"ready": self.ready}, 200 if self.ready else 503)
+
+    def _model_readiness(self, served: Served) -> Response:
+        return _json({"name": served.name, "ready": self.ready}, 200 if self.ready else 503)
+
+    def _metrics(self) -> Response:
+        rows = [
+            Row(one.model.bundle, one.metrics, one.model.observed.features(), one.model.observed.classes())
+            for one in self._source.catalog.served
+        ]
+        transport = self.transport()
+        overloaded = self._overloaded + transport.overloaded
+        gauges = Gauges(self.ready, transport.in_flight, transport.connections, self._source.refused(), overloaded)
+        return Response(200, exposition(rows, gauges), CONTENT_TYPE)
 
 
-def _natural(version: str) -> list[tuple[int, str]]:
-    """Return what sorts versions so that the latest is last: the numbers in them compare as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", version)]
+def metadata(bundle: Bundle, versions: Sequence[str]) -> dict[str, Any]:
+    """Return the body of a model's metadata ("Model Metadata Response JSON Object")."""
+    return {
+        "name": bundle.name,
+        "versions": list(versions),
+        "platform": "onnx_onnxv1",
+        "inputs": [_described(tensor) for tensor in bundle.inputs],
+        "outputs": [_described(tensor) for tensor in bundle.outputs],
+    }
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """Return the body, cut just above the limit; None when the client went away."""
-    chunks: list[bytes] = []
-    size = 0
-    more = True
-    while more and size <= _MAX_BODY:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        more = message.get("more_body", False)
-    return b"".join(chunks)
+def _described(tensor: Tensor) -> dict[str, Any]:
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
-def _run(model: Model, body: bytes) -> tuple[int, bytes]:
+def _json(value: dict[str, Any], status: int = 200) -> Response:
+    return Response(status, orjson.dumps(value))
+
+
+def _constant(value: dict[str, Any]) -> Callable[[], Response]:
+    response = _json(value)
+    return lambda: response
+
+
+def _not_allowed(request: Request, *allowed: bytes) -> Response:
+    sentence = f"{request.path.decode('latin-1')} takes {allowed[0].decode()}, not {request.method.decode('latin-1')}."
+    return Response(405, orjson.dumps({"error": sentence}), JSON, (b"allow: " + b", ".join(allowed) + b"\r\n",))
+
+
+def _json_bytes(request: Request) -> int | None:
+    """Return the length of the JSON part of a body that raw tensors follow ("Binary Tensor Data Extension")."""
+    if not request.headers:
+        return None
+    encoding = request.headers.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() != b"identity":
+        raise RequestError("this server takes no compressed bodies; send them without content-encoding.", 415)
+    length = request.headers.get(b"inference-header-content-length")
+    if length is None:
+        return None
+    if not length.isdigit() or len(length) > 10 or int(length) > len(request.body):
+        raise RequestError("inference-header-content-length must be a number of bytes, at most the length of the body.")
+    return int(length)
+
+
+def _identity(request: Request) -> str | None:
+    """Return the id of a request that may not even be one."""
     try:
-        return 200, model.infer(body)
-    except RequestError as error:
-        return 400, _error(str(error))
-
-
-def _error(sentence: str) -> bytes:
-    return orjson.dumps({"error": sentence})
-
-
-async def _refuse(send: Send, code: int, sentence: str, allow: bytes | None = None) -> None:
-    await _answer(send, code, _error(sentence), extra=[] if allow is None else [(b"allow", allow)])
-
-
-async def _answer(
-    send: Send, code: int, body: bytes, content_type: bytes = _JSON, extra: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *extra]
-    await send({"type": "http.response.start", "status": code, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        parsed = orjson.loads(request.body[: _json_bytes(request)])
+    except (orjson.JSONDecodeError, RequestError):
+        return None
+    identity = parsed.get("id") if isinstance(parsed, dict) else None
+    return identity if isinstance(identity, str) else None

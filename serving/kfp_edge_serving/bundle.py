@@ -9,21 +9,35 @@ import orjson
 
 from kfp_edge_serving.errors import StartError
 
+_MANIFEST = "manifest.json"
 _NEEDED = ("model.onnx", "signature.json", "samples.json")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature: the smallest and largest value of training, or the categories that it may take, if either is known.
+
+    `edges` bound the bins in which training counted its values; empty when it did not.
+    """
+
+    name: str
+    range: tuple[float, float] | None = None
+    categories: frozenset[str] | None = None
+    edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Tensor:
     """One input or output of the model; -1 in `shape` is any number of rows.
 
-    `categories[j]` are the values that column j may take; None for any.
+    `columns[j]` is what element `[i, j]` of an input means; `classes` are those that an output chooses from.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
-    columns: tuple[str, ...] = ()
-    categories: tuple[frozenset[str] | None, ...] = ()
+    columns: tuple[Column, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,36 +63,51 @@ class Bundle:
 
 
 def find_bundles(models: Path) -> list[Path]:
-    """Return the bundle folders `models/<name>/<version>/`, sorted.
+    """Return the bundle folders `models/<name>/<version>/`, sorted; or `models` itself where it is a bundle.
 
     Raises:
-        StartError: there is none.
+        StartError: the folder cannot be read.
     """
-    found = sorted(path.parent for path in models.glob("*/*/manifest.json"))
-    if not found:
-        raise StartError(f"there is no model in {models}; a bundle belongs into {models}/<name>/<version>/.")
-    return found
+    try:
+        if (models / _MANIFEST).is_file():
+            return [models]
+        return sorted(path.parent for path in models.glob(f"*/*/{_MANIFEST}"))
+    except OSError as error:
+        raise StartError(f"cannot read {models}: {error.strerror}.") from error
 
 
-def load_bundle(folder: Path) -> Bundle:
+def state(folder: Path) -> tuple[object, ...]:
+    """Return what differs when a file of a bundle was replaced or written to, without reading any."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        status = path.stat()
+        found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
+def load_bundle(folder: Path, named: bool = True) -> Bundle:
     """Read a bundle and check the hash of every file that its manifest lists.
+
+    Args:
+        named: Whether the folder has to be called `<name>/<version>` as its bundle is.
 
     Raises:
         StartError: a file is missing, was altered, or does not follow the contract.
     """
-    manifest_bytes = _read(folder / "manifest.json")
+    manifest_bytes = _read(folder / _MANIFEST)
     try:
         manifest = orjson.loads(manifest_bytes)
         files = _verified(folder, manifest["files"])
         signature = orjson.loads(files["signature.json"])
         samples = orjson.loads(files["samples.json"])
+        features = orjson.loads(files["reference.json"])["features"] if "reference.json" in files else {}
         bundle = Bundle(
             name=manifest["name"],
             version=manifest["version"],
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
             model=files["model.onnx"],
-            inputs=tuple(_tensor(tensor) for tensor in signature["inputs"]),
-            outputs=tuple(_tensor(tensor) for tensor in signature["outputs"]),
+            inputs=tuple(_tensor(tensor, features) for tensor in signature["inputs"]),
+            outputs=tuple(_tensor(tensor, {}) for tensor in signature["outputs"]),
             samples=tuple(_sample(sample) for sample in samples["samples"]),
             tolerance=float(samples["tolerance"]),
         )
@@ -86,7 +115,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise StartError(f"{folder} does not follow the bundle contract: {error!r}.") from error
     if not bundle.samples:
         raise StartError(f"{folder} holds no recorded request to test itself with.")
-    if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
+    if named and (bundle.name, bundle.version) != (folder.parent.name, folder.name):
         raise StartError(f"{folder} holds {bundle.name} {bundle.version}; the folders must be named after it.")
     return bundle
 
@@ -110,14 +139,24 @@ def _read(path: Path) -> bytes:
         raise StartError(f"cannot read {path}: {error.strerror}.") from error
 
 
-def _tensor(tensor: dict[str, Any]) -> Tensor:
-    columns = tensor.get("columns", [])
+def _tensor(tensor: dict[str, Any], features: dict[str, Any]) -> Tensor:
     return Tensor(
         name=tensor["name"],
         datatype=tensor["datatype"],
         shape=tuple(tensor["shape"]),
-        columns=tuple(column["name"] for column in columns),
-        categories=tuple(frozenset(column["categories"]) if column.get("categories") else None for column in columns),
+        columns=tuple(_column(column, features.get(column["name"], {})) for column in tensor.get("columns", [])),
+        classes=tuple(tensor.get("classes") or ()),
+    )
+
+
+def _column(column: dict[str, Any], feature: dict[str, Any]) -> Column:
+    low_high = column.get("range")
+    categories = column.get("categories")
+    return Column(
+        name=column["name"],
+        range=None if low_high is None else (float(low_high[0]), float(low_high[1])),
+        categories=None if categories is None else frozenset(categories),
+        edges=tuple(float(edge) for edge in feature.get("edges", ())),
     )
 
 

@@ -2,8 +2,15 @@
 
 
 class StartError(Exception):
-    """Why the server does not start, in one sentence: most often a bundle that must not be served."""
+    """Why a bundle is not served, or the server does not start, in one sentence."""
 
 
 class RequestError(Exception):
-    """A client's mistake, told in one sentence that names the input and what was wrong with it."""
+    """A refused request, told in one sentence that names the field and what was wrong with it.
+
+    `status` is the HTTP status that says whose mistake it was.
+    """
+
+    def __init__(self, sentence: str, status: int = 400) -> None:
+        super().__init__(sentence)
+        self.status = status

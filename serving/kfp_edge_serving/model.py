@@ -1,217 +1,171 @@
-"""One model: a pure function from the bytes of a request to the bytes of its answer.
+"""One model: from checked input arrays to output arrays. It knows nothing of HTTP, JSON or gRPC."""
 
-It knows nothing of HTTP, so that the layer that carries the bytes can be exchanged.
-"""
-
-import math
-import os
+from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
+import numpy as np
 
-from kfp_edge_serving.bundle import Bundle, Sample, Tensor
-from kfp_edge_serving.cpus import usable_cpus
+from kfp_edge_serving.bundle import Bundle, Tensor
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.tensors import DATATYPES, decode, encode, shown
+from kfp_edge_serving.observed import Observed
+from kfp_edge_serving.session import CPU, Session
+from kfp_edge_serving.settings import RangePolicy
+from kfp_edge_serving.tensors import Array, limits, shown
 
-# onnxruntime carries telemetry with an outbound endpoint; it reads this when it is imported
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as _ort
+Feed = dict[str, Array]
 
-onnxruntime.disable_telemetry_events()
 
-_ORT_ERRORS = (
-    _ort.Fail,
-    _ort.InvalidArgument,
-    _ort.InvalidGraph,
-    _ort.InvalidProtobuf,
-    _ort.NotImplemented,
-    _ort.RuntimeException,
-)
-_ORT_TYPES = {
-    "tensor(bool)": "BOOL",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(string)": "BYTES",
-}
-_WARM_UP = 20
+@dataclass(frozen=True)
+class ModelOptions:
+    """How models are run.
+
+    `providers` are execution providers of onnxruntime in the order of preference. `threads` is for one inference; 0
+    gives one to models that are quick, and as many as this container has processors to those that are not.
+
+    `max_rows` is the largest batch; `out_of_range` says what happens to a value that is outside of its column's
+    range in training.
+    """
+
+    providers: tuple[str, ...] = (CPU,)
+    threads: int = 0
+    max_rows: int = 10_000
+    out_of_range: RangePolicy = "count"
 
 
 class Model:
-    """A loaded bundle, ready to answer."""
+    """A loaded bundle, ready to answer from any thread."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Load the model, replay its recorded requests and warm up.
-
-        Raises:
-            StartError: the model cannot be loaded, is not what the signature says, or answers otherwise
-                than it did when it was verified.
-        """
-        self.bundle = bundle
-        self._session = _session(bundle)
-        self._inputs = {tensor.name: tensor for tensor in bundle.inputs}
-        self._outputs = {tensor.name: tensor for tensor in bundle.outputs}
-        self._all_outputs = list(self._outputs)
-        self._head = {"model_name": bundle.name, "model_version": bundle.version}
-        self._check_signature()
-        for number, sample in enumerate(bundle.samples):
-            self._self_test(number, sample)
-        self._warm_up()
-
-    def infer(self, body: bytes) -> bytes:
-        """Answer one inference request; both bodies are those of the Open Inference Protocol v2 ("Inference").
+    def __init__(self, bundle: Bundle, options: ModelOptions, threads: int = 1) -> None:
+        """Load the model, to be run with so many threads.
 
         Raises:
-            RequestError: the request is not what the model takes.
+            StartError: the model cannot be loaded, or is not what the signature says.
         """
-        try:
-            request = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise RequestError(f"the body is not valid JSON: {error}.") from error
-        if not isinstance(request, dict):
-            raise RequestError(f"the body must be a JSON object with 'inputs', got {shown(request)}.")
-        response: dict[str, Any] = dict(self._head)
-        identity = request.get("id")
-        if identity is not None:
-            if not isinstance(identity, str):
-                raise RequestError(f"'id' must be a string, got {shown(identity)}.")
-            response["id"] = identity
-        names = self._requested_outputs(request.get("outputs"))
-        arrays = self._run(names, self._feed(request.get("inputs")))
-        response["outputs"] = [encode(array, self._outputs[name]) for name, array in zip(names, arrays, strict=True)]
-        return orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+        _check_columns(bundle)
+        # onnxruntime keeps what it needs of the model's bytes
+        self.bundle = replace(bundle, model=b"")
+        self.inputs = {tensor.name: tensor for tensor in bundle.inputs}
+        self.outputs = {tensor.name: tensor for tensor in bundle.outputs}
+        self.observed = Observed(bundle)
+        self._all_outputs = list(self.outputs)
+        self._session = Session(bundle, options.providers, threads)
+        self._batched = [tensor.name for tensor in bundle.inputs if tensor.shape[:1] == (-1,)]
+        ranges = {tensor.name: _ranges(tensor) for tensor in bundle.inputs}
+        self._ranges = {name: found for name, found in ranges.items() if found is not None}
+        self._options = options
+        self._policy: RangePolicy = "off"
+        self.slow = False
 
-    def _feed(self, tensors: Any) -> dict[str, Any]:
-        if not isinstance(tensors, list):
-            raise RequestError(f"the body needs 'inputs', a list of tensors; got {shown(tensors)}.")
-        feed: dict[str, Any] = {}
-        for tensor in tensors:
-            name = _name(tensor, "inputs")
-            if name not in self._inputs:
-                raise RequestError(f"the model has no input {shown(name)}; it takes {_quoted(self._inputs)}.")
-            if name in feed:
-                raise RequestError(f"input '{name}' is given twice.")
-            feed[name] = decode(tensor, self._inputs[name])
-        if len(feed) != len(self._inputs):
-            missing = [name for name in self._inputs if name not in feed]
-            raise RequestError(f"input {_quoted(missing)} is missing; the model takes {_quoted(self._inputs)}.")
-        rows = {name: len(array) for name, array in feed.items()}
-        if len(set(rows.values())) > 1:
-            counts = ", ".join(f"'{name}' has {count}" for name, count in rows.items())
-            raise RequestError(f"all inputs must have the same number of rows, but {counts}.")
-        return feed
+    def input(self, name: str, feed: Feed) -> Tensor:
+        """Return the input `name`, which a request gives and has not yet given.
 
-    def _requested_outputs(self, tensors: Any) -> list[str]:
-        if not tensors and tensors in (None, []):
-            return self._all_outputs
-        if not isinstance(tensors, list):
-            raise RequestError(f"'outputs' must be a list of objects with a 'name', got {shown(tensors)}.")
-        names = [_name(tensor, "outputs") for tensor in tensors]
-        for name in names:
-            if name not in self._outputs:
-                raise RequestError(f"the model has no output {shown(name)}; it gives {_quoted(self._outputs)}.")
-        return names
+        Raises:
+            RequestError: the model has no such input, or the request gave it before.
+        """
+        if name not in self.inputs:
+            raise RequestError(f"the model has no input {shown(name)}; it takes {_quoted(self.inputs)}.")
+        if name in feed:
+            raise RequestError(f"input '{name}' is given twice.")
+        return self.inputs[name]
 
-    def _run(self, names: list[str], feed: dict[str, Any]) -> list[Any]:
-        try:
-            arrays: list[Any] = self._session.run(names, feed)
-        except _ORT_ERRORS as error:
-            raise RequestError(f"the model cannot compute with these inputs: {_first_line(error)}") from error
+    def requested(self, names: list[str]) -> list[str]:
+        """Return the outputs that a request wants; all of them when it names none.
+
+        Raises:
+            RequestError: the model has no such output, or the request names it twice.
+        """
+        for position, name in enumerate(names):
+            if name not in self.outputs:
+                raise RequestError(f"the model has no output {shown(name)}; it gives {_quoted(self.outputs)}.")
+            if name in names[:position]:
+                raise RequestError(f"output '{name}' is asked for twice.")
+        return names or self._all_outputs
+
+    def run(self, feed: Feed, names: list[str]) -> list[Array]:
+        """Infer, and count what went in and came out.
+
+        Args:
+            feed: The array of each input, each of its own datatype and shape.
+            names: The outputs to compute, as `requested` returns them.
+
+        Raises:
+            RequestError: an input is missing, the batch is too large or not one, a value is out of range and that is
+                to be rejected, or the model cannot compute with these inputs.
+        """
+        if len(feed) != len(self.inputs):
+            missing = [name for name in self.inputs if name not in feed]
+            raise RequestError(f"input {_quoted(missing)} is missing; the model takes {_quoted(self.inputs)}.")
+        rows = self._rows(feed)
+        given = feed
+        if self._policy in ("clip", "reject"):
+            feed = self._clipped(feed) if self._policy == "clip" else self._inside(feed)
+        arrays = self._session.run(names, feed)
+        self.observed.add(rows, given, dict(zip(names, arrays, strict=True)))
         return arrays
 
-    def _check_signature(self) -> None:
-        session = self._session
-        for kind, wanted, found in (
-            ("inputs", self._inputs, session.get_inputs()),
-            ("outputs", self._outputs, session.get_outputs()),
-        ):
-            declared = {name: tensor.datatype for name, tensor in wanted.items()}
-            actual = {node.name: _ORT_TYPES.get(node.type, node.type) for node in found}
-            if declared != actual:
-                raise StartError(
-                    f"the signature of {self._title} does not fit its model: {kind} are {actual}, not {declared}."
+    def open(self, slow: bool) -> None:
+        """Begin to count and to watch the ranges, which the recorded requests may exceed.
+
+        Args:
+            slow: Whether one inference takes so long that it must not hold up other requests.
+        """
+        self.slow = slow
+        self._policy = self._options.out_of_range
+        self.observed = Observed(self.bundle, watch_ranges=self._policy != "off")
+
+    def _rows(self, feed: Feed) -> int:
+        if not self._batched:
+            return 1
+        count = len(feed[self._batched[0]])
+        for name in self._batched:
+            if len(feed[name]) != count:
+                counts = ", ".join(f"'{name}' has {len(feed[name])}" for name in self._batched)
+                raise RequestError(f"all inputs must have the same number of rows, but {counts}.")
+        if count > self._options.max_rows:
+            raise RequestError(
+                f"{count} rows are more than this server takes at once; send at most {self._options.max_rows}.", 413
+            )
+        return count
+
+    def _clipped(self, feed: Feed) -> Feed:
+        clipped = {name: np.clip(feed[name], low, high) for name, (low, high) in self._ranges.items()}
+        return feed | {name: array.astype(feed[name].dtype, copy=False) for name, array in clipped.items()}
+
+    def _inside(self, feed: Feed) -> Feed:
+        for name, (low, high) in self._ranges.items():
+            values = feed[name].reshape(-1, len(low))
+            # NaN, a missing value, is on neither side
+            outside = (values < low) | (values > high)
+            if outside.any():
+                row, column = np.argwhere(outside)[0]
+                told = self.inputs[name].columns[column]
+                raise RequestError(
+                    f"input '{name}', row {row}: {values[row, column]!s} is outside of what column '{told.name}' "
+                    f"had in training, {low[column]!s} to {high[column]!s}."
                 )
-            if unknown := set(declared.values()) - DATATYPES:
-                raise StartError(f"{self._title} needs datatypes that this server does not know: {sorted(unknown)}.")
-
-    def _self_test(self, number: int, sample: Sample) -> None:
-        try:
-            answer = orjson.loads(self.infer(orjson.dumps(sample.request)))
-        except RequestError as error:
-            raise StartError(f"{self._title} refuses its recorded request {number}: {error}") from error
-        found = {output["name"]: output for output in answer["outputs"]}
-        for name, expected in sample.outputs.items():
-            if name not in found or not _equal(expected, found[name], self.bundle.tolerance):
-                raise StartError(
-                    f"{self._title} fails its self-test: output '{name}' of recorded request {number} "
-                    "is not what it was when the model was verified."
-                )
-
-    def _warm_up(self) -> None:
-        body = orjson.dumps(self.bundle.samples[0].request)
-        for _ in range(_WARM_UP):
-            self.infer(body)
-
-    @property
-    def _title(self) -> str:
-        return f"model {self.bundle.name} {self.bundle.version}"
+        return feed
 
 
-def metadata(bundle: Bundle, versions: list[str]) -> bytes:
-    """Return the body of the answer to a model metadata request ("Model Metadata Response JSON Object")."""
-    return orjson.dumps(
-        {
-            "name": bundle.name,
-            "versions": versions,
-            "platform": "onnx_onnxv1",
-            "inputs": [_described(tensor) for tensor in bundle.inputs],
-            "outputs": [_described(tensor) for tensor in bundle.outputs],
-        }
-    )
+def _check_columns(bundle: Bundle) -> None:
+    for tensor in bundle.inputs:
+        width = len(tensor.columns)
+        told = f"the signature of model {bundle.name} {bundle.version} is wrong: input '{tensor.name}'"
+        if width and tensor.shape[1:] != (width,) and (len(tensor.shape), width) != (1, 1):
+            raise StartError(f"{told} has {width} columns for the shape {list(tensor.shape)}.")
+        for column in tensor.columns:
+            if (column.range if tensor.datatype == "BYTES" else column.categories) is not None:
+                kind = "a range" if tensor.datatype == "BYTES" else "categories"
+                raise StartError(f"{told} of {tensor.datatype} has {kind} for column '{column.name}'.")
 
 
-def _session(bundle: Bundle) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cpus()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    # a thread that spins while it waits eats the CPU quota of a small container
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
-    except _ORT_ERRORS as error:
-        raise StartError(
-            f"model {bundle.name} {bundle.version} cannot be loaded by onnxruntime: {_first_line(error)}"
-        ) from error
-
-
-def _equal(expected: dict[str, Any], found: dict[str, Any], tolerance: float) -> bool:
-    if any(list(expected[key]) != list(found[key]) for key in ("datatype", "shape")):
-        return False
-    if expected["datatype"] not in ("FP32", "FP64"):
-        return bool(expected["data"] == found["data"])
-    return len(expected["data"]) == len(found["data"]) and all(
-        math.isclose(a, b, rel_tol=0, abs_tol=tolerance) for a, b in zip(expected["data"], found["data"], strict=True)
-    )
-
-
-def _name(tensor: Any, where: str) -> str:
-    name = tensor.get("name") if isinstance(tensor, dict) else None
-    if not isinstance(name, str):
-        raise RequestError(f"every element of '{where}' must be an object with a 'name'.")
-    return name
-
-
-def _described(tensor: Tensor) -> dict[str, Any]:
-    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+def _ranges(tensor: Tensor) -> tuple[Any, Any] | None:
+    """Return the smallest and the largest value of each column, where any is known."""
+    if not any(column.range for column in tensor.columns):
+        return None
+    unknown = (-np.inf, np.inf)
+    low, high = zip(*(column.range or unknown for column in tensor.columns), strict=True)
+    return limits(low, high, tensor)
 
 
 def _quoted(names: Any) -> str:
     return ", ".join(f"'{name}'" for name in names)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

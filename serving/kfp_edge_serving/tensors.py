@@ -1,7 +1,10 @@
-"""Tensors of the Open Inference Protocol v2 as JSON ("Tensor Data Types"), checked to the last element."""
+"""Tensors of the Open Inference Protocol v2 ("Tensor Data Types"), as JSON or bytes, checked to the last element."""
 
 import math
-from itertools import chain
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -11,52 +14,158 @@ from kfp_edge_serving.errors import RequestError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_INT = frozenset({int})
+_INTEGERS = (_INT, "integers")
+_NUMBERS = (frozenset({int, float}), "numbers")
 #: For each datatype: numpy's type, the JSON values that it takes, and what to call them.
 _DATATYPES: dict[str, tuple[Any, frozenset[type], str]] = {
     "BOOL": (np.bool_, frozenset({bool}), "true or false"),
-    "INT32": (np.int32, frozenset({int}), "integers"),
-    "INT64": (np.int64, frozenset({int}), "integers"),
-    "FP32": (np.float32, frozenset({int, float}), "numbers"),
-    "FP64": (np.float64, frozenset({int, float}), "numbers"),
+    "UINT8": (np.uint8, *_INTEGERS),
+    "UINT16": (np.uint16, *_INTEGERS),
+    "UINT32": (np.uint32, *_INTEGERS),
+    "UINT64": (np.uint64, *_INTEGERS),
+    "INT8": (np.int8, *_INTEGERS),
+    "INT16": (np.int16, *_INTEGERS),
+    "INT32": (np.int32, *_INTEGERS),
+    "INT64": (np.int64, *_INTEGERS),
+    "FP16": (np.float16, *_NUMBERS),
+    "FP32": (np.float32, *_NUMBERS),
+    "FP64": (np.float64, *_NUMBERS),
     "BYTES": (np.object_, frozenset({str}), "strings"),
 }
+#: The largest number that is not rounded to infinity: just below half a step above the largest of the datatype.
+_LARGEST = {
+    "FP16": math.nextafter((2 - 2**-11) * 2.0**15, 0),
+    "FP32": math.nextafter((2 - 2**-24) * 2.0**127, 0),
+    "FP64": sys.float_info.max,
+}
+_FLOATS = frozenset(_LARGEST)
 _SHOWN = 60
 _SHOWN_CATEGORIES = 20
+_LENGTH = struct.Struct("<I")
 
 DATATYPES = frozenset(_DATATYPES)
 
 
 def decode(tensor: dict[str, Any], wanted: Tensor) -> Array:
-    """Return the array that a request's input tensor holds.
+    """Return the array that a request's JSON tensor holds.
 
     Raises:
         RequestError: datatype, shape or data are not what the model takes.
     """
-    datatype = tensor.get("datatype")
-    if datatype != wanted.datatype:
-        raise RequestError(f"input '{wanted.name}' takes datatype {wanted.datatype}, got {shown(datatype)}.")
-    shape = _shape(tensor.get("shape"), wanted)
-    flat = _flat(tensor.get("data"), shape, wanted)
+    shape = check_shape(tensor.get("datatype"), tensor.get("shape"), wanted)
+    return from_values(_flat(tensor.get("data"), shape, wanted), shape, wanted)
+
+
+def from_values(flat: Sequence[Any], shape: Sequence[int], wanted: Tensor) -> Array:
+    """Return the array of the values of a checked shape, in row-major order.
+
+    Raises:
+        RequestError: there are too few or too many of them, or one is not what the datatype holds.
+    """
+    _check_count(len(flat), shape, wanted)
     dtype, types, called = _DATATYPES[wanted.datatype]
     if not types.issuperset(map(type, flat)):
         position, value = next((i, value) for i, value in enumerate(flat) if type(value) not in types)
-        raise RequestError(f"input '{wanted.name}' takes {called}; element {position} of its data is {shown(value)}.")
+        place = f"element {position} of its data is {shown(value)}{_column(position, wanted)}"
+        raise RequestError(f"input '{wanted.name}' takes {called}; {place}.")
     array = _array(flat, dtype, wanted)
-    _check_categories(flat, wanted)
+    if wanted.datatype == "BYTES":
+        _check_categories(flat, wanted)
+    return array.reshape(_model_shape(shape, wanted))
+
+
+def from_raw(raw: bytes | memoryview, shape: Sequence[int], wanted: Tensor) -> Array:
+    """Return the array that raw bytes of a checked shape hold ("Tensor Data", little-endian, row-major).
+
+    Elements of BYTES are each a length of 4 bytes and as many bytes of UTF-8. Floats may be NaN, for a missing value.
+
+    Raises:
+        RequestError: there are too few or too many bytes, or an element is not what the datatype holds.
+    """
+    if wanted.datatype == "BYTES":
+        return from_values(_strings(raw, wanted), shape, wanted)
+    dtype = np.dtype(_DATATYPES[wanted.datatype][0]).newbyteorder("<")
+    size = math.prod(shape) * dtype.itemsize
+    if len(raw) != size:
+        raise RequestError(
+            f"input '{wanted.name}' of shape {list(shape)} needs {size} bytes of {wanted.datatype}, got {len(raw)}."
+        )
+    # a copy is aligned, and does not keep the whole body alive for as long as it is kept itself
+    array: Array = np.frombuffer(raw, dtype).copy()
+    if wanted.datatype == "BOOL" and (array.view(np.uint8) > 1).any():
+        raise RequestError(f"input '{wanted.name}' takes bytes of 0 or 1 for BOOL.")
+    if wanted.datatype in _FLOATS and (infinite := np.isinf(array)).any():
+        raise RequestError(f"input '{wanted.name}' holds an infinite value{_column(int(infinite.argmax()), wanted)}.")
     return array.reshape(_model_shape(shape, wanted))
 
 
 def encode(array: Array, output: Tensor) -> dict[str, Any]:
-    """Return the output tensor of a response; its data are flat, in row-major order.
-
-    Raises:
-        RequestError: the answer to this request is not finite, which JSON cannot hold.
-    """
+    """Return the output tensor of a JSON response; its data are flat, in row-major order."""
     flat: Any = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
-        raise RequestError(f"these inputs make output '{output.name}' infinite or NaN, which JSON cannot hold.")
     data = flat.tolist() if flat.dtype.kind in "OUS" else flat
     return {"name": output.name, "datatype": output.datatype, "shape": array.shape, "data": data}
+
+
+def check_finite(array: Array, output: Tensor) -> None:
+    """Refuse an answer that JSON cannot hold.
+
+    Raises:
+        RequestError: a float is infinite or NaN.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise RequestError(f"these inputs make output '{output.name}' infinite or NaN, which JSON cannot hold.")
+
+
+def to_raw(array: Array) -> bytes:
+    """Return the raw bytes of an output tensor, as `from_raw` takes them."""
+    if array.dtype.kind in "OUS":
+        encoded = [str(value).encode() for value in array.reshape(-1).tolist()]
+        return b"".join(chain.from_iterable((_LENGTH.pack(len(value)), value) for value in encoded))
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def check_shape(datatype: Any, shape: Any, wanted: Tensor) -> tuple[int, ...]:
+    """Return the shape that a request gives for an input of the model.
+
+    Raises:
+        RequestError: it, or the datatype, is not what the model takes.
+    """
+    if datatype != wanted.datatype:
+        raise RequestError(f"input '{wanted.name}' takes datatype {wanted.datatype}, got {shown(datatype)}.")
+    if not isinstance(shape, list) or not _INT.issuperset(map(type, shape)) or (shape and min(shape) < 0):
+        raise RequestError(f"input '{wanted.name}' needs a shape, a list of sizes such as {_example(wanted)}.")
+    sizes = tuple(shape)
+    if not _fits(_model_shape(sizes, wanted), wanted.shape):
+        takes = f"takes shape {list(wanted.shape)} (-1 is any size)"
+        raise RequestError(f"input '{wanted.name}' {takes}, got {_short(str(shape))}.")
+    if 0 in sizes:
+        raise RequestError(f"input '{wanted.name}' has shape {shape}, which holds no data.")
+    return sizes
+
+
+def bounds(values: Sequence[float], tensor: Tensor) -> Array:
+    """Return bounds between values of a tensor, rounded as those are."""
+    if tensor.datatype not in _FLOATS:
+        return np.array(values, np.float64)
+    with np.errstate(over="ignore"):  # beyond all that the datatype holds is infinite
+        return np.array(values, _DATATYPES[tensor.datatype][0])
+
+
+def limits(low: Sequence[float], high: Sequence[float], tensor: Tensor) -> tuple[Array, Array]:
+    """Return the smallest and the largest numbers in ranges that a tensor can hold, to compare its values with."""
+    if tensor.datatype in _FLOATS:
+        return bounds(low, tensor), bounds(high, tensor)
+    dtype = np.uint8 if tensor.datatype == "BOOL" else _DATATYPES[tensor.datatype][0]
+    whole = np.iinfo(dtype)
+
+    def within(value: float, rounded: Callable[[float], int]) -> int:
+        return whole.min if value <= whole.min else whole.max if value >= whole.max else rounded(value)
+
+    return (
+        np.array([within(value, math.ceil) for value in low], dtype),
+        np.array([within(value, math.floor) for value in high], dtype),
+    )
 
 
 def shown(value: Any) -> str:
@@ -65,30 +174,30 @@ def shown(value: Any) -> str:
         return "null"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
-    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    return str(value).lower() if isinstance(value, bool) else _short(repr(value))
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _shape(shape: Any, wanted: Tensor) -> tuple[int, ...]:
-    if not isinstance(shape, list) or any(type(size) is not int or size < 0 for size in shape):
-        raise RequestError(f"input '{wanted.name}' needs a shape, a list of sizes such as {_example(wanted)}.")
-    sizes = tuple(shape)
-    if 0 in sizes:
-        raise RequestError(f"input '{wanted.name}' has shape {shape}, which holds no data.")
-    if not _fits(_model_shape(sizes, wanted), wanted.shape):
-        raise RequestError(f"input '{wanted.name}' takes shape {list(wanted.shape)} (-1 is any size), got {shape}.")
-    return sizes
+def _column(position: int, wanted: Tensor) -> str:
+    """Return which row and column an element is, where columns have names."""
+    if not wanted.columns:
+        return ""
+    row, column = divmod(position, len(wanted.columns))
+    return f" (row {row}, column '{wanted.columns[column].name}')"
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return len(shape) == len(wanted) and all(want in (-1, size) for size, want in zip(shape, wanted, strict=True))
 
 
-def _model_shape(shape: tuple[int, ...], wanted: Tensor) -> tuple[int, ...]:
+def _model_shape(shape: Sequence[int], wanted: Tensor) -> tuple[int, ...]:
     """Return `shape`, a column of n values as the n rows of one value that the model takes."""
     if len(shape) == 1 and len(wanted.shape) == 2 and wanted.shape[1] == 1:
-        return (*shape, 1)
-    return shape
+        return (shape[0], 1)
+    return tuple(shape)
 
 
 def _example(wanted: Tensor) -> list[int]:
@@ -99,38 +208,65 @@ def _flat(data: Any, shape: tuple[int, ...], wanted: Tensor) -> list[Any]:
     if not isinstance(data, list):
         raise RequestError(f"input '{wanted.name}' needs data, an array in row-major order; got {shown(data)}.")
     flat: list[Any] = data
-    for size in shape[1:]:
+    count = 1
+    for before, size in pairwise(shape):
+        count *= before
         if not flat or type(flat[0]) is not list:
             break
-        if any(type(row) is not list or len(row) != size for row in flat):
+        if len(flat) != count or any(type(row) is not list or len(row) != size for row in flat):
             raise RequestError(f"the nested data of input '{wanted.name}' do not have its shape {list(shape)}.")
         flat = list(chain.from_iterable(flat))
-    count = math.prod(shape)
-    if len(flat) != count:
-        raise RequestError(
-            f"input '{wanted.name}' of shape {list(shape)} needs {count} values in its data, got {len(flat)}."
-        )
     return flat
 
 
-def _array(flat: list[Any], dtype: Any, wanted: Tensor) -> Array:
+def _check_count(found: int, shape: Sequence[int], wanted: Tensor) -> None:
+    count = math.prod(shape)
+    if found != count:
+        told = f"input '{wanted.name}' of shape {list(shape)}"
+        raise RequestError(f"{told} needs {count} values in its data, got {found}.")
+
+
+def _array(flat: Sequence[Any], dtype: Any, wanted: Tensor) -> Array:
+    largest = _LARGEST.get(wanted.datatype)
+    # Python's comparisons are faster than numpy's for a few rows; NaN, a missing value, takes the longer way
+    if largest is not None and not (-largest <= min(flat) and max(flat) <= largest):
+        _check_infinite(flat, wanted)
     try:
-        with np.errstate(over="ignore"):
-            array: Array = np.array(flat, dtype=dtype)
+        return np.array(flat, dtype=dtype)
     except OverflowError as error:
-        raise RequestError(f"input '{wanted.name}' holds an integer that {wanted.datatype} cannot hold.") from error
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        position = int(np.argmin(np.isfinite(array)))
-        raise RequestError(
-            f"input '{wanted.name}' holds {shown(flat[position])}, which is too large for {wanted.datatype}."
-        )
-    return array
+        whole = np.iinfo(dtype)
+        position, value = next((i, value) for i, value in enumerate(flat) if not whole.min <= value <= whole.max)
+        told = f"{shown(value)}, an integer that {wanted.datatype} cannot hold{_column(position, wanted)}"
+        raise RequestError(f"input '{wanted.name}' holds {told}.") from error
 
 
-def _check_categories(flat: list[Any], wanted: Tensor) -> None:
-    if wanted.datatype != "BYTES":
-        return
-    for index, (column, categories) in enumerate(zip(wanted.columns, wanted.categories, strict=True)):
+def _check_infinite(flat: Sequence[Any], wanted: Tensor) -> None:
+    for position, value in enumerate(flat):
+        if value == value and abs(value) > _LARGEST[wanted.datatype]:  # noqa: PLR0124 - NaN is not itself
+            told = f"{shown(value)}, which is too large for {wanted.datatype}{_column(position, wanted)}"
+            raise RequestError(f"input '{wanted.name}' holds {told}.")
+
+
+def _strings(raw: bytes | memoryview, wanted: Tensor) -> list[str]:
+    data = bytes(raw)
+    values: list[str] = []
+    position = 0
+    while position < len(data):
+        start = position + _LENGTH.size
+        end = start + _LENGTH.unpack_from(data, position)[0] if start <= len(data) else start
+        if end > len(data):
+            raise RequestError(f"the bytes of input '{wanted.name}' end inside element {len(values)}.")
+        try:
+            values.append(data[start:end].decode())
+        except UnicodeDecodeError as error:
+            raise RequestError(f"element {len(values)} of input '{wanted.name}' is not UTF-8.") from error
+        position = end
+    return values
+
+
+def _check_categories(flat: Sequence[Any], wanted: Tensor) -> None:
+    for index, column in enumerate(wanted.columns):
+        categories = column.categories
         if categories is None or categories.issuperset(values := flat[index :: len(wanted.columns)]):
             continue
         row, value = next((row, value) for row, value in enumerate(values) if value not in categories)
@@ -138,6 +274,6 @@ def _check_categories(flat: list[Any], wanted: Tensor) -> None:
         allowed = ", ".join(repr(name) for name in known[:_SHOWN_CATEGORIES])
         more = f" and {len(known) - _SHOWN_CATEGORIES} more" if len(known) > _SHOWN_CATEGORIES else ""
         raise RequestError(
-            f"input '{wanted.name}', row {row}: {shown(value)} is not a category of column '{column}'; "
+            f"input '{wanted.name}', row {row}: {shown(value)} is not a category of column '{column.name}'; "
             f"allowed are {allowed}{more}."
         )

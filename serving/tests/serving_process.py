@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,17 @@ class Server:
 
     process: subprocess.Popen[str]
     port: int
+    grpc_port: int | None
+
+    @classmethod
+    def after(cls, process: subprocess.Popen[str], name: str) -> "Server":
+        """Wait for the server to say that it is `ready`, or that it is `listening`."""
+        event = wait_for(process, name)
+        return cls(process, event["port"], event.get("grpc_port"))
+
+    def event(self, name: str) -> Any:
+        """Wait for the server to say something, and return it."""
+        return wait_for(self.process, name)
 
     def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
         """Return status and body of the answer, parsed when it is JSON."""
@@ -46,35 +58,52 @@ class Server:
         return self.process.wait(timeout=30)
 
 
-def start(models: Path, port: int = 0) -> subprocess.Popen[str]:
-    """Start the server on a free port; its events are lines on stdout."""
-    command = [
-        sys.executable,
-        "-m",
-        "kfp_edge_serving",
-        "--models",
-        str(models),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+def wait_for(process: subprocess.Popen[str], name: str) -> Any:
+    """Read the events of a server until one of a name comes, and return it."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == name:
+            return event
+    return pytest.fail(f"the server ended without {name!r}: {process.communicate()}")
 
 
 @contextmanager
-def running(models: Path) -> Iterator[Server]:
-    """Run a server until the block ends."""
-    process = start(models)
-    assert process.stdout is not None
+def events_of(server: Server) -> Iterator[list[Any]]:
+    """Read what a server says while the block runs, as a collector of logs does; the server ends with the block."""
+    events: list[Any] = []
+    lines = server.process.stdout
+    assert lines is not None
+    reader = threading.Thread(target=lambda: events.extend(map(json.loads, lines)))
+    reader.start()
     try:
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] == "listening":
-                yield Server(process, event["port"])
-                break
-        else:
-            pytest.fail(f"the server did not start: {process.communicate()}")
+        yield events
+    finally:
+        server.process.kill()
+        reader.join()
+
+
+def memory(process: subprocess.Popen[str], peak: bool = False) -> int:
+    """Return the bytes that a process has resident, or the most that it ever had."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    name = "VmHWM:" if peak else "VmRSS:"
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
+
+
+def start(models: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
+    """Start the server on free ports; its events are lines on stdout."""
+    command = [sys.executable, "-m", "kfp_edge_serving", "serve", "--models", str(models), "--host", "127.0.0.1"]
+    command += ["--port", "0", "--grpc-port", "off", *options]
+    variables = {**os.environ, **environment}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables)
+
+
+@contextmanager
+def running(models: Path, *options: str, until: str = "ready", **environment: str) -> Iterator[Server]:
+    """Run a server until the block ends."""
+    process = start(models, *options, **environment)
+    try:
+        yield Server.after(process, until)
     finally:
         process.kill()
         process.communicate()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     numeric_bundle(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = start(tmp_path, port)
+        process = start(tmp_path, "--port", str(port))
         stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert json.loads(stdout.splitlines()[-1])["error"].startswith(f"cannot listen on 127.0.0.1 port {port}")
@@ -107,7 +108,7 @@ def test_a_request_in_flight_is_answered_before_the_server_ends(tmp_path: Path) 
         connection.putheader("Content-Length", str(len(request)))
         connection.endheaders(request[:10])
         while "in_flight 1" not in server.get("/metrics")[1]:
-            pass
+            time.sleep(0.05)
         server.process.terminate()
         connection.send(request[10:])
         assert connection.getresponse().status == 200
@@ -121,5 +122,5 @@ def test_every_event_is_one_json_line(tmp_path: Path) -> None:
         server.stop()
         assert server.process.stdout is not None
         events = [json.loads(line) for line in server.process.stdout]
-    assert [event["event"] for event in events] == ["stopped"]
+    assert [event["event"] for event in events] == ["draining", "stopped"]
     assert events[0].keys() == {"time", "level", "event"}

@@ -2,15 +2,22 @@
 
 import fcntl
 import hashlib
-import platform
+from collections.abc import Sequence
 from pathlib import Path
 
+import zstandard
+
 from kfp_edge_serving.image import debian
-from kfp_edge_serving.image.builder import HERE, Progress, build, digest, server_files
+from kfp_edge_serving.image.apt import Apt, apt_for
+from kfp_edge_serving.image.builder import FAST, Progress, build, digest
 from kfp_edge_serving.image.command import run
+from kfp_edge_serving.image.platforms import Platform, chosen, native, with_native
+from kfp_edge_serving.image.program import HERE, server_files
 
 
-def ensure(cache: Path, base: str | None = None, *, progress: Progress = print) -> tuple[Path, str]:
+def ensure(
+    cache: Path, base: str | None = None, *, architectures: Sequence[str] = (), progress: Progress = print
+) -> tuple[Path, str]:
     """Return the layout folder and the digest of the serving image, building it only when it is not in `cache`.
 
     Safe to be called by several processes at once: one builds, the others wait for it.
@@ -19,15 +26,18 @@ def ensure(cache: Path, base: str | None = None, *, progress: Progress = print) 
         ImageError: the image is not there and cannot be built.
     """
     cache.mkdir(parents=True, exist_ok=True)
+    platforms = chosen(architectures)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        layout = cache / _known_key(cache, base)
+        # buildah takes a folder named by 64 hex digits for an image's id
+        layout = cache / f"serving-{_known_key(cache, base, platforms)[:16]}"
         if not layout.is_dir():
-            build(layout, base, progress=progress)
+            build(layout, base, architectures=architectures, level=FAST, cache=cache, progress=progress)
+            _prune(cache / "layers")
     return layout, digest(layout)
 
 
-def input_key(base: str | None = None) -> str:
+def input_key(cache: Path, base: str | None = None, *, architectures: Sequence[str] = ()) -> str:
     """Return 64 hex digits that change when anything changes that the image is made from.
 
     A base that is named by tag counts by its name; name it by digest to notice that it moved.
@@ -35,23 +45,37 @@ def input_key(base: str | None = None) -> str:
     Raises:
         ImageError: this host cannot assemble a base, and none was given; or buildah is missing.
     """
-    return _hash(base or repr(debian.candidates()))
+    platforms = chosen(architectures)
+    return _hash(base or repr([debian.packages(apt) for apt in _apts(cache, platforms)]), platforms)
 
 
-def _known_key(cache: Path, base: str | None) -> str:
+def _known_key(cache: Path, base: str | None, platforms: Sequence[Platform]) -> str:
     """Return `input_key`, which takes apt a second, from the last time that apt's lists were the same."""
-    memo = cache / f"key-{_hash(base or debian.lists_state())}"
+    state = base or repr([apt.state() for apt in _apts(cache, platforms)])
+    memo = cache / f"key-{_hash(state, platforms)[:16]}"
     if not memo.is_file():
         temporary = memo.with_suffix(".new")
-        temporary.write_text(input_key(base))
+        temporary.write_text(input_key(cache, base, architectures=[platform.architecture for platform in platforms]))
         temporary.rename(memo)
     return memo.read_text()
 
 
-def _hash(base: str) -> str:
-    builder = run(["buildah", "--version"])
-    key = hashlib.sha256(repr((platform.machine(), builder, base)).encode())
+def _apts(cache: Path, platforms: Sequence[Platform]) -> list[Apt]:
+    # this host's own packages count for any platform: their Python compiles the modules
+    return [apt_for(platform, cache / "apt" / platform.architecture) for platform in with_native(platforms)]
+
+
+def _hash(base: str, platforms: Sequence[Platform]) -> str:
+    tools = (run(["buildah", "--version"]), zstandard.__version__, native(), platforms)
+    key = hashlib.sha256(repr((*tools, base)).encode())
     for path in [*server_files(), *sorted(path for path in HERE.iterdir() if path.is_file())]:
         key.update(f"\n{path.relative_to(HERE.parent)}\n".encode())
         key.update(path.read_bytes())
     return key.hexdigest()
+
+
+def _prune(layers: Path) -> None:
+    """Remove the compressed layers that are in no image any more: they have no second name."""
+    for layer in layers.iterdir():
+        if layer.stat().st_nlink == 1:
+            layer.unlink()

@@ -1,5 +1,6 @@
 """Running the programs that fetch and build."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -8,8 +9,9 @@ from pathlib import Path
 from kfp_edge_serving.image.errors import ImageError
 
 _SHOWN_LINES = 3
-#: How the container tools begin a warning, beside which the last line is the error.
-_WARNING = 'time="'
+#: What the container tools write beside the error: that what they ran has failed.
+_NOISE = ("subprocess exited with status", "Error: exit status")
+_LOGGED = re.compile(r'time="[^"]*" level=(\w+) msg="(.*)"')
 
 
 def run(args: Sequence[str | Path], *, cwd: Path | None = None, title: str | None = None) -> str:
@@ -27,7 +29,17 @@ def run(args: Sequence[str | Path], *, cwd: Path | None = None, title: str | Non
         raise ImageError(f"{program} is not installed; the serving image cannot be built without it.")
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith(_WARNING)]
-        said = " | ".join(lines[-_SHOWN_LINES:]) or "it gave no reason"
+        said = " | ".join(_told(done.stderr)[-_SHOWN_LINES:]) or "it gave no reason"
         raise ImageError(f"`{title or ' '.join([program, *command[1:2]])}` failed: {said}")
     return done.stdout
+
+
+def _told(stderr: str) -> list[str]:
+    lines = []
+    for line in stderr.splitlines():
+        logged = _LOGGED.match(line)
+        if logged and logged[1] in ("fatal", "error"):
+            lines.append(logged[2].replace('\\"', '"'))
+        elif not logged and line.strip() and not line.startswith(_NOISE):
+            lines.append(line)
+    return lines

@@ -4,16 +4,15 @@ Only the interpreter, the libraries that it and onnxruntime load, certificates a
 no package manager. The packages are those that this host's apt would install.
 """
 
-import hashlib
 import io
 import re
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from kfp_edge_serving.image.apt import Apt, Package
 from kfp_edge_serving.image.command import run
 from kfp_edge_serving.image.errors import ImageError
 
@@ -28,16 +27,16 @@ _PRUNED = re.compile(
 
 #: Paths that no server needs, and the modules whose library is pruned.
 _UNUSED = re.compile(
-    r"usr/share/(?!ca-certificates|zoneinfo)|usr/share/zoneinfo/(right|posix)/|etc/(?!services|protocols)|var/|"
-    r"usr/s?bin/(?!python3)|usr/lib/(lsb|locale|valgrind|tmpfiles\.d|sysusers\.d|debug)|"
-    r"usr/lib/[^/]+/(gconv|audit|engines-3|perl)/|usr/lib/[^/]+/lib(pcprofile|memusage|mvec|nss_hesiod)|"
+    r"usr/share/(?!ca-certificates|zoneinfo|doc/[^/]+(/copyright)?$)|usr/share/zoneinfo/(right|posix)/|"
+    r"etc/(?!services|protocols)|var/|"
+    r"usr/s?bin/(?!python3)|usr/lib/(lsb|locale|valgrind|tmpfiles\.d|sysusers\.d|binfmt\.d|debug)|"
+    r"usr/lib/[^/]+/(gconv|audit|engines-3|perl)/|usr/lib/[^/]+/"
+    r"lib(pcprofile|memusage|mvec|nss_hesiod|nss_compat|nsl|thread_db|c_malloc_debug|BrokenLocale|expatw)\.|"
     r"usr/lib/python3(\.\d+)?/(bdb|config-.*|curses|dbm|distutils|doctest|ensurepip|idlelib|lib2to3|pdb|pydoc|pydoc_data|"
     r"sqlite3|test|tkinter|turtle|turtledemo|unittest|venv|wsgiref|xmlrpc)(/|\.py$)|"
     r"usr/lib/python3\.\d+/lib-dynload/"
     r"(nis|readline|_curses|_dbm|_gdbm|_sqlite3|_tkinter|_crypt|_codecs_|_multibytecodec|_test|_xxtest|xx)"
 )
-
-_LISTS = Path("/var/lib/apt/lists")
 
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _MOUNT_POINTS = ("dev", "models", "proc", "run", "sys", "tmp")
@@ -52,46 +51,27 @@ _ACCOUNTS = {
 }
 
 
-@dataclass(frozen=True)
-class Package:
-    """One package as apt would fetch it."""
-
-    file: str
-    sha256: str
-
-
-def candidates() -> tuple[Package, ...]:
+def packages(apt: Apt) -> tuple[Package, ...]:
     """Return the packages of the base as apt knows them now, sorted by file name.
 
     Raises:
-        ImageError: this host has no apt, or apt does not know the packages.
+        ImageError: apt does not know the packages.
     """
-    if shutil.which("apt-get") is None:
-        raise ImageError("this host has no apt to assemble a base image from; name an image with Python as the base.")
-    listed = run(["apt-get", "download", "--print-uris", *_closure()])
-    found = re.findall(r"^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$", listed, re.MULTILINE)
-    if not found:
-        raise ImageError("apt offers no package to assemble a base image from; run `apt-get update`.")
-    return tuple(sorted((Package(*pair) for pair in found), key=lambda package: package.file))
+    return apt.candidates(_closure(apt))
 
 
-def lists_state() -> str:
-    """Return a text that stays the same as long as apt's package lists do."""
-    return repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(_LISTS.glob("*Release"))])
-
-
-def assemble(rootfs: Path, downloads: Path) -> None:
-    """Fill the new folder `rootfs`; the packages are fetched into `downloads`.
+def assemble(apt: Apt, rootfs: Path, downloads: Path) -> None:
+    """Fill the new folder `rootfs`; the packages are fetched into the new folder `downloads`.
 
     Raises:
         ImageError: a package cannot be fetched or unpacked.
     """
-    packages = candidates()
-    _download(packages, downloads)
+    chosen = packages(apt)
+    apt.download(chosen, downloads)
     for name in _MERGED:
         (rootfs / "usr" / name).mkdir(parents=True)
         (rootfs / name).symlink_to(f"usr/{name}")
-    for package in packages:
+    for package in chosen:
         _unpack(downloads / package.file, rootfs)
     for name in _MOUNT_POINTS:
         (rootfs / name).mkdir()
@@ -100,16 +80,10 @@ def assemble(rootfs: Path, downloads: Path) -> None:
     _certificates(rootfs)
 
 
-def python_version(rootfs: Path) -> str:
-    """Return the version of the interpreter in `rootfs`, such as `3.11`."""
-    return (rootfs / "usr/bin/python3").readlink().name.removeprefix("python")
-
-
-def _closure() -> Sequence[str]:
-    listed = run(["apt-cache", "depends", "--recurse", "--important", *_SEEDS])
+def _closure(apt: Apt) -> Sequence[str]:
     graph: dict[str, list[str]] = {}
     package, skip = "", False
-    for line in listed.splitlines():
+    for line in apt.depends(_SEEDS).splitlines():
         if not line.startswith(" "):
             package = line
             graph[package] = []
@@ -126,17 +100,6 @@ def _closure() -> Sequence[str]:
             wanted.add(name)
             pending.extend(graph.get(name, []))
     return sorted(wanted)
-
-
-def _download(packages: Sequence[Package], downloads: Path) -> None:
-    downloads.mkdir()
-    names = [package.file.split("_")[0] for package in packages]
-    # apt changes to a user of its own when root runs it, who may not write here
-    run(["apt-get", "download", "-o", "APT::Sandbox::User=root", *names], cwd=downloads)
-    for package in packages:
-        path = downloads / package.file
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != package.sha256:
-            raise ImageError(f"apt did not fetch {package.file} as its lists promise it; run `apt-get update`.")
 
 
 def _unpack(package: Path, rootfs: Path) -> None:

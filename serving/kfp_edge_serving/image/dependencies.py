@@ -8,8 +8,8 @@ from kfp_edge_serving.image.command import run
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
-#: Newest first; pip takes the first that a wheel was built for.
-_GLIBC = ("2_34", "2_28", "2_27", "2_17")
+#: Newest first; pip takes the first that a wheel was built for, and else one in pure Python, which is slow.
+_PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 
 _UNUSED = (
     "bin",
@@ -20,7 +20,6 @@ _UNUSED = (
     "onnxruntime/quantization",
     "onnxruntime/datasets",
     "onnxruntime/backend",
-    "onnxruntime/ThirdPartyNotices.txt",
     "numpy/distutils",
     "numpy/f2py",
     "numpy/typing",
@@ -30,11 +29,15 @@ _UNUSED = (
     "numpy/testing",
     "numpy/polynomial",
     "numpy/ma",
-    "uvicorn/protocols/websockets",
     "numpy/_core/include",
     "numpy/_core/lib",
     "numpy/_core/*_tests*.so",
     "numpy/_core/_simd.*.so",
+    # the roots of a client; a server is given its own
+    "grpc/_cython/_credentials",
+    "grpc/beta",
+    "grpc/framework/interfaces",
+    "google/protobuf/compiler",
     "uvloop/loop.c",
     "uvloop/_testbase.py",
     "**/tests",
@@ -46,7 +49,7 @@ _UNUSED = (
     "**/*.c",
     "**/*.h",
     "**/py.typed",
-    "*.dist-info/[!ML]*",
+    "*.dist-info/[!MLl]*",
 )
 
 
@@ -61,7 +64,7 @@ def install(target: Path, python: str, machine: str) -> None:
     Raises:
         ImageError: a wheel cannot be fetched, or its hash is not the pinned one.
     """
-    platforms = [f"--platform=manylinux_{glibc}_{machine}" for glibc in _GLIBC]
+    platforms = [f"--platform={name}_{machine}" for name in _PLATFORMS]
     run(
         [
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile",

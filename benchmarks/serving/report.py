@@ -1,0 +1,159 @@
+"""The results as Markdown, and as one picture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aims import aims
+from bodies import Case
+from load import Figure, Measured
+from machine import machine, versions
+from results import CASES, CONNECTIONS, ONE_ROW, Results, Row
+from servers import OURS
+from soak import tell_overload, tell_soak, tell_swaps
+
+_BARE = "bare onnxruntime, no server"
+
+
+def write(results: Results, busy: float) -> str:
+    """Return the whole report; `busy` is what else wanted the processors before it began."""
+    parts = [
+        _about(results, busy),
+        "## The aims",
+        _table(
+            ["aim", "wanted", "measured", ""], [[a.what, a.wanted, a.measured, _verdict(a.met)] for a in aims(results)]
+        ),
+        "## One row of JSON",
+        _overview(results),
+        "![p50 and requests a second of every server](benchmarks-serving.svg)",
+        *(part for case in CASES for part in (f"## {case}", _case(results, case))),
+        "## gRPC from Python, one call after another",
+        _python_calls(results),
+        "## What is moved",
+        _sizes(results),
+        "## For long, under too much, and while models are exchanged",
+        *tell_soak(results.soak),
+        *tell_overload(results.overload),
+        *tell_swaps(results.swaps),
+    ]
+    return "\n\n".join(parts)
+
+
+def draw(results: Results, path: Path) -> None:
+    """Draw p50 and requests a second of one row of JSON, for every server."""
+    from matplotlib import pyplot
+
+    rows = [row for row in results.rows.values() if (ONE_ROW, 1) in row.loads][::-1]
+    titles = [row.title for row in rows]
+    figure, (left, right) = pyplot.subplots(1, 2, sharey=True, figsize=(10, 3.2), layout="constrained")
+    bars = (
+        (left, [row.loads[ONE_ROW, 1].p50 for row in rows], "p50, one connection (us, shorter is better)"),
+        (right, [row.loads[ONE_ROW, 16].rate for row in rows], "requests/s, 16 connections (longer is better)"),
+    )
+    for axes, figures, title in bars:
+        colours = ["tab:blue" if row.title == OURS.title else "lightgrey" for row in rows]
+        drawn = axes.barh(titles, [one.value for one in figures], color=colours)
+        axes.bar_label(drawn, [f"{one.value:,.0f}" for one in figures], padding=3)
+        axes.set_title(title, fontsize=10)
+        axes.margins(x=0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def _about(results: Results, busy: float) -> str:
+    effort = results.effort
+    return f"""# The server beside its peers
+
+Written by `make bench`: `benchmarks/serving/run.py`. {machine()}.
+{versions()}.
+
+Every server ran alone, one after another, with the same model (AI4I, 5 numbers, gradient-boosted trees) and the same
+bytes for requests; before it was measured its answer was compared with the model's own. Load came from one thread of C
+on the same machine, a closed loop, each connection with one request under way. With one connection server and generator
+take turns, and were kept on one processor: across two the figure is mostly the time that a virtual machine takes to
+wake an idle one. With 16 connections nothing was pinned, for no server. Each figure is the median of {effort.runs} runs
+of {effort.seconds:g} s, the smallest and the largest in brackets. Cold start: median of {effort.cold_starts}, files
+already in memory, from exec to the first 200 of `/v2/health/ready`. Memory: resident, with all children, after all
+load. Other work on the machine before: {busy:.2f} processors.
+
+MLServer runs as it comes (a worker process beside the server, access log, metrics), and tuned: one process, no access
+log, no metrics, no gzip. The KServe SDK runs as it comes, and with its logs off. Both have a custom model that runs
+onnxruntime and no more. MLServer does not know the binary extension over REST. The last of ours serves the bundle that
+the line makes of all of AI4I: one input tensor a column, one of them of text."""
+
+
+def _overview(results: Results) -> str:
+    head = ["", "p50 us", "p99 us", "requests/s at 16 connections", "cold start s", "memory MB"]
+    lines = []
+    for row in results.rows.values():
+        if (ONE_ROW, 1) in row.loads:
+            one, sixteen = row.loads[ONE_ROW, 1], row.loads[ONE_ROW, 16]
+            start, memory = _figure(row.cold_start, ".2f"), f"{row.memory / 1e6:.0f}"
+            lines.append([row.title, _figure(one.p50), _figure(one.p99), _figure(sixteen.rate), start, memory])
+    call = results.bare[1]
+    lines.insert(1, [_BARE, _figure(call.p50, ",.1f"), _figure(call.p99, ",.1f"), "", "", ""])
+    return _table(head, lines)
+
+
+def _case(results: Results, case: Case) -> str:
+    head = [""]
+    for count in CONNECTIONS:
+        where = f"{count} connection{'s' if count > 1 else ''}"
+        head += [f"{where}: p50 us", "p99 us", "requests/s"]
+    lines = []
+    for row in results.rows.values():
+        if (case, CONNECTIONS[0]) in row.loads:
+            lines.append([row.title, *(cell for count in CONNECTIONS for cell in _cells(row.loads[case, count]))])
+    if case.encoding == "JSON":
+        lines.append([_BARE, *_cells(results.bare[case.rows]), "", "", ""])
+    return _table(head, lines)
+
+
+def _python_calls(results: Results) -> str:
+    head = ["", "1 row: p50 us", "p99 us", "calls/s", "32 rows: p50 us", "p99 us", "calls/s"]
+    return _table(head, [list(_called(row)) for row in results.rows.values() if row.python_calls])
+
+
+def _called(row: Row) -> Iterator[str]:
+    yield row.title
+    for rows in (1, 32):
+        yield from _cells(row.python_calls[rows]) if rows in row.python_calls else ["", "", ""]
+
+
+def _sizes(results: Results) -> str:
+    sizes = results.sizes
+    lines = [[name, f"{size:,}"] for name, size in sizes.layers.items()]
+    lines += [
+        ["**the image without a model**", f"**{sizes.image:,}**"],
+        ["layer of the model", f"{sizes.model_layer:,}"],
+        ["manifest and configuration", f"{sizes.documents:,}"],
+        ["**a model update**", f"**{sizes.update:,}**"],
+        ["the same bundle in one gzip stream", f"{sizes.bundle:,}"],
+    ]
+    return _table(["", "bytes, compressed"], lines)
+
+
+def _cells(measured: Measured) -> list[str]:
+    return [_figure(measured.p50), _figure(measured.p99), _figure(measured.rate)]
+
+
+def _figure(figure: Figure, form: str = ",.0f") -> str:
+    middle, low, high = (format(value, form) for value in (figure.value, figure.low, figure.high))
+    return middle if low == high else f"{middle} [{low}-{high}]"
+
+
+def _verdict(met: bool) -> str:
+    return "met" if met else "**missed**"
+
+
+def _table(head: list[str], lines: list[list[str]]) -> str:
+    # text to the left, figures to the right
+    rule = [
+        ":---" if column == 0 or not any(_is_number(line[column]) for line in lines) else "---:"
+        for column in range(len(head))
+    ]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *lines))
+
+
+def _is_number(cell: str) -> bool:
+    return cell.lstrip("*")[:1].isdigit() and cell[-1:] in "0123456789]*"

@@ -1,0 +1,37 @@
+"""Everything that one run of the benchmark found."""
+
+from dataclasses import dataclass, field
+
+from bodies import Case
+from load import Effort, Figure, Measured
+from sizes import Sizes
+from soak import Overload, Soak, Swaps
+
+CASES = tuple(Case(encoding, rows) for encoding in ("JSON", "binary", "gRPC") for rows in (1, 32))
+CONNECTIONS = (1, 16)
+ONE_ROW = Case("JSON", 1)
+
+
+@dataclass
+class Row:
+    """What was measured of one server; `memory` in bytes, `cold_start` in seconds."""
+
+    title: str
+    cold_start: Figure
+    memory: int = 0
+    loads: dict[tuple[Case, int], Measured] = field(default_factory=dict)
+    #: By rows: one call after another through Python's grpcio.
+    python_calls: dict[int, Measured] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Rows by the title of their server, in the order in which they were measured."""
+
+    effort: Effort
+    bare: dict[int, Measured]
+    rows: dict[str, Row]
+    sizes: Sizes
+    soak: Soak
+    overload: Overload
+    swaps: Swaps

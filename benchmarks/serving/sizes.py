@@ -1,0 +1,61 @@
+"""What the image weighs layer by layer, and what a site moves when only the model has changed."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp_edge.bundle import CONTENTS, MANIFEST, Bundle
+from kfp_edge.components.containerize.containerize import containerize
+from kfp_edge.components.containerize.serving_image import find
+from kfp_edge.oci import ImageRef, manifest_at
+
+_LAYERS = ("base", "Python dependencies", "compiled modules", "server")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """All in bytes, compressed."""
+
+    layers: dict[str, int]
+    model_layer: int
+    #: The configuration and the manifest, which change with every layer.
+    documents: int
+    #: The same bundle in one gzip stream, without an archive around it.
+    bundle: int
+
+    @property
+    def image(self) -> int:
+        """A pull of the image without a model."""
+        return sum(self.layers.values())
+
+    @property
+    def update(self) -> int:
+        """What a site moves that has the image with another model."""
+        return self.model_layer + self.documents
+
+
+def weigh(bundle: Path, scratch: Path) -> Sizes:
+    """Build the image of a bundle as the pipelines do, and read its parts.
+
+    Raises:
+        KfpEdgeError: the image cannot be built.
+    """
+    layers = [layer["size"] for layer in manifest_at(find().image)["layers"]]
+    names = _LAYERS if len(layers) == len(_LAYERS) else tuple(f"layer {n}" for n in range(1, len(layers) + 1))
+    image = containerize(bundle, f"oci:{scratch}")
+    manifest = manifest_at(image)
+    return Sizes(
+        layers=dict(zip(names, layers, strict=True)),
+        model_layer=manifest["layers"][-1]["size"],
+        documents=manifest["config"]["size"] + _manifest_size(image),
+        bundle=_compressed(Bundle.load(bundle)),
+    )
+
+
+def _manifest_size(image: ImageRef) -> int:
+    return (Path(image.repository) / "blobs" / image.digest.replace(":", "/")).stat().st_size
+
+
+def _compressed(bundle: Bundle) -> int:
+    contents = b"".join((bundle.folder / name).read_bytes() for name in (MANIFEST, *CONTENTS))
+    return len(zlib.compress(contents, level=9, wbits=31))

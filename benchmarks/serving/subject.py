@@ -1,0 +1,77 @@
+"""What is served: the AI4I classifier as the line makes it, and rows that it was not trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from kfp_edge import dataset
+from kfp_edge.bundle import Bundle, InputTensor
+from kfp_edge.components.export.export import export_model
+from kfp_edge.components.ingest.ingest import Request, ingest
+from kfp_edge.components.train.train import fit, threads_for
+from kfp_edge.components.verify.verify import Requirements, verify
+from kfp_edge.models import save_model
+
+NAME = "machine-failure"
+_DATA = "synthetic:ai4i?rows=10000&seed=0"
+_DTYPES: dict[str, type] = {"FP32": np.float32, "BYTES": object}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A bundle at `models/<NAME>/1/`, and held-out rows by input tensor, each of shape [rows, columns]."""
+
+    models: Path
+    rows: dict[str, npt.NDArray[Any]]
+
+    @property
+    def bundle(self) -> Path:
+        return self.models / NAME / "1"
+
+    @property
+    def model(self) -> Path:
+        return self.bundle / "model.onnx"
+
+    def feed(self, rows: int) -> dict[str, npt.NDArray[Any]]:
+        """Return the first rows as onnxruntime takes them."""
+        return {name: values[:rows] for name, values in self.rows.items()}
+
+    def answers(self, rows: int) -> dict[str, npt.NDArray[Any]]:
+        """Return what the model itself says of the first rows, by output."""
+        session = onnxruntime.InferenceSession(self.model)
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, self.feed(rows)), strict=True))
+
+
+def make(folder: Path, drop: tuple[str, ...] = ()) -> Subject:
+    """Train, export and verify in `folder`; without the category `Type` the model has one FP32 input [-1, 5]."""
+    folder.mkdir(parents=True)
+    ingest(Request(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
+    learned, held_out = dataset.load(folder / "train"), dataset.load(folder / "test")
+    with threads_for(learned):
+        save_model(fit(learned, seed=0, false_alarm_rate=0.001), folder / "model")
+    export_model(folder / "model", learned, folder / "onnx")
+    models = folder / "models"
+    verify(
+        folder / "model",
+        folder / "onnx",
+        learned,
+        held_out,
+        Requirements({"roc_auc": 0.7}),
+        page=folder / "verify.html",
+        bundle=models / NAME / "1",
+        name=NAME,
+        version="1",
+        revision="",
+    )
+    inputs = Bundle.load(models / NAME / "1").signature.inputs
+    return Subject(models, {tensor.name: _values(held_out, tensor) for tensor in inputs})
+
+
+def _values(data: dataset.Dataset, tensor: InputTensor) -> npt.NDArray[Any]:
+    columns = [column.name for column in tensor.columns]
+    return data.x()[columns].to_numpy().astype(_DTYPES[tensor.datatype])

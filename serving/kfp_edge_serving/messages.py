@@ -1,0 +1,51 @@
+"""Requests and answers of HTTP, apart from how they travel."""
+
+import asyncio
+from collections.abc import Callable
+
+import orjson
+
+from kfp_edge_serving.errors import RequestError
+
+JSON = b"application/json"
+
+
+class Request:
+    """One request: `path` as it was sent, without its query; `headers` anyone asks for, by lower-case name."""
+
+    __slots__ = ("body", "has_certificate", "headers", "keep_alive", "method", "path", "version")
+
+    def __init__(self, has_certificate: bool) -> None:
+        self.method = b""
+        self.path = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.keep_alive = True
+        self.version = "1.1"
+        self.has_certificate = has_certificate
+
+
+class Response:
+    """One answer; `headers` are whole lines beyond content-type and content-length."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[bytes, ...] = ()) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+
+
+#: Answers a request at once, or later where the work was handed to a thread. It never raises.
+Handler = Callable[[Request], "Response | asyncio.Future[Response]"]
+
+
+def refusal(error: RequestError) -> Response:
+    """Return the answer that tells a client why its request is refused ("Inference Error Response JSON Object")."""
+    headers: tuple[bytes, ...] = ()
+    if error.status in (429, 503):
+        headers = (b"retry-after: 1\r\n",)
+    elif error.status == 401:
+        headers = (b"www-authenticate: Bearer\r\n",)
+    return Response(error.status, orjson.dumps({"error": str(error)}), JSON, headers)
