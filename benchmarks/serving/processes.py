@@ -60,8 +60,10 @@ def running(server: Server, subject: Subject) -> Iterator[Running]:
         folder = Path(name)
         ports = _free_ports()
         command = server.command(subject, ports, folder)
+        # compiled modules are kept, as an image has them
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             if not _wait_ready(process, ports.http):
                 said = (folder / "log").read_text(errors="replace")[-_SHOWN:]

@@ -15,16 +15,19 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve a bundle on this machine with the server of the edge image, until Ctrl-C."""
+    import os
+    import sys
+
     from kfp_edge.bundle import Bundle
-    from kfp_edge_serving.server import run
-    from kfp_edge_serving.settings import parse
 
     models, folders = _bundles(bundle)
     for folder in folders:
         manifest = Bundle.load(folder).manifest
         typer.echo(f"{manifest.name} {manifest.version}: http://{host}:{port}/v2/models/{manifest.name}", err=True)
     options = {"models": models, "host": host, "port": port, "grpc-port": grpc_port}
-    raise typer.Exit(run(parse([f"--{name}={value}" for name, value in options.items()])))
+    # in our place, so that Ctrl-C is the server's alone
+    command = [sys.executable, "-m", "kfp_edge_serving", *(f"--{name}={value}" for name, value in options.items())]
+    os.execv(sys.executable, command)
 
 
 def _bundles(place: Path) -> tuple[Path, list[Path]]:

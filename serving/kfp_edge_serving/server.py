@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -154,7 +155,7 @@ class _Server:
                 lambda: repository.catalog,
                 self._is_ready,
                 self._access,
-                GrpcLimits(max_body=settings.max_body, max_wait=settings.max_wait),
+                GrpcLimits(settings.max_body, max_wait=settings.max_wait, read_seconds=settings.read_timeout),
                 self._tracer,
                 settings.access_log,
             )
@@ -264,7 +265,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}.") from error
+        # asked for an address that is taken, Python says more than the reason
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StartError(f"cannot listen on {host} port {port}: {reason}.") from error
 
 
 def _connections(wanted: int) -> int:

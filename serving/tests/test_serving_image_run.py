@@ -1,7 +1,9 @@
 """The image at work: under OpenShift's restrictions, and for another processor."""
 
 import json
+import re
 import shutil
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,19 +118,35 @@ def test_the_arm64_image_starts_and_answers_under_an_emulator(models: Path, tmp_
 
 @contextmanager
 def _arm64_emulated() -> Iterator[None]:
-    """Let the kernel start programs for arm64, or skip the test where that cannot be."""
-    if any("aarch64" in path.name and "enabled" in path.read_text() for path in _BINFMT.glob("qemu-*")):
+    """Let the kernel start programs for arm64 while the block runs, or skip the test where that cannot be."""
+    emulators = [path.read_text() for path in _BINFMT.glob("qemu-aarch64*")]
+    if any(re.search("^enabled$.*^flags: .*F", emulator, re.DOTALL | re.MULTILINE) for emulator in emulators):
         yield
         return
     emulator = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
     if emulator is None:
         pytest.skip("qemu-user-static is not installed")
-    entry = _BINFMT / "kfp-edge-test"
-    try:
-        (_BINFMT / "register").write_text(_AARCH64.format(name=entry.name, emulator=emulator))
-    except OSError as error:
-        pytest.skip(f"emulation cannot be registered in {_BINFMT}: {error.strerror}; root can after mounting it")
+    with _mounted_binfmt():
+        entry = _BINFMT / "kfp-edge-test"
+        try:
+            (_BINFMT / "register").write_text(_AARCH64.format(name=entry.name, emulator=emulator))
+        except OSError as error:
+            pytest.skip(f"emulation cannot be registered in {_BINFMT}, which root may: {error.strerror}")
+        try:
+            yield
+        finally:
+            entry.write_text("-1")
+
+
+@contextmanager
+def _mounted_binfmt() -> Iterator[None]:
+    if (_BINFMT / "register").exists():
+        yield
+        return
+    command = ["mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)]
+    if not _BINFMT.is_dir() or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"{_BINFMT} is not mounted, and cannot be by this user")
     try:
         yield
     finally:
-        entry.write_text("-1")
+        subprocess.run(["umount", str(_BINFMT)], check=True)
