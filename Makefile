@@ -34,7 +34,7 @@ tools:
 	@scripts/install-tools buildah podman runc skopeo git
 
 test-tools: tools
-	@scripts/install-tools docker-registry
+	@scripts/install-tools docker-registry qemu-aarch64-static:qemu-user-static
 
 demo: setup tools  ## Run the whole line on data that the project generates
 	$(BIN)/kfp-edge run edge_mlops
@@ -71,7 +71,7 @@ format: setup  ## Put the code into the project's format
 
 lock:  ## Resolve the lock file again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --group dev --extra otlp --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
+	  --group dev --extra image --extra otlp --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
 
 clean:  ## Remove what make created, the virtual environment included
 	rm -rf $(VENV) build .kfp-edge

@@ -17,12 +17,7 @@ from kfp_edge_serving.image.platforms import Platform, native
 _HOST_LISTS = Path("/var/lib/apt/lists")
 
 _SOURCE_FIELDS = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
-_KEYRINGS = {
-    "Debian": "/usr/share/keyrings/debian-archive-keyring.gpg",
-    "Ubuntu": "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
-}
-#: Where Ubuntu keeps an architecture; Debian keeps all of them in one place.
-_UBUNTU = {"amd64": "http://archive.ubuntu.com/ubuntu/", "arm64": "http://ports.ubuntu.com/ubuntu-ports/"}
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 @dataclass(frozen=True)
@@ -106,29 +101,31 @@ def apt_for(platform: Platform, folder: Path) -> Apt:
             (folder / needed).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
         indexes = host("apt-get", "indextargets", "--format", _SOURCE_FIELDS, "Created-By: Packages")
-        (folder / "sources.list").write_text(sources(indexes, platform))
+        (folder / "sources.list").write_text(sources(indexes))
         foreign("apt-get", "update", "--error-on=any")
         as_of.write_text(host.state())
     return foreign
 
 
-def sources(indexes: str, platform: Platform) -> str:
-    """Return a sources.list(5) for a platform of the places where this host's distribution comes from.
+def sources(indexes: str) -> str:
+    """Return a sources.list(5) of the places where this host's Debian comes from; they have every architecture.
 
     Args:
         indexes: A line for each index that the host's apt knows: origin, address, release and component.
 
     Raises:
-        ImageError: none of them is Debian's or Ubuntu's own.
+        ImageError: none of them is Debian's own.
     """
-    found = {tuple(line.split()) for line in indexes.splitlines() if line.split()[:1] in (["Debian"], ["Ubuntu"])}
-    lines = []
-    for origin, address, release, component in sorted(found):
-        if component == "main":
-            place = _UBUNTU[platform.architecture] if origin == "Ubuntu" else address
-            lines.append(f"deb [signed-by={_KEYRINGS[origin]}] {place} {release} main\n")
+    found = sorted({tuple(line.split()) for line in indexes.splitlines() if line.startswith("Debian ")})
+    lines = [
+        f"deb [signed-by={_KEYRING}] {address} {release} main\n"
+        for _, address, release, component in found
+        if component == "main"
+    ]
     if not lines:
-        raise ImageError("apt knows no packages of Debian or Ubuntu; run `apt-get update`.")
+        raise ImageError(
+            "only Debian's apt has packages for another processor here; build on such a processor, or name a base."
+        )
     return "".join(lines)
 
 
