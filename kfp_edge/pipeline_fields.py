@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -123,7 +123,8 @@ def _element(value: Any, field: FieldDescriptor, path: str) -> Iterator[Finding]
     if inner is not None and not inner.full_name.startswith(_WELL_KNOWN):
         yield from _message(value, inner, path)
         return
-    holder = message_factory.GetMessageClass(field.containing_type)()
+    # every field that is no extension belongs to a message
+    holder = message_factory.GetMessageClass(cast(Descriptor, field.containing_type))()
     try:
         json_format.ParseDict({field.name: [value] if field.is_repeated else value}, holder)
     except (json_format.ParseError, TypeError, ValueError):

@@ -10,9 +10,6 @@ from kfp_edge_serving.image import ImageError, layout
 from kfp_edge_serving.image.apt import sources
 from kfp_edge_serving.image.cache import _prune
 from kfp_edge_serving.image.layout import Layer, Layout
-from kfp_edge_serving.image.platforms import PLATFORMS
-
-AMD64, ARM64 = PLATFORMS
 
 _DEBIAN = "Debian http://mirror.example/debian/ bookworm main\n"
 _UBUNTU = "Ubuntu http://mirror.example/ubuntu/ noble main\nUbuntu http://mirror.example/ubuntu/ noble universe\n"
