@@ -13,8 +13,9 @@ import grpc
 import pytest
 from serving_bundles import mixed_bundle, mixed_request
 from serving_image_parts import Container, container, podman, serving_image, stored, tried
+from tritonclient.grpc.service_pb2 import ServerReadyRequest
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from kfp_edge_serving import oip_pb2
 from kfp_edge_serving.image.platforms import native
 
 pytestmark = pytest.mark.containers
@@ -64,12 +65,8 @@ def labels(running: Container) -> list[int]:
 
 def is_ready_over_grpc(running: Container) -> bool:
     with grpc.insecure_channel(running.address(8081)) as channel:
-        call = channel.unary_unary(
-            "/inference.GRPCInferenceService/ServerReady",
-            request_serializer=oip_pb2.ServerReadyRequest.SerializeToString,
-            response_deserializer=oip_pb2.ServerReadyResponse.FromString,
-        )
-        return bool(call(oip_pb2.ServerReadyRequest(), wait_for_ready=True, timeout=30).ready)
+        stub = GRPCInferenceServiceStub(channel)
+        return bool(stub.ServerReady(ServerReadyRequest(), wait_for_ready=True, timeout=30).ready)
 
 
 def test_it_serves_under_openshifts_restrictions_and_stops_cleanly(image: str, models: Path) -> None:
