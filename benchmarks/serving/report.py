@@ -128,7 +128,7 @@ def _sizes(results: Results) -> str:
         ["layer of the model", f"{sizes.model_layer:,}"],
         ["manifest and configuration", f"{sizes.documents:,}"],
         ["**a model update**", f"**{sizes.update:,}**"],
-        ["the same bundle in one gzip stream", f"{sizes.bundle:,}"],
+        ["the same bundle in one stream of zstd", f"{sizes.bundle:,}"],
     ]
     return _table(["", "bytes, compressed"], lines)
 

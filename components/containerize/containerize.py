@@ -90,7 +90,6 @@ def _built(bundle: Bundle, base: ServingImage, labels: dict[str, str]) -> Iterat
         _copy_bundle(bundle, scratch / "context" / "bundle")
         addition = Addition(
             tar=_build(bundle, platform_image(base.image), scratch),
-            made_by=f"kfp-edge: model {bundle.manifest.name} {bundle.manifest.version}",
             created=_created(),
             labels=labels,
         )
