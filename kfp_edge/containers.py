@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,10 @@ _HYBRID = Path("/sys/fs/cgroup/unified/cgroup.controllers")
 _STATUS = Path("/proc/self/status")
 # Number of the capability in capabilities(7) and in the mask of /proc/self/status.
 _CAP_SYS_RESOURCE = 24
+#: What buildah says of an image that is gone.
+_NOT_THERE = "image not known"
+_TRIES = 10
+_PAUSE = 0.2
 _LIMIT = 4096
 # An ordinary user's PATH often lacks the folders where podman looks for a runtime.
 _RUNTIME_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
@@ -82,8 +87,17 @@ def load(image: ImageRef, name: str) -> None:
 def remove(name: str) -> None:
     """Take a name from an image in the storage, and the image too if it has no other; it may be gone already."""
     with held():
-        if podman("images", "--quiet", "--filter", f"reference={name}").strip():
-            buildah("rmi", name)
+        for left in reversed(range(_TRIES)):
+            try:
+                buildah("rmi", name)
+                return
+            except CommandError as error:
+                if _NOT_THERE in error.output:
+                    return
+                if not left:
+                    raise
+            # the storage looks for relatives, and fails while another process writes an image
+            time.sleep(_PAUSE)
 
 
 @contextmanager
@@ -111,12 +125,12 @@ def _remove_bases_but(name: str, storage: int) -> None:
         fcntl.flock(storage, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return  # another build uses one; the next build removes them
-    listed = podman("images", "--filter", f"reference={_BASES}", "--format", "{{.Repository}}:{{.Tag}}")
-    for other in set(listed.split()) - {name}:
-        try:
+    try:
+        listed = podman("images", "--filter", f"reference={_BASES}", "--format", "{{.Repository}}:{{.Tag}}")
+        for other in set(listed.split()) - {name}:
             remove(other)
-        except CommandError as error:
-            print(f"{other} stays in the storage: {error}", flush=True)
+    except CommandError as error:
+        print(f"bases used before stay in the storage: {error}", flush=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import functools
 import json
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,8 +84,15 @@ def left_behind(bundle: Bundle) -> list[str]:
         ["podman", "images", "--all", "--quiet", "--filter", label],
         ["podman", "ps", "--all", "--quiet", "--filter", label],
     ]
-    outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for command in found]
-    return " ".join(outputs).split()
+    return " ".join(_asked(command) for command in found).split()
+
+
+def _asked(command: list[str]) -> str:
+    """Ask podman, which cannot list images while another process writes one."""
+    while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode != 0:
+        assert "retrieving parent" in done.stderr
+        time.sleep(0.1)
+    return done.stdout
 
 
 def _finish(layout: Path, config: dict[str, Any], layers: list[dict[str, Any]]) -> ImageRef:
