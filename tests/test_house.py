@@ -1,6 +1,7 @@
 """The house keeps its shape: nothing is forgotten in a wheel, and imports run one way."""
 
 import ast
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -68,3 +69,10 @@ def test_a_component_says_what_each_of_its_parameters_is(stage):
     (face,) = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     said = ast.get_docstring(face) or ""
     assert [name.arg for name in face.args.args if f"{name.arg}:" not in said and f"{name.arg}," not in said] == []
+
+
+@pytest.mark.xdist_group("house")
+def test_tests_that_share_a_machine_stay_with_one_worker(request):
+    """Groups keep tests that use podman's storage after one another; without workers there is nothing to keep."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@house")
