@@ -43,17 +43,14 @@ class Access:
             raise StartError("TLS needs both a certificate and its key; set --tls-cert and --tls-key.")
         if files.client_ca is not None and files.certificate is None:
             raise StartError("client certificates need TLS; set --tls-cert and --tls-key too.")
+        #: Whether anyone may ask.
+        self.is_open = files.token is None and files.client_ca is None
         self._files = files
         self._stamps: tuple[object, ...] = ()
         self._token: bytes | None = None
         self.tls: TlsFiles | None = None
         self.context: ssl.SSLContext | None = None
         self.reload()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether anyone may ask."""
-        return self._files.token is None and self._files.client_ca is None
 
     @property
     def needs_certificate(self) -> bool:

@@ -156,8 +156,9 @@ class App:
         sentence = None
         try:
             answer = rest.infer(served.model, request.body, _json_bytes(request))
-            response = Response(200, answer.body)
-            if answer.json_bytes is not None:
+            if answer.json_bytes is None:
+                response = Response(200, answer.body)
+            else:
                 length = b"inference-header-content-length: %d\r\n" % answer.json_bytes
                 response = Response(200, answer.body, _OCTETS, (length,))
         except RequestError as error:
@@ -240,7 +241,7 @@ class App:
 
     def _metrics(self) -> Response:
         rows = [
-            Row(one.model.bundle, one.metrics, one.model.observed.features(), one.model.observed.classes())
+            Row(one.model.bundle, one.metrics.requests(), one.model.observed.features(), one.model.observed.classes())
             for one in self._source.catalog.served
         ]
         transport = self.transport()
@@ -280,12 +281,10 @@ def _not_allowed(request: Request, *allowed: bytes) -> Response:
 
 def _json_bytes(request: Request) -> int | None:
     """Return the length of the JSON part of a body that raw tensors follow ("Binary Tensor Data Extension")."""
-    if not request.headers:
-        return None
-    encoding = request.headers.get(b"content-encoding", b"identity")
-    if encoding.strip().lower() != b"identity":
+    headers = request.headers
+    if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
         raise RequestError("this server takes no compressed bodies; send them without content-encoding.", 415)
-    length = request.headers.get(b"inference-header-content-length")
+    length = headers.get(b"inference-header-content-length")
     if length is None:
         return None
     if not length.isdigit() or len(length) > 10 or int(length) > len(request.body):

@@ -24,6 +24,15 @@ class Request:
         self.version = "1.1"
         self.has_certificate = has_certificate
 
+    def again(self, body: bytes, has_certificate: bool) -> "Request":
+        """Return a request with the same head and another body."""
+        request = Request(has_certificate)
+        request.method = self.method
+        request.path = self.path
+        request.headers = self.headers
+        request.body = body
+        return request
+
 
 class Response:
     """One answer; `headers` are whole lines beyond content-type and content-length."""

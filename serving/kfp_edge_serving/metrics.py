@@ -4,8 +4,9 @@ import os
 import re
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from urllib.parse import unquote
 
@@ -19,26 +20,47 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
+#: Requests that wait to be counted, which then costs less than each by itself.
+_WAITING = 256
+
+
+@dataclass
+class Requests:
+    """How many requests were answered, by protocol and status and by duration; in seconds, and when the last was."""
+
+    codes: Counter[tuple[str, int]] = field(default_factory=lambda: Counter({("rest", 200): 0}))
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    seconds: float = 0.0
+    last: float = 0.0
+
+
 class ModelMetrics:
     """The counters of one model version; safe to count from several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self.codes: dict[tuple[str, int], int] = {("rest", 200): 0}
-        self.buckets = [0] * (len(BUCKETS) + 1)
-        self.seconds = 0.0
-        self.last = 0.0
+        self._counted = Requests()
+        self._waiting: list[tuple[str, int, float, float]] = []
 
     def answered(self, protocol: str, code: int, seconds: float) -> None:
         """Count one answered request: over `rest` or `grpc`, with its HTTP status or what would be it."""
-        key = protocol, code
-        bucket = bisect_left(BUCKETS, seconds)
+        self._waiting.append((protocol, code, seconds, time.time()))  # in one step, whatever other threads do
+        if len(self._waiting) >= _WAITING:
+            self.requests()
+
+    def requests(self) -> Requests:
+        """Return the counts so far."""
         with self._lock:
-            self.codes[key] = self.codes.get(key, 0) + 1
-            self.buckets[bucket] += 1
-            self.seconds += seconds
-            if code == 200:
-                self.last = time.time()
+            waiting = self._waiting[:]
+            del self._waiting[: len(waiting)]
+            counted = self._counted
+            for protocol, code, seconds, now in waiting:
+                counted.codes[protocol, code] += 1
+                counted.buckets[bisect_left(BUCKETS, seconds)] += 1
+                counted.seconds += seconds
+                if code == 200:
+                    counted.last = now
+            return replace(counted, codes=counted.codes.copy(), buckets=counted.buckets[:])
 
 
 @dataclass(frozen=True)
@@ -46,7 +68,7 @@ class Row:
     """What is known of one model version; `classes` says how often each was answered."""
 
     bundle: Bundle
-    metrics: ModelMetrics
+    requests: Requests
     features: list[Feature]
     classes: dict[str, int]
 
@@ -130,20 +152,20 @@ def _info(row: Row) -> Iterator[_Sample]:
 
 
 def _requests(row: Row) -> Iterator[_Sample]:
-    for (protocol, code), count in sorted(row.metrics.codes.items()):
+    for (protocol, code), count in sorted(row.requests.codes.items()):
         yield "", {"protocol": protocol, "code": str(code)}, count
 
 
 def _errors(row: Row) -> Iterator[_Sample]:
-    yield "", {}, sum(count for (_, code), count in sorted(row.metrics.codes.items()) if code != 200)
+    yield "", {}, sum(count for (_, code), count in sorted(row.requests.codes.items()) if code != 200)
 
 
 def _last(row: Row) -> Iterator[_Sample]:
-    yield "", {}, row.metrics.last
+    yield "", {}, row.requests.last
 
 
 def _durations(row: Row) -> Iterator[_Sample]:
-    yield from _histogram(BUCKETS, row.metrics.buckets, row.metrics.seconds, {})
+    yield from _histogram(BUCKETS, row.requests.buckets, row.requests.seconds, {})
 
 
 def _classes(row: Row) -> Iterator[_Sample]:

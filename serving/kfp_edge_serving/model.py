@@ -47,7 +47,7 @@ class Model:
         self.inputs = {tensor.name: tensor for tensor in bundle.inputs}
         self.outputs = {tensor.name: tensor for tensor in bundle.outputs}
         self.observed = Observed(bundle)
-        self._all_outputs = list(self.outputs)
+        self.all_outputs = list(self.outputs)
         self._session = Session(bundle, options.providers, threads)
         self._batched = [tensor.name for tensor in bundle.inputs if tensor.shape[:1] == (-1,)]
         ranges = {tensor.name: _ranges(tensor) for tensor in bundle.inputs}
@@ -62,11 +62,12 @@ class Model:
         Raises:
             RequestError: the model has no such input, or the request gave it before.
         """
-        if name not in self.inputs:
+        wanted = self.inputs.get(name)
+        if wanted is None:
             raise RequestError(f"the model has no input {shown(name)}; it takes {_quoted(self.inputs)}.")
         if name in feed:
             raise RequestError(f"input '{name}' is given twice.")
-        return self.inputs[name]
+        return wanted
 
     def requested(self, names: list[str]) -> list[str]:
         """Return the outputs that a request wants; all of them when it names none.
@@ -79,7 +80,7 @@ class Model:
                 raise RequestError(f"the model has no output {shown(name)}; it gives {_quoted(self.outputs)}.")
             if name in names[:position]:
                 raise RequestError(f"output '{name}' is asked for twice.")
-        return names or self._all_outputs
+        return names or self.all_outputs
 
     def run(self, feed: Feed, names: list[str]) -> list[Array]:
         """Infer, and count what went in and came out.
@@ -100,7 +101,7 @@ class Model:
         if self._policy in ("clip", "reject"):
             feed = self._clipped(feed) if self._policy == "clip" else self._inside(feed)
         arrays = self._session.run(names, feed)
-        self.observed.add(rows, given, dict(zip(names, arrays, strict=True)))
+        self.observed.add(rows, given, names, arrays)
         return arrays
 
     def open(self, slow: bool) -> None:
@@ -117,7 +118,7 @@ class Model:
         if not self._batched:
             return 1
         count = len(feed[self._batched[0]])
-        for name in self._batched:
+        for name in self._batched[1:]:
             if len(feed[name]) != count:
                 counts = ", ".join(f"'{name}' has {len(feed[name])}" for name in self._batched)
                 raise RequestError(f"all inputs must have the same number of rows, but {counts}.")

@@ -41,26 +41,26 @@ class Observed:
 
     def __init__(self, bundle: Bundle, watch_ranges: bool = True) -> None:
         self._lock = threading.Lock()
-        self._inputs: list[list[Array]] = []
-        self._labels: list[Array] = []
-        self._rows = 0
+        self._requests: list[tuple[dict[str, Array], Array | None]] = []
         counted = [tensor for tensor in bundle.inputs if _is_counted(tensor)]
         self._most_rows = _VALUES // max(1, sum(_row_values(tensor) for tensor in counted))
         self._columns = {
             tensor.name: [Feature(column, tensor, watch_ranges) for column in tensor.columns] for tensor in counted
         }
-        self._label = next((tensor for tensor in bundle.outputs if _is_label(tensor)), None)
-        classes = () if self._label is None else self._label.classes
+        self._counts_all = len(counted) == len(bundle.inputs)
+        label = next((tensor for tensor in bundle.outputs if _is_label(tensor)), None)
+        self._label = None if label is None else label.name
+        classes = () if label is None else label.classes
         self._classes: Counter[str] = Counter(dict.fromkeys(classes, 0))
 
-    def add(self, rows: int, feed: dict[str, Array], answers: dict[str, Array]) -> None:
-        """Take one answered request; the arrays must not change any more."""
-        with self._lock:
-            self._inputs.append([feed[name] for name in self._columns])
-            if self._label is not None and (label := answers.get(self._label.name)) is not None:
-                self._labels.append(label)
-            self._rows += rows
-            if len(self._inputs) >= _REQUESTS or self._rows >= self._most_rows:
+    def add(self, rows: int, feed: dict[str, Array], names: list[str], answers: list[Array]) -> None:
+        """Take one answered request and the names of its answers; the arrays must not change any more."""
+        if not self._counts_all:  # what is not counted may be large, and is not kept
+            feed = {name: feed[name] for name in self._columns}
+        label = answers[names.index(self._label)] if self._label in names else None
+        self._requests.append((feed, label))  # in one step, whatever other threads do
+        if len(self._requests) * rows >= self._most_rows or len(self._requests) >= _REQUESTS:
+            with self._lock:
                 self._fold()
 
     def features(self) -> list[Feature]:
@@ -76,16 +76,19 @@ class Observed:
             return dict(self._classes)
 
     def _fold(self) -> None:
-        inputs, self._inputs, labels, self._labels, self._rows = self._inputs, [], self._labels, [], 0
-        if inputs:
-            for features, arrays in zip(self._columns.values(), zip(*inputs, strict=True), strict=True):
-                _count(features, arrays)
-        if labels:
+        # never another list: a thread may be about to append to this one
+        requests = self._requests[:]
+        del self._requests[: len(requests)]
+        if not requests:
+            return
+        for name, features in self._columns.items():
+            _count(features, [feed[name] for feed, _ in requests])
+        if labels := [label for _, label in requests if label is not None]:
             counts = Counter(np.concatenate(labels, axis=None).tolist())
             self._classes.update({str(name): count for name, count in counts.items()})
 
 
-def _count(features: list[Feature], arrays: tuple[Array, ...]) -> None:
+def _count(features: list[Feature], arrays: list[Array]) -> None:
     table = np.concatenate(arrays).reshape(-1, len(features))
     if table.dtype.kind == "b":
         table = table.view(np.uint8)

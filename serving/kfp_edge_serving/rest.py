@@ -4,8 +4,7 @@ Open Inference Protocol v2, "Inference", its "Binary Tensor Data Extension", and
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -30,8 +29,7 @@ _NONE: frozenset[str] = frozenset()
 _FOREIGN = frozenset({"classification", "shared_memory_region"})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The body of an answer; `json_bytes` is the length of its JSON part where raw tensors follow it, else None."""
 
     body: bytes
@@ -49,8 +47,11 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> Answer:
     Raises:
         RequestError: the request is not what the model takes.
     """
-    raw = _Raw(memoryview(body)[json_bytes:]) if json_bytes is not None else None
-    request = _parsed(body if json_bytes is None else body[:json_bytes])
+    raw = None
+    if json_bytes is not None:
+        raw = _Raw(memoryview(body)[json_bytes:])
+        body = body[:json_bytes]
+    request = _parsed(body)
     response: dict[str, Any] = {"model_name": model.bundle.name, "model_version": model.bundle.version}
     identity = request.get("id")
     if identity is not None:
@@ -63,12 +64,14 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> Answer:
         feed = _feed(model, request.get("inputs"), raw)
     if raw is not None:
         raw.check_end()
-    names, binary = _outputs(model, request)
+    if "outputs" in request or "parameters" in request:
+        names, binary = _outputs(model, request)
+    else:
+        names, binary = model.all_outputs, _NONE
     arrays = model.run(feed, names)
     if binary:
         return _mixed(model, response, names, arrays, binary)
-    outputs = [encode(array, model.outputs[name]) for name, array in zip(names, arrays, strict=True)]
-    response["outputs"] = outputs
+    response["outputs"] = list(map(encode, arrays, map(model.outputs.__getitem__, names)))
     encoded = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
     if b"null" in encoded:  # what NaN and infinity become
         for name, array in zip(names, arrays, strict=True):
@@ -130,15 +133,13 @@ def _raw_input(tensor: dict[str, Any], size: Any, wanted: Tensor, raw: _Raw | No
         )
     if "data" in tensor:
         raise RequestError(f"input '{wanted.name}' has both data and a binary_data_size; give one of them.")
-    shape = check_shape(tensor.get("datatype"), tensor.get("shape"), wanted)
-    return from_raw(raw.take(size, wanted.name), shape, wanted)
+    layout = check_shape(tensor.get("datatype"), tensor.get("shape"), wanted)
+    return from_raw(raw.take(size, wanted.name), layout, wanted)
 
 
 def _outputs(model: Model, request: dict[str, Any]) -> tuple[list[str], frozenset[str]]:
     """Return the outputs to compute, and those of them that are wanted as raw bytes."""
     tensors = request.get("outputs")
-    if tensors is None and "parameters" not in request:
-        return model.requested([]), _NONE
     if tensors is None:
         tensors = []
     if not isinstance(tensors, list):
@@ -202,7 +203,7 @@ def _table(rows: list[dict[str, Any]], tensor: Tensor) -> Array:
         for column, filler in zip(tensor.columns, fill, strict=True):
             value = row.get(column.name)
             flat.append(filler(number) if value is None else value)
-    return from_values(flat, shape, tensor)
+    return from_values(flat, check_shape(tensor.datatype, shape, tensor), tensor)
 
 
 def _filler(tensor: Tensor, index: int) -> Callable[[int], Any]:

@@ -113,8 +113,8 @@ def _typed_feed(model: Model, request: ModelInferRequest) -> Feed:
     feed: Feed = {}
     for tensor in request.inputs:
         wanted = model.input(tensor.name, feed)
-        shape = check_shape(tensor.datatype, list(tensor.shape), wanted)
-        feed[wanted.name] = from_values(_contents(tensor.contents, wanted), shape, wanted)
+        layout = check_shape(tensor.datatype, list(tensor.shape), wanted)
+        feed[wanted.name] = from_values(_contents(tensor.contents, wanted), layout, wanted)
     return feed
 
 

@@ -4,8 +4,9 @@ import math
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,19 +20,19 @@ _INTEGERS = (_INT, "integers")
 _NUMBERS = (frozenset({int, float}), "numbers")
 #: For each datatype: numpy's type, the JSON values that it takes, and what to call them.
 _DATATYPES: dict[str, tuple[Any, frozenset[type], str]] = {
-    "BOOL": (np.bool_, frozenset({bool}), "true or false"),
-    "UINT8": (np.uint8, *_INTEGERS),
-    "UINT16": (np.uint16, *_INTEGERS),
-    "UINT32": (np.uint32, *_INTEGERS),
-    "UINT64": (np.uint64, *_INTEGERS),
-    "INT8": (np.int8, *_INTEGERS),
-    "INT16": (np.int16, *_INTEGERS),
-    "INT32": (np.int32, *_INTEGERS),
-    "INT64": (np.int64, *_INTEGERS),
-    "FP16": (np.float16, *_NUMBERS),
-    "FP32": (np.float32, *_NUMBERS),
-    "FP64": (np.float64, *_NUMBERS),
-    "BYTES": (np.object_, frozenset({str}), "strings"),
+    "BOOL": (np.dtype(np.bool_), frozenset({bool}), "true or false"),
+    "UINT8": (np.dtype(np.uint8), *_INTEGERS),
+    "UINT16": (np.dtype(np.uint16), *_INTEGERS),
+    "UINT32": (np.dtype(np.uint32), *_INTEGERS),
+    "UINT64": (np.dtype(np.uint64), *_INTEGERS),
+    "INT8": (np.dtype(np.int8), *_INTEGERS),
+    "INT16": (np.dtype(np.int16), *_INTEGERS),
+    "INT32": (np.dtype(np.int32), *_INTEGERS),
+    "INT64": (np.dtype(np.int64), *_INTEGERS),
+    "FP16": (np.dtype(np.float16), *_NUMBERS),
+    "FP32": (np.dtype(np.float32), *_NUMBERS),
+    "FP64": (np.dtype(np.float64), *_NUMBERS),
+    "BYTES": (np.dtype(np.object_), frozenset({str}), "strings"),
 }
 #: The largest number that is not rounded to infinity: just below half a step above the largest of the datatype.
 _LARGEST = {
@@ -43,8 +44,18 @@ _FLOATS = frozenset(_LARGEST)
 _SHOWN = 60
 _SHOWN_CATEGORIES = 20
 _LENGTH = struct.Struct("<I")
+#: Shapes whose layout is remembered; clients send few.
+_LAYOUTS = 1024
 
 DATATYPES = frozenset(_DATATYPES)
+
+
+class Layout(NamedTuple):
+    """A checked shape as it was sent, the number of its elements, and the shape that the model takes."""
+
+    shape: tuple[int, ...]
+    size: int
+    taken: tuple[int, ...]
 
 
 def decode(tensor: dict[str, Any], wanted: Tensor) -> Array:
@@ -53,17 +64,22 @@ def decode(tensor: dict[str, Any], wanted: Tensor) -> Array:
     Raises:
         RequestError: datatype, shape or data are not what the model takes.
     """
-    shape = check_shape(tensor.get("datatype"), tensor.get("shape"), wanted)
-    return from_values(_flat(tensor.get("data"), shape, wanted), shape, wanted)
+    layout = check_shape(tensor.get("datatype"), tensor.get("shape"), wanted)
+    data = tensor.get("data")
+    if type(data) is not list or (data and type(data[0]) is list):
+        data = _flat(data, layout.shape, wanted)
+    return from_values(data, layout, wanted)
 
 
-def from_values(flat: Sequence[Any], shape: Sequence[int], wanted: Tensor) -> Array:
+def from_values(flat: Sequence[Any], layout: Layout, wanted: Tensor) -> Array:
     """Return the array of the values of a checked shape, in row-major order.
 
     Raises:
         RequestError: there are too few or too many of them, or one is not what the datatype holds.
     """
-    _check_count(len(flat), shape, wanted)
+    if len(flat) != layout.size:
+        told = f"input '{wanted.name}' of shape {list(layout.shape)}"
+        raise RequestError(f"{told} needs {layout.size} values in its data, got {len(flat)}.")
     dtype, types, called = _DATATYPES[wanted.datatype]
     if not types.issuperset(map(type, flat)):
         position, value = next((i, value) for i, value in enumerate(flat) if type(value) not in types)
@@ -72,10 +88,10 @@ def from_values(flat: Sequence[Any], shape: Sequence[int], wanted: Tensor) -> Ar
     array = _array(flat, dtype, wanted)
     if wanted.datatype == "BYTES":
         _check_categories(flat, wanted)
-    return array.reshape(_model_shape(shape, wanted))
+    return array.reshape(layout.taken)
 
 
-def from_raw(raw: bytes | memoryview, shape: Sequence[int], wanted: Tensor) -> Array:
+def from_raw(raw: bytes | memoryview, layout: Layout, wanted: Tensor) -> Array:
     """Return the array that raw bytes of a checked shape hold ("Tensor Data", little-endian, row-major).
 
     Elements of BYTES are each a length of 4 bytes and as many bytes of UTF-8. Floats may be NaN, for a missing value.
@@ -84,25 +100,24 @@ def from_raw(raw: bytes | memoryview, shape: Sequence[int], wanted: Tensor) -> A
         RequestError: there are too few or too many bytes, or an element is not what the datatype holds.
     """
     if wanted.datatype == "BYTES":
-        return from_values(_strings(raw, wanted), shape, wanted)
-    dtype = np.dtype(_DATATYPES[wanted.datatype][0]).newbyteorder("<")
-    size = math.prod(shape) * dtype.itemsize
+        return from_values(_strings(raw, wanted), layout, wanted)
+    dtype = _DATATYPES[wanted.datatype][0].newbyteorder("<")
+    size = layout.size * dtype.itemsize
     if len(raw) != size:
-        raise RequestError(
-            f"input '{wanted.name}' of shape {list(shape)} needs {size} bytes of {wanted.datatype}, got {len(raw)}."
-        )
+        told = f"input '{wanted.name}' of shape {list(layout.shape)}"
+        raise RequestError(f"{told} needs {size} bytes of {wanted.datatype}, got {len(raw)}.")
     # a copy is aligned, and does not keep the whole body alive for as long as it is kept itself
     array: Array = np.frombuffer(raw, dtype).copy()
     if wanted.datatype == "BOOL" and (array.view(np.uint8) > 1).any():
         raise RequestError(f"input '{wanted.name}' takes bytes of 0 or 1 for BOOL.")
     if wanted.datatype in _FLOATS and (infinite := np.isinf(array)).any():
         raise RequestError(f"input '{wanted.name}' holds an infinite value{_column(int(infinite.argmax()), wanted)}.")
-    return array.reshape(_model_shape(shape, wanted))
+    return array.reshape(layout.taken)
 
 
 def encode(array: Array, output: Tensor) -> dict[str, Any]:
     """Return the output tensor of a JSON response; its data are flat, in row-major order."""
-    flat: Any = np.ascontiguousarray(array).reshape(-1)
+    flat = array.ravel()
     data = flat.tolist() if flat.dtype.kind in "OUS" else flat
     return {"name": output.name, "datatype": output.datatype, "shape": array.shape, "data": data}
 
@@ -125,8 +140,8 @@ def to_raw(array: Array) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def check_shape(datatype: Any, shape: Any, wanted: Tensor) -> tuple[int, ...]:
-    """Return the shape that a request gives for an input of the model.
+def check_shape(datatype: Any, shape: Any, wanted: Tensor) -> Layout:
+    """Return the layout of an input of the model for which a request gives this shape.
 
     Raises:
         RequestError: it, or the datatype, is not what the model takes.
@@ -135,13 +150,13 @@ def check_shape(datatype: Any, shape: Any, wanted: Tensor) -> tuple[int, ...]:
         raise RequestError(f"input '{wanted.name}' takes datatype {wanted.datatype}, got {shown(datatype)}.")
     if not isinstance(shape, list) or not _INT.issuperset(map(type, shape)) or (shape and min(shape) < 0):
         raise RequestError(f"input '{wanted.name}' needs a shape, a list of sizes such as {_example(wanted)}.")
-    sizes = tuple(shape)
-    if not _fits(_model_shape(sizes, wanted), wanted.shape):
+    layout = _layout(tuple(shape), wanted.shape)
+    if layout is None:
         takes = f"takes shape {list(wanted.shape)} (-1 is any size)"
         raise RequestError(f"input '{wanted.name}' {takes}, got {_short(str(shape))}.")
-    if 0 in sizes:
+    if layout.size == 0:
         raise RequestError(f"input '{wanted.name}' has shape {shape}, which holds no data.")
-    return sizes
+    return layout
 
 
 def bounds(values: Sequence[float], tensor: Tensor) -> Array:
@@ -189,15 +204,13 @@ def _column(position: int, wanted: Tensor) -> str:
     return f" (row {row}, column '{wanted.columns[column].name}')"
 
 
-def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return len(shape) == len(wanted) and all(want in (-1, size) for size, want in zip(shape, wanted, strict=True))
-
-
-def _model_shape(shape: Sequence[int], wanted: Tensor) -> tuple[int, ...]:
-    """Return `shape`, a column of n values as the n rows of one value that the model takes."""
-    if len(shape) == 1 and len(wanted.shape) == 2 and wanted.shape[1] == 1:
-        return (shape[0], 1)
-    return tuple(shape)
+@lru_cache(_LAYOUTS)
+def _layout(shape: tuple[int, ...], wanted: tuple[int, ...]) -> Layout | None:
+    """Return the layout of `shape` for a model that takes `wanted`, None where that does not fit."""
+    # a column of n values is n rows of one value
+    taken = (shape[0], 1) if len(shape) == 1 and len(wanted) == 2 and wanted[1] == 1 else shape
+    fits = len(taken) == len(wanted) and all(want in (-1, size) for size, want in zip(taken, wanted, strict=True))
+    return Layout(shape, math.prod(shape), taken) if fits else None
 
 
 def _example(wanted: Tensor) -> list[int]:
@@ -217,13 +230,6 @@ def _flat(data: Any, shape: tuple[int, ...], wanted: Tensor) -> list[Any]:
             raise RequestError(f"the nested data of input '{wanted.name}' do not have its shape {list(shape)}.")
         flat = list(chain.from_iterable(flat))
     return flat
-
-
-def _check_count(found: int, shape: Sequence[int], wanted: Tensor) -> None:
-    count = math.prod(shape)
-    if found != count:
-        told = f"input '{wanted.name}' of shape {list(shape)}"
-        raise RequestError(f"{told} needs {count} values in its data, got {found}.")
 
 
 def _array(flat: Sequence[Any], dtype: Any, wanted: Tensor) -> Array:

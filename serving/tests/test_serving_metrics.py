@@ -25,7 +25,7 @@ from serving_typed import typed_bundle, typed_request
 
 from kfp_edge_serving import rest
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.metrics import Gauges, ModelMetrics, Row, exposition
+from kfp_edge_serving.metrics import Gauges, ModelMetrics, Requests, Row, exposition
 from kfp_edge_serving.model import Model
 
 GAUGES = Gauges(ready=True, in_flight=0, connections=0, refused_bundles=0, overloaded=0)
@@ -52,7 +52,7 @@ def scrape(server: Server) -> Exposition:
 
 def told(model: Model) -> Exposition:
     """Return what is told of a model in this process."""
-    one = Row(model.bundle, ModelMetrics(), model.observed.features(), model.observed.classes())
+    one = Row(model.bundle, Requests(), model.observed.features(), model.observed.classes())
     return Exposition(exposition([one], GAUGES).decode())
 
 
@@ -243,7 +243,7 @@ def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
             metrics.answered("grpc" if turn % 2 else "rest", 200 if turn % 5 else 400, 0.001 * (turn % 3))
             model.observed.classes()
             if turn % 50 == 0:
-                Exposition(exposition([Row(model.bundle, metrics, model.observed.features(), {})], GAUGES).decode())
+                Exposition(exposition([Row(model.bundle, metrics.requests(), model.observed.features(), {})], GAUGES).decode())
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
     for worker in workers:
@@ -257,8 +257,9 @@ def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
     assert found.values("kfp_edge_input_category_total", "category") == {"H": 3 * quarter, "L": quarter}
     assert found.value("kfp_edge_input_out_of_range_total", feature="wear") == quarter
     assert sum(found.values("kfp_edge_output_class_total", "class").values()) == 4 * quarter
-    assert sum(metrics.codes.values()) == sum(metrics.buckets) == each * threads
-    assert metrics.codes["rest", 400] == threads * len([turn for turn in range(0, each, 2) if turn % 5 == 0])
+    counted = metrics.requests()
+    assert sum(counted.codes.values()) == sum(counted.buckets) == each * threads
+    assert counted.codes["rest", 400] == threads * len([turn for turn in range(0, each, 2) if turn % 5 == 0])
 
 
 def growth(work: Callable[[], object], times: int) -> int:
