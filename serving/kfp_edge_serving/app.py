@@ -21,7 +21,8 @@ from kfp_edge_serving.messages import JSON, Request, Response, refusal
 from kfp_edge_serving.metrics import CONTENT_TYPE, Gauges, Row, exposition
 from kfp_edge_serving.openapi import document
 from kfp_edge_serving.repository import Catalog, Served
-from kfp_edge_serving.tracing import Tracer, trace_ids
+from kfp_edge_serving.telling import Inference, Teller
+from kfp_edge_serving.tracing import Tracer
 from kfp_edge_serving.turns import Turns
 
 EXTENSIONS = ("binary_tensor_data",)
@@ -82,8 +83,7 @@ class App:
         self._access = access
         self._pressure = pressure
         self._executor = executor
-        self._tracer = tracer
-        self._access_log = access_log
+        self._teller = Teller(tracer, access_log)
         self._handed = 0
         self._overloaded = 0
         self._loop = asyncio.get_running_loop()
@@ -170,36 +170,15 @@ class App:
             response = refusal(RequestError(sentence, 500))
         seconds = time.monotonic() - begun
         served.metrics.answered("rest", response.status, seconds)
-        if sentence is not None or self._access_log or self._tracer is not None:
-            self._tell(served, request, response, seconds, sentence)
+        if sentence is not None or self._teller.tells_all:
+            self._tell(served, request, response.status, seconds, sentence)
         return response
 
-    def _tell(self, served: Served, request: Request, response: Response, seconds: float, error: str | None) -> None:
+    def _tell(self, served: Served, request: Request, status: int, seconds: float, error: str | None) -> None:
         traceparent = request.headers.get(b"traceparent")
-        if self._tracer is not None:
-            end = time.time_ns()
-            attributes: dict[str, str | int] = {
-                "model": served.name,
-                "version": served.version,
-                "http.response.status_code": response.status,
-            }
-            start = end - int(seconds * 1e9)
-            self._tracer.record("infer", start, end, traceparent, attributes, error=response.status >= 500)
-        if error is None and not self._access_log:
-            return
-        trace, span = trace_ids(traceparent) or (None, None)
-        log(
-            "inference",
-            "info" if error is None else "warning",
-            model=served.name,
-            version=served.version,
-            status=response.status,
-            milliseconds=round(1000 * seconds, 3),
-            id=_identity(request),
-            trace_id=trace,
-            span_id=span,
-            error=error,
-        )
+        attribute = "http.response.status_code", status
+        inference = Inference("rest", status, seconds, error, traceparent, attribute)
+        self._teller.tell(served, inference, _identity(request))
 
     def _other(self, request: Request) -> "Response | asyncio.Future[Response]":
         path = request.path

@@ -24,7 +24,8 @@ from kfp_edge_serving.oip_pb2 import (
     ServerReadyResponse,
 )
 from kfp_edge_serving.repository import Catalog, Served
-from kfp_edge_serving.tracing import Tracer, trace_ids
+from kfp_edge_serving.telling import Inference, Teller
+from kfp_edge_serving.tracing import Tracer
 
 #: Answers the bytes of a message with those of another; the last argument is grpc's `ServicerContext`.
 Method = Callable[[bytes, Any], bytes]
@@ -66,8 +67,7 @@ class Service:
         self._ready = is_ready
         self._access = access
         self._max_wait = max_wait
-        self._tracer = tracer
-        self._access_log = access_log
+        self._teller = Teller(tracer, access_log)
         self._slots = threading.BoundedSemaphore(usable_cpus())
         self._arrivals = _Arrivals(read_seconds)
 
@@ -156,7 +156,7 @@ class Service:
         finally:
             seconds = time.monotonic() - begun
             served.metrics.answered("grpc", status, seconds)
-            if sentence or self._access_log or self._tracer is not None:
+            if sentence or self._teller.tells_all:
                 self._tell(served, request.id, context, status, seconds, sentence)
 
     def _answer(self, model: Model, request: ModelInferRequest) -> bytes:
@@ -171,28 +171,10 @@ class Service:
             self._slots.release()
 
     def _tell(self, served: Served, identity: str, context: Any, status: int, seconds: float, sentence: str) -> None:
-        traceparent = _header(context, "traceparent")
-        if self._tracer is not None:
-            end = time.time_ns()
-            code = "OK" if status == 200 else _CODES[status].name
-            attributes = {"model": served.name, "version": served.version, "rpc.response.status_code": code}
-            self._tracer.record("infer", end - int(seconds * 1e9), end, traceparent, attributes, error=status >= 500)
-        if not sentence and not self._access_log:
-            return
-        trace, span = trace_ids(traceparent) or (None, None)
-        log(
-            "inference",
-            "warning" if sentence else "info",
-            protocol="grpc",
-            model=served.name,
-            version=served.version,
-            status=status,
-            milliseconds=round(1000 * seconds, 3),
-            id=identity or None,
-            trace_id=trace,
-            span_id=span,
-            error=sentence[:_LONGEST] or None,
-        )
+        attribute = "rpc.response.status_code", "OK" if status == 200 else _CODES[status].name
+        error = sentence[:_LONGEST] or None
+        inference = Inference("grpc", status, seconds, error, _header(context, "traceparent"), attribute)
+        self._teller.tell(served, inference, identity or None)
 
 
 class _Arrivals:

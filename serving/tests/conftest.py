@@ -25,8 +25,11 @@ def refusal() -> Callable[[Path], str]:
     """Return a function that starts a server which must refuse to, and returns the sentence it says."""
 
     def refused(models: Path) -> str:
-        process = start(models)
-        stdout, stderr = process.communicate(timeout=60)
+        with start(models) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=60)
+            finally:
+                process.kill()
         last = json.loads(stdout.splitlines()[-1])
         assert (process.returncode, stderr, last["event"]) == (1, "", "refused")
         return str(last["error"])

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_process import Server
-from serving_raw import Client, chunked, echoing, exchange, fed, get, head, post, statuses, understood
+from serving_raw import Client, chunked, connected, echoing, exchange, fed, get, head, post, statuses, understood
+
+from kfp_edge_serving.messages import Response
 
 LIVE = "/v2/health/live"
 #: A request that must not be answered when what stands before it is refused.
@@ -280,3 +282,32 @@ def test_whatever_we_answer_a_second_reader_reads_alike(
         data = data[:at] + put + data[at + removed :]
     ours = fed([data]).requests
     assert ours == second_reading(data)[: len(ours)]
+
+
+AGAIN = [*GOOD, post("/b?q", b"world", "Authorization: Bearer x"), post("/b?q", b"hello", "Authorization: Bearer y")]
+
+
+@settings(max_examples=2000, deadline=None)
+@given(
+    pieces=st.lists(st.sampled_from([*AGAIN, *(data for _, data in REFUSED.values())]), min_size=1, max_size=4),
+    damage=st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(DAMAGE)),
+)
+def test_a_head_that_came_before_means_what_it_meant_then(
+    pieces: list[bytes], damage: tuple[float, int, bytes]
+) -> None:
+    """In pieces of whole requests heads are remembered, in one piece they are not."""
+    where, removed, put = damage
+    last = b"".join(pieces)
+    at = int(where * len(last))
+    pieces = [*pieces, *pieces, last[:at] + put + last[at + removed :], *pieces]
+    assert fed(pieces) == fed([b"".join(pieces)])
+
+
+def test_what_is_remembered_of_heads_is_bounded() -> None:
+    connection, transport = connected(lambda request: Response(200, request.path))
+    for number in range(1000):
+        connection.data_received(post(f"/{number}", b"hello"))
+        connection.data_received(post(f"/{number}", b"hello"))
+        connection.data_received(post(f"/{number}", b"", f"X: {'x' * 2000}"))
+    assert transport.written.count(b"HTTP/1.1 200 ") == 3000
+    assert len(connection._service.heads) <= 256

@@ -243,7 +243,9 @@ def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
             metrics.answered("grpc" if turn % 2 else "rest", 200 if turn % 5 else 400, 0.001 * (turn % 3))
             model.observed.classes()
             if turn % 50 == 0:
-                Exposition(exposition([Row(model.bundle, metrics.requests(), model.observed.features(), {})], GAUGES).decode())
+                Exposition(
+                    exposition([Row(model.bundle, metrics.requests(), model.observed.features(), {})], GAUGES).decode()
+                )
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
     for worker in workers:
