@@ -77,10 +77,7 @@ already in memory, from exec to the first 200 of `/v2/health/ready`. Memory: res
 load. Other work on the machine before: {busy:.2f} processors.
 
 Every request of a case is the same, byte by byte, as from a machine that asks on and on; ours parses a head that it has
-seen before only once, and answers none from memory. Through gRPC, on this machine, a call of grpcio that answers a
-constant takes what the table says; the model alone in such a call adds some 50 us (its caches are cold there; called on
-and on it takes 6), the tensors another 70. Handlers of one message or of a stream, grpcio's own threads or ours, its
-asyncio server (slower), that on uvloop (slower still) and answers prepared beforehand made no difference that repeats.
+seen before only once, and answers none from memory.
 
 MLServer runs as it comes (a worker process beside the server, access log, metrics), and tuned: one process, no access
 log, no metrics, no gzip. The KServe SDK runs as it comes, and with its logs off. Both have a custom model that runs
