@@ -10,7 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-_FOLDER = Path(os.environ.get("KFP_EDGE_SCHEMAS") or Path(__file__).parents[2] / "shared" / "schemas")
+FOLDER = Path(os.environ.get("KFP_EDGE_SCHEMAS") or Path(__file__).parents[2] / "shared" / "schemas")
 _CORE_GROUPS = ("", "apps", "autoscaling", "batch", "policy")
 
 
@@ -24,7 +24,7 @@ def check(resource: Mapping[str, Any]) -> None:
     if group in _CORE_GROUPS or group.endswith(".k8s.io"):
         kubernetes_validate.validate(dict(resource), kubernetes_validate.latest_version(), strict=True)
         return
-    if not _FOLDER.is_dir():
-        pytest.skip(f"no JSON schemas of custom kinds in {_FOLDER}; name their folder in KFP_EDGE_SCHEMAS")
-    schema = json.loads((_FOLDER / f"{resource['kind']}_{group}_{version}.json").read_text())
+    if not FOLDER.is_dir():
+        pytest.skip(f"no JSON schemas of custom kinds in {FOLDER}; name their folder in KFP_EDGE_SCHEMAS")
+    schema = json.loads((FOLDER / f"{resource['kind']}_{group}_{version}.json").read_text())
     jsonschema.Draft7Validator(schema).validate(dict(resource))

@@ -1,0 +1,53 @@
+"""The kinds of objects that the fake API knows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    version: str  # v1, apps/v1: what an object's apiVersion says
+    name: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        return self.version.rpartition("/")[0]
+
+    @property
+    def custom(self) -> bool:
+        return "." in self.group and not self.group.endswith(".k8s.io")
+
+
+_ALL = (
+    Kind("v1", "ConfigMap", "configmaps"),
+    Kind("v1", "Event", "events"),
+    Kind("v1", "LimitRange", "limitranges"),
+    Kind("v1", "Namespace", "namespaces", namespaced=False),
+    Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    Kind("v1", "Pod", "pods"),
+    Kind("v1", "ResourceQuota", "resourcequotas"),
+    Kind("v1", "Secret", "secrets"),
+    Kind("v1", "Service", "services"),
+    Kind("v1", "ServiceAccount", "serviceaccounts"),
+    Kind("apps/v1", "Deployment", "deployments"),
+    Kind("apps/v1", "ReplicaSet", "replicasets"),
+    Kind("coordination.k8s.io/v1", "Lease", "leases"),
+    Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False),
+    Kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
+    Kind("rbac.authorization.k8s.io/v1", "Role", "roles"),
+    Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    Kind("tekton.dev/v1", "TaskRun", "taskruns"),
+    Kind(
+        "datasciencepipelinesapplications.opendatahub.io/v1",
+        "DataSciencePipelinesApplication",
+        "datasciencepipelinesapplications",
+    ),
+    Kind("pipelines.kubeflow.org/v2beta1", "Pipeline", "pipelines"),
+    Kind("pipelines.kubeflow.org/v2beta1", "PipelineVersion", "pipelineversions"),
+    Kind("route.openshift.io/v1", "Route", "routes"),
+)
+
+BY_NAME = {kind.name: kind for kind in _ALL}
+BY_PATH = {(kind.version, kind.plural): kind for kind in _ALL}
