@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ def podman(*args: str | Path) -> str:
     Raises:
         CommandError: podman failed.
     """
-    return run(["podman", *args], env=environment(), apart=True)
+    # not in the user's folder, where conmon would leave an empty file `oom` for a container that ran out of memory
+    return run(["podman", *args], cwd=Path(tempfile.gettempdir()), env=environment(), apart=True)
 
 
 def buildah(*args: str | Path) -> str:

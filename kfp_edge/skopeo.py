@@ -31,6 +31,10 @@ _REASONS = (
         ("http response to https client",),
         "speaks plain HTTP, which is allowed only on localhost and with KFP_EDGE_REGISTRY_INSECURE=1.",
     ),
+    (
+        ("received unexpected http status: 5",),
+        "failed with an error of its own (HTTP 5xx); run again, or ask who runs it.",
+    ),
     (("no space left",), "could not be copied: the disk is full; free some space and run again."),
     (
         ("dial tcp", "connection refused", "no such host", "i/o timeout", "unreachable", "connection reset"),

@@ -83,8 +83,8 @@ def _fetch_s3(uri: str, own: Path) -> Path:
     bucket, _, key = uri.partition("://")[2].partition("/")
     if not bucket:
         raise KfpEdgeError(f"{uri} names no bucket; write s3://BUCKET/KEY.")
-    with _s3_errors(uri, bucket):
-        client = _s3_client()
+    with s3_errors(uri, bucket):
+        client = s3_client()
         with new_folder(own) as temporary:
             name = _file_name(key or bucket)
             if key.endswith("/") or not key or not _download_object(client, bucket, key, temporary / name):
@@ -92,7 +92,8 @@ def _fetch_s3(uri: str, own: Path) -> Path:
         return own / name
 
 
-def _s3_client() -> "S3Client":
+def s3_client() -> "S3Client":
+    """Return a client of the object store that the environment names (see `fetch`)."""
     endpoint = os.environ.get("AWS_S3_ENDPOINT") or None
     if endpoint and not _SCHEME.match(endpoint):
         endpoint = f"https://{endpoint}"
@@ -100,6 +101,10 @@ def _s3_client() -> "S3Client":
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
+        # what stores other than Amazon's understand too
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        signature_version="s3v4",
     )
     # A session of its own, since boto3's default one remembers the first credentials it saw.
     return boto3.Session().client("s3", endpoint_url=endpoint, config=config)
@@ -133,7 +138,12 @@ def _download_prefix(client: "S3Client", uri: str, target: Path) -> None:
 
 
 @contextmanager
-def _s3_errors(uri: str, bucket: str) -> Iterator[None]:
+def s3_errors(uri: str, bucket: str) -> Iterator[None]:
+    """Tell in one sentence what the object store refuses in the block.
+
+    Raises:
+        KfpEdgeError: in place of the errors of boto3.
+    """
     try:
         yield
     except aws.ClientError as error:
@@ -148,13 +158,13 @@ def _s3_errors(uri: str, bucket: str) -> Iterator[None]:
             f"the certificate of the object store of {uri} is not trusted; set AWS_CA_BUNDLE to its CA."
         ) from error
     except (aws.IncompleteReadError, aws.ResponseStreamingError, Boto3Error) as error:
-        raise KfpEdgeError(f"the download of {uri} was cut short; run again.") from error
+        raise KfpEdgeError(f"the transfer of {uri} was cut short; run again.") from error
     except (aws.HTTPClientError, aws.ConnectionError) as error:
         raise KfpEdgeError(
             f"the object store of {uri} cannot be reached; check AWS_S3_ENDPOINT and the network."
         ) from error
     except (aws.BotoCoreError, ValueError) as error:
-        raise KfpEdgeError(f"cannot read {uri}: the address or AWS_S3_ENDPOINT is not valid.") from error
+        raise KfpEdgeError(f"cannot use {uri}: the address or AWS_S3_ENDPOINT is not valid.") from error
 
 
 def _s3_refusal(error: aws.ClientError, uri: str, bucket: str) -> str:
@@ -164,11 +174,11 @@ def _s3_refusal(error: aws.ClientError, uri: str, bucket: str) -> str:
     if _status(error) in (401, 403):
         return (
             f"the object store denied access to {uri} ({code}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
-            "and what they may read."
+            "and what they may do."
         )
     if _status(error) == 404:
         return f"there is nothing at {uri}; check the key."
-    return f"the object store could not give {uri} ({code}); try again, or ask who runs it."
+    return f"the object store refuses {uri} ({code}); try again, or ask who runs it."
 
 
 def _status(error: aws.ClientError) -> int:

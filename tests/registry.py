@@ -52,7 +52,7 @@ def registry_server(folder: Path, tls: bool = True) -> Iterator[RegistryServer]:
         host = f"127.0.0.1:{free.getsockname()[1]}"
     certificates = folder / "certificates"
     certificates.mkdir(parents=True)
-    _write_certificates(certificates)
+    write_certificates(certificates)
     (folder / "htpasswd").write_text(_HTPASSWD)
     write_auth_file(folder / "auth.json", host, PASSWORD)
     (folder / "config.yml").write_text(json.dumps(_configuration(folder, host, tls)))
@@ -97,7 +97,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], url: str, ca: Path) -> None:
     raise AssertionError("docker-registry did not start")
 
 
-def _write_certificates(folder: Path) -> None:
+def write_certificates(folder: Path) -> None:
     """Write server.crt and server.key, and the CA that a client trusts: client/ca.crt."""
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kfp-edge test CA")])

@@ -15,7 +15,7 @@ _AUTO_NAME = "kfp-edge-serving"
 
 @dataclass(frozen=True)
 class ServingImage:
-    """The base of a model image: on this machine, in a layout; `name` says where it comes from.
+    """The base of a model image, by digest; `name` says where it comes from.
 
     `image` is an index when the base is for several processors.
     """
@@ -34,14 +34,33 @@ def find(text: str = AUTO) -> ServingImage:
     Raises:
         KfpEdgeError: there is no such image, or it can be neither fetched nor built.
     """
-    if text == AUTO:
-        text = os.environ.get(_VARIABLE) or AUTO
+    text = _meant(text)
     if text == AUTO:
         return _own()
     image = _by_digest(text)
     if image.transport == "oci":
         return ServingImage(image, image.name)
     return ServingImage(_fetched(image), image.repository)
+
+
+def in_registry(text: str = AUTO) -> ServingImage:
+    """Return the serving image by digest in the registry that holds it, for a build on another machine.
+
+    Raises:
+        KfpEdgeError: no registry is named, or there is no such image.
+    """
+    text = _meant(text)
+    if not text.startswith("docker://"):
+        raise KfpEdgeError(
+            f"a build in the cluster cannot reach the serving image {text!r}; name one of a registry, "
+            f"docker://HOST/REPO@sha256:..., in serving_image or {_VARIABLE}, or choose build=append."
+        )
+    image = _by_digest(text)
+    return ServingImage(image, image.repository)
+
+
+def _meant(text: str) -> str:
+    return os.environ.get(_VARIABLE) or AUTO if text == AUTO else text
 
 
 def _own() -> ServingImage:

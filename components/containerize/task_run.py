@@ -1,0 +1,172 @@
+"""What a build makes in the cluster: a Secret with the link to the context, and a TaskRun of two steps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfp_edge.components.containerize.options import BuildOptions
+
+Manifest = dict[str, Any]
+
+_FETCH, _BUILD = (Path(__file__).with_name(name).read_text() for name in ("fetch.sh", "build.sh"))
+_WORK = "/workspace/build"
+_LINK = "/workspace/link"
+_AUTH = "/workspace/registry"
+_CA = "/workspace/ca"
+# Where Tekton reads results ("Emitting Task results").
+_RESULTS = "/tekton/results"
+_RESULT_TEXTS = {"IMAGE_URL": "The image by tag.", "IMAGE_DIGEST": "The digest that the registry stored it under."}
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build in the cluster; the Secret and the TaskRun have its name.
+
+    `image` is where Buildah pushes (`HOST/REPO:TAG`), `flags` are those of `buildah build`, `platforms` are the
+    processors of the base (`linux/arm64`), none when the base is no index, and `context` is the object at
+    `s3://BUCKET/KEY`, whose bytes have `sha256`.
+    """
+
+    name: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    owners: tuple[Manifest, ...]
+    image: str
+    flags: tuple[str, ...]
+    platforms: tuple[str, ...]
+    context: str
+    sha256: str
+    options: BuildOptions
+
+
+def reference(owner: Manifest) -> Manifest:
+    """Return the reference by which an object makes another go with it.
+
+    It does not block the owner's deletion: OpenShift lets only those do that who may change the owner's finalizers.
+    """
+    metadata = owner["metadata"]
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+
+
+def secret(build: Build, url: str) -> Manifest:
+    """Return the Secret that holds the link to the context."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(build),
+        "type": "Opaque",
+        "stringData": {"url": url},
+    }
+
+
+def task_run(build: Build) -> Manifest:
+    """Return the TaskRun, its task embedded: nothing has to be installed in the cluster but Tekton."""
+    options = build.options
+    template: Manifest = {
+        "automountServiceAccountToken": False,
+        "nodeSelector": options.node_selector,
+        "tolerations": [each.model_dump(exclude_none=True) for each in options.tolerations],
+    }
+    return {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "TaskRun",
+        "metadata": _metadata(build),
+        "spec": {
+            "serviceAccountName": options.service_account,
+            "timeout": f"{options.timeout}s",
+            "podTemplate": {key: value for key, value in template.items() if value not in ({}, [])},
+            "taskSpec": {
+                "description": "Fetches a model's build context, builds its image with Buildah and pushes it.",
+                "results": [{"name": name, "description": text} for name, text in _RESULT_TEXTS.items()],
+                "steps": [_fetch_step(build), _build_step(build)],
+                "volumes": _volumes(build),
+            },
+        },
+    }
+
+
+def _metadata(build: Build) -> Manifest:
+    metadata: Manifest = {"name": build.name, "labels": build.labels, "annotations": build.annotations}
+    return metadata | ({"ownerReferences": list(build.owners)} if build.owners else {})
+
+
+def _fetch_step(build: Build) -> Manifest:
+    variables = {"WORK": _WORK, "LINK": _LINK, "SHA256": build.sha256, "CA": _ca(build)}
+    return {
+        "name": "fetch",
+        "image": build.options.builder_image,
+        "script": _FETCH,
+        "env": _env(variables),
+        "computeResources": _resources("500m", "256Mi"),
+        "securityContext": {
+            "runAsUser": 0,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": _mounts({"work": _WORK, "link": _LINK} | _ca_mount(build)),
+    }
+
+
+def _build_step(build: Build) -> Manifest:
+    """Return the step that runs Buildah, with the rights that the buildah task of OpenShift Pipelines asks for."""
+    auth = {"registry": _AUTH} if build.options.registry_secret else {}
+    variables = {
+        "WORK": _WORK,
+        "IMAGE": build.image,
+        "PLATFORMS": " ".join(build.platforms),
+        "STORAGE_DRIVER": build.options.storage_driver,
+        "AUTH": auth.get("registry", ""),
+        "CA": _ca(build),
+        "RESULTS": _RESULTS,
+    }
+    return {
+        "name": "build-and-push",
+        "image": build.options.builder_image,
+        "script": _BUILD,
+        "args": list(build.flags),
+        "env": _env(variables),
+        "computeResources": _resources(build.options.cpu, build.options.memory),
+        "securityContext": {"runAsUser": 0, "capabilities": {"add": ["SETFCAP"]}},
+        "volumeMounts": _mounts({"work": _WORK, "storage": "/var/lib/containers"} | auth | _ca_mount(build)),
+    }
+
+
+def _volumes(build: Build) -> list[Manifest]:
+    """Return the volumes; what a user names may be absent, since a step says so at once and a kubelet never."""
+    options = build.options
+    volumes: list[Manifest] = [
+        {"name": "work", "emptyDir": {}},
+        {"name": "storage", "emptyDir": {}},
+        {"name": "link", "secret": {"secretName": build.name}},
+    ]
+    if options.registry_secret:
+        volumes.append({"name": "registry", "secret": {"secretName": options.registry_secret, "optional": True}})
+    if options.ca_bundle:
+        volumes.append({"name": "ca", "configMap": {"name": options.ca_bundle, "optional": True}})
+    return volumes
+
+
+def _ca(build: Build) -> str:
+    return _CA if build.options.ca_bundle else ""
+
+
+def _ca_mount(build: Build) -> dict[str, str]:
+    return {"ca": _CA} if build.options.ca_bundle else {}
+
+
+def _env(variables: dict[str, str]) -> list[Manifest]:
+    return [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _mounts(paths: dict[str, str]) -> list[Manifest]:
+    return [{"name": name, "mountPath": path} for name, path in paths.items()]
+
+
+def _resources(cpu: str, memory: str) -> Manifest:
+    amounts = {"cpu": cpu, "memory": memory}
+    return {"requests": amounts, "limits": amounts}

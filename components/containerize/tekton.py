@@ -1,0 +1,195 @@
+"""A build in the cluster: Buildah in a TaskRun, which is started, followed, and removed whatever happens.
+
+The Secret with the link comes first and the TaskRun owns it as soon as that is there: in the other order the
+pod would try to mount a Secret that does not exist, and a kubelet waits long before it tries again. The object
+comes between them. So wherever this process is killed, what stays in the object store is named by an annotation
+(`kfp-edge.io/context`) of an object in the cluster, and everything in the cluster says when it expires.
+"""
+
+import json
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kfp_edge.cluster import Cluster, in_pod
+from kfp_edge.cluster.labels import CONTEXT, EXPIRES, expires, labels, run_name
+from kfp_edge.components.containerize.context import write_context
+from kfp_edge.components.containerize.failure import condition, ended, failure, waiting
+from kfp_edge.components.containerize.options import BuildOptions
+from kfp_edge.components.containerize.recipe import Recipe
+from kfp_edge.components.containerize.step_logs import StepLogs
+from kfp_edge.components.containerize.task_run import Build, reference, secret, task_run
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.files import sha256_file
+from kfp_edge.object_storage import delete, presigned_url, upload
+from kfp_edge.oci import ImageRef, Repository, manifest_at
+from kfp_edge.signals import held
+from kfp_edge.skopeo import access, skopeo
+
+# Seconds that Tekton gets to tell how a build ended whose time is over.
+_GRACE = 60
+# Seconds after that when a sweep may take what a killed process left.
+_MARGIN = 600
+
+
+def build_in_cluster(recipe: Recipe, destination: Repository, options: BuildOptions, run_id: str) -> ImageRef:
+    """Let Tekton build and push the image of a recipe, and check what is in the registry then.
+
+    Returns:
+        The image as the registry reports it.
+
+    Raises:
+        KfpEdgeError: the parameters do not fit such a build, the cluster or the object store refuses,
+            the build fails or takes too long, or what was pushed is something else.
+    """
+    if destination.transport != "docker":
+        raise KfpEdgeError(f"a build in the cluster cannot push to {destination}; name docker://HOST/REPO in registry.")
+    if not options.context:
+        raise KfpEdgeError(
+            "a build in the cluster needs a place for its context; name s3://BUCKET/PREFIX in build_options' "
+            "context, or choose build=append, which needs none."
+        )
+    start = time.perf_counter()
+    cluster = Cluster.connect()
+    with tempfile.TemporaryDirectory(prefix="kfp-edge-") as folder:
+        archive = Path(folder) / "context.tar.gz"
+        write_context(recipe, archive)
+        build = _planned(cluster, recipe, destination, archive, options, run_id)
+        logs = StepLogs(cluster)
+        try:
+            _begin(cluster, build, archive)
+            run = _followed(cluster, build, logs)
+        finally:
+            with held():
+                _clean_up(cluster, build)
+            logs.finish()
+    image = destination.image(_result(run, "IMAGE_DIGEST"))
+    _check(image, recipe)
+    print(f"built and pushed {image} with Tekton in {time.perf_counter() - start:.2f} s", flush=True)
+    return image
+
+
+def _planned(
+    cluster: Cluster, recipe: Recipe, destination: Repository, archive: Path, options: BuildOptions, run_id: str
+) -> Build:
+    run_id = run_id or uuid.uuid4().hex
+    name = run_name("build", run_id)
+    context = f"{options.context.rstrip('/')}/{name}.tar.gz"
+    base, manifest = recipe.base.image, recipe.bundle.manifest
+    arguments = {"BASE": f"{base.repository}@{base.digest}", "NAME": manifest.name, "VERSION": manifest.version}
+    return Build(
+        name=name,
+        labels=labels("build", run_id),
+        annotations={EXPIRES: expires(options.timeout + _GRACE + _MARGIN), CONTEXT: context},
+        owners=_own_pod(cluster),
+        image=f"{destination.path}:{recipe.tag}",
+        flags=(
+            f"--timestamp={recipe.epoch}",
+            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
+            *(f"--label={key}={value}" for key, value in recipe.labels.items()),
+        ),
+        platforms=_platforms(base),
+        context=context,
+        sha256=sha256_file(archive),
+        options=options,
+    )
+
+
+def _own_pod(cluster: Cluster) -> tuple[dict[str, Any], ...]:
+    """Return a reference to the pod we run in, if we do; a host name may be a part of the pod's name only."""
+    name = os.environ.get("KFP_POD_NAME") or os.environ.get("HOSTNAME", "")
+    pod = cluster.get("Pod", name) if name and in_pod() else None
+    return () if pod is None else (reference(pod),)
+
+
+def _platforms(base: ImageRef) -> tuple[str, ...]:
+    entries = [entry.get("platform", {}) for entry in manifest_at(base).get("manifests", [])]
+    return tuple(
+        "/".join(filter(None, (entry["os"], entry["architecture"], entry.get("variant", ""))))
+        for entry in entries
+        # what else is in an index, such as attestations, is not for a platform that exists
+        if entry.get("os") == "linux"
+    )
+
+
+def _begin(cluster: Cluster, build: Build, archive: Path) -> None:
+    url = presigned_url(build.context, build.options.timeout + _GRACE)
+    with held():
+        cluster.create(secret(build, url))
+    upload(archive, build.context)
+    with held():
+        run = cluster.create(task_run(build))
+        cluster.patch("Secret", build.name, {"metadata": {"ownerReferences": [reference(run)]}})
+    print(f"TaskRun {build.name} in {cluster.namespace} builds {build.image}", flush=True)
+
+
+def _followed(cluster: Cluster, build: Build, logs: StepLogs) -> dict[str, Any]:
+    """Return the TaskRun when it has succeeded."""
+    what = f"the build (TaskRun {build.name} in {cluster.namespace})"
+    waited = ""
+    for run in cluster.watch("TaskRun", build.name, build.options.timeout + _GRACE):
+        if run is None:
+            raise KfpEdgeError(f"{what} was deleted while it ran; run again, and find out who deletes TaskRuns.")
+        logs.follow(run)
+        if ended(run):
+            logs.finish()
+            if condition(run)["status"] == "True":
+                return run
+            raise KfpEdgeError(f"{what} {failure(run, _pod(cluster, run), waited, logs.last, build.options)}")
+        waits = waiting(run, _pod(cluster, run))
+        if waits and waits != waited and condition(run):  # in the first moment nobody can have taken it up
+            print(f"TaskRun {build.name} waits: {waits}", flush=True)
+        waited = waits
+    why = f"; it was waiting: {waited}" if waited else ""
+    raise KfpEdgeError(f"{what} did not end within {build.options.timeout} s{why}; raise build_options' timeout.")
+
+
+def _pod(cluster: Cluster, run: dict[str, Any]) -> dict[str, Any] | None:
+    name = run.get("status", {}).get("podName", "")
+    return cluster.get("Pod", name) if name else None
+
+
+def _clean_up(cluster: Cluster, build: Build) -> None:
+    """Cancel the build if it still runs and remove all that was made for it."""
+
+    def cancel() -> None:
+        run = cluster.get("TaskRun", build.name)
+        if run is not None and not ended(run):
+            cluster.patch("TaskRun", build.name, {"spec": {"status": "TaskRunCancelled"}})
+
+    steps: tuple[Callable[[], object], ...] = (
+        cancel,
+        lambda: delete(build.context),
+        lambda: cluster.delete("TaskRun", build.name),
+        lambda: cluster.delete("Secret", build.name),
+    )
+    for step in steps:
+        try:
+            step()
+        except KfpEdgeError as error:  # the next may go well, and why the build failed matters more
+            print(f"warning: of TaskRun {build.name} something stays until the next sweep: {error}", flush=True)
+
+
+def _result(run: dict[str, Any], name: str) -> str:
+    for result in run["status"].get("results", []):
+        if result["name"] == name:
+            return str(result["value"]).strip()
+    raise KfpEdgeError(f"the TaskRun {run['metadata']['name']} succeeded without the result {name}; report this.")
+
+
+def _check(image: ImageRef, recipe: Recipe) -> None:
+    """Check that the registry has the image, and that it is the one that was to be built."""
+    entries = manifest_at(image).get("manifests", [{"digest": image.digest}])
+    for one in (image.home.image(entry["digest"]) for entry in entries):
+        shown = skopeo("inspect", "--config", *access("", one.home.host), str(one), where=str(one.home))
+        found = json.loads(shown)["config"].get("Labels") or {}
+        for key, value in recipe.labels.items():
+            if found.get(key) != value:
+                raise KfpEdgeError(
+                    f"{one} says {key}={found.get(key)!r}, but {value!r} was to be built; "
+                    "do not use it, and check who else may push there."
+                )
