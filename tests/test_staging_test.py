@@ -1,13 +1,11 @@
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from images import left_behind, serving_image, serving_image_that
 from interruptions import announcing
+from staging_parts import ANSWERS, CRASHES, HANGS, STOPS_BADLY, results, wait_for
 
 from kfp_edge.bundle import Bundle
 from kfp_edge.checks import Check
@@ -27,33 +26,6 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.oci import ImageRef
 
 containers = pytest.mark.containers
-_SECONDS = 60
-
-CRASHES = "import sys; sys.exit('the model cannot be loaded')"
-HANGS = "import time; print('loading', flush=True); time.sleep(600)"
-#: Answers every request in the same way; {status} is for readiness.
-ANSWERS = """
-import http.server, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = b'{{}}'
-        self.rfile.read(int(self.headers.get('content-length', 0)))
-        self.send_response({status} if self.path.endswith('ready') else 200)
-        self.send_header('content-length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    do_POST = do_GET
-http.server.HTTPServer(('', 8080), Handler).serve_forever()
-"""
-# the server ends its process by itself
-STOPS_BADLY = """
-import os
-from kfp_edge_serving.__main__ import main
-end = os._exit
-os._exit = lambda code: end(4)
-main()
-"""
 
 
 @pytest.fixture
@@ -68,12 +40,6 @@ def report(tmp_path: Path) -> Path:
 
 def candidate(bundle: Bundle, base: ImageRef) -> ImageRef:
     return containerize(bundle.folder, f"oci:{bundle.folder.parent}/registry", str(base))
-
-
-def results(report: Path) -> dict[str, str]:
-    """The result of every check in a report."""
-    rows = re.findall(r"^\| (.+?) \| (passed|\*\*failed\*\*) \|", report.read_text(), re.MULTILINE)
-    return {name: result.strip("*") for name, result in rows}
 
 
 @containers
@@ -271,10 +237,3 @@ def states(bundle: Bundle) -> list[str]:
     label = f"label=io.kfp-edge.bundle.sha256={bundle.digest}"
     command = ["podman", "ps", "--all", "--filter", label, "--format", "{{.Status}}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)

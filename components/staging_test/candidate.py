@@ -1,94 +1,59 @@
-"""The candidate as a container, under the limits that OpenShift gives a pod."""
+"""A candidate that runs, as the checks see it: what is the same for a container here and a pod in a cluster."""
 
-import json
-import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
-from kfp_edge.containers import environment, podman
-from kfp_edge.signals import held
+from kfp_edge.checks import Check
 
+#: Where the server in the image listens.
 PORT = 8080
-#: Seconds between SIGTERM and SIGKILL; Kubernetes gives as many.
+#: Seconds between SIGTERM and SIGKILL.
 GRACE = 30
-
-# What the restricted-v2 security context constraint allows: any user ID, group 0, no right to anything.
-_RESTRICTED = (
-    *("--read-only", "--read-only-tmpfs=false"),
-    *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
-    *("--memory", "256m", "--pids-limit", "64"),
-)
-# An ordinary user has some 65,000 user IDs for containers, mapped from 0; OpenShift's begin at a thousand million.
-_ANY_USER = 1_000_680_000 if os.geteuid() == 0 else 54_321
 
 
 @dataclass(frozen=True)
 class State:
-    """Whether the container runs, and how it ended if it does not."""
+    """Whether the container runs, and how it ended if it does not; without an exit code when nobody told it."""
 
     running: bool
-    exit_code: int
-    out_of_memory: bool
+    exit_code: int | None = None
+    reason: str = ""
 
     def __str__(self) -> str:
         if self.running:
             return "running"
-        return f"ended with exit code {self.exit_code}" + (" (out of memory)" if self.out_of_memory else "")
+        code = "" if self.exit_code is None else f" with exit code {self.exit_code}"
+        return f"ended{code}" + (f" ({self.reason})" if self.reason else "")
 
 
-class Candidate:
-    """A container that was started; `url` is where this machine reaches its server."""
+class Candidate(Protocol):
+    """A candidate that was started."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        found = self._inspect()
-        self.labels: dict[str, str] = found["Config"]["Labels"] or {}
-        self.url = f"http://127.0.0.1:{found['NetworkSettings']['Ports'][f'{PORT}/tcp'][0]['HostPort']}"
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of its image."""
+
+    @property
+    def url(self) -> str:
+        """Where its server is reached from here, once it has started."""
+
+    @property
+    def poll(self) -> float:
+        """Seconds between two looks at one that is not ready yet."""
+
+    @property
+    def silence(self) -> str:
+        """Why a client may get no answer at all though it has started; empty when the server must be at fault."""
+
+    def starts(self, seconds: float) -> Iterator[Check]:
+        """Yield what must hold within so many seconds from now, before a client can ask anything."""
 
     def state(self) -> State:
         """Look at the container now."""
-        state = self._inspect()["State"]
-        return State(bool(state["Running"]), int(state["ExitCode"]), bool(state["OOMKilled"]))
 
     def stop(self) -> State:
-        """Ask the container to stop, kill it after the grace period, and say how it ended."""
-        podman("stop", "--time", str(GRACE), self._name)
-        return self.state()
+        """Ask the container to stop, have it killed after the grace period, and say how it ended."""
 
     def log(self) -> str:
-        """Return all that the container wrote, stdout and stderr as they came."""
-        done = subprocess.run(
-            ["podman", "logs", self._name],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        return done.stdout
-
-    def _inspect(self) -> dict[str, Any]:
-        found: list[dict[str, Any]] = json.loads(podman("container", "inspect", self._name))
-        return found[0]
-
-
-@contextmanager
-def running(image: str, name: str) -> Iterator[Candidate]:
-    """Have a container of an image in the storage while the block runs; whatever happens, it is gone after it.
-
-    Raises:
-        CommandError: podman cannot start it.
-    """
-    publish = f"127.0.0.1::{PORT}"
-    try:
-        with held():
-            flags = ["--pull=never", "--publish", publish, "--user", f"{_ANY_USER}:0", *_RESTRICTED]
-            podman("run", "--detach", "--name", name, *flags, image)
-        yield Candidate(name)
-    finally:
-        with held():
-            podman("rm", "--force", "--time", "0", "--ignore", "--volumes", name)
+        """Return what the container wrote so far, stdout and stderr as they came."""

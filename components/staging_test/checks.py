@@ -3,19 +3,18 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kfp_edge.bundle import Bundle, Sample, Signature
 from kfp_edge.checks import Check
-from kfp_edge.components.staging_test.candidate import GRACE, Candidate
+from kfp_edge.components.staging_test.candidate import GRACE, Candidate, State
 from kfp_edge.components.staging_test.client import Answer, Client
 
 #: The label in which `containerize` names the bundle.
 BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"
 
-_POLL = 0.05
 _WARM_UP = 20
 _MEASURED = 200
 _FLOATS = ("FP32", "FP64")
@@ -33,14 +32,12 @@ def run_checks(candidate: Candidate, bundle: Bundle, budget: Budget) -> Iterator
     """Yield the checks as they are done; one that fails before the candidate is ready is the last."""
     yield _origin(candidate, bundle)
     manifest = bundle.manifest
+    deadline = time.monotonic() + budget.startup_timeout
+    if not (yield from _passed(candidate.starts(budget.startup_timeout))):
+        return
     with Client(candidate.url, manifest.name, manifest.version) as client:
-        deadline = time.monotonic() + budget.startup_timeout
-        waits = {"liveness": "/v2/health/live", "readiness": "/v2/health/ready", "model": f"{client.model}/ready"}
-        for name, path in waits.items():
-            check = _wait(name, path, candidate, client, deadline, budget.startup_timeout)
-            yield check
-            if not check.passed:
-                return
+        if not (yield from _passed(_answers(candidate, client, deadline, budget.startup_timeout))):
+            return
         samples = bundle.samples
         yield _metadata(client.get(client.model), bundle)
         yield _samples(client, samples.samples, samples.tolerance)
@@ -115,6 +112,21 @@ def _origin(candidate: Candidate, bundle: Bundle) -> Check:
     return Check("made from the bundle", label == bundle.digest, f"bundle {label[:12]}", f"bundle {bundle.digest[:12]}")
 
 
+def _passed(checks: Iterator[Check]) -> Generator[Check, None, bool]:
+    """Yield checks up to the first that fails, and return whether none did."""
+    for check in checks:
+        yield check
+        if not check.passed:
+            return False
+    return True
+
+
+def _answers(candidate: Candidate, client: Client, deadline: float, timeout: float) -> Iterator[Check]:
+    waits = {"liveness": "/v2/health/live", "readiness": "/v2/health/ready", "model": f"{client.model}/ready"}
+    for name, path in waits.items():
+        yield _wait(name, path, candidate, client, deadline, timeout)
+
+
 def _wait(name: str, path: str, candidate: Candidate, client: Client, deadline: float, timeout: float) -> Check:
     required = f"200 within {timeout:g} s of the start"
     while True:
@@ -125,8 +137,9 @@ def _wait(name: str, path: str, candidate: Candidate, client: Client, deadline: 
         if not (state := candidate.state()).running:
             return Check(name, False, f"the container {state}", required)
         if time.monotonic() > deadline:
-            return Check(name, False, str(answer), required)
-        time.sleep(_POLL)
+            hint = f" ({candidate.silence})" if candidate.silence and not answer.status else ""
+            return Check(name, False, f"{answer}{hint}", required)
+        time.sleep(candidate.poll)
 
 
 def _metadata(answer: Answer, bundle: Bundle) -> Check:
@@ -196,4 +209,10 @@ def _stop(candidate: Candidate) -> Check:
         return Check("clean stop", False, f"the container {before} before", required)
     start = time.monotonic()
     after = candidate.stop()
-    return Check("clean stop", after.exit_code == 0, f"{after} after {time.monotonic() - start:.2f} s", required)
+    seconds = time.monotonic() - start
+    return Check("clean stop", _is_clean(after, seconds), f"{after} after {seconds:.2f} s", required)
+
+
+def _is_clean(after: State, seconds: float) -> bool:
+    """Whether a stop was clean; where nobody told the exit code, one that did not need SIGKILL was."""
+    return after.exit_code == 0 or (after.exit_code is None and not after.running and seconds < GRACE)

@@ -30,7 +30,7 @@ class Client:
     def __init__(self, url: str, name: str, version: str) -> None:
         self._url = url
         self._session = requests.Session()
-        # A proxy of the environment is not on the way to a container on this machine.
+        # A proxy of the environment is not on the way to a container on this machine or in this cluster.
         self._session.trust_env = False
         self.model = f"/v2/models/{name}/versions/{version}"
 
