@@ -5,18 +5,22 @@ import importlib
 import importlib.util
 import pkgutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import write_file
+from kfp_edge.files import sha256_bytes, write_file
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
 #: The package that holds one module a pipeline. It is known by name only: nothing here imports a stage.
 PACKAGE = "kfp_edge.pipelines"
+_DIGEST_LENGTH = 12
+
+#: What makes the text of a file from a pipeline.
+Render = Callable[["BaseComponent"], str]
 
 
 def names() -> list[str]:
@@ -49,29 +53,58 @@ def compile_text(pipeline: "BaseComponent") -> str:
     Raises:
         KfpEdgeError: it is not a pipeline.
     """
+    return _compile(pipeline)
+
+
+def manifests_text(pipeline: "BaseComponent") -> str:
+    """Return a pipeline as Kubernetes manifests, for a cluster that keeps its pipelines by GitOps.
+
+    They are a `Pipeline` and a `PipelineVersion` (`pipelines.kubeflow.org/v2beta1`). A version cannot be changed in a
+    cluster, so its name ends in a digest of the pipeline: other content is another version.
+
+    Raises:
+        KfpEdgeError: it is not a pipeline.
+    """
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
+    plain = _compile(pipeline)
+    name = str(pipeline.name)
+    digest = sha256_bytes(plain.encode())[:_DIGEST_LENGTH]
+    options = KubernetesManifestOptions(
+        pipeline_name=name,
+        pipeline_version_name=f"{name}-{digest}",
+        pipeline_version_display_name=digest,
+        include_pipeline_manifest=True,
+    )
+    return _compile(pipeline, kubernetes_manifest_format=True, kubernetes_manifest_options=options)
+
+
+def _compile(pipeline: "BaseComponent", **options: Any) -> str:
     from kfp import compiler
 
     _must_be_pipeline(pipeline, repr(getattr(pipeline, "__name__", pipeline)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "pipeline.yaml")
-        compiler.Compiler().compile(pipeline, str(path))
+        compiler.Compiler().compile(pipeline, str(path), **options)
         # KFP writes in the encoding of the locale, so it is read without naming one; we write UTF-8 everywhere
         return path.read_text()
 
 
-def write(pipelines: Iterable[str], folder: Path) -> list[Path]:
+def write(pipelines: Iterable[str], folder: Path, render: Render = compile_text) -> list[Path]:
     """Compile pipelines to `folder/<name>.yaml` and return the files; each is written whole or not at all.
+
+    `render` is `compile_text` or `manifests_text`.
 
     Raises:
         KfpEdgeError: there is no pipeline of a name, or the file system refuses.
     """
-    texts = {_path(name, folder): compile_text(load(name)) for name in pipelines}
+    texts = {_path(name, folder): render(load(name)) for name in pipelines}
     for path, text in texts.items():
         write_file(path, text.encode())
     return list(texts)
 
 
-def check(pipelines: Sequence[str], folder: Path) -> str:
+def check(pipelines: Sequence[str], folder: Path, render: Render = compile_text) -> str:
     """Return what `write` would change in `folder`, as a unified diff; empty when all is up to date.
 
     A YAML file of no pipeline is told as well, because it is one that was removed or renamed.
@@ -79,7 +112,7 @@ def check(pipelines: Sequence[str], folder: Path) -> str:
     Raises:
         KfpEdgeError: there is no pipeline of a name, or a file cannot be read.
     """
-    differences = [_difference(_path(name, folder), compile_text(load(name))) for name in pipelines]
+    differences = [_difference(_path(name, folder), render(load(name))) for name in pipelines]
     known = {_path(name, folder) for name in names()}
     differences += [
         f"Only in {folder}: {path.name} (no pipeline has this name; remove the file)\n"

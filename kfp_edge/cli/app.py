@@ -13,13 +13,19 @@ from kfp_edge import __version__
 from kfp_edge.cli.compile import compile_pipelines
 from kfp_edge.cli.doctor import doctor
 from kfp_edge.cli.run import run
+from kfp_edge.cli.runs import runs
+from kfp_edge.cli.schedule import schedule
 from kfp_edge.cli.serve import serve
+from kfp_edge.cli.submit import submit
 from kfp_edge.cli.validate import validate
 from kfp_edge.errors import KfpEdgeError
 
 # A defect of ours shows Python's plain traceback: rich would print the values of variables as well.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("run")(run)
+app.command("submit")(submit)
+app.command("runs")(runs)
+app.add_typer(schedule, name="schedule")
 app.command("compile")(compile_pipelines)
 app.command("validate")(validate)
 app.command("doctor")(doctor)

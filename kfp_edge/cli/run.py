@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
 from kfp_edge.errors import KfpEdgeError
 
 if TYPE_CHECKING:
@@ -17,11 +18,9 @@ _MARKS = {"succeeded": "[green]✓[/]", "failed": "[red]✗[/]", "interrupted": 
 
 
 def run(
-    pipeline: Annotated[str, typer.Argument(help="training, delivery or edge_mlops.")],
-    parameter: Annotated[
-        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Lists and mappings as YAML.")
-    ] = None,
-    params: Annotated[Path | None, typer.Option("--params", metavar="FILE", help="Parameters from YAML.")] = None,
+    pipeline: Annotated[str, typer.Argument(help="training, delivery or edge_mlops, by name.")],
+    parameter: ParameterOptions = None,
+    params: ParametersFile = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the run leaves its files.")] = None,
 ) -> None:
     """Run a pipeline on this machine and show its progress, stage by stage."""
@@ -30,9 +29,11 @@ def run(
     from kfp_edge import compilation
     from kfp_edge.local import runner, summary, workspace
     from kfp_edge.local.pipeline import CompiledPipeline
+    from kfp_edge.mounts import use_mounts
 
+    use_mounts()
     compiled = CompiledPipeline(compilation.compile_text(compilation.load(pipeline)))
-    arguments = compiled.arguments({**_from_file(params), **_from_options(parameter or [])})
+    arguments = compiled.arguments(read_parameters(parameter, params))
     folder = out or workspace.new_run_folder(pipeline)
     if (folder / "summary.json").exists():
         raise KfpEdgeError(f"{folder} holds an earlier run; give --out another folder, or remove it.")
@@ -46,32 +47,6 @@ def run(
         typer.echo(f"error: {found.error}", err=True)
         raise typer.Exit(130)
     runner.refuse_failed(found)
-
-
-def _from_file(path: Path | None) -> dict[str, Any]:
-    import yaml
-
-    if path is None:
-        return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise KfpEdgeError(f"cannot read {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KfpEdgeError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(found, dict):
-        raise KfpEdgeError(f"{path} must be a mapping of parameter names to values.")
-    return found
-
-
-def _from_options(options: list[str]) -> dict[str, str]:
-    found = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise KfpEdgeError(f"-p {option} has no value; write -p {name}=VALUE.")
-        found[name.replace("-", "_")] = value
-    return found
 
 
 class _Progress:
