@@ -14,6 +14,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from kfp_edge.secret_formats import kind_of_secret
+
 _MESSAGES = {
     "PipelineSpec": pipeline_spec_pb2.PipelineSpec,
     "PipelineDeploymentConfig": pipeline_spec_pb2.PipelineDeploymentConfig,
@@ -37,10 +39,15 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One fault: `path` is its place in the document (`a.b[0].c`, empty for the whole file)."""
+    """One fault: `code` names the rule in `kfp_edge.rules`, `path` its place (`a.b[0].c`, empty for the whole file)."""
 
+    code: str
     path: str
     message: str
+
+
+def _wrong(path: str, message: str) -> Finding:
+    return Finding("KE101", path, message)
 
 
 def at(path: str, *keys: object) -> str:
@@ -73,26 +80,26 @@ def field_findings(value: Any, message: str, path: str) -> list[Finding]:
     try:
         json_format.ParseDict(value, _MESSAGES[message]())
     except json_format.ParseError as error:
-        findings.append(Finding(path, f"is not a {message}: {error}"))
+        findings.append(_wrong(path, f"is not a {message}: {error}"))
     return findings
 
 
 def _message(value: Any, descriptor: Descriptor, path: str) -> Iterator[Finding]:
     if not isinstance(value, dict):
-        yield Finding(path, f"must be a mapping, not {_shown(value)}.")
+        yield _wrong(path, f"must be a mapping, not {_shown(value)}.")
         return
     fields = {field.json_name: field for field in descriptor.fields} | dict(descriptor.fields_by_name)
     taken: dict[str, str] = {}
     for key, item in value.items():
         field = fields.get(key) if isinstance(key, str) else None
         if field is None:
-            yield Finding(at(path, key), _unknown(str(key), descriptor))
+            yield _wrong(at(path, key), _unknown(str(key), descriptor))
             continue
         if item is None:
             continue
         choice = field.containing_oneof.name if field.containing_oneof else field.name
         if choice in taken:
-            yield Finding(at(path, key), f"cannot stand beside {taken[choice]}; choose one of them.")
+            yield _wrong(at(path, key), f"cannot stand beside {taken[choice]}; choose one of them.")
         taken[choice] = key
         yield from _field(item, field, at(path, key))
 
@@ -101,16 +108,16 @@ def _field(value: Any, field: FieldDescriptor, path: str) -> Iterator[Finding]:
     inner = field.message_type
     if inner is not None and inner.GetOptions().map_entry:
         if not isinstance(value, dict):
-            yield Finding(path, f"must be a mapping, not {_shown(value)}.")
+            yield _wrong(path, f"must be a mapping, not {_shown(value)}.")
             return
         for key, item in value.items():
             if isinstance(key, str):
                 yield from _element(item, inner.fields_by_name["value"], at(path, key))
             else:
-                yield Finding(at(path, key), f"the key {_shown(key)} must be text; put it in quotes.")
+                yield _wrong(at(path, key), f"the key {_shown(key)} must be text; put it in quotes.")
     elif field.is_repeated:
         if not isinstance(value, list):
-            yield Finding(path, f"must be a list, not {_shown(value)}.")
+            yield _wrong(path, f"must be a list, not {_shown(value)}.")
             return
         for index, item in enumerate(value):
             yield from _element(item, field, f"{path}[{index}]")
@@ -128,7 +135,7 @@ def _element(value: Any, field: FieldDescriptor, path: str) -> Iterator[Finding]
     try:
         json_format.ParseDict({field.name: [value] if field.is_repeated else value}, holder)
     except (json_format.ParseError, TypeError, ValueError):
-        yield Finding(path, f"must be {_wanted(field)}, not {_shown(value)}.")
+        yield _wrong(path, f"must be {_wanted(field)}, not {_shown(value)}.")
 
 
 def _unknown(key: str, descriptor: Descriptor) -> str:
@@ -150,6 +157,8 @@ def _shown(value: Any) -> str:
     match value:
         case None:
             return "empty"
+        case str() if kind := kind_of_secret(value):
+            return kind
         case dict():
             return "a mapping"
         case list():

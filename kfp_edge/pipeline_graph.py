@@ -10,6 +10,10 @@ from kfp_edge.pipeline_fields import Finding, at
 _CONDITION_INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
 
 
+def _misfit(path: str, message: str) -> Finding:
+    return Finding("KE102", path, message)
+
+
 def graph_findings(spec: Any, executors: frozenset[str], path: str) -> list[Finding]:
     """Return what does not fit in a parsed `PipelineSpec`.
 
@@ -29,7 +33,7 @@ def graph_findings(spec: Any, executors: frozenset[str], path: str) -> list[Find
         for name, component in components.items()
     }
     if cycle := _cycle(uses):
-        findings.append(Finding(at(path, "components", cycle[0]), f"contains itself: {' -> '.join(cycle)}."))
+        findings.append(_misfit(at(path, "components", cycle[0]), f"contains itself: {' -> '.join(cycle)}."))
     return findings
 
 
@@ -40,11 +44,11 @@ def _component(
         case "executor_label":
             label = component.executor_label
             if label not in executors:
-                yield Finding(at(path, "executorLabel"), f"there is no executor {label!r} in deploymentSpec.executors.")
+                yield _misfit(at(path, "executorLabel"), f"there is no executor {label!r} in deploymentSpec.executors.")
         case "dag":
             yield from _Dag(component, components, at(path, "dag")).findings()
         case _:
-            yield Finding(path, "has neither a dag nor an executorLabel, so there is nothing to run.")
+            yield _misfit(path, "has neither a dag nor an executorLabel, so there is nothing to run.")
 
 
 def _cycle(edges: Mapping[str, Collection[str]]) -> list[str]:
@@ -73,7 +77,7 @@ class _Dag:
             yield from self._task(task, at(self.path, "tasks", name))
         yield from self._given()
         if cycle := _cycle({name: self._upstream(task) for name, task in self.tasks.items()}):
-            yield Finding(at(self.path, "tasks", cycle[0]), f"waits for itself: {' -> '.join(cycle)}.")
+            yield _misfit(at(self.path, "tasks", cycle[0]), f"waits for itself: {' -> '.join(cycle)}.")
 
     def _upstream(self, task: Any) -> set[str]:
         parameters = task.inputs.parameters.values()
@@ -86,7 +90,7 @@ class _Dag:
     def _task(self, task: Any, path: str) -> Iterator[Finding]:
         reference = task.component_ref.name
         if reference not in self.components:
-            yield Finding(at(path, "componentRef", "name"), f"there is no component {reference!r} in components.")
+            yield _misfit(at(path, "componentRef", "name"), f"there is no component {reference!r} in components.")
         else:
             yield from self._inputs_fit(task, self.components[reference].input_definitions, path)
         for index, name in enumerate(task.dependent_tasks):
@@ -95,7 +99,7 @@ class _Dag:
         yield from self._artifacts(task, path)
         for name in _CONDITION_INPUT.findall(task.trigger_policy.condition):
             if name not in task.inputs.parameters:
-                yield Finding(at(path, "triggerPolicy", "condition"), f"the task has no input parameter {name!r}.")
+                yield _misfit(at(path, "triggerPolicy", "condition"), f"the task has no input parameter {name!r}.")
 
     def _inputs_fit(self, task: Any, wanted: Any, path: str) -> Iterator[Finding]:
         items = {task.parameter_iterator.item_input, task.artifact_iterator.item_input}
@@ -106,7 +110,7 @@ class _Dag:
                     kind == "parameters" and defined[name].HasField("default_value")
                 )
                 if not optional:
-                    yield Finding(
+                    yield _misfit(
                         at(path, "inputs", kind), f"{task.component_ref.name} needs the input {kind[:-1]} {name!r}."
                     )
 
@@ -125,7 +129,7 @@ class _Dag:
                 case "component_input_parameter":
                     wanted = value.component_input_parameter
                     if wanted not in self.inputs.parameters:
-                        yield Finding(at(place, "componentInputParameter"), self._no_input("parameter", wanted))
+                        yield _misfit(at(place, "componentInputParameter"), self._no_input("parameter", wanted))
                 case "task_final_status":
                     yield from self._producer(
                         value.task_final_status.producer_task, at(place, "taskFinalStatus", "producerTask")
@@ -146,7 +150,7 @@ class _Dag:
                 case "component_input_artifact":
                     wanted = value.component_input_artifact
                     if wanted not in self.inputs.artifacts:
-                        yield Finding(at(place, "componentInputArtifact"), self._no_input("artifact", wanted))
+                        yield _misfit(at(place, "componentInputArtifact"), self._no_input("artifact", wanted))
 
     def _no_input(self, kind: str, name: str) -> str:
         owner = "the pipeline" if self.path.endswith("root.dag") else "the component around it"
@@ -161,7 +165,7 @@ class _Dag:
                 what = (
                     "is not in outputDefinitions" if name in given else "is in outputDefinitions but no task gives it"
                 )
-                yield Finding(at(self.path, "outputs", kind, name), f"{what}.")
+                yield _misfit(at(self.path, "outputs", kind, name), f"{what}.")
         for name in sorted(outputs.parameters):
             place = at(self.path, "outputs", "parameters", name)
             for selector, where in _parameter_selectors(outputs.parameters[name], place):
@@ -181,7 +185,7 @@ class _Dag:
 
     def _producer(self, name: str, place: str) -> Iterator[Finding]:
         if name not in self.tasks:
-            yield Finding(place, f"there is no task {name!r} in {self.path}.tasks.")
+            yield _misfit(place, f"there is no task {name!r} in {self.path}.tasks.")
 
     def _output(self, kind: str, producer: tuple[str, str], key: tuple[str, str]) -> Iterator[Finding]:
         """Check that a task of this graph gives an output; `producer` and `key` are (name, place)."""
@@ -192,7 +196,7 @@ class _Dag:
         reference = self.tasks[task].component_ref.name
         name, place = key
         if reference in self.components and name not in getattr(self.components[reference].output_definitions, kind):
-            yield Finding(place, f"{reference}, which the task {task!r} runs, has no output {kind[:-1]} {name!r}.")
+            yield _misfit(place, f"{reference}, which the task {task!r} runs, has no output {kind[:-1]} {name!r}.")
 
 
 def _parameter_selectors(output: Any, place: str) -> Iterator[tuple[Any, str]]:

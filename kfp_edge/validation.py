@@ -1,25 +1,33 @@
-"""Checking a compiled pipeline without a cluster: any KFP v2 YAML, ours or not.
+"""Checking without a cluster whether a backend takes a compiled pipeline: any KFP v2 YAML, ours or not.
 
 The fields are those of `kfp-pipeline-spec` and `kfp-kubernetes` 2.16 (`PipelineSpec`, `PlatformSpec`,
-`KubernetesExecutorConfig`); what a backend demands beyond them is in its `NewV2SpecTemplate`.
+`KubernetesExecutorConfig`); what a backend demands beyond them is in its `NewV2SpecTemplate`. What a backend takes and
+is still unwise, `kfp_edge.rules` tells.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.pipeline_fields import Finding, at, field_findings, parse
 from kfp_edge.pipeline_graph import graph_findings
+from kfp_edge.pipeline_source import TOO_DEEP, File, Source, read
 
 _SCHEMA_VERSION = "2.1.0"
-_KUBERNETES_NATIVE = "pipelines.kubeflow.org/"
-_SPEC_KEYS = frozenset({"pipelineInfo", "deploymentSpec", "schemaVersion", "components", "root"})
 
-__all__ = ["Finding", "Pipeline", "Report", "validate_file", "validate_text"]
+__all__ = [
+    "Finding",
+    "Pipeline",
+    "Report",
+    "deployment",
+    "platform_executors",
+    "refused",
+    "validate",
+    "validate_file",
+    "validate_text",
+]
 
 
 @dataclass(frozen=True)
@@ -44,164 +52,69 @@ class Report:
         return not self.findings
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One pipeline as a file holds it: a pipeline spec, its platform spec if any, and where each stands."""
-
-    spec: Any
-    spec_path: str
-    platform: Any = None
-    platform_path: str = ""
-
-
 def validate_file(path: Path) -> Report:
     """Check one file; one that cannot be read or is not YAML gives a report with one finding."""
     try:
         return validate_text(path.read_bytes())
     except OSError as error:
-        return _refused(f"cannot read the file: {error.strerror}.")
+        return refused(f"cannot read the file: {error.strerror}.")
 
 
 def validate_text(text: str | bytes) -> Report:
     """Check the text of a compiled pipeline (YAML or JSON; one or two documents, or Kubernetes manifests)."""
     try:
-        sources = _sources(_documents(text))
-        findings: list[Finding] = []
-        pipelines: list[Pipeline] = []
-        for source in sources:
+        return validate(read(text))
+    except KfpEdgeError as error:
+        return refused(str(error))
+
+
+def validate(file: File) -> Report:
+    """Check a file that was read."""
+    findings: list[Finding] = []
+    pipelines: list[Pipeline] = []
+    try:
+        for source in file.sources:
             findings += _check(source)
             pipelines += _described(source)
-    except KfpEdgeError as error:
-        return _refused(str(error))
     except RecursionError:
-        return _refused("it is nested too deeply, or a YAML alias in it refers to itself.")
+        return refused(TOO_DEEP)
     return Report(tuple(findings), tuple(pipelines))
 
 
-def _refused(sentence: str) -> Report:
-    return Report((Finding("", sentence),))
+def refused(sentence: str) -> Report:
+    """Return the report on a file that holds no pipeline: one finding that stands nowhere in it."""
+    return Report((Finding("KE100", "", sentence),))
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key given twice is an error and not a silent choice of the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+def _demanded(path: str, message: str) -> Finding:
+    return Finding("KE103", path, message)
 
 
-def _documents(text: str | bytes) -> list[dict[str, Any]]:
-    try:
-        # _Loader is a SafeLoader: it builds plain values only
-        documents = [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise KfpEdgeError(f"not valid YAML: {where}{error.problem or error.context}.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise KfpEdgeError(f"not valid YAML: {reason}.") from error
-    if not documents:
-        raise KfpEdgeError("the file holds no document; compile the pipeline again.")
-    for number, document in enumerate(documents, start=1):
-        if not isinstance(document, dict):
-            raise KfpEdgeError(f"document {number} is not a mapping, so this is not a KFP v2 pipeline.")
-    return documents
-
-
-def _sources(documents: list[dict[str, Any]]) -> list[_Source]:
-    """Pair every pipeline spec with its platform spec, as the backend does.
-
-    Raises:
-        KfpEdgeError: the documents are not a KFP v2 pipeline.
-    """
-    if all(_is_native(document) for document in documents):
-        return _native_sources(documents)
-    specs = [document for document in documents if _is_spec(document)]
-    platforms = [document for document in documents if "platforms" in document and not _is_spec(document)]
-    for number, document in enumerate(documents, start=1):
-        if not any(document is known for known in (*specs, *platforms)):
-            raise KfpEdgeError(_not_v2(document, number))
-    if not specs:
-        raise KfpEdgeError("there is a platform spec but no pipeline spec; a backend needs both in one file.")
-    if len(specs) > 1 or len(platforms) > 1:
-        kind = "pipeline" if len(specs) > 1 else "platform"
-        raise KfpEdgeError(f"there is more than one {kind} spec; a backend takes one pipeline a file.")
-    return [_Source(specs[0], "", platforms[0] if platforms else None)]
-
-
-def _is_spec(document: Mapping[str, Any]) -> bool:
-    return "kind" not in document and not _SPEC_KEYS.isdisjoint(document)
-
-
-def _is_native(document: Mapping[str, Any]) -> bool:
-    return str(document.get("apiVersion", "")).startswith(_KUBERNETES_NATIVE)
-
-
-def _native_sources(documents: list[dict[str, Any]]) -> list[_Source]:
-    """Find the pipeline specs in `Pipeline` and `PipelineVersion` manifests."""
-    sources = []
-    for number, document in enumerate(documents, start=1):
-        prefix = f"documents[{number}].spec" if len(documents) > 1 else "spec"
-        spec = document.get("spec")
-        match document.get("kind"):
-            case "Pipeline":
-                continue
-            case "PipelineVersion" if isinstance(spec, dict) and "pipelineSpec" in spec:
-                sources.append(
-                    _Source(
-                        spec["pipelineSpec"],
-                        at(prefix, "pipelineSpec"),
-                        spec.get("platformSpec"),
-                        at(prefix, "platformSpec"),
-                    )
-                )
-            case "PipelineVersion":
-                raise KfpEdgeError(f"the PipelineVersion in document {number} has no spec.pipelineSpec.")
-            case kind:
-                raise KfpEdgeError(f"document {number} is a {kind}; only Pipeline and PipelineVersion can be checked.")
-    if not sources:
-        raise KfpEdgeError("there is a Pipeline manifest but no PipelineVersion, which holds the pipeline spec.")
-    return sources
-
-
-def _not_v2(document: Mapping[str, Any], number: int) -> str:
-    kind = document.get("kind")
-    version = str(document.get("apiVersion", ""))
-    if version.startswith(("argoproj.io/", "tekton.dev/")):
-        return f"this is a {version} {kind}, which KFP v1 compiled to, not KFP v2; compile it with the KFP SDK 2."
-    if "implementation" in document:
-        return "this is a KFP v1 component, not a KFP v2 pipeline; compile a pipeline that uses it with the KFP SDK 2."
-    if kind is not None:
-        return f"document {number} is a Kubernetes {kind}, not a KFP v2 pipeline."
-    return f"document {number} is neither a KFP v2 pipeline spec nor a platform spec."
-
-
-def _check(source: _Source) -> Iterator[Finding]:
+def _check(source: Source) -> Iterator[Finding]:
     yield from field_findings(source.spec, "PipelineSpec", source.spec_path)
     spec = parse(source.spec, "PipelineSpec")
-    deployment = _deployment(source.spec)
-    labels = frozenset(_member(deployment, "executors"))
+    config = deployment(source.spec)
+    labels = frozenset(_member(config, "executors"))
     if spec is not None:
         yield from _demands(spec, source.spec_path)
-    if deployment:
-        yield from _executor_findings(deployment, at(source.spec_path, "deploymentSpec"))
+    if config:
+        yield from _executor_findings(config, at(source.spec_path, "deploymentSpec"))
     if spec is not None:
         yield from graph_findings(spec, labels, source.spec_path)
     if source.platform is not None:
         yield from _platform_findings(source, labels)
 
 
-def _deployment(holder: Any) -> dict[str, Any]:
-    """Return the deployment spec, which protobuf takes as a `Struct` unread."""
+def deployment(holder: Any) -> dict[str, Any]:
+    """Return the deployment spec in a pipeline or platform spec, which protobuf takes as a `Struct` unread."""
     return _member(holder, "deploymentSpec", "deployment_spec")
+
+
+def platform_executors(source: Source) -> tuple[str, dict[str, Any]]:
+    """Return what the platform spec says of executors, by label, and the path where it stands."""
+    place = at(source.platform_path, "platforms", "kubernetes", "deploymentSpec", "executors")
+    kubernetes = _member(_member(source.platform, "platforms"), "kubernetes")
+    return place, _member(deployment(kubernetes), "executors")
 
 
 def _member(value: Any, *names: str) -> dict[str, Any]:
@@ -217,42 +130,43 @@ def _demands(spec: Any, path: str) -> Iterator[Finding]:
     """Yield what a backend refuses although the message parses."""
     if spec.schema_version != _SCHEMA_VERSION:
         found = spec.schema_version or "nothing"
-        yield Finding(at(path, "schemaVersion"), f"must be {_SCHEMA_VERSION}, the one a backend takes; found {found}.")
+        yield _demanded(
+            at(path, "schemaVersion"), f"must be {_SCHEMA_VERSION}, the one a backend takes; found {found}."
+        )
     name = spec.pipeline_info.name
     if not any(character.isascii() and (character.islower() or character.isdigit()) for character in name):
-        yield Finding(at(path, "pipelineInfo", "name"), "must hold a lower-case letter or a digit.")
+        yield _demanded(at(path, "pipelineInfo", "name"), "must hold a lower-case letter or a digit.")
     if not spec.HasField("root"):
-        yield Finding(at(path, "root"), "is missing; a pipeline needs a root component.")
+        yield _demanded(at(path, "root"), "is missing; a pipeline needs a root component.")
 
 
-def _executor_findings(deployment: dict[str, Any], path: str) -> Iterator[Finding]:
-    yield from field_findings(deployment, "PipelineDeploymentConfig", path)
-    config = parse(deployment, "PipelineDeploymentConfig")
+def _executor_findings(deployment_spec: dict[str, Any], path: str) -> Iterator[Finding]:
+    yield from field_findings(deployment_spec, "PipelineDeploymentConfig", path)
+    config = parse(deployment_spec, "PipelineDeploymentConfig")
     if config is None:
         return
     for label, executor in sorted(config.executors.items()):
         kind = executor.WhichOneof("spec")
         if kind is None:
-            yield Finding(at(path, "executors", label), "says nothing to run: no container and no importer.")
+            yield _demanded(at(path, "executors", label), "says nothing to run: no container and no importer.")
         elif kind == "container" and not executor.container.image:
-            yield Finding(at(path, "executors", label, "container", "image"), "is missing.")
+            yield _demanded(at(path, "executors", label, "container", "image"), "is missing.")
 
 
-def _platform_findings(source: _Source, labels: frozenset[str]) -> Iterator[Finding]:
+def _platform_findings(source: Source, labels: frozenset[str]) -> Iterator[Finding]:
     yield from field_findings(source.platform, "PlatformSpec", source.platform_path)
-    place = at(source.platform_path, "platforms", "kubernetes", "deploymentSpec", "executors")
-    kubernetes = _member(_member(source.platform, "platforms"), "kubernetes")
-    for label, config in _member(_deployment(kubernetes), "executors").items():
+    place, executors = platform_executors(source)
+    for label, config in executors.items():
         yield from field_findings(config, "KubernetesExecutorConfig", at(place, label))
         if label not in labels:
-            yield Finding(at(place, label), "configures an executor that the pipeline spec does not have.")
+            yield Finding("KE102", at(place, label), "configures an executor that the pipeline spec does not have.")
 
 
-def _described(source: _Source) -> list[Pipeline]:
+def _described(source: Source) -> list[Pipeline]:
     spec = parse(source.spec, "PipelineSpec")
     if spec is None:
         return []
-    executors = _member(_deployment(source.spec), "executors")
+    executors = _member(deployment(source.spec), "executors")
     containers = (_member(executor, "container") for executor in executors.values())
     images = {image for container in containers if isinstance(image := container.get("image"), str) and image}
     tasks = sum(len(component.dag.tasks) for component in (spec.root, *spec.components.values()))

@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kfp import compiler, dsl, kubernetes
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
+from pipeline_parts import IMAGE
+from pipeline_parts import TEXT as CLEAN
 from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.compilation import compile_text
-from kfp_edge.validation import Finding, Pipeline, validate_file, validate_text
+from kfp_edge.rules import Lint, lint_text
+from kfp_edge.validation import Finding, Pipeline, Report, validate_file, validate_text
 
 
 @dsl.component(base_image="example.com/a:1", install_kfp_package=False)
@@ -184,7 +187,9 @@ def test_deleting_any_executor_is_reported_where_it_is_used(label: str) -> None:
 def test_nothing_that_replaces_a_part_makes_the_check_itself_fail(path: tuple[Any, ...], junk: object) -> None:
     spec = copy.deepcopy(SPEC)
     within(spec, path[:-1])[path[-1]] = junk
-    assert isinstance(findings(spec), tuple)
+    text = yaml.dump_all([spec, PLATFORM], Dumper=yaml.CSafeDumper)
+    assert isinstance(validate_text(text), Report)
+    assert isinstance(lint_text(text), Lint)
 
 
 @settings(max_examples=40, deadline=None)
@@ -378,22 +383,115 @@ def test_a_file_that_is_no_kfp_v2_pipeline_is_told_in_one_sentence(text: str | b
 
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     report = validate_file(tmp_path / "missing.yaml")
-    assert report.findings == (Finding("", "cannot read the file: No such file or directory."),)
+    assert report.findings == (Finding("KE100", "", "cannot read the file: No such file or directory."),)
 
 
-def test_the_command_checks_every_file_and_fails_if_one_is_not_in_order(tmp_path: Path) -> None:
-    (tmp_path / "good.yaml").write_text(TEXT, encoding="utf-8")
-    (tmp_path / "bad.yaml").write_text(
-        TEXT.replace("executorLabel: exec-make\n", "executorLabel: gone\n"), encoding="utf-8"
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, with a file for each end that the command can take."""
+    monkeypatch.chdir(tmp_path)
+    texts = {
+        "clean.yaml": CLEAN,
+        "warned.yaml": CLEAN.replace("@sha256:" + "1" * 64, ":1", 1),
+        "wrong.yaml": CLEAN.replace("executorLabel: exec-work\n", "executorLabel: gone\n"),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def invoke(*args: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["validate", *args])
+    return result.exit_code, result.stdout
+
+
+@pytest.mark.usefixtures("files")
+def test_the_command_checks_every_file_and_fails_if_one_is_not_in_order() -> None:
+    code, told = invoke("missing.yaml", "wrong.yaml", "clean.yaml")
+    assert code == 1
+    assert "missing.yaml: 1 error\n  error: KE100 cannot read the file: No such file or directory.\n" in told
+    assert "wrong.yaml: 1 error\n  pipeline in-order, 2 tasks\n" in told
+    assert ": components.comp-work.executorLabel: there is no executor 'gone'" in told
+    assert told.endswith("clean.yaml: OK\n  pipeline in-order, 2 tasks\n  image " + IMAGE + "\n")
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["clean.yaml"], 0),
+        (["warned.yaml"], 0),
+        (["--strict", "clean.yaml"], 0),
+        (["--strict", "warned.yaml"], 1),
+        (["--strict", "--ignore", "KE001", "warned.yaml"], 0),
+        (["--ignore", "KE001", "wrong.yaml"], 1),
+        ([], 2),
+        (["--ignore", "KE042", "clean.yaml"], 2),
+        (["--ignore", "KE102", "wrong.yaml"], 2),
+        (["--explain", "KE042"], 2),
+        (["--explain", "KE005"], 0),
+    ],
+)
+def test_the_exit_code_tells_errors_and_if_wanted_warnings(args: list[str], code: int) -> None:
+    assert invoke(*args)[0] == code
+
+
+@pytest.mark.usefixtures("files")
+def test_a_warning_is_told_with_its_code_its_line_and_its_place() -> None:
+    _, told = invoke("warned.yaml")
+    place = "deploymentSpec.executors.exec-work.container.image: quay.io/plant/work:1 is named by a tag"
+    assert re.search(rf"^warned.yaml: 1 warning\n(.*\n)*  warning: KE001 line \d+: {place}", told)
+
+
+def test_a_rule_is_explained() -> None:
+    _, told = invoke("--explain", "KE005")
+    assert told.startswith("KE005 Side effect with caching on (error)\n\nWith caching on, ")
+    assert "set_caching_options(False)" in told
+
+
+@pytest.mark.usefixtures("files")
+def test_json_holds_all_that_the_text_says() -> None:
+    code, told = invoke("--format", "json", "clean.yaml", "warned.yaml", "missing.yaml")
+    clean, warned, missing = json.loads(told)["files"]
+    assert code == 1
+    assert clean == {
+        "file": "clean.yaml",
+        "errors": 0,
+        "warnings": 0,
+        "pipelines": [{"name": "in-order", "tasks": 2, "images": [IMAGE]}],
+        "findings": [],
+    }
+    (finding,) = warned["findings"]
+    assert (finding["code"], finding["severity"], finding["allowed"]) == ("KE001", "warning", None)
+    assert (
+        Path("warned.yaml").read_text().splitlines()[finding["line"] - 1][finding["column"] - 1 :].startswith("image:")
     )
-    files = [str(tmp_path / name) for name in ("missing.yaml", "bad.yaml", "good.yaml")]
-    result = CliRunner().invoke(app, ["validate", *files])
-    assert result.exit_code == 1
-    assert f"{files[0]}: 1 error\n  error: cannot read the file" in result.stdout
-    assert "  error: components.comp-make.executorLabel: there is no executor 'gone'" in result.stdout
-    assert f"{files[2]}: OK\n  pipeline every-shape, 17 tasks\n  image example.com/a:1\n" in result.stdout
+    assert missing["findings"][0]["line"] is None
 
 
-def test_the_command_ends_well_when_all_files_are_in_order(tmp_path: Path) -> None:
-    (tmp_path / "good.yaml").write_text(TEXT, encoding="utf-8")
-    assert CliRunner().invoke(app, ["validate", str(tmp_path / "good.yaml")]).exit_code == 0
+@pytest.mark.usefixtures("files")
+def test_sarif_is_one_document() -> None:
+    code, told = invoke("--format", "sarif", "warned.yaml")
+    assert code == 0
+    assert [result["ruleId"] for result in json.loads(told)["runs"][0]["results"]] == ["KE001"]
+
+
+@pytest.mark.usefixtures("files")
+def test_github_gets_commands_that_annotate_and_nothing_when_all_is_well() -> None:
+    _, told = invoke("--format", "github", "warned.yaml", "missing.yaml")
+    warning, error = told.splitlines()
+    assert re.fullmatch(
+        r"::warning file=warned\.yaml,title=KE001 Image not pinned by digest,line=\d+,col=\d+::deploymentSpec\..*",
+        warning,
+    )
+    assert error.startswith("::error file=missing.yaml,title=KE100 Not a KFP v2 pipeline::cannot read the file: ")
+    assert invoke("--format", "github", "clean.yaml") == (0, "")
+
+
+def test_no_text_can_begin_a_command_of_its_own_in_a_workflow(files: Path) -> None:
+    text = CLEAN.replace(IMAGE, '"quay.io/plant/100%\\n::error::x:1"', 1)
+    (files / "a,b:c.yaml").write_text(text, encoding="utf-8")
+    _, told = invoke("--format", "github", "a,b:c.yaml")
+    (line,) = told.splitlines()
+    assert line.startswith("::warning file=a%2Cb%3Ac.yaml,title=")
+    assert "quay.io/plant/100%25%0A::error::x:1 is named" in line
