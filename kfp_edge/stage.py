@@ -3,11 +3,18 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.files import canonical_json, write_file
+from kfp_edge.mounts import use_mounts
 from kfp_edge.signals import terminable
+
+if TYPE_CHECKING:
+    from kfp.dsl import Metrics
 
 #: What begins the lines that a runner reads in a stage's log.
 MARK = "kfp-edge:"
@@ -26,6 +33,7 @@ def stage(name: str) -> Iterator[None]:
     """
     start = time.perf_counter()
     try:
+        use_mounts()
         with terminable():
             yield
     except KfpEdgeError as error:
@@ -36,6 +44,13 @@ def stage(name: str) -> Iterator[None]:
         _tell(name, start, "the stage was interrupted.")
         raise SystemExit(130) from None
     _tell(name, start, None)
+
+
+def log_metrics(metrics: "Metrics", values: Mapping[str, float]) -> None:
+    """Log numbers as KFP's metadata, which its UI shows, and in the artifact's file (JSON), which clients can read."""
+    for name, value in values.items():
+        metrics.log_metric(name, value)
+    write_file(Path(metrics.path), canonical_json(dict(values)))
 
 
 def _tell(name: str, start: float, error: str | None) -> None:

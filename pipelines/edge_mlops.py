@@ -4,7 +4,8 @@ from kfp import dsl
 
 from kfp_edge.pipelines import _defaults as default
 from kfp_edge.pipelines import training as half
-from kfp_edge.pipelines._delivery_steps import Delivered, deliver
+from kfp_edge.pipelines._cluster import Cluster
+from kfp_edge.pipelines._delivery_steps import cleaned_up, deliver
 
 
 @dsl.pipeline(name="edge-mlops", description="Train a model and propose it to the edge sites as a reviewed change.")
@@ -31,35 +32,60 @@ def edge_mlops(
     gitops_branch: str = "main",
     site: str = "site-1",
     namespace: str = "edge-models",
-) -> Delivered:
+    build: str = "auto",
+    build_options: dict = {},
+    staging: str = "auto",
+    staging_options: dict = {},
+    cpu: str = default.CPU,
+    memory: str = default.MEMORY,
+    data_connection: str = default.DATA_CONNECTION,
+    registry_secret: str = default.REGISTRY_SECRET,
+    git_secret: str = default.GIT_SECRET,
+    ca_bundle: str = default.CA_BUNDLE,
+    node_selector: dict = {},
+    tolerations: list = [],
+):
     """Train, verify and deliver a model; `docs/parameters.md` describes the parameters."""
-    trained = half.training(
-        data=data,
-        task=task,
-        target=target,
-        drop=drop,
-        time_column=time_column,
-        group_column=group_column,
-        windows=windows,
-        rolling_windows=rolling_windows,
-        columns=columns,
-        false_alarm_rate=false_alarm_rate,
-        model_name=model_name,
-        model_version=model_version,
-        seed=seed,
-        gates=gates,
-        champion=champion,
-        revision=revision,
-    )
-    return deliver(
-        trained.outputs["bundle"],
-        model_name=model_name,
-        model_version=model_version,
-        revision=revision,
-        serving_image=serving_image,
-        registry=registry,
-        gitops_repo=gitops_repo,
-        gitops_branch=gitops_branch,
-        site=site,
-        namespace=namespace,
-    )
+    cluster = Cluster(cpu, memory, data_connection, ca_bundle, node_selector, tolerations, registry_secret, git_secret)
+    with cleaned_up(cluster, staging_options):
+        trained = half.training(
+            data=data,
+            task=task,
+            target=target,
+            drop=drop,
+            time_column=time_column,
+            group_column=group_column,
+            windows=windows,
+            rolling_windows=rolling_windows,
+            columns=columns,
+            false_alarm_rate=false_alarm_rate,
+            model_name=model_name,
+            model_version=model_version,
+            seed=seed,
+            gates=gates,
+            champion=champion,
+            revision=revision,
+            cpu=cpu,
+            memory=memory,
+            data_connection=data_connection,
+            ca_bundle=ca_bundle,
+            node_selector=node_selector,
+            tolerations=tolerations,
+        )
+        deliver(
+            trained.outputs["bundle"],
+            cluster,
+            model_name=model_name,
+            model_version=model_version,
+            revision=revision,
+            serving_image=serving_image,
+            registry=registry,
+            gitops_repo=gitops_repo,
+            gitops_branch=gitops_branch,
+            site=site,
+            namespace=namespace,
+            build=build,
+            build_options=build_options,
+            staging=staging,
+            staging_options=staging_options,
+        )

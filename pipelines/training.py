@@ -10,6 +10,7 @@ from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines import _defaults as default
+from kfp_edge.pipelines._cluster import Cluster, retried
 
 
 class Trained(NamedTuple):
@@ -36,8 +37,15 @@ def training(
     gates: dict = default.GATES,
     champion: str = "",
     revision: str = "",
+    cpu: str = default.CPU,
+    memory: str = default.MEMORY,
+    data_connection: str = default.DATA_CONNECTION,
+    ca_bundle: str = default.CA_BUNDLE,
+    node_selector: dict = {},
+    tolerations: list = [],
 ) -> Trained:
     """Train, export and verify a model; `docs/parameters.md` describes the parameters."""
+    cluster = Cluster(cpu, memory, data_connection, ca_bundle, node_selector, tolerations)
     rows = ingest(
         data=data,
         task=task,
@@ -68,4 +76,7 @@ def training(
         champion=champion,
         revision=revision,
     )
+    cluster.large(rows, trained, exported, verified)
+    cluster.reads_data(rows, verified)
+    retried(rows)
     return Trained(bundle=verified.outputs["bundle"])

@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from fake_kfp import FakeKfp
+from fake_kubernetes import FakeKubernetes
 from tables import anomalies, failures
 
 from kfp_edge import compilation
@@ -19,6 +22,9 @@ from kfp_edge.models import save_model
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Commands that run on this machine, but for the servers; and those that ask a cluster.
+_HERE = r"kfp-edge (?!serve |submit |schedule |runs)"
+_THERE = r"kfp-edge (submit|schedule|runs)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
 
 
@@ -48,7 +54,7 @@ def desk(tmp_path_factory) -> Path:
 
 @pytest.mark.containers
 @pytest.mark.xdist_group("line")
-@pytest.mark.parametrize("command", [command for command in _commands() if re.match(r"kfp-edge (?!serve )", command)])
+@pytest.mark.parametrize("command", [command for command in _commands() if re.match(_HERE, command)])
 def test_every_command_in_the_documents_works_as_written(desk, command):
     if command.startswith("kfp-edge validate") or "--check" in command:
         subprocess.run(["kfp-edge", "compile"], cwd=desk, env=_with_venv(), check=True, capture_output=True)
@@ -68,6 +74,25 @@ def test_every_server_in_the_documents_starts_and_ends(desk, command):
         assert any(b'"event":"ready"' in line for line in server.stdout)
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("command", [command for command in _commands() if re.match(_THERE, command)])
+def test_every_command_for_a_cluster_in_the_documents_works_as_written(tmp_path, command):
+    """From a kubeconfig, in a project whose pipeline server tells its address in its status; both are fakes."""
+    (tmp_path / "kfp").mkdir()
+    with FakeKubernetes(tmp_path / "kubernetes") as cluster, FakeKfp(tmp_path / "kfp") as server:
+        cluster.apply(_pipeline_server(server.url))
+        env = {**_with_venv(), **cluster.environ(), "KFP_EDGE_TOKEN": server.token}
+        env.pop("KUBERNETES_SERVICE_HOST", None)
+        done = subprocess.run(shlex.split(command), cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _pipeline_server(url: str) -> dict[str, Any]:
+    """Return the server of the manifests that a platform engineer starts from, once it runs."""
+    server = yaml.safe_load((ROOT / "deploy/openshift/dspa/dspa.yaml").read_text())
+    server["metadata"]["namespace"] = "ds-project"
+    return server | {"status": {"components": {"apiServer": {"externalUrl": url, "url": url}}}}
 
 
 def test_every_other_command_in_the_documents_is_a_verb_of_the_makefile():

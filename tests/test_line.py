@@ -36,6 +36,8 @@ SENSOR = {
 }
 SMALL = {"data": "synthetic:ai4i?rows=2000&seed=0"}
 STAGES = ["ingest", "train", "export", "verify", "containerize", "staging-test", "release", "gitops-commit"]
+#: What follows, whatever became of them.
+LAST = "clean-up"
 
 pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
 
@@ -69,7 +71,7 @@ def _branches(folder: Path) -> list[str]:
 def test_the_line_on_ai4i_ends_in_a_commit_and_the_same_again_makes_none(tmp_path):
     code, said, first = _run(tmp_path, "edge_mlops", AI4I, "first")
     assert code == 0, said
-    assert [stage["name"] for stage in first["stages"]] == STAGES
+    assert [stage["name"] for stage in first["stages"]] == [*STAGES, LAST]
     assert first["metrics"]["roc_auc"] >= 0.96
     image = oci.ImageRef.parse(first["image"]["reference"])
     assert oci.digest_at(image.home, "0.1.0") == first["image"]["digest"] == image.digest
@@ -100,7 +102,7 @@ def test_the_line_on_a_sensor_raises_an_alarm_in_its_failure_windows(tmp_path):
 def test_a_saved_model_is_delivered_without_training(tmp_path):
     code, said, told = _run(tmp_path, "delivery", SMALL)
     assert code == 0, said
-    assert [stage["name"] for stage in told["stages"]][-4:] == STAGES[-4:]
+    assert [stage["name"] for stage in told["stages"]][-5:] == [*STAGES[-4:], LAST]
     assert told["git"]["commit"]
 
 
@@ -140,7 +142,7 @@ def test_a_push_that_git_refuses_is_told_with_the_servers_reason(tmp_path):
     assert code == 1
     assert "error: gitops-commit: " in said
     assert "only the release team may push" in said
-    assert told["stages"][-2]["status"] == "succeeded"
+    assert {stage["name"]: stage["status"] for stage in told["stages"]}["release"] == "succeeded"
     assert git(tmp_path / "site.git", "branch") == ""
 
 
@@ -156,6 +158,7 @@ def test_a_run_interrupted_in_any_stage_leaves_nothing_running_and_nothing_commi
     told = json.loads((tmp_path / "out/summary.json").read_text())
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert (told["status"], told["stages"][-1]["name"]) == ("interrupted", stage)
+    assert told["status"] == "interrupted"
+    assert stage in [one["name"] for one in told["stages"] if one["status"] == "interrupted"]
     assert _left_over(tmp_path) == []
     assert [branch for branch in _branches(tmp_path) if branch.startswith("kfp-edge/")] == []

@@ -1,10 +1,12 @@
 """The KFP face of `release`."""
 
+from typing import NamedTuple
+
 from kfp_edge.component import component
 
 
 @component
-def release(image: str, registry: str, model_name: str, model_version: str) -> str:
+def release(image: str, registry: str, model_name: str, model_version: str) -> NamedTuple("Outputs", [("image", str)]):
     """Copy a tested image by digest from the candidates to the releases of its model.
 
     Args:
@@ -14,7 +16,7 @@ def release(image: str, registry: str, model_name: str, model_version: str) -> s
         model_version: Version of the model, and the image's tag there.
 
     Outputs:
-        Output: The released image by digest, `REGISTRY/MODEL@sha256:...`; the digest is the candidate's.
+        image: The released image by digest, `REGISTRY/MODEL@sha256:...`; the digest is the candidate's.
     """
     from kfp_edge.stage import stage
 
@@ -22,4 +24,4 @@ def release(image: str, registry: str, model_name: str, model_version: str) -> s
         from kfp_edge.components.release.release import release
         from kfp_edge.oci import ImageRef
 
-        return str(release(ImageRef.parse(image), registry, model_name, model_version))
+        return (str(release(ImageRef.parse(image), registry, model_name, model_version)),)

@@ -30,7 +30,7 @@ def train(
         curves: ROC curve and confusion matrix (empty where there are no labels).
         report: One self-contained HTML page with plots.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.stage import log_metrics, stage
 
     with stage("train"):
         from pathlib import Path
@@ -47,8 +47,7 @@ def train(
             pages.write(Path(report.path), estimator, held_out, result, seed=seed)
         save_model(estimator, Path(model.path))
         model.metadata["format"] = "skops"
-        for name, value in result.metrics.items():
-            metrics.log_metric(name, value)
+        log_metrics(metrics, result.metrics)
         if result.roc is not None:
             curves.log_roc_curve(*result.roc)
             curves.log_confusion_matrix(*result.confusion)

@@ -46,7 +46,7 @@ def verify(
         metrics: Numbers on the held-out rows.
         report: Every check with what was measured and required; written also when a check fails.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.stage import log_metrics, stage
 
     with stage("verify"):
         from pathlib import Path
@@ -67,5 +67,4 @@ def verify(
             version=model_version,
             revision=revision,
         )
-        for name, value in verdict.metrics.items():
-            metrics.log_metric(name, value)
+        log_metrics(metrics, verdict.metrics)

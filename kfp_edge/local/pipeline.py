@@ -4,11 +4,19 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
 
 import yaml
 
+from kfp_edge import compilation
 from kfp_edge.errors import KfpEdgeError
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
+
+#: A pipeline of ours by name, a compiled one by its file, or a function with `@dsl.pipeline`.
+Pipeline = Union[str, Path, "BaseComponent"]
 
 _TYPES = {
     "STRING": "text",
@@ -18,6 +26,36 @@ _TYPES = {
     "LIST": "a list",
     "STRUCT": "a mapping",
 }
+
+
+def text_of(pipeline: Pipeline) -> str:
+    """Return a pipeline as YAML, compiled or as its file has it; a text that ends in .yaml or .yml is a file, too.
+
+    Raises:
+        KfpEdgeError: there is no such pipeline or file, or a backend would refuse it.
+    """
+    if isinstance(pipeline, str) and pipeline.endswith((".yaml", ".yml")):
+        pipeline = Path(pipeline)
+    if isinstance(pipeline, Path):
+        return _read(pipeline)
+    return compilation.compile_text(compilation.load(pipeline) if isinstance(pipeline, str) else pipeline)
+
+
+def _read(path: Path) -> str:
+    from kfp_edge.validation import validate_text  # loads the whole of KFP, and is needed for files only
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KfpEdgeError(f"cannot read the pipeline {path}: {error}.") from error
+    report = validate_text(text)
+    if not report.ok:
+        finding = report.findings[0]
+        where = f"{finding.path} " if finding.path else ""
+        raise KfpEdgeError(f"a backend would refuse {path}: {where}{finding.message}")
+    if "kind" in next(yaml.safe_load_all(text)):
+        raise KfpEdgeError(f"{path} holds Kubernetes manifests, which go to a GitOps repository; give a pipeline.")
+    return text
 
 
 @dataclass(frozen=True)
@@ -62,6 +100,22 @@ class CompiledPipeline:
                 artifacts = component.get("outputDefinitions", {}).get("artifacts", {})
                 yield Stage(name, {key: value["artifactType"]["schemaTitle"] for key, value in artifacts.items()})
 
+    def check_local(self) -> None:
+        """Refuse what `kfp.local` cannot run.
+
+        Raises:
+            KfpEdgeError: a task waits for a loop or for a condition, which `kfp.local` runs after all other tasks.
+        """
+        for component in (self._spec["root"], *self._spec["components"].values()):
+            tasks = component.get("dag", {}).get("tasks", {})
+            late = {name for name, task in tasks.items() if _is_late(task)}
+            for name, task in tasks.items():
+                if name not in late and (waits := late & set(task.get("dependentTasks", ()))):
+                    raise KfpEdgeError(
+                        f"the pipeline {self.name} cannot run on this machine: KFP's local runner starts {name} before "
+                        f"{min(waits)}, for which it has to wait; run it on a cluster with `kfp-edge submit`."
+                    )
+
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Check arguments against the parameters; a text is read as the parameter's type asks.
 
@@ -90,6 +144,13 @@ class CompiledPipeline:
                 f"the parameter {name} holds something empty or a date: {read}; write {{name: value}}, texts in quotes."
             )
         return float(read) if wanted == "NUMBER_DOUBLE" else read
+
+
+def _is_late(task: Mapping[str, Any]) -> bool:
+    """Whether `kfp.local` 2.16 puts a task off until all others are done (`run_enhanced_dag`)."""
+    return bool(
+        {"parameterIterator", "artifactIterator"} & task.keys() or task.get("triggerPolicy", {}).get("condition")
+    )
 
 
 def _is_plain(value: Any) -> bool:

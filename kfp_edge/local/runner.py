@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.files import canonical_json, write_file
+from kfp_edge.local import workspace
 from kfp_edge.local.pipeline import CompiledPipeline
 from kfp_edge.stage import MARK
 
@@ -59,10 +60,14 @@ def run(
         arguments: As `CompiledPipeline.arguments` returns them.
         tell: Called whenever a stage has begun or ended.
 
+    Raises:
+        KfpEdgeError: the pipeline is not one for this machine (`CompiledPipeline.check_local`).
+
     Returns:
         The finished run: succeeded, failed or interrupted. After SIGINT or SIGTERM the stage that runs is
         interrupted, cleans up, and nothing of the run is left.
     """
+    pipeline.check_local()
     files = {name: folder / name for name in ("pipeline.yaml", "parameters.json", "outputs.json")}
     write_file(files["pipeline.yaml"], pipeline.text.encode())
     write_file(files["parameters.json"], canonical_json(dict(arguments)))
@@ -131,7 +136,7 @@ def _conclude(found: Run, log: Path) -> None:
 @contextmanager
 def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """Start the worker out of reach of the terminal's Ctrl-C, pass interrupts on to it, and wait for its end."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SOURCE_DATE_EPOCH": workspace.source_date_epoch()}
     received: list[int] = []
     with subprocess.Popen(
         command,

@@ -18,17 +18,19 @@ _GIT = ("git_repository", "git_branch", "git_commit", "git_committed")
 def summarize(pipeline: CompiledPipeline, found: Run, folder: Path) -> dict[str, Any]:
     """Copy the reports to `folder/reports`, write `folder/summary.json` and return what is in it.
 
-    The pipeline's own outputs `image`, `git_repository`, `git_branch` and `git_commit` become `image` and `git`;
+    What stages say of `image`, `git_repository`, `git_branch` and `git_commit` becomes `image` and `git`.
     `metrics` are those of all stages, a later stage's above an earlier one's; `report` is the first HTML report.
     """
     reports: dict[str, str] = {}
     metrics: dict[str, float] = {}
+    said: dict[str, Any] = {}
     for stage in pipeline.stages:
         task = next(iter(folder.glob(f"artifacts/*/{stage.name}")), None)
         if task is not None:
             reports |= _reports(stage, task, folder / "reports")
             metrics |= _metrics(stage, task)
-    image = found.outputs.get("image")
+            said |= _executed(task).get("parameterValues", {})
+    image = said.get("image")
     summary = {
         "pipeline": found.pipeline,
         "status": found.status,
@@ -36,7 +38,7 @@ def summarize(pipeline: CompiledPipeline, found: Run, folder: Path) -> dict[str,
         "seconds": found.seconds,
         "stages": [asdict(stage) for stage in found.stages],
         "image": {"reference": image, "digest": ImageRef.parse(image).digest} if image else None,
-        "git": {name.removeprefix("git_"): found.outputs[name] for name in _GIT if name in found.outputs} or None,
+        "git": {name.removeprefix("git_"): said[name] for name in _GIT if name in said} or None,
         "metrics": metrics,
         "report": next((path for path in reports.values() if path.endswith(".html")), None),
         "reports": reports,
@@ -60,13 +62,17 @@ def _reports(stage: Stage, task: Path, folder: Path) -> dict[str, str]:
 
 def _metrics(stage: Stage, task: Path) -> dict[str, float]:
     names = [name for name, kind in stage.artifacts.items() if kind == "system.Metrics"]
-    output = task / "executor_output.json"
-    if not names or not output.is_file():
-        return {}
-    artifacts = json.loads(output.read_text()).get("artifacts", {})
+    artifacts = _executed(task).get("artifacts", {})
     return {
         metric: value
         for name in names
         for artifact in artifacts.get(name, {}).get("artifacts", ())
         for metric, value in artifact.get("metadata", {}).items()
     }
+
+
+def _executed(task: Path) -> dict[str, Any]:
+    """Return what a task gave back (KFP's `ExecutorOutput`)."""
+    output = task / "executor_output.json"
+    found: dict[str, Any] = json.loads(output.read_text()) if output.is_file() else {}
+    return found

@@ -1,5 +1,6 @@
 """The folder `.kfp-edge` beside a user's work: what local runs need and what they leave."""
 
+import itertools
 import os
 import subprocess
 import time
@@ -15,7 +16,9 @@ WORKSPACE = Path(".kfp-edge")
 def new_run_folder(pipeline: str) -> Path:
     """Return an unused folder for a run, named by the time (UTC) and the pipeline."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    return WORKSPACE / "runs" / f"{stamp}-{pipeline}-{os.getpid()}"
+    folder = WORKSPACE / "runs" / f"{stamp}-{pipeline}-{os.getpid()}"
+    later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], later) if not path.exists())
 
 
 def prepare(arguments: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""The KFP face of `fleet_summary`."""
+
+from kfp.dsl import HTML, Artifact, Input, Metrics, Output
+
+from kfp_edge.component import component
+
+
+@component
+def fleet_summary(bundles: Input[list[Artifact]], metrics: Output[Metrics], report: Output[HTML]):
+    """Compare the models of a fleet: one for each asset or site.
+
+    Args:
+        bundles: The bundles that `verify` wrote.
+
+    Outputs:
+        metrics: The number of models, and of every metric the lowest value with the name of its model.
+        report: Every metric of every model, the worst first.
+    """
+    from kfp_edge.stage import log_metrics, stage
+
+    with stage("fleet_summary"):
+        from pathlib import Path
+
+        from kfp_edge.components.fleet_summary.fleet_summary import fleet_summary
+
+        log_metrics(metrics, fleet_summary([Path(bundle.path) for bundle in bundles], Path(report.path)))

@@ -1,0 +1,69 @@
+"""Compares the rights that manifests grant with the calls that were made to a Kubernetes API."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+
+class Call(Protocol):
+    """One request as the fake Kubernetes records it; `resource` may have a part behind a slash: `pods/log`."""
+
+    user: str
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+
+
+class Right(NamedTuple):
+    """What a user may do, or did: `resource` is `pods`, `pods/log`, `taskruns.tekton.dev`."""
+
+    user: str
+    namespace: str
+    verb: str
+    resource: str
+
+
+class Difference(NamedTuple):
+    unused: set[Right]
+    missing: set[Right]
+
+
+def unused_and_missing(manifests: Iterable[Mapping[str, Any]], calls: Iterable[Call]) -> Difference:
+    """Return the rights that no call needed, and those that a call needed and nobody granted.
+
+    Only users who made a call count, so that one run need not be everybody's. A wildcard covers nothing: it is unused.
+
+    Args:
+        manifests: Among them the Roles and RoleBindings; other kinds are passed over.
+        calls: What the users asked for.
+    """
+    used = {Right(call.user, call.namespace, call.verb, _resource(call.resource, call.group)) for call in calls}
+    users = {right.user for right in used}
+    granted = {right for right in rights(manifests) if right.user in users}
+    return Difference(unused=granted - used, missing=used - granted)
+
+
+def rights(manifests: Iterable[Mapping[str, Any]]) -> Iterator[Right]:
+    """Yield every right that RoleBindings to Roles among the manifests give to service accounts."""
+    objects = list(manifests)
+    roles = {_key(role): role for role in objects if role["kind"] == "Role"}
+    for binding in objects:
+        if binding["kind"] != "RoleBinding" or binding["roleRef"]["kind"] != "Role":
+            continue
+        namespace = binding["metadata"]["namespace"]
+        for subject in binding["subjects"]:
+            user = f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+            for rule in roles[namespace, binding["roleRef"]["name"]]["rules"]:
+                for group in rule["apiGroups"]:
+                    for resource in rule["resources"]:
+                        for verb in rule["verbs"]:
+                            yield Right(user, namespace, verb, _resource(resource, group))
+
+
+def _key(role: Mapping[str, Any]) -> tuple[str, str]:
+    return role["metadata"]["namespace"], role["metadata"]["name"]
+
+
+def _resource(resource: str, group: str) -> str:
+    plural, slash, part = resource.partition("/")
+    return (f"{plural}.{group}" if group else plural) + slash + part
