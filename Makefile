@@ -68,9 +68,10 @@ bench: setup tools  ## Measure the line by stage, and the server beside its peer
 	$(BIN)/python benchmarks/serving/run.py | tee build/serving.md
 	@cat build/line.md <(echo) build/serving.md > build/benchmarks.md && mv build/benchmarks.md docs/benchmarks.md
 
-format: setup  ## Put the code into the project's format
+format: setup  ## Put the code into the project's format, and notebooks without their outputs
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python tests/notebook_parts.py
 
 lock:  ## Resolve the lock file again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

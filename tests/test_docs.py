@@ -26,6 +26,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 _HERE = r"kfp-edge (?!serve |submit |schedule |runs)"
 _THERE = r"kfp-edge (submit|schedule|runs)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
+EVERYTHING += [ROOT / "notebooks" / "README.md", ROOT / "deploy" / "openshift" / "README.md"]
 
 
 def _blocks(document: Path, language: str) -> list[str]:

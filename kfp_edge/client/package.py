@@ -7,21 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any
 
 import yaml
 
-from kfp_edge import compilation
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.local.pipeline import CompiledPipeline
+from kfp_edge.local.pipeline import CompiledPipeline, Pipeline, text_of
 from kfp_edge.pipeline_fields import parse
-from kfp_edge.validation import validate_text
 
 if TYPE_CHECKING:
-    from kfp.dsl.base_component import BaseComponent
-
-#: A pipeline of ours by name, a compiled one by its file, or a function with `@dsl.pipeline`.
-Pipeline = Union[str, Path, "BaseComponent"]
+    pass
 
 _COMMIT_LENGTH = 12
 _DIGEST_LENGTH = 12
@@ -86,13 +80,9 @@ def make_package(pipeline: Pipeline, cache: bool = True) -> Package:
     Raises:
         KfpEdgeError: there is no such pipeline or file, or a backend would not take it.
     """
-    if isinstance(pipeline, str) and pipeline.endswith((".yaml", ".yml")):
-        pipeline = Path(pipeline)
-    folder = Path()
-    if isinstance(pipeline, Path):
-        text, folder = _read(pipeline), pipeline.parent
-    else:
-        text = compilation.compile_text(compilation.load(pipeline) if isinstance(pipeline, str) else pipeline)
+    text = text_of(pipeline)
+    is_file = isinstance(pipeline, Path) or str(pipeline).endswith((".yaml", ".yml"))
+    folder = Path(str(pipeline)).parent if is_file else Path()
     commit, clean = _checkout(folder)
     return Package(text if cache else _uncached(text), commit, clean)
 
@@ -111,23 +101,6 @@ def compiled(spec: Any) -> CompiledPipeline:
 
 def _messages(pipeline: Any, platform: Any = None) -> tuple[Any, Any]:
     return parse(pipeline, "PipelineSpec"), parse(platform or {}, "PlatformSpec")
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KfpEdgeError(f"cannot read the pipeline {path}: {error}.") from error
-    report = validate_text(text)
-    if not report.ok:
-        finding = report.findings[0]
-        where = f"{finding.path} " if finding.path else ""
-        raise KfpEdgeError(f"a backend would refuse {path}: {where}{finding.message}")
-    if "kind" in next(yaml.safe_load_all(text)):
-        raise KfpEdgeError(
-            f"{path} holds Kubernetes manifests, which go to a GitOps repository; give a compiled pipeline."
-        )
-    return text
 
 
 def _uncached(text: str) -> str:
