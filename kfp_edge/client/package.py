@@ -14,9 +14,6 @@ import yaml
 from kfp_edge.local.pipeline import CompiledPipeline, Pipeline, text_of
 from kfp_edge.pipeline_fields import parse
 
-if TYPE_CHECKING:
-    pass
-
 _COMMIT_LENGTH = 12
 _DIGEST_LENGTH = 12
 
