@@ -14,7 +14,7 @@ import httptools
 
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.log import log
-from kfp_edge_serving.messages import Request, Response, refusal
+from kfp_edge_serving.messages import Request, Response, path_of, refusal
 
 if TYPE_CHECKING:
     from kfp_edge_serving.http import Service
@@ -35,11 +35,6 @@ _LINGER = 2.0
 _STATUS = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n\r\n"
-_HEAD_END = b"\r\n\r\n"
-#: Heads that are remembered, and their longest; a client mostly sends few, and they save it a third of the time here.
-_HEADS = 256
-_LONGEST_HEAD = 1024
-_UNKNOWN: tuple[Request | None, int] = (None, 0)
 
 
 class Connection(asyncio.Protocol):
@@ -104,7 +99,7 @@ class Connection(asyncio.Protocol):
         if self._closing or self._refused is not None:
             return
         is_first = self._request is None and self._working is None and not self._waiting
-        if is_first and (request := self._remembered(data)) is not None:
+        if is_first and (request := self._service.heads.request(data, self._has_certificate)):
             self._waiting.append(request)
             self._work()
             return
@@ -123,7 +118,7 @@ class Connection(asyncio.Protocol):
             if self._stuck > self._limits.max_head:
                 self._refuse(self._too_long())
         elif is_first and len(self._waiting) == 1:
-            self._remember(data, self._waiting[0])
+            self._service.heads.remember(data, self._waiting[0])
         self._work()
 
     def eof_received(self) -> bool:
@@ -143,25 +138,6 @@ class Connection(asyncio.Protocol):
         """Go on once it has read."""
         self._write_paused = False
         self._work()
-
-    def _remembered(self, data: bytes) -> Request | None:
-        """Return the whole request that `data` is, if its head was parsed before: the same bytes mean the same."""
-        end = data.find(_HEAD_END) + len(_HEAD_END)
-        request, length = self._service.heads.get(data[:end], _UNKNOWN)
-        if request is None or len(data) - end != length:
-            return None
-        return request.again(data[end:], self._has_certificate)
-
-    def _remember(self, data: bytes, request: Request) -> None:
-        """Remember the head of the only request in `data`, unless its end is told by anything but a length."""
-        end = data.find(_HEAD_END) + len(_HEAD_END)
-        is_whole = len(data) - end == len(request.body) and b"transfer-encoding" not in request.headers
-        is_usual = request.keep_alive and request.version == "1.1" and b"traceparent" not in request.headers
-        if is_whole and is_usual and end <= _LONGEST_HEAD and request.method == b"POST":
-            heads = self._service.heads
-            if len(heads) >= _HEADS:
-                heads.clear()
-            heads[data[:end]] = request.again(b"", False), len(request.body)
 
     def _feed(self, data: bytes | memoryview) -> None:
         while data:
@@ -224,7 +200,7 @@ class Connection(asyncio.Protocol):
         request.method = parser.get_method()
         request.version = version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
-        request.path = _path(request.path)
+        request.path = path_of(request.path)
         self._head_done = True
         if version not in ("1.1", "1.0"):
             raise RequestError(f"this server speaks HTTP/1.1, not {version}.", 505)
@@ -413,14 +389,6 @@ class Connection(asyncio.Protocol):
             return _LINGER
         is_idle = self._answered and not unsent and self._request is None and not self._closing
         return self._limits.idle_seconds if is_idle else self._limits.read_seconds
-
-
-def _path(target: bytes) -> bytes:
-    """Return the path of a request target, in origin or absolute form (RFC 9112, "Request Target")."""
-    path = target.partition(b"?")[0]
-    if not path.startswith(b"/") and b"://" in path:
-        path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
-    return path
 
 
 def _cause(error: Exception) -> RequestError:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from kfp_edge_serving.connection import Connection
-from kfp_edge_serving.messages import Handler, Request
+from kfp_edge_serving.heads import Heads
+from kfp_edge_serving.messages import Handler
 
 _SWEEP = 0.5
 
@@ -38,8 +39,7 @@ class Service:
         self.handler = handler
         self.limits = limits
         self.connections: set[Connection] = set()
-        #: By the bytes of a head: its request, yet without a body, and the length that this will have.
-        self.heads: dict[bytes, tuple[Request, int]] = {}
+        self.heads = Heads()
         #: Bytes of bodies that are being received or wait for their answer.
         self.held = 0
         self.draining = False

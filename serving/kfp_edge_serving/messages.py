@@ -58,3 +58,11 @@ def refusal(error: RequestError) -> Response:
     elif error.status == 401:
         headers = (b"www-authenticate: Bearer\r\n",)
     return Response(error.status, orjson.dumps({"error": str(error)}), JSON, headers)
+
+
+def path_of(target: bytes) -> bytes:
+    """Return the path of a request target, in origin or absolute form (RFC 9112, "Request Target")."""
+    path = target.partition(b"?")[0]
+    if not path.startswith(b"/") and b"://" in path:
+        path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
+    return path
