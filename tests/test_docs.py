@@ -115,6 +115,13 @@ def test_every_parameter_is_described(name):
     assert set(parameters) <= set(described)
 
 
+def test_every_variable_of_ours_is_described():
+    sources = [path for folder in ("kfp_edge", "components", "pipelines") for path in (ROOT / folder).rglob("*.py")]
+    read = {name for path in sources for name in re.findall(r"\bKFP_EDGE_[A-Z_]+\b", path.read_text())}
+    described = (ROOT / "docs" / "parameters.md").read_text()
+    assert sorted(name for name in read if f"`{name}" not in described) == []
+
+
 @pytest.mark.parametrize("document", EVERYTHING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document):
     links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
