@@ -23,7 +23,7 @@ from kfp_edge.containers import base_in_storage, loaded, podman
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.oci import ImageRef, Registry, Repository, blob, copy, digest_at, manifest_at, platform_image
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
 
 
 @pytest.fixture(autouse=True)

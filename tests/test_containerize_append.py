@@ -148,7 +148,7 @@ class TestWhenTheRegistry:
         with pytest.raises(KfpEdgeError, match="refused the credentials"):
             append(bundle, server.url, base)
 
-    @pytest.mark.parametrize(("status", "said"), [(401, "refused the credentials"), (500, "500")])
+    @pytest.mark.parametrize(("status", "said"), [(401, "refused the credentials"), (500, "an error of its own")])
     def test_fails_while_a_layer_is_pushed_it_is_told_and_there_is_no_candidate(
         self,
         bundle: Bundle,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,10 @@ from kfp_edge.components.staging_test.staging_test import staging_test
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.oci import ImageRef
 
-containers = pytest.mark.containers
+
+def containers(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that starts containers: one at a time on a machine."""
+    return pytest.mark.containers(pytest.mark.xdist_group("line")(test))
 
 
 @pytest.fixture

@@ -96,8 +96,8 @@ class StagedPod:
         pod = self._cluster.get("Pod", self._pod) if self._pod else None
         if pod is None:
             return reason
-        told = pods.warning(self._cluster.list("Event"), pod)
-        return f"{reason}; {told}" if told and told not in reason else reason
+        told = pods.warning(self._cluster.list("Event"), pod, known=reason)
+        return f"{reason}; {told}" if told else reason
 
 
 class _Log:

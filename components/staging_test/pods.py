@@ -77,8 +77,11 @@ def first(pods: Sequence[Object]) -> Object:
     return min(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
-def warning(events: Sequence[Object], pod: Object) -> str:
-    """Return what the last warning about a pod says (why a probe, a pull or a mount fails), empty without one."""
+def warning(events: Sequence[Object], pod: Object, known: str = "") -> str:
+    """Return what the last warning about a pod says (why a probe, a pull or a mount fails) beyond what is `known`.
+
+    It is empty without one.
+    """
     about = [
         event
         for event in events
@@ -86,9 +89,14 @@ def warning(events: Sequence[Object], pod: Object) -> str:
         and event.get("type") == "Warning"
         # the kubelet tells each failed pull twice; this one only names the state
         and not event.get("message", "").startswith("Error: ")
+        and not _says(known, event)
     ]
     about.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     return _message(about[-1]) if about else ""
+
+
+def _says(known: str, event: Object) -> bool:
+    return bool(known) and event.get("message", "") in known
 
 
 def _cause(pod: Object, ended: Object) -> str:

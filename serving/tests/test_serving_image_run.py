@@ -18,7 +18,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from kfp_edge_serving.image.platforms import native
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # As qemu's own scripts register it. F: the kernel opens the emulator now, as no container has it.
