@@ -71,11 +71,11 @@ bench: setup tools  ## Measure the line by stage, and the server beside its peer
 format: setup  ## Put the code into the project's format, and notebooks without their outputs
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/python tests/notebook_parts.py
+	$(BIN)/python tests/support/notebooks.py
 
 lock:  ## Resolve the lock file again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --group dev --extra image --extra otlp --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
+	  --group dev --extra otlp --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
 
 clean:  ## Remove what make created, the virtual environment included
 	rm -rf $(VENV) build .kfp-edge

@@ -5,18 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kfp_edge import dataset
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release
 from kfp_edge.components.ingest.ingest import Request, ingest
 from kfp_edge.components.release.release import release
-from kfp_edge.components.staging_test.staging_test import staging_test
+from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.components.train import report
 from kfp_edge.components.train.train import fit, measure, threads_for
 from kfp_edge.components.verify.verify import Requirements, verify
-from kfp_edge.git import Remote
-from kfp_edge.models import save_model
+from kfp_edge.git.repository import Remote
+from kfp_edge.ml import dataset
+from kfp_edge.ml.skops_files import save_model
 
 
 def main(parameters: str) -> None:

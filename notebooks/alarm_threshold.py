@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Input, Markdown, Metrics, Model, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -34,8 +34,8 @@ def alarm_threshold(
     import numpy as np
     import pandas as pd
 
-    from kfp_edge import dataset
-    from kfp_edge.onnx_model import OnnxModel
+    from kfp_edge.ml import dataset
+    from kfp_edge.ml.onnx_model import OnnxModel
 
     held_out = dataset.load(Path(test_data.path))
     failed = held_out.y() == 1

@@ -9,7 +9,7 @@ from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.gitops_commit.component import gitops_commit
 from kfp_edge.components.release.component import release
 from kfp_edge.components.staging_test.component import staging_test
-from kfp_edge.pipelines._cluster import Cluster, retried, uncached
+from kfp_edge.pipelines._task_config import Cluster, retried, uncached
 
 _RUN = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 

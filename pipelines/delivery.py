@@ -7,8 +7,8 @@ from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines import _defaults as default
-from kfp_edge.pipelines._cluster import Cluster, retried
 from kfp_edge.pipelines._delivery_steps import cleaned_up, deliver
+from kfp_edge.pipelines._task_config import Cluster, retried
 
 
 @dsl.pipeline(name="delivery", description="Verify a model trained elsewhere and propose it to the edge sites.")

@@ -4,8 +4,8 @@ from kfp import dsl
 
 from kfp_edge.pipelines import _defaults as default
 from kfp_edge.pipelines import training as half
-from kfp_edge.pipelines._cluster import Cluster
 from kfp_edge.pipelines._delivery_steps import cleaned_up, deliver
+from kfp_edge.pipelines._task_config import Cluster
 
 
 @dsl.pipeline(name="edge-mlops", description="Train a model and propose it to the edge sites as a reviewed change.")

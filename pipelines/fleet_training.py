@@ -5,7 +5,7 @@ from kfp import dsl
 from kfp_edge.components.fleet_summary.component import fleet_summary
 from kfp_edge.pipelines import _defaults as default
 from kfp_edge.pipelines import training as each
-from kfp_edge.pipelines._cluster import Cluster
+from kfp_edge.pipelines._task_config import Cluster
 
 
 @dsl.pipeline(name="fleet-training", description="Train one model for each asset or site, and compare them.")

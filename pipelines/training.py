@@ -10,7 +10,7 @@ from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines import _defaults as default
-from kfp_edge.pipelines._cluster import Cluster, retried
+from kfp_edge.pipelines._task_config import Cluster, retried
 
 
 class Trained(NamedTuple):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import zstandard
 
-from kfp_edge.bundle import CONTENTS, MANIFEST, Bundle
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.containerize.serving_image import find
-from kfp_edge.oci import ImageRef, manifest_at
+from kfp_edge.images.oci import ImageRef, manifest_at
+from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
 
 _LAYERS = ("base", "Python dependencies", "compiled modules", "server")
 

@@ -22,8 +22,8 @@ from servers import OURS, ours
 from subject import NAME, Subject, make
 
 sys.path.append(str(HERE.parents[1] / "serving" / "tests"))
-from serving_load import Outcome, ask, drive, drive_grpc, http_request, in_background, probe
-from serving_swaps import add_version, replace_in_place
+from serving_support.load import Outcome, ask, drive, drive_grpc, http_request, in_background, probe
+from serving_support.swaps import add_version, replace_in_place
 
 _INFER = f"/v2/models/{NAME}/infer"
 _CLIENTS = 8

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from kfp_edge import dataset
-from kfp_edge.bundle import Bundle, InputTensor
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.ingest.ingest import Request, ingest
 from kfp_edge.components.train.train import fit, threads_for
 from kfp_edge.components.verify.verify import Requirements, verify
-from kfp_edge.models import save_model
+from kfp_edge.ml import dataset
+from kfp_edge.ml.bundle import Bundle, InputTensor
+from kfp_edge.ml.skops_files import save_model
 
 NAME = "machine-failure"
 _DATA = "synthetic:ai4i?rows=10000&seed=0"

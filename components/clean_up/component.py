@@ -1,6 +1,6 @@
 """The KFP face of `clean_up`."""
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -11,7 +11,7 @@ def clean_up(run_id: str, staging_options: dict = {}):
         run_id: The run, as it was given to the stages that build and test in the cluster.
         staging_options: As given to `staging_test`; only its `namespace` is read.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("clean_up"):
         from kfp_edge.components.clean_up.clean_up import clean_up

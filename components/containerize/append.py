@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from kfp_edge.components.containerize.archive import write_tar
-from kfp_edge.components.containerize.recipe import Recipe
+from kfp_edge.components.containerize.image_spec import Recipe
+from kfp_edge.images.deterministic_tar import write_tar
 
 
 def append_layer(recipe: Recipe, scratch: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Input
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -33,7 +33,7 @@ def containerize(
     Outputs:
         Output: The candidate by digest, `REGISTRY/MODEL-candidate@sha256:...`.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("containerize"):
         from pathlib import Path

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.bundle import Bundle
 from kfp_edge.cluster import in_pod
-from kfp_edge.components.containerize.addition import Addition, add
 from kfp_edge.components.containerize.append import append_layer
+from kfp_edge.components.containerize.build_options import BuildOptions
+from kfp_edge.components.containerize.image_spec import BUNDLE_LABEL, Recipe
 from kfp_edge.components.containerize.local import build_layer
-from kfp_edge.components.containerize.options import BuildOptions
-from kfp_edge.components.containerize.recipe import BUNDLE_LABEL, Recipe
 from kfp_edge.components.containerize.serving_image import AUTO, find, in_registry
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.oci import ImageRef, Registry, Repository, copy, image_size, manifest_at, platform_image
+from kfp_edge.images.layers import Addition, add
+from kfp_edge.images.oci import ImageRef, Registry, Repository, copy, image_size, manifest_at, platform_image
+from kfp_edge.ml.bundle import Bundle
 
 __all__ = ["BUNDLE_LABEL", "containerize"]
 

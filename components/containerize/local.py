@@ -4,13 +4,13 @@ import shutil
 import uuid
 from pathlib import Path
 
-from kfp_edge.components.containerize.addition import config_of
-from kfp_edge.components.containerize.recipe import BUNDLE_LABEL, Recipe
-from kfp_edge.containers import base_in_storage, buildah, remove
+from kfp_edge.components.containerize.image_spec import BUNDLE_LABEL, Recipe
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.oci import ImageRef, Repository, blob, digest_at, platform_image
-from kfp_edge.signals import held
-from kfp_edge.skopeo import skopeo
+from kfp_edge.images.layers import config_of
+from kfp_edge.images.oci import ImageRef, Repository, blob, digest_at, platform_image
+from kfp_edge.images.podman import base_in_storage, buildah, remove
+from kfp_edge.images.skopeo import skopeo
+from kfp_edge.runtime.signals import held
 
 CONTAINERFILE = Path(__file__).with_name("Containerfile")
 

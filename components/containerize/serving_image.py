@@ -3,10 +3,10 @@
 import os
 from dataclasses import dataclass
 
-from kfp_edge.containers import cache_folder
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.oci import ImageRef, Repository, copy, digest_at, exists
-from kfp_edge_serving.image import ImageError, ensure
+from kfp_edge.images.oci import ImageRef, Repository, copy, digest_at, exists
+from kfp_edge.images.podman import cache_folder
+from kfp_edge.images.serving import ImageError, ensure
 
 AUTO = "auto"
 _VARIABLE = "KFP_EDGE_SERVING_IMAGE"

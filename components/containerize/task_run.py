@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.components.containerize.options import BuildOptions
+from kfp_edge.components.containerize.build_options import BuildOptions
 
 Manifest = dict[str, Any]
 

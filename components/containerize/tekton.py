@@ -17,18 +17,18 @@ from typing import Any
 
 from kfp_edge.cluster import Cluster, in_pod
 from kfp_edge.cluster.labels import CONTEXT, EXPIRES, expires, labels, run_name
-from kfp_edge.components.containerize.context import write_context
-from kfp_edge.components.containerize.failure import condition, ended, failure, waiting
-from kfp_edge.components.containerize.options import BuildOptions
-from kfp_edge.components.containerize.recipe import Recipe
+from kfp_edge.components.containerize.build_context import write_context
+from kfp_edge.components.containerize.build_options import BuildOptions
+from kfp_edge.components.containerize.image_spec import Recipe
 from kfp_edge.components.containerize.step_logs import StepLogs
 from kfp_edge.components.containerize.task_run import Build, reference, secret, task_run
+from kfp_edge.components.containerize.task_run_status import condition, ended, failure, waiting
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import sha256_file
-from kfp_edge.object_storage import delete, presigned_url, upload
-from kfp_edge.oci import ImageRef, Repository, manifest_at
-from kfp_edge.signals import held
-from kfp_edge.skopeo import access, skopeo
+from kfp_edge.images.oci import ImageRef, Repository, manifest_at
+from kfp_edge.images.skopeo import access, skopeo
+from kfp_edge.runtime.signals import held
+from kfp_edge.storage.files import sha256_file
+from kfp_edge.storage.s3_objects import delete, presigned_url, upload
 
 # Seconds that Tekton gets to tell how a build ended whose time is over.
 _GRACE = 60

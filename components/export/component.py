@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Input, Model, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -16,13 +16,13 @@ def export(model: Input[Model], train_data: Input[Dataset], onnx_model: Output[M
     Outputs:
         onnx_model: The ONNX file, preprocessing included, its signature in the file's metadata.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("export"):
         from pathlib import Path
 
-        from kfp_edge import dataset
         from kfp_edge.components.export.export import export_model
+        from kfp_edge.ml import dataset
 
         export_model(Path(model.path), dataset.load(Path(train_data.path)), Path(onnx_model.path))
         onnx_model.metadata["format"] = "onnx"

@@ -15,14 +15,14 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.bundle import Column, InputTensor, OutputTensor, Signature
 from kfp_edge.components.export import isolation_forest
-from kfp_edge.dataset import Dataset
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.evaluation import classes_of
-from kfp_edge.files import write_file
-from kfp_edge.models import load_model
-from kfp_edge.onnx_model import DATATYPES, SIGNATURE_KEY, parse, stated_signature
+from kfp_edge.ml.bundle import Column, InputTensor, OutputTensor, Signature
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.metrics import classes_of
+from kfp_edge.ml.onnx_model import DATATYPES, SIGNATURE_KEY, parse, stated_signature
+from kfp_edge.ml.skops_files import load_model
+from kfp_edge.storage.files import write_file
 
 #: Understood by every onnxruntime since 1.14 (2023).
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}

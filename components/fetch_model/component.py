@@ -2,7 +2,7 @@
 
 from kfp.dsl import Model, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -20,7 +20,7 @@ def fetch_model(
     Outputs:
         fetched: The file as it is; its metadata `format` is onnx or skops.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("fetch_model"):
         from pathlib import Path

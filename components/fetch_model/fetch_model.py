@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from onnx.external_data_helper import uses_external_data
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import sha256_bytes, write_file
-from kfp_edge.models import load_model
-from kfp_edge.onnx_model import parse
-from kfp_edge.storage import fetch, shown
+from kfp_edge.ml.onnx_model import parse
+from kfp_edge.ml.skops_files import load_model
+from kfp_edge.storage.fetch import fetch, shown
+from kfp_edge.storage.files import sha256_bytes, write_file
 
 EXAMPLES = Path(__file__).with_name("example")
 

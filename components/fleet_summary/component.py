@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Artifact, Input, Metrics, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -16,7 +16,7 @@ def fleet_summary(bundles: Input[list[Artifact]], metrics: Output[Metrics], repo
         metrics: The number of models, and of every metric the lowest value with the name of its model.
         report: Every metric of every model, the worst first.
     """
-    from kfp_edge.stage import log_metrics, stage
+    from kfp_edge.runtime.stage import log_metrics, stage
 
     with stage("fleet_summary"):
         from pathlib import Path

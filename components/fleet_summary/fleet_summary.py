@@ -5,9 +5,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from kfp_edge.bundle import Bundle, Manifest
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.report import BLUE, ORANGE, Page
+from kfp_edge.ml.bundle import Bundle, Manifest
+from kfp_edge.reports.html import BLUE, ORANGE, Page
 
 #: The metric that models are ranked by, for each task.
 _RANKED_BY = {"classification": "roc_auc", "anomaly": "event_recall"}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp.dsl import Markdown, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -38,15 +38,15 @@ def gitops_commit(
         git_committed: Whether this run made the commit; false when the digest was there already.
         change: Repository, branch, commit and diff, for the reviewer.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("gitops_commit"):
         from pathlib import Path
 
         from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, report
-        from kfp_edge.files import write_file
-        from kfp_edge.git import Remote
-        from kfp_edge.oci import ImageRef
+        from kfp_edge.git.repository import Remote
+        from kfp_edge.images.oci import ImageRef
+        from kfp_edge.storage.files import write_file
 
         ref = ImageRef.parse(image)
         name = ref.repository if ref.transport == "docker" else f"localhost/{ref.name}"

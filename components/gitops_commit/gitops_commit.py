@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kfp_edge.components.gitops_commit.kustomization import set_image
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.git import PushedMeanwhileError, Remote, Repository, check_branch, open_repository
+from kfp_edge.git.repository import PushedMeanwhileError, Remote, Repository, check_branch, open_repository
 
 #: How often a commit is made again because somebody else pushed meanwhile.
 ATTEMPTS = 5

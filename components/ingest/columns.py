@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from kfp_edge.components.ingest import schema
 from kfp_edge.components.ingest.schema import Violation
-from kfp_edge.dataset import Roles
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.ml.dataset import Roles
 
 _MOST_CLASSES = 50
 _MOST_CATEGORIES = 100

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Markdown, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -44,7 +44,7 @@ def ingest(
         test_data: Rows to measure on.
         report: What the data holds; when it is refused, every violation with an example.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("ingest"):
         from pathlib import Path

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from kfp_edge import dataset
 from kfp_edge.components.ingest import columns, report, schema, series, split, synthetic
 from kfp_edge.components.ingest.read import Source, read
 from kfp_edge.components.ingest.schema import Expected, Violation
-from kfp_edge.dataset import Dataset, Roles
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import write_file
-from kfp_edge.storage import fetch
+from kfp_edge.ml import dataset
+from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.storage.fetch import fetch
+from kfp_edge.storage.files import write_file
 
 _TASKS = ("classification", "anomaly")
 _SPLITS = ("auto", "random", "time", "group")

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from kfp_edge.components.ingest import synthetic
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import sha256_bytes, sha256_file
-from kfp_edge.storage import fetch, shown
+from kfp_edge.storage.fetch import fetch, shown
+from kfp_edge.storage.files import sha256_bytes, sha256_file
 
 _KINDS = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet"}
 #: What pyarrow takes as one block, so that a column's type is told from all of its cells.
@@ -36,7 +36,7 @@ def read(uri: str, folder: Path, text_columns: Collection[str] = ()) -> Source:
     """Bring the data at `uri` here and read it.
 
     Args:
-        uri: What `kfp_edge.storage.fetch` takes, or `synthetic:ai4i?rows=10000&seed=0`.
+        uri: What `kfp_edge.storage.fetch.fetch` takes, or `synthetic:ai4i?rows=10000&seed=0`.
         folder: Where downloads go.
         text_columns: Columns of a CSV that stay text although their cells look like numbers.
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from kfp_edge.components.ingest.read import Source
 from kfp_edge.components.ingest.schema import Violation
-from kfp_edge.dataset import Dataset
+from kfp_edge.ml.dataset import Dataset
 
 
 def summary(source: Source, train: Dataset, test: Dataset, split: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kfp_edge.dataset import Roles
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import read_json
+from kfp_edge.ml.dataset import Roles
+from kfp_edge.storage.files import read_json
 
 #: The target column that failure windows become.
 TARGET = "anomaly"

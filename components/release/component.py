@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -18,10 +18,10 @@ def release(image: str, registry: str, model_name: str, model_version: str) -> N
     Outputs:
         image: The released image by digest, `REGISTRY/MODEL@sha256:...`; the digest is the candidate's.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("release"):
         from kfp_edge.components.release.release import release
-        from kfp_edge.oci import ImageRef
+        from kfp_edge.images.oci import ImageRef
 
         return (str(release(ImageRef.parse(image), registry, model_name, model_version)),)

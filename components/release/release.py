@@ -1,6 +1,6 @@
 """A tested candidate becomes a release: the same bytes in the release repository."""
 
-from kfp_edge.oci import ImageRef, Registry, copy, digest_at
+from kfp_edge.images.oci import ImageRef, Registry, copy, digest_at
 
 
 def release(image: ImageRef, registry: str, model_name: str, model_version: str) -> ImageRef:

@@ -7,10 +7,10 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_edge.bundle import Bundle, Sample, Signature
-from kfp_edge.checks import Check
-from kfp_edge.components.staging_test.candidate import GRACE, Candidate, State
-from kfp_edge.components.staging_test.client import Answer, Client
+from kfp_edge.components.staging_test.backend import GRACE, Candidate, State
+from kfp_edge.components.staging_test.inference_client import Answer, Client
+from kfp_edge.ml.bundle import Bundle, Sample, Signature
+from kfp_edge.reports.check import Check
 
 #: The label in which `containerize` names the bundle.
 BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Input, Markdown, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -31,13 +31,13 @@ def staging_test(
         Output: The tested candidate, the same reference: what is released depends on this test.
         report: Every check with what was measured and required; the container's log when one failed.
     """
-    from kfp_edge.stage import stage
+    from kfp_edge.runtime.stage import stage
 
     with stage("staging_test"):
         from pathlib import Path
 
-        from kfp_edge.components.staging_test.staging_test import staging_test
-        from kfp_edge.oci import ImageRef
+        from kfp_edge.components.staging_test.run import staging_test
+        from kfp_edge.images.oci import ImageRef
 
         candidate = ImageRef.parse(image)
         files = Path(bundle.path), Path(report.path)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfp_edge.cluster.labels import EXPIRES, expires, labels
-from kfp_edge.components.staging_test.candidate import GRACE, PORT
-from kfp_edge.components.staging_test.options import StagingOptions
-from kfp_edge.oci import ImageRef
+from kfp_edge.components.staging_test.backend import GRACE, PORT
+from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.images.oci import ImageRef
 
 #: The name of the pod's only container.
 CONTAINER = "candidate"

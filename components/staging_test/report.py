@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from kfp_edge.checks import Check
-from kfp_edge.oci import ImageRef
+from kfp_edge.images.oci import ImageRef
+from kfp_edge.reports.check import Check
 
 _LOG_LINES = 200
 

@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -30,15 +30,15 @@ def train(
         curves: ROC curve and confusion matrix (empty where there are no labels).
         report: One self-contained HTML page with plots.
     """
-    from kfp_edge.stage import log_metrics, stage
+    from kfp_edge.runtime.stage import log_metrics, stage
 
     with stage("train"):
         from pathlib import Path
 
-        from kfp_edge import dataset
         from kfp_edge.components.train import report as pages
         from kfp_edge.components.train.train import fit, measure, threads_for
-        from kfp_edge.models import save_model
+        from kfp_edge.ml import dataset
+        from kfp_edge.ml.skops_files import save_model
 
         learned, held_out = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
         with threads_for(learned):

@@ -12,9 +12,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.train.train import Measured
-from kfp_edge.dataset import Dataset
-from kfp_edge.evaluation import events
-from kfp_edge.report import BLUE, GREY, ORANGE, RED, Page
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.metrics import events
+from kfp_edge.reports.html import BLUE, GREY, ORANGE, RED, Page
 
 #: Permutation importance reads every row many times; this many show the order well enough.
 _IMPORTANCE_ROWS = 2_000

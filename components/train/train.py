@@ -20,9 +20,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
-from kfp_edge.dataset import Dataset, Roles
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.evaluation import Predictions, classes_of, evaluate
+from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.ml.metrics import Predictions, classes_of, evaluate
 
 #: Share of the normal rows, the latest, that sets the threshold and is not used for fitting.
 _CALIBRATION = 0.2

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kfp_edge.bundle import Column, Signature
-from kfp_edge.checks import Check
-from kfp_edge.report import number
+from kfp_edge.ml.bundle import Column, Signature
+from kfp_edge.reports.check import Check
+from kfp_edge.reports.html import number
 
 #: Checks whose measured value depends on the machine; a bundle's bytes must not.
 _MACHINE = ("latency",)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import onnx
 import pandas as pd
 
-from kfp_edge.checks import Check
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.evaluation import Floats, Predictions
-from kfp_edge.onnx_model import OnnxModel
-from kfp_edge.report import number
+from kfp_edge.ml.metrics import Floats, Predictions
+from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.reports.check import Check
+from kfp_edge.reports.html import number
 
 #: Newest operator sets that the onnxruntime of the serving image runs.
 MAX_OPSETS = {"": 22, "ai.onnx.ml": 4}

@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 
-from kfp_edge.component import component
+from kfp_edge.runtime.component import component
 
 
 @component
@@ -46,14 +46,14 @@ def verify(
         metrics: Numbers on the held-out rows.
         report: Every check with what was measured and required; written also when a check fails.
     """
-    from kfp_edge.stage import log_metrics, stage
+    from kfp_edge.runtime.stage import log_metrics, stage
 
     with stage("verify"):
         from pathlib import Path
 
-        from kfp_edge import dataset
         from kfp_edge.components.verify.verify import Requirements
         from kfp_edge.components.verify.verify import verify as work
+        from kfp_edge.ml import dataset
 
         verdict = work(
             Path(model.path),

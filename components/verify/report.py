@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kfp_edge.components.verify.checks import Parity, Verdict, as_rows
-from kfp_edge.report import BLUE, GREY, RED, Page
+from kfp_edge.reports.html import BLUE, GREY, RED, Page
 
 _WORST = 5
 

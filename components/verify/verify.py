@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kfp_edge import dataset, storage
-from kfp_edge.bundle import Bundle, Frequencies, Histogram, Reference, Sample, Samples, write_bundle
 from kfp_edge.components.verify import checks, report
 from kfp_edge.components.verify.card import model_card
 from kfp_edge.components.verify.checks import Verdict
-from kfp_edge.evaluation import Predictions, classes_of, evaluate
-from kfp_edge.models import load_model
-from kfp_edge.onnx_model import OnnxModel
+from kfp_edge.ml import dataset
+from kfp_edge.ml.bundle import Bundle, Frequencies, Histogram, Reference, Sample, Samples, write_bundle
+from kfp_edge.ml.metrics import Predictions, classes_of, evaluate
+from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.ml.skops_files import load_model
+from kfp_edge.storage.fetch import fetch
 
 #: Tools whose versions decide what the model's bytes are.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
@@ -199,7 +200,7 @@ def _tensor(name: str, datatype: str, array: Any) -> dict[str, Any]:
 
 def _champion(uri: str) -> OnnxModel:
     with TemporaryDirectory() as scratch:
-        return OnnxModel.load(Bundle.load(storage.fetch(uri, Path(scratch))).model)
+        return OnnxModel.load(Bundle.load(fetch(uri, Path(scratch))).model)
 
 
 def _compared_metrics(wanted: Requirements, metrics: dict[str, float]) -> list[str]:

@@ -22,7 +22,7 @@ def compile_pipelines(
     ] = None,
 ) -> None:
     """Compile pipelines to YAML, the same bytes on every run."""
-    from kfp_edge import compilation
+    from kfp_edge.spec import compilation
 
     chosen = pipelines or compilation.names()
     render = compilation.manifests_text if kubernetes else compilation.compile_text

@@ -7,7 +7,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kfp_edge.doctor import Check
+    from kfp_edge.local.doctor import Check
 
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red", "optional": "dim"}
 
@@ -21,7 +21,7 @@ def doctor(
 
     from rich.console import Console
 
-    from kfp_edge.doctor import Machine, examine
+    from kfp_edge.local.doctor import Machine, examine
 
     checks = examine(Machine())
     lacking = [check.name for check in checks if check.verdict == "missing"]

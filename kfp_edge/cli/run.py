@@ -26,10 +26,10 @@ def run(
     """Run a pipeline on this machine and show its progress, stage by stage."""
     import os
 
-    from kfp_edge import compilation
     from kfp_edge.local import runner, summary, workspace
-    from kfp_edge.local.pipeline import CompiledPipeline
-    from kfp_edge.mounts import use_mounts
+    from kfp_edge.runtime.mounts import use_mounts
+    from kfp_edge.spec import compilation
+    from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 
     use_mounts()
     compiled = CompiledPipeline(compilation.compile_text(compilation.load(pipeline)))
@@ -97,7 +97,7 @@ def _lines(told: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _size(reference: str) -> str:
-    from kfp_edge import oci
+    from kfp_edge.images import oci
 
     return f"{oci.image_size(oci.ImageRef.parse(reference)) / 1e6:.1f} MB compressed"
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kfp_edge.cli.connection import CaFile, Host, Namespace
+from kfp_edge.cli.server_options import CaFile, Host, Namespace
 from kfp_edge.cli.submit import follow, line, show_metrics
-from kfp_edge.files import write_file
+from kfp_edge.storage.files import write_file
 
 if TYPE_CHECKING:
     from kfp_edge.client import Run

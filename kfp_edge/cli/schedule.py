@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kfp_edge.cli.connection import CaFile, Experiment, Host, Namespace, PipelineName
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
+from kfp_edge.cli.server_options import CaFile, Experiment, Host, Namespace, PipelineName
 
 if TYPE_CHECKING:
     from kfp_edge.client import Schedule

@@ -18,7 +18,7 @@ def serve(
     import os
     import sys
 
-    from kfp_edge.bundle import Bundle
+    from kfp_edge.ml.bundle import Bundle
 
     models, folders = _bundles(bundle)
     for folder in folders:
@@ -32,7 +32,7 @@ def serve(
 
 def _bundles(place: Path) -> tuple[Path, list[Path]]:
     """Return the folder to serve and the bundles in it."""
-    from kfp_edge.bundle import MANIFEST
+    from kfp_edge.ml.bundle import MANIFEST
 
     if (place / MANIFEST).is_file():
         return place, [place]

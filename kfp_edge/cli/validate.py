@@ -67,7 +67,7 @@ def _ignorable(code: str) -> str:
 
 
 def _told(lints: Mapping[Path, "Lint"], output: Format) -> str:
-    from kfp_edge.sarif import sarif
+    from kfp_edge.rules.sarif import sarif
 
     match output:
         case Format.TEXT:

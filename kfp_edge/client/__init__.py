@@ -1,8 +1,8 @@
 """Pipelines on OpenShift AI: submit, follow, schedule."""
 
 from kfp_edge.client.client import Client
+from kfp_edge.client.kfp_api import ClientError
 from kfp_edge.client.runs import Outcome, Run, StageState
 from kfp_edge.client.schedules import Schedule
-from kfp_edge.client.session import ClientError
 
 __all__ = ["Client", "ClientError", "Outcome", "Run", "Schedule", "StageState"]

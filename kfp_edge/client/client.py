@@ -11,11 +11,11 @@ import kfp_server_api
 
 from kfp_edge.client import schedules as recurring
 from kfp_edge.client.discovery import find_endpoint
+from kfp_edge.client.kfp_api import ClientError, Endpoint, Session
 from kfp_edge.client.package import Package, make_package
 from kfp_edge.client.runs import Run
 from kfp_edge.client.schedules import Schedule, Timing
-from kfp_edge.client.session import ClientError, Endpoint, Session
-from kfp_edge.local.pipeline import Pipeline
+from kfp_edge.spec.compiled_pipeline import Pipeline
 
 EXPERIMENT = "kfp-edge"
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import certifi
 
-from kfp_edge.client.session import Endpoint
+from kfp_edge.client.kfp_api import Endpoint
 from kfp_edge.cluster import Cluster, in_pod
 from kfp_edge.errors import KfpEdgeError
 

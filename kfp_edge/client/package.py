@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from kfp_edge.local.pipeline import CompiledPipeline, Pipeline, text_of
-from kfp_edge.pipeline_fields import parse
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Pipeline, text_of
+from kfp_edge.spec.fields import parse
 
 _COMMIT_LENGTH = 12
 _DIGEST_LENGTH = 12

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from kfp_edge.client.kfp_api import ClientError, Session
 from kfp_edge.client.package import compiled
-from kfp_edge.client.session import ClientError, Session
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.local.pipeline import CompiledPipeline
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 
 #: Seconds between two looks at a run, and how long a server may be away while we wait.
 POLL_SECONDS = 2.0

@@ -9,7 +9,7 @@ from typing import Any
 import kfp_server_api
 
 from kfp_edge.client.cron import Cron
-from kfp_edge.client.session import Session
+from kfp_edge.client.kfp_api import Session
 from kfp_edge.errors import KfpEdgeError
 
 _SHOWN_TIMES = 3

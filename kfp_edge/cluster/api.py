@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from kfp_edge.cluster import kinds
-from kfp_edge.cluster.access import find_access
+from kfp_edge.cluster.credentials import find_access
 from kfp_edge.errors import KfpEdgeError
 
 if TYPE_CHECKING:

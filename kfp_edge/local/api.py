@@ -8,8 +8,8 @@ from typing import Any
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.local import runner, summary, workspace
-from kfp_edge.local.pipeline import CompiledPipeline, Pipeline, text_of
 from kfp_edge.local.runner import Run, StageRun, Status
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Pipeline, text_of
 
 #: Pixels of a report in a notebook; a longer one scrolls.
 _HEIGHT = 640

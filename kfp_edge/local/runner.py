@@ -15,10 +15,10 @@ from types import FrameType
 from typing import Any, Literal
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.files import canonical_json, write_file
 from kfp_edge.local import workspace
-from kfp_edge.local.pipeline import CompiledPipeline
-from kfp_edge.stage import MARK
+from kfp_edge.runtime.stage import MARK
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from kfp_edge.storage.files import canonical_json, write_file
 
 Status = Literal["running", "succeeded", "failed", "interrupted"]
 

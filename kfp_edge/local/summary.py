@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.files import canonical_json, write_file
-from kfp_edge.local.pipeline import CompiledPipeline, Stage
+from kfp_edge.images.oci import ImageRef
 from kfp_edge.local.runner import Run
-from kfp_edge.oci import ImageRef
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
+from kfp_edge.storage.files import canonical_json, write_file
 
 _SUFFIXES = {"system.HTML": "html", "system.Markdown": "md"}
 _GIT = ("git_repository", "git_branch", "git_commit", "git_committed")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.process import run
+from kfp_edge.runtime.process import run
 
 WORKSPACE = Path(".kfp-edge")
 

@@ -3,7 +3,7 @@
 `docs/rules.md` lists them. What the YAML cannot tell is no rule: whether a task needs another try, for one.
 """
 
-from kfp_edge.rules.catalogue import RULES, Rule
+from kfp_edge.rules.catalog import RULES, Rule
 from kfp_edge.rules.lint import Lint, Problem, lint_file, lint_text
 
 __all__ = ["RULES", "Lint", "Problem", "Rule", "lint_file", "lint_text"]

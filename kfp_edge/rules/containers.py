@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from kfp_edge.pipeline_fields import Finding, at
-from kfp_edge.rules.subject import Subject
+from kfp_edge.rules.context import Subject
+from kfp_edge.spec.fields import Finding, at
 
 _DIGEST = re.compile(r"@\w+:[0-9a-f]{32,}$")
 _PLACEHOLDER = "{{"

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.pipeline_fields import Finding
-from kfp_edge.pipeline_source import File, read
 from kfp_edge.rules import containers, secrets, tasks
-from kfp_edge.rules.catalogue import RULES, Rule
-from kfp_edge.rules.places import Place, Places
-from kfp_edge.rules.subject import Subject, subject
+from kfp_edge.rules.catalog import RULES, Rule
+from kfp_edge.rules.context import Subject, subject
+from kfp_edge.rules.source_map import Place, Places
 from kfp_edge.rules.suppressions import Suppression, suppressions
-from kfp_edge.validation import Pipeline, refused, validate
+from kfp_edge.spec.documents import File, read
+from kfp_edge.spec.fields import Finding
+from kfp_edge.spec.validation import Pipeline, refused, validate
 
 _CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     containers.images,

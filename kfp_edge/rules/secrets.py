@@ -6,9 +6,9 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from kfp_edge.pipeline_fields import Finding, at
-from kfp_edge.rules.subject import Container, Subject
-from kfp_edge.secret_formats import kind_of_secret
+from kfp_edge.rules.context import Container, Subject
+from kfp_edge.spec.fields import Finding, at
+from kfp_edge.spec.secret_patterns import kind_of_secret
 
 _WORD_END = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 _CHANNEL = "pipelinechannel--"

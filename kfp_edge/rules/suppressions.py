@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from kfp_edge.rules.catalogue import RULES
-from kfp_edge.rules.places import Comment, Place, Places
+from kfp_edge.rules.catalog import RULES
+from kfp_edge.rules.source_map import Comment, Place, Places
 
 _FORM = re.compile(r"ignore\s+(KE\d{3}(?:\s*,\s*KE\d{3})*)\s+because\s+(\S.*)")
 

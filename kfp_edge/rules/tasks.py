@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kfp_edge.pipeline_fields import Finding, at
-from kfp_edge.rules.subject import Container, Subject
+from kfp_edge.rules.context import Container, Subject
+from kfp_edge.spec.fields import Finding, at
 
 #: A pod with this annotation changes the world outside; the value says what it changes.
 SIDE_EFFECT = "kfp-edge.io/side-effect"

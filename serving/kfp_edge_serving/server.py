@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import uvloop
 
-from kfp_edge_serving.access import Access, AccessFiles
-from kfp_edge_serving.cpus import usable_cpus
+from kfp_edge_serving.auth import Access, AccessFiles
+from kfp_edge_serving.cpu_limit import usable_cpus
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.http import Limits, Service
-from kfp_edge_serving.log import JsonHandler, log
-from kfp_edge_serving.messages import Request, Response, refusal
+from kfp_edge_serving.http_server.messages import Request, Response, refusal
+from kfp_edge_serving.http_server.server import Limits, Service
 from kfp_edge_serving.settings import Settings
+from kfp_edge_serving.telemetry.log import JsonHandler, log
 
 if TYPE_CHECKING:
-    from kfp_edge_serving.app import App, Transport
-    from kfp_edge_serving.grpc_server import GrpcServer
-    from kfp_edge_serving.repository import Repository
-    from kfp_edge_serving.tracing import Tracer
+    from kfp_edge_serving.grpc_server.server import GrpcServer
+    from kfp_edge_serving.http_server.router import App, Transport
+    from kfp_edge_serving.models.repository import Repository
+    from kfp_edge_serving.telemetry.tracing import Tracer
 
 _RELOAD_SECONDS = 1.0
 _ACCEPT_AGAIN_SECONDS = 0.2
@@ -109,7 +109,7 @@ class _Server:
         threading.Thread(target=self._models, args=(loop, loaded), name="models", daemon=True).start()
         repository = await loaded
 
-        from kfp_edge_serving.app import App, Pressure
+        from kfp_edge_serving.http_server.router import App, Pressure
 
         executor = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="inference")
         settings = self._settings
@@ -139,9 +139,9 @@ class _Server:
 
     def _repository(self) -> "Repository":
         # imported here, so that the server listens before numpy and onnxruntime are loaded
-        from kfp_edge_serving.model import ModelOptions
-        from kfp_edge_serving.repository import Repository
-        from kfp_edge_serving.tracing import tracer
+        from kfp_edge_serving.models.model import ModelOptions
+        from kfp_edge_serving.models.repository import Repository
+        from kfp_edge_serving.telemetry.tracing import tracer
 
         settings = self._settings
         options = ModelOptions(settings.providers, settings.threads, settings.max_rows, settings.out_of_range)
@@ -149,7 +149,7 @@ class _Server:
         repository.load()
         self._tracer = tracer()
         if settings.grpc_port is not None:
-            from kfp_edge_serving.grpc_server import GrpcLimits, GrpcServer
+            from kfp_edge_serving.grpc_server.server import GrpcLimits, GrpcServer
 
             self._grpc = GrpcServer(
                 lambda: repository.catalog,
@@ -164,7 +164,7 @@ class _Server:
     def _transport(self, service: Service) -> "Transport":
         grpc = self._grpc
         in_flight = service.in_flight + (0 if grpc is None else grpc.in_flight)
-        from kfp_edge_serving.app import Transport
+        from kfp_edge_serving.http_server.router import Transport
 
         return Transport(len(service.connections), in_flight, 0 if grpc is None else grpc.overloaded)
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from serving_bundles import mixed_bundle, numeric_bundle
-from serving_process import Server, running, start
+
+from serving_support.bundles import mixed_bundle, numeric_bundle
+from serving_support.server_process import Server, running, start
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,81 @@
+"""What a model image is made of, whoever builds it: the same files, labels and times."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kfp_edge.components.containerize.serving_image import ServingImage
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
+
+BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A bundle, the serving image it goes on, and what the image says about both.
+
+    `epoch` is the time, in seconds, that is written everywhere instead of now (reproducible-builds.org).
+    """
+
+    bundle: Bundle
+    base: ServingImage
+    labels: dict[str, str]
+    epoch: int
+
+    @classmethod
+    def of(cls, bundle: Bundle, base: ServingImage, revision: str) -> "Recipe":
+        """Write the recipe of a bundle; `revision` is the commit of the code, the bundle's own when empty.
+
+        Raises:
+            KfpEdgeError: SOURCE_DATE_EPOCH is no number.
+        """
+        epoch = _epoch()
+        return cls(bundle, base, _labels(bundle, base, revision or bundle.manifest.revision, epoch), epoch)
+
+    @property
+    def created(self) -> str:
+        """`epoch` as RFC 3339."""
+        return _time(self.epoch)
+
+    @property
+    def folder(self) -> str:
+        """Where the bundle lies in the image, without the first slash."""
+        return f"models/{self.bundle.manifest.name}/{self.bundle.manifest.version}"
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files of the contract and nothing else, by name, sorted."""
+        return {name: self.bundle.folder / name for name in sorted((MANIFEST, *CONTENTS))}
+
+    @property
+    def tag(self) -> str:
+        """The candidate's tag."""
+        return f"{self.bundle.manifest.version}-{self.bundle.digest[:12]}"
+
+
+def _labels(bundle: Bundle, base: ServingImage, revision: str, epoch: int) -> dict[str, str]:
+    """Return the pre-defined annotation keys of the OCI Image Specification ("Annotations"), and two of ours."""
+    labels = {
+        "org.opencontainers.image.title": bundle.manifest.name,
+        "org.opencontainers.image.version": bundle.manifest.version,
+        "org.opencontainers.image.revision": revision,
+        "org.opencontainers.image.created": _time(epoch),
+        "org.opencontainers.image.base.name": base.name,
+        "org.opencontainers.image.base.digest": base.image.digest,
+        "io.kfp-edge.model.sha256": bundle.manifest.files["model.onnx"].sha256,
+        BUNDLE_LABEL: bundle.digest,
+    }
+    return {key: value for key, value in labels.items() if value}
+
+
+def _time(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _epoch() -> int:
+    text = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+    if not text.isdecimal():
+        raise KfpEdgeError(f"SOURCE_DATE_EPOCH is {text!r}; it has to be a number of seconds.")
+    return int(text)

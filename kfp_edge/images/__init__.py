@@ -1,0 +1,1 @@
+"""OCI images: references, layouts, layers, registries, and the tools that build and run them."""

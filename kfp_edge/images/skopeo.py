@@ -1,0 +1,78 @@
+"""Skopeo: how it reaches a registry, and what its refusals mean.
+
+Three variables of the environment say how a registry is reached; nothing secret is ever an argument:
+
+- `REGISTRY_AUTH_FILE`: the credentials, a containers-auth.json(5) file; without it, its default places.
+- `KFP_EDGE_REGISTRY_CERT_DIR`: a folder with the CA (`*.crt`) that signed the registry's certificate.
+- `KFP_EDGE_REGISTRY_INSECURE=1`: plain HTTP and unknown certificates are allowed, on this machine only.
+"""
+
+import os
+
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.runtime.process import CommandError, run
+
+_HERE = ("localhost", "127.0.0.1")
+_RETRIES = ("--retry-times", "2")
+_ABSENT = ("manifest unknown", "name unknown", "404 (not found)", "repository not found")
+
+# What skopeo says (in lower case), and what that means to a person.
+_REASONS = (
+    (
+        ("unauthorized", "authentication required", "denied: ", "is denied", "forbidden", "invalid username/password"),
+        "refused the credentials; put a valid login for it into the file that REGISTRY_AUTH_FILE names.",
+    ),
+    (
+        ("x509:",),
+        "has a TLS certificate that this machine does not trust; "
+        "put its CA as a .crt file into a folder and name it in KFP_EDGE_REGISTRY_CERT_DIR.",
+    ),
+    (
+        ("http response to https client",),
+        "speaks plain HTTP, which is allowed only on localhost and with KFP_EDGE_REGISTRY_INSECURE=1.",
+    ),
+    (
+        ("received unexpected http status: 5",),
+        "failed with an error of its own (HTTP 5xx); run again, or ask who runs it.",
+    ),
+    (("no space left",), "could not be copied: the disk is full; free some space and run again."),
+    (
+        ("dial tcp", "connection refused", "no such host", "i/o timeout", "unreachable", "connection reset"),
+        "cannot be reached; check the address and the network.",
+    ),
+)
+
+
+class MissingImageError(KfpEdgeError):
+    """The registry answers, and has no such image or repository."""
+
+
+def skopeo(command: str, *args: str, where: str) -> str:
+    """Run a command of skopeo against `where`, a repository as the user knows it; return its stdout.
+
+    Raises:
+        MissingImageError: there is no such image.
+        KfpEdgeError: the registry refuses, cannot be reached or is not trusted, or the disk is full.
+    """
+    try:
+        return run(["skopeo", command, *_RETRIES, *args], apart=True)
+    except CommandError as error:
+        said = error.output.lower()
+        for signs, meaning in _REASONS:
+            if any(sign in said for sign in signs):
+                raise KfpEdgeError(f"{where} {meaning}") from error
+        if any(sign in said for sign in _ABSENT):
+            raise MissingImageError(f"there is no such image in {where}; check the reference.") from error
+        raise
+
+
+def access(side: str, host: str | None) -> list[str]:
+    """Return the flags to reach a registry `HOST[:PORT]`, none for a layout; `side` is `src-`, `dest-` or empty."""
+    if host is None:
+        return []
+    flags = []
+    if folder := os.environ.get("KFP_EDGE_REGISTRY_CERT_DIR"):
+        flags += [f"--{side}cert-dir", folder]
+    if host.partition(":")[0] in _HERE and os.environ.get("KFP_EDGE_REGISTRY_INSECURE") == "1":
+        flags += [f"--{side}tls-verify=false"]
+    return flags

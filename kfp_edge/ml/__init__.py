@@ -1,0 +1,1 @@
+"""Models and the data they learn from: bundle, dataset, metrics, ONNX, skops."""

@@ -1,0 +1,230 @@
+"""The bundle: the contract between the stages, the image and the edge (`docs/bundle.md`).
+
+A bundle is a folder of six files. Its bytes depend on nothing but the model and what it was made from,
+so the same model gives the same bundle, and the same bundle gives the same image.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.storage.files import canonical_json, new_folder, read_json, sha256_bytes, sha256_file
+
+Task = Literal["classification", "anomaly"]
+
+#: Datatypes of the Open Inference Protocol v2 that a model here may use ("Tensor Data Types").
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+]  # fmt: skip
+
+MANIFEST = "manifest.json"
+#: Every file of a bundle but the manifest, which lists their hashes.
+CONTENTS = ("model.onnx", "signature.json", "samples.json", "reference.json", "model_card.md")
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ContractT = TypeVar("ContractT", bound=BaseModel)
+
+
+class Column(_Contract):
+    """One feature as the data names it; what the model saw of it in training."""
+
+    name: str
+    units: str | None = None
+    #: Smallest and largest value in the training data, in `units`.
+    range: tuple[float, float] | None = None
+    #: The values a categorical feature may take; any other is refused.
+    categories: tuple[str, ...] | None = None
+
+
+class InputTensor(_Contract):
+    """One input tensor; `columns[j]` is what element `[i, j]` of row `i` means."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...]
+
+
+class OutputTensor(_Contract):
+    """One output tensor; for `score`, a value above `threshold` raises the alarm."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    classes: tuple[str, ...] | None = None
+    threshold: float | None = None
+
+
+class Signature(_Contract):
+    """`signature.json`: what goes in and what comes out, in the model's own order."""
+
+    task: Task
+    inputs: tuple[InputTensor, ...] = Field(min_length=1)
+    outputs: tuple[OutputTensor, ...] = Field(min_length=1)
+
+
+class Sample(_Contract):
+    """One recorded inference: bodies of the Open Inference Protocol v2 REST API."""
+
+    request: dict[str, Any]
+    response: dict[str, Any]
+
+
+class Samples(_Contract):
+    """`samples.json`: real rows with the answers of the verified model.
+
+    An answer matches when integers and strings are equal and floats differ by at most `tolerance`.
+    """
+
+    tolerance: float = Field(ge=0)
+    samples: tuple[Sample, ...] = Field(min_length=1)
+
+
+class Histogram(_Contract):
+    """Training values of one feature: `counts[i]` lie in `[edges[i], edges[i+1])`, the last bin closed."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    missing: int = 0
+
+
+class Frequencies(_Contract):
+    """Training values of one categorical feature, and how often each was seen."""
+
+    counts: dict[str, int]
+    missing: int = 0
+
+
+class Reference(_Contract):
+    """`reference.json`: what the features looked like in training, for drift."""
+
+    rows: int
+    features: dict[str, Histogram | Frequencies]
+
+
+class FileEntry(_Contract):
+    """Hash and size of one file."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+
+
+class Manifest(_Contract):
+    """`manifest.json`: what this model is, what it was made from, and the hash of every other file."""
+
+    format: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")
+    version: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$")
+    task: Task
+    opset: int
+    data_sha256: str
+    #: Commit of the code that trained the model; empty when it was not known.
+    revision: str = ""
+    metrics: dict[str, float] = {}
+    tools: dict[str, str] = {}
+    files: dict[str, FileEntry]
+
+
+class Bundle:
+    """A bundle on disk, read lazily; `Bundle.load` checks it, so an instance is whole."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bundle":
+        """Open a bundle and check the hash of every file.
+
+        Raises:
+            KfpEdgeError: a file is missing, was altered, or does not follow the contract.
+        """
+        manifest = _read(folder / MANIFEST, Manifest)
+        for name in CONTENTS:
+            entry = manifest.files.get(name)
+            if entry is None or not (folder / name).is_file():
+                raise KfpEdgeError(f"the bundle {folder} lacks {name}; build it again with the verify stage.")
+            if sha256_file(folder / name) != entry.sha256:
+                raise KfpEdgeError(
+                    f"{folder / name} was altered after it was verified (its sha256 is not the manifest's); "
+                    "build the bundle again with the verify stage."
+                )
+        return cls(folder, manifest)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, 64 hex digits: it names every byte of the bundle."""
+        return sha256_file(self.folder / MANIFEST)
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.onnx"
+
+    @property
+    def signature(self) -> Signature:
+        return _read(self.folder / "signature.json", Signature)
+
+    @property
+    def samples(self) -> Samples:
+        return _read(self.folder / "samples.json", Samples)
+
+    @property
+    def reference(self) -> Reference:
+        return _read(self.folder / "reference.json", Reference)
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    model: bytes,
+    signature: Signature,
+    samples: Samples,
+    reference: Reference,
+    model_card: str,
+    **about: Any,
+) -> Bundle:
+    """Write a bundle as a whole or not at all; `about` are the fields of `Manifest` but `files`.
+
+    Raises:
+        KfpEdgeError: a field is not as the contract wants it, or the file system refuses.
+    """
+    contents = {
+        "model.onnx": model,
+        "signature.json": _json(signature),
+        "samples.json": _json(samples),
+        "reference.json": _json(reference),
+        "model_card.md": model_card.encode(),
+    }
+    files = {name: FileEntry(sha256=sha256_bytes(data), bytes=len(data)) for name, data in contents.items()}
+    try:
+        manifest = Manifest(files=files, **about)
+    except ValidationError as error:
+        raise KfpEdgeError(f"the bundle cannot be written: {_first(error)}") from error
+    with new_folder(folder) as temporary:
+        for name, data in contents.items():
+            (temporary / name).write_bytes(data)
+        (temporary / MANIFEST).write_bytes(_json(manifest))
+    return Bundle(folder, manifest)
+
+
+def _json(contract: BaseModel) -> bytes:
+    return canonical_json(contract.model_dump(mode="json", exclude_none=True))
+
+
+def _read(path: Path, contract: type[ContractT]) -> ContractT:
+    try:
+        return contract.model_validate(read_json(path))
+    except ValidationError as error:
+        raise KfpEdgeError(f"{path} does not follow the bundle contract: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']} (got {first.get('input')!r})."

@@ -1,0 +1,70 @@
+"""One self-contained HTML page with tables and plots: no script, no network, safe to mail."""
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+from matplotlib.figure import Figure
+
+from kfp_edge.storage.files import write_file
+
+#: Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
+BLUE, ORANGE, GREY, RED = "#0072B2", "#E69F00", "#9AA0A6", "#D55E00"
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.lead{color:#59636e;margin:0 0 1rem}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .9rem .25rem 0;text-align:left;
+border-bottom:1px solid #d1d9e0;vertical-align:top}th{font-weight:600}img{max-width:100%;height:auto}
+.pass{color:#1a7f37;font-weight:600}.fail{color:#d1242f;font-weight:600}
+"""
+_DPI = 130
+
+
+class Page:
+    """An HTML page built from top to bottom; every text is escaped."""
+
+    def __init__(self, title: str, lead: str) -> None:
+        self._title = title
+        self._parts = [f"<h1>{html.escape(title)}</h1><p class=lead>{html.escape(lead)}</p>"]
+
+    def heading(self, text: str) -> Self:
+        self._parts.append(f"<h2>{html.escape(text)}</h2>")
+        return self
+
+    def text(self, text: str) -> Self:
+        self._parts.append(f"<p>{html.escape(text)}</p>")
+        return self
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Self:
+        cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+        body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+        self._parts.append(f"<table><tr>{cells}</tr>{body}</table>")
+        return self
+
+    def figure(self, figure: Figure, description: str) -> Self:
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=_DPI, metadata={"Software": None})
+        data = base64.b64encode(image.getvalue()).decode()
+        self._parts.append(f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">')
+        return self
+
+    def write(self, path: Path) -> None:
+        """Write the page as a whole or not at all."""
+        head = f'<meta charset="utf-8"><title>{html.escape(self._title)}</title><style>{_STYLE}</style>'
+        page = f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(self._parts)}</body></html>\n'
+        write_file(path, page.encode())
+
+
+def number(value: float) -> str:
+    """Return a number as a person would write it: four significant digits, no exponent where it can be helped."""
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e9 else f"{value:.4g}"
+
+
+def _cell(value: object) -> str:
+    text = number(value) if isinstance(value, float) else str(value)
+    style = f" class={text}" if text in ("pass", "fail") else ""
+    return f"<td{style}>{html.escape(text)}</td>"

@@ -1,0 +1,1 @@
+"""What a running stage needs: the component decorator, mounts, signals, subprocesses."""

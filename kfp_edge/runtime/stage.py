@@ -1,0 +1,60 @@
+"""What every component's body runs inside: its time is told, its mistakes end in one sentence."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.runtime.mounts import use_mounts
+from kfp_edge.runtime.signals import terminable
+from kfp_edge.storage.files import canonical_json, write_file
+
+if TYPE_CHECKING:
+    from kfp.dsl import Metrics
+
+#: What begins the lines that a runner reads in a stage's log.
+MARK = "kfp-edge:"
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Run a stage's work, then log one JSON line: `kfp-edge: {"stage", "seconds"[, "error"]}`.
+
+    SIGTERM, with which Kubernetes ends a pod, interrupts the stage as Ctrl-C does, so that it cleans up.
+
+    Raises:
+        SystemExit: with code 1 in place of a `KfpEdgeError`, so that the log ends with the sentence
+            and not with a traceback, and with code 130 when the stage was interrupted.
+            Any other exception is a defect of ours and keeps its traceback.
+    """
+    start = time.perf_counter()
+    try:
+        use_mounts()
+        with terminable():
+            yield
+    except KfpEdgeError as error:
+        _tell(name, start, str(error))
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        _tell(name, start, "the stage was interrupted.")
+        raise SystemExit(130) from None
+    _tell(name, start, None)
+
+
+def log_metrics(metrics: "Metrics", values: Mapping[str, float]) -> None:
+    """Log numbers as KFP's metadata, which its UI shows, and in the artifact's file (JSON), which clients can read."""
+    for name, value in values.items():
+        metrics.log_metric(name, value)
+    write_file(Path(metrics.path), canonical_json(dict(values)))
+
+
+def _tell(name: str, start: float, error: str | None) -> None:
+    line: dict[str, str | float] = {"stage": name, "seconds": round(time.perf_counter() - start, 3)}
+    if error is not None:
+        line["error"] = error
+    print(MARK, json.dumps(line), flush=True)

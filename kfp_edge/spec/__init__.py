@@ -1,0 +1,1 @@
+"""Compiled pipelines: reading, validating and compiling KFP v2 YAML."""

@@ -1,0 +1,1 @@
+"""Models: bundles, onnxruntime sessions and the model repository."""

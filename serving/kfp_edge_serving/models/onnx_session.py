@@ -1,0 +1,110 @@
+"""onnxruntime as an edge container needs it: few threads, little memory, nothing sent home."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from kfp_edge_serving.codecs.tensors import DATATYPES, Array
+from kfp_edge_serving.errors import RequestError, StartError
+from kfp_edge_serving.models.bundle import Bundle
+
+# onnxruntime carries telemetry with an outbound endpoint; it reads this when it is imported
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as _ort
+
+onnxruntime.disable_telemetry_events()
+
+CPU = "CPUExecutionProvider"
+
+_ERRORS = (
+    _ort.EPFail,
+    _ort.Fail,
+    _ort.InvalidArgument,
+    _ort.InvalidGraph,
+    _ort.InvalidProtobuf,
+    _ort.NotImplemented,
+    _ort.RuntimeException,
+)
+_TYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+
+
+class Session:
+    """A model that onnxruntime has loaded; safe to run from several threads at once."""
+
+    def __init__(self, bundle: Bundle, providers: Sequence[str], threads: int) -> None:
+        """Load a bundle's model.
+
+        Args:
+            bundle: The bundle, whose signature has to fit its model.
+            providers: Execution providers in the order of preference.
+            threads: Threads of one inference.
+
+        Raises:
+            StartError: onnxruntime cannot load the model or lacks a provider, or the signature does not fit.
+        """
+        self._title = f"model {bundle.name} {bundle.version}"
+        if unknown := [name for name in providers if name not in onnxruntime.get_available_providers()]:
+            known = ", ".join(onnxruntime.get_available_providers())
+            raise StartError(f"this onnxruntime has no execution provider {unknown[0]}; it has {known}.")
+        try:
+            self._session = onnxruntime.InferenceSession(bundle.model, _options(threads), providers=list(providers))
+        except _ERRORS as error:
+            raise StartError(f"{self._title} cannot be loaded by onnxruntime: {_first_line(error)}") from error
+        self._check_signature(bundle)
+        # what `InferenceSession.run` calls once it has checked names that are checked here too: a tenth of a request
+        self._run = self._session._sess.run
+
+    def run(self, names: list[str], feed: dict[str, Array]) -> list[Array]:
+        """Compute the outputs `names` from the inputs `feed`.
+
+        Raises:
+            RequestError: the model cannot compute with these inputs.
+        """
+        try:
+            arrays: list[Array] = self._run(names, feed, None)
+        except _ERRORS as error:
+            raise RequestError(f"the model cannot compute with these inputs: {_first_line(error)}") from error
+        return arrays
+
+    def _check_signature(self, bundle: Bundle) -> None:
+        for kind, tensors, found in (
+            ("inputs", bundle.inputs, self._session.get_inputs()),
+            ("outputs", bundle.outputs, self._session.get_outputs()),
+        ):
+            declared = {tensor.name: tensor.datatype for tensor in tensors}
+            actual = {node.name: _TYPES.get(node.type, node.type) for node in found}
+            if declared != actual:
+                raise StartError(
+                    f"the signature of {self._title} does not fit its model: {kind} are {actual}, not {declared}."
+                )
+            if unknown := set(declared.values()) - DATATYPES:
+                raise StartError(f"{self._title} needs datatypes that this server does not know: {sorted(unknown)}.")
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # a thread that spins while it waits eats the CPU quota of a small container
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,217 @@
+"""What one client may ask of the server, so that it can go on serving the others."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from kfp_edge_serving.http_server.messages import Response
+from kfp_edge_serving.http_server.server import Limits
+from serving_support.bundles import numeric_bundle
+from serving_support.raw_http import Client, chunked, connected, echoing, exchange, get, head, post, statuses
+from serving_support.server_process import Server, memory, running
+
+LIVE = "/v2/health/live"
+INFER = "/v2/models/pump/infer"
+SMALL = b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}'
+IN_CHUNKS = head(f"POST {INFER} HTTP/1.1", "Host: h", "Transfer-Encoding: chunked")
+MIB = 1 << 20
+#: A test machine that stalls is no overload.
+PATIENT = ("--max-wait", "60")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = tmp_path_factory.mktemp("models")
+    numeric_bundle(models)
+    return models
+
+
+@pytest.fixture(scope="module")
+def strict(models: Path) -> Iterator[Server]:
+    """Return a server with small limits."""
+    options = (
+        "--max-body",
+        str(MIB),
+        "--max-connections",
+        "64",
+        "--read-timeout",
+        "0.5",
+        "--idle-timeout",
+        "0.5",
+        *PATIENT,
+    )
+    with running(models, *options) as server:
+        # so that what the first requests leave behind is not counted as growth
+        exchange(server.port, post(INFER, SMALL) * 2000 + get("/metrics"))
+        yield server
+
+
+def gauge(server: Server, name: str) -> int:
+    return int(next(line for line in server.get("/metrics")[1].splitlines() if line.startswith(name)).split()[1])
+
+
+def await_gauge(server: Server, name: str, value: int) -> None:
+    while gauge(server, name) != value:
+        time.sleep(0.05)
+
+
+# --- sizes ---
+
+TOO_LONG = {
+    "a long header": get(LIVE, f"X: {'a' * 17_000}"),
+    "a long name of a header": get(LIVE, f"{'a' * 17_000}: x"),
+    "a long target": get(f"/{'a' * 17_000}"),
+    "many headers": get(LIVE, *["a: b"] * 1000),
+    "a header that never ends": get(LIVE)[:-2] + b"X: " + b"a" * 300_000,
+    "a trailer that never ends": IN_CHUNKS + b"0\r\nX: " + b"a" * 300_000,
+    "many trailers": IN_CHUNKS + b"0\r\n" + b"a: b\r\n" * 1000,
+    "an extension that never ends": IN_CHUNKS + b"1;" + b"a" * 600_000,
+}
+
+
+@pytest.mark.parametrize("case", TOO_LONG)
+def test_a_head_that_is_too_long_is_431(strict: Server, case: str) -> None:
+    with Client(strict.port) as client:
+        assert statuses(client.send(TOO_LONG[case]).answers()) == [431]
+
+
+def test_a_long_but_reasonable_head_is_taken(strict: Server) -> None:
+    headers = [f"X-{number}: {'a' * 100}" for number in range(100)]
+    assert statuses(exchange(strict.port, get(LIVE, *headers))) == [200]
+
+
+def test_a_body_may_be_as_large_as_the_limit_and_not_a_byte_larger(strict: Server) -> None:
+    body = SMALL.ljust(MIB)
+    assert statuses(exchange(strict.port, post(INFER, body) + chunked(INFER, body[:1000], body[1000:]))) == [200, 200]
+    for request in (post(INFER, body + b" "), chunked(INFER, body, b" ")):
+        with Client(strict.port) as client:
+            assert statuses(client.send(request + get(LIVE)).answers()) == [413]
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_is_large(strict: Server) -> None:
+    before = memory(strict.process, peak=True)
+    with Client(strict.port) as client:
+        client.send(IN_CHUNKS + b"2\r\n  \r\n" * (MIB // 2 - 1))
+        assert statuses(client.end().answers()) == [400]
+    assert memory(strict.process, peak=True) - before < 8 * MIB
+
+
+def test_unfinished_bodies_take_a_bounded_share_of_memory(strict: Server) -> None:
+    before = memory(strict.process, peak=True)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(strict.port)) for _ in range(48)]
+        for client in clients:
+            client.send(post(INFER, b" " * MIB)[:-1])
+        assert statuses(exchange(strict.port, post(INFER, SMALL))) == [200]
+        ends = [client.answer() for client in clients]
+    # 503 at once for those beyond what the server holds, 408 for the others once their time is over
+    assert {end and end.status for end in ends} == {408, 503}
+    assert {end.headers.get("retry-after") for end in ends if end and end.status == 503} == {"1"}
+    assert memory(strict.process, peak=True) - before < 40 * MIB
+    await_gauge(strict, "kfp_edge_connections", 1)
+    assert statuses(exchange(strict.port, post(INFER, SMALL.ljust(MIB)))) == [200]
+
+
+# --- connections ---
+
+
+def test_beyond_the_limit_only_probes_are_answered(models: Path) -> None:
+    with running(models, "--max-connections", "3") as server, ExitStack() as stack:
+        for _ in range(3):
+            client = stack.enter_context(Client(server.port))
+            assert client.send(get(LIVE)).answer() is not None
+        with Client(server.port) as guest:
+            (probed,) = guest.send(get(LIVE)).answers()
+        with Client(server.port) as guest:
+            (refused,) = guest.send(post(INFER, SMALL) + get(LIVE)).answers()
+        assert (probed.status, probed.headers["connection"]) == (200, "close")
+        assert (refused.status, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
+        stack.close()
+        await_gauge(server, "kfp_edge_connections", 1)
+        assert statuses(exchange(server.port, post(INFER, SMALL) * 2)) == [200, 200]
+
+
+def test_many_more_connections_than_that_do_not_keep_probes_out_for_long(models: Path) -> None:
+    with running(models, "--max-connections", "3") as server, ExitStack() as stack:
+        clients = [stack.enter_context(Client(server.port)) for _ in range(100)]
+        while not statuses(exchange(server.port, get(LIVE))):
+            time.sleep(0.05)
+        # the first ones are no guests, and still welcome
+        assert statuses([clients[0].send(post(INFER, SMALL)).answer() or pytest.fail("closed")]) == [200]
+
+
+# --- time ---
+
+
+def test_requests_that_do_not_arrive_in_time_are_408(strict: Server) -> None:
+    begun = [b"G", get(LIVE)[:-2], post(INFER, SMALL)[:-1], IN_CHUNKS, IN_CHUNKS + b"1;a"]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(strict.port)).send(data) for data in begun]
+        ends = [client.answers() for client in clients]
+    assert [[(end.status, end.headers["connection"]) for end in answers] for answers in ends] == [[(408, "close")]] * 5
+
+
+def test_sending_a_little_now_and_then_gains_no_time(strict: Server) -> None:
+    with Client(strict.port) as client:
+        client.send(get(LIVE)[:-2])
+        while not client.hears():
+            client.send(b"a: b\r\n")
+        assert statuses(client.answers()) == [408]
+
+
+def test_idle_connections_are_closed_without_a_word(strict: Server) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(strict.port)).send(data) for data in (b"", b"\r\n", get(LIVE))]
+        assert [statuses(client.answers()) for client in clients] == [[], [], [200]]
+
+
+def test_a_connection_whose_request_is_being_answered_is_not_idle() -> None:
+    with echoing(Limits(read_seconds=0.1, idle_seconds=0.1)) as port, Client(port) as client:
+        assert statuses(client.send(get("/slow")).answers()) == [200]
+
+
+def test_a_client_that_reads_slowly_but_reads_gets_the_whole_of_its_last_answer() -> None:
+    connection, transport = connected(lambda _: Response(200, b"x" * 1000))
+    connection.data_received(get("/", "Connection: close"))
+    transport.end = None  # the system still has most of the answer
+    now = time.monotonic()
+    for transport.unsent in range(900, 0, -100):
+        connection.check_time(now + 1.0)
+        connection.check_time(now := now + 30.0)
+    assert transport.end is None
+    connection.check_time(now + 2.0)
+    assert transport.end == "aborted"
+
+
+def test_many_slow_clients_keep_nobody_else_waiting(strict: Server) -> None:
+    with ExitStack() as stack:
+        for number in range(60):
+            begun = (get(LIVE)[:-2], post(INFER, SMALL)[:-1], b"")[number % 3]
+            stack.enter_context(Client(strict.port)).send(begun)
+        assert statuses(exchange(strict.port, post(INFER, SMALL) * 100)) == [200] * 100
+        await_gauge(strict, "kfp_edge_connections", 1)
+
+
+# --- clients that do not read ---
+
+
+def test_a_client_that_does_not_read_is_not_read_from_either_and_loses_nothing(models: Path) -> None:
+    request = get("/metrics")
+    with running(models) as server, Client(server.port, buffers=1 << 16) as client:
+        exchange(server.port, request * 1000)
+        before = memory(server.process, peak=True)
+        taken = client.send_while_taken(request * 20_000)
+        assert taken < len(request) * 20_000
+        assert statuses(exchange(server.port, post(INFER, SMALL))) == [200]
+        assert memory(server.process, peak=True) - before < 8 * MIB
+        whole, rest = divmod(taken, len(request))
+        assert statuses(client.end().answers()) == [200] * whole + [400] * bool(rest)
+
+
+def test_a_client_that_never_reads_is_cut_off(strict: Server) -> None:
+    with Client(strict.port, buffers=1 << 16) as client:
+        assert client.send_while_taken(get("/metrics") * 20_000)
+        await_gauge(strict, "kfp_edge_connections", 1)

@@ -1,0 +1,50 @@
+"""A gRPC server without REST, for what no option of the command line sets: its limits, and a server that is not ready.
+
+It is a process of its own: the messages of the server and those of tritonclient have the same names, which protobuf
+takes only once.
+
+    python serving_grpc_alone.py MODELS [--not-ready] [--broken] [--limit max_calls=1 ...]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from kfp_edge_serving.auth import Access, AccessFiles
+from kfp_edge_serving.grpc_server.server import GrpcLimits, GrpcServer
+from kfp_edge_serving.models.model import ModelOptions
+from kfp_edge_serving.models.repository import Catalog, Repository
+from kfp_edge_serving.telemetry.log import log
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", type=Path)
+    parser.add_argument("--not-ready", action="store_true")
+    parser.add_argument("--broken", action="store_true")
+    parser.add_argument("--limit", action="append", default=[])
+    options = parser.parse_args()
+    repository = Repository(options.models, ModelOptions())
+    repository.load()
+
+    def catalog() -> Catalog:
+        if options.broken:
+            raise ZeroDivisionError("a detail of the server")
+        return repository.catalog
+
+    limits = dict(limit.split("=") for limit in options.limit)
+    server = GrpcServer(
+        catalog,
+        lambda: not options.not_ready,
+        Access(AccessFiles()),
+        GrpcLimits(**{name: float(value) if "." in value else int(value) for name, value in limits.items()}),
+    )
+    log("ready", port=0, grpc_port=server.start("127.0.0.1", 0))
+    for line in sys.stdin:
+        log("state", in_flight=server.in_flight, overloaded=server.overloaded, asked=line.strip())
+    server.stop(5)
+    log("stopped")
+
+
+if __name__ == "__main__":
+    main()

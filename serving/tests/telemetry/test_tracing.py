@@ -1,0 +1,222 @@
+"""W3C Trace Context, and the spans that a collector receives."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from tritonclient.grpc.service_pb2 import ModelInferRequest
+
+from kfp_edge_serving.telemetry.tracing import trace_ids, tracer
+from serving_support.bundles import numeric_bundle
+from serving_support.grpc_calls import grpc_port, pump, refused, stub_to
+from serving_support.otlp_collector import attributes, collecting
+from serving_support.server_process import Server, running
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED = f"00-{TRACE}-{SPAN}-01"
+UNSAMPLED = f"00-{TRACE}-{SPAN}-00"
+ROW = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}).encode()
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    numeric_bundle(tmp_path)
+    return tmp_path
+
+
+def infer(server: Server, traceparent: str | None = None) -> None:
+    headers = {} if traceparent is None else {"traceparent": traceparent}
+    with urlopen(Request(f"http://127.0.0.1:{server.port}/v2/models/pump/infer", ROW, headers), timeout=30) as answer:
+        answer.read()
+
+
+# The header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        SAMPLED,
+        UNSAMPLED,
+        f"00-{TRACE}-{SPAN}-ff",
+        f"01-{TRACE}-{SPAN}-01",
+        f"cc-{TRACE}-{SPAN}-01-what-a-later-version-adds",
+    ],
+)
+def test_a_valid_traceparent_gives_both_ids(header: str) -> None:
+    assert trace_ids(header.encode()) == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE}-{SPAN}-1",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"00-{TRACE}-{SPAN}-01-",
+        f"cc-{TRACE}-{SPAN}-01more",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"0-{TRACE}-{SPAN}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{TRACE[:-1]}-{SPAN}-01",
+        f"00-{TRACE}0-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE}-{SPAN}-0g",
+        f" 00-{TRACE}-{SPAN}-01",
+    ],
+)
+def test_any_other_traceparent_gives_none(header: str | None) -> None:
+    assert trace_ids(None if header is None else header.encode()) is None
+
+
+@given(st.binary(max_size=80))
+def test_a_traceparent_of_any_bytes_gives_ids_or_none(header: bytes) -> None:
+    ids = trace_ids(header)
+    assert ids is None or (len(ids[0]), len(ids[1])) == (32, 16)
+
+
+@given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255), st.integers(0, 254))
+def test_every_traceparent_of_the_specification_is_taken(trace: int, span: int, flags: int, version: int) -> None:
+    header = f"{version:02x}-{trace:032x}-{span:016x}-{flags:02x}"
+    assert trace_ids(header.encode()) == (f"{trace:032x}", f"{span:016x}")
+
+
+# What a collector receives
+
+
+def test_an_inference_is_a_span_of_its_callers_trace(models: Path) -> None:
+    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
+        infer(server, SAMPLED)
+        [span] = collector.wait_for(1)
+    assert collector.paths == ["/v1/traces"]
+    assert (span.trace_id.hex(), span.parent_span_id.hex(), span.kind) == (TRACE, SPAN, Span.SPAN_KIND_SERVER)
+    assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano
+    assert attributes(span) | {"model": "pump", "version": "1", "http.response.status_code": 200} == attributes(span)
+    assert span.status.code == Status.STATUS_CODE_UNSET
+
+
+def test_the_span_says_which_server_it_was(models: Path) -> None:
+    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
+        infer(server)
+        collector.wait_for(1)
+    assert collector.resource()["service.name"] == "kfp-edge-serving"
+    assert collector.resource()["service.version"]
+
+
+def test_the_environment_names_the_server_and_its_site(models: Path) -> None:
+    named = {"OTEL_SERVICE_NAME": "press-17", "OTEL_RESOURCE_ATTRIBUTES": "site=graz,ring=canary"}
+    with collecting() as collector, running(models, **named, **{ENDPOINT: collector.endpoint}) as server:
+        infer(server)
+        collector.wait_for(1)
+    found = collector.resource()
+    assert (found["service.name"], found["site"], found["ring"]) == ("press-17", "graz", "canary")
+
+
+def test_without_a_caller_it_is_a_trace_of_its_own(models: Path) -> None:
+    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
+        infer(server)
+        infer(server, f"00-{'0' * 32}-{SPAN}-01")
+        spans = collector.wait_for(2)
+    assert [span.parent_span_id for span in spans] == [b"", b""]
+    assert len({span.trace_id for span in spans}) == 2
+
+
+def test_a_trace_that_its_caller_does_not_record_is_not_recorded(models: Path) -> None:
+    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
+        infer(server, UNSAMPLED)
+        infer(server, SAMPLED)
+        server.stop()
+        assert [span.trace_id.hex() for span in collector.spans] == [TRACE]
+
+
+def test_the_sampler_of_the_environment_is_used(models: Path) -> None:
+    options = {"OTEL_TRACES_SAMPLER": "always_off"}
+    with collecting() as collector, running(models, **options, **{ENDPOINT: collector.endpoint}) as server:
+        infer(server, SAMPLED)
+        assert server.stop() == 0
+        assert collector.spans == []
+
+
+def test_a_call_over_grpc_is_a_span_too(models: Path) -> None:
+    with collecting() as collector, running(models, "--grpc-port", "0", **{ENDPOINT: collector.endpoint}) as server:
+        with stub_to(grpc_port(server)) as stub:
+            stub.ModelInfer(pump(), metadata=[("traceparent", SAMPLED)])
+            refused(lambda: stub.ModelInfer(ModelInferRequest(model_name="pump")))
+        answered, failed = collector.wait_for(2)
+    assert (answered.trace_id.hex(), answered.parent_span_id.hex()) == (TRACE, SPAN)
+    assert attributes(answered) == {"model": "pump", "version": "1", "rpc.response.status_code": "OK"}
+    assert attributes(failed)["rpc.response.status_code"] == "INVALID_ARGUMENT"
+
+
+def test_an_end_sends_the_last_spans(models: Path) -> None:
+    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
+        for _ in range(300):
+            infer(server)
+        assert server.stop() == 0
+        assert len(collector.spans) == 300
+
+
+def test_an_error_of_the_server_is_one_of_the_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.endpoint}/v1/traces")
+        made = tracer()
+        assert made is not None
+        made.record("infer", 1, 2, None, {"model": "pump"}, error=True)
+        made.close()
+    [span] = collector.spans
+    assert (span.name, span.start_time_unix_nano, span.end_time_unix_nano) == ("infer", 1, 2)
+    assert span.status.code == Status.STATUS_CODE_ERROR
+
+
+def test_a_collector_that_is_away_costs_spans_and_nothing_else(models: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    away = {ENDPOINT: f"http://127.0.0.1:{port}", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    with running(models, **away) as server:
+        infer(server)
+        assert server.event("traces lost")["level"] == "warning"
+        infer(server)
+        with collecting(port) as collector:
+            infer(server)
+            collector.wait_for(1)
+            server.event("traces sent again")
+            assert server.stop() == 0
+
+
+def test_without_a_collector_nothing_of_opentelemetry_is_imported() -> None:
+    program = (
+        "import sys; from kfp_edge_serving.telemetry.tracing import tracer; assert tracer() is None;"
+        "print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("variable", [ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+def test_a_collector_without_opentelemetry_ends_the_start_with_one_sentence(models: Path, variable: str) -> None:
+    program = (
+        "import sys; sys.modules['opentelemetry'] = None;"
+        f"sys.argv[1:] = ['--models', {str(models)!r}, '--host', '127.0.0.1', '--port', '0', '--grpc-port', 'off'];"
+        "from kfp_edge_serving.__main__ import main; sys.exit(main())"
+    )
+    environment: dict[str, Any] = {**os.environ, variable: "http://localhost:4318"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout.splitlines()[-1])["error"] == (
+        f"{variable} is set, but OpenTelemetry is not installed; install kfp-edge-serving[otlp] or unset it."
+    )

@@ -1,0 +1,127 @@
+"""What the server refuses to start with, and how it ends."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving_support.bundles import mixed_bundle, numeric_bundle, sign
+from serving_support.server_process import running, start
+
+Refusal = Callable[[Path], str]
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    """Change a JSON file of a bundle and sign the bundle again, as if it had always been so."""
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_text(json.dumps(content))
+    if path.name != "manifest.json":
+        sign(path.parent)
+
+
+def test_one_altered_byte_of_the_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    model = numeric_bundle(tmp_path) / "model.onnx"
+    data = bytearray(model.read_bytes())
+    data[-1] ^= 1
+    model.write_bytes(data)
+    assert refusal(tmp_path) == f"{model} was altered: its sha256 is not the one in the manifest."
+
+
+def test_a_missing_file_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    card = numeric_bundle(tmp_path) / "model_card.md"
+    card.unlink()
+    assert refusal(tmp_path) == f"cannot read {card}: No such file or directory."
+
+
+def test_a_model_that_answers_otherwise_than_when_it_was_verified_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    folder = numeric_bundle(tmp_path)
+
+    def worse(samples: Any) -> None:
+        samples["samples"][0]["response"]["outputs"][1]["data"][0] += 0.01
+
+    edit(folder / "samples.json", worse)
+    assert "model pump 1 fails its self-test: output 'probabilities' of recorded request 0" in refusal(tmp_path)
+
+
+def test_a_model_that_refuses_its_own_recorded_request_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    folder = mixed_bundle(tmp_path)
+    edit(folder / "signature.json", lambda signature: signature["inputs"][1]["columns"][0].update(categories=["L"]))
+    assert "refuses its recorded request 0: input 'Type', row 0: 'H' is not a category" in refusal(tmp_path)
+
+
+def test_a_signature_that_does_not_fit_the_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    folder = numeric_bundle(tmp_path)
+    edit(folder / "signature.json", lambda signature: signature["inputs"][0].update(datatype="FP64"))
+    assert "does not fit its model: inputs are {'X': 'FP32'}, not {'X': 'FP64'}" in refusal(tmp_path)
+
+
+def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    folder = numeric_bundle(tmp_path)
+    (folder / "model.onnx").write_bytes(b"not a model")
+    sign(folder)
+    assert "model pump 1 cannot be loaded by onnxruntime" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "signature.json", "samples.json"])
+def test_a_file_that_does_not_follow_the_contract_is_refused(tmp_path: Path, refusal: Refusal, name: str) -> None:
+    folder = numeric_bundle(tmp_path)
+    edit(folder / name, lambda content: content.clear())
+    assert "does not follow the bundle contract" in refusal(tmp_path)
+
+
+def test_a_bundle_in_a_folder_of_another_name_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    numeric_bundle(tmp_path).rename(tmp_path / "pump" / "2")
+    assert "holds pump 1; the folders must be named after it" in refusal(tmp_path)
+
+
+def test_a_folder_without_models_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    assert refusal(tmp_path) == f"there is no model in {tmp_path}; a bundle belongs into {tmp_path}/<name>/<version>/."
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    numeric_bundle(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(tmp_path, "--port", str(port))
+        stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert json.loads(stdout.splitlines()[-1])["error"].startswith(f"cannot listen on 127.0.0.1 port {port}")
+
+
+def test_sigterm_ends_it_with_exit_code_0(tmp_path: Path) -> None:
+    numeric_bundle(tmp_path)
+    with running(tmp_path) as server:
+        assert server.stop() == 0
+
+
+def test_a_request_in_flight_is_answered_before_the_server_ends(tmp_path: Path) -> None:
+    folder = numeric_bundle(tmp_path)
+    request = json.dumps(json.loads((folder / "samples.json").read_bytes())["samples"][0]["request"]).encode()
+    with running(tmp_path) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.putrequest("POST", "/v2/models/pump/infer")
+        connection.putheader("Content-Length", str(len(request)))
+        connection.endheaders(request[:10])
+        while "in_flight 1" not in server.get("/metrics")[1]:
+            time.sleep(0.05)
+        server.process.terminate()
+        connection.send(request[10:])
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert server.process.wait(timeout=30) == 0
+
+
+def test_every_event_is_one_json_line(tmp_path: Path) -> None:
+    numeric_bundle(tmp_path)
+    with running(tmp_path) as server:
+        server.stop()
+        assert server.process.stdout is not None
+        events = [json.loads(line) for line in server.process.stdout]
+    assert [event["event"] for event in events] == ["draining", "stopped"]
+    assert events[0].keys() == {"time", "level", "event"}

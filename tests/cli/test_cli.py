@@ -1,0 +1,88 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kfp_edge import __version__
+from kfp_edge.cli import app as cli
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.spec import compilation
+
+HEAVY = ("kfp", "sklearn", "pandas", "numpy", "onnxruntime", "google.protobuf", "boto3", "yaml")
+
+
+def kfp_edge(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("kfp-edge")), *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def main(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["kfp-edge", *args])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def raising(error: BaseException) -> object:
+    def names() -> list[str]:
+        raise error
+
+    return names
+
+
+def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
+    code = f"""
+import sys
+from kfp_edge.cli.app import main
+sys.argv = ["kfp-edge", "--help"]
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 0, ended.code
+print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    assert all(command in done.stdout for command in ("run", "compile", "validate", "doctor"))
+
+
+def test_the_version_is_told() -> None:
+    done = kfp_edge("--version")
+    assert (done.returncode, done.stdout) == (0, f"kfp-edge {__version__}\n")
+
+
+def test_a_user_s_mistake_is_one_sentence_on_stderr() -> None:
+    done = kfp_edge("compile", "no-such-pipeline")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: there is no pipeline 'no-such-pipeline'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("args", [["no-such-command"], ["compile", "--no-such-option"], ["validate"], []])
+def test_wrong_usage_ends_with_2(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(monkeypatch, *args) == 2
+
+
+def test_an_interrupt_ends_with_130_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compilation, "names", raising(KeyboardInterrupt()))
+    assert main(monkeypatch, "compile") == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_square_brackets_in_a_sentence_are_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compilation, "names", raising(KfpEdgeError("the column 'Torque [Nm]' is missing.")))
+    assert main(monkeypatch, "compile") == 1
+    assert capsys.readouterr().err == "error: the column 'Torque [Nm]' is missing.\n"
+
+
+def test_a_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "names", raising(ZeroDivisionError()))
+    monkeypatch.setattr(sys, "argv", ["kfp-edge", "compile"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()

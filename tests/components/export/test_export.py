@@ -1,0 +1,199 @@
+"""Exporting: ONNX gives the answers of scikit-learn, and the file says itself what goes in and out."""
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from kfp_edge.components.export.export import convert, export_model
+from kfp_edge.components.export.isolation_forest import expected_path_length
+from kfp_edge.components.train.train import fit, predict
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.ml.skops_files import save_model
+from support.tables import SHA, anomalies, failures
+
+
+def _exported(estimator, data, tmp_path) -> OnnxModel:
+    save_model(estimator, tmp_path / "model.skops")
+    export_model(tmp_path / "model.skops", data, tmp_path / "model.onnx")
+    return OnnxModel.load(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [failures(), failures(categorical=False), failures(labels=("ok", "bad")), anomalies()],
+    ids=["mixed", "numeric", "words", "anomaly"],
+)
+def test_onnx_answers_as_scikit_learn_does(tmp_path, data):
+    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    said, wanted = _exported(estimator, data, tmp_path).predict(data.x()), predict(estimator, data)
+    assert np.array_equal(said.label, wanted.label)
+    assert np.allclose(said.positive, wanted.positive, atol=1e-5)
+
+
+def test_numeric_features_are_one_tensor_in_the_order_of_the_data(tmp_path):
+    data = failures(categorical=False)
+    signature = _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path).signature
+    (tensor,) = signature.inputs
+    assert (tensor.name, tensor.datatype, tensor.shape) == ("features", "FP32", (-1, 2))
+    assert [(column.name, column.units) for column in tensor.columns] == [("heat [K]", "K"), ("torque [Nm]", "Nm")]
+
+
+def test_with_a_categorical_feature_every_column_is_a_named_input(tmp_path):
+    data = failures()
+    signature = _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path).signature
+    kinds = [(tensor.columns[0].name, tensor.datatype, tensor.shape) for tensor in signature.inputs]
+    assert kinds == [("heat [K]", "FP32", (-1, 1)), ("torque [Nm]", "FP32", (-1, 1)), ("type", "BYTES", (-1, 1))]
+    assert signature.inputs[2].columns[0].categories == ("A", "B")
+
+
+def test_the_signature_names_classes_and_threshold(tmp_path):
+    data = anomalies()
+    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    label, score = _exported(estimator, data, tmp_path).signature.outputs
+    assert (label.name, label.datatype, score.name) == ("label", "INT64", "score")
+    assert score.threshold == pytest.approx(-estimator[-1].offset_)
+
+
+def test_an_isolation_forest_is_one_tree_ensemble(tmp_path):
+    data = anomalies()
+    model = _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path)
+    kinds = [node.op_type for node in model.proto.graph.node]
+    assert kinds.count("TreeEnsembleRegressor") == 1
+    assert len(kinds) < 12
+
+
+def test_path_lengths_follow_the_paper():
+    assert [expected_path_length(n) for n in (0, 1, 2)] == [0, 0, 1]
+    assert expected_path_length(256) == pytest.approx(10.244770920, abs=1e-8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), scale=st.sampled_from([1e-3, 1.0, 1e4]))
+def test_any_detector_answers_alike_on_any_rows(tmp_path_factory, seed, scale):
+    data = anomalies(500, seed)
+    rows = pd.DataFrame(np.random.default_rng(seed).normal(0, scale, (200, 2)), columns=list(data.roles.features))
+    estimator = fit(data, seed=seed, false_alarm_rate=0.05)
+    model = _exported(estimator, data, tmp_path_factory.mktemp("model"))
+    wanted = -estimator.score_samples(rows.astype(np.float32).astype(float))
+    assert np.allclose(model.predict(rows).positive, wanted, atol=1e-5)
+
+
+def test_missing_numbers_are_answered_as_scikit_learn_does(tmp_path):
+    data = failures(categorical=False)
+    holes = data.frame.copy()
+    holes.loc[::7, "heat [K]"] = np.nan
+    data = Dataset(holes, data.roles, SHA)
+    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    assert np.allclose(
+        _exported(estimator, data, tmp_path).predict(data.x()).positive, predict(estimator, data).positive, atol=1e-5
+    )
+
+
+def test_a_missing_category_is_a_category_of_its_own(tmp_path):
+    data = failures()
+    holes = data.frame.copy()
+    holes.loc[::7, "type"] = None
+    data = Dataset(holes, data.roles, SHA)
+    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    model = _exported(estimator, data, tmp_path)
+    assert model.signature.inputs[2].columns[0].categories == ("", "A", "B")
+    assert np.allclose(model.predict(data.x()).positive, predict(estimator, data).positive, atol=1e-5)
+
+
+def test_a_users_own_pipeline_that_picks_columns_by_name_is_exported(tmp_path):
+    data = failures(categorical=False)
+    prepare = ColumnTransformer([("scale", StandardScaler(), ["torque [Nm]"]), ("fill", SimpleImputer(), ["heat [K]"])])
+    estimator = make_pipeline(prepare, LogisticRegression()).fit(data.x(), data.y())
+    said = _exported(estimator, data, tmp_path).predict(data.x())
+    assert np.allclose(said.probabilities, estimator.predict_proba(data.x()), atol=1e-5)
+
+
+def test_the_same_model_gives_the_same_file(tmp_path):
+    data = anomalies()
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path / name)
+    first, second = ((tmp_path / name / "model.onnx").read_bytes() for name in ("first", "second"))
+    assert first == second
+
+
+def test_an_onnx_model_of_ours_passes_unchanged(tmp_path):
+    data = failures()
+    _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path)
+    export_model(tmp_path / "model.onnx", data, tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
+
+
+def test_an_onnx_model_of_others_gets_a_signature(tmp_path):
+    data = failures(categorical=False)
+    foreign = convert(RandomForestClassifier(5, random_state=0).fit(data.x().to_numpy(), data.y()), data)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    export_model(tmp_path / "foreign.onnx", data, tmp_path / "model.onnx")
+    signature = OnnxModel.load(tmp_path / "model.onnx").signature
+    assert [column.name for column in signature.inputs[0].columns] == ["heat [K]", "torque [Nm]"]
+    assert signature.outputs[1].classes == ("0", "1")
+
+
+def test_an_onnx_model_with_other_outputs_is_refused(tmp_path):
+    data = failures(categorical=False)
+    foreign = convert(RandomForestClassifier(5, random_state=0).fit(data.x().to_numpy(), data.y()), data)
+    del foreign.metadata_props[:]
+    del foreign.graph.output[1:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    with pytest.raises(KfpEdgeError, match="outputs are label; name them label and probabilities"):
+        export_model(tmp_path / "foreign.onnx", data, tmp_path / "model.onnx")
+
+
+def test_an_onnx_model_for_other_data_is_refused(tmp_path):
+    data = failures(categorical=False)
+    foreign = convert(RandomForestClassifier(5, random_state=0).fit(data.x().to_numpy(), data.y()), data)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    with pytest.raises(KfpEdgeError, match="the ONNX model takes features .* the data has 3 features"):
+        export_model(tmp_path / "foreign.onnx", failures(), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("model", [LinearSVC(), KMeans(2, n_init=1)])
+def test_a_model_without_probabilities_is_refused(model):
+    data = failures(300, categorical=False)
+    with pytest.raises(KfpEdgeError, match=f"{type(model).__name__} gives neither probabilities nor an anomaly score"):
+        convert(model.fit(data.x(), data.y()), data)
+
+
+def test_a_model_of_other_columns_is_refused_with_their_names():
+    data = failures(categorical=False)
+    other = data.x().rename(columns={"heat [K]": "humidity"})
+    with pytest.raises(KfpEdgeError, match=r"trained on other columns.*heat \[K\], humidity"):
+        convert(LogisticRegression().fit(other, data.y()), data)
+
+
+@given(cut=st.floats(min_value=0, max_value=0.99))
+@settings(deadline=None)
+def test_a_truncated_onnx_file_is_refused(tmp_path_factory, cut):
+    data = failures(100, categorical=False)
+    whole = convert(LogisticRegression().fit(data.x(), data.y()), data).SerializeToString()
+    path = tmp_path_factory.mktemp("cut") / "model.onnx"
+    path.write_bytes(whole[: int(len(whole) * cut)])
+    with pytest.raises(KfpEdgeError, match="no valid ONNX file|carries no signature"):
+        OnnxModel.load(path)
+
+
+def test_roles_decide_what_is_text():
+    frame = pd.DataFrame({"a": [1.0, 2.0] * 20, "b": ["x", "y"] * 20, "t": [0, 1] * 20})
+    data = Dataset(frame, Roles("classification", "t", ("a",), ("b",)), SHA)
+    proto = convert(fit(data, seed=0, false_alarm_rate=0.01), data)
+    assert [value.type.tensor_type.elem_type for value in proto.graph.input] == [1, 8]

@@ -1,0 +1,395 @@
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from kfp_edge.components.gitops_commit.gitops_commit import SHOWN_LINES, Change, Release, Target, commit_release, report
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.git.repository import Remote
+from support import git_repositories, schemas
+from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, somebody_pushes
+
+DIGESTS = tuple(f"sha256:{digit * 64}" for digit in "abc")
+OVERLAY = "sites/site-1/pump/kustomization.yaml"
+REVIEW = "kfp-edge/pump/1.0.0"
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    git_repositories.isolate(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return bare(tmp_path / "gitops.git")
+
+
+def release(
+    version: str = "1.0.0", digest: str = DIGESTS[0], model: str = "pump", host: str = "quay.io/team"
+) -> Release:
+    return Release(model, version, f"{host}/{model}", digest)
+
+
+def commit(folder: Path, what: Release | None = None, site: str = "site-1", namespace: str = "edge-models") -> Change:
+    return commit_release(what or release(), Target(Remote.parse(str(folder)), "main", site, namespace))
+
+
+def released(folder: Path, what: Release | None = None, site: str = "site-1") -> str:
+    """Commit a release and merge it, as a reviewer does."""
+    return merge(folder, commit(folder, what, site).branch)
+
+
+def files(folder: Path, commit: str) -> list[str]:
+    return git(folder, "ls-tree", "-r", "--name-only", commit).splitlines()
+
+
+def changed_lines(folder: Path, commit: str) -> list[str]:
+    diff = git(folder, "show", "--format=", "--unified=0", commit).splitlines()
+    return [line for line in diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
+
+
+def rendered(folder: Path, commit: str, path: str, tmp_path: Path) -> dict[str, Any]:
+    """Check a commit out and render a folder of it with the real kustomize; return the objects by kind."""
+    clone = tmp_path / f"rendered-{path.replace('/', '-')}"
+    git(tmp_path, "clone", "--quiet", "--no-checkout", str(folder), str(clone))
+    git(clone, "checkout", "--quiet", commit)
+    kubectl = Path(sys.executable).with_name("kubectl")
+    done = subprocess.run([kubectl, "kustomize", clone / path], check=True, capture_output=True, text=True)
+    return {each["kind"]: each for each in YAML(typ="safe", pure=True).load_all(done.stdout)}
+
+
+class TestAnEmptyRepository:
+    def test_its_base_branch_gets_the_readme_and_the_review_branch_the_rest(self, folder: Path) -> None:
+        change = commit(folder)
+        assert files(folder, "main") == ["README.md"]
+        assert files(folder, REVIEW) == [
+            "README.md",
+            "argocd/site-1.pump.yaml",
+            "models/pump/base/deployment.yaml",
+            "models/pump/base/kustomization.yaml",
+            "models/pump/base/networkpolicy.yaml",
+            "models/pump/base/service.yaml",
+            OVERLAY,
+        ]
+        assert change.committed
+        assert (change.repository, change.branch) == (str(folder), REVIEW)
+        assert git(folder, "log", "--format=%H", f"main..{REVIEW}") == change.commit
+
+    def test_the_commit_says_what_was_released_where(self, folder: Path) -> None:
+        commit(folder)
+        assert git(folder, "log", "-1", "--format=%B", REVIEW) == (
+            f"feat(site-1): pump 1.0.0 at aaaaaaaaaaaa\n\nImage: quay.io/team/pump@{DIGESTS[0]}\nModel-Version: 1.0.0"
+        )
+
+    # Each of these words means something else to YAML unless it is quoted.
+    @pytest.mark.parametrize(("model", "site", "namespace"), [("pump", "site-1", "edge"), ("no", "007", "1e3")])
+    def test_kustomize_renders_valid_objects_that_name_the_image_by_digest(
+        self, folder: Path, tmp_path: Path, model: str, site: str, namespace: str
+    ) -> None:
+        change = commit(folder, release(model=model), site, namespace)
+        objects = rendered(folder, change.commit, f"sites/{site}/{model}", tmp_path)
+        assert sorted(objects) == ["Deployment", "NetworkPolicy", "Service"]
+        for each in objects.values():
+            schemas.check(each)
+            assert each["metadata"]["name"] == model
+            assert each["metadata"]["namespace"] == namespace
+            assert each["metadata"]["labels"]["kfp-edge/site"] == site
+        (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == f"quay.io/team/{model}@{DIGESTS[0]}"
+
+    def test_the_service_and_the_policy_reach_the_pods_of_the_deployment(self, folder: Path, tmp_path: Path) -> None:
+        objects = rendered(folder, commit(folder).commit, "sites/site-1/pump", tmp_path)
+        template = objects["Deployment"]["spec"]["template"]
+        for labels in (
+            objects["Deployment"]["spec"]["selector"]["matchLabels"],
+            objects["Service"]["spec"]["selector"],
+            objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        ):
+            assert labels.items() <= template["metadata"]["labels"].items()
+        (port,) = template["spec"]["containers"][0]["ports"]
+        assert port["containerPort"] == objects["Service"]["spec"]["ports"][0]["port"] == 8080
+
+    def test_the_pod_meets_the_restricted_pod_security_standard(self, folder: Path, tmp_path: Path) -> None:
+        objects = rendered(folder, commit(folder).commit, "sites/site-1/pump", tmp_path)
+        pod = objects["Deployment"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"].keys() == {"requests", "limits"}
+        assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+        assert container["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
+
+    def test_the_argo_cd_application_follows_the_site_on_the_base_branch(self, folder: Path) -> None:
+        commit(folder)
+        application = YAML(typ="safe", pure=True).load(git(folder, "show", f"{REVIEW}:argocd/site-1.pump.yaml"))
+        assert application["spec"]["source"] == {
+            "repoURL": str(folder),
+            "targetRevision": "main",
+            "path": "sites/site-1/pump",
+        }
+        assert "finalizers" not in application["metadata"]
+        schemas.check(application)
+
+    def test_two_runs_in_two_repositories_write_the_same_files(self, folder: Path, tmp_path: Path) -> None:
+        trees = set()
+        for name in ("one.git", "two.git"):
+            other = bare(tmp_path / name)
+            commit(other)
+            trees.add(git(other, "rev-parse", f"{REVIEW}:sites") + git(other, "rev-parse", f"{REVIEW}:models"))
+        assert len(trees) == 1
+
+
+class TestTheNextRelease:
+    def test_it_changes_the_digest_and_nothing_else(self, folder: Path) -> None:
+        released(folder)
+        change = commit(folder, release("2.0.0", DIGESTS[1]))
+        assert files(folder, change.commit) == files(folder, "main")
+        assert changed_lines(folder, change.commit) == [
+            f'-    digest: "{DIGESTS[0]}"',
+            f'+    digest: "{DIGESTS[1]}"',
+        ]
+
+    def test_what_people_wrote_stays(self, folder: Path) -> None:
+        released(folder)
+        overlay = git(folder, "show", f"main:{OVERLAY}").replace("images:", "# two replicas: see ticket 7\r\n\nimages:")
+        edits = {OVERLAY: overlay + "   # the end", "models/pump/base/deployment.yaml": "ours: true\n"}
+        somebody_pushes(folder, "main", edits)
+        change = commit(folder, release("2.0.0", DIGESTS[1]))
+        assert len(changed_lines(folder, change.commit)) == 2
+
+    def test_files_that_people_removed_do_not_come_back(self, folder: Path, tmp_path: Path) -> None:
+        released(folder)
+        clone = tmp_path / "clone"
+        git(tmp_path, "clone", "--quiet", str(folder), str(clone))
+        git(clone, "rm", "--quiet", "-r", "argocd", "models/pump/base/networkpolicy.yaml")
+        git(clone, "commit", "--quiet", "--message", "not here")
+        git(clone, "push", "--quiet", "origin", "main")
+        commit(folder, release("2.0.0", DIGESTS[1]))
+        commit(folder, release("2.0.0", DIGESTS[1]), site="site-2")
+        assert "models/pump/base/networkpolicy.yaml" not in files(folder, "kfp-edge/pump/2.0.0")
+        assert "argocd/site-1.pump.yaml" not in files(folder, "kfp-edge/pump/2.0.0")
+
+    def test_when_the_registry_moved_the_image_name_changes_too(self, folder: Path) -> None:
+        released(folder)
+        change = commit(folder, release("2.0.0", DIGESTS[0], host="mirror.local:5000"))
+        assert changed_lines(folder, change.commit) == [
+            '-    newName: "quay.io/team/pump"',
+            '+    newName: "mirror.local:5000/pump"',
+        ]
+
+    def test_several_models_and_sites_live_together(self, folder: Path, tmp_path: Path) -> None:
+        released(folder)
+        released(folder, site="site-2")
+        released(folder, release(model="fan", digest=DIGESTS[2]))
+        for path, image in (
+            ("sites/site-1/pump", f"quay.io/team/pump@{DIGESTS[0]}"),
+            ("sites/site-2/pump", f"quay.io/team/pump@{DIGESTS[0]}"),
+            ("sites/site-1/fan", f"quay.io/team/fan@{DIGESTS[2]}"),
+        ):
+            deployment = rendered(folder, "main", path, tmp_path)["Deployment"]
+            assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+class TestTheSameReleaseAgain:
+    def test_a_digest_that_was_merged_is_not_committed_again(self, folder: Path) -> None:
+        merged = released(folder)
+        refs = git(folder, "for-each-ref")
+        assert commit(folder) == Change(str(folder), "main", merged, "", committed=False)
+        assert git(folder, "for-each-ref") == refs
+
+    def test_a_digest_that_waits_for_review_is_not_committed_again(self, folder: Path) -> None:
+        first = commit(folder)
+        second = commit(folder)
+        assert (second.branch, second.commit, second.diff) == (first.branch, first.commit, first.diff)
+        assert not second.committed
+
+    def test_another_digest_of_the_same_version_is_added_to_its_review(self, folder: Path) -> None:
+        first = commit(folder)
+        second = commit(folder, release(digest=DIGESTS[1]))
+        assert git(folder, "rev-parse", f"{REVIEW}~1") == first.commit
+        assert git(folder, "rev-parse", REVIEW) == second.commit
+
+    def test_after_the_merge_the_review_branch_starts_again_from_the_base(self, folder: Path) -> None:
+        merged = released(folder)
+        change = commit(folder, release(digest=DIGESTS[1]))
+        assert change.branch == REVIEW
+        assert git(folder, "rev-parse", f"{change.commit}~1") == merged
+
+
+class TestOthersPushToo:
+    def test_a_push_in_between_is_fetched_and_the_change_made_again(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = commit(folder)
+        theirs = somebody_pushes(folder, "theirs", {"notes.md": "mine\n"}, start=f"origin/{REVIEW}")
+        script = f"git -C {folder} update-ref refs/heads/{REVIEW} {theirs} {first.commit} 2>/dev/null"
+        before_each_push(monkeypatch, tmp_path / "bin", script)
+        change = commit(folder, release(digest=DIGESTS[1]))
+        assert git(folder, "rev-parse", f"{change.commit}~1") == theirs
+        assert len(changed_lines(folder, change.commit)) == 2
+
+    def test_a_push_from_a_second_clone_to_the_empty_repository_is_kept(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clone = tmp_path / "second"
+        git(tmp_path, "clone", "--quiet", str(folder), str(clone))
+        git(clone, "checkout", "--quiet", "-B", "main")
+        git(clone, "commit", "--quiet", "--allow-empty", "--message", "theirs")
+        before_each_push(monkeypatch, tmp_path / "bin", f"(cd {clone} && env -u GIT_DIR $REAL_GIT push -q origin main)")
+        change = commit(folder)
+        assert git(folder, "log", "-1", "--format=%s", "main") == "theirs"
+        assert git(folder, "rev-parse", f"{change.commit}~1") == git(folder, "rev-parse", "main")
+
+    def test_a_release_made_by_another_run_meanwhile_is_not_repeated(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        released(folder)
+        theirs = commit(folder, release("2.0.0", DIGESTS[1]))
+        git(folder, "update-ref", "-d", f"refs/heads/{theirs.branch}")
+        other = somebody_pushes(folder, "x", {"x": "x\n"}, start=theirs.commit)
+        before_each_push(
+            monkeypatch, tmp_path / "bin", f"git -C {folder} update-ref refs/heads/{theirs.branch} {other}"
+        )
+        again = commit(folder, release("2.0.0", DIGESTS[1]))
+        assert (again.commit, again.committed) == (other, False)
+
+    def test_it_gives_up_in_the_end(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        head = commit(folder).commit
+        script = (
+            f"new=$(git -C {folder} -c user.name=x -c user.email=x@x commit-tree -p refs/heads/{REVIEW} "
+            f"-m theirs refs/heads/{REVIEW}^{{tree}}) && git -C {folder} update-ref refs/heads/{REVIEW} $new"
+        )
+        before_each_push(monkeypatch, tmp_path / "bin", script)
+        with pytest.raises(KfpEdgeError, match="gave up after 5 attempts: somebody else pushed to the branch"):
+            commit(folder, release(digest=DIGESTS[1]))
+        assert git(folder, "rev-list", "--count", f"{head}..{REVIEW}") == "5"
+        assert git(folder, "log", "--format=%s", f"{head}..{REVIEW}").splitlines() == ["theirs"] * 5
+
+
+class TestRefusals:
+    def test_a_push_that_the_server_refuses_leaves_nothing_behind(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        released(folder)
+        refs = git(folder, "for-each-ref")
+        hook(folder, "pre-receive", "echo 'only maintainers may push'; exit 1")
+        with pytest.raises(KfpEdgeError, match=r"refuses the push to the branch .*: only maintainers may push"):
+            commit(folder, release("2.0.0", DIGESTS[1]))
+        assert git(folder, "for-each-ref") == refs
+        assert list(scratch.iterdir()) == []
+
+    def test_a_base_branch_that_is_not_there_is_told_with_those_that_are(self, folder: Path) -> None:
+        somebody_pushes(folder, "trunk", {"a": "a\n"})
+        with pytest.raises(KfpEdgeError, match=r"has no branch main; .*gitops_branch to one of: trunk\."):
+            commit(folder)
+
+    @pytest.mark.parametrize("name", ["", "Pump", "pump_1", "-pump", "pump-", "a.b", "a/b", "a" * 64, "a\n", "../a"])
+    def test_names_that_kubernetes_does_not_take_are_refused(self, folder: Path, name: str) -> None:
+        remote = Remote.parse(str(folder))
+        for make in (
+            lambda: Release(name, "1", "quay.io/a", DIGESTS[0]),
+            lambda: Target(remote, "main", name, "edge"),
+            lambda: Target(remote, "main", "site-1", name),
+        ):
+            with pytest.raises(KfpEdgeError, match="cannot be used; it must be a DNS label"):
+                make()
+
+    @pytest.mark.parametrize(
+        ("model", "version", "image", "digest"),
+        [
+            ("1pump", "1", "quay.io/a", DIGESTS[0]),
+            ("pump", "1 0", "quay.io/a", DIGESTS[0]),
+            ("pump", "1..0", "quay.io/a", DIGESTS[0]),
+            ("pump", "1.lock", "quay.io/a", DIGESTS[0]),
+            ("pump", "1\nImage: evil", "quay.io/a", DIGESTS[0]),
+            ("pump", "1", "quay.io/a:latest@", DIGESTS[0]),
+            ("pump", "1", 'quay.io/a"\nkind: Evil', DIGESTS[0]),
+            ("pump", "1", "quay.io/a", "sha256:abc"),
+        ],
+    )
+    def test_a_release_that_cannot_be_written_down_is_refused(
+        self, model: str, version: str, image: str, digest: str
+    ) -> None:
+        with pytest.raises(KfpEdgeError, match="cannot be"):
+            Release(model, version, image, digest)
+
+    @pytest.mark.parametrize("text", ["images: []\n", "images: [\n"])
+    def test_an_overlay_that_cannot_be_edited_is_told_by_its_path(self, folder: Path, text: str) -> None:
+        released(folder)
+        somebody_pushes(folder, "main", {OVERLAY: text})
+        with pytest.raises(KfpEdgeError, match=OVERLAY):
+            commit(folder, release("2.0.0", DIGESTS[1]))
+
+
+class TestTheReport:
+    def test_it_names_the_commit_and_shows_the_diff(self, folder: Path) -> None:
+        change = commit(folder)
+        text = report(change)
+        for each in (str(folder), REVIEW, change.commit, f'+    digest: "{DIGESTS[0]}"'):
+            assert each in text
+
+    def test_it_says_so_when_there_was_nothing_to_commit(self, folder: Path) -> None:
+        released(folder)
+        assert "nothing to commit" in report(commit(folder))
+
+    def test_a_long_diff_is_cut_and_cannot_leave_its_frame(self) -> None:
+        diff = "```\n" * (SHOWN_LINES + 7)
+        text = report(Change("r", "b", "c0ffee", diff, committed=True))
+        assert "````diff\n" in text
+        assert text.splitlines().count("```") == SHOWN_LINES
+        assert "7 more lines: `git show c0ffee`." in text
+
+
+class TestTheComponent:
+    def run(self, repo: str, image: str, out: Path) -> tuple[str, str, str, bool]:
+        from kfp.dsl import Markdown
+
+        from kfp_edge.components.gitops_commit.component import gitops_commit
+
+        change = Markdown(uri=str(out))
+        change.path = str(out)
+        outputs: tuple[str, str, str, bool] = gitops_commit.python_func(image, "pump", "1.0.0", repo, change)
+        return outputs
+
+    def test_it_hands_on_repository_branch_and_commit(self, folder: Path, tmp_path: Path) -> None:
+        image = f"docker://registry.local:5000/team/pump@{DIGESTS[0]}"
+        outputs = self.run(folder.as_uri(), image, tmp_path / "change.md")
+        assert outputs == (str(folder), REVIEW, git(folder, "rev-parse", REVIEW), True)
+        assert 'newName: "registry.local:5000/team/pump"' in (tmp_path / "change.md").read_text()
+
+    def test_an_image_in_a_folder_is_named_localhost(self, folder: Path, tmp_path: Path) -> None:
+        self.run(str(folder), f"oci:{tmp_path}/images/pump@{DIGESTS[0]}", tmp_path / "change.md")
+        assert 'newName: "localhost/pump"' in git(folder, "show", f"{REVIEW}:{OVERLAY}")
+
+    def test_a_missing_repository_ends_the_stage_with_one_sentence(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            self.run(str(tmp_path / "nowhere"), f"oci:{tmp_path}/pump@{DIGESTS[0]}", tmp_path / "change.md")
+        assert f"git init --bare {tmp_path}/nowhere" in capsys.readouterr().err
+
+    def test_over_https_neither_outputs_nor_repository_know_the_token(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        token = "s3cr3t-t0ken"
+        monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", token)
+        with git_server(tmp_path, token=token) as server:
+            monkeypatch.setenv("KFP_EDGE_GIT_CA_FILE", str(server.certificate))
+            url = server.url("gitops.git")
+            outputs = self.run(url, f"docker://quay.io/team/pump@{DIGESTS[0]}", tmp_path / "change.md")
+        assert outputs[:2] == (url, REVIEW)
+        told = "".join([*map(str, outputs), *capfd.readouterr(), (tmp_path / "change.md").read_text()])
+        assert token not in told
+        assert token not in git(folder, "log", "--patch", REVIEW)

@@ -1,0 +1,264 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from support.ingest import Desk, changed, table
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+# --- data that cannot be read
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"at,failed\n", "no rows"),
+        (b"PAR1 and then nothing", "damaged Parquet"),
+        (b"\x1f\x8b\x08\x00", "compressed"),
+        ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+        (b"a,b\n1,2\n1,2,3\n", "Expected 2 columns, got 3"),
+        (b"a,a,failed\n1,2,0\n", "two columns named 'a'"),
+        (b"a;failed\n1;0\n", "separate the columns by commas"),
+        (b"\xff,failed\n1,0\n", "UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(desk: Desk, content: bytes, said: str) -> None:
+    desk.refused(desk.write(content), said, drop=())
+
+
+def test_a_missing_file_is_named(desk: Desk) -> None:
+    desk.refused(desk.folder / "no.csv", "no file or folder", "no.csv")
+
+
+def test_a_truncated_parquet_file_is_refused(desk: Desk) -> None:
+    table().to_parquet(desk.folder / "data.parquet")
+    desk.refused(desk.write((desk.folder / "data.parquet").read_bytes()[:-50]), "cut short")
+
+
+def test_a_folder_without_data_is_refused(desk: Desk) -> None:
+    desk.write("", "parts/notes.txt")
+    desk.refused(desk.folder / "parts", "no .csv or .parquet file")
+
+
+def test_a_folder_of_two_kinds_is_refused(desk: Desk) -> None:
+    table().to_parquet(desk.write(table(), "parts/a.csv").with_name("b.parquet"))
+    desk.refused(desk.folder / "parts", "one kind")
+
+
+def test_parts_with_other_columns_are_refused(desk: Desk) -> None:
+    desk.write(table(), "parts/a.csv")
+    desk.write(table().drop(columns="load"), "parts/b.csv")
+    desk.refused(desk.folder / "parts", "'load' is only in one of them")
+
+
+def test_parts_with_other_types_are_refused(desk: Desk) -> None:
+    desk.write(table(), "parts/a.csv")
+    desk.write(changed("load", {0: "high"}), "parts/b.csv")
+    desk.refused(desk.folder / "parts", "load", "double vs string")
+
+
+# --- columns that cannot be
+
+
+def test_a_missing_target_is_refused_with_the_nearest_name(desk: Desk) -> None:
+    desk.refused(desk.write(table()), "no column 'faild'", "did you mean 'failed'?", target="faild")
+
+
+def test_a_missing_drop_column_is_refused(desk: Desk) -> None:
+    desk.refused(desk.write(table()), "no column 'UDI', which drop names", drop=("UDI",))
+
+
+def test_classification_without_a_target_is_refused(desk: Desk) -> None:
+    desk.refused(desk.write(table()), "name the label column in target", target="")
+
+
+def test_a_few_text_cells_in_a_number_column_are_named_with_count_row_and_value(desk: Desk) -> None:
+    data = desk.write(changed("load", {4: "broken", 9: "?"}))
+    desk.refused(data, "column 'load' holds numbers but is not a number in 2 rows (row 5: 'broken')")
+
+
+def test_an_empty_column_is_refused(desk: Desk) -> None:
+    desk.refused(desk.write(table().assign(load=np.nan)), "column 'load' is empty in every row")
+
+
+def test_a_column_that_is_empty_in_the_training_rows_is_refused(desk: Desk) -> None:
+    frame = table()
+    frame.loc[:35, "load"] = np.nan
+    desk.refused(desk.write(frame), "empty in every training row", drop=("site",), time_column="at")
+
+
+def test_infinities_are_refused(desk: Desk) -> None:
+    desk.refused(desk.write(changed("load", {6: np.inf})), "column 'load' is infinite in 1 row (row 7: inf)")
+
+
+def test_a_constant_target_is_refused(desk: Desk) -> None:
+    desk.refused(desk.write(table().assign(failed=0)), "'failed'", "0 in every row", "nothing to learn")
+
+
+def test_a_target_with_missing_cells_is_refused(desk: Desk) -> None:
+    data = desk.write(changed("failed", {7: None}))
+    desk.refused(data, "column 'failed' is the target column and is missing in 1 row (row 8: None)")
+
+
+def test_a_target_of_measurements_is_refused(desk: Desk) -> None:
+    desk.refused(desk.write(table()), "'load' is the target and is no whole number in", target="load")
+
+
+def test_a_target_with_too_many_classes_is_refused(desk: Desk) -> None:
+    frame = table(60).assign(failed=range(60))
+    desk.refused(desk.write(frame), "60 classes (at most 50)")
+
+
+def test_a_class_with_a_single_row_is_refused(desk: Desk) -> None:
+    frame = table().assign(failed=[1] + [0] * 39)
+    desk.refused(desk.write(frame), "class 1 of 'failed' has a single row")
+
+
+def test_anomaly_labels_other_than_0_and_1_are_refused(desk: Desk) -> None:
+    desk.refused(desk.write(table()), "neither 0 nor 1 in", task="anomaly", target="speed")
+
+
+def test_text_with_too_many_values_is_refused_with_the_remedy(desk: Desk) -> None:
+    frame = table(200).assign(type=[f"id {row}" for row in range(200)])
+    desk.refused(desk.write(frame), "text with 200 values (at most 100); put it in drop")
+
+
+def test_timestamps_are_no_feature(desk: Desk) -> None:
+    desk.refused(desk.write(table()), "'at' holds timestamps; name it in time_column", drop=("site",))
+
+
+def test_a_time_that_is_none_is_refused(desk: Desk) -> None:
+    data = desk.write(changed("at", {2: "yesterday"}))
+    desk.refused(data, "'at' is no timestamp", "(row 3: 'yesterday')", drop=("site",), time_column="at")
+
+
+def test_nested_columns_are_refused(desk: Desk) -> None:
+    table().assign(load=[[1.0]] * 40).to_parquet(desk.folder / "data.parquet")
+    desk.refused(desk.folder / "data.parquet", "'load' is of type list", "drop")
+
+
+def test_a_column_without_a_name_is_refused(desk: Desk) -> None:
+    data = desk.folder / "data.csv"
+    table().to_csv(data)
+    desk.refused(data, "has no name")
+
+
+def test_dropping_every_feature_is_refused(desk: Desk) -> None:
+    drop = ("at", "site", "type", "speed", "load")
+    desk.refused(desk.write(table()), "no column is left", drop=drop)
+
+
+# --- what is expected of the columns
+
+
+EXPECTED = {
+    "type": {"dtype": "string", "values": ["L"]},
+    "speed": {"dtype": "integer", "min": 1005.0},
+    "load": {"dtype": "number", "max": 5.0, "missing": False},
+    "torque": {"dtype": "number"},
+}
+
+
+def broken_table() -> pd.DataFrame:
+    frame = table()
+    frame.loc[[10, 11], "load"] = np.nan
+    return frame
+
+
+def test_every_violation_is_in_the_page_with_count_and_example(desk: Desk) -> None:
+    desk.refused(desk.write(broken_table()), "and 2 more, all of them in the log and the report", columns=EXPECTED)
+    page = desk.page.read_text()
+    for line in (
+        "| type | is none of 'L' | 20 | 2 | 'M' |",
+        "| speed | is below 1005 | 5 | 1 | 1000 |",
+        "| load | is above 5 | 4 | 37 | 5.142857142857143 |",
+        "| load | is missing | 2 | 11 | None |",
+        "| torque | is expected and not in the data |  |  |  |",
+    ):
+        assert line in page
+
+
+def test_every_violation_is_in_the_log(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.refused(desk.write(broken_table()), columns=EXPECTED)
+    assert capsys.readouterr().out.count("violation: column") == 5
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cells", "said"),
+    [
+        ("number", ["1", "2", "x"], "'new' is not a number in 1 row (row 3: 'x')"),
+        ("number", ["x", "y", "z"], "'new' is not a number in 3 rows (row 1: 'x')"),
+        ("integer", ["1", "2.5", "3"], "'new' is not an integer in 1 row (row 2: 2.5)"),
+        ("boolean", ["true", "false", "no"], "'new' is not a boolean in 1 row (row 3: 'no')"),
+        ("boolean", ["0", "1", "2"], "'new' is not a boolean in 1 row (row 3: 2)"),
+        (
+            "datetime",
+            ["2024-01-01", "2024-13-01", "2024-01-02"],
+            "'new' is not a datetime in 1 row (row 2: '2024-13-01')",
+        ),
+    ],
+)
+def test_cells_of_another_type_are_named(desk: Desk, dtype: str, cells: list[str], said: str) -> None:
+    text = "new,failed\n" + "".join(f"{cell},{row % 2}\n" for row, cell in enumerate(cells))
+    desk.refused(desk.write(text), said, drop=(), columns={"new": {"dtype": dtype}})
+
+
+def test_data_as_expected_is_accepted(desk: Desk) -> None:
+    columns = {
+        "at": {"dtype": "datetime", "missing": False},
+        "type": {"values": ["L", "M"]},
+        "speed": {"dtype": "integer", "min": 1000.0, "max": 1039.0},
+        "load": {"min": 0.0},
+        "failed": {"dtype": "boolean", "values": [0.0, 1.0]},
+    }
+    assert len(desk.ask(desk.write(table()), columns=columns).train.frame) == 32
+
+
+def test_codes_that_look_like_numbers_stay_text_when_they_are_expected_to_be(desk: Desk) -> None:
+    frame = table().assign(type=[["007", "8"][row % 2] for row in range(40)])
+    train = desk.ask(desk.write(frame), columns={"type": {"dtype": "string"}}).train
+    assert set(train.frame["type"]) == {"007", "8"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"load": {"dtyp": "number"}}, "load.dtyp"),
+        ({"load": {"dtype": "float"}}, "load.dtype"),
+        ({"load": {"dtype": "string", "min": 1.0}}, "min and max are for numbers"),
+        ({"load": "number"}, "load"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(desk: Desk, columns: dict[str, Any], said: str) -> None:
+    desk.refused(desk.write(table()), "the parameter columns is wrong at", said, columns=columns)
+
+
+# --- requests that contradict themselves
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"task": "regression"}, "task must be"),
+        ({"split": "last"}, "split must be"),
+        ({"test_fraction": 1.0}, "test_fraction must lie between 0 and 1"),
+        ({"split": "time"}, "needs a time_column"),
+        ({"split": "group"}, "needs a group_column"),
+        ({"windows": "w.json"}, "windows need a time_column"),
+        ({"rolling_windows": (6,)}, "rolling_windows need a time_column"),
+        ({"drop": ("failed",)}, "'failed' is in drop and has another role"),
+        ({"drop": (), "time_column": "at", "group_column": "at"}, "'at' has two roles"),
+        ({"drop": (), "time_column": "at", "split": "random", "rolling_windows": (6,)}, "would leak"),
+        ({"drop": ("site",), "time_column": "at", "rolling_windows": (1,)}, "at least 2 rows"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused(desk: Desk, options: dict[str, Any], said: str) -> None:
+    desk.refused(desk.write(table()), said, **options)

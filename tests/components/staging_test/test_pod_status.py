@@ -1,0 +1,203 @@
+"""What the cluster is asked for a candidate, and what it says put into words."""
+
+from typing import Any
+
+import pytest
+
+from kfp_edge.components.staging_test import manifests, pod_status
+from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.images.oci import ImageRef
+from support import schemas
+from support.fake_kubernetes._run_admission import violations
+
+IMAGE = ImageRef("docker", "quay.io/plant/pump-candidate", "sha256:" + "0" * 64)
+#: Every option, numbers as KFP hands them over.
+GIVEN: dict[str, Any] = {
+    "namespace": "edge-staging",
+    "service_account": "staging",
+    "pull_secret": "quay",
+    "node_selector": {"kubernetes.io/arch": "arm64"},
+    "tolerations": [{"key": "edge", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300.0}],
+    "cpu": 2.0,
+    "memory": "1Gi",
+    "ttl": 600.0,
+}
+
+
+def deployment(**given: Any) -> dict[str, Any]:
+    return manifests.deployment("staging-1", IMAGE, StagingOptions.read(given), "run-1")
+
+
+def service(**given: Any) -> dict[str, Any]:
+    made = deployment(**given)
+    made["metadata"]["uid"] = "4f0c"
+    return manifests.service("staging-1", StagingOptions.read(given), "run-1", made)
+
+
+class TestWhatIsAskedOfTheCluster:
+    @pytest.mark.parametrize("given", [{}, GIVEN], ids=["no options", "all options"])
+    @pytest.mark.parametrize("make", [deployment, service])
+    def test_is_what_kubernetes_takes(self, make: Any, given: dict[str, Any]) -> None:
+        schemas.check(make(**given))
+
+    def test_is_a_pod_that_the_restricted_standard_admits(self) -> None:
+        assert violations(deployment()["spec"]["template"]) == ""
+
+    def test_is_a_pod_without_token_volumes_and_a_root_that_can_be_written(self) -> None:
+        pod = deployment()["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert "volumes" not in pod
+        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+    def test_names_the_image_by_digest(self) -> None:
+        (container,) = deployment()["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == f"quay.io/plant/pump-candidate@{IMAGE.digest}"
+
+    def test_carries_the_run_and_when_it_may_be_swept_up(self) -> None:
+        for made in (deployment(), service()):
+            assert made["metadata"]["labels"]["kfp-edge.io/run"] == "run-1"
+            assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "kfp-edge"
+            assert made["metadata"]["annotations"]["kfp-edge.io/expires"].endswith("Z")
+
+    def test_goes_with_the_deployment(self) -> None:
+        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "staging-1", "uid": "4f0c"}
+        assert service()["metadata"]["ownerReferences"] == [owner]
+
+    def test_has_every_option(self) -> None:
+        pod = deployment(**GIVEN)["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] == "staging"
+        assert pod["imagePullSecrets"] == [{"name": "quay"}]
+        assert pod["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+        assert pod["tolerations"] == [{**GIVEN["tolerations"][0], "tolerationSeconds": 300}]
+        (container,) = pod["containers"]
+        assert container["resources"]["limits"] == container["resources"]["requests"]
+        assert container["resources"]["limits"] == {"cpu": "2.0", "memory": "1Gi"}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"name_space": "x"}, "staging_options has no option 'name_space'; it knows cpu, memory, namespace,"),
+        ({"cpu": "many"}, "staging_options: cpu: .* \\(got 'many'\\)"),
+        ({"tolerations": [{"effect": "Never"}]}, "staging_options: tolerations.0.effect: "),
+        ({"tolerations": [{"seconds": 3}]}, "staging_options: tolerations.0.seconds: "),
+        ({"ttl": 1.5}, "staging_options: ttl: "),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_in_a_sentence(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(KfpEdgeError, match=sentence):
+        StagingOptions.read(given)
+
+
+def pod(
+    state: dict[str, Any] | None = None,
+    *,
+    last: dict[str, Any] | None = None,
+    phase: str = "Pending",
+    **conditions: str,
+) -> dict[str, Any]:
+    """A pod in which a container is in a state; a condition is its status and, behind a space, its message."""
+    found = [
+        {"type": name, "status": text.partition(" ")[0], "message": text.partition(" ")[2]}
+        for name, text in conditions.items()
+    ]
+    statuses = [] if state is None else [{"name": "candidate", "state": state, "lastState": last or {}}]
+    metadata = {"name": "p", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {"metadata": metadata, "status": {"phase": "Pending", "conditions": found, "containerStatuses": statuses}}
+
+
+RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+
+
+def ended(code: int, reason: str = "Error") -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": reason}}
+
+
+def waits(reason: str, message: str = "") -> dict[str, Any]:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (
+            pod(PodScheduled="False 0/3 nodes are available: 3 Insufficient cpu."),
+            "no node takes the pod: 0/3 nodes are",
+        ),
+        (pod(), "no node runs it"),
+        (pod(waits("ContainerCreating")), "the container cannot start: ContainerCreating"),
+        (pod(waits("ImagePullBackOff", "Back-off")), "the image cannot be pulled: ImagePullBackOff: Back-off"),
+        (pod(RUNNING, Ready="False"), "the container runs and is not ready"),
+    ],
+)
+def test_what_may_still_come_right_is_waited_for(seen: dict[str, Any], reason: str) -> None:
+    found = pod_status.outlook(seen)
+    assert (found.ready, found.hopeless) == (False, False)
+    assert found.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (pod(ended(1)), "the container ended with exit code 1"),
+        (pod(ended(137, "OOMKilled")), "the container ended with exit code 137 (out of memory)"),
+        (pod(waits("CrashLoopBackOff", "back-off 10s"), last=ended(3)), "the container ended with exit code 3"),
+        (pod(RUNNING, last=ended(3), Ready="True"), "the container ended with exit code 3"),
+        (pod(waits("InvalidImageName", "no: such")), "the container cannot start: InvalidImageName: no: such"),
+        (
+            pod(waits("CreateContainerConfigError", "runs as root")),
+            "the container cannot start: CreateContainerConfigError",
+        ),
+    ],
+)
+def test_what_cannot_come_right_ends_the_wait(seen: dict[str, Any], reason: str) -> None:
+    found = pod_status.outlook(seen)
+    assert (found.ready, found.hopeless) == (False, True)
+    assert found.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "told"),
+    [
+        ([], "ended (Evicted: The node was low on memory)"),
+        ([{"state": ended(137)}], "ended with exit code 137 (Evicted: The node was low on memory)"),
+    ],
+    ids=["before it started", "while it ran"],
+)
+def test_an_evicted_pod_is_told_with_the_nodes_reason(statuses: list[dict[str, Any]], told: str) -> None:
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}
+    assert str(pod_status.state_of({"metadata": {}, "status": {**status, "containerStatuses": statuses}})) == told
+
+
+def test_the_pod_that_was_made_first_counts_not_the_one_in_its_place() -> None:
+    second = pod()
+    second["metadata"] = {**second["metadata"], "name": "q", "creationTimestamp": "2026-01-01T00:01:00Z"}
+    assert pod_status.first([second, pod()])["metadata"]["name"] == "p"
+
+
+def test_a_deployment_without_a_pod_is_told_with_the_reason_of_the_namespace() -> None:
+    refused = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: small'}
+    found = pod_status.outlook_without_pod({"status": {"conditions": [refused]}})
+    assert found.reason.startswith('the namespace refuses the pod: pods "x" is forbidden: exceeded quota: small (')
+    assert not found.hopeless
+
+
+def test_a_deployment_that_somebody_deleted_ends_the_wait() -> None:
+    assert pod_status.outlook_without_pod(None).hopeless
+
+
+def test_the_last_warning_about_the_pod_is_the_one_that_is_told() -> None:
+    def event(message: str, second: int, uid: str = "1", kind: str = "Warning") -> dict[str, Any]:
+        about, at = {"uid": uid}, f"2026-01-01T00:00:{second:02}Z"
+        return {"type": kind, "message": message, "involvedObject": about, "lastTimestamp": at}
+
+    events = [
+        event("Readiness probe failed: 503.", 3),
+        event("Failed to mount", 1),
+        event("Error: ErrImagePull", 4),
+        event("Pulled", 5, kind="Normal"),
+        event("of another", 6, uid="2"),
+    ]
+    assert pod_status.warning(events, pod()) == "Readiness probe failed: 503"
+    assert pod_status.warning([], pod()) == ""

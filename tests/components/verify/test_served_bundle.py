@@ -1,0 +1,104 @@
+"""A bundle that this project made, in the server of the edge: training data are counted as training counted them."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import orjson
+import pandas as pd
+import pytest
+
+from kfp_edge.components.export.export import export_model
+from kfp_edge.components.train.train import fit
+from kfp_edge.components.verify.verify import Requirements, verify
+from kfp_edge.ml.bundle import Bundle
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.ml.skops_files import save_model
+from kfp_edge_serving.codecs import json_codec
+from kfp_edge_serving.models import self_test
+from kfp_edge_serving.models.bundle import load_bundle
+from kfp_edge_serving.models.model import Model, ModelOptions
+from kfp_edge_serving.telemetry.feature_statistics import Feature
+from support.tables import failures
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """Return a table with numbers and categories, some of both missing."""
+    data = failures()
+    data.frame.loc[::50, "torque [Nm]"] = np.nan
+    data.frame.loc[7::100, "type"] = None
+    return data
+
+
+@pytest.fixture(scope="module")
+def bundle(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("trained")
+    save_model(fit(data, seed=0, false_alarm_rate=0.01), folder / "model.skops")
+    export_model(folder / "model.skops", data, folder / "model.onnx")
+    verify(
+        folder / "model.skops",
+        folder / "model.onnx",
+        data,
+        failures(seed=1),
+        Requirements(),
+        page=folder / "report.html",
+        bundle=folder / "bundle",
+        name="pump",
+        version="1",
+        revision="abc",
+    )
+    return Bundle.load(folder / "bundle")
+
+
+@pytest.fixture
+def model(bundle: Bundle) -> Model:
+    """Return the bundle as a server that refuses what training did not see loads it."""
+    model = Model(load_bundle(bundle.folder, named=False), ModelOptions(out_of_range="reject"))
+    self_test.replay(model)
+    model.open(slow=False)
+    return model
+
+
+def rows(data: Dataset) -> list[dict[str, Any]]:
+    """Return the rows as a client has them: what is missing is null."""
+    frame = data.frame[list(data.roles.features)].astype(object)
+    found: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict(orient="records")
+    return found
+
+
+def ask(model: Model, data: Dataset) -> Any:
+    return orjson.loads(json_codec.infer(model, orjson.dumps({"rows": rows(data)})).body)
+
+
+def features(model: Model) -> dict[str, Feature]:
+    return {feature.column.name: feature for feature in model.observed.features()}
+
+
+def test_rows_get_the_answers_that_verification_measured(bundle: Bundle, model: Model, data: Dataset) -> None:
+    answer = ask(model, data)
+    expected = OnnxModel(onnx.load(bundle.model), bundle.signature).predict(data.x())
+    assert answer["outputs"][0]["data"] == expected.label.tolist()
+
+
+def test_missing_values_are_named_row_by_row(model: Model, data: Dataset) -> None:
+    missing = ask(model, data)["missing"]
+    assert missing == [[name for name, value in row.items() if value is None] for row in rows(data)]
+
+
+def test_the_training_data_are_within_the_ranges_of_training(model: Model, data: Dataset) -> None:
+    ask(model, data)
+    assert all(feature.out_of_range == 0 for feature in model.observed.features())
+
+
+def test_the_training_data_are_counted_as_training_counted_them(bundle: Bundle, model: Model, data: Dataset) -> None:
+    ask(model, data)
+    found = features(model)
+    reference = bundle.reference.features
+    for name in ("heat [K]", "torque [Nm]"):
+        assert tuple(found[name].counts.tolist()) == (0, *reference[name].counts, 0)
+        assert found[name].missing == reference[name].missing
+    assert dict(found["type"].categories) == reference["type"].counts
+    assert found["type"].missing == reference["type"].missing
+    assert pd.isna(data.frame["type"]).sum() == 20

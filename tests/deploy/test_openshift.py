@@ -1,0 +1,200 @@
+"""What a cluster is given: every manifest is valid, asks for what is used, and is explained."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.utils.quantity import parse_quantity
+from yaml import safe_load, safe_load_all
+
+from kfp_edge.cluster import labels
+from kfp_edge.components.containerize.build_options import BuildOptions
+from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.pipelines import _defaults, _task_config
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from support.paths import ROOT
+from support.rbac import Right, rights, unused_and_missing
+from support.schemas import check
+
+FOLDER = ROOT / "deploy/openshift"
+README = FOLDER / "README.md"
+PARAMETERS = FOLDER / "parameters.yaml"
+KUBECTL = Path(sys.executable).with_name("kubectl")
+RUNNER = "system:serviceaccount:ds-project:pipeline-runner-dspa"
+PLAIN = sorted([*FOLDER.glob("base/*/*.yaml"), *FOLDER.glob("secrets/*.yaml"), *FOLDER.glob("dspa/*.yaml")])
+
+
+def rendered(overlay: Path) -> list[dict[str, Any]]:
+    """The objects that `oc apply -k` would apply."""
+    done = subprocess.run([KUBECTL, "kustomize", overlay], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(safe_load_all(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def objects() -> list[dict[str, Any]]:
+    return rendered(FOLDER / "overlays/example")
+
+
+def the(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def documents(path: Path) -> Iterator[dict[str, Any]]:
+    yield from safe_load_all(path.read_text())
+
+
+def test_what_is_applied_is_valid_and_has_no_unknown_field(objects: list[dict[str, Any]]) -> None:
+    for each in objects:
+        check(each)
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_every_manifest_is_valid_as_it_stands(path: Path) -> None:
+    for each in documents(path):
+        check(each)
+
+
+def test_no_manifest_is_forgotten() -> None:
+    kustomizations = [*FOLDER.glob("*/kustomization.yaml"), *FOLDER.glob("overlays/*/*.yaml")]
+    assert sorted(FOLDER.rglob("*.yaml")) == sorted([*PLAIN, *kustomizations, PARAMETERS])
+    listed = safe_load((FOLDER / "base/kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(str(path.relative_to(FOLDER / "base")) for path in FOLDER.glob("base/*/*.yaml"))
+
+
+def test_the_names_are_set_in_one_place(tmp_path: Path) -> None:
+    copy = tmp_path / "openshift"
+    shutil.copytree(FOLDER, copy)
+    names = copy / "overlays/example/names.yaml"
+    text = names.read_text()
+    for old, new in (("ds-project", "team-a"), ("edge-staging", "team-a-trial"), ("runner-dspa", "runner-other")):
+        text = text.replace(old, new)
+    names.write_text(text)
+    changed = rendered(copy / "overlays/example")
+    assert not re.search("ds-project|(?<!kfp-)edge-staging|runner-dspa", str(changed))
+    assert {each["metadata"].get("namespace") for each in changed} == {None, "team-a", "team-a-trial"}
+    assert {right.user for right in rights(changed)} == {
+        "system:serviceaccount:team-a:pipeline-runner-other",
+        "system:serviceaccount:team-a:kfp-edge-build",
+        "system:serviceaccount:team-a:kfp-edge-client",
+    }
+
+
+def test_nobody_is_given_a_wildcard_or_a_right_in_the_whole_cluster(objects: list[dict[str, Any]]) -> None:
+    assert not [right for right in rights(objects) if "*" in "".join(right)]
+    assert not [each for each in objects if each["kind"].startswith("Cluster")]
+
+
+def test_secrets_are_touched_by_the_stages_in_their_own_project_only(objects: list[dict[str, Any]]) -> None:
+    touched = {(right.user, right.namespace) for right in rights(objects) if right.resource == "secrets"}
+    assert touched == {(RUNNER, "ds-project")}
+
+
+def test_each_right_is_explained(objects: list[dict[str, Any]]) -> None:
+    """The table "what is asked for, why" has a row for each rule, with its verbs."""
+    rows = [line for line in README.read_text().splitlines() if line.startswith("| ")]
+    for each in objects:
+        for rule in each.get("rules", []):
+            for resource in rule["resources"]:
+                said = f"`{resource}`: {', '.join(rule['verbs'])}"
+                assert [row for row in rows if f"`{each['metadata']['name']}`" in row and said in row], said
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("secrets/*.yaml")), ids=lambda path: path.stem)
+def test_a_template_holds_placeholders_and_no_values(path: Path) -> None:
+    for each in documents(path):
+        assert "namespace" not in each["metadata"]
+        assert "data" not in each
+        for value in each.get("stringData", {}).values():
+            assert re.fullmatch("<.+>", value)
+
+
+def test_the_templates_are_what_the_pipelines_look_for() -> None:
+    found = {each["metadata"]["name"]: each for path in FOLDER.glob("secrets/*.yaml") for each in documents(path)}
+    connection = found[_defaults.DATA_CONNECTION]["stringData"]
+    assert set(_task_config._DATA_CONNECTION) <= set(connection)
+    assert found[_defaults.REGISTRY_SECRET]["type"] == "kubernetes.io/dockerconfigjson"
+    assert found[_defaults.GIT_SECRET]["type"] == "kubernetes.io/basic-auth"
+    assert found[_defaults.CA_BUNDLE]["kind"] == "ConfigMap"
+
+
+def test_the_build_pods_are_those_that_the_network_policy_closes(objects: list[dict[str, Any]]) -> None:
+    chosen = the(objects, "NetworkPolicy", "kfp-edge-build")["spec"]["podSelector"]["matchLabels"]
+    assert chosen.items() <= labels.labels("build", "a-run").items()
+
+
+def test_a_candidate_answers_the_stages_of_the_project_and_nobody_else(objects: list[dict[str, Any]]) -> None:
+    nothing = the(objects, "NetworkPolicy", "kfp-edge-nothing")["spec"]
+    assert (nothing["podSelector"], nothing["ingress"], nothing["egress"]) == ({}, [], [])
+    (rule,) = the(objects, "NetworkPolicy", "kfp-edge-stages")["spec"]["ingress"]
+    (peer,) = rule["from"]
+    assert peer["podSelector"]["matchLabels"] == _task_config._LABELS
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "ds-project"}
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
+
+
+def test_the_staging_namespace_takes_restricted_pods_only(objects: list[dict[str, Any]]) -> None:
+    marks = the(objects, "Namespace", "edge-staging")["metadata"]["labels"]
+    assert marks["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_service_accounts_that_call_no_api_get_no_token(objects: list[dict[str, Any]]) -> None:
+    accounts = [each for each in objects if each["kind"] == "ServiceAccount"]
+    assert accounts
+    assert all(each["automountServiceAccountToken"] is False for each in accounts)
+
+
+def test_the_example_of_a_run_names_what_is_there(objects: list[dict[str, Any]]) -> None:
+    given = safe_load(PARAMETERS.read_text())
+    known = CompiledPipeline((ROOT / "compiled/edge_mlops.yaml").read_text()).parameters
+    assert given.keys() <= known.keys()
+    build, staging = BuildOptions.read(given["build_options"]), StagingOptions.read(given["staging_options"])
+    assert the(objects, "ServiceAccount", build.service_account)["metadata"]["namespace"] == "ds-project"
+    assert the(objects, "ServiceAccount", staging.service_account)["metadata"]["namespace"] == staging.namespace
+    secrets = {each["metadata"]["name"] for path in FOLDER.glob("secrets/*.yaml") for each in documents(path)}
+    assert {build.registry_secret, build.ca_bundle, staging.pull_secret} <= secrets
+
+
+def test_a_candidate_of_default_size_fits_into_the_staging_namespace(objects: list[dict[str, Any]]) -> None:
+    asked = StagingOptions()
+    (limit,) = the(objects, "LimitRange", "kfp-edge-staging")["spec"]["limits"]
+    quota = the(objects, "ResourceQuota", "kfp-edge-staging")["spec"]["hard"]
+    for resource, amount in (("cpu", asked.cpu), ("memory", asked.memory)):
+        assert parse_quantity(amount) <= parse_quantity(limit["max"][resource])
+        assert parse_quantity(amount) * int(quota["pods"]) <= parse_quantity(quota[f"limits.{resource}"])
+        assert quota[f"limits.{resource}"] == quota[f"requests.{resource}"]
+
+
+@dataclass(frozen=True)
+class Made:
+    user: str
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+
+
+def test_a_right_that_no_call_needs_and_a_call_without_a_right_are_told() -> None:
+    role = {
+        "kind": "Role",
+        "metadata": {"name": "r", "namespace": "n"},
+        "rules": [{"apiGroups": ["tekton.dev"], "resources": ["taskruns"], "verbs": ["get", "delete"]}],
+    }
+    binding = {
+        "kind": "RoleBinding",
+        "metadata": {"name": "r", "namespace": "n"},
+        "roleRef": {"kind": "Role", "name": "r"},
+        "subjects": [{"kind": "ServiceAccount", "name": "s", "namespace": "m"}],
+    }
+    user = "system:serviceaccount:m:s"
+    calls = [Made(user, "get", "tekton.dev", "taskruns", "n"), Made(user, "get", "", "pods/log", "n")]
+    told = unused_and_missing([role, binding], calls)
+    assert told.unused == {Right(user, "n", "delete", "taskruns.tekton.dev")}
+    assert told.missing == {Right(user, "n", "get", "pods/log")}

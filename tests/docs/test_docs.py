@@ -1,0 +1,133 @@
+"""The documents promise nothing that does not work: every command in them is run here, or is a verb of CI's."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kfp_edge.components.train.train import fit
+from kfp_edge.ml.skops_files import save_model
+from kfp_edge.spec import compilation
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from support.fake_kfp import FakeKfp
+from support.fake_kubernetes import FakeKubernetes
+from support.paths import ROOT
+from support.tables import anomalies, failures
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Commands that run on this machine, but for the servers; and those that ask a cluster.
+_HERE = r"kfp-edge (?!serve |submit |schedule |runs)"
+_THERE = r"kfp-edge (submit|schedule|runs)"
+EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
+EVERYTHING += [ROOT / "notebooks" / "README.md", ROOT / "deploy" / "openshift" / "README.md"]
+
+
+def _blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def _commands() -> list[str]:
+    lines = [line for document in DOCUMENTS for block in _blocks(document, "sh") for line in block.splitlines()]
+    return sorted({line.partition(" #")[0].strip() for line in lines if line.strip()})
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory) -> Path:
+    """A user's folder with the files that the documents name."""
+    folder = tmp_path_factory.mktemp("desk")
+    machines = failures(3000)
+    machines.frame.assign(**{"serial number": range(3000)}).to_csv(folder / "machines.csv", index=False)
+    save_model(fit(machines, seed=0, false_alarm_rate=0.01), folder / "model.skops")
+    sensor = anomalies(4000).frame
+    moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]
+    odd = [moments[row] for row in sensor.index[sensor["odd"] == 1]]
+    sensor.drop(columns="odd").assign(at=moments).to_csv(folder / "sensor.csv", index=False)
+    (folder / "failures.json").write_text(f'[["{odd[0]}", "{odd[-1]}"]]')
+    return folder
+
+
+@pytest.mark.containers
+@pytest.mark.xdist_group("line")
+@pytest.mark.parametrize("command", [command for command in _commands() if re.match(_HERE, command)])
+def test_every_command_in_the_documents_works_as_written(desk, command):
+    if command.startswith("kfp-edge validate") or "--check" in command:
+        subprocess.run(["kfp-edge", "compile"], cwd=desk, env=_with_venv(), check=True, capture_output=True)
+    done = subprocess.run(shlex.split(command), cwd=desk, env=_with_venv(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.containers
+@pytest.mark.xdist_group("line")
+@pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("kfp-edge serve ")])
+def test_every_server_in_the_documents_starts_and_ends(desk, command):
+    """On free ports, and after the commands above, whose models it serves."""
+    ports = ["--port", "0", "--grpc-port", "0"]
+    with subprocess.Popen(
+        [*shlex.split(command), *ports], cwd=desk, env=_with_venv(), stdout=subprocess.PIPE
+    ) as server:
+        assert any(b'"event":"ready"' in line for line in server.stdout)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("command", [command for command in _commands() if re.match(_THERE, command)])
+def test_every_command_for_a_cluster_in_the_documents_works_as_written(tmp_path, command):
+    """From a kubeconfig, in a project whose pipeline server tells its address in its status; both are fakes."""
+    (tmp_path / "kfp").mkdir()
+    with FakeKubernetes(tmp_path / "kubernetes") as cluster, FakeKfp(tmp_path / "kfp") as server:
+        cluster.apply(_pipeline_server(server.url))
+        env = {**_with_venv(), **cluster.environ(), "KFP_EDGE_TOKEN": server.token}
+        env.pop("KUBERNETES_SERVICE_HOST", None)
+        done = subprocess.run(shlex.split(command), cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _pipeline_server(url: str) -> dict[str, Any]:
+    """Return the server of the manifests that a platform engineer starts from, once it runs."""
+    server = yaml.safe_load((ROOT / "deploy/openshift/dspa/dspa.yaml").read_text())
+    server["metadata"]["namespace"] = "ds-project"
+    return server | {"status": {"components": {"apiServer": {"externalUrl": url, "url": url}}}}
+
+
+def test_every_other_command_in_the_documents_is_a_verb_of_the_makefile():
+    others = [command for command in _commands() if not command.startswith("kfp-edge ")]
+    verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert others
+    assert [command for command in others if command.split() not in [["make", verb] for verb in verbs]] == []
+
+
+def test_the_parameter_file_in_the_readme_fits_the_pipeline():
+    (block,) = _blocks(ROOT / "README.md", "yaml")
+    CompiledPipeline(compilation.compile_text(compilation.load("edge_mlops"))).arguments(yaml.safe_load(block))
+
+
+@pytest.mark.parametrize("name", compilation.names())
+def test_every_parameter_is_described(name):
+    described = re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "parameters.md").read_text(), re.MULTILINE)
+    parameters = CompiledPipeline(compilation.compile_text(compilation.load(name))).parameters
+    assert set(parameters) <= set(described)
+
+
+def test_every_variable_of_ours_is_described():
+    sources = [path for folder in ("kfp_edge", "components", "pipelines") for path in (ROOT / folder).rglob("*.py")]
+    read = {name for path in sources for name in re.findall(r"\bKFP_EDGE_[A-Z_]+\b", path.read_text())}
+    described = (ROOT / "docs" / "parameters.md").read_text()
+    assert sorted(name for name in read if f"`{name}" not in described) == []
+
+
+@pytest.mark.parametrize("document", EVERYTHING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document):
+    links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
+    missing = [link for link in links if not link.startswith("https://") and not (document.parent / link).exists()]
+    assert missing == []
+
+
+def _with_venv() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -1,0 +1,149 @@
+"""The image of every stage, built by Buildah and run as OpenShift runs it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from yaml import safe_load
+
+from kfp_edge.images.podman import buildah, podman, remove
+from support.paths import ROOT
+
+pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
+
+FOLDERS = ("kfp_edge", "components", "pipelines", "serving", "scripts", "deploy")
+FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
+ANYBODY = "--user=1000680000:0"
+OPENSHIFT = (
+    ANYBODY,
+    "--network=none",
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--tmpfs=/tmp",
+    "--cap-drop=all",
+    "--security-opt=no-new-privileges",
+)
+INGEST = {"data": "synthetic:ai4i?rows=500&seed=0", "target": "", "drop": [], "seed": 0}
+
+
+def build(name: str, root: Path = ROOT) -> str:
+    """Build the image on distribution packages, which a machine without a registry has, and return its id."""
+    command = [sys.executable, root / "scripts/build-images", "runtime", "--base=packages", f"--name={name}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return buildah("images", "--quiet", "--no-trunc", name).strip()
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    """The image's name; its dependencies stay in the storage, so that the next build is quick."""
+    name = f"localhost/kfp-edge/runtime-test:{uuid.uuid4().hex}"
+    try:
+        build(name)
+        yield name
+    finally:
+        remove(name)
+
+
+def shell(image: str, command: str, *flags: str) -> str:
+    return podman("run", "--rm", *(flags or OPENSHIFT), image, "sh", "-ec", command)
+
+
+def executor(pipeline: str, stage: str) -> list[str]:
+    """The command by which the compiled pipeline runs a stage, up to its input."""
+    document = next(iter(safe_load_documents(ROOT / "compiled" / f"{pipeline}.yaml")))
+    container = document["deploymentSpec"]["executors"][f"exec-{stage}"]["container"]
+    assert container["args"][:2] == ["--executor_input", "{{$}}"]
+    return [*container["command"], *container["args"]]
+
+
+def safe_load_documents(path: Path) -> list[dict[str, Any]]:
+    return [safe_load(text) for text in path.read_text().split("\n---\n")]
+
+
+def artifact(name: str, kind: str) -> dict[str, Any]:
+    return {
+        "artifacts": [
+            {"name": name, "uri": f"s3://bucket/run/{name}", "type": {"schemaTitle": f"system.{kind}"}, "metadata": {}}
+        ]
+    }
+
+
+def test_a_stage_runs_without_a_network_as_any_user_on_a_read_only_root(image: str, tmp_path: Path) -> None:
+    # where KFP mounts what the artifacts of a bucket are read and written by
+    tmp_path.chmod(0o777)
+    kinds = {"train_data": "Dataset", "test_data": "Dataset", "report": "Markdown"}
+    given = {
+        "inputs": {"parameterValues": INGEST},
+        "outputs": {
+            "artifacts": {name: artifact(name, kind) for name, kind in kinds.items()},
+            "outputFile": "/s3/output_metadata.json",
+        },
+    }
+    command = [json.dumps(given) if word == "{{$}}" else word for word in executor("training", "ingest")]
+    podman("run", "--rm", *OPENSHIFT, f"--volume={tmp_path}:/s3", image, *command)
+    rows = {name: len(pd.read_parquet(tmp_path / "bucket/run" / name)) for name in ("train_data", "test_data")}
+    assert rows == {"train_data": 400, "test_data": 100}
+    assert "train_data" in json.loads((tmp_path / "output_metadata.json").read_text())["artifacts"]
+
+
+def test_every_module_of_the_project_finds_what_it_imports(image: str) -> None:
+    """What only develops the project is not in the image, and nothing that runs may need it."""
+    program = (
+        "import importlib, pkgutil, kfp_edge, kfp_edge.components, kfp_edge.pipelines\n"
+        "for package in (kfp_edge, kfp_edge.components, kfp_edge.pipelines):\n"
+        "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+    )
+    podman("run", "--rm", *OPENSHIFT, image, "python3", "-c", program)
+
+
+def test_the_command_line_works_in_it(image: str) -> None:
+    assert shell(image, "kfp-edge --version").startswith("kfp-edge ")
+
+
+def test_git_and_skopeo_are_in_it_and_work(image: str) -> None:
+    shell(image, "cd /tmp && git init -q r && git -C r -c user.name=a -c user.email=a@b commit -q --allow-empty -m m")
+    assert "skopeo version" in shell(image, "skopeo --version && skopeo login --help >/dev/null")
+
+
+def test_it_knows_the_public_certificates(image: str) -> None:
+    count = "import ssl; print(ssl.create_default_context().cert_store_stats()['x509_ca'])"
+    assert int(podman("run", "--rm", *OPENSHIFT, image, "python3", "-c", count)) > 100
+
+
+def test_it_has_no_pip(image: str) -> None:
+    assert shell(image, "python3 -m pip --version 2>/dev/null || echo none") == "none\n"
+
+
+def test_its_home_can_be_written_by_any_user_of_group_0(image: str) -> None:
+    assert shell(image, "touch $HOME/file && echo $HOME", ANYBODY, "--network=none") == "/home/kfp-edge\n"
+
+
+def test_it_does_not_start_as_root(image: str) -> None:
+    assert podman("image", "inspect", image, "--format={{.Config.User}}").strip() == "1001:0"
+
+
+def test_it_names_no_folder_of_the_machine_that_built_it(image: str) -> None:
+    assert shell(image, f"grep -rIl {ROOT} /opt/kfp-edge/app || echo none") == "none\n"
+
+
+def test_the_same_inputs_give_the_same_image(image: str, tmp_path: Path) -> None:
+    # of a copy, which nobody edits meanwhile
+    for name in (*FOLDERS, *FILES):
+        copy = shutil.copytree if name in FOLDERS else shutil.copyfile
+        copy(ROOT / name, tmp_path / name)
+    names = [f"{image}-{number}" for number in (1, 2)]
+    try:
+        first, second = [build(name, tmp_path) for name in names]
+        assert first == second
+    finally:
+        for name in names:
+            remove(name)

@@ -1,0 +1,101 @@
+"""The bundle: written whole or not at all, the same bytes for the same model, and an altered one is refused."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
+from support.bundles import tiny_bundle
+from support.paths import ROOT
+
+_ON_A_SMALL_DISK = """
+    import sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from support.bundles import tiny_bundle
+    from kfp_edge.errors import KfpEdgeError
+    disk = Path({disk!r})
+    tiny_bundle(disk / "bundle", version="1.0.0")
+    (disk / "other").write_bytes(b"x" * {filler})
+    try:
+        tiny_bundle(disk / "bundle", version="2.0.0")
+    except KfpEdgeError as error:
+        print(error)
+    print(sorted(path.name for path in disk.iterdir()))
+    from kfp_edge.ml.bundle import Bundle
+    print(Bundle.load(disk / "bundle").manifest.version)
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Bundle:
+    return tiny_bundle(tmp_path / "bundle")
+
+
+def test_the_same_model_gives_the_same_bundle_wherever_it_is_written(tmp_path):
+    assert tiny_bundle(tmp_path / "a").digest == tiny_bundle(tmp_path / "deep" / "b").digest
+
+
+def test_a_new_bundle_replaces_the_old_one_as_a_whole(bundle):
+    (bundle.folder / "leftover").touch()
+    tiny_bundle(bundle.folder, version="2.0.0")
+    assert sorted(path.name for path in bundle.folder.iterdir()) == sorted([MANIFEST, *CONTENTS])
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_a_file_that_is_missing_is_named(bundle, name):
+    (bundle.folder / name).unlink()
+    with pytest.raises(KfpEdgeError, match=f"lacks {name}"):
+        Bundle.load(bundle.folder)
+
+
+@given(data=st.data(), name=st.sampled_from(CONTENTS))
+def test_one_changed_byte_in_any_file_is_noticed(tmp_path_factory, data, name):
+    folder = tiny_bundle(tmp_path_factory.mktemp("bundle") / "b").folder
+    whole = bytearray((folder / name).read_bytes())
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= data.draw(st.integers(1, 255))
+    (folder / name).write_bytes(whole)
+    with pytest.raises(KfpEdgeError, match=f"{name} was altered after it was verified"):
+        Bundle.load(folder)
+
+
+def test_a_manifest_with_an_unknown_field_is_refused_with_its_name(bundle):
+    manifest = json.loads((bundle.folder / MANIFEST).read_text())
+    (bundle.folder / MANIFEST).write_text(json.dumps({**manifest, "colour": "red"}))
+    with pytest.raises(KfpEdgeError, match="does not follow the bundle contract: colour: "):
+        Bundle.load(bundle.folder)
+
+
+def test_a_folder_that_is_no_bundle_is_told(tmp_path):
+    with pytest.raises(KfpEdgeError, match=r"cannot read .*manifest\.json: No such file"):
+        Bundle.load(tmp_path)
+
+
+def test_everything_that_was_written_can_be_read_again(bundle):
+    assert bundle.signature.inputs[0].columns[1].range == (-1, 2)
+    assert bundle.samples.samples[0].response["outputs"][0]["data"] == [5.0]
+    assert bundle.reference.rows == 3
+
+
+def test_a_full_disk_is_told_and_the_bundle_before_stays(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = textwrap.dedent(_ON_A_SMALL_DISK).format(tests=str(ROOT / "tests"), disk=str(disk), filler=36_000)
+    (tmp_path / "script.py").write_text(script)
+    mounted = f"mount -t tmpfs -o size=64k tmpfs '{disk}' && exec '{sys.executable}' '{tmp_path}/script.py'"
+    rights = [] if os.getuid() == 0 else ["--map-root-user"]
+    command = ["unshare", "--mount", *rights, "sh", "-c", mounted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        f"cannot write {disk}/bundle: No space left on device; nothing was left half-written.",
+        "['bundle', 'other']",
+        "1.0.0",
+    ], done.stderr

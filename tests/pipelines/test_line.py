@@ -1,0 +1,165 @@
+"""The whole line with real parts: from a table to a commit that proposes an image by digest."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kfp_edge.images import oci
+from kfp_edge.ml.bundle import Bundle
+from support.git_repositories import bare, git, hook
+from support.images import left_behind
+from support.paths import SHARED
+from support.registry import PASSWORD, registry_server, write_auth_file
+
+DATA = SHARED / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of test data is not beside this checkout")
+AI4I = {
+    "data": str(DATA / "ai4i2020.csv"),
+    "target": "Machine failure",
+    "drop": ["UDI", "Product ID", "TWF", "HDF", "PWF", "OSF", "RNF"],
+}
+SENSOR = {
+    "data": str(DATA / "machine_temperature_system_failure.csv"),
+    "task": "anomaly",
+    "time_column": "timestamp",
+    "windows": str(DATA / "machine_temperature_windows.json"),
+    "rolling_windows": [6, 36, 288],
+    "model_name": "temperature",
+}
+SMALL = {"data": "synthetic:ai4i?rows=2000&seed=0"}
+STAGES = ["ingest", "train", "export", "verify", "containerize", "staging-test", "release", "gitops-commit"]
+#: What follows, whatever became of them.
+LAST = "clean-up"
+
+pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
+
+
+def _start(folder: Path, pipeline: str, parameters: Mapping[str, Any], out: str, env: Mapping[str, str] | None = None):
+    (folder / f"{out}.yaml").write_text(yaml.safe_dump(dict(parameters)))
+    program = Path(sys.executable).with_name("kfp-edge")
+    command = [program, "run", pipeline, "--params", f"{out}.yaml", "--out", out]
+    environ = {**os.environ, **(env or {})}
+    return subprocess.Popen(command, cwd=folder, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def _run(folder: Path, pipeline: str, parameters: Mapping[str, Any], out: str = "out", **env: str):
+    """Run a pipeline in `folder`; return its exit code, its stderr and its summary."""
+    with _start(folder, pipeline, parameters, out, env) as process:
+        _, said = process.communicate(timeout=600)
+    return process.returncode, said, json.loads((folder / out / "summary.json").read_text())
+
+
+def _left_over(folder: Path) -> list[str]:
+    """Containers and images in this machine's storage that were made from the runs in `folder`."""
+    bundles = folder.glob("*/artifacts/*/verify/bundle")
+    return [name for bundle in bundles for name in left_behind(Bundle.load(bundle))]
+
+
+def _branches(folder: Path) -> list[str]:
+    return git(folder / ".kfp-edge/gitops.git", "branch", "--format=%(refname:short)").split()
+
+
+@needs_data
+def test_the_line_on_ai4i_ends_in_a_commit_and_the_same_again_makes_none(tmp_path):
+    code, said, first = _run(tmp_path, "edge_mlops", AI4I, "first")
+    assert code == 0, said
+    assert [stage["name"] for stage in first["stages"]] == [*STAGES, LAST]
+    assert first["metrics"]["roc_auc"] >= 0.96
+    image = oci.ImageRef.parse(first["image"]["reference"])
+    assert oci.digest_at(image.home, "0.1.0") == first["image"]["digest"] == image.digest
+    repository = tmp_path / ".kfp-edge/gitops.git"
+    assert image.digest in git(repository, "show", first["git"]["commit"])
+
+    code, said, second = _run(tmp_path, "edge_mlops", AI4I, "second")
+    assert code == 0, said
+    assert second["image"] == first["image"]
+    assert first["git"]["committed"]
+    assert second["git"] == {**first["git"], "committed": False}
+    for made in ("train/model", "export/onnx_model", "verify/bundle/manifest.json"):
+        one, other = (next((tmp_path / run).glob(f"artifacts/*/{made}")) for run in ("first", "second"))
+        assert one.read_bytes() == other.read_bytes(), made
+    assert _left_over(tmp_path) == []
+
+
+@needs_data
+def test_the_line_on_a_sensor_raises_an_alarm_in_its_failure_windows(tmp_path):
+    code, said, told = _run(tmp_path, "edge_mlops", SENSOR)
+    assert code == 0, said
+    assert told["metrics"]["events"] == 4
+    assert told["metrics"]["event_recall"] >= 0.75
+    assert told["metrics"]["false_alarm_rate"] < 0.01
+    assert told["git"]["branch"] == "kfp-edge/temperature/0.1.0"
+
+
+def test_a_saved_model_is_delivered_without_training(tmp_path):
+    code, said, told = _run(tmp_path, "delivery", SMALL)
+    assert code == 0, said
+    assert [stage["name"] for stage in told["stages"]][-5:] == [*STAGES[-4:], LAST]
+    assert told["git"]["commit"]
+
+
+def test_a_gate_that_is_not_met_pushes_and_commits_nothing(tmp_path):
+    code, said, told = _run(tmp_path, "edge_mlops", {**SMALL, "gates": {"roc_auc": 1.01}})
+    assert code == 1
+    assert "error: verify: the model was refused: gate roc_auc was not met: measured" in said
+    assert "Traceback" not in said
+    assert told["status"] == "failed"
+    assert not (tmp_path / ".kfp-edge/registry").exists()
+    assert _branches(tmp_path) == []
+
+
+def test_a_registry_that_refuses_the_credentials_gets_nothing_and_nothing_is_committed(tmp_path):
+    with registry_server(tmp_path / "registry") as server:
+        write_auth_file(server.auth_file, server.host, "not the password")
+        code, said, _ = _run(tmp_path, "edge_mlops", {**SMALL, "registry": server.url}, **server.env)
+    assert code == 1
+    assert "error: containerize: " in said
+    assert "not the password" not in said + (tmp_path / "out/logs/run.log").read_text()
+    assert _branches(tmp_path) == []
+    assert _left_over(tmp_path) == []
+
+
+def test_through_a_registry_with_tls_and_a_login_the_password_appears_nowhere(tmp_path):
+    with registry_server(tmp_path / "registry") as server:
+        code, said, told = _run(tmp_path, "edge_mlops", {**SMALL, "registry": server.url}, **server.env)
+    assert code == 0, said
+    assert told["image"]["reference"] == f"{server.url}/machine-failure@{told['image']['digest']}"
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert all(PASSWORD.encode() not in path.read_bytes() for path in written)
+
+
+def test_a_push_that_git_refuses_is_told_with_the_servers_reason(tmp_path):
+    hook(bare(tmp_path / "site.git"), "pre-receive", "echo 'only the release team may push'; exit 1")
+    code, said, told = _run(tmp_path, "edge_mlops", {**SMALL, "gitops_repo": "site.git"})
+    assert code == 1
+    assert "error: gitops-commit: " in said
+    assert "only the release team may push" in said
+    assert {stage["name"]: stage["status"] for stage in told["stages"]}["release"] == "succeeded"
+    assert git(tmp_path / "site.git", "branch") == ""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_interrupted_in_any_stage_leaves_nothing_running_and_nothing_committed(tmp_path, stage):
+    process = _start(tmp_path, "edge_mlops", SMALL, "out")
+    log = tmp_path / "out/logs/run.log"
+    while not (log.exists() and f"Executing task '{stage}'" in log.read_text()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    told = json.loads((tmp_path / "out/summary.json").read_text())
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert told["status"] == "interrupted"
+    assert stage in [one["name"] for one in told["stages"] if one["status"] == "interrupted"]
+    assert _left_over(tmp_path) == []
+    assert [branch for branch in _branches(tmp_path) if branch.startswith("kfp-edge/")] == []

@@ -1,0 +1,258 @@
+"""The whole line through the backends of a cluster: fakes of its API only, all else is real.
+
+Buildah builds in the steps of a TaskRun, podman runs the candidate behind a Service, images go through a registry with
+TLS and a login, the build context through an S3 server; the rights are those of deploy/openshift.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_deploy_openshift import FOLDER, rendered
+
+from kfp_edge.images.oci import ImageRef, Registry, copy, digest_at
+from support.containerize import images_of, last_layer, members
+from support.fake_kubernetes import Call, FakeKubernetes
+from support.fake_kubernetes.tekton import Image, TektonController
+from support.fake_kubernetes.workloads import WorkloadController
+from support.git_repositories import git
+from support.images import serving_image
+from support.rbac import unused_and_missing
+from support.registry import PASSWORD, RegistryServer, registry_server
+from support.s3 import S3Server, s3_server
+
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.xdist_group("line"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="the fake Tekton needs root to run steps"),
+]
+
+PROJECT, STAGING = "ds-project", "edge-staging"
+RUNNER = f"system:serviceaccount:{PROJECT}:pipeline-runner-dspa"
+BUILDER = "quay.io/kfp-edge-test/buildah@sha256:" + "0" * 64
+BUCKET = "builds"
+OURS = ("TaskRun", "Secret", "Deployment", "Service", "ReplicaSet", "Pod")
+
+
+@dataclass(frozen=True)
+class World:
+    """A cluster as a platform engineer prepared it, and a folder to run in."""
+
+    fake: FakeKubernetes
+    registry: RegistryServer
+    store: S3Server
+    serving: ImageRef
+    mounts: Path
+    folder: Path
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "data": "synthetic:ai4i?rows=2000&seed=0",
+            "registry": self.registry.url,
+            "serving_image": str(self.serving),
+            "build_options": {
+                "context": f"s3://{BUCKET}/contexts",
+                "builder_image": BUILDER,
+                "service_account": "kfp-edge-build",
+                "registry_secret": "kfp-edge-registry",
+                "ca_bundle": "kfp-edge-ca",
+                "timeout": 120,
+            },
+            "staging_options": {
+                "namespace": STAGING,
+                "service_account": "kfp-edge-candidate",
+                "pull_secret": "kfp-edge-registry",
+            },
+        }
+
+    def environment(self) -> dict[str, str]:
+        """What a pod of a pipeline sees, with the data connection and the Secrets mounted."""
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KFP_EDGE_REG"))}
+        plain.pop("REGISTRY_AUTH_FILE", None)
+        return plain | self.store.env | self.fake.pod(RUNNER, PROJECT) | {"KFP_EDGE_MOUNTS": str(self.mounts)}
+
+    def start(self, out: str, parameters: Mapping[str, Any]) -> "subprocess.Popen[str]":
+        (self.folder / f"{out}.yaml").write_text(yaml.safe_dump({**self.parameters, **parameters}))
+        program = Path(sys.executable).with_name("kfp-edge")
+        command = [program, "run", "edge_mlops", "--params", f"{out}.yaml", "--out", out]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def run(self, out: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        with self.start(out, parameters) as process:
+            _, said = process.communicate(timeout=600)
+        told: dict[str, Any] = json.loads((self.folder / out / "summary.json").read_text())
+        assert process.returncode == (told["status"] != "succeeded"), said + self.log(out)
+        return told
+
+    def log(self, out: str) -> str:
+        return (self.folder / out / "logs/run.log").read_text()
+
+    def left(self) -> list[str]:
+        found = [(kind, one["metadata"]) for kind in OURS for one in self.fake.objects(kind)]
+        return [f"{kind} {about['name']}" for kind, about in found if "kfp-edge.io/run" in about.get("labels", {})]
+
+    def stored(self) -> list[str]:
+        return [each["Key"] for each in self.store.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+@pytest.fixture(scope="module")
+def manifests() -> list[dict[str, Any]]:
+    return rendered(FOLDER / "overlays/example")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, manifests: list[dict[str, Any]]) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with registry_server(folder / "registry") as registry, s3_server(folder / "s3") as store:
+        store.client().create_bucket(Bucket=BUCKET)
+        controllers = [TektonController({BUILDER: Image()}), WorkloadController(registry.cert_dir)]
+        with FakeKubernetes(folder / "kubernetes", roles=manifests, controllers=controllers) as fake:
+            mounts = _mounts(folder / "mounts", registry)
+            _give(fake, registry)
+            with pytest.MonkeyPatch.context() as patched:
+                for name, value in registry.env.items():
+                    patched.setenv(name, value)
+                serving = copy(serving_image(), Registry.parse(registry.url).repository("serving"), "1.0")
+            (folder / "desk").mkdir()
+            yield World(fake, registry, store, serving, mounts, folder / "desk")
+
+
+def _mounts(folder: Path, registry: RegistryServer) -> Path:
+    for name in ("registry", "ca"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(registry.auth_file, folder / "registry/.dockerconfigjson")
+    shutil.copy(registry.cert_dir / "ca.crt", folder / "ca/ca-bundle.crt")
+    return folder
+
+
+def _give(fake: FakeKubernetes, registry: RegistryServer) -> None:
+    """Create what the templates of deploy/openshift/secrets describe."""
+    for namespace in (PROJECT, STAGING):
+        fake.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "kfp-edge-registry", "namespace": namespace},
+                "type": "kubernetes.io/dockerconfigjson",
+                "stringData": {".dockerconfigjson": registry.auth_file.read_text()},
+            }
+        )
+    fake.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "kfp-edge-ca", "namespace": PROJECT},
+            "data": {"ca-bundle.crt": (registry.cert_dir / "ca.crt").read_text()},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def built_by_tekton(world: World) -> dict[str, Any]:
+    return world.run("tekton", {})
+
+
+@pytest.fixture(scope="module")
+def built_by_append(world: World) -> dict[str, Any]:
+    return world.run("append", {"build": "append"})
+
+
+def test_in_a_pod_the_line_builds_with_tekton_stages_in_kubernetes_and_ends_in_a_commit(
+    world: World, built_by_tekton: dict[str, Any]
+) -> None:
+    assert built_by_tekton["status"] == "succeeded"
+    image = ImageRef.parse(built_by_tekton["image"]["reference"])
+    repository = world.folder / ".kfp-edge/gitops.git"
+    assert image.digest in git(repository, "show", built_by_tekton["git"]["commit"])
+    kinds = {change.object["kind"] for change in world.fake.store.history}
+    assert {"TaskRun", "Deployment", "Service"} <= kinds
+
+
+def test_the_registry_has_what_was_released(
+    world: World, built_by_tekton: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in world.registry.env.items():
+        monkeypatch.setenv(name, value)
+    image = ImageRef.parse(built_by_tekton["image"]["reference"])
+    assert digest_at(image.home, "0.1.0") == image.digest
+
+
+def test_nothing_of_the_run_is_left_in_the_cluster_or_in_the_object_store(
+    world: World, built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
+) -> None:
+    assert world.left() == []
+    assert world.stored() == []
+
+
+def test_tekton_and_append_put_the_same_files_into_the_image(
+    world: World,
+    built_by_tekton: dict[str, Any],
+    built_by_append: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in world.registry.env.items():
+        monkeypatch.setenv(name, value)
+    tekton, append = (
+        [members(last_layer(one)) for one in images_of(ImageRef.parse(told["image"]["reference"]), tmp_path / name)]
+        for name, told in (("tekton", built_by_tekton), ("append", built_by_append))
+    )
+    assert tekton == append
+
+
+def test_the_log_of_the_build_is_in_the_log_of_the_run(world: World, built_by_tekton: dict[str, Any]) -> None:
+    assert "COPY" in world.log("tekton")
+
+
+def test_no_secret_is_in_what_the_runs_wrote(
+    world: World, built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
+) -> None:
+    written = [path for out in ("tekton", "append") for path in (world.folder / out).rglob("*") if path.is_file()]
+    for secret in (PASSWORD, world.store.secret_key, "X-Amz-Signature"):
+        assert [path for path in written if secret.encode() in path.read_bytes()] == []
+
+
+def test_a_candidate_that_fails_is_not_released_and_leaves_nothing(world: World) -> None:
+    told = world.run("slow", {"model_name": "too-slow", "staging_options": _tight(world)})
+    assert told["status"] == "failed"
+    assert told["image"] is None
+    assert world.left() == []
+    assert world.stored() == []
+
+
+def _tight(world: World) -> dict[str, Any]:
+    """Staging options under which no candidate can start."""
+    return {**world.parameters["staging_options"], "memory": "4Mi"}
+
+
+def test_an_interrupted_run_cancels_its_build_and_leaves_nothing(world: World) -> None:
+    builds = sum((call.verb, call.resource) == ("create", "taskruns") for call in world.fake.requests)
+    with world.start("interrupted", {}) as process:
+        world.fake.wait_for_request("create", "taskruns", times=builds + 1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert ("patch", "taskruns") in {(call.verb, call.resource) for call in world.fake.requests}
+    assert world.left() == []
+    assert world.stored() == []
+
+
+def test_the_rights_that_a_platform_engineer_gives_are_exactly_those_that_the_runs_above_used(
+    world: World, manifests: list[dict[str, Any]], built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
+) -> None:
+    calls: list[Call] = [call for call in world.fake.requests if call.user == RUNNER]
+    assert [call for call in calls if call.status == 403] == []
+    found = unused_and_missing(manifests, calls)
+    assert (found.missing, found.unused) == (set(), set())

@@ -1,0 +1,73 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from kfp_edge.runtime.mounts import use_mounts
+
+VARIABLES = [
+    "REGISTRY_AUTH_FILE",
+    "KFP_EDGE_REGISTRY_CERT_DIR",
+    "KFP_EDGE_GIT_TOKEN_FILE",
+    "KFP_EDGE_GIT_USERNAME",
+    "KFP_EDGE_GIT_CA_FILE",
+    "AWS_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+]
+
+
+@pytest.fixture
+def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where a pod's secrets are mounted; none is yet, and no variable is set."""
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")  # so that what the code sets is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KFP_EDGE_MOUNTS", str(tmp_path))
+    return tmp_path
+
+
+def put(folder: Path, name: str, text: str = "x") -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def found() -> dict[str, str]:
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+
+
+def test_without_mounts_nothing_is_set(mounts: Path) -> None:
+    use_mounts()
+    assert found() == {}
+
+
+def test_a_mounted_login_is_the_registry_s(mounts: Path) -> None:
+    path = put(mounts, "registry/.dockerconfigjson")
+    use_mounts()
+    assert found() == {"REGISTRY_AUTH_FILE": str(path)}
+
+
+def test_a_mounted_user_and_password_are_git_s(mounts: Path) -> None:
+    put(mounts, "git/username", "robot\n")
+    path = put(mounts, "git/password")
+    use_mounts()
+    assert found() == {"KFP_EDGE_GIT_USERNAME": "robot", "KFP_EDGE_GIT_TOKEN_FILE": str(path)}
+
+
+def test_mounted_certificates_are_trusted_everywhere(mounts: Path) -> None:
+    path = put(mounts, "ca/ca-bundle.crt")
+    use_mounts()
+    assert found() == {
+        "KFP_EDGE_REGISTRY_CERT_DIR": str(path.parent),
+        "KFP_EDGE_GIT_CA_FILE": str(path),
+        "AWS_CA_BUNDLE": str(path),
+        "REQUESTS_CA_BUNDLE": str(path),
+    }
+
+
+def test_a_variable_that_is_set_already_wins(mounts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(mounts, "registry/.dockerconfigjson")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", "mine")
+    use_mounts()
+    assert found() == {"REGISTRY_AUTH_FILE": "mine"}

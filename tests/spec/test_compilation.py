@@ -1,0 +1,188 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from kfp_edge.cli.app import app
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.spec import compilation
+from support.paths import ROOT
+
+HELLO = '''
+from typing import NamedTuple
+
+from kfp import dsl
+
+
+@dsl.component(base_image="example.com/runtime:1", install_kfp_package=False)
+def greet(name: str, times: int) -> NamedTuple("Outputs", [("text", str), ("length", int)]):
+    """Greet."""
+    return ("hello " + name) * times, len(name)
+
+
+@dsl.component(base_image="example.com/runtime:1", install_kfp_package=False)
+def show(text: str):
+    print(text)
+
+
+@dsl.pipeline(name="hello", description="Grüße.")
+def hello(name: str = "edge", times: int = 2):
+    """Say hello."""
+    greeting = greet(name=name, times=times)
+    with dsl.If(greeting.outputs["length"] > 3):
+        show(text=greeting.outputs["text"])
+'''
+ALL_PIPELINES = """
+import sys
+from pathlib import Path
+from kfp_edge.spec import compilation
+compilation.PACKAGE = sys.argv[2]
+compilation.write(compilation.names(), Path(sys.argv[1]))
+"""
+OURS = compilation.PACKAGE
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package with one pipeline, `hello`, and a private module; its name is its own in every test."""
+    folder = tmp_path / f"pipelines_of_{tmp_path.name.replace('-', '_')}"
+    folder.mkdir()
+    folder.joinpath("__init__.py").touch()
+    folder.joinpath("_shared.py").touch()
+    folder.joinpath("hello.py").write_text(HELLO, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def registry(package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package, put in the place of our own pipelines."""
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setattr(compilation, "PACKAGE", package.name)
+    return package
+
+
+def run(*args: str | Path, cwd: Path, **env: str) -> None:
+    done = subprocess.run(
+        [str(arg) for arg in args], cwd=cwd, env=os.environ | env, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.yaml")}
+
+
+def test_the_names_are_the_public_modules(registry: Path) -> None:
+    assert compilation.names() == ["hello"]
+
+
+def test_our_own_pipelines_are_found_without_importing_them() -> None:
+    folder = ROOT / "pipelines"
+    assert compilation.names() == sorted(path.stem for path in folder.glob("[!_]*.py"))
+
+
+def test_an_unknown_name_is_told_with_the_nearest_and_all_names(registry: Path) -> None:
+    with pytest.raises(KfpEdgeError, match=r"no pipeline 'helo'; did you mean hello\? the pipelines are: hello\."):
+        compilation.load("helo")
+
+
+def test_a_module_without_its_pipeline_is_told(registry: Path) -> None:
+    registry.joinpath("empty.py").touch()
+    with pytest.raises(KfpEdgeError, match=r"empty in the module .*\.empty is not a pipeline"):
+        compilation.load("empty")
+
+
+def test_a_plain_function_is_not_compiled() -> None:
+    with pytest.raises(KfpEdgeError, match=r"'contents' is not a pipeline; give it the decorator @dsl\.pipeline"):
+        compilation.compile_text(contents)
+
+
+def compiled_afresh(package: str, tmp_path: Path, search: Path) -> list[dict[str, bytes]]:
+    """Compile a package's pipelines in two fresh processes that have nothing else in common."""
+    outputs = []
+    for seed, locale in ((1, "C.UTF-8"), (2, "C")):
+        folder = tmp_path / f"run-{seed}"
+        output = tmp_path / f"output-{seed}"
+        folder.mkdir()
+        run(
+            *(sys.executable, "-c", ALL_PIPELINES, output, package),
+            cwd=folder,
+            PYTHONPATH=str(search),
+            PYTHONHASHSEED=str(seed),
+            LC_ALL=locale,
+        )
+        outputs.append(contents(output))
+    return outputs
+
+
+def test_the_bytes_are_the_same_in_every_process_and_folder(package: Path, tmp_path: Path) -> None:
+    first, second = compiled_afresh(package.name, tmp_path, package.parent)
+    assert list(first) == ["hello.yaml"]
+    assert first == second
+
+
+def test_the_bytes_of_our_own_pipelines_are_the_same_too(tmp_path: Path) -> None:
+    first, second = compiled_afresh(OURS, tmp_path, tmp_path)
+    assert sorted(first) == [f"{name}.yaml" for name in compilation.names()]
+    assert first == second
+
+
+def test_kfp_s_own_compiler_gives_the_same_document(registry: Path, tmp_path: Path) -> None:
+    output = tmp_path / "by-kfp.yaml"
+    kfp = Path(sys.executable).with_name("kfp")
+    run(kfp, "dsl", "compile", "--py", registry / "hello.py", "--output", output, cwd=tmp_path)
+    assert output.read_text(encoding="utf-8") == compilation.compile_text(compilation.load("hello"))
+
+
+@pytest.mark.parametrize("name", compilation.names())
+def test_kfp_dsl_compile_works_on_our_pipelines_too(name: str, tmp_path: Path) -> None:
+    source = ROOT / "pipelines" / f"{name}.py"
+    output = tmp_path / "by-kfp.yaml"
+    run(Path(sys.executable).with_name("kfp"), "dsl", "compile", "--py", source, "--output", output, cwd=tmp_path)
+    assert output.read_text(encoding="utf-8") == compilation.compile_text(compilation.load(name))
+
+
+def test_compile_writes_a_file_a_pipeline(registry: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["compile", "--output", str(tmp_path / "out")])
+    assert result.exit_code == 0
+    assert list(contents(tmp_path / "out")) == ["hello.yaml"]
+
+
+def test_nothing_is_written_when_one_name_is_unknown(registry: Path, tmp_path: Path) -> None:
+    with pytest.raises(KfpEdgeError, match="no pipeline 'bye'"):
+        compilation.write(["hello", "bye"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_check_is_silent_about_files_that_are_up_to_date(registry: Path, tmp_path: Path) -> None:
+    compilation.write(["hello"], tmp_path)
+    assert compilation.check(["hello"], tmp_path) == ""
+    result = CliRunner().invoke(app, ["compile", "--check", "--output", str(tmp_path)])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_check_fails_with_the_diff_of_a_stale_file_and_leaves_it(registry: Path, tmp_path: Path) -> None:
+    (file,) = compilation.write(["hello"], tmp_path)
+    stale = file.read_text(encoding="utf-8").replace("defaultValue: edge", "defaultValue: cloud")
+    file.write_text(stale, encoding="utf-8")
+    result = CliRunner().invoke(app, ["compile", "--check", "--output", str(tmp_path)])
+    assert result.exit_code == 1
+    changes = [line for line in result.stdout.splitlines() if line.startswith(("- ", "+ "))]
+    assert changes == ["-        defaultValue: cloud", "+        defaultValue: edge"]
+    assert "run `kfp-edge compile`" in result.stderr
+    assert file.read_text(encoding="utf-8") == stale
+
+
+def test_check_tells_a_missing_file(registry: Path, tmp_path: Path) -> None:
+    difference = compilation.check(["hello"], tmp_path / "compiled")
+    assert difference.startswith("--- /dev/null\n")
+    assert "+schemaVersion: 2.1.0\n" in difference
+
+
+def test_check_tells_a_file_of_no_pipeline(registry: Path, tmp_path: Path) -> None:
+    compilation.write(["hello"], tmp_path)
+    (tmp_path / "old.yaml").write_text("left over")
+    assert "old.yaml (no pipeline has this name; remove the file)" in compilation.check(["hello"], tmp_path)

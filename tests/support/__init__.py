@@ -1,0 +1,1 @@
+"""Helpers and fakes of the tests."""

@@ -1,0 +1,283 @@
+"""The fake backend's HTTP: routes, the check of the bearer token, and faults on demand."""
+
+import json
+import re
+import secrets
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from support.fake_kfp.store import Refusal, Store, page
+
+Object = dict[str, Any]
+#: Status, body and headers; status 0 is no answer at all.
+Answer = tuple[int, Object | bytes, Object]
+_NO_ANSWER: Answer = (0, b"", {})
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that came, and how it was answered (0: not at all)."""
+
+    method: str
+    path: str
+    status: int
+
+
+@dataclass
+class _Fault:
+    method: str
+    path: str
+    times: int
+    kind: str
+    status: int = 0
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True)
+class _Request:
+    query: dict[str, str]
+    body: bytes
+    headers: Message
+
+    @property
+    def json(self) -> Object:
+        found: Object = json.loads(self.body)
+        return found
+
+    def file(self) -> str:
+        """The file of a multipart upload."""
+        message = BytesParser().parsebytes(f"Content-Type: {self.headers['Content-Type']}\n\n".encode() + self.body)
+        (part,) = message.get_payload()
+        assert part.get_param("name", header="content-disposition") == "uploadfile"
+        return str(part.get_payload(decode=True), "utf-8")
+
+
+class FakeKfp:
+    """A fake backend that listens on a port of its own, within `with`; its store says what it holds.
+
+    Args:
+        folder: Where uploaded pipelines are kept as files, for a look at what was sent.
+        tls: The server's certificate; plain HTTP if None.
+    """
+
+    def __init__(self, folder: Path, tls: ssl.SSLContext | None = None) -> None:
+        self.store = Store()
+        self.token = secrets.token_urlsafe()
+        self.requests: list[Call] = []
+        self._folder = folder
+        self._faults: list[_Fault] = []
+        self._signatures: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def __enter__(self) -> "FakeKfp":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    # --- faults
+
+    def fail(self, method: str, path: str, status: int, times: int = 1, retry_after: int | None = None) -> None:
+        """Answer the next requests whose path begins so with an error, and do nothing."""
+        self._faults.append(_Fault(method, path, times, "fail", status, retry_after))
+
+    def hang(self, method: str, path: str, times: int = 1) -> None:
+        """Take the next requests and never answer."""
+        self._faults.append(_Fault(method, path, times, "hang"))
+
+    def drop(self, method: str, path: str, times: int = 1) -> None:
+        """Close the connections of the next requests, and do nothing."""
+        self._faults.append(_Fault(method, path, times, "drop"))
+
+    def lose_answer(self, method: str, path: str, times: int = 1) -> None:
+        """Do what the next requests ask, and close their connections without an answer."""
+        self._faults.append(_Fault(method, path, times, "lose"))
+
+    def answer_html(self, method: str, path: str, times: int = 1) -> None:
+        """Answer the next requests with a page for people, as a dashboard or a login does."""
+        self._faults.append(_Fault(method, path, times, "html", 200))
+
+    def expire_token(self) -> None:
+        """Take no token from now on but a new one."""
+        self.token = secrets.token_urlsafe()
+
+    # --- answers
+
+    def answer(self, method: str, target: str, body: bytes, headers: Message) -> Answer:
+        url = urlsplit(target)
+        request = _Request(dict(parse_qsl(url.query)), body, headers)
+        with self._lock:
+            fault = self._fault(method, url.path)
+        if fault is not None and fault.kind == "hang":
+            self._stopped.wait()
+        with self._lock:
+            kind = fault.kind if fault is not None else ""
+            found = _NO_ANSWER if kind in ("hang", "drop") else self._act(method, url.path, request, fault)
+            if kind == "lose":
+                found = _NO_ANSWER
+            self.requests.append(Call(method, url.path, found[0]))
+        return found
+
+    def _fault(self, method: str, path: str) -> _Fault | None:
+        for fault in self._faults:
+            if fault.times and fault.method == method and path.startswith(fault.path):
+                fault.times -= 1
+                return fault
+        return None
+
+    def _act(self, method: str, path: str, request: _Request, fault: _Fault | None) -> Answer:
+        if fault is not None and fault.kind == "fail":
+            after = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+            return fault.status, _error(fault.status, "the fake fails as it was told"), after
+        if fault is not None and fault.kind == "html":
+            return 200, b"<h1>Hello</h1>", {"Content-Type": "text/html"}
+        if path.startswith("/store/"):
+            return self._object(path, request)
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            return 401, b"Unauthorized", {}
+        try:
+            return 200, self._call(method, path, request), {}
+        except Refusal as refusal:
+            return refusal.status, _error(refusal.status, str(refusal), path), {}
+
+    def _call(self, method: str, path: str, request: _Request) -> Object:
+        for verb, pattern, handle in _ROUTES:
+            if verb == method and (match := re.fullmatch(pattern, path)):
+                return handle(self, request, *match.groups())
+        raise Refusal(404, "Not Found")
+
+    def _object(self, path: str, request: _Request) -> tuple[int, bytes, Object]:
+        """The object store: it wants the signature, and no token beside it."""
+        artifact_id = path.removeprefix("/store/")
+        if request.query.get("X-Amz-Signature") != self._signatures.get(artifact_id):
+            return 403, b"SignatureDoesNotMatch", {}
+        if "Authorization" in request.headers:
+            return 400, b"Only one auth mechanism allowed", {}
+        content = self.store.content(artifact_id)
+        return (404, b"NoSuchKey", {}) if content is None else (200, content, {})
+
+    def _upload(self, request: _Request) -> Object:
+        text = request.file()
+        made = self.store.upload(request.query["name"], text)
+        (self._folder / f"{request.query['name']}.yaml").write_text(text, encoding="utf-8")
+        return made
+
+    def _upload_version(self, request: _Request) -> Object:
+        query, text = request.query, request.file()
+        made = self.store.upload_version(
+            query["pipelineid"], query["name"], query.get("display_name", query["name"]), text
+        )
+        (self._folder / f"{query['name']}.yaml").write_text(text, encoding="utf-8")
+        return made
+
+    def _artifact(self, request: _Request, artifact_id: str) -> Object:
+        if artifact_id not in self.store.artifacts:
+            raise Refusal(404, f"failed to find artifact with id {artifact_id}")
+        found = dict(self.store.artifacts[artifact_id])
+        if request.query.get("view") == "DOWNLOAD":
+            self._signatures[artifact_id] = secrets.token_hex()
+            found["download_url"] = f"{self.url}/store/{artifact_id}?X-Amz-Signature={self._signatures[artifact_id]}"
+        return found
+
+    def _artifacts(self, request: _Request) -> Object:
+        query = request.query
+        if not query.get("namespace"):
+            raise Refusal(500, "Missing required namespace parameter.")
+        mine = [each for each in self.store.artifacts.values() if each["namespace"] == query["namespace"]]
+        listed = {
+            "page_size": query.get("max_result_size", "20"),
+            "page_token": query.get("next_page_token", ""),
+            "sort_by": f"created_at {query.get('order_by', 'asc')}",
+        }
+        found, token = page(mine, listed)
+        return {"artifacts": found, "next_page_token": token}
+
+
+def _listed(name: str, objects: Callable[[Store], list[Object]]) -> Callable[[FakeKfp, _Request], Object]:
+    def handle(fake: FakeKfp, request: _Request) -> Object:
+        found, token = page(objects(fake.store), request.query)
+        return {name: found, "next_page_token": token, "total_size": len(objects(fake.store))}
+
+    return handle
+
+
+def _versions(fake: FakeKfp, request: _Request, pipeline_id: str) -> Object:
+    found, token = page(fake.store.versions_of(pipeline_id), request.query)
+    return {"pipeline_versions": found, "next_page_token": token}
+
+
+_API = "/apis/v2beta1"
+_ID = "([^/:]+)"
+_ROUTES: list[tuple[str, str, Callable[..., Object]]] = [
+    ("GET", f"{_API}/healthz", lambda fake, request: {"multi_user": False, "pipeline_store": "database"}),
+    ("POST", f"{_API}/pipelines/upload", FakeKfp._upload),
+    ("POST", f"{_API}/pipelines/upload_version", FakeKfp._upload_version),
+    ("POST", f"{_API}/pipelines", lambda fake, request: fake.store.create_pipeline(request.json)),
+    ("GET", f"{_API}/pipelines", _listed("pipelines", lambda store: list(store.pipelines.values()))),
+    ("GET", f"{_API}/pipelines/{_ID}/versions", _versions),
+    (
+        "GET",
+        f"{_API}/pipelines/{_ID}/versions/{_ID}",
+        lambda fake, request, pipeline, version: fake.store.version(pipeline, version),
+    ),
+    ("POST", f"{_API}/experiments", lambda fake, request: fake.store.create_experiment(request.json)),
+    ("GET", f"{_API}/experiments", _listed("experiments", lambda store: list(store.experiments.values()))),
+    ("POST", f"{_API}/runs", lambda fake, request: fake.store.create_run(request.json)),
+    ("GET", f"{_API}/runs", _listed("runs", lambda store: list(store.runs.values()))),
+    ("GET", f"{_API}/runs/{_ID}", lambda fake, request, run: fake.store.read_run(run)),
+    ("POST", f"{_API}/recurringruns", lambda fake, request: fake.store.create_recurring_run(request.json)),
+    ("GET", f"{_API}/recurringruns", _listed("recurringRuns", lambda store: list(store.recurring_runs.values()))),
+    ("DELETE", f"{_API}/recurringruns/{_ID}", lambda fake, request, found: fake.store.delete_recurring_run(found)),
+    ("POST", f"{_API}/recurringruns/{_ID}:enable", lambda fake, request, found: fake.store.set_mode(found, "ENABLE")),
+    ("POST", f"{_API}/recurringruns/{_ID}:disable", lambda fake, request, found: fake.store.set_mode(found, "DISABLE")),
+    ("GET", f"{_API}/artifacts", FakeKfp._artifacts),
+    ("GET", f"{_API}/artifacts/{_ID}", FakeKfp._artifact),
+]
+
+
+def _error(status: int, message: str, path: str = "") -> Object:
+    """An error as grpc-gateway writes it, and as the upload does, which is no call of gRPC."""
+    if path.startswith(f"{_API}/pipelines/upload"):
+        return {"error_message": message, "error_details": message}
+    return {"error": message, "code": status, "message": message, "details": []}
+
+
+def _handler(fake: FakeKfp) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, answer, headers = fake.answer(self.command, self.path, body, self.headers)
+            if status == 0:
+                return
+            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            self.send_response(status)
+            kind = "text/plain" if isinstance(answer, bytes) else "application/json"
+            for name, value in {"Content-Type": kind, "Content-Length": len(data), **headers}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_DELETE = _answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    return Handler
