@@ -9,12 +9,12 @@ from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.gitops_commit.component import gitops_commit
 from kfp_edge.components.release.component import release
 from kfp_edge.components.staging_test.component import staging_test
-from kfp_edge.pipelines._task_config import Cluster, retried, uncached
+from kfp_edge.pipelines._task_config import TaskConfig, retried, uncached
 
 _RUN = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
 
-def cleaned_up(cluster: Cluster, staging_options: Any) -> dsl.ExitHandler:
+def cleaned_up(cluster: TaskConfig, staging_options: Any) -> dsl.ExitHandler:
     """Draw a block behind which, whatever happens in it, nothing of the run stays in the cluster."""
     cleaning = clean_up(run_id=_RUN, staging_options=staging_options)
     cluster.small(cleaning)
@@ -26,7 +26,7 @@ def cleaned_up(cluster: Cluster, staging_options: Any) -> dsl.ExitHandler:
 
 def deliver(
     bundle: Any,
-    cluster: Cluster,
+    cluster: TaskConfig,
     *,
     model_name: Any,
     model_version: Any,

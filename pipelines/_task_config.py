@@ -17,7 +17,7 @@ _LABELS = {"app.kubernetes.io/managed-by": "kfp-edge", "app.kubernetes.io/compon
 
 
 @dataclass(frozen=True)
-class Cluster:
+class TaskConfig:
     """The parameters of a pipeline that say what its tasks may use there.
 
     `cpu` and `memory` are the limits of tasks that work on the data. The others name a Secret or a ConfigMap each,

@@ -8,7 +8,7 @@ from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines import _defaults as default
 from kfp_edge.pipelines._delivery_steps import cleaned_up, deliver
-from kfp_edge.pipelines._task_config import Cluster, retried
+from kfp_edge.pipelines._task_config import TaskConfig, retried
 
 
 @dsl.pipeline(name="delivery", description="Verify a model trained elsewhere and propose it to the edge sites.")
@@ -50,7 +50,9 @@ def delivery(
     tolerations: list = [],
 ):
     """Verify and deliver a saved model; `docs/parameters.md` describes the parameters."""
-    cluster = Cluster(cpu, memory, data_connection, ca_bundle, node_selector, tolerations, registry_secret, git_secret)
+    cluster = TaskConfig(
+        cpu, memory, data_connection, ca_bundle, node_selector, tolerations, registry_secret, git_secret
+    )
     with cleaned_up(cluster, staging_options):
         fetched = fetch_model(model=model, sha256=model_sha256)
         rows = ingest(

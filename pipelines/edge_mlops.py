@@ -5,7 +5,7 @@ from kfp import dsl
 from kfp_edge.pipelines import _defaults as default
 from kfp_edge.pipelines import training as half
 from kfp_edge.pipelines._delivery_steps import cleaned_up, deliver
-from kfp_edge.pipelines._task_config import Cluster
+from kfp_edge.pipelines._task_config import TaskConfig
 
 
 @dsl.pipeline(name="edge-mlops", description="Train a model and propose it to the edge sites as a reviewed change.")
@@ -46,7 +46,9 @@ def edge_mlops(
     tolerations: list = [],
 ):
     """Train, verify and deliver a model; `docs/parameters.md` describes the parameters."""
-    cluster = Cluster(cpu, memory, data_connection, ca_bundle, node_selector, tolerations, registry_secret, git_secret)
+    cluster = TaskConfig(
+        cpu, memory, data_connection, ca_bundle, node_selector, tolerations, registry_secret, git_secret
+    )
     with cleaned_up(cluster, staging_options):
         trained = half.training(
             data=data,

@@ -5,7 +5,7 @@ from kfp import dsl
 from kfp_edge.components.fleet_summary.component import fleet_summary
 from kfp_edge.pipelines import _defaults as default
 from kfp_edge.pipelines import training as each
-from kfp_edge.pipelines._task_config import Cluster
+from kfp_edge.pipelines._task_config import TaskConfig
 
 
 @dsl.pipeline(name="fleet-training", description="Train one model for each asset or site, and compare them.")
@@ -31,7 +31,7 @@ def fleet_training(
     tolerations: list = [],
 ):
     """Train and verify a model for each of `assets`; `docs/parameters.md` describes the parameters."""
-    cluster = Cluster(cpu, memory, data_connection, ca_bundle, node_selector, tolerations)
+    cluster = TaskConfig(cpu, memory, data_connection, ca_bundle, node_selector, tolerations)
     with dsl.ParallelFor(items=assets, name="asset", parallelism=8) as asset:
         trained = each.training(
             data=asset.data,

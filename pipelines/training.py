@@ -10,7 +10,7 @@ from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines import _defaults as default
-from kfp_edge.pipelines._task_config import Cluster, retried
+from kfp_edge.pipelines._task_config import TaskConfig, retried
 
 
 class Trained(NamedTuple):
@@ -45,7 +45,7 @@ def training(
     tolerations: list = [],
 ) -> Trained:
     """Train, export and verify a model; `docs/parameters.md` describes the parameters."""
-    cluster = Cluster(cpu, memory, data_connection, ca_bundle, node_selector, tolerations)
+    cluster = TaskConfig(cpu, memory, data_connection, ca_bundle, node_selector, tolerations)
     rows = ingest(
         data=data,
         task=task,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from kfp_edge.components.export.export import export_model
-from kfp_edge.components.ingest.ingest import Request, ingest
+from kfp_edge.components.ingest.ingest import IngestRequest, ingest
 from kfp_edge.components.train.train import fit, threads_for
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml import dataset
@@ -50,7 +50,7 @@ class Subject:
 def make(folder: Path, drop: tuple[str, ...] = ()) -> Subject:
     """Train, export and verify in `folder`; without the category `Type` the model has one FP32 input [-1, 5]."""
     folder.mkdir(parents=True)
-    ingest(Request(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
+    ingest(IngestRequest(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
     learned, held_out = dataset.load(folder / "train"), dataset.load(folder / "test")
     with threads_for(learned):
         save_model(fit(learned, seed=0, false_alarm_rate=0.001), folder / "model")

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from kfp_edge.components.containerize.image_spec import Recipe
+from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.images.deterministic_tar import write_tar
 
 
-def append_layer(recipe: Recipe, scratch: Path) -> Path:
+def write_layer(recipe: ImageSpec, scratch: Path) -> Path:
     """Write the layer as a plain tar into a folder; it is what Buildah makes of our Containerfile."""
     layer = scratch / "layer.tar"
     with layer.open("wb") as stream:

@@ -4,10 +4,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from kfp_edge.cluster.pod_options import Options, Quantity
+from kfp_edge.cluster.pod_options import PodOptions, Quantity
 
 
-class BuildOptions(Options):
+class BuildOptions(PodOptions):
     """How a build in the cluster runs; the builds on this machine read none of it."""
 
     parameter: ClassVar[str] = "build_options"

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from kfp_edge.cluster import in_pod
-from kfp_edge.components.containerize.append import append_layer
+from kfp_edge.components.containerize.append import write_layer
 from kfp_edge.components.containerize.build_options import BuildOptions
-from kfp_edge.components.containerize.image_spec import BUNDLE_LABEL, Recipe
+from kfp_edge.components.containerize.image_spec import BUNDLE_LABEL, ImageSpec
 from kfp_edge.components.containerize.local import build_layer
 from kfp_edge.components.containerize.serving_image import AUTO, find, in_registry
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.layers import Addition, add
-from kfp_edge.images.oci import ImageRef, Registry, Repository, copy, image_size, manifest_at, platform_image
+from kfp_edge.images.layers import AppendedLayer, append_layer
+from kfp_edge.images.oci import ImageRef, ImageRegistry, ImageRepository, copy, image_size, manifest_at, platform_image
 from kfp_edge.ml.bundle import Bundle
 
 __all__ = ["BUNDLE_LABEL", "containerize"]
@@ -55,15 +55,15 @@ def containerize(
     options = BuildOptions.read(build_options or {})
     build = _chosen(build)
     bundle = Bundle.load(bundle_folder)
-    destination = Registry.parse(registry).candidates(bundle.manifest.name)
+    destination = ImageRegistry.parse(registry).candidates(bundle.manifest.name)
     if build == "tekton":
         # boto3 takes 0.2 s to import, and the builds on this machine do not need it
         from kfp_edge.components.containerize.tekton import build_in_cluster
 
-        recipe = Recipe.of(bundle, in_registry(serving_image), revision)
+        recipe = ImageSpec.of(bundle, in_registry(serving_image), revision)
         return build_in_cluster(recipe, destination, options, run_id)
-    recipe = Recipe.of(bundle, find(serving_image), revision)
-    return _build_here(recipe, destination, append_layer if build == "append" else build_layer)
+    recipe = ImageSpec.of(bundle, find(serving_image), revision)
+    return _build_here(recipe, destination, write_layer if build == "append" else build_layer)
 
 
 def _chosen(build: str) -> str:
@@ -74,13 +74,13 @@ def _chosen(build: str) -> str:
     return "tekton" if in_pod() else "local"
 
 
-def _build_here(recipe: Recipe, destination: Repository, layer: Callable[[Recipe, Path], Path]) -> ImageRef:
+def _build_here(recipe: ImageSpec, destination: ImageRepository, layer: Callable[[ImageSpec, Path], Path]) -> ImageRef:
     """Put a layer on the blobs of the serving image as they are, and push what the registry lacks."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="kfp-edge-") as name:
         scratch = Path(name)
-        addition = Addition(layer(recipe, scratch), recipe.created, recipe.labels)
-        image = add(addition, recipe.base.image, scratch / "image")
+        addition = AppendedLayer(layer(recipe, scratch), recipe.created, recipe.labels)
+        image = append_layer(addition, recipe.base.image, scratch / "image")
         base = f"{recipe.base.name}@{recipe.base.image.digest}"
         print(f"built {image.digest} on {base} in {time.perf_counter() - start:.2f} s")
         pushed = copy(image, destination, recipe.tag)

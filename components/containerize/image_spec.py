@@ -13,7 +13,7 @@ BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ImageSpec:
     """A bundle, the serving image it goes on, and what the image says about both.
 
     `epoch` is the time, in seconds, that is written everywhere instead of now (reproducible-builds.org).
@@ -25,7 +25,7 @@ class Recipe:
     epoch: int
 
     @classmethod
-    def of(cls, bundle: Bundle, base: ServingImage, revision: str) -> "Recipe":
+    def of(cls, bundle: Bundle, base: ServingImage, revision: str) -> "ImageSpec":
         """Write the recipe of a bundle; `revision` is the commit of the code, the bundle's own when empty.
 
         Raises:

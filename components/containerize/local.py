@@ -4,18 +4,18 @@ import shutil
 import uuid
 from pathlib import Path
 
-from kfp_edge.components.containerize.image_spec import BUNDLE_LABEL, Recipe
+from kfp_edge.components.containerize.image_spec import BUNDLE_LABEL, ImageSpec
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.layers import config_of
-from kfp_edge.images.oci import ImageRef, Repository, blob, digest_at, platform_image
+from kfp_edge.images.oci import ImageRef, ImageRepository, blob, digest_at, platform_image
 from kfp_edge.images.podman import base_in_storage, buildah, remove
 from kfp_edge.images.skopeo import skopeo
-from kfp_edge.runtime.signals import held
+from kfp_edge.runtime.signals import deferred_signals
 
 CONTAINERFILE = Path(__file__).with_name("Containerfile")
 
 
-def build_layer(recipe: Recipe, scratch: Path) -> Path:
+def build_layer(recipe: ImageSpec, scratch: Path) -> Path:
     """Let Buildah put the bundle on the base, and return the layer as a plain tar in a folder.
 
     A layer has no processor, so the base for this machine does for all.
@@ -33,7 +33,7 @@ def build_layer(recipe: Recipe, scratch: Path) -> Path:
         arguments = {"BASE": base_name, "NAME": manifest.name, "VERSION": manifest.version}
         flags += [f"--build-arg={key}={value}" for key, value in arguments.items()]
         flags += [f"--label={BUNDLE_LABEL}={recipe.bundle.digest}", "--identity-label=false", f"--tag={name}"]
-        with held():
+        with deferred_signals():
             buildah("build", "--quiet", *flags, "--file", CONTAINERFILE, scratch / "context")
             try:
                 built = _take(name, scratch / "built", below)
@@ -45,7 +45,7 @@ def build_layer(recipe: Recipe, scratch: Path) -> Path:
     return blob(Path(built.repository), layer)
 
 
-def _copy_bundle(recipe: Recipe, folder: Path) -> None:
+def _copy_bundle(recipe: ImageSpec, folder: Path) -> None:
     """Copy the files of the bundle with modes that let any user read them."""
     folder.mkdir(parents=True)
     for name, file in recipe.files.items():
@@ -62,7 +62,7 @@ def _take(name: str, layout: Path, skipped: list[str]) -> ImageRef:
         placeholder.touch()
     flags = ["--quiet", "--dest-oci-accept-uncompressed-layers"]
     skopeo("copy", *flags, f"containers-storage:{name}", f"oci:{layout}:built", where=name)
-    digest = digest_at(Repository("oci", str(layout)), "built")
+    digest = digest_at(ImageRepository("oci", str(layout)), "built")
     if digest is None:
         raise KfpEdgeError(f"skopeo did not copy what buildah built to {layout}; report this with `skopeo --version`.")
     return ImageRef("oci", str(layout), digest)

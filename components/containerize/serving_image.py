@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, Repository, copy, digest_at, exists
+from kfp_edge.images.oci import ImageRef, ImageRepository, copy, digest_at, exists
 from kfp_edge.images.podman import cache_folder
 from kfp_edge.images.serving import ImageError, ensure
 
@@ -78,7 +78,7 @@ def _by_digest(text: str) -> ImageRef:
     name, colon, tag = last.rpartition(":")
     if not colon:
         name, tag = last, "latest"
-    repository = Repository.parse(folders + slash + name)
+    repository = ImageRepository.parse(folders + slash + name)
     digest = digest_at(repository, tag)
     if digest is None:
         raise KfpEdgeError(f"there is no serving image tagged {tag} in {repository}; check serving_image.")
@@ -87,7 +87,7 @@ def _by_digest(text: str) -> ImageRef:
 
 def _fetched(image: ImageRef) -> ImageRef:
     """Return the image of a registry in a layout on this machine; it is fetched once."""
-    kept = Repository("oci", str(cache_folder() / "serving-images"))
+    kept = ImageRepository("oci", str(cache_folder() / "serving-images"))
     if exists(kept.image(image.digest)):
         return kept.image(image.digest)
     return copy(image, kept, image.digest.removeprefix("sha256:"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from kfp_edge.components.containerize.build_options import BuildOptions
 
-Manifest = dict[str, Any]
+KubernetesObject = dict[str, Any]
 
 _FETCH, _BUILD = (Path(__file__).with_name(name).read_text() for name in ("fetch.sh", "build.sh"))
 _WORK = "/workspace/build"
@@ -30,7 +30,7 @@ class Build:
     name: str
     labels: dict[str, str]
     annotations: dict[str, str]
-    owners: tuple[Manifest, ...]
+    owners: tuple[KubernetesObject, ...]
     image: str
     flags: tuple[str, ...]
     platforms: tuple[str, ...]
@@ -39,7 +39,7 @@ class Build:
     options: BuildOptions
 
 
-def reference(owner: Manifest) -> Manifest:
+def reference(owner: KubernetesObject) -> KubernetesObject:
     """Return the reference by which an object makes another go with it.
 
     It does not block the owner's deletion: OpenShift lets only those do that who may change the owner's finalizers.
@@ -53,7 +53,7 @@ def reference(owner: Manifest) -> Manifest:
     }
 
 
-def secret(build: Build, url: str) -> Manifest:
+def secret(build: Build, url: str) -> KubernetesObject:
     """Return the Secret that holds the link to the context."""
     return {
         "apiVersion": "v1",
@@ -64,10 +64,10 @@ def secret(build: Build, url: str) -> Manifest:
     }
 
 
-def task_run(build: Build) -> Manifest:
+def task_run(build: Build) -> KubernetesObject:
     """Return the TaskRun, its task embedded: nothing has to be installed in the cluster but Tekton."""
     options = build.options
-    template: Manifest = {
+    template: KubernetesObject = {
         "automountServiceAccountToken": False,
         "nodeSelector": options.node_selector,
         "tolerations": [each.model_dump(exclude_none=True) for each in options.tolerations],
@@ -90,12 +90,12 @@ def task_run(build: Build) -> Manifest:
     }
 
 
-def _metadata(build: Build) -> Manifest:
-    metadata: Manifest = {"name": build.name, "labels": build.labels, "annotations": build.annotations}
+def _metadata(build: Build) -> KubernetesObject:
+    metadata: KubernetesObject = {"name": build.name, "labels": build.labels, "annotations": build.annotations}
     return metadata | ({"ownerReferences": list(build.owners)} if build.owners else {})
 
 
-def _fetch_step(build: Build) -> Manifest:
+def _fetch_step(build: Build) -> KubernetesObject:
     variables = {"WORK": _WORK, "LINK": _LINK, "SHA256": build.sha256, "CA": _ca(build)}
     return {
         "name": "fetch",
@@ -112,7 +112,7 @@ def _fetch_step(build: Build) -> Manifest:
     }
 
 
-def _build_step(build: Build) -> Manifest:
+def _build_step(build: Build) -> KubernetesObject:
     """Return the step that runs Buildah, with the rights that the buildah task of OpenShift Pipelines asks for."""
     auth = {"registry": _AUTH} if build.options.registry_secret else {}
     variables = {
@@ -136,10 +136,10 @@ def _build_step(build: Build) -> Manifest:
     }
 
 
-def _volumes(build: Build) -> list[Manifest]:
+def _volumes(build: Build) -> list[KubernetesObject]:
     """Return the volumes; what a user names may be absent, since a step says so at once and a kubelet never."""
     options = build.options
-    volumes: list[Manifest] = [
+    volumes: list[KubernetesObject] = [
         {"name": "work", "emptyDir": {}},
         {"name": "storage", "emptyDir": {}},
         {"name": "link", "secret": {"secretName": build.name}},
@@ -159,14 +159,14 @@ def _ca_mount(build: Build) -> dict[str, str]:
     return {"ca": _CA} if build.options.ca_bundle else {}
 
 
-def _env(variables: dict[str, str]) -> list[Manifest]:
+def _env(variables: dict[str, str]) -> list[KubernetesObject]:
     return [{"name": name, "value": value} for name, value in variables.items()]
 
 
-def _mounts(paths: dict[str, str]) -> list[Manifest]:
+def _mounts(paths: dict[str, str]) -> list[KubernetesObject]:
     return [{"name": name, "mountPath": path} for name, path in paths.items()]
 
 
-def _resources(cpu: str, memory: str) -> Manifest:
+def _resources(cpu: str, memory: str) -> KubernetesObject:
     amounts = {"cpu": cpu, "memory": memory}
     return {"requests": amounts, "limits": amounts}

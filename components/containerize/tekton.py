@@ -19,14 +19,14 @@ from kfp_edge.cluster import Cluster, in_pod
 from kfp_edge.cluster.labels import CONTEXT, EXPIRES, expires, labels, run_name
 from kfp_edge.components.containerize.build_context import write_context
 from kfp_edge.components.containerize.build_options import BuildOptions
-from kfp_edge.components.containerize.image_spec import Recipe
+from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.step_logs import StepLogs
 from kfp_edge.components.containerize.task_run import Build, reference, secret, task_run
 from kfp_edge.components.containerize.task_run_status import condition, ended, failure, waiting
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, Repository, manifest_at
-from kfp_edge.images.skopeo import access, skopeo
-from kfp_edge.runtime.signals import held
+from kfp_edge.images.oci import ImageRef, ImageRepository, manifest_at
+from kfp_edge.images.skopeo import registry_flags, skopeo
+from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import sha256_file
 from kfp_edge.storage.s3_objects import delete, presigned_url, upload
 
@@ -36,7 +36,7 @@ _GRACE = 60
 _MARGIN = 600
 
 
-def build_in_cluster(recipe: Recipe, destination: Repository, options: BuildOptions, run_id: str) -> ImageRef:
+def build_in_cluster(recipe: ImageSpec, destination: ImageRepository, options: BuildOptions, run_id: str) -> ImageRef:
     """Let Tekton build and push the image of a recipe, and check what is in the registry then.
 
     Returns:
@@ -64,7 +64,7 @@ def build_in_cluster(recipe: Recipe, destination: Repository, options: BuildOpti
             _begin(cluster, build, archive)
             run = _followed(cluster, build, logs)
         finally:
-            with held():
+            with deferred_signals():
                 _clean_up(cluster, build)
             logs.finish()
     image = destination.image(_result(run, "IMAGE_DIGEST"))
@@ -74,7 +74,7 @@ def build_in_cluster(recipe: Recipe, destination: Repository, options: BuildOpti
 
 
 def _planned(
-    cluster: Cluster, recipe: Recipe, destination: Repository, archive: Path, options: BuildOptions, run_id: str
+    cluster: Cluster, recipe: ImageSpec, destination: ImageRepository, archive: Path, options: BuildOptions, run_id: str
 ) -> Build:
     run_id = run_id or uuid.uuid4().hex
     name = run_name("build", run_id)
@@ -118,10 +118,10 @@ def _platforms(base: ImageRef) -> tuple[str, ...]:
 
 def _begin(cluster: Cluster, build: Build, archive: Path) -> None:
     url = presigned_url(build.context, build.options.timeout + _GRACE)
-    with held():
+    with deferred_signals():
         cluster.create(secret(build, url))
     upload(archive, build.context)
-    with held():
+    with deferred_signals():
         run = cluster.create(task_run(build))
         cluster.patch("Secret", build.name, {"metadata": {"ownerReferences": [reference(run)]}})
     print(f"TaskRun {build.name} in {cluster.namespace} builds {build.image}", flush=True)
@@ -181,11 +181,11 @@ def _result(run: dict[str, Any], name: str) -> str:
     raise KfpEdgeError(f"the TaskRun {run['metadata']['name']} succeeded without the result {name}; report this.")
 
 
-def _check(image: ImageRef, recipe: Recipe) -> None:
+def _check(image: ImageRef, recipe: ImageSpec) -> None:
     """Check that the registry has the image, and that it is the one that was to be built."""
     entries = manifest_at(image).get("manifests", [{"digest": image.digest}])
     for one in (image.home.image(entry["digest"]) for entry in entries):
-        shown = skopeo("inspect", "--config", *access("", one.home.host), str(one), where=str(one.home))
+        shown = skopeo("inspect", "--config", *registry_flags("", one.home.host), str(one), where=str(one.home))
         found = json.loads(shown)["config"].get("Labels") or {}
         for key, value in recipe.labels.items():
             if found.get(key) != value:

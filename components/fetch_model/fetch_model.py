@@ -10,7 +10,7 @@ from onnx.external_data_helper import uses_external_data
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.onnx_model import parse
 from kfp_edge.ml.skops_files import load_model
-from kfp_edge.storage.fetch import fetch, shown
+from kfp_edge.storage.fetch import fetch, redacted_url
 from kfp_edge.storage.files import sha256_bytes, write_file
 
 EXAMPLES = Path(__file__).with_name("example")
@@ -48,9 +48,9 @@ def fetch_model(model: str, sha256: str, target: Path, examples: Path = EXAMPLES
             kind = _format(path, data)
         except KfpEdgeError as error:
             # The user knows the address, not the copy of this run.
-            raise KfpEdgeError(str(error).replace(str(place), shown(model).rstrip("/"))) from error
+            raise KfpEdgeError(str(error).replace(str(place), redacted_url(model).rstrip("/"))) from error
     write_file(target, data)
-    print(f"fetched {shown(model)}: {kind}, {len(data):,} bytes, sha256 {sha256_bytes(data)}", flush=True)
+    print(f"fetched {redacted_url(model)}: {kind}, {len(data):,} bytes, sha256 {sha256_bytes(data)}", flush=True)
     return kind
 
 

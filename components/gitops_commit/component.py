@@ -44,13 +44,13 @@ def gitops_commit(
         from pathlib import Path
 
         from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, report
-        from kfp_edge.git.repository import Remote
+        from kfp_edge.git.repository import GitRemote
         from kfp_edge.images.oci import ImageRef
         from kfp_edge.storage.files import write_file
 
         ref = ImageRef.parse(image)
         name = ref.repository if ref.transport == "docker" else f"localhost/{ref.name}"
         release = Release(model_name, model_version, name, ref.digest)
-        done = commit_release(release, Target(Remote.parse(gitops_repo), gitops_branch, site, namespace))
+        done = commit_release(release, Target(GitRemote.parse(gitops_repo), gitops_branch, site, namespace))
         write_file(Path(change.path), report(done).encode())
         return (done.repository, done.branch, done.commit, done.committed)

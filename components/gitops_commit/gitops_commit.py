@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kfp_edge.components.gitops_commit.kustomization import set_image
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.git.repository import PushedMeanwhileError, Remote, Repository, check_branch, open_repository
+from kfp_edge.git.repository import GitRemote, GitRepository, PushedMeanwhileError, check_branch, open_repository
 
 #: How often a commit is made again because somebody else pushed meanwhile.
 ATTEMPTS = 5
@@ -61,7 +61,7 @@ class Release:
 class Target:
     """Where a release goes: a site, as the branch `branch` of a GitOps repository describes it."""
 
-    remote: Remote
+    remote: GitRemote
     branch: str
     site: str
     namespace: str
@@ -126,7 +126,7 @@ def report(change: Change) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _attempt(repository: Repository, release: Release, target: Target) -> Change:
+def _attempt(repository: GitRepository, release: Release, target: Target) -> Change:
     base = _base(repository, target)
     if _carries(repository, base, release, target):
         return Change(target.remote.url, target.branch, base, "", committed=False)
@@ -140,7 +140,7 @@ def _attempt(repository: Repository, release: Release, target: Target) -> Change
     return Change(target.remote.url, release.branch, commit, repository.diff(commit), committed=True)
 
 
-def _base(repository: Repository, target: Target) -> str:
+def _base(repository: GitRepository, target: Target) -> str:
     head = repository.head(target.branch)
     if head is not None:
         return head
@@ -155,12 +155,12 @@ def _base(repository: Repository, target: Target) -> str:
     return commit
 
 
-def _carries(repository: Repository, commit: str, release: Release, target: Target) -> bool:
+def _carries(repository: GitRepository, commit: str, release: Release, target: Target) -> bool:
     text = _overlay(repository, commit, release, target)
     return text is not None and _edited(text, release, target) == text
 
 
-def _files(repository: Repository, start: str, release: Release, target: Target) -> dict[str, bytes]:
+def _files(repository: GitRepository, start: str, release: Release, target: Target) -> dict[str, bytes]:
     overlay = _overlay(repository, start, release, target)
     if overlay is not None:
         return {target.overlay(release.model): _edited(overlay, release, target).encode()}
@@ -173,7 +173,7 @@ def _files(repository: Repository, start: str, release: Release, target: Target)
     }
 
 
-def _overlay(repository: Repository, commit: str, release: Release, target: Target) -> str | None:
+def _overlay(repository: GitRepository, commit: str, release: Release, target: Target) -> str | None:
     path = target.overlay(release.model)
     data = repository.read(commit, path)
     try:

@@ -49,10 +49,10 @@ def ingest(
     with stage("ingest"):
         from pathlib import Path
 
-        from kfp_edge.components.ingest.ingest import Request
+        from kfp_edge.components.ingest.ingest import IngestRequest
         from kfp_edge.components.ingest.ingest import ingest as work
 
-        request = Request(
+        request = IngestRequest(
             data=data,
             target=target,
             drop=tuple(drop),

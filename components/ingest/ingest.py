@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from kfp_edge.components.ingest import columns, report, schema, series, split, synthetic
-from kfp_edge.components.ingest.read import Source, read
-from kfp_edge.components.ingest.schema import Expected, Violation
+from kfp_edge.components.ingest.read import SourceTable, read
+from kfp_edge.components.ingest.schema import ColumnExpectation, Violation
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml import dataset
 from kfp_edge.ml.dataset import Dataset, Roles
@@ -24,7 +24,7 @@ _TOLD = 3
 
 
 @dataclass(frozen=True)
-class Request:
+class IngestRequest:
     """What `ingest` is asked for; the README says what each means."""
 
     data: str
@@ -42,14 +42,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrainTestSplit:
     """The rows to train and to test on, with the same columns and roles."""
 
     train: Dataset
     test: Dataset
 
 
-def ingest(request: Request, train: Path, test: Path, page: Path) -> Parts:
+def ingest(request: IngestRequest, train: Path, test: Path, page: Path) -> TrainTestSplit:
     """Make the two parts of a dataset and a Markdown page about them, and write all three.
 
     The page is also written when the data breaks its rules; then it lists every violation.
@@ -74,7 +74,9 @@ def ingest(request: Request, train: Path, test: Path, page: Path) -> Parts:
     if request.rolling_windows:
         frame, roles = series.with_rolling(frame, roles, request.rolling_windows)
     testing = _testing(frame, roles, request, windows)
-    parts = Parts(*(Dataset(frame[rows].reset_index(drop=True), roles, source.sha256) for rows in (~testing, testing)))
+    parts = TrainTestSplit(
+        *(Dataset(frame[rows].reset_index(drop=True), roles, source.sha256) for rows in (~testing, testing))
+    )
     _check_parts(parts)
     dataset.save(parts.train, train)
     dataset.save(parts.test, test)
@@ -82,7 +84,7 @@ def ingest(request: Request, train: Path, test: Path, page: Path) -> Parts:
     return parts
 
 
-def _with_defaults(request: Request) -> Request:
+def _with_defaults(request: IngestRequest) -> IngestRequest:
     """Complete a request for the project's own data, which knows its label and what leaks it."""
     if not request.data.startswith(synthetic.SCHEME) or request.target:
         return request
@@ -90,7 +92,7 @@ def _with_defaults(request: Request) -> Request:
     return dataclasses.replace(request, target=synthetic.TARGET, drop=drop)
 
 
-def _check_request(request: Request) -> None:
+def _check_request(request: IngestRequest) -> None:
     kind = _split_of(request)
     problems = {
         "task must be classification or anomaly.": request.task not in _TASKS,
@@ -118,7 +120,7 @@ def _check_request(request: Request) -> None:
     _check_names(request)
 
 
-def _check_names(request: Request) -> None:
+def _check_names(request: IngestRequest) -> None:
     used = [name for name in (request.target, request.time_column, request.group_column) if name]
     for name in used:
         if name in request.drop:
@@ -127,7 +129,7 @@ def _check_names(request: Request) -> None:
             raise KfpEdgeError(f"column {name!r} has two roles; target, time_column and group_column must differ.")
 
 
-def _split_of(request: Request) -> str:
+def _split_of(request: IngestRequest) -> str:
     if request.split != "auto":
         return request.split
     if request.time_column:
@@ -135,11 +137,13 @@ def _split_of(request: Request) -> str:
     return "group" if request.group_column else "random"
 
 
-def _windows(request: Request, name: str, scratch: Path) -> list[series.Window]:
+def _windows(request: IngestRequest, name: str, scratch: Path) -> list[series.Window]:
     return series.read_windows(fetch(request.windows, scratch), name) if request.windows else []
 
 
-def _checked(source: Source, request: Request, expected: dict[str, Expected], page: Path) -> tuple[pd.DataFrame, Roles]:
+def _checked(
+    source: SourceTable, request: IngestRequest, expected: dict[str, ColumnExpectation], page: Path
+) -> tuple[pd.DataFrame, Roles]:
     """Return the data as a frame with roles, or tell all that is wrong with it."""
     names = source.table.column_names
     roles_of = {"target": request.target, "time": request.time_column, "group": request.group_column}
@@ -164,7 +168,7 @@ def _checked(source: Source, request: Request, expected: dict[str, Expected], pa
     return frame, roles
 
 
-def _refusal(source: Source, violations: list[Violation], page: Path) -> KfpEdgeError:
+def _refusal(source: SourceTable, violations: list[Violation], page: Path) -> KfpEdgeError:
     write_file(page, report.refusal(source, violations).encode())
     for violation in violations:
         print(f"violation: {violation}", flush=True)
@@ -193,7 +197,7 @@ def _in_order(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     return frame.sort_values(roles.time, kind="stable", ignore_index=True)
 
 
-def _testing(frame: pd.DataFrame, roles: Roles, request: Request, windows: list[series.Window]) -> split.Mask:
+def _testing(frame: pd.DataFrame, roles: Roles, request: IngestRequest, windows: list[series.Window]) -> split.Mask:
     """Return which rows are for testing."""
     kind = _split_of(request)
     if windows and request.task == "anomaly":
@@ -206,7 +210,7 @@ def _testing(frame: pd.DataFrame, roles: Roles, request: Request, windows: list[
     return split.by_chance(labels, len(frame), request.test_fraction, request.seed)
 
 
-def _check_parts(parts: Parts) -> None:
+def _check_parts(parts: TrainTestSplit) -> None:
     """Refuse a split after which there is nothing to learn, or nothing to measure on."""
     roles = parts.train.roles
     for name in roles.features:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from kfp_edge.components.ingest import synthetic
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.storage.fetch import fetch, shown
+from kfp_edge.storage.fetch import fetch, redacted_url
 from kfp_edge.storage.files import sha256_bytes, sha256_file
 
 _KINDS = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet"}
@@ -20,7 +20,7 @@ _LARGEST_BLOCK = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceTable:
     """All rows of the data as they came."""
 
     #: A pyarrow Table.
@@ -32,7 +32,7 @@ class Source:
     name: str
 
 
-def read(uri: str, folder: Path, text_columns: Collection[str] = ()) -> Source:
+def read(uri: str, folder: Path, text_columns: Collection[str] = ()) -> SourceTable:
     """Bring the data at `uri` here and read it.
 
     Args:
@@ -47,14 +47,14 @@ def read(uri: str, folder: Path, text_columns: Collection[str] = ()) -> Source:
         table = synthetic.generate(uri)
         sink = pa.BufferOutputStream()
         pcsv.write_csv(table, sink)
-        return Source(table, sha256_bytes(sink.getvalue().to_pybytes()), uri)
+        return SourceTable(table, sha256_bytes(sink.getvalue().to_pybytes()), uri)
     path = fetch(uri, folder)
-    files = _parts(path, shown(uri)) if path.is_dir() else {shown(uri): path}
+    files = _parts(path, redacted_url(uri)) if path.is_dir() else {redacted_url(uri): path}
     tables = {name: _read_file(file, name, text_columns) for name, file in files.items()}
-    table = next(iter(tables.values())) if len(tables) == 1 else _joined(shown(uri), tables)
+    table = next(iter(tables.values())) if len(tables) == 1 else _joined(redacted_url(uri), tables)
     if table.num_rows == 0:
-        raise KfpEdgeError(f"{shown(uri)} has a header and no rows; give data with rows.")
-    return Source(table, _sha256(path, list(files.values())), shown(uri))
+        raise KfpEdgeError(f"{redacted_url(uri)} has a header and no rows; give data with rows.")
+    return SourceTable(table, _sha256(path, list(files.values())), redacted_url(uri))
 
 
 def _sha256(path: Path, files: list[Path]) -> str:

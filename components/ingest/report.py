@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from kfp_edge.components.ingest.read import Source
+from kfp_edge.components.ingest.read import SourceTable
 from kfp_edge.components.ingest.schema import Violation
 from kfp_edge.ml.dataset import Dataset
 
 
-def summary(source: Source, train: Dataset, test: Dataset, split: str) -> str:
+def summary(source: SourceTable, train: Dataset, test: Dataset, split: str) -> str:
     """Return the page about data that was accepted."""
     roles = train.roles
     whole = pd.concat([train.frame, test.frame], ignore_index=True)
@@ -36,7 +36,7 @@ def summary(source: Source, train: Dataset, test: Dataset, split: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def refusal(source: Source, violations: Sequence[Violation]) -> str:
+def refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
     """Return the page about data that breaks its rules: every violation, with an example of each."""
     rows = [
         (_cell(each.column), _cell(each.what), each.rows or "", each.example_row or "", _cell(each.example))

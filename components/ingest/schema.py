@@ -23,7 +23,7 @@ Kind = Literal["number", "integer", "string", "boolean", "datetime"]
 Mask = npt.NDArray[np.bool_]
 
 
-class Expected(BaseModel):
+class ColumnExpectation(BaseModel):
     """What one column must be; `missing` says whether cells may be empty."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ class Expected(BaseModel):
     missing: bool = True
 
     @model_validator(mode="after")
-    def _limits_are_for_numbers(self) -> "Expected":
+    def _limits_are_for_numbers(self) -> "ColumnExpectation":
         if self.kind not in (None, "number", "integer") and (self.min is not None or self.max is not None):
             raise ValueError("min and max are for numbers")
         return self
@@ -64,7 +64,7 @@ class Violation:
         return f"column {self.column!r} {self.what} in {where} (row {self.example_row}: {self.example})"
 
 
-def expectations(columns: Mapping[str, Any]) -> dict[str, Expected]:
+def expectations(columns: Mapping[str, Any]) -> dict[str, ColumnExpectation]:
     """Read `{column: {"dtype", "min", "max", "values", "missing"}}`.
 
     Raises:
@@ -73,7 +73,7 @@ def expectations(columns: Mapping[str, Any]) -> dict[str, Expected]:
     expected = {}
     for name, rules in columns.items():
         try:
-            expected[name] = Expected.model_validate(rules)
+            expected[name] = ColumnExpectation.model_validate(rules)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in (name, *first["loc"]))
@@ -82,7 +82,7 @@ def expectations(columns: Mapping[str, Any]) -> dict[str, Expected]:
     return expected
 
 
-def check(table: Any, expected: Mapping[str, Expected]) -> list[Violation]:
+def check(table: Any, expected: Mapping[str, ColumnExpectation]) -> list[Violation]:
     """Return every violation in a pyarrow Table, column by column in the order of `expected`."""
     violations = []
     for name, rules in expected.items():
@@ -93,7 +93,7 @@ def check(table: Any, expected: Mapping[str, Expected]) -> list[Violation]:
     return violations
 
 
-def typed(table: Any, expected: Mapping[str, Expected]) -> Any:
+def typed(table: Any, expected: Mapping[str, ColumnExpectation]) -> Any:
     """Return the table with each checked column in the type that is expected of it."""
     for name, rules in expected.items():
         if rules.kind:
@@ -150,7 +150,7 @@ def timestamps(column: Any) -> tuple[Any, Mask]:
     return pa.chunked_array([pa.array(naive)]), parsed.isna().to_numpy() & ~missing(column)
 
 
-def _check_column(name: str, column: Any, rules: Expected) -> list[Violation]:
+def _check_column(name: str, column: Any, rules: ColumnExpectation) -> list[Violation]:
     absent = missing(column)
     converted, wrong = (
         (column, np.zeros(len(column), dtype=bool)) if rules.kind is None else _convert(column, rules.kind)

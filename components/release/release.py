@@ -1,6 +1,6 @@
 """A tested candidate becomes a release: the same bytes in the release repository."""
 
-from kfp_edge.images.oci import ImageRef, Registry, copy, digest_at
+from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at
 
 
 def release(image: ImageRef, registry: str, model_name: str, model_version: str) -> ImageRef:
@@ -21,7 +21,7 @@ def release(image: ImageRef, registry: str, model_name: str, model_version: str)
     Raises:
         KfpEdgeError: the candidate is gone, the registry refuses, or it reports another digest.
     """
-    releases = Registry.parse(registry).releases(model_name)
+    releases = ImageRegistry.parse(registry).releases(model_name)
     found = digest_at(releases, model_version)
     if found == image.digest:
         print(f"{releases}:{model_version} is {found} already; nothing copied", flush=True)

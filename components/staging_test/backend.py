@@ -13,7 +13,7 @@ GRACE = 30
 
 
 @dataclass(frozen=True)
-class State:
+class ContainerState:
     """Whether the container runs, and how it ended if it does not; without an exit code when nobody told it."""
 
     running: bool
@@ -27,7 +27,7 @@ class State:
         return f"ended{code}" + (f" ({self.reason})" if self.reason else "")
 
 
-class Candidate(Protocol):
+class StagingBackend(Protocol):
     """A candidate that was started."""
 
     @property
@@ -49,10 +49,10 @@ class Candidate(Protocol):
     def starts(self, seconds: float) -> Iterator[Check]:
         """Yield what must hold within so many seconds from now, before a client can ask anything."""
 
-    def state(self) -> State:
+    def state(self) -> ContainerState:
         """Look at the container now."""
 
-    def stop(self) -> State:
+    def stop(self) -> ContainerState:
         """Ask the container to stop, have it killed after the grace period, and say how it ended."""
 
     def log(self) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_edge.components.staging_test.backend import GRACE, Candidate, State
-from kfp_edge.components.staging_test.inference_client import Answer, Client
+from kfp_edge.components.staging_test.backend import GRACE, ContainerState, StagingBackend
+from kfp_edge.components.staging_test.inference_client import ClientResponse, InferenceClient
 from kfp_edge.ml.bundle import Bundle, Sample, Signature
 from kfp_edge.reports.check import Check
 
@@ -28,14 +28,14 @@ class Budget:
     max_latency_ms: float
 
 
-def run_checks(candidate: Candidate, bundle: Bundle, budget: Budget) -> Iterator[Check]:
+def run_checks(candidate: StagingBackend, bundle: Bundle, budget: Budget) -> Iterator[Check]:
     """Yield the checks as they are done; one that fails before the candidate is ready is the last."""
     yield _origin(candidate, bundle)
     manifest = bundle.manifest
     deadline = time.monotonic() + budget.startup_timeout
     if not (yield from _passed(candidate.starts(budget.startup_timeout))):
         return
-    with Client(candidate.url, manifest.name, manifest.version) as client:
+    with InferenceClient(candidate.url, manifest.name, manifest.version) as client:
         if not (yield from _passed(_answers(candidate, client, deadline, budget.startup_timeout))):
             return
         samples = bundle.samples
@@ -107,7 +107,7 @@ def _tensor_difference(expected: dict[str, Any], found: dict[str, Any]) -> float
     return 0.0 if all(a == b for a, b in pairs) else math.inf
 
 
-def _origin(candidate: Candidate, bundle: Bundle) -> Check:
+def _origin(candidate: StagingBackend, bundle: Bundle) -> Check:
     label = candidate.labels.get(BUNDLE_LABEL, "none")
     return Check("made from the bundle", label == bundle.digest, f"bundle {label[:12]}", f"bundle {bundle.digest[:12]}")
 
@@ -121,13 +121,15 @@ def _passed(checks: Iterator[Check]) -> Generator[Check, None, bool]:
     return True
 
 
-def _answers(candidate: Candidate, client: Client, deadline: float, timeout: float) -> Iterator[Check]:
+def _answers(candidate: StagingBackend, client: InferenceClient, deadline: float, timeout: float) -> Iterator[Check]:
     waits = {"liveness": "/v2/health/live", "readiness": "/v2/health/ready", "model": f"{client.model}/ready"}
     for name, path in waits.items():
         yield _wait(name, path, candidate, client, deadline, timeout)
 
 
-def _wait(name: str, path: str, candidate: Candidate, client: Client, deadline: float, timeout: float) -> Check:
+def _wait(
+    name: str, path: str, candidate: StagingBackend, client: InferenceClient, deadline: float, timeout: float
+) -> Check:
     required = f"200 within {timeout:g} s of the start"
     while True:
         answer = client.get(path)
@@ -142,7 +144,7 @@ def _wait(name: str, path: str, candidate: Candidate, client: Client, deadline: 
         time.sleep(candidate.poll)
 
 
-def _metadata(answer: Answer, bundle: Bundle) -> Check:
+def _metadata(answer: ClientResponse, bundle: Bundle) -> Check:
     required = "equal to the signature"
     signature = bundle.signature
     expected = {
@@ -162,7 +164,7 @@ def _described(tensor: Any) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
-def _samples(client: Client, samples: tuple[Sample, ...], tolerance: float) -> Check:
+def _samples(client: InferenceClient, samples: tuple[Sample, ...], tolerance: float) -> Check:
     required = f"within {tolerance:g}"
     worst = 0.0
     for number, sample in enumerate(samples):
@@ -175,11 +177,11 @@ def _samples(client: Client, samples: tuple[Sample, ...], tolerance: float) -> C
     return Check("samples", True, f"{len(samples)} samples differ by at most {worst:g}", required)
 
 
-def _refused(name: str, answer: Answer) -> Check:
+def _refused(name: str, answer: ClientResponse) -> Check:
     return Check(f"refuses: {name}", 400 <= answer.status < 500, str(answer), "4xx")
 
 
-def _healthy(client: Client, sample: Sample, tolerance: float) -> Check:
+def _healthy(client: InferenceClient, sample: Sample, tolerance: float) -> Check:
     required = "ready, and a right answer"
     ready = client.get("/v2/health/ready")
     if ready.status != 200:
@@ -189,7 +191,7 @@ def _healthy(client: Client, sample: Sample, tolerance: float) -> Check:
     return Check("healthy after malformed requests", passed, "healthy" if passed else str(answer), required)
 
 
-def _latency(client: Client, request: dict[str, Any], budget: float) -> Check:
+def _latency(client: InferenceClient, request: dict[str, Any], budget: float) -> Check:
     required = f"p99 at most {budget:g} ms"
     times = []
     for number in range(_WARM_UP + _MEASURED):
@@ -203,7 +205,7 @@ def _latency(client: Client, request: dict[str, Any], budget: float) -> Check:
     return Check("latency of one row", p99 <= budget, f"p50 {p50:.2f} ms, p99 {p99:.2f} ms", required)
 
 
-def _stop(candidate: Candidate) -> Check:
+def _stop(candidate: StagingBackend) -> Check:
     required = f"exit code 0 within {GRACE} s of SIGTERM"
     if not (before := candidate.state()).running:
         return Check("clean stop", False, f"the container {before} before", required)
@@ -213,6 +215,6 @@ def _stop(candidate: Candidate) -> Check:
     return Check("clean stop", _is_clean(after, seconds), f"{after} after {seconds:.2f} s", required)
 
 
-def _is_clean(after: State, seconds: float) -> bool:
+def _is_clean(after: ContainerState, seconds: float) -> bool:
     """Whether a stop was clean; where nobody told the exit code, one that did not need SIGKILL was."""
     return after.exit_code == 0 or (after.exit_code is None and not after.running and seconds < GRACE)

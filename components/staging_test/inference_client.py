@@ -13,7 +13,7 @@ _SHOWN = 120
 
 
 @dataclass(frozen=True)
-class Answer:
+class ClientResponse:
     """What came back: the HTTP status and the body as JSON; status 0 and no body when nothing did."""
 
     status: int
@@ -24,7 +24,7 @@ class Answer:
         return f"{self.status} {self.text}".strip() if self.status else self.text
 
 
-class Client:
+class InferenceClient:
     """Keeps one connection open, as an application beside the machine does."""
 
     def __init__(self, url: str, name: str, version: str) -> None:
@@ -42,27 +42,27 @@ class Client:
     ) -> None:
         self._session.close()
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> ClientResponse:
         """Send a GET and return the answer."""
         return self._ask("GET", path, None)
 
-    def post(self, path: str, body: bytes) -> Answer:
+    def post(self, path: str, body: bytes) -> ClientResponse:
         """Send a JSON body, well-formed or not, and return the answer."""
         return self._ask("POST", path, body)
 
-    def infer(self, request: Mapping[str, Any]) -> Answer:
+    def infer(self, request: Mapping[str, Any]) -> ClientResponse:
         """Ask the model ("Inference", "Inference Request JSON Object")."""
         return self.post(f"{self.model}/infer", json.dumps(request).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes | None) -> ClientResponse:
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             answer = self._session.request(method, self._url + path, data=body, headers=headers, timeout=_TIMEOUT)
         except requests.Timeout:
-            return Answer(0, None, f"no answer within {_TIMEOUT:g} s")
+            return ClientResponse(0, None, f"no answer within {_TIMEOUT:g} s")
         except requests.RequestException:
-            return Answer(0, None, "no answer: the connection failed")
+            return ClientResponse(0, None, "no answer: the connection failed")
         try:
-            return Answer(answer.status_code, answer.json(), answer.text[:_SHOWN])
+            return ClientResponse(answer.status_code, answer.json(), answer.text[:_SHOWN])
         except requests.JSONDecodeError:
-            return Answer(answer.status_code, None, answer.text[:_SHOWN])
+            return ClientResponse(answer.status_code, None, answer.text[:_SHOWN])

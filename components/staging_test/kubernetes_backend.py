@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from kfp_edge.cluster import Cluster, ClusterError
 from kfp_edge.cluster.labels import run_name, selector
 from kfp_edge.components.staging_test import manifests, pod_status
-from kfp_edge.components.staging_test.backend import GRACE, PORT, State
+from kfp_edge.components.staging_test.backend import GRACE, PORT, ContainerState
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci import ImageRef, platform_image
-from kfp_edge.images.skopeo import access, skopeo
+from kfp_edge.images.skopeo import registry_flags, skopeo
 from kfp_edge.reports.check import Check
-from kfp_edge.runtime.signals import held
+from kfp_edge.runtime.signals import deferred_signals
 
 #: Seconds that Kubernetes has after the grace period to tell that a pod is gone.
 _MARGIN = 30
@@ -23,7 +23,7 @@ _MARGIN = 30
 _LAST_LINES = 2.0
 
 
-class StagedPod:
+class KubernetesBackend:
     """A `Candidate` in the namespace of `cluster`."""
 
     poll = 0.5
@@ -56,12 +56,16 @@ class StagedPod:
             time.sleep(self.poll)
         yield Check("pod", True, f"ready after {time.monotonic() - start:.2f} s", required)
 
-    def state(self) -> State:
+    def state(self) -> ContainerState:
         """Look at the container now."""
         pod = self._cluster.get("Pod", self._pod)
-        return State(False, None, "its pod was deleted by somebody else") if pod is None else pod_status.state_of(pod)
+        return (
+            ContainerState(False, None, "its pod was deleted by somebody else")
+            if pod is None
+            else pod_status.state_of(pod)
+        )
 
-    def stop(self) -> State:
+    def stop(self) -> ContainerState:
         """Scale the Deployment to zero, as a roll-out ends a pod, and watch how the container ends.
 
         The kubelet reports a container's end just before it removes the pod: so the watch begins before the end.
@@ -69,27 +73,27 @@ class StagedPod:
         asked = False
         for pod in self._cluster.watch("Pod", self._pod, GRACE + _MARGIN):
             if pod is None:
-                return State(False, None, "Kubernetes did not tell how")
+                return ContainerState(False, None, "Kubernetes did not tell how")
             if not (state := pod_status.state_of(pod)).running:
                 return state
             if not asked:
                 self._cluster.patch("Deployment", self._name, {"spec": {"replicas": 0}})
                 asked = True
-        return State(True)
+        return ContainerState(True)
 
     def log(self) -> str:
         """Return what the container wrote so far."""
         return "" if self._log is None else self._log.text()
 
-    def _look(self) -> pod_status.Outlook:
+    def _look(self) -> pod_status.PodStatus:
         found = self._cluster.list("Pod", selector({manifests.INSTANCE: self._name}))
         if not found:
-            return pod_status.outlook_without_pod(self._cluster.get("Deployment", self._name))
+            return pod_status.status_without_pod(self._cluster.get("Deployment", self._name))
         pod = pod_status.first(found)
         self._pod = pod["metadata"]["name"]
         if self._log is None and pod_status.has_started(pod):
             self._log = _Log(self._cluster, self._pod)
-        return pod_status.outlook(pod)
+        return pod_status.pod_status(pod)
 
     def _explained(self, reason: str) -> str:
         """Return a reason with the last warning that Kubernetes gave about the pod."""
@@ -122,7 +126,7 @@ class _Log:
 
 
 @contextmanager
-def running(image: ImageRef, options: StagingOptions, run_id: str) -> Iterator[StagedPod]:
+def running(image: ImageRef, options: StagingOptions, run_id: str) -> Iterator[KubernetesBackend]:
     """Have a candidate in the staging namespace while the block runs; whatever happens, it is deleted after it.
 
     Raises:
@@ -132,12 +136,12 @@ def running(image: ImageRef, options: StagingOptions, run_id: str) -> Iterator[S
     cluster = Cluster.connect(options.namespace)
     name = run_name("staging", run_id)
     try:
-        with held():
+        with deferred_signals():
             deployment = cluster.create(manifests.deployment(name, image, options, run_id))
             cluster.create(manifests.service(name, options, run_id, deployment))
-        yield StagedPod(cluster, name, labels)
+        yield KubernetesBackend(cluster, name, labels)
     finally:
-        with held():
+        with deferred_signals():
             _delete(cluster, name)
 
 
@@ -152,6 +156,6 @@ def _delete(cluster: Cluster, name: str) -> None:
 def _labels(image: ImageRef) -> dict[str, str]:
     """Return the labels of an image in a registry."""
     home = image.home
-    config = skopeo("inspect", "--config", *access("", home.host), str(platform_image(image)), where=str(home))
+    config = skopeo("inspect", "--config", *registry_flags("", home.host), str(platform_image(image)), where=str(home))
     labels: dict[str, str] = json.loads(config).get("config", {}).get("Labels") or {}
     return labels

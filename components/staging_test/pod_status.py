@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_edge.components.staging_test.backend import State
+from kfp_edge.components.staging_test.backend import ContainerState
 
 Object = Mapping[str, Any]
 
@@ -15,7 +15,7 @@ _RESOURCES = "staging_options says how much cpu and memory is asked for, and on 
 
 
 @dataclass(frozen=True)
-class Outlook:
+class PodStatus:
     """How a start goes: ready, or why it is not yet; `hopeless` when waiting cannot help any more."""
 
     ready: bool
@@ -23,47 +23,47 @@ class Outlook:
     reason: str = ""
 
 
-def outlook(pod: Object) -> Outlook:
+def pod_status(pod: Object) -> PodStatus:
     """Return how the start of a pod goes.
 
     Kubernetes tries most things again (scheduling, pulls, mounts), so those may still come right. An ended container
     is not one of them, though it is restarted: a candidate has to start the first time.
     """
     if not (state := state_of(pod)).running:
-        return Outlook(False, hopeless=True, reason=f"the container {state}")
+        return PodStatus(False, hopeless=True, reason=f"the container {state}")
     if _is(pod, "Ready", "True"):
-        return Outlook(True)
+        return PodStatus(True)
     if unscheduled := _is(pod, "PodScheduled", "False"):
-        return Outlook(False, reason=f"no node takes the pod: {_message(unscheduled)} ({_RESOURCES})")
+        return PodStatus(False, reason=f"no node takes the pod: {_message(unscheduled)} ({_RESOURCES})")
     waiting = _container(pod).get("state", {}).get("waiting")
     if waiting is None:
-        return Outlook(False, reason="the container runs and is not ready" if has_started(pod) else "no node runs it")
+        return PodStatus(False, reason="the container runs and is not ready" if has_started(pod) else "no node runs it")
     why = waiting.get("reason", "")
     told = f"{why}: {waiting['message']}" if waiting.get("message") else why
     if why in _PULL:
         advice = "a registry that asks for a login needs pull_secret in staging_options"
-        return Outlook(False, reason=f"the image cannot be pulled: {told} ({advice})")
-    return Outlook(False, hopeless=why in _INCURABLE, reason=f"the container cannot start: {told}")
+        return PodStatus(False, reason=f"the image cannot be pulled: {told} ({advice})")
+    return PodStatus(False, hopeless=why in _INCURABLE, reason=f"the container cannot start: {told}")
 
 
-def outlook_without_pod(deployment: Object | None) -> Outlook:
+def status_without_pod(deployment: Object | None) -> PodStatus:
     """Return why a Deployment has no pod; its condition ReplicaFailure tells of quotas and of refused pods."""
     if deployment is None:
-        return Outlook(False, hopeless=True, reason="its Deployment was deleted by somebody else")
+        return PodStatus(False, hopeless=True, reason="its Deployment was deleted by somebody else")
     if refused := _is(deployment, "ReplicaFailure", "True"):
-        return Outlook(False, reason=f"the namespace refuses the pod: {_message(refused)} ({_RESOURCES})")
-    return Outlook(False, reason="its Deployment made no pod")
+        return PodStatus(False, reason=f"the namespace refuses the pod: {_message(refused)} ({_RESOURCES})")
+    return PodStatus(False, reason="its Deployment made no pod")
 
 
-def state_of(pod: Object) -> State:
+def state_of(pod: Object) -> ContainerState:
     """Return how the first container of a pod ended, also if another was started after it; running if none ended."""
     status = _container(pod)
     for state in (status.get("state", {}), status.get("lastState", {})):
         if ended := state.get("terminated"):
-            return State(False, int(ended["exitCode"]), _cause(pod, ended))
+            return ContainerState(False, int(ended["exitCode"]), _cause(pod, ended))
     if pod.get("status", {}).get("phase") == "Failed":
-        return State(False, None, _cause(pod, {}))
-    return State(True)
+        return ContainerState(False, None, _cause(pod, {}))
+    return ContainerState(True)
 
 
 def has_started(pod: Object) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kfp_edge.components.staging_test.backend import GRACE, PORT, State
+from kfp_edge.components.staging_test.backend import GRACE, PORT, ContainerState
 from kfp_edge.images.oci import ImageRef
 from kfp_edge.images.podman import environment, loaded, podman
 from kfp_edge.reports.check import Check
-from kfp_edge.runtime.signals import held
+from kfp_edge.runtime.signals import deferred_signals
 
 # What the restricted-v2 security context constraint allows: any user ID, group 0, no right to anything.
 _RESTRICTED = (
@@ -24,7 +24,7 @@ _RESTRICTED = (
 _ANY_USER = 1_000_680_000 if os.geteuid() == 0 else 54_321
 
 
-class Container:
+class PodmanBackend:
     """A `Candidate` in podman."""
 
     poll = 0.05
@@ -40,13 +40,13 @@ class Container:
         """Yield nothing: podman has started the container, and its server is reached at once."""
         return iter(())
 
-    def state(self) -> State:
+    def state(self) -> ContainerState:
         """Look at the container now."""
-        state = self._inspect()["State"]
+        state = self._inspect()["ContainerState"]
         reason = "out of memory" if state["OOMKilled"] else ""
-        return State(bool(state["Running"]), int(state["ExitCode"]), reason)
+        return ContainerState(bool(state["Running"]), int(state["ExitCode"]), reason)
 
-    def stop(self) -> State:
+    def stop(self) -> ContainerState:
         """Ask the container to stop, kill it after the grace period, and say how it ended."""
         podman("stop", "--time", str(GRACE), self._name)
         return self.state()
@@ -70,7 +70,7 @@ class Container:
 
 
 @contextmanager
-def running(image: ImageRef) -> Iterator[Container]:
+def running(image: ImageRef) -> Iterator[PodmanBackend]:
     """Have a container of an image while the block runs; whatever happens, container and image are gone after it.
 
     Raises:
@@ -81,9 +81,9 @@ def running(image: ImageRef) -> Iterator[Container]:
     flags = ["--pull=never", "--publish", f"127.0.0.1::{PORT}", "--user", f"{_ANY_USER}:0", *_RESTRICTED]
     with loaded(image, stored):
         try:
-            with held():
+            with deferred_signals():
                 podman("run", "--detach", "--name", name, *flags, stored)
-            yield Container(name)
+            yield PodmanBackend(name)
         finally:
-            with held():
+            with deferred_signals():
                 podman("rm", "--force", "--time", "0", "--ignore", "--volumes", name)

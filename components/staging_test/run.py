@@ -8,7 +8,7 @@ from typing import Any
 
 from kfp_edge.cluster import in_pod
 from kfp_edge.components.staging_test import kubernetes_backend, podman_backend
-from kfp_edge.components.staging_test.backend import Candidate
+from kfp_edge.components.staging_test.backend import StagingBackend
 from kfp_edge.components.staging_test.checks import Budget, run_checks
 from kfp_edge.components.staging_test.report import markdown, tail
 from kfp_edge.components.staging_test.staging_options import StagingOptions
@@ -58,7 +58,9 @@ def staging_test(
         raise KfpEdgeError(test.failure)
 
 
-def _staged(image: ImageRef, staging: str, options: StagingOptions, run_id: str) -> AbstractContextManager[Candidate]:
+def _staged(
+    image: ImageRef, staging: str, options: StagingOptions, run_id: str
+) -> AbstractContextManager[StagingBackend]:
     """Return the candidate to enter: it runs while the block does."""
     if staging not in ("auto", "kubernetes", "podman"):
         raise KfpEdgeError(f"staging is {staging!r}; it is one of auto, kubernetes and podman.")
@@ -80,7 +82,7 @@ class _Test:
         self.failure = _INTERRUPTED
         self.log = ""
 
-    def run(self, staged: AbstractContextManager[Candidate], bundle: Bundle, budget: Budget) -> None:
+    def run(self, staged: AbstractContextManager[StagingBackend], bundle: Bundle, budget: Budget) -> None:
         try:
             with staged as candidate:
                 try:

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kfp_edge.cluster.pod_options import Options, Quantity
+from kfp_edge.cluster.pod_options import PodOptions, Quantity
 
 
-class StagingOptions(Options):
+class StagingOptions(PodOptions):
     """Where a candidate's pod runs, as whom, and what it may use; a test on this machine reads none of it."""
 
     parameter: ClassVar[str] = "staging_options"

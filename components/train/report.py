@@ -11,7 +11,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.components.train.train import Measured
+from kfp_edge.components.train.train import Evaluation
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.metrics import events
 from kfp_edge.reports.html import BLUE, GREY, ORANGE, RED, Page
@@ -21,7 +21,7 @@ _IMPORTANCE_ROWS = 2_000
 _SHOWN_FEATURES = 15
 
 
-def write(path: Path, estimator: Pipeline, data: Dataset, result: Measured, *, seed: int) -> None:
+def write(path: Path, estimator: Pipeline, data: Dataset, result: Evaluation, *, seed: int) -> None:
     """Write the report of a fitted Pipeline on held-out rows as one self-contained HTML page."""
     roles = data.roles
     lead = (
@@ -37,7 +37,7 @@ def write(path: Path, estimator: Pipeline, data: Dataset, result: Measured, *, s
     page.write(path)
 
 
-def _classification(page: Page, estimator: Pipeline, data: Dataset, result: Measured, seed: int) -> None:
+def _classification(page: Page, estimator: Pipeline, data: Dataset, result: Evaluation, seed: int) -> None:
     page.heading("How well it ranks and decides")
     page.figure(_curves(data, result), "ROC curve, precision-recall curve and confusion matrix")
     page.heading("What it looks at")
@@ -48,7 +48,7 @@ def _classification(page: Page, estimator: Pipeline, data: Dataset, result: Meas
         page.figure(_probabilities(data, result), "probabilities by true class, and calibration")
 
 
-def _anomaly(page: Page, data: Dataset, result: Measured) -> None:
+def _anomaly(page: Page, data: Dataset, result: Evaluation) -> None:
     page.heading("Score over the held-out rows")
     page.text("An alarm is raised above the dashed threshold; shaded stretches are labelled as failures.")
     page.figure(_timeline(data, result), "anomaly score over time with threshold and labelled failures")
@@ -56,7 +56,7 @@ def _anomaly(page: Page, data: Dataset, result: Measured) -> None:
     page.figure(_scores(data, result), "histogram of anomaly scores")
 
 
-def _curves(data: Dataset, result: Measured) -> Figure:
+def _curves(data: Dataset, result: Evaluation) -> Figure:
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     if result.roc is None:
         _draw_confusion(figure.subplots(), result)
@@ -77,7 +77,7 @@ def _curves(data: Dataset, result: Measured) -> Figure:
     return figure
 
 
-def _draw_confusion(axis: Any, result: Measured) -> None:
+def _draw_confusion(axis: Any, result: Evaluation) -> None:
     assert result.confusion is not None
     names, matrix = result.confusion
     shares = np.array(matrix) / np.maximum(np.sum(matrix, axis=1, keepdims=True), 1)
@@ -109,7 +109,7 @@ def _importance(estimator: Pipeline, data: Dataset, seed: int) -> Figure:
     return figure
 
 
-def _probabilities(data: Dataset, result: Measured) -> Figure:
+def _probabilities(data: Dataset, result: Evaluation) -> Figure:
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     spread, calibration = figure.subplots(1, 2)
     positive = result.predictions.classes[-1]
@@ -126,7 +126,7 @@ def _probabilities(data: Dataset, result: Measured) -> Figure:
     return figure
 
 
-def _timeline(data: Dataset, result: Measured) -> Figure:
+def _timeline(data: Dataset, result: Evaluation) -> Figure:
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     axis = figure.subplots()
     moments = pd.to_datetime(data.frame[data.roles.time]) if data.roles.time else data.frame.index.to_series()
@@ -142,7 +142,7 @@ def _timeline(data: Dataset, result: Measured) -> Figure:
     return figure
 
 
-def _scores(data: Dataset, result: Measured) -> Figure:
+def _scores(data: Dataset, result: Evaluation) -> Figure:
     figure = Figure(figsize=(11, 3), layout="constrained")
     axis = figure.subplots()
     score = result.predictions.positive

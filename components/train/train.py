@@ -33,7 +33,7 @@ _ROC_POINTS = 200
 
 
 @dataclass(frozen=True)
-class Measured:
+class Evaluation:
     """What a model does on held-out rows.
 
     `roc` is (false positive rate, true positive rate, thresholds), each of at most 200 points; `confusion` is
@@ -66,14 +66,14 @@ def fit(data: Dataset, *, seed: int, false_alarm_rate: float) -> Pipeline:
     return _fit_detector(data, seed, false_alarm_rate)
 
 
-def measure(estimator: Pipeline, data: Dataset) -> Measured:
+def measure(estimator: Pipeline, data: Dataset) -> Evaluation:
     """Measure a fitted Pipeline on held-out rows."""
     predictions = predict(estimator, data)
     labels = data.y() if data.roles.target else None
     found = evaluate(predictions, labels)
     if labels is None or len(np.unique(labels)) < 2:
-        return Measured(predictions, found, None, None)
-    return Measured(predictions, found, _roc(predictions, labels), _confusion(predictions, labels))
+        return Evaluation(predictions, found, None, None)
+    return Evaluation(predictions, found, _roc(predictions, labels), _confusion(predictions, labels))
 
 
 def predict(estimator: Pipeline, data: Dataset) -> Predictions:

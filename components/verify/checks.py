@@ -50,7 +50,7 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerificationResult:
     """The checks of a model, passed or failed, and what they were drawn from."""
 
     checks: tuple[Check, ...]

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from kfp_edge.components.verify.checks import Parity, Verdict, as_rows
+from kfp_edge.components.verify.checks import Parity, VerificationResult, as_rows
 from kfp_edge.reports.html import BLUE, GREY, RED, Page
 
 _WORST = 5
 
 
-def write(path: Path, name: str, version: str, verdict: Verdict) -> None:
+def write(path: Path, name: str, version: str, verdict: VerificationResult) -> None:
     """Write the report of a verdict, good or bad, as one self-contained HTML page."""
     failed = sum(not check.passed for check in verdict.checks)
     lead = f"{len(verdict.checks)} checks on {len(verdict.rows):,} held-out rows, {failed or 'none'} failed."
@@ -27,14 +27,14 @@ def write(path: Path, name: str, version: str, verdict: Verdict) -> None:
     page.write(path)
 
 
-def _parity(page: Page, verdict: Verdict, parity: Parity) -> None:
+def _parity(page: Page, verdict: VerificationResult, parity: Parity) -> None:
     page.heading("Parity with scikit-learn").figure(_differences(parity), "histogram of differences")
     page.text(f"The {_WORST} worst rows:")
     head = ("row", "label differs", "difference", *verdict.rows.columns)
     page.table(head, (_row(verdict, parity, number) for number in parity.worst(_WORST)))
 
 
-def _row(verdict: Verdict, parity: Parity, number: int) -> tuple[Any, ...]:
+def _row(verdict: VerificationResult, parity: Parity, number: int) -> tuple[Any, ...]:
     differs = "yes" if parity.labels_differ[number] else "no"
     return (str(number), differs, float(parity.difference[number]), *verdict.rows.iloc[number])
 
@@ -49,7 +49,7 @@ def _differences(parity: Parity) -> Figure:
     return figure
 
 
-def _latency(verdict: Verdict) -> Figure:
+def _latency(verdict: VerificationResult) -> Figure:
     figure = Figure(figsize=(11, 2.6), layout="constrained")
     axis = figure.subplots()
     times = verdict.latencies * 1e3

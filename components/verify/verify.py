@@ -12,7 +12,7 @@ import pandas as pd
 
 from kfp_edge.components.verify import checks, report
 from kfp_edge.components.verify.card import model_card
-from kfp_edge.components.verify.checks import Verdict
+from kfp_edge.components.verify.checks import VerificationResult
 from kfp_edge.ml import dataset
 from kfp_edge.ml.bundle import Bundle, Frequencies, Histogram, Reference, Sample, Samples, write_bundle
 from kfp_edge.ml.metrics import Predictions, classes_of, evaluate
@@ -52,7 +52,7 @@ def verify(
     page: Path,
     bundle: Path,
     **about: Any,
-) -> Verdict:
+) -> VerificationResult:
     """Judge a model, write the report to `page`, and write the bundle if every check passed.
 
     Args:
@@ -71,7 +71,9 @@ def verify(
     return verdict
 
 
-def judge(original: Path, candidate: OnnxModel, size: int, held_out: dataset.Dataset, wanted: Requirements) -> Verdict:
+def judge(
+    original: Path, candidate: OnnxModel, size: int, held_out: dataset.Dataset, wanted: Requirements
+) -> VerificationResult:
     """Run every check of `candidate`, an ONNX model of `size` bytes, on held-out rows.
 
     Parity is checked where `original` is a scikit-learn model saved with skops.
@@ -95,7 +97,7 @@ def judge(original: Path, candidate: OnnxModel, size: int, held_out: dataset.Dat
         found += checks.champion(metrics, before, _compared_metrics(wanted, metrics), wanted.champion_margin)
     timed = checks.latencies(candidate, rows)
     found += [checks.size(size, wanted.max_model_mb), checks.latency(timed, wanted.max_latency_ms)]
-    return Verdict(tuple(found), metrics, timed, compared, rows)
+    return VerificationResult(tuple(found), metrics, timed, compared, rows)
 
 
 def write(
@@ -103,7 +105,7 @@ def write(
     candidate: OnnxModel,
     model: bytes,
     learned: dataset.Dataset,
-    verdict: Verdict,
+    verdict: VerificationResult,
     *,
     tolerance: float,
     **about: Any,

@@ -7,7 +7,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kfp_edge.local.doctor import Check
+    from kfp_edge.local.doctor import Diagnosis
 
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red", "optional": "dim"}
 
@@ -34,7 +34,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _table(checks: "list[Check]") -> "Table":
+def _table(checks: "list[Diagnosis]") -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text

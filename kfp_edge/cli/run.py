@@ -10,7 +10,7 @@ from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_param
 from kfp_edge.errors import KfpEdgeError
 
 if TYPE_CHECKING:
-    from kfp_edge.local.runner import Run
+    from kfp_edge.local.runner import RunProgress
 
 #: Lines of the GitOps diff that are shown; the whole stands in the report.
 _DIFF_LINES = 24
@@ -27,11 +27,11 @@ def run(
     import os
 
     from kfp_edge.local import runner, summary, workspace
-    from kfp_edge.runtime.mounts import use_mounts
+    from kfp_edge.runtime.mounts import set_environment_from_mounts
     from kfp_edge.spec import compilation
     from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 
-    use_mounts()
+    set_environment_from_mounts()
     compiled = CompiledPipeline(compilation.compile_text(compilation.load(pipeline)))
     arguments = compiled.arguments(read_parameters(parameter, params))
     folder = out or workspace.new_run_folder(pipeline)
@@ -67,7 +67,7 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._status.stop()
 
-    def show(self, found: "Run") -> None:
+    def show(self, found: "RunProgress") -> None:
         for stage in found.stages[self._told :]:
             if stage.status == "running":
                 self._status.update(f"{stage.name}  ({self._told + 1} of {self._total})")

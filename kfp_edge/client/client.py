@@ -11,11 +11,11 @@ import kfp_server_api
 
 from kfp_edge.client import schedules as recurring
 from kfp_edge.client.discovery import find_endpoint
-from kfp_edge.client.kfp_api import ClientError, Endpoint, Session
-from kfp_edge.client.package import Package, make_package
+from kfp_edge.client.kfp_api import ClientError, Endpoint, KfpApi
+from kfp_edge.client.package import PipelinePackage, make_package
 from kfp_edge.client.runs import Run
 from kfp_edge.client.schedules import Schedule, Timing
-from kfp_edge.spec.compiled_pipeline import Pipeline
+from kfp_edge.spec.compiled_pipeline import PipelineLike
 
 EXPERIMENT = "kfp-edge"
 
@@ -28,7 +28,7 @@ class Client:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._session = Session(endpoint)
+        self._session = KfpApi(endpoint)
 
     @classmethod
     def connect(
@@ -44,7 +44,7 @@ class Client:
 
     def submit(
         self,
-        pipeline: Pipeline,
+        pipeline: PipelineLike,
         parameters: Mapping[str, Any] | None = None,
         *,
         name: str = "",
@@ -88,7 +88,7 @@ class Client:
     def schedule(
         self,
         name: str,
-        pipeline: Pipeline,
+        pipeline: PipelineLike,
         parameters: Mapping[str, Any] | None = None,
         *,
         cron: str = "",
@@ -161,7 +161,7 @@ class Client:
 
         return str(_find_or_create(find, create))
 
-    def _version(self, package: Package) -> Any:
+    def _version(self, package: PipelinePackage) -> Any:
         """Upload a pipeline's version unless the server has the very same one, and return KFP's reference to it."""
         pipeline_id = self._pipeline(package.pipeline.name)
         for name in package.version_names:
@@ -189,7 +189,7 @@ class Client:
 
         return str(_find_or_create(find, create))
 
-    def _version_named(self, name: str, package: Package, pipeline_id: str) -> Any:
+    def _version_named(self, name: str, package: PipelinePackage, pipeline_id: str) -> Any:
         """Return the version of this name, which may say something else; it is uploaded if there is none."""
         service = self._session.pipelines
 
@@ -204,7 +204,7 @@ class Client:
 
         return _find_or_create(find, lambda: self._upload(name, package, pipeline_id))
 
-    def _upload(self, name: str, package: Package, pipeline_id: str) -> Any:
+    def _upload(self, name: str, package: PipelinePackage, pipeline_id: str) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "pipeline.yaml")
             file.write_text(package.text, encoding="utf-8")

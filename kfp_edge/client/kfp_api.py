@@ -69,7 +69,7 @@ class Endpoint:
     ca_file: Path | None = None
 
 
-class Session:
+class KfpApi:
     """The services of one API server; `call` makes every call of theirs."""
 
     def __init__(self, endpoint: Endpoint) -> None:

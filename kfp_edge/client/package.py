@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Pipeline, text_of
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, text_of
 from kfp_edge.spec.fields import parse
 
 _COMMIT_LENGTH = 12
@@ -19,7 +19,7 @@ _DIGEST_LENGTH = 12
 
 
 @dataclass(frozen=True)
-class Package:
+class PipelinePackage:
     """A compiled pipeline, with the git commit it was compiled from.
 
     Attributes:
@@ -66,7 +66,7 @@ class Package:
         return self._messages == _messages(*split_spec(spec))
 
 
-def make_package(pipeline: Pipeline, cache: bool = True) -> Package:
+def make_package(pipeline: PipelineLike, cache: bool = True) -> PipelinePackage:
     """Compile or read a pipeline, check it, and find out its git commit.
 
     Args:
@@ -81,7 +81,7 @@ def make_package(pipeline: Pipeline, cache: bool = True) -> Package:
     is_file = isinstance(pipeline, Path) or str(pipeline).endswith((".yaml", ".yml"))
     folder = Path(str(pipeline)).parent if is_file else Path()
     commit, clean = _checkout(folder)
-    return Package(text if cache else _uncached(text), commit, clean)
+    return PipelinePackage(text if cache else _uncached(text), commit, clean)
 
 
 def split_spec(spec: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from kfp_edge.client.kfp_api import ClientError, Session
+from kfp_edge.client.kfp_api import ClientError, KfpApi
 from kfp_edge.client.package import compiled
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
@@ -62,7 +62,7 @@ class _Artifact:
 class Run:
     """One run; what it says of itself is as of the last look, which `refresh`, `stages` and `wait` take."""
 
-    def __init__(self, session: Session, found: Any) -> None:
+    def __init__(self, session: KfpApi, found: Any) -> None:
         self._session = session
         self._found = found
 

@@ -9,7 +9,7 @@ from typing import Any
 import kfp_server_api
 
 from kfp_edge.client.cron import Cron
-from kfp_edge.client.kfp_api import Session
+from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.errors import KfpEdgeError
 
 _SHOWN_TIMES = 3
@@ -89,7 +89,7 @@ class Timing:
         return (created + timedelta(seconds=self.every * turn) for turn in count(passed + 1))
 
 
-def list_all(session: Session) -> list[Any]:
+def list_all(session: KfpApi) -> list[Any]:
     """Return every recurring run of the server, the oldest first."""
     found: list[Any] = []
     token = ""
@@ -107,7 +107,7 @@ def list_all(session: Session) -> list[Any]:
             return found
 
 
-def named(session: Session, name: str) -> list[Any]:
+def named(session: KfpApi, name: str) -> list[Any]:
     """Return the recurring runs of a name: KFP allows several, we make one.
 
     Raises:
@@ -121,7 +121,7 @@ def named(session: Session, name: str) -> list[Any]:
     return found
 
 
-def put(session: Session, wanted: Any) -> Any:
+def put(session: KfpApi, wanted: Any) -> Any:
     """Make the server have exactly one recurring run of this name: this one.
 
     One that is equal already is left as it is. One that differs is replaced; a new one of a paused one is paused, too.
@@ -138,13 +138,13 @@ def put(session: Session, wanted: Any) -> Any:
     return kept
 
 
-def delete(session: Session, found: Any) -> None:
+def delete(session: KfpApi, found: Any) -> None:
     """Delete a recurring run; its runs stay."""
     service = session.recurring_runs
     session.call("delete the schedule", service.recurring_run_service_delete_recurring_run, found.recurring_run_id)
 
 
-def enable(session: Session, found: Any, enabled: bool) -> None:
+def enable(session: KfpApi, found: Any, enabled: bool) -> None:
     """Let a recurring run start runs, or pause it."""
     service = session.recurring_runs
     if enabled:
@@ -171,7 +171,7 @@ def described(found: Any) -> Schedule:
     )
 
 
-def _create(session: Session, wanted: Any) -> Any:
+def _create(session: KfpApi, wanted: Any) -> Any:
     service = session.recurring_runs
     return session.call(
         "create the schedule", service.recurring_run_service_create_recurring_run, wanted, repeatable=False

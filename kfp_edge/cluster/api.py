@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from kfp_edge.cluster import kinds
-from kfp_edge.cluster.credentials import find_access
+from kfp_edge.cluster.credentials import find_credentials
 from kfp_edge.errors import KfpEdgeError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ClusterError(KfpEdgeError):
 
 
 @dataclass(frozen=True)
-class Request:
+class ApiRequest:
     """One request.
 
     `verb` is Kubernetes' own word, as in rules of access; `silence` is how long the API may say nothing, in seconds:
@@ -73,7 +73,7 @@ def pause(failures: int, error: ClusterError | None = None) -> float:
     return min(_FIRST_PAUSE * 2.0**failures, _LONGEST_PAUSE) * random.uniform(0.75, 1.25)
 
 
-class Api:
+class KubernetesApi:
     """The Kubernetes API, with the rights of the pod or the kubeconfig.
 
     Raises:
@@ -86,10 +86,10 @@ class Api:
     def _sign_in(self) -> None:
         from kubernetes.client import ApiClient
 
-        self.access = find_access()
+        self.access = find_credentials()
         self._client = ApiClient(self.access.configuration)
 
-    def call(self, request: Request) -> dict[str, Any]:
+    def call(self, request: ApiRequest) -> dict[str, Any]:
         """Send a request and read the JSON of its answer; what looks passing is tried up to `ATTEMPTS` times.
 
         Raises:
@@ -107,7 +107,7 @@ class Api:
                 uncertain = uncertain or error.status != 429
                 time.sleep(pause(failures - 1, error))
 
-    def try_once(self, request: Request) -> dict[str, Any]:
+    def try_once(self, request: ApiRequest) -> dict[str, Any]:
         """Send a request once and read the JSON of its answer.
 
         Raises:
@@ -126,7 +126,7 @@ class Api:
             ) from error
         return answer
 
-    def lines(self, request: Request) -> Iterator[bytes]:
+    def lines(self, request: ApiRequest) -> Iterator[bytes]:
         """Send a request once, now, and give the lines of its answer as they come, without their newlines.
 
         They end when the API ends them or has been silent for `request.silence`, as a broken connection is, too.
@@ -136,7 +136,7 @@ class Api:
         """
         return self._lines(self._send(request), request)
 
-    def _lines(self, response: urllib3.BaseHTTPResponse, request: Request) -> Iterator[bytes]:
+    def _lines(self, response: urllib3.BaseHTTPResponse, request: ApiRequest) -> Iterator[bytes]:
         with closing(response), self._told(request):
             try:
                 for line in response:
@@ -144,7 +144,7 @@ class Api:
             except urllib3.exceptions.ReadTimeoutError:
                 return
 
-    def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
+    def _send(self, request: ApiRequest) -> urllib3.BaseHTTPResponse:
         """Send a request once; a token that is not accepted is read again, for it may have been replaced since."""
         try:
             return self._send_signed(request)
@@ -154,7 +154,7 @@ class Api:
         self._sign_in()
         return self._send_signed(request)
 
-    def _send_signed(self, request: Request) -> urllib3.BaseHTTPResponse:
+    def _send_signed(self, request: ApiRequest) -> urllib3.BaseHTTPResponse:
         patching = {"Content-Type": "application/merge-patch+json"} if request.verb == "patch" else {}
         with self._told(request):
             response: urllib3.BaseHTTPResponse = self._client.call_api(
@@ -171,7 +171,7 @@ class Api:
         return response
 
     @contextmanager
-    def _told(self, request: Request) -> Iterator[None]:
+    def _told(self, request: ApiRequest) -> Iterator[None]:
         """Turn what the client raises into a ClusterError."""
         from kubernetes.client import ApiException
 
@@ -194,7 +194,7 @@ class Api:
                 passing=True,
             ) from error
 
-    def _refusal(self, request: Request, error: "ApiException") -> ClusterError:
+    def _refusal(self, request: ApiRequest, error: "ApiException") -> ClusterError:
         status = int(error.status)
         if status == 401:
             return ClusterError(

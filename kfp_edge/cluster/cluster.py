@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_edge.cluster import kinds
-from kfp_edge.cluster.api import ATTEMPTS, Api, ClusterError, Request, pause
+from kfp_edge.cluster.api import ATTEMPTS, ApiRequest, ClusterError, KubernetesApi, pause
 
 #: Marks the one call that made an object, so that a create whose answer was lost knows its own work again.
 REQUEST = "kfp-edge.io/request"
@@ -32,7 +32,7 @@ class Cluster:
 
     namespace: str
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: KubernetesApi, namespace: str) -> None:
         self._api = api
         self.namespace = namespace
 
@@ -43,7 +43,7 @@ class Cluster:
         Raises:
             KfpEdgeError: this is not a pod and there is no usable kubeconfig.
         """
-        api = Api()
+        api = KubernetesApi()
         return cls(api, namespace or api.access.namespace)
 
     @property
@@ -237,5 +237,5 @@ class Cluster:
         states = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
         return any(state["name"] == container and "running" not in state.get("state", {}) for state in states)
 
-    def _request(self, verb: str, kind: str, namespace: str, *args: Any, **more: Any) -> Request:
-        return Request(verb, kind, namespace or self.namespace, *args, **more)
+    def _request(self, verb: str, kind: str, namespace: str, *args: Any, **more: Any) -> ApiRequest:
+        return ApiRequest(verb, kind, namespace or self.namespace, *args, **more)

@@ -19,7 +19,7 @@ _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 @dataclass(frozen=True)
-class Access:
+class ClusterCredentials:
     """How the API is reached, and the namespace that is meant where none is named."""
 
     configuration: "Configuration"
@@ -31,7 +31,7 @@ def in_pod() -> bool:
     return "KUBERNETES_SERVICE_HOST" in os.environ and (_service_account() / "token").is_file()
 
 
-def find_access() -> Access:
+def find_credentials() -> ClusterCredentials:
     """The pod's service account; outside of a pod, the current context of the kubeconfig.
 
     Raises:
@@ -46,7 +46,7 @@ def _service_account() -> Path:
     return Path(os.environ.get("KFP_EDGE_SERVICE_ACCOUNT") or _SERVICE_ACCOUNT)
 
 
-def _of_pod() -> Access:
+def _of_pod() -> ClusterCredentials:
     from kubernetes.client import Configuration
 
     folder = _service_account()
@@ -64,10 +64,10 @@ def _of_pod() -> Access:
 
     read_token(configuration)
     configuration.refresh_api_key_hook = read_token
-    return Access(configuration, (folder / "namespace").read_text(encoding="utf-8").strip())
+    return ClusterCredentials(configuration, (folder / "namespace").read_text(encoding="utf-8").strip())
 
 
-def _of_kubeconfig() -> Access:
+def _of_kubeconfig() -> ClusterCredentials:
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, list_kube_config_contexts, load_kube_config
 
@@ -86,4 +86,4 @@ def _of_kubeconfig() -> Access:
         raise KfpEdgeError(
             f"the kubeconfig {file} cannot be read, or its current context is incomplete; log in again with `oc login`."
         ) from None
-    return Access(configuration, context["context"].get("namespace") or "default")
+    return ClusterCredentials(configuration, context["context"].get("namespace") or "default")

@@ -26,7 +26,7 @@ class Toleration(_Fields):
     tolerationSeconds: int | None = None
 
 
-class Options(_Fields):
+class PodOptions(_Fields):
     """The base of a stage's options: where its pod runs, and what it may use."""
 
     #: The stage's parameter that holds them.

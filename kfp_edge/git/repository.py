@@ -54,7 +54,7 @@ class PushedMeanwhileError(KfpEdgeError):
 
 
 @dataclass(frozen=True)
-class Remote:
+class GitRemote:
     """A repository as git reaches it: an absolute folder, or an `https://` URL without credentials."""
 
     url: str
@@ -65,7 +65,7 @@ class Remote:
         return None if self.url.startswith("/") else "https://" + urlsplit(self.url).netloc
 
     @classmethod
-    def parse(cls, text: str) -> "Remote":
+    def parse(cls, text: str) -> "GitRemote":
         """Read a folder, a `file://` URL or an `https://` URL.
 
         Raises:
@@ -109,10 +109,10 @@ def check_branch(name: str) -> None:
 
 
 @dataclass(frozen=True)
-class Repository:
+class GitRepository:
     """A scratch copy of a remote repository; what it reads is as of the last `fetch`."""
 
-    remote: Remote
+    remote: GitRemote
     folder: Path
     env: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
@@ -220,7 +220,7 @@ class Repository:
 
 
 @contextmanager
-def open_repository(remote: Remote) -> Iterator[Repository]:
+def open_repository(remote: GitRemote) -> Iterator[GitRepository]:
     """Yield a fetched scratch copy of `remote`, removed at the end whatever happens.
 
     Raises:
@@ -231,7 +231,9 @@ def open_repository(remote: Remote) -> Iterator[Repository]:
         config = folder / "global-config"
         config.write_text(_GLOBAL_CONFIG)
         token = _token() if remote.origin else ""
-        repository = Repository(remote, folder / "copy", _environment(remote, token, config), (token,) if token else ())
+        repository = GitRepository(
+            remote, folder / "copy", _environment(remote, token, config), (token,) if token else ()
+        )
         repository.folder.mkdir()
         repository._git("init", "--quiet", "--bare", "--template=")
         repository._git("remote", "add", "origin", remote.url)
@@ -239,7 +241,7 @@ def open_repository(remote: Remote) -> Iterator[Repository]:
         yield repository
 
 
-def _environment(remote: Remote, token: str, global_config: Path) -> dict[str, str]:
+def _environment(remote: GitRemote, token: str, global_config: Path) -> dict[str, str]:
     settings = {}
     env = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "KFP_EDGE_GIT_"))}
     if token:

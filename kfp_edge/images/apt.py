@@ -21,7 +21,7 @@ _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 @dataclass(frozen=True)
-class Package:
+class AptPackage:
     """One package as apt would fetch it."""
 
     file: str
@@ -44,7 +44,7 @@ class Apt:
         """Return what apt-cache says that the packages depend on, directly or not."""
         return self("apt-cache", "depends", "--recurse", "--important", *packages)
 
-    def candidates(self, names: Sequence[str]) -> tuple[Package, ...]:
+    def candidates(self, names: Sequence[str]) -> tuple[AptPackage, ...]:
         """Return the packages of those names, sorted by file name.
 
         Raises:
@@ -54,9 +54,9 @@ class Apt:
         found = re.findall(r"^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$", listed, re.MULTILINE)
         if not found:
             raise ImageError("apt offers no package to assemble a base image from; run `apt-get update`.")
-        return tuple(sorted((Package(*pair) for pair in found), key=lambda package: package.file))
+        return tuple(sorted((AptPackage(*pair) for pair in found), key=lambda package: package.file))
 
-    def download(self, packages: Sequence[Package], folder: Path) -> None:
+    def download(self, packages: Sequence[AptPackage], folder: Path) -> None:
         """Fetch packages into a folder.
 
         Raises:

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from kfp_edge.images.apt import Apt, Package
+from kfp_edge.images.apt import Apt, AptPackage
 from kfp_edge.images.command import run
 from kfp_edge.images.errors import ImageError
 
@@ -51,7 +51,7 @@ _ACCOUNTS = {
 }
 
 
-def packages(apt: Apt) -> tuple[Package, ...]:
+def packages(apt: Apt) -> tuple[AptPackage, ...]:
     """Return the packages of the base as apt knows them now, sorted by file name.
 
     Raises:

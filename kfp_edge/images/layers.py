@@ -19,7 +19,7 @@ _LEVEL = 19
 
 
 @dataclass(frozen=True)
-class Addition:
+class AppendedLayer:
     """A layer as a plain tar file, and what the image's configuration says with it."""
 
     tar: Path
@@ -27,7 +27,7 @@ class Addition:
     labels: dict[str, str]
 
 
-def add(addition: Addition, base: ImageRef, layout: Path) -> ImageRef:
+def append_layer(addition: AppendedLayer, base: ImageRef, layout: Path) -> ImageRef:
     """Make a layout of the base's blobs as they are, and the addition compressed; return the image in it.
 
     Args:
@@ -63,7 +63,7 @@ def config_of(image: ImageRef) -> dict[str, Any]:
     return config
 
 
-def _add_image(addition: Addition, base: ImageRef, layer: dict[str, Any], layout: Path) -> dict[str, Any]:
+def _add_image(addition: AppendedLayer, base: ImageRef, layer: dict[str, Any], layout: Path) -> dict[str, Any]:
     layers = [_as_oci(below) for below in manifest_at(base)["layers"]]
     for below in layers:
         link = blob(layout, below["digest"])
@@ -78,7 +78,7 @@ def _add_image(addition: Addition, base: ImageRef, layer: dict[str, Any], layout
     return _add_json(layout, manifest, MANIFEST_TYPE)
 
 
-def _config(addition: Addition, base: ImageRef) -> dict[str, Any]:
+def _config(addition: AppendedLayer, base: ImageRef) -> dict[str, Any]:
     """Return the base's configuration with the layer and the labels (OCI Image Specification, "Properties").
 
     The history, which is optional, would be shipped with every model: the labels say where the layers come from.

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.skopeo import MissingImageError, access, skopeo
-from kfp_edge.runtime.signals import held
+from kfp_edge.images.skopeo import MissingImageError, registry_flags, skopeo
+from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import canonical_json, read_json, sha256_bytes, sha256_file
 
-Transport = Literal["oci", "docker"]
+ImageTransport = Literal["oci", "docker"]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -46,12 +46,12 @@ class ImageRef:
     `repository` is the layout's folder (absolute) or `HOST[:PORT]/REPO/name`.
     """
 
-    transport: Transport
+    transport: ImageTransport
     repository: str
     digest: str
 
     def __post_init__(self) -> None:
-        Repository(self.transport, self.repository)
+        ImageRepository(self.transport, self.repository)
         if not _DIGEST.fullmatch(self.digest):
             raise KfpEdgeError(f"{self.digest!r} is not an image digest; one is sha256: and 64 hex digits.")
 
@@ -65,13 +65,13 @@ class ImageRef:
         where, at, digest = text.rpartition("@")
         if not at or not _DIGEST.fullmatch(digest):
             raise KfpEdgeError(f"the image {text!r} is not named by digest; add @sha256: and its 64 hex digits.")
-        home = Repository.parse(where)
+        home = ImageRepository.parse(where)
         return cls(home.transport, home.path, digest)
 
     @property
-    def home(self) -> "Repository":
+    def home(self) -> "ImageRepository":
         """The repository that holds the image."""
-        return Repository(self.transport, self.repository)
+        return ImageRepository(self.transport, self.repository)
 
     @property
     def name(self) -> str:
@@ -83,10 +83,10 @@ class ImageRef:
 
 
 @dataclass(frozen=True)
-class Repository:
+class ImageRepository:
     """Where the images of one name are kept: a layout folder, or a repository of a registry."""
 
-    transport: Transport
+    transport: ImageTransport
     path: str
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Repository:
                 raise KfpEdgeError(f"docker://{self.path} names no repository; write docker://HOST/REPO.")
 
     @classmethod
-    def parse(cls, text: str) -> "Repository":
+    def parse(cls, text: str) -> "ImageRepository":
         """Read `oci:FOLDER` or `docker://HOST[:PORT]/REPO`.
 
         Raises:
@@ -125,14 +125,14 @@ class Repository:
 
 
 @dataclass(frozen=True)
-class Registry:
+class ImageRegistry:
     """Where repositories are kept: a folder of layouts, or a registry (with an organisation)."""
 
-    transport: Transport
+    transport: ImageTransport
     location: str
 
     @classmethod
-    def parse(cls, text: str) -> "Registry":
+    def parse(cls, text: str) -> "ImageRegistry":
         """Read the pipelines' `registry`: `oci:FOLDER` or `docker://HOST[:PORT][/REPO]`.
 
         Raises:
@@ -145,7 +145,7 @@ class Registry:
             _check_host_path(location)
         return cls(transport, location)
 
-    def repository(self, name: str) -> Repository:
+    def repository(self, name: str) -> ImageRepository:
         """Return the repository of that name.
 
         Raises:
@@ -153,18 +153,18 @@ class Registry:
         """
         if not _NAME.fullmatch(name):
             raise KfpEdgeError(f"{name!r} cannot name an image; use lower-case letters, digits and single . _ or -.")
-        return Repository(self.transport, f"{self.location.rstrip('/')}/{name}")
+        return ImageRepository(self.transport, f"{self.location.rstrip('/')}/{name}")
 
-    def candidates(self, model: str) -> Repository:
+    def candidates(self, model: str) -> ImageRepository:
         """Return the repository of the images of `model` that are not tested yet."""
         return self.repository(f"{model}-candidate")
 
-    def releases(self, model: str) -> Repository:
+    def releases(self, model: str) -> ImageRepository:
         """Return the repository of the images of `model` that passed their test."""
         return self.repository(model)
 
 
-def copy(source: ImageRef, destination: Repository, tag: str) -> ImageRef:
+def copy(source: ImageRef, destination: ImageRepository, tag: str) -> ImageRef:
     """Copy an image, every byte as it is, and tag it there; return it as the destination names it.
 
     An index is copied with the images of all its platforms.
@@ -173,7 +173,7 @@ def copy(source: ImageRef, destination: Repository, tag: str) -> ImageRef:
         KfpEdgeError: a side refuses, or the destination then reports another digest.
     """
     flags = ["--quiet", "--all", "--preserve-digests"]
-    flags += [*access("src-", source.home.host), *access("dest-", destination.host)]
+    flags += [*registry_flags("src-", source.home.host), *registry_flags("dest-", destination.host)]
     where = str(source.home if destination.transport == "oci" else destination)
     with skopeo_source(source) as address, _writing(destination):
         skopeo("copy", *flags, address, _tagged(destination, tag), where=where)
@@ -183,7 +183,7 @@ def copy(source: ImageRef, destination: Repository, tag: str) -> ImageRef:
     return destination.image(source.digest)
 
 
-def digest_at(repository: Repository, tag: str) -> str | None:
+def digest_at(repository: ImageRepository, tag: str) -> str | None:
     """Return the digest of the manifest that the repository itself gives for a tag; None if it has none.
 
     Raises:
@@ -283,14 +283,14 @@ def write_index(layout: Path, descriptor: dict[str, Any]) -> None:
     (layout / "index.json").write_bytes(canonical_json(index))
 
 
-def _inspect(repository: Repository, address: str) -> bytes | None:
+def _inspect(repository: ImageRepository, address: str) -> bytes | None:
     try:
-        return skopeo("inspect", "--raw", *access("", repository.host), address, where=str(repository)).encode()
+        return skopeo("inspect", "--raw", *registry_flags("", repository.host), address, where=str(repository)).encode()
     except MissingImageError:
         return None
 
 
-def _tagged(repository: Repository, tag: str) -> str:
+def _tagged(repository: ImageRepository, tag: str) -> str:
     return f"{repository}:{tag}"
 
 
@@ -323,7 +323,7 @@ def _absent(image: ImageRef) -> KfpEdgeError:
 
 
 @contextmanager
-def _writing(repository: Repository) -> Iterator[None]:
+def _writing(repository: ImageRepository) -> Iterator[None]:
     """Let one writer at a time into a layout, whose index each rewrites, and let it end what it began."""
     if repository.transport == "docker":
         yield
@@ -335,13 +335,13 @@ def _writing(repository: Repository) -> Iterator[None]:
         raise KfpEdgeError(f"cannot write images to {repository.path}: {error.strerror}.") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        with held():
+        with deferred_signals():
             yield
     finally:
         os.close(handle)
 
 
-def _split(text: str) -> tuple[Transport, str]:
+def _split(text: str) -> tuple[ImageTransport, str]:
     if text.startswith("docker://"):
         return "docker", text.removeprefix("docker://").rstrip("/")
     if text.startswith("oci:") and len(text) > len("oci:"):

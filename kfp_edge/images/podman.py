@@ -13,9 +13,9 @@ from pathlib import Path
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci import ImageRef, skopeo_source
-from kfp_edge.images.skopeo import access, skopeo
+from kfp_edge.images.skopeo import registry_flags, skopeo
 from kfp_edge.runtime.process import CommandError, run
-from kfp_edge.runtime.signals import held
+from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import write_file
 
 _BASES = "localhost/kfp-edge/base"
@@ -81,14 +81,14 @@ def load(image: ImageRef, name: str) -> None:
     Raises:
         KfpEdgeError: the image is not there, or its repository refuses.
     """
-    flags = ["--quiet", "--preserve-digests", *access("src-", image.home.host)]
-    with skopeo_source(image) as source, held():
+    flags = ["--quiet", "--preserve-digests", *registry_flags("src-", image.home.host)]
+    with skopeo_source(image) as source, deferred_signals():
         skopeo("copy", *flags, source, f"containers-storage:{name}", where=str(image.home))
 
 
 def remove(name: str) -> None:
     """Take a name from an image in the storage, and the image too if it has no other; it may be gone already."""
-    with held():
+    with deferred_signals():
         for left in reversed(range(_TRIES)):
             try:
                 buildah("rmi", name)

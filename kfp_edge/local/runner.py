@@ -40,7 +40,7 @@ class StageRun:
 
 
 @dataclass
-class Run:
+class RunProgress:
     """What a run has done so far; `error` is the one sentence that a failure comes down to."""
 
     pipeline: str
@@ -52,8 +52,11 @@ class Run:
 
 
 def run(
-    pipeline: CompiledPipeline, arguments: Mapping[str, Any], folder: Path, tell: Callable[[Run], None] = lambda _: None
-) -> Run:
+    pipeline: CompiledPipeline,
+    arguments: Mapping[str, Any],
+    folder: Path,
+    tell: Callable[[RunProgress], None] = lambda _: None,
+) -> RunProgress:
     """Run a pipeline under `kfp.local`; its artifacts go to `folder/artifacts`, its log to `folder/logs/run.log`.
 
     Args:
@@ -73,7 +76,7 @@ def run(
     write_file(files["parameters.json"], canonical_json(dict(arguments)))
     command = [sys.executable, "-m", "kfp_edge.local.worker", *map(str, list(files.values())[:2])]
     command += [str(folder / "artifacts"), str(files["outputs.json"])]
-    found = Run(pipeline.name)
+    found = RunProgress(pipeline.name)
     start = time.perf_counter()
     log = folder / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ def run(
     return found
 
 
-def _follow(found: Run, line: str) -> bool:
+def _follow(found: RunProgress, line: str) -> bool:
     """Take in one line of the log; say whether the run has moved on."""
     if started := _STARTED.search(line):
         found.stages.append(StageRun(started[1], seconds=-time.perf_counter()))
@@ -109,7 +112,7 @@ def _follow(found: Run, line: str) -> bool:
     return True
 
 
-def _take_in(found: Run, said: dict[str, Any]) -> None:
+def _take_in(found: RunProgress, said: dict[str, Any]) -> None:
     """Give what a stage told of itself to its task; of tasks that run at the same time, to the one named alike."""
     running = [stage for stage in found.stages if stage.status == "running"]
     alike = [stage for stage in running if stage.name.startswith(said["stage"].replace("_", "-"))]
@@ -123,7 +126,7 @@ def _end(stage: StageRun, status: Status) -> None:
     stage.status = status
 
 
-def _conclude(found: Run, log: Path) -> None:
+def _conclude(found: RunProgress, log: Path) -> None:
     for stage in found.stages:
         if stage.status == "running":
             _end(stage, found.status)
@@ -161,7 +164,7 @@ def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[in
                 signal.signal(signum, handler)
 
 
-def refuse_failed(found: Run) -> None:
+def refuse_failed(found: RunProgress) -> None:
     """Raise for a run that did not succeed.
 
     Raises:

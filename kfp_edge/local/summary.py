@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_edge.images.oci import ImageRef
-from kfp_edge.local.runner import Run
+from kfp_edge.local.runner import RunProgress
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
 from kfp_edge.storage.files import canonical_json, write_file
 
@@ -15,7 +15,7 @@ _SUFFIXES = {"system.HTML": "html", "system.Markdown": "md"}
 _GIT = ("git_repository", "git_branch", "git_commit", "git_committed")
 
 
-def summarize(pipeline: CompiledPipeline, found: Run, folder: Path) -> dict[str, Any]:
+def summarize(pipeline: CompiledPipeline, found: RunProgress, folder: Path) -> dict[str, Any]:
     """Copy the reports to `folder/reports`, write `folder/summary.json` and return what is in it.
 
     What stages say of `image`, `git_repository`, `git_branch` and `git_commit` becomes `image` and `git`.

@@ -19,7 +19,7 @@ from kfp.local import subprocess_task_handler
 GRACE = 60
 
 
-class Stages:
+class StageProcesses:
     """The stages that run now, each in a process group of its own, so that an interrupt reaches all of it once.
 
     kfp.local would leave its stage running, or start the next one: an interrupt may come at any moment.
@@ -65,7 +65,7 @@ class Stages:
 
 def main(pipeline: str, parameters: str, root: str, outputs: str) -> None:
     """Run the pipeline in the YAML file with the parameters in the JSON file; write its output parameters as JSON."""
-    stages = Stages()
+    stages = StageProcesses()
     signal.signal(signal.SIGINT, stages.interrupt)
     signal.signal(signal.SIGALRM, stages.kill)
     subprocess_task_handler.run_local_subprocess = stages.run

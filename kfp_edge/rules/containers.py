@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from kfp_edge.rules.context import Subject
+from kfp_edge.rules.context import LintContext
 from kfp_edge.spec.fields import Finding, at
 
 _DIGEST = re.compile(r"@\w+:[0-9a-f]{32,}$")
@@ -15,7 +15,7 @@ _OTHER_INSTALLERS = re.compile(
 _IMAGE_BUILD = re.compile(r"\b(?:buildah +(?:build|bud)|(?:podman|docker) +(?:build|run))\b|/kaniko/executor\b")
 
 
-def images(subject: Subject) -> Iterator[Finding]:
+def images(subject: LintContext) -> Iterator[Finding]:
     """Find images that may be another one tomorrow."""
     for container in subject.containers:
         image, place = container.spec.image, at(container.path, "image")
@@ -29,7 +29,7 @@ def images(subject: Subject) -> Iterator[Finding]:
             yield Finding("KE001", place, f"{image} is named by a tag, which can be moved; pin it by digest.")
 
 
-def resources(subject: Subject) -> Iterator[Finding]:
+def resources(subject: LintContext) -> Iterator[Finding]:
     """Find containers that may take all of a node, or are placed without regard to what they need."""
     for container in subject.containers:
         given = container.spec.resources
@@ -44,14 +44,14 @@ def resources(subject: Subject) -> Iterator[Finding]:
                 yield Finding(code, place, f"there is no {' and no '.join(missing)} {what}.")
 
 
-def installs(subject: Subject) -> Iterator[Finding]:
+def installs(subject: LintContext) -> Iterator[Finding]:
     """Find containers that install packages before they do their work."""
     for container in subject.containers:
         if said := container.runs(_PIP, _OTHER_INSTALLERS):
             yield Finding("KE004", said.path, f"`{said.text}` runs each time the pod starts.")
 
 
-def rights(subject: Subject) -> Iterator[Finding]:
+def rights(subject: LintContext) -> Iterator[Finding]:
     """Find what the pods of OpenShift AI may not do."""
     for container in subject.containers:
         context = container.platform.security_context

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from kfp_edge.spec.documents import Source
+from kfp_edge.spec.documents import PipelineDocument
 from kfp_edge.spec.fields import at, parse
 from kfp_edge.spec.validation import deployment, platform_executors
 
@@ -16,7 +16,7 @@ _SHELL_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandText:
     """Text that a container runs, and where it stands; of Python code, what it calls and the words it uses."""
 
     path: str
@@ -24,7 +24,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Container:
+class ContainerContext:
     """A container executor: `spec` is a `PipelineContainerSpec`, `platform` a `KubernetesExecutorConfig`."""
 
     path: str
@@ -33,7 +33,7 @@ class Container:
     platform: Any
 
     @cached_property
-    def commands(self) -> tuple[Said, ...]:
+    def commands(self) -> tuple[CommandText, ...]:
         """What runs in it: every word of command and arguments, then the shell's words as one line."""
         said = []
         words = []
@@ -41,41 +41,41 @@ class Container:
             for index, word in enumerate(getattr(self.spec, key)):
                 code = _python(word)
                 text = _SHELL_COMMENT.sub("", word) if code is None else code
-                said.append(Said(f"{at(self.path, key)}[{index}]", text))
+                said.append(CommandText(f"{at(self.path, key)}[{index}]", text))
                 if code is None:
                     words.append(text)
-        return (*said, Said(at(self.path, "command"), " ".join(words)))
+        return (*said, CommandText(at(self.path, "command"), " ".join(words)))
 
-    def runs(self, *patterns: re.Pattern[str]) -> Said | None:
+    def runs(self, *patterns: re.Pattern[str]) -> CommandText | None:
         """Return where the first of `patterns` that is met stands, and the text that meets it."""
         for pattern in patterns:
             for said in self.commands:
                 if found := pattern.search(said.text):
-                    return Said(said.path, found.group())
+                    return CommandText(said.path, found.group())
         return None
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskContext:
     """A task: `spec` is a `PipelineTaskSpec`, `component` the `ComponentSpec` it runs, `container` its executor."""
 
     path: str
     spec: Any
     component: Any
-    container: Container | None
+    container: ContainerContext | None
 
 
 @dataclass(frozen=True)
-class Subject:
+class LintContext:
     """A pipeline; `components` holds the path and the `ComponentSpec` of each, the root first."""
 
-    source: Source
+    source: PipelineDocument
     components: tuple[tuple[str, Any], ...]
-    containers: tuple[Container, ...]
-    tasks: tuple[Task, ...]
+    containers: tuple[ContainerContext, ...]
+    tasks: tuple[TaskContext, ...]
 
 
-def subject(source: Source) -> Subject:
+def lint_context(source: PipelineDocument) -> LintContext:
     """Return what rules look at in a pipeline in which `validate` found nothing."""
     spec = parse(source.spec, "PipelineSpec")
     containers = dict(_containers(source))
@@ -88,18 +88,18 @@ def subject(source: Source) -> Subject:
         for name in sorted(component.dag.tasks):
             task = component.dag.tasks[name]
             runs = spec.components[task.component_ref.name]
-            tasks.append(Task(at(path, "dag", "tasks", name), task, runs, containers.get(runs.executor_label)))
-    return Subject(source, tuple(components), tuple(containers.values()), tuple(tasks))
+            tasks.append(TaskContext(at(path, "dag", "tasks", name), task, runs, containers.get(runs.executor_label)))
+    return LintContext(source, tuple(components), tuple(containers.values()), tuple(tasks))
 
 
-def _containers(source: Source) -> Iterator[tuple[str, Container]]:
+def _containers(source: PipelineDocument) -> Iterator[tuple[str, ContainerContext]]:
     config = parse(deployment(source.spec), "PipelineDeploymentConfig")
     place, executors = platform_executors(source)
     for label, executor in sorted(config.executors.items()):
         if executor.WhichOneof("spec") == "container":
             yield (
                 label,
-                Container(
+                ContainerContext(
                     at(source.spec_path, "deploymentSpec", "executors", label, "container"),
                     executor.container,
                     at(place, label),

@@ -7,14 +7,14 @@ from pathlib import Path
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.rules import containers, secrets, tasks
 from kfp_edge.rules.catalog import RULES, Rule
-from kfp_edge.rules.context import Subject, subject
-from kfp_edge.rules.source_map import Place, Places
+from kfp_edge.rules.context import LintContext, lint_context
+from kfp_edge.rules.source_map import Position, SourceMap
 from kfp_edge.rules.suppressions import Suppression, suppressions
-from kfp_edge.spec.documents import File, read
+from kfp_edge.spec.documents import PipelineFile, read
 from kfp_edge.spec.fields import Finding
-from kfp_edge.spec.validation import Pipeline, refused, validate
+from kfp_edge.spec.validation import PipelineInfo, refused, validate
 
-_CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+_CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
     containers.images,
     containers.resources,
     containers.installs,
@@ -32,7 +32,7 @@ class Problem:
     """A finding in its file: `place` is None when it has no line; `allowed` is the reason if a comment allows it."""
 
     finding: Finding
-    place: Place | None = None
+    place: Position | None = None
     allowed: str = ""
 
     @property
@@ -46,7 +46,7 @@ class Lint:
     """What the rules say of one file, in the order of its lines; what a comment allows is in it too."""
 
     problems: tuple[Problem, ...]
-    pipelines: tuple[Pipeline, ...] = ()
+    pipelines: tuple[PipelineInfo, ...] = ()
 
     def count(self, severity: str) -> int:
         """Return how many problems of a severity, "error" or "warning", no comment allows."""
@@ -71,7 +71,7 @@ def lint_text(text: str | bytes, ignore: Collection[str] = ()) -> Lint:
     except KfpEdgeError as error:
         return _unread(str(error))
     report = validate(file)
-    places = Places(file)
+    places = SourceMap(file)
     if report.findings:
         problems = [Problem(finding, _place(places, finding)) for finding in report.findings]
     else:
@@ -83,11 +83,11 @@ def _unread(sentence: str) -> Lint:
     return Lint(tuple(Problem(finding) for finding in refused(sentence).findings))
 
 
-def _judged(file: File, places: Places) -> Iterator[Problem]:
+def _judged(file: PipelineFile, places: SourceMap) -> Iterator[Problem]:
     allowed, misused = suppressions(places)
     used: set[Suppression] = set()
     for source in file.sources:
-        pipeline = subject(source)
+        pipeline = lint_context(source)
         for finding in (finding for check in _CHECKS for finding in check(pipeline)):
             lines = {place.line for place in places.around(finding.path)}
             covering = [each for each in allowed if each.covers(finding.code, lines)]
@@ -101,10 +101,10 @@ def _judged(file: File, places: Places) -> Iterator[Problem]:
             yield Problem(Finding("KE099", "", message), each.place)
 
 
-def _place(places: Places, finding: Finding) -> Place | None:
+def _place(places: SourceMap, finding: Finding) -> Position | None:
     around = places.around(finding.path)
     return around[-1] if around else None
 
 
-def _order(problem: Problem) -> tuple[Place, Finding]:
-    return problem.place or Place(0, 0), problem.finding
+def _order(problem: Problem) -> tuple[Position, Finding]:
+    return problem.place or Position(0, 0), problem.finding

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from kfp_edge.rules.context import Container, Subject
+from kfp_edge.rules.context import ContainerContext, LintContext
 from kfp_edge.spec.fields import Finding, at
 from kfp_edge.spec.secret_patterns import kind_of_secret
 
@@ -22,7 +22,7 @@ _TEXT_TOKENS = frozenset({"pad", "eos", "bos", "unk", "sep", "cls", "mask", "spe
 _REFERENCE = re.compile(r"\{\{.*\}\}|\$\{.*\}|\$\(.*\)|<.*>|/\S+")
 
 
-def values(subject: Subject) -> Iterator[Finding]:
+def values(subject: LintContext) -> Iterator[Finding]:
     """Find values that are secrets: by how they look, wherever they stand, and by the name they are given."""
     found = set()
     source = subject.source
@@ -39,7 +39,7 @@ def values(subject: Subject) -> Iterator[Finding]:
                 yield Finding("KE006", place, f"{key!r} is given a value; by its name it is a secret.")
 
 
-def mounts(subject: Subject) -> Iterator[Finding]:
+def mounts(subject: LintContext) -> Iterator[Finding]:
     """Find Secrets whose names the YAML fixes."""
     for container in subject.containers:
         for path, reference in _references(container):
@@ -49,7 +49,7 @@ def mounts(subject: Subject) -> Iterator[Finding]:
                 yield Finding("KE009", path, f"the name of the Secret {name!r} is fixed; make it a parameter.")
 
 
-def _references(container: Container) -> Iterator[tuple[str, Any]]:
+def _references(container: ContainerContext) -> Iterator[tuple[str, Any]]:
     """Yield all that names a Secret, with its path."""
     for key, references in (
         ("secretAsEnv", container.platform.secret_as_env),
@@ -60,12 +60,12 @@ def _references(container: Container) -> Iterator[tuple[str, Any]]:
             yield f"{at(container.platform_path, key)}[{index}]", reference
 
 
-def _parameters_that_name_secrets(container: Container) -> Iterator[str]:
+def _parameters_that_name_secrets(container: ContainerContext) -> Iterator[str]:
     for _, reference in _references(container):
         yield reference.secret_name_parameter.component_input_parameter.removeprefix(_CHANNEL)
 
 
-def _named(subject: Subject) -> Iterator[tuple[str, Any, str]]:
+def _named(subject: LintContext) -> Iterator[tuple[str, Any, str]]:
     """Yield every value that has a name of the author's choice: (name, value, path)."""
     for path, component in subject.components:
         parameters = component.input_definitions.parameters

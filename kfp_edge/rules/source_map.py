@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import yaml
 
-from kfp_edge.spec.documents import File
+from kfp_edge.spec.documents import PipelineFile
 from kfp_edge.spec.fields import at
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#\s*kfp-edge:\s*(.*?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class Position:
     """Where something begins, both counted from 1."""
 
     line: int
@@ -26,14 +26,14 @@ class Comment:
     """A comment that speaks to us: what follows `# kfp-edge:`, where it stands, whether it has a line of its own."""
 
     text: str
-    place: Place
+    place: Position
     alone: bool
 
 
-class Places:
+class SourceMap:
     """Where the values of a file stand."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: PipelineFile) -> None:
         self._text = file.text
         self._lines = [0, *(match.end() for match in re.finditer("\n", file.text))]
         self._paths: dict[str, int] = {}
@@ -43,7 +43,7 @@ class Places:
             self._walk(document.node, document.path, seen)
         self._scalars.sort()
 
-    def around(self, path: str) -> list[Place]:
+    def around(self, path: str) -> list[Position]:
         """Return where a path stands, preceded by all that it stands in, the outermost first; [] for a whole file."""
         ends = [*(end for end, character in enumerate(path) if character in ".["), len(path)]
         return [self._place(self._paths[path[:end]]) for end in ends if path[:end] in self._paths]
@@ -77,9 +77,9 @@ class Places:
                 # the first line of a block scalar holds its mark and perhaps a comment, but no text
                 self._scalars.append((self._text.find("\n", start) if node.style in ("|", ">") else start, end))
 
-    def _place(self, index: int) -> Place:
+    def _place(self, index: int) -> Position:
         line = bisect.bisect_right(self._lines, index)
-        return Place(line, index - self._lines[line - 1] + 1)
+        return Position(line, index - self._lines[line - 1] + 1)
 
     def _in_scalar(self, index: int) -> bool:
         before = bisect.bisect_right(self._scalars, (index, len(self._text))) - 1

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from kfp_edge.rules.catalog import RULES
-from kfp_edge.rules.source_map import Comment, Place, Places
+from kfp_edge.rules.source_map import Comment, Position, SourceMap
 
 _FORM = re.compile(r"ignore\s+(KE\d{3}(?:\s*,\s*KE\d{3})*)\s+because\s+(\S.*)")
 
@@ -20,7 +20,7 @@ class Suppression:
     code: str
     reason: str
     line: int | None
-    place: Place
+    place: Position
 
     def covers(self, code: str, lines: Collection[int]) -> bool:
         """Whether it allows a finding of `code` that stands on, or inside what begins on, `lines`."""
@@ -31,11 +31,11 @@ class Suppression:
 class Misuse:
     """A comment that allows nothing, and why."""
 
-    place: Place
+    place: Position
     message: str
 
 
-def suppressions(places: Places) -> tuple[list[Suppression], list[Misuse]]:
+def suppressions(places: SourceMap) -> tuple[list[Suppression], list[Misuse]]:
     """Return what the comments of a file allow, and the comments that are not in order."""
     allowed: list[Suppression] = []
     misused: list[Misuse] = []

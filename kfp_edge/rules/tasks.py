@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kfp_edge.rules.context import Container, Subject
+from kfp_edge.rules.context import ContainerContext, LintContext
 from kfp_edge.spec.fields import Finding, at
 
 #: A pod with this annotation changes the world outside; the value says what it changes.
@@ -34,7 +34,7 @@ _TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _TORN = re.compile(r"\0\s*(?!in\b)[\w\0]|\w\s*\0|['\"]")
 
 
-def caching(subject: Subject) -> Iterator[Finding]:
+def caching(subject: LintContext) -> Iterator[Finding]:
     """Find tasks that change the world outside, and would not a second time."""
     for task in subject.tasks:
         if task.container is None or not task.spec.caching_options.enable_cache:
@@ -46,7 +46,7 @@ def caching(subject: Subject) -> Iterator[Finding]:
             yield Finding("KE013", place, f"caching is on, but the task runs `{said.text.strip('.(')}`.")
 
 
-def _declared(container: Container) -> str:
+def _declared(container: ContainerContext) -> str:
     """Return what says that a container changes the world outside; empty if nothing does."""
     annotations = container.platform.pod_metadata.annotations
     if SIDE_EFFECT in annotations:
@@ -56,7 +56,7 @@ def _declared(container: Container) -> str:
     return ""
 
 
-def retries(subject: Subject) -> Iterator[Finding]:
+def retries(subject: LintContext) -> Iterator[Finding]:
     """Find retries that follow each other at once."""
     for task in subject.tasks:
         policy = task.spec.retry_policy
@@ -65,7 +65,7 @@ def retries(subject: Subject) -> Iterator[Finding]:
             yield Finding("KE008", at(task.path, "retryPolicy"), f"{policy.max_retry_count} retries without a pause.")
 
 
-def conditions(subject: Subject) -> Iterator[Finding]:
+def conditions(subject: LintContext) -> Iterator[Finding]:
     """Find conditions that no backend can read, and those that a quote in a value breaks on a laptop."""
     text = pipeline_spec_pb2.ParameterType.STRING
     for task in subject.tasks:

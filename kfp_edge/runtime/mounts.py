@@ -25,7 +25,7 @@ _FILES = {
 }
 
 
-def use_mounts() -> None:
+def set_environment_from_mounts() -> None:
     """Set the variables for what is mounted and not set yet; without mounts, as on a laptop, nothing happens."""
     folder = Path(os.environ.get(_VARIABLE) or FOLDER)
     for variable, name in _FILES.items():

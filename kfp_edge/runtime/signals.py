@@ -11,7 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def interrupt_on_sigterm() -> Iterator[None]:
     """Let SIGTERM unwind the block as Ctrl-C does, so that its clean-up runs.
 
     Raises:
@@ -28,7 +28,7 @@ def terminable() -> Iterator[None]:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def deferred_signals() -> Iterator[None]:
     """Put SIGINT and SIGTERM off until the block has ended.
 
     For short work that must be whole: a program that is killed halfway leaves its rubbish to others.

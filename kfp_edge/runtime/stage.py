@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.runtime.mounts import use_mounts
-from kfp_edge.runtime.signals import terminable
+from kfp_edge.runtime.mounts import set_environment_from_mounts
+from kfp_edge.runtime.signals import interrupt_on_sigterm
 from kfp_edge.storage.files import canonical_json, write_file
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def stage(name: str) -> Iterator[None]:
     """
     start = time.perf_counter()
     try:
-        use_mounts()
-        with terminable():
+        set_environment_from_mounts()
+        with interrupt_on_sigterm():
             yield
     except KfpEdgeError as error:
         _tell(name, start, str(error))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
 #: A pipeline of ours by name, a compiled one by its file, or a function with `@dsl.pipeline`.
-Pipeline = Union[str, Path, "BaseComponent"]
+PipelineLike = Union[str, Path, "BaseComponent"]
 
 _TYPES = {
     "STRING": "text",
@@ -28,7 +28,7 @@ _TYPES = {
 }
 
 
-def text_of(pipeline: Pipeline) -> str:
+def text_of(pipeline: PipelineLike) -> str:
     """Return a pipeline as YAML, compiled or as its file has it; a text that ends in .yaml or .yml is a file, too.
 
     Raises:

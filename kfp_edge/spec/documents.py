@@ -18,7 +18,7 @@ TOO_DEEP = "it is nested too deeply, or a YAML alias in it refers to itself."
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """One YAML document: its value, the node it was made from, and what paths in it begin with."""
 
     value: dict[str, Any]
@@ -27,7 +27,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Source:
+class PipelineDocument:
     """One pipeline as a file holds it: a pipeline spec, its platform spec if any, and where each stands."""
 
     spec: Any
@@ -37,15 +37,15 @@ class Source:
 
 
 @dataclass(frozen=True)
-class File:
+class PipelineFile:
     """The text of a file, its documents and the pipelines in them."""
 
     text: str
-    documents: tuple[Document, ...]
-    sources: tuple[Source, ...]
+    documents: tuple[YamlDocument, ...]
+    sources: tuple[PipelineDocument, ...]
 
 
-def read(text: str | bytes) -> File:
+def read(text: str | bytes) -> PipelineFile:
     """Read the text of a file of compiled pipelines.
 
     Raises:
@@ -94,15 +94,15 @@ def _decoded(text: str | bytes) -> str:
     return text.decode("utf-16" if utf_16 else "utf-8-sig")
 
 
-def _documents(text: str) -> Iterator[Document]:
+def _documents(text: str) -> Iterator[YamlDocument]:
     builder = _Loader("")  # a SafeLoader: it builds plain values only
     for node in yaml.compose_all(text, Loader=_Loader):
         value = builder.construct_document(node)
         if value is not None:
-            yield Document(value, node)
+            yield YamlDocument(value, node)
 
 
-def _file(text: str, documents: list[Document]) -> File:
+def _file(text: str, documents: list[YamlDocument]) -> PipelineFile:
     """Pair every pipeline spec with its platform spec, as the backend does.
 
     Raises:
@@ -112,8 +112,8 @@ def _file(text: str, documents: list[Document]) -> File:
     if all(_is_native(value) for value in values):
         if len(documents) > 1:
             numbered = enumerate(documents, start=1)
-            documents = [Document(each.value, each.node, f"documents[{number}]") for number, each in numbered]
-        return File(text, tuple(documents), tuple(_native_sources(documents)))
+            documents = [YamlDocument(each.value, each.node, f"documents[{number}]") for number, each in numbered]
+        return PipelineFile(text, tuple(documents), tuple(_native_sources(documents)))
     specs = [value for value in values if _is_spec(value)]
     platforms = [value for value in values if "platforms" in value and not _is_spec(value)]
     for number, value in enumerate(values, start=1):
@@ -124,7 +124,7 @@ def _file(text: str, documents: list[Document]) -> File:
     if len(specs) > 1 or len(platforms) > 1:
         kind = "pipeline" if len(specs) > 1 else "platform"
         raise KfpEdgeError(f"there is more than one {kind} spec; a backend takes one pipeline a file.")
-    return File(text, tuple(documents), (Source(specs[0], "", platforms[0] if platforms else None),))
+    return PipelineFile(text, tuple(documents), (PipelineDocument(specs[0], "", platforms[0] if platforms else None),))
 
 
 def _is_spec(document: Mapping[str, Any]) -> bool:
@@ -135,7 +135,7 @@ def _is_native(document: Mapping[str, Any]) -> bool:
     return str(document.get("apiVersion", "")).startswith(_KUBERNETES_NATIVE)
 
 
-def _native_sources(documents: list[Document]) -> list[Source]:
+def _native_sources(documents: list[YamlDocument]) -> list[PipelineDocument]:
     """Find the pipeline specs in `Pipeline` and `PipelineVersion` manifests."""
     sources = []
     for number, document in enumerate(documents, start=1):
@@ -146,7 +146,7 @@ def _native_sources(documents: list[Document]) -> list[Source]:
                 continue
             case "PipelineVersion" if isinstance(spec, dict) and "pipelineSpec" in spec:
                 sources.append(
-                    Source(
+                    PipelineDocument(
                         spec["pipelineSpec"],
                         at(prefix, "pipelineSpec"),
                         spec.get("platformSpec"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec.documents import TOO_DEEP, File, Source, read
+from kfp_edge.spec.documents import TOO_DEEP, PipelineDocument, PipelineFile, read
 from kfp_edge.spec.fields import Finding, at, field_findings, parse
 from kfp_edge.spec.graph import graph_findings
 
@@ -19,8 +19,8 @@ _SCHEMA_VERSION = "2.1.0"
 
 __all__ = [
     "Finding",
-    "Pipeline",
-    "Report",
+    "PipelineInfo",
+    "ValidationReport",
     "deployment",
     "platform_executors",
     "refused",
@@ -31,7 +31,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class PipelineInfo:
     """What a pipeline spec says of itself: its name, the tasks of all its graphs, its images (sorted, unique)."""
 
     name: str
@@ -40,11 +40,11 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
-class Report:
+class ValidationReport:
     """The result for one file: it is in order when there are no findings."""
 
     findings: tuple[Finding, ...]
-    pipelines: tuple[Pipeline, ...] = ()
+    pipelines: tuple[PipelineInfo, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -52,7 +52,7 @@ class Report:
         return not self.findings
 
 
-def validate_file(path: Path) -> Report:
+def validate_file(path: Path) -> ValidationReport:
     """Check one file; one that cannot be read or is not YAML gives a report with one finding."""
     try:
         return validate_text(path.read_bytes())
@@ -60,7 +60,7 @@ def validate_file(path: Path) -> Report:
         return refused(f"cannot read the file: {error.strerror}.")
 
 
-def validate_text(text: str | bytes) -> Report:
+def validate_text(text: str | bytes) -> ValidationReport:
     """Check the text of a compiled pipeline (YAML or JSON; one or two documents, or Kubernetes manifests)."""
     try:
         return validate(read(text))
@@ -68,29 +68,29 @@ def validate_text(text: str | bytes) -> Report:
         return refused(str(error))
 
 
-def validate(file: File) -> Report:
+def validate(file: PipelineFile) -> ValidationReport:
     """Check a file that was read."""
     findings: list[Finding] = []
-    pipelines: list[Pipeline] = []
+    pipelines: list[PipelineInfo] = []
     try:
         for source in file.sources:
             findings += _check(source)
             pipelines += _described(source)
     except RecursionError:
         return refused(TOO_DEEP)
-    return Report(tuple(findings), tuple(pipelines))
+    return ValidationReport(tuple(findings), tuple(pipelines))
 
 
-def refused(sentence: str) -> Report:
+def refused(sentence: str) -> ValidationReport:
     """Return the report on a file that holds no pipeline: one finding that stands nowhere in it."""
-    return Report((Finding("KE100", "", sentence),))
+    return ValidationReport((Finding("KE100", "", sentence),))
 
 
 def _demanded(path: str, message: str) -> Finding:
     return Finding("KE103", path, message)
 
 
-def _check(source: Source) -> Iterator[Finding]:
+def _check(source: PipelineDocument) -> Iterator[Finding]:
     yield from field_findings(source.spec, "PipelineSpec", source.spec_path)
     spec = parse(source.spec, "PipelineSpec")
     config = deployment(source.spec)
@@ -110,7 +110,7 @@ def deployment(holder: Any) -> dict[str, Any]:
     return _member(holder, "deploymentSpec", "deployment_spec")
 
 
-def platform_executors(source: Source) -> tuple[str, dict[str, Any]]:
+def platform_executors(source: PipelineDocument) -> tuple[str, dict[str, Any]]:
     """Return what the platform spec says of executors, by label, and the path where it stands."""
     place = at(source.platform_path, "platforms", "kubernetes", "deploymentSpec", "executors")
     kubernetes = _member(_member(source.platform, "platforms"), "kubernetes")
@@ -153,7 +153,7 @@ def _executor_findings(deployment_spec: dict[str, Any], path: str) -> Iterator[F
             yield _demanded(at(path, "executors", label, "container", "image"), "is missing.")
 
 
-def _platform_findings(source: Source, labels: frozenset[str]) -> Iterator[Finding]:
+def _platform_findings(source: PipelineDocument, labels: frozenset[str]) -> Iterator[Finding]:
     yield from field_findings(source.platform, "PlatformSpec", source.platform_path)
     place, executors = platform_executors(source)
     for label, config in executors.items():
@@ -162,7 +162,7 @@ def _platform_findings(source: Source, labels: frozenset[str]) -> Iterator[Findi
             yield Finding("KE102", at(place, label), "configures an executor that the pipeline spec does not have.")
 
 
-def _described(source: Source) -> list[Pipeline]:
+def _described(source: PipelineDocument) -> list[PipelineInfo]:
     spec = parse(source.spec, "PipelineSpec")
     if spec is None:
         return []
@@ -170,4 +170,4 @@ def _described(source: Source) -> list[Pipeline]:
     containers = (_member(executor, "container") for executor in executors.values())
     images = {image for container in containers if isinstance(image := container.get("image"), str) and image}
     tasks = sum(len(component.dag.tasks) for component in (spec.root, *spec.components.values()))
-    return [Pipeline(spec.pipeline_info.name, tasks, tuple(sorted(images)))]
+    return [PipelineInfo(spec.pipeline_info.name, tasks, tuple(sorted(images)))]

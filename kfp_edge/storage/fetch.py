@@ -51,10 +51,12 @@ def fetch(uri: str, folder: Path) -> Path:
         return _fetch_s3(uri, own)
     if scheme in ("http", "https"):
         return _fetch_http(uri, own)
-    raise KfpEdgeError(f"cannot read {shown(uri)}: use a path, or a file://, s3://, https:// or http:// address.")
+    raise KfpEdgeError(
+        f"cannot read {redacted_url(uri)}: use a path, or a file://, s3://, https:// or http:// address."
+    )
 
 
-def shown(uri: str) -> str:
+def redacted_url(uri: str) -> str:
     """Return `uri` without user, password, query and fragment, which may hold secrets."""
     if not _SCHEME.match(uri):
         return uri
@@ -193,7 +195,7 @@ class _Interrupted(KfpEdgeError):
 
 
 def _fetch_http(url: str, own: Path) -> Path:
-    name = _file_name(unquote(shown(url).partition("://")[2].partition("/")[2]))
+    name = _file_name(unquote(redacted_url(url).partition("://")[2].partition("/")[2]))
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with new_folder(own) as temporary:
@@ -220,13 +222,17 @@ def _download_url(url: str, target: Path) -> None:
 
 def _check_answer(status: int, url: str) -> None:
     if status in (404, 410):
-        raise KfpEdgeError(f"there is nothing at {shown(url)} (HTTP {status}); check the address.")
+        raise KfpEdgeError(f"there is nothing at {redacted_url(url)} (HTTP {status}); check the address.")
     if status in (401, 403):
-        raise KfpEdgeError(f"the server denied access to {shown(url)} (HTTP {status}); check the credentials.")
+        raise KfpEdgeError(f"the server denied access to {redacted_url(url)} (HTTP {status}); check the credentials.")
     if status == 429 or status >= 500:
-        raise _Interrupted(f"the server could not give {shown(url)} (HTTP {status}, {_ATTEMPTS} times); try later.")
+        raise _Interrupted(
+            f"the server could not give {redacted_url(url)} (HTTP {status}, {_ATTEMPTS} times); try later."
+        )
     if status != 200:
-        raise KfpEdgeError(f"the server answered HTTP {status} for {shown(url)}, which is no file; check the address.")
+        raise KfpEdgeError(
+            f"the server answered HTTP {status} for {redacted_url(url)}, which is no file; check the address."
+        )
 
 
 @contextmanager
@@ -236,13 +242,15 @@ def _http_errors(url: str) -> Iterator[None]:
         yield
     except requests.exceptions.SSLError:
         raise KfpEdgeError(
-            f"the certificate of {shown(url)} is not trusted; set REQUESTS_CA_BUNDLE to its CA."
+            f"the certificate of {redacted_url(url)} is not trusted; set REQUESTS_CA_BUNDLE to its CA."
         ) from None
     except requests.exceptions.ChunkedEncodingError:
-        raise _Interrupted(f"the download of {shown(url)} was cut short, {_ATTEMPTS} times; try later.") from None
+        raise _Interrupted(
+            f"the download of {redacted_url(url)} was cut short, {_ATTEMPTS} times; try later."
+        ) from None
     except (requests.ConnectionError, requests.Timeout):
         raise _Interrupted(
-            f"the server of {shown(url)} cannot be reached; check the address and the network."
+            f"the server of {redacted_url(url)} cannot be reached; check the address and the network."
         ) from None
     except requests.RequestException:
-        raise KfpEdgeError(f"cannot read {shown(url)}: the address is not valid.") from None
+        raise KfpEdgeError(f"cannot read {redacted_url(url)}: the address is not valid.") from None

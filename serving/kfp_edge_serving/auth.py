@@ -9,7 +9,7 @@ from kfp_edge_serving.errors import StartError
 
 
 @dataclass(frozen=True)
-class AccessFiles:
+class AuthFiles:
     """Where the secrets lie; None for what is not wanted.
 
     `client_ca` asks clients for a certificate that it signed. Where a token is set too, either is enough.
@@ -30,10 +30,10 @@ class TlsFiles:
     client_ca: bytes | None
 
 
-class Access:
+class Authenticator:
     """The secrets as they were last read."""
 
-    def __init__(self, files: AccessFiles) -> None:
+    def __init__(self, files: AuthFiles) -> None:
         """Read all files.
 
         Raises:

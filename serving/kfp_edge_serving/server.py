@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import uvloop
 
-from kfp_edge_serving.auth import Access, AccessFiles
+from kfp_edge_serving.auth import Authenticator, AuthFiles
 from kfp_edge_serving.cpu_limit import usable_cpus
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.http_server.messages import Request, Response, refusal
-from kfp_edge_serving.http_server.server import Limits, Service
+from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse, refusal
+from kfp_edge_serving.http_server.server import HttpLimits, HttpServer
 from kfp_edge_serving.settings import Settings
 from kfp_edge_serving.telemetry.log import JsonHandler, log
 
 if TYPE_CHECKING:
     from kfp_edge_serving.grpc_server.server import GrpcServer
-    from kfp_edge_serving.http_server.router import App, Transport
-    from kfp_edge_serving.models.repository import Repository
+    from kfp_edge_serving.http_server.router import ConnectionStats, Router
+    from kfp_edge_serving.models.repository import ModelRepository
     from kfp_edge_serving.telemetry.tracing import Tracer
 
 _RELOAD_SECONDS = 1.0
@@ -57,11 +57,11 @@ class _Server:
     def __init__(self, settings: Settings, begun: float) -> None:
         self._settings = settings
         self._begun = begun
-        self._access = Access(
-            AccessFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.token_file)
+        self._access = Authenticator(
+            AuthFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.token_file)
         )
         self._stop_watching = threading.Event()
-        self._app: App | None = None
+        self._app: Router | None = None
         self._grpc: GrpcServer | None = None
         self._tracer: Tracer | None = None
 
@@ -77,13 +77,13 @@ class _Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             # not the loop's own handlers, which end with it: a second signal must not kill what ends in peace
             signal.signal(number, lambda *_: _tell(loop, lambda _: stop.set(), None))
-        limits = Limits(
+        limits = HttpLimits(
             max_body=settings.max_body,
             max_connections=_connections(settings.max_connections),
             read_seconds=settings.read_timeout,
             idle_seconds=settings.idle_timeout,
         )
-        service = Service(_starting, limits)
+        service = HttpServer(_starting, limits)
         listener = _Listener(service, self._access, _listen(settings.host, settings.port))
         log("listening", host=settings.host, port=listener.port)
         tasks = [loop.create_task(service.sweep()), loop.create_task(self._reload())]
@@ -101,19 +101,21 @@ class _Server:
             for task in tasks:
                 task.cancel()
 
-    async def _load(self, service: Service, port: int) -> None:
+    async def _load(self, service: HttpServer, port: int) -> None:
         """Have the models loaded in a thread that then watches their folder; answer for them from then on."""
         loop = asyncio.get_running_loop()
-        loaded: asyncio.Future[Repository] = loop.create_future()
+        loaded: asyncio.Future[ModelRepository] = loop.create_future()
         # a daemon, so that a signal ends the server also while it loads
         threading.Thread(target=self._models, args=(loop, loaded), name="models", daemon=True).start()
         repository = await loaded
 
-        from kfp_edge_serving.http_server.router import App, Pressure
+        from kfp_edge_serving.http_server.router import LoadLimits, Router
 
         executor = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="inference")
         settings = self._settings
-        app = App(repository, self._access, Pressure(settings.max_wait), executor, self._tracer, settings.access_log)
+        app = Router(
+            repository, self._access, LoadLimits(settings.max_wait), executor, self._tracer, settings.access_log
+        )
         app.transport = partial(self._transport, service)
         repository.changed = partial(_tell, loop, app.update)
         app.update(repository.catalog)
@@ -126,7 +128,7 @@ class _Server:
         app.ready = True
         log("ready", port=port, grpc_port=grpc_port, seconds=round(time.perf_counter() - self._begun, 3))
 
-    def _models(self, loop: asyncio.AbstractEventLoop, loaded: "asyncio.Future[Repository]") -> None:
+    def _models(self, loop: asyncio.AbstractEventLoop, loaded: "asyncio.Future[ModelRepository]") -> None:
         settings = self._settings
         try:
             repository = self._repository()
@@ -137,15 +139,15 @@ class _Server:
         if settings.watch:
             repository.watch(settings.watch, self._stop_watching)
 
-    def _repository(self) -> "Repository":
+    def _repository(self) -> "ModelRepository":
         # imported here, so that the server listens before numpy and onnxruntime are loaded
         from kfp_edge_serving.models.model import ModelOptions
-        from kfp_edge_serving.models.repository import Repository
+        from kfp_edge_serving.models.repository import ModelRepository
         from kfp_edge_serving.telemetry.tracing import tracer
 
         settings = self._settings
         options = ModelOptions(settings.providers, settings.threads, settings.max_rows, settings.out_of_range)
-        repository = Repository(settings.models, options, settings.self_test)
+        repository = ModelRepository(settings.models, options, settings.self_test)
         repository.load()
         self._tracer = tracer()
         if settings.grpc_port is not None:
@@ -161,12 +163,12 @@ class _Server:
             )
         return repository
 
-    def _transport(self, service: Service) -> "Transport":
+    def _transport(self, service: HttpServer) -> "ConnectionStats":
         grpc = self._grpc
         in_flight = service.in_flight + (0 if grpc is None else grpc.in_flight)
-        from kfp_edge_serving.http_server.router import Transport
+        from kfp_edge_serving.http_server.router import ConnectionStats
 
-        return Transport(len(service.connections), in_flight, 0 if grpc is None else grpc.overloaded)
+        return ConnectionStats(len(service.connections), in_flight, 0 if grpc is None else grpc.overloaded)
 
     def _is_ready(self) -> bool:
         return self._app is not None and self._app.ready
@@ -185,7 +187,7 @@ class _Server:
                     told = str(error)
                     log("not reloaded", "error", error=told)
 
-    async def _drain(self, service: Service) -> None:
+    async def _drain(self, service: HttpServer) -> None:
         seconds = self._settings.drain_timeout
         if self._app is not None:
             self._app.ready = False
@@ -206,7 +208,7 @@ class _Listener:
     clients, new ones and the probes of the kubelet among them would wait for seconds.
     """
 
-    def __init__(self, service: Service, access: Access, socket_: socket.socket) -> None:
+    def __init__(self, service: HttpServer, access: Authenticator, socket_: socket.socket) -> None:
         self._service = service
         self._access = access
         self._socket = socket_
@@ -253,10 +255,10 @@ class _Listener:
             log("not connected", "warning", error=str(error))
 
 
-def _starting(request: Request) -> Response:
+def _starting(request: HttpRequest) -> HttpResponse:
     """Answer while the models are being loaded."""
     if request.path == b"/v2/health/live":
-        return Response(200, orjson.dumps({"live": True}))
+        return HttpResponse(200, orjson.dumps({"live": True}))
     return refusal(RequestError("the server is still loading its models; try again later.", 503))
 
 

@@ -382,7 +382,7 @@ def test_a_busy_server_did_not_start_the_run_and_is_asked_again(fake: FakeKfp) -
 
 
 def test_a_server_that_was_not_reached_did_nothing() -> None:
-    found = kfp_api.Session(Endpoint("http://127.0.0.1:1", "", lambda: ""))
+    found = kfp_api.KfpApi(Endpoint("http://127.0.0.1:1", "", lambda: ""))
     with pytest.raises(ClientError, match=r"cannot be reached; check the address and the network\.$"):
         found.call("start the run", found.runs.run_service_create_run, V2beta1Run(), repeatable=False)
 
@@ -439,7 +439,7 @@ def test_a_host_that_does_not_exist_is_told() -> None:
 def refusal(body: str, status: int) -> ClientError:
     error = ApiException(status=status)
     error.body = body
-    return kfp_api.Session(Endpoint("http://127.0.0.1:1", "", lambda: "s3cret"))._refusal("do it", error)
+    return kfp_api.KfpApi(Endpoint("http://127.0.0.1:1", "", lambda: "s3cret"))._refusal("do it", error)
 
 
 @given(st.text(max_size=200), st.sampled_from([400, 403, 404, 409, 500]))

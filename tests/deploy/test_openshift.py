@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,28 +16,19 @@ from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.pipelines import _defaults, _task_config
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
-from support.paths import ROOT
+from support.manifests import OPENSHIFT, rendered
 from support.rbac import Right, rights, unused_and_missing
 from support.schemas import check
 
-FOLDER = ROOT / "deploy/openshift"
-README = FOLDER / "README.md"
-PARAMETERS = FOLDER / "parameters.yaml"
-KUBECTL = Path(sys.executable).with_name("kubectl")
+README = OPENSHIFT / "README.md"
+PARAMETERS = OPENSHIFT / "parameters.yaml"
 RUNNER = "system:serviceaccount:ds-project:pipeline-runner-dspa"
-PLAIN = sorted([*FOLDER.glob("base/*/*.yaml"), *FOLDER.glob("secrets/*.yaml"), *FOLDER.glob("dspa/*.yaml")])
-
-
-def rendered(overlay: Path) -> list[dict[str, Any]]:
-    """The objects that `oc apply -k` would apply."""
-    done = subprocess.run([KUBECTL, "kustomize", overlay], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return list(safe_load_all(done.stdout))
+PLAIN = sorted([*OPENSHIFT.glob("base/*/*.yaml"), *OPENSHIFT.glob("secrets/*.yaml"), *OPENSHIFT.glob("dspa/*.yaml")])
 
 
 @pytest.fixture(scope="module")
 def objects() -> list[dict[str, Any]]:
-    return rendered(FOLDER / "overlays/example")
+    return rendered(OPENSHIFT / "overlays/example")
 
 
 def the(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
@@ -56,22 +45,24 @@ def test_what_is_applied_is_valid_and_has_no_unknown_field(objects: list[dict[st
         check(each)
 
 
-@pytest.mark.parametrize("path", PLAIN, ids=lambda path: str(path.relative_to(FOLDER)))
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: str(path.relative_to(OPENSHIFT)))
 def test_every_manifest_is_valid_as_it_stands(path: Path) -> None:
     for each in documents(path):
         check(each)
 
 
 def test_no_manifest_is_forgotten() -> None:
-    kustomizations = [*FOLDER.glob("*/kustomization.yaml"), *FOLDER.glob("overlays/*/*.yaml")]
-    assert sorted(FOLDER.rglob("*.yaml")) == sorted([*PLAIN, *kustomizations, PARAMETERS])
-    listed = safe_load((FOLDER / "base/kustomization.yaml").read_text())["resources"]
-    assert sorted(listed) == sorted(str(path.relative_to(FOLDER / "base")) for path in FOLDER.glob("base/*/*.yaml"))
+    kustomizations = [*OPENSHIFT.glob("*/kustomization.yaml"), *OPENSHIFT.glob("overlays/*/*.yaml")]
+    assert sorted(OPENSHIFT.rglob("*.yaml")) == sorted([*PLAIN, *kustomizations, PARAMETERS])
+    listed = safe_load((OPENSHIFT / "base/kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(
+        str(path.relative_to(OPENSHIFT / "base")) for path in OPENSHIFT.glob("base/*/*.yaml")
+    )
 
 
 def test_the_names_are_set_in_one_place(tmp_path: Path) -> None:
     copy = tmp_path / "openshift"
-    shutil.copytree(FOLDER, copy)
+    shutil.copytree(OPENSHIFT, copy)
     names = copy / "overlays/example/names.yaml"
     text = names.read_text()
     for old, new in (("ds-project", "team-a"), ("edge-staging", "team-a-trial"), ("runner-dspa", "runner-other")):
@@ -107,7 +98,7 @@ def test_each_right_is_explained(objects: list[dict[str, Any]]) -> None:
                 assert [row for row in rows if f"`{each['metadata']['name']}`" in row and said in row], said
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("secrets/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(OPENSHIFT.glob("secrets/*.yaml")), ids=lambda path: path.stem)
 def test_a_template_holds_placeholders_and_no_values(path: Path) -> None:
     for each in documents(path):
         assert "namespace" not in each["metadata"]
@@ -117,7 +108,7 @@ def test_a_template_holds_placeholders_and_no_values(path: Path) -> None:
 
 
 def test_the_templates_are_what_the_pipelines_look_for() -> None:
-    found = {each["metadata"]["name"]: each for path in FOLDER.glob("secrets/*.yaml") for each in documents(path)}
+    found = {each["metadata"]["name"]: each for path in OPENSHIFT.glob("secrets/*.yaml") for each in documents(path)}
     connection = found[_defaults.DATA_CONNECTION]["stringData"]
     assert set(_task_config._DATA_CONNECTION) <= set(connection)
     assert found[_defaults.REGISTRY_SECRET]["type"] == "kubernetes.io/dockerconfigjson"
@@ -158,7 +149,7 @@ def test_the_example_of_a_run_names_what_is_there(objects: list[dict[str, Any]])
     build, staging = BuildOptions.read(given["build_options"]), StagingOptions.read(given["staging_options"])
     assert the(objects, "ServiceAccount", build.service_account)["metadata"]["namespace"] == "ds-project"
     assert the(objects, "ServiceAccount", staging.service_account)["metadata"]["namespace"] == staging.namespace
-    secrets = {each["metadata"]["name"] for path in FOLDER.glob("secrets/*.yaml") for each in documents(path)}
+    secrets = {each["metadata"]["name"] for path in OPENSHIFT.glob("secrets/*.yaml") for each in documents(path)}
     assert {build.registry_secret, build.ca_bundle, staging.pull_secret} <= secrets
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.git.repository import PushedMeanwhileError, Remote, check_branch, open_repository
+from kfp_edge.git.repository import GitRemote, PushedMeanwhileError, check_branch, open_repository
 from support import git_repositories
 from support.git_repositories import bare, git, git_server, hook, somebody_pushes
 
@@ -29,7 +29,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def push_file(remote: Remote, name: str = "a.txt", data: bytes = b"a\n") -> str:
+def push_file(remote: GitRemote, name: str = "a.txt", data: bytes = b"a\n") -> str:
     with open_repository(remote) as repository:
         commit = repository.commit(repository.head("main"), {name: data}, "add a file\n")
         repository.push(commit, "main")
@@ -40,22 +40,22 @@ class TestNamingARepository:
     def test_a_folder_and_its_file_url_are_the_same(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "with space.git")
         url = folder.as_uri()
-        assert Remote.parse(str(folder)) == Remote.parse(url) == Remote(str(folder))
+        assert GitRemote.parse(str(folder)) == GitRemote.parse(url) == GitRemote(str(folder))
 
     def test_a_relative_folder_becomes_absolute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = bare(tmp_path / "gitops.git")
         monkeypatch.chdir(tmp_path)
-        assert Remote.parse("gitops.git").url == str(folder)
+        assert GitRemote.parse("gitops.git").url == str(folder)
 
     def test_a_missing_folder_is_told_with_the_command_that_makes_it(self, tmp_path: Path) -> None:
         with pytest.raises(
             KfpEdgeError, match=rf"no git repository in {tmp_path}/nowhere; .*`git init --bare {tmp_path}"
         ):
-            Remote.parse(str(tmp_path / "nowhere"))
+            GitRemote.parse(str(tmp_path / "nowhere"))
 
     def test_a_folder_without_a_repository_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(KfpEdgeError, match="no git repository"):
-            Remote.parse(str(tmp_path))
+            GitRemote.parse(str(tmp_path))
 
     @pytest.mark.parametrize(
         "url",
@@ -73,13 +73,13 @@ class TestNamingARepository:
     )
     def test_a_url_with_credentials_is_refused_without_repeating_them(self, url: str) -> None:
         with pytest.raises(KfpEdgeError) as error:
-            Remote.parse(url)
+            GitRemote.parse(url)
         assert TOKEN not in str(error.value)
 
     @pytest.mark.parametrize("url", ["git@git.example:team/a.git", "http://git.example/a.git", "ext::sh -c id", ""])
     def test_any_other_address_is_refused(self, url: str) -> None:
         with pytest.raises(KfpEdgeError):
-            Remote.parse(url)
+            GitRemote.parse(url)
 
     @pytest.mark.parametrize("name", ["", "a..b", "a b", "a.lock", "a.lock/b", "/a", "a/", "a.", "-a", "a\nb", "a\0b"])
     def test_what_cannot_name_a_branch_is_refused(self, name: str) -> None:
@@ -99,7 +99,7 @@ class TestNamingARepository:
 class TestCommitting:
     def test_an_empty_repository_gets_its_first_commit(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        commit = push_file(Remote(str(folder)))
+        commit = push_file(GitRemote(str(folder)))
         assert git(folder, "rev-parse", "main") == commit
         assert git(folder, "show", "main:a.txt") == "a"
 
@@ -107,8 +107,8 @@ class TestCommitting:
         folder = bare(tmp_path / "gitops.git")
         somebody_pushes(folder, "main", {".gitattributes": "* text=auto eol=crlf\n"})
         data = b"a\r\nb\n\xff\x00c"
-        push_file(Remote(str(folder)), "x/y.bin", data)
-        with open_repository(Remote(str(folder))) as repository:
+        push_file(GitRemote(str(folder)), "x/y.bin", data)
+        with open_repository(GitRemote(str(folder))) as repository:
             assert repository.read(repository.head("main") or "", "x/y.bin") == data
 
     def test_other_files_and_file_modes_stay(self, tmp_path: Path) -> None:
@@ -119,20 +119,20 @@ class TestCommitting:
         git(clone, "update-index", "--chmod=+x", "run.sh")
         git(clone, "commit", "--quiet", "--message", "executable")
         git(clone, "push", "--quiet", "origin", "main")
-        push_file(Remote(str(folder)), "run.sh", b"false\n")
+        push_file(GitRemote(str(folder)), "run.sh", b"false\n")
         assert git(folder, "diff-tree", "-r", "main~1", "main").split()[:2] == [":100755", "100755"]
         assert git(folder, "show", "main:other") == "stays"
 
     def test_a_file_that_is_not_there_reads_as_none(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
         head = somebody_pushes(folder, "main", {"a/b": "b\n"})
-        with open_repository(Remote(str(folder))) as repository:
+        with open_repository(GitRemote(str(folder))) as repository:
             assert repository.read(head, "nowhere") is None
             assert repository.read(head, "a") is None
 
     def test_without_a_configured_name_the_author_is_kfp_edge(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        push_file(Remote(str(folder)))
+        push_file(GitRemote(str(folder)))
         assert git(folder, "log", "-1", "--format=%an <%ae> %cn <%ce>", "main") == (
             "kfp-edge <kfp-edge@localhost> kfp-edge <kfp-edge@localhost>"
         )
@@ -140,7 +140,7 @@ class TestCommitting:
     def test_the_users_git_configuration_gives_the_author(self, tmp_path: Path, users_config: Path) -> None:
         users_config.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
         folder = bare(tmp_path / "gitops.git")
-        push_file(Remote(str(folder)))
+        push_file(GitRemote(str(folder)))
         assert git(folder, "log", "-1", "--format=%an <%ae>", "main") == "Ada <ada@example.org>"
 
     def test_nothing_else_of_the_users_git_configuration_matters(
@@ -160,7 +160,7 @@ class TestCommitting:
         )
         monkeypatch.setenv("GIT_DIR", str(tmp_path))
         monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
-        commit = push_file(Remote(str(folder)))
+        commit = push_file(GitRemote(str(folder)))
         assert (folder / "refs/heads/main").read_text().strip() == commit
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
@@ -168,11 +168,11 @@ class TestCommitting:
         folder = bare(tmp_path / "gitops.git")
         for path in (folder, *folder.rglob("*")):
             os.chown(path, 1000680000, 0)
-        commit = push_file(Remote(str(folder)))
+        commit = push_file(GitRemote(str(folder)))
         assert (folder / "refs/heads/main").read_text().strip() == commit
 
     def test_the_scratch_copy_vanishes_when_the_work_fails(self, tmp_path: Path, scratch: Path) -> None:
-        remote = Remote(str(bare(tmp_path / "gitops.git")))
+        remote = GitRemote(str(bare(tmp_path / "gitops.git")))
         with pytest.raises(KeyboardInterrupt), open_repository(remote):
             raise KeyboardInterrupt
         assert list(scratch.iterdir()) == []
@@ -182,7 +182,7 @@ class TestPushing:
     def test_somebody_elses_commit_is_never_overwritten(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
         somebody_pushes(folder, "main", {"a": "1\n"})
-        with open_repository(Remote(str(folder))) as repository:
+        with open_repository(GitRemote(str(folder))) as repository:
             commit = repository.commit(repository.head("main"), {"b": b"2\n"}, "mine\n")
             theirs = somebody_pushes(folder, "main", {"c": "3\n"})
             with pytest.raises(PushedMeanwhileError, match="somebody else pushed to the branch main"):
@@ -193,7 +193,7 @@ class TestPushing:
         folder = bare(tmp_path / "gitops.git")
         first = somebody_pushes(folder, "main", {"a": "1\n"})
         second = somebody_pushes(folder, "other", {"a": "2\n"}, start="origin/main")
-        with open_repository(Remote(str(folder))) as repository:
+        with open_repository(GitRemote(str(folder))) as repository:
             commit = repository.commit(first, {"b": b"2\n"}, "mine\n")
             hook(folder, "update", f"git update-ref refs/heads/main {second}")
             with pytest.raises(PushedMeanwhileError):
@@ -204,7 +204,7 @@ class TestPushing:
         folder = bare(tmp_path / "gitops.git")
         hook(folder, "pre-receive", "echo 'main is protected: open a merge request' >&2; exit 1")
         with pytest.raises(KfpEdgeError) as error:
-            push_file(Remote(str(folder)))
+            push_file(GitRemote(str(folder)))
         assert not isinstance(error.value, PushedMeanwhileError)
         assert str(error.value) == (
             f"{folder} refuses the push to the branch main: "
@@ -225,7 +225,7 @@ class TestAServerWithALogin:
         self, server: git_repositories.GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
-        commit = push_file(Remote.parse(server.url("team/gitops.git")), "b")
+        commit = push_file(GitRemote.parse(server.url("team/gitops.git")), "b")
         assert git(tmp_path / "team" / "gitops.git", "rev-parse", "main") == commit
 
     def test_the_token_comes_from_a_file(
@@ -233,7 +233,7 @@ class TestAServerWithALogin:
     ) -> None:
         (tmp_path / "token").write_text(f"{TOKEN}\n")
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN_FILE", str(tmp_path / "token"))
-        with open_repository(Remote.parse(server.url("team/gitops.git"))) as repository:
+        with open_repository(GitRemote.parse(server.url("team/gitops.git"))) as repository:
             assert repository.branches() == ["main"]
 
     def test_the_username_can_be_chosen(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,7 @@ class TestAServerWithALogin:
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
         with git_server(tmp_path, username="robot", token=TOKEN) as server:
             monkeypatch.setenv("KFP_EDGE_GIT_CA_FILE", str(server.certificate))
-            push_file(Remote.parse(server.url("gitops.git")))
+            push_file(GitRemote.parse(server.url("gitops.git")))
         assert git(tmp_path / "gitops.git", "show", "main:a.txt") == "a"
 
     def test_a_wrong_token_is_told_and_not_shown(
@@ -250,19 +250,19 @@ class TestAServerWithALogin:
     ) -> None:
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", "wr0ng-t0ken")
         with pytest.raises(KfpEdgeError, match="refuses access: the token is wrong") as error:
-            push_file(Remote.parse(server.url("team/gitops.git")))
+            push_file(GitRemote.parse(server.url("team/gitops.git")))
         assert "wr0ng-t0ken" not in "".join(traceback.format_exception(error.value))
 
     def test_a_missing_token_is_told(self, server: git_repositories.GitServer) -> None:
         with pytest.raises(KfpEdgeError, match=r"no token is set .*KFP_EDGE_GIT_TOKEN"):
-            push_file(Remote.parse(server.url("team/gitops.git")))
+            push_file(GitRemote.parse(server.url("team/gitops.git")))
 
     def test_the_token_does_not_follow_a_redirect_to_another_host(
         self, server: git_repositories.GitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
         with pytest.raises(KfpEdgeError, match="refuses access"):
-            push_file(Remote.parse(server.url("moved/team/gitops.git")))
+            push_file(GitRemote.parse(server.url("moved/team/gitops.git")))
         assert {login for host, login in server.seen if host == "localhost"} == {""}
 
     def test_a_certificate_of_an_unknown_ca_is_told(
@@ -270,14 +270,14 @@ class TestAServerWithALogin:
     ) -> None:
         monkeypatch.delenv("KFP_EDGE_GIT_CA_FILE")
         with pytest.raises(KfpEdgeError, match="certificate"):
-            push_file(Remote.parse(server.url("team/gitops.git")))
+            push_file(GitRemote.parse(server.url("team/gitops.git")))
 
     def test_a_repository_that_the_server_does_not_have_is_told(
         self, server: git_repositories.GitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
         with pytest.raises(KfpEdgeError, match=r"team/nowhere\.git.* not found"):
-            push_file(Remote.parse(server.url("team/nowhere.git")))
+            push_file(GitRemote.parse(server.url("team/nowhere.git")))
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -291,5 +291,5 @@ class TestAServerWithALogin:
         self, name: str, value: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(name, value)
-        with pytest.raises(KfpEdgeError, match=f"{name} "), open_repository(Remote("https://127.0.0.1:1/a.git")):
+        with pytest.raises(KfpEdgeError, match=f"{name} "), open_repository(GitRemote("https://127.0.0.1:1/a.git")):
             pass

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci import (
     ImageRef,
-    Registry,
-    Repository,
+    ImageRegistry,
+    ImageRepository,
     blob,
     copy,
     digest_at,
@@ -88,24 +88,24 @@ def test_a_wrong_reference_is_refused_with_the_reason(text: str, sentence: str) 
 
 
 def test_candidates_and_releases_of_a_model_are_apart() -> None:
-    registry = Registry.parse("docker://quay.io/edge")
+    registry = ImageRegistry.parse("docker://quay.io/edge")
     assert str(registry.candidates("pump")) == "docker://quay.io/edge/pump-candidate"
     assert str(registry.releases("pump")) == "docker://quay.io/edge/pump"
 
 
 def test_a_registry_in_a_folder_is_taken_from_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert str(Registry.parse("oci:registry").releases("pump")) == f"oci:{tmp_path}/registry/pump"
+    assert str(ImageRegistry.parse("oci:registry").releases("pump")) == f"oci:{tmp_path}/registry/pump"
 
 
 def test_a_model_name_that_a_registry_would_refuse_is_refused_here() -> None:
     with pytest.raises(KfpEdgeError, match="cannot name an image"):
-        Registry.parse("oci:registry").releases("../pump")
+        ImageRegistry.parse("oci:registry").releases("../pump")
 
 
 def test_a_copy_keeps_the_digest_and_is_found_by_its_tag(tmp_path: Path) -> None:
     image = empty_image(tmp_path / "source")
-    there = Repository.parse(f"oci:{tmp_path}/registry/pump")
+    there = ImageRepository.parse(f"oci:{tmp_path}/registry/pump")
     copied = copy(image, there, "1.0")
     assert copied == there.image(image.digest)
     assert digest_at(there, "1.0") == image.digest
@@ -113,11 +113,11 @@ def test_a_copy_keeps_the_digest_and_is_found_by_its_tag(tmp_path: Path) -> None
 
 
 def test_an_image_whose_tag_moved_is_still_had_by_digest(tmp_path: Path) -> None:
-    there = Repository.parse(f"oci:{tmp_path}/registry/pump")
+    there = ImageRepository.parse(f"oci:{tmp_path}/registry/pump")
     old = copy(empty_image(tmp_path / "old", b"old"), there, "1.0")
     new = copy(empty_image(tmp_path / "new", b"new"), there, "1.0")
     assert digest_at(there, "1.0") == new.digest
-    assert copy(old, Repository.parse(f"oci:{tmp_path}/rollback"), "1.0").digest == old.digest
+    assert copy(old, ImageRepository.parse(f"oci:{tmp_path}/rollback"), "1.0").digest == old.digest
 
 
 def test_the_size_counts_the_layers_and_the_configuration(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_digest_that_is_not_there_is_told(tmp_path: Path) -> None:
     missing = image.home.image(DIGEST)
     assert not exists(missing)
     with pytest.raises(KfpEdgeError, match=f"there is no image {DIGEST} in oci:"):
-        copy(missing, Repository.parse(f"oci:{tmp_path}/there"), "1.0")
+        copy(missing, ImageRepository.parse(f"oci:{tmp_path}/there"), "1.0")
 
 
 def test_an_altered_manifest_is_told(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     image = empty_image(tmp_path / "image")
     with pytest.raises(KfpEdgeError, match="cannot write images to"):
-        copy(image, Repository.parse(f"oci:{tmp_path}/file/pump"), "1.0")
+        copy(image, ImageRepository.parse(f"oci:{tmp_path}/file/pump"), "1.0")
 
 
 def test_an_index_of_several_processors_gives_the_image_for_ours(
@@ -162,7 +162,7 @@ def test_an_index_of_several_processors_gives_the_image_for_ours(
 
 def test_a_registry_keeps_the_digest(logged_in: RegistryServer, tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image")
-    there = Registry.parse(logged_in.url).releases("kept")
+    there = ImageRegistry.parse(logged_in.url).releases("kept")
     copied = copy(image, there, "1.0")
     assert str(copied) == f"{logged_in.url}/kept@{image.digest}"
     assert digest_at(there, "1.0") == image.digest
@@ -171,12 +171,12 @@ def test_a_registry_keeps_the_digest(logged_in: RegistryServer, tmp_path: Path) 
 
 def test_an_image_of_a_registry_comes_back_by_digest(logged_in: RegistryServer, tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image")
-    copied = copy(image, Registry.parse(logged_in.url).releases("back"), "1.0")
-    assert copy(copied, Repository.parse(f"oci:{tmp_path}/back"), "1.0").digest == image.digest
+    copied = copy(image, ImageRegistry.parse(logged_in.url).releases("back"), "1.0")
+    assert copy(copied, ImageRepository.parse(f"oci:{tmp_path}/back"), "1.0").digest == image.digest
 
 
 def test_a_registry_without_the_image_says_so(logged_in: RegistryServer) -> None:
-    missing = Registry.parse(logged_in.url).releases("missing")
+    missing = ImageRegistry.parse(logged_in.url).releases("missing")
     assert digest_at(missing, "1.0") is None
     assert not exists(missing.image(DIGEST))
     with pytest.raises(KfpEdgeError, match="there is no image"):
@@ -189,25 +189,25 @@ def test_wrong_credentials_are_told_without_showing_them(
     write_auth_file(tmp_path / "auth.json", logged_in.host, "not the password")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     with pytest.raises(KfpEdgeError, match="refused the credentials") as refused:
-        copy(empty_image(tmp_path / "image"), Registry.parse(logged_in.url).releases("pump"), "1.0")
+        copy(empty_image(tmp_path / "image"), ImageRegistry.parse(logged_in.url).releases("pump"), "1.0")
     assert "not the password" not in str(refused.value)
 
 
 def test_an_unknown_ca_is_told(logged_in: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KFP_EDGE_REGISTRY_CERT_DIR")
     with pytest.raises(KfpEdgeError, match="KFP_EDGE_REGISTRY_CERT_DIR"):
-        digest_at(Registry.parse(logged_in.url).releases("pump"), "1.0")
+        digest_at(ImageRegistry.parse(logged_in.url).releases("pump"), "1.0")
 
 
 def test_a_registry_that_is_not_there_is_told() -> None:
     with pytest.raises(KfpEdgeError, match="cannot be reached"):
-        digest_at(Repository.parse("docker://127.0.0.1:1/edge/pump"), "1.0")
+        digest_at(ImageRepository.parse("docker://127.0.0.1:1/edge/pump"), "1.0")
 
 
 def test_plain_http_needs_a_word_from_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with registry_server(tmp_path / "registry", tls=False) as server:
         monkeypatch.setenv("REGISTRY_AUTH_FILE", str(server.auth_file))
-        there = Registry.parse(server.url).releases("pump")
+        there = ImageRegistry.parse(server.url).releases("pump")
         with pytest.raises(KfpEdgeError, match="KFP_EDGE_REGISTRY_INSECURE=1"):
             digest_at(there, "1.0")
         monkeypatch.setenv("KFP_EDGE_REGISTRY_INSECURE", "1")
@@ -215,7 +215,7 @@ def test_plain_http_needs_a_word_from_the_user(tmp_path: Path, monkeypatch: pyte
 
 
 def test_two_writers_of_one_layout_do_not_lose_an_image(tmp_path: Path) -> None:
-    there = Repository.parse(f"oci:{tmp_path}/registry/pump")
+    there = ImageRepository.parse(f"oci:{tmp_path}/registry/pump")
     sources = [empty_image(tmp_path / f"image-{number}", str(number).encode()) for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda source: copy(source, there, source.digest[-12:]), sources))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.local import doctor
-from kfp_edge.local.doctor import Check, Machine
+from kfp_edge.local.doctor import Diagnosis, Machine
 from kfp_edge.runtime.process import CommandError
 
 GIB = 1 << 30
@@ -82,7 +82,7 @@ def test_a_machine_that_has_everything_gets_no_remedy(machine: FakeMachine) -> N
 def test_a_missing_tool_is_told_with_its_command(machine: FakeMachine, program: str) -> None:
     machine.programs.discard(program)
     checks = {check.name: check for check in doctor.examine(machine)}
-    assert checks[program] == Check(program, "not installed", "missing", f"sudo apt-get install -y {program}")
+    assert checks[program] == Diagnosis(program, "not installed", "missing", f"sudo apt-get install -y {program}")
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_python_is_3_11_to_3_13(machine: FakeMachine, python: tuple[int, int, in
     ],
 )
 def test_a_wrong_package_is_told_with_what_to_install(
-    machine: FakeMachine, check: Callable[[Machine], Check], package: str, version: str, remedy: str
+    machine: FakeMachine, check: Callable[[Machine], Diagnosis], package: str, version: str, remedy: str
 ) -> None:
     machine.packages[package] = version
-    assert check(machine) == Check(package, version or "not installed", "missing", remedy)
+    assert check(machine) == Diagnosis(package, version or "not installed", "missing", remedy)
 
 
 def test_runc_is_enough_where_crun_cannot_run(machine: FakeMachine) -> None:

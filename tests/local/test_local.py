@@ -84,7 +84,7 @@ def waiting(trace: str):
     wait_for_ever(trace=trace)
 
 
-def _run(pipeline, folder: Path, **arguments) -> tuple[CompiledPipeline, runner.Run]:
+def _run(pipeline, folder: Path, **arguments) -> tuple[CompiledPipeline, runner.RunProgress]:
     compiled = CompiledPipeline(compile_text(pipeline))
     return compiled, runner.run(compiled, compiled.arguments(arguments), folder)
 

@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 import yaml
-from test_deploy_openshift import FOLDER, rendered
 
-from kfp_edge.images.oci import ImageRef, Registry, copy, digest_at
+from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at
 from support.containerize import images_of, last_layer, members
 from support.fake_kubernetes import Call, FakeKubernetes
 from support.fake_kubernetes.tekton import Image, TektonController
 from support.fake_kubernetes.workloads import WorkloadController
 from support.git_repositories import git
 from support.images import serving_image
+from support.manifests import OPENSHIFT, rendered
 from support.rbac import unused_and_missing
 from support.registry import PASSWORD, RegistryServer, registry_server
 from support.s3 import S3Server, s3_server
@@ -109,7 +109,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def manifests() -> list[dict[str, Any]]:
-    return rendered(FOLDER / "overlays/example")
+    return rendered(OPENSHIFT / "overlays/example")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, manifests: list[dict[str, An
             with pytest.MonkeyPatch.context() as patched:
                 for name, value in registry.env.items():
                     patched.setenv(name, value)
-                serving = copy(serving_image(), Registry.parse(registry.url).repository("serving"), "1.0")
+                serving = copy(serving_image(), ImageRegistry.parse(registry.url).repository("serving"), "1.0")
             (folder / "desk").mkdir()
             yield World(fake, registry, store, serving, mounts, folder / "desk")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.runtime.mounts import use_mounts
+from kfp_edge.runtime.mounts import set_environment_from_mounts
 
 VARIABLES = [
     "REGISTRY_AUTH_FILE",
@@ -38,26 +38,26 @@ def found() -> dict[str, str]:
 
 
 def test_without_mounts_nothing_is_set(mounts: Path) -> None:
-    use_mounts()
+    set_environment_from_mounts()
     assert found() == {}
 
 
 def test_a_mounted_login_is_the_registry_s(mounts: Path) -> None:
     path = put(mounts, "registry/.dockerconfigjson")
-    use_mounts()
+    set_environment_from_mounts()
     assert found() == {"REGISTRY_AUTH_FILE": str(path)}
 
 
 def test_a_mounted_user_and_password_are_git_s(mounts: Path) -> None:
     put(mounts, "git/username", "robot\n")
     path = put(mounts, "git/password")
-    use_mounts()
+    set_environment_from_mounts()
     assert found() == {"KFP_EDGE_GIT_USERNAME": "robot", "KFP_EDGE_GIT_TOKEN_FILE": str(path)}
 
 
 def test_mounted_certificates_are_trusted_everywhere(mounts: Path) -> None:
     path = put(mounts, "ca/ca-bundle.crt")
-    use_mounts()
+    set_environment_from_mounts()
     assert found() == {
         "KFP_EDGE_REGISTRY_CERT_DIR": str(path.parent),
         "KFP_EDGE_GIT_CA_FILE": str(path),
@@ -69,5 +69,5 @@ def test_mounted_certificates_are_trusted_everywhere(mounts: Path) -> None:
 def test_a_variable_that_is_set_already_wins(mounts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(mounts, "registry/.dockerconfigjson")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", "mine")
-    use_mounts()
+    set_environment_from_mounts()
     assert found() == {"REGISTRY_AUTH_FILE": "mine"}

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from kfp_edge.cli.app import app
 from kfp_edge.rules import Lint, lint_text
 from kfp_edge.spec.compilation import compile_text
-from kfp_edge.spec.validation import Finding, Pipeline, Report, validate_file, validate_text
+from kfp_edge.spec.validation import Finding, PipelineInfo, ValidationReport, validate_file, validate_text
 from support.pipelines import IMAGE
 from support.pipelines import TEXT as CLEAN
 
@@ -126,7 +126,7 @@ def sentence(text: str | bytes) -> str:
 def test_a_pipeline_of_every_shape_is_in_order_and_described() -> None:
     report = validate_text(TEXT)
     assert report.findings == ()
-    assert report.pipelines == (Pipeline("every-shape", 17, ("example.com/a:1", "example.com/b:2")),)
+    assert report.pipelines == (PipelineInfo("every-shape", 17, ("example.com/a:1", "example.com/b:2")),)
 
 
 def test_json_is_read_as_well() -> None:
@@ -188,7 +188,7 @@ def test_nothing_that_replaces_a_part_makes_the_check_itself_fail(path: tuple[An
     spec = copy.deepcopy(SPEC)
     within(spec, path[:-1])[path[-1]] = junk
     text = yaml.dump_all([spec, PLATFORM], Dumper=yaml.CSafeDumper)
-    assert isinstance(validate_text(text), Report)
+    assert isinstance(validate_text(text), ValidationReport)
     assert isinstance(lint_text(text), Lint)
 
 

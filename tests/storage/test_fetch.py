@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.storage.fetch import fetch, shown
+from kfp_edge.storage.fetch import fetch, redacted_url
 from support.s3 import S3Server, s3_server
 
 BUCKET = "machines"
@@ -240,4 +240,4 @@ secret = st.text("abcdefghijklmnopqrstuvwxyz0123456789:%+", min_size=1).map(lamb
 
 @given(user=secret, query=secret, fragment=secret)
 def test_no_part_of_an_address_that_may_be_secret_is_shown(user: str, query: str, fragment: str) -> None:
-    assert shown(f"https://{user}@host:8443/a/b.csv?{query}#{fragment}") == "https://host:8443/a/b.csv"
+    assert redacted_url(f"https://{user}@host:8443/a/b.csv?{query}#{fragment}") == "https://host:8443/a/b.csv"

@@ -9,7 +9,16 @@ from typing import Any
 
 import zstandard
 
-from kfp_edge.images.oci import INDEX_TYPE, MANIFEST_TYPE, ImageRef, Repository, blob, copy, manifest_at, write_index
+from kfp_edge.images.oci import (
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    ImageRef,
+    ImageRepository,
+    blob,
+    copy,
+    manifest_at,
+    write_index,
+)
 from kfp_edge.storage.files import canonical_json, sha256_bytes
 
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -28,7 +37,7 @@ def tiny_base(layout: Path, *architectures: str) -> ImageRef:
 
 def images_of(image: ImageRef, folder: Path) -> list[ImageRef]:
     """Every platform's image of an image of anywhere, here in a layout."""
-    here = copy(image, Repository.parse(f"oci:{folder}"), "here")
+    here = copy(image, ImageRepository.parse(f"oci:{folder}"), "here")
     entries = manifest_at(here).get("manifests", [{"digest": here.digest}])
     return [here.home.image(entry["digest"]) for entry in entries]
 

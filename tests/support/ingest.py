@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.ingest.ingest import Parts, Request, ingest
+from kfp_edge.components.ingest.ingest import IngestRequest, TrainTestSplit, ingest
 from kfp_edge.errors import KfpEdgeError
 from support.paths import SHARED
 
@@ -46,10 +46,10 @@ class Desk:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def ask(self, data: object, **options: Any) -> Parts:
+    def ask(self, data: object, **options: Any) -> TrainTestSplit:
         options = {"target": "failed", "drop": ("at", "site"), **options}
         out = self.folder / "out"
-        return ingest(Request(str(data), **options), out / "train", out / "test", self.page)
+        return ingest(IngestRequest(str(data), **options), out / "train", out / "test", self.page)
 
     def refused(self, data: object, *said: str, **options: Any) -> str:
         with pytest.raises(KfpEdgeError) as caught:

@@ -11,7 +11,7 @@ from kfp_edge.images.platforms import Platform, chosen, native, with_native
 from kfp_edge.images.serving import bases
 from kfp_edge.images.serving.bases import Base
 from kfp_edge.images.serving.configuration import LABELS, configuration
-from kfp_edge.images.serving.image_files import Program, Workshop
+from kfp_edge.images.serving.image_files import BytecodeCompiler, ServerFiles
 
 #: Name of the image in the layout folder.
 TAG = "serving"
@@ -57,7 +57,7 @@ def build(
         for platform in with_native(platforms):
             progress(f"making the base for {platform.architecture}")
             made[platform] = _base(base, platform, scratch, (cache or scratch) / "apt", tool, arguments or {})
-        programs = _programs(made, Workshop(tool, made[native()], scratch / "work"), progress)
+        programs = _programs(made, BytecodeCompiler(tool, made[native()], scratch / "work"), progress)
         layout = Layout(scratch / "layout", level, cache / "layers" if cache else None)
         progress("compressing the layers")
         manifests = [(each, _add_image(layout, each, made[each], programs[each])) for each in platforms]
@@ -84,7 +84,9 @@ def _base(
     return bases.fetched(name, platform, folder)
 
 
-def _programs(made: Mapping[Platform, Base], workshop: Workshop, progress: Progress) -> dict[Platform, Program]:
+def _programs(
+    made: Mapping[Platform, Base], workshop: BytecodeCompiler, progress: Progress
+) -> dict[Platform, ServerFiles]:
     programs = {}
     for platform in made:
         progress(f"installing the dependencies for Python {workshop.python} on {platform.architecture}")
@@ -96,7 +98,7 @@ def _programs(made: Mapping[Platform, Base], workshop: Workshop, progress: Progr
     return programs
 
 
-def _add_image(layout: Layout, platform: Platform, base: Base, program: Program) -> Json:
+def _add_image(layout: Layout, platform: Platform, base: Base, program: ServerFiles) -> Json:
     below = base.add_layers(layout)
     added = program.add_layers(layout)
     config = configuration(base.configuration(), platform, below, added)

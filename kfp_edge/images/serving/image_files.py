@@ -29,7 +29,7 @@ _ABOUT = (
 
 
 @dataclass(frozen=True)
-class Program:
+class ServerFiles:
     """The files for one platform, in folders named as those in the image."""
 
     folder: Path
@@ -49,7 +49,7 @@ def server_files() -> list[Path]:
     return sorted(path.relative_to(SERVER_PACKAGE) for path in SERVER_PACKAGE.rglob("*.py"))
 
 
-class Workshop:
+class BytecodeCompiler:
     """The base for this host's processor, in which its Python compiles for every platform."""
 
     def __init__(self, buildah: Buildah, base: Base, folder: Path) -> None:
@@ -63,7 +63,7 @@ class Workshop:
         self._mounts = [f"--volume={folder}:{_WORK}"]
         self.python, self._stdlib = json.loads(self._run("-c", _ABOUT))
 
-    def install(self, platform: Platform) -> Program:
+    def install(self, platform: Platform) -> ServerFiles:
         """Install dependencies and server for a platform.
 
         Raises:
@@ -75,9 +75,9 @@ class Workshop:
         for path in server_files():
             (server / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(SERVER_PACKAGE / path, server / path)
-        return Program(folder)
+        return ServerFiles(folder)
 
-    def look(self, program: Program) -> None:
+    def look(self, program: ServerFiles) -> None:
         """Find out what has to be compiled, by importing the program for this host's processor."""
         self._mounts += [
             f"--volume={program.folder / 'lib'}:{LIB}:ro",
@@ -85,7 +85,7 @@ class Workshop:
         ]
         (self._folder / "modules").write_text(self._run(f"{_WORK}/{_PRECOMPILE}", "list"))
 
-    def compile(self, program: Program, base: Base) -> None:
+    def compile(self, program: ServerFiles, base: Base) -> None:
         """Compile the modules of a program and of the base below it."""
         place = f"{_WORK}/{program.folder.name}"
         moved: list[str] = []

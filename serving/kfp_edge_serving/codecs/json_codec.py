@@ -14,13 +14,13 @@ from kfp_edge_serving.codecs.tensors import (
     check_shape,
     decode,
     encode,
+    format_value,
     from_raw,
     from_values,
-    shown,
     to_raw,
 )
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.models.bundle import Tensor
+from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
 _MISSING_NUMBER = float("nan")
@@ -29,14 +29,14 @@ _NONE: frozenset[str] = frozenset()
 _FOREIGN = frozenset({"classification", "shared_memory_region"})
 
 
-class Answer(NamedTuple):
+class EncodedResponse(NamedTuple):
     """The body of an answer; `json_bytes` is the length of its JSON part where raw tensors follow it, else None."""
 
     body: bytes
     json_bytes: int | None = None
 
 
-def infer(model: Model, body: bytes, json_bytes: int | None = None) -> Answer:
+def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedResponse:
     """Answer one inference request.
 
     Args:
@@ -56,7 +56,7 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> Answer:
     identity = request.get("id")
     if identity is not None:
         if not isinstance(identity, str):
-            raise RequestError(f"'id' must be a string, got {shown(identity)}.")
+            raise RequestError(f"'id' must be a string, got {format_value(identity)}.")
         response["id"] = identity
     if "rows" in request:
         feed, response["missing"] = _named(model, request)
@@ -76,7 +76,7 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> Answer:
     if b"null" in encoded:  # what NaN and infinity become
         for name, array in zip(names, arrays, strict=True):
             check_finite(array, model.outputs[name])
-    return Answer(encoded)
+    return EncodedResponse(encoded)
 
 
 class _Raw:
@@ -88,7 +88,9 @@ class _Raw:
 
     def take(self, size: Any, name: str) -> memoryview:
         if type(size) is not int or size < 0:
-            raise RequestError(f"binary_data_size of input '{name}' must be a number of bytes, got {shown(size)}.")
+            raise RequestError(
+                f"binary_data_size of input '{name}' must be a number of bytes, got {format_value(size)}."
+            )
         end = self._position + size
         if end > len(self._data):
             left = len(self._data) - self._position
@@ -108,13 +110,13 @@ def _parsed(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise RequestError(f"the body is not valid JSON: {error}.") from error
     if not isinstance(request, dict):
-        raise RequestError(f"the body must be a JSON object with 'inputs', got {shown(request)}.")
+        raise RequestError(f"the body must be a JSON object with 'inputs', got {format_value(request)}.")
     return request
 
 
 def _feed(model: Model, tensors: Any, raw: _Raw | None) -> Feed:
     if not isinstance(tensors, list):
-        raise RequestError(f"the body needs 'inputs', a list of tensors; got {shown(tensors)}.")
+        raise RequestError(f"the body needs 'inputs', a list of tensors; got {format_value(tensors)}.")
     feed: Feed = {}
     for tensor in tensors:
         wanted = model.input(_name(tensor, "inputs"), feed)
@@ -126,7 +128,7 @@ def _feed(model: Model, tensors: Any, raw: _Raw | None) -> Feed:
     return feed
 
 
-def _raw_input(tensor: dict[str, Any], size: Any, wanted: Tensor, raw: _Raw | None) -> Array:
+def _raw_input(tensor: dict[str, Any], size: Any, wanted: TensorSpec, raw: _Raw | None) -> Array:
     if raw is None:
         raise RequestError(
             f"input '{wanted.name}' has a binary_data_size, but the request no header Inference-Header-Content-Length."
@@ -143,7 +145,7 @@ def _outputs(model: Model, request: dict[str, Any]) -> tuple[list[str], frozense
     if tensors is None:
         tensors = []
     if not isinstance(tensors, list):
-        raise RequestError(f"'outputs' must be a list of objects with a 'name', got {shown(tensors)}.")
+        raise RequestError(f"'outputs' must be a list of objects with a 'name', got {format_value(tensors)}.")
     default = _flag(_parameters(request, "the request"), "binary_data_output", False)
     names = model.requested([_name(tensor, "outputs") for tensor in tensors])
     wanted = {
@@ -155,7 +157,7 @@ def _outputs(model: Model, request: dict[str, Any]) -> tuple[list[str], frozense
 
 def _mixed(
     model: Model, response: dict[str, Any], names: list[str], arrays: list[Array], binary: frozenset[str]
-) -> Answer:
+) -> EncodedResponse:
     outputs, tail = [], []
     for name, array in zip(names, arrays, strict=True):
         output = model.outputs[name]
@@ -174,7 +176,7 @@ def _mixed(
             outputs.append(encode(array, output))
     response["outputs"] = outputs
     head = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Answer(b"".join([head, *tail]), len(head))
+    return EncodedResponse(b"".join([head, *tail]), len(head))
 
 
 def _named(model: Model, request: dict[str, Any]) -> tuple[Feed, list[list[str]]]:
@@ -189,13 +191,13 @@ def _named(model: Model, request: dict[str, Any]) -> tuple[Feed, list[list[str]]
     known = [column.name for tensor in model.inputs.values() for column in tensor.columns]
     for number, row in enumerate(rows):
         if unknown := row.keys() - known:
-            told = f"row {number} has a column {shown(min(unknown))} that the model does not know"
+            told = f"row {number} has a column {format_value(min(unknown))} that the model does not know"
             raise RequestError(f"{told}; it takes {_quoted(known)}.")
     feed = {name: _table(rows, tensor) for name, tensor in model.inputs.items()}
     return feed, [[name for name in known if row.get(name) is None] for row in rows]
 
 
-def _table(rows: list[dict[str, Any]], tensor: Tensor) -> Array:
+def _table(rows: list[dict[str, Any]], tensor: TensorSpec) -> Array:
     shape = [len(rows), len(tensor.columns)][: len(tensor.shape)]
     fill = [_filler(tensor, column) for column in range(len(tensor.columns))]
     flat = []
@@ -206,7 +208,7 @@ def _table(rows: list[dict[str, Any]], tensor: Tensor) -> Array:
     return from_values(flat, check_shape(tensor.datatype, shape, tensor), tensor)
 
 
-def _filler(tensor: Tensor, index: int) -> Callable[[int], Any]:
+def _filler(tensor: TensorSpec, index: int) -> Callable[[int], Any]:
     """Return what stands in for a missing value; it raises where the model has nothing that means "missing"."""
     column = tensor.columns[index]
 
@@ -232,7 +234,7 @@ def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
-        raise RequestError(f"the 'parameters' of {where} must be an object, got {shown(parameters)}.")
+        raise RequestError(f"the 'parameters' of {where} must be an object, got {format_value(parameters)}.")
     if foreign := _FOREIGN & parameters.keys():
         raise RequestError(f"{where} asks for '{min(foreign)}', an extension that this server does not have.")
     return parameters
@@ -241,7 +243,7 @@ def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
 def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
     value = parameters.get(name, default)
     if not isinstance(value, bool):
-        raise RequestError(f"the parameter '{name}' must be true or false, got {shown(value)}.")
+        raise RequestError(f"the parameter '{name}' must be true or false, got {format_value(value)}.")
     return value
 
 

@@ -18,10 +18,10 @@ from kfp_edge_serving.codecs.oip_pb2 import (
 )
 from kfp_edge_serving.codecs.tensors import Array, check_shape, from_raw, from_values, to_raw
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.models.bundle import Bundle, Tensor
+from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
-Request = TypeVar("Request", bound=Message)
+InferRequest = TypeVar("InferRequest", bound=Message)
 _Described = ModelMetadataResponse.TensorMetadata
 
 #: The field of `InferTensorContents` that holds the elements of a datatype; FP16 has none.
@@ -41,7 +41,7 @@ _FIELDS = {
 }
 
 
-def parsed(kind: type[Request], message: bytes) -> Request:
+def parsed(kind: type[InferRequest], message: bytes) -> InferRequest:
     """Return the request that the bytes of a message hold.
 
     Raises:
@@ -76,7 +76,7 @@ def infer(model: Model, request: ModelInferRequest) -> bytes:
     return response.SerializeToString()
 
 
-def metadata(bundle: Bundle, versions: Sequence[str]) -> bytes:
+def metadata(bundle: LoadedBundle, versions: Sequence[str]) -> bytes:
     """Return the answer that describes a model."""
     response = ModelMetadataResponse(
         name=bundle.name,
@@ -88,7 +88,7 @@ def metadata(bundle: Bundle, versions: Sequence[str]) -> bytes:
     return response.SerializeToString()
 
 
-def _described(tensor: Tensor) -> _Described:
+def _described(tensor: TensorSpec) -> _Described:
     return _Described(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
 
 
@@ -118,7 +118,7 @@ def _typed_feed(model: Model, request: ModelInferRequest) -> Feed:
     return feed
 
 
-def _contents(contents: InferTensorContents, wanted: Tensor) -> list[Any]:
+def _contents(contents: InferTensorContents, wanted: TensorSpec) -> list[Any]:
     field = _FIELDS.get(wanted.datatype)
     if field is None:
         raise RequestError(f"input '{wanted.name}' is {wanted.datatype}, which only raw_input_contents can hold.")
@@ -129,7 +129,7 @@ def _contents(contents: InferTensorContents, wanted: Tensor) -> list[Any]:
     return _texts(values, wanted) if wanted.datatype == "BYTES" else values
 
 
-def _texts(values: list[bytes], wanted: Tensor) -> list[str]:
+def _texts(values: list[bytes], wanted: TensorSpec) -> list[str]:
     texts: list[str] = []
     for value in values:
         try:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.models.bundle import Tensor
+from kfp_edge_serving.models.bundle import TensorSpec
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -50,7 +50,7 @@ _LAYOUTS = 1024
 DATATYPES = frozenset(_DATATYPES)
 
 
-class Layout(NamedTuple):
+class TensorLayout(NamedTuple):
     """A checked shape as it was sent, the number of its elements, and the shape that the model takes."""
 
     shape: tuple[int, ...]
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
     taken: tuple[int, ...]
 
 
-def decode(tensor: dict[str, Any], wanted: Tensor) -> Array:
+def decode(tensor: dict[str, Any], wanted: TensorSpec) -> Array:
     """Return the array that a request's JSON tensor holds.
 
     Raises:
@@ -71,7 +71,7 @@ def decode(tensor: dict[str, Any], wanted: Tensor) -> Array:
     return from_values(data, layout, wanted)
 
 
-def from_values(flat: Sequence[Any], layout: Layout, wanted: Tensor) -> Array:
+def from_values(flat: Sequence[Any], layout: TensorLayout, wanted: TensorSpec) -> Array:
     """Return the array of the values of a checked shape, in row-major order.
 
     Raises:
@@ -83,7 +83,7 @@ def from_values(flat: Sequence[Any], layout: Layout, wanted: Tensor) -> Array:
     dtype, types, called = _DATATYPES[wanted.datatype]
     if not types.issuperset(map(type, flat)):
         position, value = next((i, value) for i, value in enumerate(flat) if type(value) not in types)
-        place = f"element {position} of its data is {shown(value)}{_column(position, wanted)}"
+        place = f"element {position} of its data is {format_value(value)}{_column(position, wanted)}"
         raise RequestError(f"input '{wanted.name}' takes {called}; {place}.")
     array = _array(flat, dtype, wanted)
     if wanted.datatype == "BYTES":
@@ -91,7 +91,7 @@ def from_values(flat: Sequence[Any], layout: Layout, wanted: Tensor) -> Array:
     return array.reshape(layout.taken)
 
 
-def from_raw(raw: bytes | memoryview, layout: Layout, wanted: Tensor) -> Array:
+def from_raw(raw: bytes | memoryview, layout: TensorLayout, wanted: TensorSpec) -> Array:
     """Return the array that raw bytes of a checked shape hold ("Tensor Data", little-endian, row-major).
 
     Elements of BYTES are each a length of 4 bytes and as many bytes of UTF-8. Floats may be NaN, for a missing value.
@@ -115,14 +115,14 @@ def from_raw(raw: bytes | memoryview, layout: Layout, wanted: Tensor) -> Array:
     return array.reshape(layout.taken)
 
 
-def encode(array: Array, output: Tensor) -> dict[str, Any]:
+def encode(array: Array, output: TensorSpec) -> dict[str, Any]:
     """Return the output tensor of a JSON response; its data are flat, in row-major order."""
     flat = array.ravel()
     data = flat.tolist() if flat.dtype.kind in "OUS" else flat
     return {"name": output.name, "datatype": output.datatype, "shape": array.shape, "data": data}
 
 
-def check_finite(array: Array, output: Tensor) -> None:
+def check_finite(array: Array, output: TensorSpec) -> None:
     """Refuse an answer that JSON cannot hold.
 
     Raises:
@@ -140,14 +140,14 @@ def to_raw(array: Array) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def check_shape(datatype: Any, shape: Any, wanted: Tensor) -> Layout:
+def check_shape(datatype: Any, shape: Any, wanted: TensorSpec) -> TensorLayout:
     """Return the layout of an input of the model for which a request gives this shape.
 
     Raises:
         RequestError: it, or the datatype, is not what the model takes.
     """
     if datatype != wanted.datatype:
-        raise RequestError(f"input '{wanted.name}' takes datatype {wanted.datatype}, got {shown(datatype)}.")
+        raise RequestError(f"input '{wanted.name}' takes datatype {wanted.datatype}, got {format_value(datatype)}.")
     if not isinstance(shape, list) or not _INT.issuperset(map(type, shape)) or (shape and min(shape) < 0):
         raise RequestError(f"input '{wanted.name}' needs a shape, a list of sizes such as {_example(wanted)}.")
     layout = _layout(tuple(shape), wanted.shape)
@@ -159,7 +159,7 @@ def check_shape(datatype: Any, shape: Any, wanted: Tensor) -> Layout:
     return layout
 
 
-def bounds(values: Sequence[float], tensor: Tensor) -> Array:
+def bounds(values: Sequence[float], tensor: TensorSpec) -> Array:
     """Return bounds between values of a tensor, rounded as those are."""
     if tensor.datatype not in _FLOATS:
         return np.array(values, np.float64)
@@ -167,7 +167,7 @@ def bounds(values: Sequence[float], tensor: Tensor) -> Array:
         return np.array(values, _DATATYPES[tensor.datatype][0])
 
 
-def limits(low: Sequence[float], high: Sequence[float], tensor: Tensor) -> tuple[Array, Array]:
+def limits(low: Sequence[float], high: Sequence[float], tensor: TensorSpec) -> tuple[Array, Array]:
     """Return the smallest and the largest numbers in ranges that a tensor can hold, to compare its values with."""
     if tensor.datatype in _FLOATS:
         return bounds(low, tensor), bounds(high, tensor)
@@ -183,7 +183,7 @@ def limits(low: Sequence[float], high: Sequence[float], tensor: Tensor) -> tuple
     )
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return `value` as an error shows it: short, and in JSON's words."""
     if value is None:
         return "null"
@@ -196,7 +196,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _column(position: int, wanted: Tensor) -> str:
+def _column(position: int, wanted: TensorSpec) -> str:
     """Return which row and column an element is, where columns have names."""
     if not wanted.columns:
         return ""
@@ -205,21 +205,21 @@ def _column(position: int, wanted: Tensor) -> str:
 
 
 @lru_cache(_LAYOUTS)
-def _layout(shape: tuple[int, ...], wanted: tuple[int, ...]) -> Layout | None:
+def _layout(shape: tuple[int, ...], wanted: tuple[int, ...]) -> TensorLayout | None:
     """Return the layout of `shape` for a model that takes `wanted`, None where that does not fit."""
     # a column of n values is n rows of one value
     taken = (shape[0], 1) if len(shape) == 1 and len(wanted) == 2 and wanted[1] == 1 else shape
     fits = len(taken) == len(wanted) and all(want in (-1, size) for size, want in zip(taken, wanted, strict=True))
-    return Layout(shape, math.prod(shape), taken) if fits else None
+    return TensorLayout(shape, math.prod(shape), taken) if fits else None
 
 
-def _example(wanted: Tensor) -> list[int]:
+def _example(wanted: TensorSpec) -> list[int]:
     return [1 if size == -1 else size for size in wanted.shape]
 
 
-def _flat(data: Any, shape: tuple[int, ...], wanted: Tensor) -> list[Any]:
+def _flat(data: Any, shape: tuple[int, ...], wanted: TensorSpec) -> list[Any]:
     if not isinstance(data, list):
-        raise RequestError(f"input '{wanted.name}' needs data, an array in row-major order; got {shown(data)}.")
+        raise RequestError(f"input '{wanted.name}' needs data, an array in row-major order; got {format_value(data)}.")
     flat: list[Any] = data
     count = 1
     for before, size in pairwise(shape):
@@ -232,7 +232,7 @@ def _flat(data: Any, shape: tuple[int, ...], wanted: Tensor) -> list[Any]:
     return flat
 
 
-def _array(flat: Sequence[Any], dtype: Any, wanted: Tensor) -> Array:
+def _array(flat: Sequence[Any], dtype: Any, wanted: TensorSpec) -> Array:
     largest = _LARGEST.get(wanted.datatype)
     # Python's comparisons are faster than numpy's for a few rows; NaN, a missing value, takes the longer way
     if largest is not None and not (-largest <= min(flat) and max(flat) <= largest):
@@ -242,18 +242,18 @@ def _array(flat: Sequence[Any], dtype: Any, wanted: Tensor) -> Array:
     except OverflowError as error:
         whole = np.iinfo(dtype)
         position, value = next((i, value) for i, value in enumerate(flat) if not whole.min <= value <= whole.max)
-        told = f"{shown(value)}, an integer that {wanted.datatype} cannot hold{_column(position, wanted)}"
+        told = f"{format_value(value)}, an integer that {wanted.datatype} cannot hold{_column(position, wanted)}"
         raise RequestError(f"input '{wanted.name}' holds {told}.") from error
 
 
-def _check_infinite(flat: Sequence[Any], wanted: Tensor) -> None:
+def _check_infinite(flat: Sequence[Any], wanted: TensorSpec) -> None:
     for position, value in enumerate(flat):
         if value == value and abs(value) > _LARGEST[wanted.datatype]:  # noqa: PLR0124 - NaN is not itself
-            told = f"{shown(value)}, which is too large for {wanted.datatype}{_column(position, wanted)}"
+            told = f"{format_value(value)}, which is too large for {wanted.datatype}{_column(position, wanted)}"
             raise RequestError(f"input '{wanted.name}' holds {told}.")
 
 
-def _strings(raw: bytes | memoryview, wanted: Tensor) -> list[str]:
+def _strings(raw: bytes | memoryview, wanted: TensorSpec) -> list[str]:
     data = bytes(raw)
     values: list[str] = []
     position = 0
@@ -270,7 +270,7 @@ def _strings(raw: bytes | memoryview, wanted: Tensor) -> list[str]:
     return values
 
 
-def _check_categories(flat: Sequence[Any], wanted: Tensor) -> None:
+def _check_categories(flat: Sequence[Any], wanted: TensorSpec) -> None:
     for index, column in enumerate(wanted.columns):
         categories = column.categories
         if categories is None or categories.issuperset(values := flat[index :: len(wanted.columns)]):
@@ -280,6 +280,6 @@ def _check_categories(flat: Sequence[Any], wanted: Tensor) -> None:
         allowed = ", ".join(repr(name) for name in known[:_SHOWN_CATEGORIES])
         more = f" and {len(known) - _SHOWN_CATEGORIES} more" if len(known) > _SHOWN_CATEGORIES else ""
         raise RequestError(
-            f"input '{wanted.name}', row {row}: {shown(value)} is not a category of column '{column.name}'; "
+            f"input '{wanted.name}', row {row}: {format_value(value)} is not a category of column '{column.name}'; "
             f"allowed are {allowed}{more}."
         )

@@ -11,11 +11,11 @@ from typing import Any
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 
-from kfp_edge_serving.auth import Access, TlsFiles
+from kfp_edge_serving.auth import Authenticator, TlsFiles
 from kfp_edge_serving.errors import StartError
-from kfp_edge_serving.grpc_server.service import Handler, Service
-from kfp_edge_serving.grpc_server.thread_pool import Workers
-from kfp_edge_serving.models.repository import Catalog
+from kfp_edge_serving.grpc_server.service import InferenceService, RpcHandler
+from kfp_edge_serving.grpc_server.thread_pool import ThreadPool
+from kfp_edge_serving.models.repository import ModelCatalog
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 _SERVICE = "inference.GRPCInferenceService"
@@ -45,17 +45,19 @@ class GrpcServer:
 
     def __init__(
         self,
-        catalog: Callable[[], Catalog],
+        catalog: Callable[[], ModelCatalog],
         is_ready: Callable[[], bool],
-        access: Access,
+        access: Authenticator,
         limits: GrpcLimits,
         tracer: Tracer | None = None,
         access_log: bool = False,
     ) -> None:
-        self._service = Service(catalog, is_ready, access, limits.max_wait, limits.read_seconds, tracer, access_log)
+        self._service = InferenceService(
+            catalog, is_ready, access, limits.max_wait, limits.read_seconds, tracer, access_log
+        )
         self._access = access
         self._limits = limits
-        self._workers: Workers | None = None
+        self._workers: ThreadPool | None = None
         self._methods: _Methods | None = None
         self._server: Any = None
         self._tls: TlsFiles | None = None
@@ -76,7 +78,7 @@ class GrpcServer:
         Raises:
             StartError: the port is taken, or the host is not this one.
         """
-        workers = Workers(_THREADS, self._limits.max_calls)
+        workers = ThreadPool(_THREADS, self._limits.max_calls)
         methods = _Methods(self._service.handlers(), workers, self._limits.max_calls)
         server = grpc.server(
             workers,
@@ -128,7 +130,7 @@ class GrpcServer:
 class _Methods:
     """Finds what answers a call, as grpc's `GenericRpcHandler` does."""
 
-    def __init__(self, handlers: dict[str, Handler], workers: Workers, max_calls: int) -> None:
+    def __init__(self, handlers: dict[str, RpcHandler], workers: ThreadPool, max_calls: int) -> None:
         # as if they took a stream of messages: so they are called before the only message has arrived
         self._handlers = {
             f"/{_SERVICE}/{name}": grpc.stream_unary_rpc_method_handler(handler) for name, handler in handlers.items()

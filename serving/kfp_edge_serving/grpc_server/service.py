@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from kfp_edge_serving import __version__
-from kfp_edge_serving.auth import Access
+from kfp_edge_serving.auth import Authenticator
 from kfp_edge_serving.codecs import protobuf_codec
 from kfp_edge_serving.codecs.oip_pb2 import (
     ModelInferRequest,
@@ -23,15 +23,15 @@ from kfp_edge_serving.codecs.oip_pb2 import (
 from kfp_edge_serving.cpu_limit import usable_cpus
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.models.model import Model
-from kfp_edge_serving.models.repository import Catalog, Served
-from kfp_edge_serving.telemetry.access_log import Inference, Teller
+from kfp_edge_serving.models.repository import ModelCatalog, ServedModel
+from kfp_edge_serving.telemetry.access_log import AccessLog, Inference
 from kfp_edge_serving.telemetry.log import log
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 #: Answers the bytes of a message with those of another; the last argument is grpc's `ServicerContext`.
 Method = Callable[[bytes, Any], bytes]
 #: The same for grpc, which gives the messages of a call as they arrive.
-Handler = Callable[[Iterator[bytes], Any], bytes]
+RpcHandler = Callable[[Iterator[bytes], Any], bytes]
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -48,14 +48,14 @@ _FAILED = "the server failed; its log says how."
 _LONGEST = 1000
 
 
-class Service:
+class InferenceService:
     """Answers calls; from several threads at once."""
 
     def __init__(
         self,
-        catalog: Callable[[], Catalog],
+        catalog: Callable[[], ModelCatalog],
         is_ready: Callable[[], bool],
-        access: Access,
+        access: Authenticator,
         max_wait: float,
         read_seconds: float,
         tracer: Tracer | None = None,
@@ -68,11 +68,11 @@ class Service:
         self._ready = is_ready
         self._access = access
         self._max_wait = max_wait
-        self._teller = Teller(tracer, access_log)
+        self._teller = AccessLog(tracer, access_log)
         self._slots = threading.BoundedSemaphore(usable_cpus())
         self._arrivals = _Arrivals(read_seconds)
 
-    def handlers(self) -> dict[str, Handler]:
+    def handlers(self) -> dict[str, RpcHandler]:
         """Return what answers each call of the protocol."""
         return {
             "ServerLive": self._handler(lambda _message, _context: _LIVE, _anyone),
@@ -94,7 +94,7 @@ class Service:
     def _is_ready(self) -> bool:
         return self._ready() and not self._ending
 
-    def _handler(self, method: Method, check: Callable[[Any], None]) -> Handler:
+    def _handler(self, method: Method, check: Callable[[Any], None]) -> RpcHandler:
         """Return a method as grpc calls it, which tells errors as gRPC does.
 
         Args:
@@ -171,7 +171,9 @@ class Service:
         finally:
             self._slots.release()
 
-    def _tell(self, served: Served, identity: str, context: Any, status: int, seconds: float, sentence: str) -> None:
+    def _tell(
+        self, served: ServedModel, identity: str, context: Any, status: int, seconds: float, sentence: str
+    ) -> None:
         attribute = "rpc.response.status_code", "OK" if status == 200 else _CODES[status].name
         error = sentence[:_LONGEST] or None
         inference = Inference("grpc", status, seconds, error, _header(context, "traceparent"), attribute)

@@ -19,7 +19,7 @@ _POLL = 0.005
 _Call = tuple[Future[Any], Callable[[], Any]]
 
 
-class Workers(Executor):
+class ThreadPool(Executor):
     """Runs calls in the order in which they come.
 
     Threads that compete for the interpreter slow each other down, so few answer short calls faster than many. But a

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import httptools
 
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.http_server.messages import Request, Response, path_of, refusal
+from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse, path_of, refusal
 from kfp_edge_serving.telemetry.log import log
 
 if TYPE_CHECKING:
-    from kfp_edge_serving.http_server.server import Service
+    from kfp_edge_serving.http_server.server import HttpServer
 
 #: Header lines that anyone here asks for; the others are not kept.
 _KEPT = frozenset(
@@ -40,7 +40,7 @@ _CLOSE = b"connection: close\r\n\r\n"
 class Connection(asyncio.Protocol):
     """One client: reads requests, has them answered, writes the answers in the order of the requests."""
 
-    def __init__(self, service: "Service") -> None:
+    def __init__(self, service: "HttpServer") -> None:
         self._service = service
         self._limits = service.limits
         self._parser: Any = httptools.HttpRequestParser(self)
@@ -49,15 +49,15 @@ class Connection(asyncio.Protocol):
         self._has_certificate = False
         self._is_guest = False
         # the request that is being read
-        self._request: Request | None = None
+        self._request: HttpRequest | None = None
         self._head_done = False
         self._head_left = 0
         self._expects = False
         self._body: bytes | bytearray = b""
         self._stuck = 0
         # requests that were read, the one that a thread works on, and why the one behind them was refused
-        self._waiting: deque[Request] = deque()
-        self._working: Request | None = None
+        self._waiting: deque[HttpRequest] = deque()
+        self._working: HttpRequest | None = None
         self._refused: RequestError | None = None
         self._held = 0
         self._ended = False
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
     # --- httptools ---
 
     def on_message_begin(self) -> None:
-        self._request = Request(self._has_certificate)
+        self._request = HttpRequest(self._has_certificate)
         self._head_done = False
         self._head_left = self._limits.max_head
         self._expects = False
@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
         while self._waiting and not (self._working is not None or self._write_paused or self._closing):
             request = self._waiting.popleft()
             answer = self._as_guest(request) if self._is_guest else self._service.handler(request)
-            if isinstance(answer, Response):
+            if isinstance(answer, HttpResponse):
                 self._answer(request, answer)
             else:
                 self._working = request
@@ -266,12 +266,12 @@ class Connection(asyncio.Protocol):
         if self._waiting or self._read_paused:
             self._regulate()
 
-    def _as_guest(self, request: Request) -> "Response | asyncio.Future[Response]":
+    def _as_guest(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
         if request.method in (b"GET", b"HEAD"):
             return self._service.handler(request)
         return refusal(RequestError("this server has no room for another connection; try again later.", 503))
 
-    def _finish(self, done: "asyncio.Future[Response]") -> None:
+    def _finish(self, done: "asyncio.Future[HttpResponse]") -> None:
         request, self._working = self._working, None
         assert request is not None
         if self._closing:
@@ -280,7 +280,7 @@ class Connection(asyncio.Protocol):
             self._answer(request, done.result())
             self._work()
 
-    def _answer(self, request: Request, response: Response) -> None:
+    def _answer(self, request: HttpRequest, response: HttpResponse) -> None:
         self._answered += 1
         if not request.keep_alive or self._is_guest or ((self._service.draining or self._ended) and self._is_last()):
             self._closing = True
@@ -293,7 +293,7 @@ class Connection(asyncio.Protocol):
     def _is_last(self) -> bool:
         return not self.is_busy and self._refused is None
 
-    def _write(self, response: Response, end: bytes, has_body: bool = True) -> None:
+    def _write(self, response: HttpResponse, end: bytes, has_body: bool = True) -> None:
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b" % (
             _STATUS[response.status],
             response.content_type,

@@ -10,7 +10,7 @@ from kfp_edge_serving.errors import RequestError
 JSON = b"application/json"
 
 
-class Request:
+class HttpRequest:
     """One request: `path` as it was sent, without its query; `headers` anyone asks for, by lower-case name."""
 
     __slots__ = ("body", "has_certificate", "headers", "keep_alive", "method", "path", "version")
@@ -24,9 +24,9 @@ class Request:
         self.version = "1.1"
         self.has_certificate = has_certificate
 
-    def again(self, body: bytes, has_certificate: bool) -> "Request":
+    def again(self, body: bytes, has_certificate: bool) -> "HttpRequest":
         """Return a request with the same head and another body."""
-        request = Request(has_certificate)
+        request = HttpRequest(has_certificate)
         request.method = self.method
         request.path = self.path
         request.headers = self.headers
@@ -34,7 +34,7 @@ class Request:
         return request
 
 
-class Response:
+class HttpResponse:
     """One answer; `headers` are whole lines beyond content-type and content-length."""
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -47,17 +47,17 @@ class Response:
 
 
 #: Answers a request at once, or later where the work was handed to a thread. It never raises.
-Handler = Callable[[Request], "Response | asyncio.Future[Response]"]
+HttpHandler = Callable[[HttpRequest], "HttpResponse | asyncio.Future[HttpResponse]"]
 
 
-def refusal(error: RequestError) -> Response:
+def refusal(error: RequestError) -> HttpResponse:
     """Return the answer that tells a client why its request is refused ("Inference Error Response JSON Object")."""
     headers: tuple[bytes, ...] = ()
     if error.status in (429, 503):
         headers = (b"retry-after: 1\r\n",)
     elif error.status == 401:
         headers = (b"www-authenticate: Bearer\r\n",)
-    return Response(error.status, orjson.dumps({"error": str(error)}), JSON, headers)
+    return HttpResponse(error.status, orjson.dumps({"error": str(error)}), JSON, headers)
 
 
 def path_of(target: bytes) -> bytes:

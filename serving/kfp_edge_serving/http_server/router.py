@@ -13,17 +13,17 @@ from urllib.parse import unquote
 import orjson
 
 from kfp_edge_serving import __version__
-from kfp_edge_serving.auth import Access
+from kfp_edge_serving.auth import Authenticator
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.http_server.messages import JSON, Request, Response, refusal
+from kfp_edge_serving.http_server.messages import JSON, HttpRequest, HttpResponse, refusal
 from kfp_edge_serving.http_server.openapi import document
-from kfp_edge_serving.inference.load_shedding import Turns
-from kfp_edge_serving.models.bundle import Bundle, Tensor
-from kfp_edge_serving.models.repository import Catalog, Served
-from kfp_edge_serving.telemetry.access_log import Inference, Teller
+from kfp_edge_serving.inference.load_shedding import EventLoopLag
+from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
+from kfp_edge_serving.models.repository import ModelCatalog, ServedModel
+from kfp_edge_serving.telemetry.access_log import AccessLog, Inference
 from kfp_edge_serving.telemetry.log import log
-from kfp_edge_serving.telemetry.metrics import CONTENT_TYPE, Gauges, Row, exposition
+from kfp_edge_serving.telemetry.metrics import CONTENT_TYPE, ModelSnapshot, ServerSnapshot, exposition
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 EXTENSIONS = ("binary_tensor_data",)
@@ -35,17 +35,17 @@ _OCTETS = b"application/octet-stream"
 _INLINE_BYTES = 32 << 10
 
 
-class Source(Protocol):
+class ModelSource(Protocol):
     """Where the models come from."""
 
-    catalog: Catalog
+    catalog: ModelCatalog
 
     def refused(self) -> int:
         """Return how many bundles are not served as they are."""
 
 
 @dataclass
-class Pressure:
+class LoadLimits:
     """How much work may wait.
 
     `max_wait` is the longest time in seconds that a request may wait for its turn; `max_handed` how many may wait
@@ -57,7 +57,7 @@ class Pressure:
 
 
 @dataclass(frozen=True)
-class Transport:
+class ConnectionStats:
     """What those who carry requests know: connections of REST, requests in flight, gRPC calls that were refused."""
 
     connections: int = 0
@@ -65,45 +65,45 @@ class Transport:
     overloaded: int = 0
 
 
-class App:
+class Router:
     """Answers requests; called on the event loop only."""
 
     def __init__(
         self,
-        source: Source,
-        access: Access,
-        pressure: Pressure,
+        source: ModelSource,
+        access: Authenticator,
+        pressure: LoadLimits,
         executor: Executor,
         tracer: Tracer | None = None,
         access_log: bool = False,
     ) -> None:
         self.ready = False
         #: Asked when metrics are scraped.
-        self.transport: Callable[[], Transport] = Transport
+        self.transport: Callable[[], ConnectionStats] = ConnectionStats
         self._source = source
         self._access = access
         self._pressure = pressure
         self._executor = executor
-        self._teller = Teller(tracer, access_log)
+        self._teller = AccessLog(tracer, access_log)
         self._handed = 0
         self._overloaded = 0
         self._loop = asyncio.get_running_loop()
-        self._turns = Turns(self._loop, pressure.max_wait)
-        self._gets: dict[bytes, Callable[[], Response]] = {}
-        self._infers: dict[bytes, Served] = {}
+        self._turns = EventLoopLag(self._loop, pressure.max_wait)
+        self._gets: dict[bytes, Callable[[], HttpResponse]] = {}
+        self._infers: dict[bytes, ServedModel] = {}
         self.update(source.catalog)
 
-    def update(self, catalog: Catalog) -> None:
+    def update(self, catalog: ModelCatalog) -> None:
         """Answer from a new catalog from now on."""
-        gets: dict[bytes, Callable[[], Response]] = {
+        gets: dict[bytes, Callable[[], HttpResponse]] = {
             _LIVE: lambda: _json({"live": True}),
             _READY: self._readiness,
             b"/v2": _constant({"name": "kfp-edge-serving", "version": __version__, "extensions": list(EXTENSIONS)}),
             b"/v2/models": _constant({"models": catalog.names()}),
             b"/metrics": self._metrics,
-            b"/openapi.json": lambda: Response(200, document()),
+            b"/openapi.json": lambda: HttpResponse(200, document()),
         }
-        infers: dict[bytes, Served] = {}
+        infers: dict[bytes, ServedModel] = {}
         for name in catalog.names():
             versions = catalog.versions(name)
             for version in ("", *versions):
@@ -114,7 +114,7 @@ class App:
                 infers[f"{root}/infer".encode()] = served
         self._gets, self._infers = gets, infers
 
-    def __call__(self, request: Request) -> "Response | asyncio.Future[Response]":
+    def __call__(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
         """Answer a request, later if the work is handed to a thread."""
         try:
             if not self._access.is_open:
@@ -126,7 +126,7 @@ class App:
         except RequestError as error:
             return refusal(error)
 
-    def _infer(self, served: Served, request: Request) -> "Response | asyncio.Future[Response]":
+    def _infer(self, served: ServedModel, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
         begun = time.monotonic()
         if self._turns.has_come_too_late(begun):
             raise self._overload(served)
@@ -139,7 +139,7 @@ class App:
         future.add_done_callback(self._taken_back)
         return future
 
-    def _handed_over(self, served: Served, request: Request, begun: float) -> Response:
+    def _handed_over(self, served: ServedModel, request: HttpRequest, begun: float) -> HttpResponse:
         if time.monotonic() - begun > self._pressure.max_wait:
             return refusal(self._overload(served))
         return self._run(served, request, begun)
@@ -147,21 +147,21 @@ class App:
     def _taken_back(self, _: Any) -> None:
         self._handed -= 1
 
-    def _overload(self, served: Served) -> RequestError:
+    def _overload(self, served: ServedModel) -> RequestError:
         self._overloaded += 1
         served.metrics.answered("rest", 503, 0.0)
         return RequestError("the server has more requests than it can answer in time; try again later.", 503)
 
-    def _run(self, served: Served, request: Request, begun: float) -> Response:
+    def _run(self, served: ServedModel, request: HttpRequest, begun: float) -> HttpResponse:
         """Infer; in any thread."""
         sentence = None
         try:
             answer = json_codec.infer(served.model, request.body, _json_bytes(request))
             if answer.json_bytes is None:
-                response = Response(200, answer.body)
+                response = HttpResponse(200, answer.body)
             else:
                 length = b"inference-header-content-length: %d\r\n" % answer.json_bytes
-                response = Response(200, answer.body, _OCTETS, (length,))
+                response = HttpResponse(200, answer.body, _OCTETS, (length,))
         except RequestError as error:
             sentence = str(error)
             response = refusal(error)
@@ -175,13 +175,13 @@ class App:
             self._tell(served, request, response.status, seconds, sentence)
         return response
 
-    def _tell(self, served: Served, request: Request, status: int, seconds: float, error: str | None) -> None:
+    def _tell(self, served: ServedModel, request: HttpRequest, status: int, seconds: float, error: str | None) -> None:
         traceparent = request.headers.get(b"traceparent")
         attribute = "http.response.status_code", status
         inference = Inference("rest", status, seconds, error, traceparent, attribute)
         self._teller.tell(served, inference, _identity(request))
 
-    def _other(self, request: Request) -> "Response | asyncio.Future[Response]":
+    def _other(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
         path = request.path
         if b"%" in path:
             path = unquote(path.decode("latin-1")).encode()
@@ -207,30 +207,34 @@ class App:
             return f"there is no {path} for model '{parts[3]}'; see /openapi.json."
         return f"there is nothing at {path}; the Open Inference Protocol starts at /v2."
 
-    def _check_access(self, request: Request) -> None:
+    def _check_access(self, request: HttpRequest) -> None:
         if request.path in (_LIVE, _READY):
             return
         if not self._access.allows(request.headers.get(b"authorization"), request.has_certificate):
             raise RequestError("this server asks for a bearer token or a client certificate; neither was valid.", 401)
 
-    def _readiness(self) -> Response:
+    def _readiness(self) -> HttpResponse:
         return _json({"ready": self.ready}, 200 if self.ready else 503)
 
-    def _model_readiness(self, served: Served) -> Response:
+    def _model_readiness(self, served: ServedModel) -> HttpResponse:
         return _json({"name": served.name, "ready": self.ready}, 200 if self.ready else 503)
 
-    def _metrics(self) -> Response:
+    def _metrics(self) -> HttpResponse:
         rows = [
-            Row(one.model.bundle, one.metrics.requests(), one.model.observed.features(), one.model.observed.classes())
+            ModelSnapshot(
+                one.model.bundle, one.metrics.requests(), one.model.observed.features(), one.model.observed.classes()
+            )
             for one in self._source.catalog.served
         ]
         transport = self.transport()
         overloaded = self._overloaded + transport.overloaded
-        gauges = Gauges(self.ready, transport.in_flight, transport.connections, self._source.refused(), overloaded)
-        return Response(200, exposition(rows, gauges), CONTENT_TYPE)
+        gauges = ServerSnapshot(
+            self.ready, transport.in_flight, transport.connections, self._source.refused(), overloaded
+        )
+        return HttpResponse(200, exposition(rows, gauges), CONTENT_TYPE)
 
 
-def metadata(bundle: Bundle, versions: Sequence[str]) -> dict[str, Any]:
+def metadata(bundle: LoadedBundle, versions: Sequence[str]) -> dict[str, Any]:
     """Return the body of a model's metadata ("Model Metadata Response JSON Object")."""
     return {
         "name": bundle.name,
@@ -241,25 +245,25 @@ def metadata(bundle: Bundle, versions: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _described(tensor: Tensor) -> dict[str, Any]:
+def _described(tensor: TensorSpec) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
-def _json(value: dict[str, Any], status: int = 200) -> Response:
-    return Response(status, orjson.dumps(value))
+def _json(value: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(status, orjson.dumps(value))
 
 
-def _constant(value: dict[str, Any]) -> Callable[[], Response]:
+def _constant(value: dict[str, Any]) -> Callable[[], HttpResponse]:
     response = _json(value)
     return lambda: response
 
 
-def _not_allowed(request: Request, *allowed: bytes) -> Response:
+def _not_allowed(request: HttpRequest, *allowed: bytes) -> HttpResponse:
     sentence = f"{request.path.decode('latin-1')} takes {allowed[0].decode()}, not {request.method.decode('latin-1')}."
-    return Response(405, orjson.dumps({"error": sentence}), JSON, (b"allow: " + b", ".join(allowed) + b"\r\n",))
+    return HttpResponse(405, orjson.dumps({"error": sentence}), JSON, (b"allow: " + b", ".join(allowed) + b"\r\n",))
 
 
-def _json_bytes(request: Request) -> int | None:
+def _json_bytes(request: HttpRequest) -> int | None:
     """Return the length of the JSON part of a body that raw tensors follow ("Binary Tensor Data Extension")."""
     headers = request.headers
     if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
@@ -272,7 +276,7 @@ def _json_bytes(request: Request) -> int | None:
     return int(length)
 
 
-def _identity(request: Request) -> str | None:
+def _identity(request: HttpRequest) -> str | None:
     """Return the id of a request that may not even be one."""
     try:
         parsed = orjson.loads(request.body[: _json_bytes(request)])

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from kfp_edge_serving.http_server.connection import Connection
-from kfp_edge_serving.http_server.messages import Handler
-from kfp_edge_serving.http_server.request_head_cache import Heads
+from kfp_edge_serving.http_server.messages import HttpHandler
+from kfp_edge_serving.http_server.request_head_cache import RequestHeadCache
 
 _SWEEP = 0.5
 
 
 @dataclass(frozen=True)
-class Limits:
+class HttpLimits:
     """What a client may ask of this server. Sizes in bytes, times in seconds.
 
     `max_head` is for the target and all header lines. `read_seconds` is for a whole request from its first byte, and
@@ -32,14 +32,14 @@ class Limits:
         return 16 * self.max_body
 
 
-class Service:
+class HttpServer:
     """All connections of a server. `handler` may be exchanged while it runs."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: HttpHandler, limits: HttpLimits) -> None:
         self.handler = handler
         self.limits = limits
         self.connections: set[Connection] = set()
-        self.heads = Heads()
+        self.heads = RequestHeadCache()
         #: Bytes of bodies that are being received or wait for their answer.
         self.held = 0
         self.draining = False

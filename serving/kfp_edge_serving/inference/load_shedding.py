@@ -10,7 +10,7 @@ _LOOKS = 4
 _PAUSE = 0.02
 
 
-class Turns:
+class EventLoopLag:
     """Tells since when the event loop answers requests without having looked for new ones.
 
     It finds all that has arrived in the meantime at once, and answers one after the other: the last of them waits as

@@ -14,7 +14,7 @@ _NEEDED = ("model.onnx", "signature.json", "samples.json")
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnSpec:
     """One feature: the smallest and largest value of training, or the categories that it may take, if either is known.
 
     `edges` bound the bins in which training counted its values; empty when it did not.
@@ -27,7 +27,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorSpec:
     """One input or output of the model; -1 in `shape` is any number of rows.
 
     `columns[j]` is what element `[i, j]` of an input means; `classes` are those that an output chooses from.
@@ -36,12 +36,12 @@ class Tensor:
     name: str
     datatype: str
     shape: tuple[int, ...]
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ColumnSpec, ...] = ()
     classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Sample:
+class RecordedInference:
     """One recorded request, and by name the output tensors that the verified model answered it with."""
 
     request: dict[str, Any]
@@ -49,16 +49,16 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Bundle:
+class LoadedBundle:
     """A bundle whose every byte is what the manifest says; `digest` names them all (SHA-256, hex)."""
 
     name: str
     version: str
     digest: str
     model: bytes
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    samples: tuple[Sample, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    samples: tuple[RecordedInference, ...]
     tolerance: float
 
 
@@ -85,7 +85,7 @@ def state(folder: Path) -> tuple[object, ...]:
     return tuple(found)
 
 
-def load_bundle(folder: Path, named: bool = True) -> Bundle:
+def load_bundle(folder: Path, named: bool = True) -> LoadedBundle:
     """Read a bundle and check the hash of every file that its manifest lists.
 
     Args:
@@ -101,7 +101,7 @@ def load_bundle(folder: Path, named: bool = True) -> Bundle:
         signature = orjson.loads(files["signature.json"])
         samples = orjson.loads(files["samples.json"])
         features = orjson.loads(files["reference.json"])["features"] if "reference.json" in files else {}
-        bundle = Bundle(
+        bundle = LoadedBundle(
             name=manifest["name"],
             version=manifest["version"],
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
@@ -139,8 +139,8 @@ def _read(path: Path) -> bytes:
         raise StartError(f"cannot read {path}: {error.strerror}.") from error
 
 
-def _tensor(tensor: dict[str, Any], features: dict[str, Any]) -> Tensor:
-    return Tensor(
+def _tensor(tensor: dict[str, Any], features: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(
         name=tensor["name"],
         datatype=tensor["datatype"],
         shape=tuple(tensor["shape"]),
@@ -149,10 +149,10 @@ def _tensor(tensor: dict[str, Any], features: dict[str, Any]) -> Tensor:
     )
 
 
-def _column(column: dict[str, Any], feature: dict[str, Any]) -> Column:
+def _column(column: dict[str, Any], feature: dict[str, Any]) -> ColumnSpec:
     low_high = column.get("range")
     categories = column.get("categories")
-    return Column(
+    return ColumnSpec(
         name=column["name"],
         range=None if low_high is None else (float(low_high[0]), float(low_high[1])),
         categories=None if categories is None else frozenset(categories),
@@ -160,9 +160,9 @@ def _column(column: dict[str, Any], feature: dict[str, Any]) -> Column:
     )
 
 
-def _sample(sample: dict[str, Any]) -> Sample:
+def _sample(sample: dict[str, Any]) -> RecordedInference:
     outputs = sample["response"]["outputs"]
     for output in outputs:
         if not (isinstance(output["data"], list) and isinstance(output["shape"], list)):
             raise TypeError("the shape and the data of a recorded answer are lists")
-    return Sample(sample["request"], {output["name"]: output for output in outputs})
+    return RecordedInference(sample["request"], {output["name"]: output for output in outputs})

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from kfp_edge_serving.codecs.tensors import Array, limits, shown
+from kfp_edge_serving.codecs.tensors import Array, format_value, limits
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.models.bundle import Bundle, Tensor
-from kfp_edge_serving.models.onnx_session import CPU, Session
+from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
+from kfp_edge_serving.models.onnx_session import CPU, OnnxSession
 from kfp_edge_serving.settings import RangePolicy
-from kfp_edge_serving.telemetry.feature_statistics import Observed
+from kfp_edge_serving.telemetry.feature_statistics import FeatureStatistics
 
 Feed = dict[str, Array]
 
@@ -35,7 +35,7 @@ class ModelOptions:
 class Model:
     """A loaded bundle, ready to answer from any thread."""
 
-    def __init__(self, bundle: Bundle, options: ModelOptions, threads: int = 1) -> None:
+    def __init__(self, bundle: LoadedBundle, options: ModelOptions, threads: int = 1) -> None:
         """Load the model, to be run with so many threads.
 
         Raises:
@@ -46,9 +46,9 @@ class Model:
         self.bundle = replace(bundle, model=b"")
         self.inputs = {tensor.name: tensor for tensor in bundle.inputs}
         self.outputs = {tensor.name: tensor for tensor in bundle.outputs}
-        self.observed = Observed(bundle)
+        self.observed = FeatureStatistics(bundle)
         self.all_outputs = list(self.outputs)
-        self._session = Session(bundle, options.providers, threads)
+        self._session = OnnxSession(bundle, options.providers, threads)
         self._batched = [tensor.name for tensor in bundle.inputs if tensor.shape[:1] == (-1,)]
         ranges = {tensor.name: _ranges(tensor) for tensor in bundle.inputs}
         self._ranges = {name: found for name, found in ranges.items() if found is not None}
@@ -56,7 +56,7 @@ class Model:
         self._policy: RangePolicy = "off"
         self.slow = False
 
-    def input(self, name: str, feed: Feed) -> Tensor:
+    def input(self, name: str, feed: Feed) -> TensorSpec:
         """Return the input `name`, which a request gives and has not yet given.
 
         Raises:
@@ -64,7 +64,7 @@ class Model:
         """
         wanted = self.inputs.get(name)
         if wanted is None:
-            raise RequestError(f"the model has no input {shown(name)}; it takes {_quoted(self.inputs)}.")
+            raise RequestError(f"the model has no input {format_value(name)}; it takes {_quoted(self.inputs)}.")
         if name in feed:
             raise RequestError(f"input '{name}' is given twice.")
         return wanted
@@ -77,7 +77,7 @@ class Model:
         """
         for position, name in enumerate(names):
             if name not in self.outputs:
-                raise RequestError(f"the model has no output {shown(name)}; it gives {_quoted(self.outputs)}.")
+                raise RequestError(f"the model has no output {format_value(name)}; it gives {_quoted(self.outputs)}.")
             if name in names[:position]:
                 raise RequestError(f"output '{name}' is asked for twice.")
         return names or self.all_outputs
@@ -112,7 +112,7 @@ class Model:
         """
         self.slow = slow
         self._policy = self._options.out_of_range
-        self.observed = Observed(self.bundle, watch_ranges=self._policy != "off")
+        self.observed = FeatureStatistics(self.bundle, watch_ranges=self._policy != "off")
 
     def _rows(self, feed: Feed) -> int:
         if not self._batched:
@@ -147,7 +147,7 @@ class Model:
         return feed
 
 
-def _check_columns(bundle: Bundle) -> None:
+def _check_columns(bundle: LoadedBundle) -> None:
     for tensor in bundle.inputs:
         width = len(tensor.columns)
         told = f"the signature of model {bundle.name} {bundle.version} is wrong: input '{tensor.name}'"
@@ -159,7 +159,7 @@ def _check_columns(bundle: Bundle) -> None:
                 raise StartError(f"{told} of {tensor.datatype} has {kind} for column '{column.name}'.")
 
 
-def _ranges(tensor: Tensor) -> tuple[Any, Any] | None:
+def _ranges(tensor: TensorSpec) -> tuple[Any, Any] | None:
     """Return the smallest and the largest value of each column, where any is known."""
     if not any(column.range for column in tensor.columns):
         return None

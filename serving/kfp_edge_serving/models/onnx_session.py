@@ -6,7 +6,7 @@ from typing import Any
 
 from kfp_edge_serving.codecs.tensors import DATATYPES, Array
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.models.bundle import Bundle
+from kfp_edge_serving.models.bundle import LoadedBundle
 
 # onnxruntime carries telemetry with an outbound endpoint; it reads this when it is imported
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -43,10 +43,10 @@ _TYPES = {
 }
 
 
-class Session:
+class OnnxSession:
     """A model that onnxruntime has loaded; safe to run from several threads at once."""
 
-    def __init__(self, bundle: Bundle, providers: Sequence[str], threads: int) -> None:
+    def __init__(self, bundle: LoadedBundle, providers: Sequence[str], threads: int) -> None:
         """Load a bundle's model.
 
         Args:
@@ -81,7 +81,7 @@ class Session:
             raise RequestError(f"the model cannot compute with these inputs: {_first_line(error)}") from error
         return arrays
 
-    def _check_signature(self, bundle: Bundle) -> None:
+    def _check_signature(self, bundle: LoadedBundle) -> None:
         for kind, tensors, found in (
             ("inputs", bundle.inputs, self._session.get_inputs()),
             ("outputs", bundle.outputs, self._session.get_outputs()),

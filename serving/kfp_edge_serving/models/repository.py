@@ -23,7 +23,7 @@ _SLOW_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """A model that answers, with its counters."""
 
     model: Model
@@ -38,12 +38,12 @@ class Served:
         return self.model.bundle.version
 
 
-class Catalog:
+class ModelCatalog:
     """What is served at one moment; never changed, only replaced as a whole."""
 
-    def __init__(self, served: Mapping[Path, Served]) -> None:
+    def __init__(self, served: Mapping[Path, ServedModel]) -> None:
         self.served = tuple(served.values())
-        self._versions: dict[str, dict[str, Served]] = {}
+        self._versions: dict[str, dict[str, ServedModel]] = {}
         for one in sorted(self.served, key=lambda one: _natural(one.version)):
             self._versions.setdefault(one.name, {})[one.version] = one
 
@@ -55,7 +55,7 @@ class Catalog:
         """Return the versions of a model, the latest last."""
         return list(self._versions[name])
 
-    def find(self, name: str, version: str = "") -> Served:
+    def find(self, name: str, version: str = "") -> ServedModel:
         """Return a version of a model, the latest when none is given.
 
         Raises:
@@ -73,17 +73,17 @@ class Catalog:
         return versions[version]
 
 
-class Repository:
+class ModelRepository:
     """The bundles under a folder. `catalog` may be read from any thread."""
 
     def __init__(self, folder: Path, options: ModelOptions, self_test: bool = True) -> None:
-        self.catalog = Catalog({})
+        self.catalog = ModelCatalog({})
         #: Called with each new catalog, in the thread that loaded it.
-        self.changed: Callable[[Catalog], None] = lambda _: None
+        self.changed: Callable[[ModelCatalog], None] = lambda _: None
         self._folder = folder
         self._options = options
         self._self_test = self_test
-        self._served: dict[Path, Served] = {}
+        self._served: dict[Path, ServedModel] = {}
         self._states: dict[Path, Any] = {}
         self._looked: dict[Path, Any] = {}
         self._refused: dict[Path, str] = {}
@@ -152,7 +152,7 @@ class Repository:
                 self._states[folder] = found
                 told.append(self._load(folder))
         if self._served != served:
-            self.catalog = Catalog(self._served)
+            self.catalog = ModelCatalog(self._served)
             self.changed(self.catalog)
         # only now is what they say true
         for tell in told:
@@ -170,7 +170,7 @@ class Repository:
         key = bundle.name, bundle.version
         metrics = self._metrics.setdefault(key, ModelMetrics())
         replaced = self._served.get(folder)
-        self._served[folder] = Served(model, metrics)
+        self._served[folder] = ServedModel(model, metrics)
         return partial(
             log,
             "loaded",

@@ -8,7 +8,7 @@ import orjson
 
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.models.bundle import Bundle, Sample
+from kfp_edge_serving.models.bundle import LoadedBundle, RecordedInference
 from kfp_edge_serving.models.model import Model
 
 _WARM_UP = 20
@@ -35,12 +35,12 @@ def warm_up(model: Model) -> float:
     return seconds
 
 
-def title(bundle: Bundle) -> str:
+def title(bundle: LoadedBundle) -> str:
     """Return what an error calls a bundle."""
     return f"model {bundle.name} {bundle.version}"
 
 
-def _check(model: Model, number: int, sample: Sample) -> None:
+def _check(model: Model, number: int, sample: RecordedInference) -> None:
     bundle = model.bundle
     try:
         answer = orjson.loads(json_codec.infer(model, orjson.dumps(sample.request)).body)

@@ -8,7 +8,7 @@ from kfp_edge_serving.telemetry.log import log
 from kfp_edge_serving.telemetry.tracing import Tracer, trace_ids
 
 if TYPE_CHECKING:
-    from kfp_edge_serving.models.repository import Served
+    from kfp_edge_serving.models.repository import ServedModel
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Inference:
     attribute: tuple[str, str | int]
 
 
-class Teller:
+class AccessLog:
     """Tells of every inference if it is asked to, else of errors only."""
 
     def __init__(self, tracer: Tracer | None, access_log: bool) -> None:
@@ -32,7 +32,7 @@ class Teller:
         #: Whether there is anything to tell of an inference without an error.
         self.tells_all = access_log or tracer is not None
 
-    def tell(self, served: "Served", inference: Inference, identity: str | None) -> None:
+    def tell(self, served: "ServedModel", inference: Inference, identity: str | None) -> None:
         """Send the span and write the line; `identity` is the id that the client gave its request."""
         if self._tracer is not None:
             self._record(self._tracer, served, inference)
@@ -54,7 +54,7 @@ class Teller:
             error=error,
         )
 
-    def _record(self, tracer: Tracer, served: "Served", inference: Inference) -> None:
+    def _record(self, tracer: Tracer, served: "ServedModel", inference: Inference) -> None:
         end = time.time_ns()
         name, value = inference.attribute
         attributes: dict[str, str | int] = {"model": served.name, "version": served.version, name: value}

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from kfp_edge_serving.codecs.tensors import Array, bounds, limits
-from kfp_edge_serving.models.bundle import Bundle, Column, Tensor
+from kfp_edge_serving.models.bundle import ColumnSpec, LoadedBundle, TensorSpec
 
 #: Requests, and values in them, that may wait: more would cost hardly less, and hold up one request for longer.
 _REQUESTS = 128
@@ -24,7 +24,7 @@ class Feature:
     the last edge belongs to the last bin of training, as in `reference.json`.
     """
 
-    def __init__(self, column: Column, tensor: Tensor, watch_range: bool) -> None:
+    def __init__(self, column: ColumnSpec, tensor: TensorSpec, watch_range: bool) -> None:
         self.column = column
         # a value of training that was rounded to the model's datatype must still meet the edge that it was
         self.edges = bounds(column.edges, tensor)
@@ -36,10 +36,10 @@ class Feature:
         self.categories: Counter[str] = Counter(dict.fromkeys(sorted((column.categories or set()) - {""}), 0))
 
 
-class Observed:
+class FeatureStatistics:
     """The counts of one model; `watch_ranges` is whether values outside of the ranges of training are counted."""
 
-    def __init__(self, bundle: Bundle, watch_ranges: bool = True) -> None:
+    def __init__(self, bundle: LoadedBundle, watch_ranges: bool = True) -> None:
         self._lock = threading.Lock()
         self._requests: list[tuple[dict[str, Array], Array | None]] = []
         counted = [tensor for tensor in bundle.inputs if _is_counted(tensor)]
@@ -120,15 +120,15 @@ def _count_numbers(feature: Feature, values: Array) -> None:
     feature.counts += np.bincount(bins, minlength=len(edges) + 1)
 
 
-def _is_counted(tensor: Tensor) -> bool:
+def _is_counted(tensor: TensorSpec) -> bool:
     """Return whether columns say what the elements mean: numbers, or text of known categories."""
     text = tensor.datatype == "BYTES"
     return bool(tensor.columns) and all(not text or column.categories is not None for column in tensor.columns)
 
 
-def _row_values(tensor: Tensor) -> int:
+def _row_values(tensor: TensorSpec) -> int:
     return prod(size for size in tensor.shape if size > 0)
 
 
-def _is_label(tensor: Tensor) -> bool:
+def _is_label(tensor: TensorSpec) -> bool:
     return tensor.name == "label" and tensor.datatype in ("INT32", "INT64", "BYTES", "BOOL")

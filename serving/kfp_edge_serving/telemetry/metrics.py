@@ -11,7 +11,7 @@ from threading import Lock
 from urllib.parse import unquote
 
 from kfp_edge_serving import __version__
-from kfp_edge_serving.models.bundle import Bundle
+from kfp_edge_serving.models.bundle import LoadedBundle
 from kfp_edge_serving.telemetry.feature_statistics import Feature
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -64,17 +64,17 @@ class ModelMetrics:
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelSnapshot:
     """What is known of one model version; `classes` says how often each was answered."""
 
-    bundle: Bundle
+    bundle: LoadedBundle
     requests: Requests
     features: list[Feature]
     classes: dict[str, int]
 
 
 @dataclass(frozen=True)
-class Gauges:
+class ServerSnapshot:
     """What is known of the server as a whole."""
 
     ready: bool
@@ -84,7 +84,7 @@ class Gauges:
     overloaded: int
 
 
-def exposition(rows: Sequence[Row], gauges: Gauges) -> bytes:
+def exposition(rows: Sequence[ModelSnapshot], gauges: ServerSnapshot) -> bytes:
     """Return all metrics as Prometheus reads them."""
     lines = list(_server(gauges))
     for name, kind, text, samples in _FAMILIES:
@@ -94,7 +94,7 @@ def exposition(rows: Sequence[Row], gauges: Gauges) -> bytes:
 
 #: Suffix of the name, further labels, value.
 _Sample = tuple[str, dict[str, str], float]
-_Samples = Callable[[Row], Iterator[_Sample]]
+_Samples = Callable[[ModelSnapshot], Iterator[_Sample]]
 
 
 def _resource() -> dict[str, str]:
@@ -111,7 +111,7 @@ def _resource() -> dict[str, str]:
     return {re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", key): text for key, text in resource.items()}
 
 
-def _server(gauges: Gauges) -> Iterator[str]:
+def _server(gauges: ServerSnapshot) -> Iterator[str]:
     yield from _head("target_info", "gauge", "Resource attributes of this server.")
     yield f"target_info{_labelled(_resource())} 1"
     for name, kind, told, value in (
@@ -125,7 +125,7 @@ def _server(gauges: Gauges) -> Iterator[str]:
         yield f"{name} {int(value)}"
 
 
-def _family(name: str, kind: str, text: str, rows: Sequence[Row], samples: _Samples) -> Iterator[str]:
+def _family(name: str, kind: str, text: str, rows: Sequence[ModelSnapshot], samples: _Samples) -> Iterator[str]:
     full = f"kfp_edge_{name}"
     yield from _head(full, kind, text)
     for row in rows:
@@ -147,51 +147,51 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def _info(row: Row) -> Iterator[_Sample]:
+def _info(row: ModelSnapshot) -> Iterator[_Sample]:
     yield "", {"bundle_sha256": row.bundle.digest}, 1
 
 
-def _requests(row: Row) -> Iterator[_Sample]:
+def _requests(row: ModelSnapshot) -> Iterator[_Sample]:
     for (protocol, code), count in sorted(row.requests.codes.items()):
         yield "", {"protocol": protocol, "code": str(code)}, count
 
 
-def _errors(row: Row) -> Iterator[_Sample]:
+def _errors(row: ModelSnapshot) -> Iterator[_Sample]:
     yield "", {}, sum(count for (_, code), count in sorted(row.requests.codes.items()) if code != 200)
 
 
-def _last(row: Row) -> Iterator[_Sample]:
+def _last(row: ModelSnapshot) -> Iterator[_Sample]:
     yield "", {}, row.requests.last
 
 
-def _durations(row: Row) -> Iterator[_Sample]:
+def _durations(row: ModelSnapshot) -> Iterator[_Sample]:
     yield from _histogram(BUCKETS, row.requests.buckets, row.requests.seconds, {})
 
 
-def _classes(row: Row) -> Iterator[_Sample]:
+def _classes(row: ModelSnapshot) -> Iterator[_Sample]:
     for name, count in row.classes.items():
         yield "", {"class": name}, count
 
 
-def _values(row: Row) -> Iterator[_Sample]:
+def _values(row: ModelSnapshot) -> Iterator[_Sample]:
     for feature in row.features:
         if feature.column.categories is None:
             labels = {"feature": feature.column.name}
             yield from _histogram(feature.column.edges, feature.counts.tolist(), feature.total, labels)
 
 
-def _categories(row: Row) -> Iterator[_Sample]:
+def _categories(row: ModelSnapshot) -> Iterator[_Sample]:
     for feature in row.features:
         for name, count in feature.categories.items():
             yield "", {"feature": feature.column.name, "category": name}, count
 
 
-def _missing(row: Row) -> Iterator[_Sample]:
+def _missing(row: ModelSnapshot) -> Iterator[_Sample]:
     for feature in row.features:
         yield "", {"feature": feature.column.name}, feature.missing
 
 
-def _out_of_range(row: Row) -> Iterator[_Sample]:
+def _out_of_range(row: ModelSnapshot) -> Iterator[_Sample]:
     for feature in row.features:
         if feature.column.range is not None:
             yield "", {"feature": feature.column.name}, feature.out_of_range

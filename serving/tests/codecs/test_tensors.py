@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.codecs.tensors import decode
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.models.bundle import Tensor
+from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Model
 from serving_support.onnx_models import ask, load, raw, raw_request
 from serving_support.typed_bundles import TYPES, blank, input_name, output_name, typed_bundle, typed_request
@@ -68,7 +68,7 @@ def output(answer: Any, datatype: str) -> Any:
     return next(found for found in answer["outputs"] if found["name"] == output_name(datatype))
 
 
-def raw_output(answer: json_codec.Answer, datatype: str) -> tuple[Any, bytes]:
+def raw_output(answer: json_codec.EncodedResponse, datatype: str) -> tuple[Any, bytes]:
     """Return the description and the bytes of an output in an answer whose outputs are all raw."""
     position = answer.json_bytes
     assert position is not None
@@ -304,7 +304,7 @@ def test_nested_data_have_exactly_the_shape(model: Model, data: Any) -> None:
     "data", [[[1, 2], [3, 4], [5, 6], [7, 8]], [[[1, 2], [3, 4], [5, 6], [7, 8]]], [[[1, 2, 3, 4]], [[5, 6, 7, 8]]]]
 )
 def test_nested_data_have_the_shape_at_every_depth(data: Any) -> None:
-    wanted = Tensor("x", "INT8", (2, 2, 2))
+    wanted = TensorSpec("x", "INT8", (2, 2, 2))
     tensor = {"datatype": "INT8", "shape": [2, 2, 2]}
     assert decode(tensor | {"data": [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]}, wanted).reshape(-1).tolist() == [
         *range(1, 9)

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from kfp_edge_serving.grpc_server.thread_pool import Workers
+from kfp_edge_serving.grpc_server.thread_pool import ThreadPool
 
 SECONDS = 30
 
 
 @contextmanager
-def workers(few: int, most: int) -> Iterator[Workers]:
-    made = Workers(few, most)
+def workers(few: int, most: int) -> Iterator[ThreadPool]:
+    made = ThreadPool(few, most)
     try:
         yield made
     finally:
@@ -73,7 +73,7 @@ def test_it_knows_how_many_calls_wait_or_are_run() -> None:
 
 def test_shut_down_it_runs_what_was_submitted_before() -> None:
     released = threading.Event()
-    pool = Workers(1, 1)
+    pool = ThreadPool(1, 1)
     pool.submit(released.wait)
     last = pool.submit(divmod, 7, 3)
     pool.shutdown()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_edge_serving.http_server.messages import Response
+from kfp_edge_serving.http_server.messages import HttpResponse
 from serving_support.raw_http import (
     Client,
     chunked,
@@ -316,7 +316,7 @@ def test_a_head_that_came_before_means_what_it_meant_then(
 
 
 def test_what_is_remembered_of_heads_is_bounded() -> None:
-    connection, transport = connected(lambda request: Response(200, request.path))
+    connection, transport = connected(lambda request: HttpResponse(200, request.path))
     for number in range(1000):
         connection.data_received(post(f"/{number}", b"hello"))
         connection.data_received(post(f"/{number}", b"hello"))

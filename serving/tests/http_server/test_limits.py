@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge_serving.http_server.messages import Response
-from kfp_edge_serving.http_server.server import Limits
+from kfp_edge_serving.http_server.messages import HttpResponse
+from kfp_edge_serving.http_server.server import HttpLimits
 from serving_support.bundles import numeric_bundle
 from serving_support.raw_http import Client, chunked, connected, echoing, exchange, get, head, post, statuses
 from serving_support.server_process import Server, memory, running
@@ -169,12 +169,12 @@ def test_idle_connections_are_closed_without_a_word(strict: Server) -> None:
 
 
 def test_a_connection_whose_request_is_being_answered_is_not_idle() -> None:
-    with echoing(Limits(read_seconds=0.1, idle_seconds=0.1)) as port, Client(port) as client:
+    with echoing(HttpLimits(read_seconds=0.1, idle_seconds=0.1)) as port, Client(port) as client:
         assert statuses(client.send(get("/slow")).answers()) == [200]
 
 
 def test_a_client_that_reads_slowly_but_reads_gets_the_whole_of_its_last_answer() -> None:
-    connection, transport = connected(lambda _: Response(200, b"x" * 1000))
+    connection, transport = connected(lambda _: HttpResponse(200, b"x" * 1000))
     connection.data_received(get("/", "Connection: close"))
     transport.end = None  # the system still has most of the answer
     now = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from kfp_edge_serving.inference.load_shedding import Turns
+from kfp_edge_serving.inference.load_shedding import EventLoopLag
 from serving_support.bundles import numeric_bundle
 from serving_support.load import Outcome, ask, drive, http_request, in_background
 from serving_support.server_process import Server, events_of, running
@@ -82,7 +82,7 @@ def test_a_little_more_than_nothing_is_no_overload(models: Path) -> None:
 
 def test_the_last_of_many_requests_that_came_at_once_comes_too_late_and_the_next_one_does_not() -> None:
     async def turns_of_a_loop() -> None:
-        turns = Turns(asyncio.get_running_loop(), 0.05)
+        turns = EventLoopLag(asyncio.get_running_loop(), 0.05)
         while not turns.has_come_too_late(time.monotonic()):
             time.sleep(0.001)  # another request is answered
         await asyncio.sleep(0.02)
@@ -93,7 +93,7 @@ def test_the_last_of_many_requests_that_came_at_once_comes_too_late_and_the_next
 
 def test_no_request_waited_for_a_server_that_stood_still() -> None:
     async def turns_of_a_loop() -> None:
-        turns = Turns(asyncio.get_running_loop(), 0.05)
+        turns = EventLoopLag(asyncio.get_running_loop(), 0.05)
         assert not turns.has_come_too_late(time.monotonic())
         time.sleep(0.2)
         assert not turns.has_come_too_late(time.monotonic())

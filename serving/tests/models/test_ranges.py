@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kfp_edge_serving.codecs.tensors import limits
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.models.bundle import Tensor, load_bundle
+from kfp_edge_serving.models.bundle import TensorSpec, load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
 from serving_support.bundles import sign
 from serving_support.echo import COUNTS, NUMBERS, echo_bundle, row
@@ -169,7 +169,7 @@ def test_a_column_without_a_range_beside_one_that_has_is_left_alone(tmp_path: Pa
 @pytest.mark.parametrize("datatype", [name for name in TYPES if "INT" in name])
 def test_what_is_not_limited_is_limited_by_the_datatype_alone(datatype: str) -> None:
     whole = np.iinfo(TYPES[datatype][1])
-    low, high = limits([-np.inf, float(whole.min)], [np.inf, float(whole.max)], Tensor("x", datatype, (-1, 2)))
+    low, high = limits([-np.inf, float(whole.min)], [np.inf, float(whole.max)], TensorSpec("x", datatype, (-1, 2)))
     assert (low.dtype, high.dtype) == (TYPES[datatype][1], TYPES[datatype][1])
     assert low.tolist() == [whole.min, whole.min]
     assert high.tolist() == [whole.max, whole.max]
@@ -177,7 +177,7 @@ def test_what_is_not_limited_is_limited_by_the_datatype_alone(datatype: str) -> 
 
 @pytest.mark.parametrize("largest", [1e5, 1e39])
 def test_a_range_beyond_the_datatype_limits_nothing(largest: float) -> None:
-    low, high = limits([-largest], [largest], Tensor("x", "FP16" if largest < 1e6 else "FP32", (-1, 1)))
+    low, high = limits([-largest], [largest], TensorSpec("x", "FP16" if largest < 1e6 else "FP32", (-1, 1)))
     assert (low.tolist(), high.tolist()) == ([-np.inf], [np.inf])
 
 

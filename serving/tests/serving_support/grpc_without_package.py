@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from kfp_edge_serving.auth import Access, AccessFiles
+from kfp_edge_serving.auth import Authenticator, AuthFiles
 from kfp_edge_serving.grpc_server.server import GrpcLimits, GrpcServer
 from kfp_edge_serving.models.model import ModelOptions
-from kfp_edge_serving.models.repository import Catalog, Repository
+from kfp_edge_serving.models.repository import ModelCatalog, ModelRepository
 from kfp_edge_serving.telemetry.log import log
 
 
@@ -24,10 +24,10 @@ def main() -> None:
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--limit", action="append", default=[])
     options = parser.parse_args()
-    repository = Repository(options.models, ModelOptions())
+    repository = ModelRepository(options.models, ModelOptions())
     repository.load()
 
-    def catalog() -> Catalog:
+    def catalog() -> ModelCatalog:
         if options.broken:
             raise ZeroDivisionError("a detail of the server")
         return repository.catalog
@@ -36,7 +36,7 @@ def main() -> None:
     server = GrpcServer(
         catalog,
         lambda: not options.not_ready,
-        Access(AccessFiles()),
+        Authenticator(AuthFiles()),
         GrpcLimits(**{name: float(value) if "." in value else int(value) for name, value in limits.items()}),
     )
     log("ready", port=0, grpc_port=server.start("127.0.0.1", 0))

@@ -14,8 +14,8 @@ from functools import partial
 import uvloop
 
 from kfp_edge_serving.http_server.connection import Connection
-from kfp_edge_serving.http_server.messages import Handler, Request, Response
-from kfp_edge_serving.http_server.server import Limits, Service
+from kfp_edge_serving.http_server.messages import HttpHandler, HttpRequest, HttpResponse
+from kfp_edge_serving.http_server.server import HttpLimits, HttpServer
 
 _TIMEOUT = 30
 _CHUNK = 1 << 16
@@ -149,7 +149,7 @@ def chunked(path: str, *chunks: bytes, trailer: bytes = b"") -> bytes:
 
 
 @contextmanager
-def echoing(limits: Limits | None = None) -> Iterator[int]:
+def echoing(limits: HttpLimits | None = None) -> Iterator[int]:
     """Run our HTTP over a handler that answers with what it understood, and yield its port.
 
     The paths `/later` and `/slow` are answered by another thread, the latter after a second. The body of an answer is
@@ -159,7 +159,7 @@ def echoing(limits: Limits | None = None) -> Iterator[int]:
 
     async def serve() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        service = Service(partial(_echo, loop), limits or Limits())
+        service = HttpServer(partial(_echo, loop), limits or HttpLimits())
         server = await loop.create_server(service.connection, "127.0.0.1", 0)
         sweeper = loop.create_task(service.sweep())
         started.set_result((server.sockets[0].getsockname()[1], stop, loop))
@@ -208,9 +208,9 @@ class FakeTransport:
         """Return nothing: this is no TLS."""
 
 
-def connected(handler: Handler, limits: Limits | None = None) -> tuple[Connection, FakeTransport]:
+def connected(handler: HttpHandler, limits: HttpLimits | None = None) -> tuple[Connection, FakeTransport]:
     """Return a connection whose requests `handler` answers, and what stands in for its socket."""
-    service = Service(handler, limits or Limits())
+    service = HttpServer(handler, limits or HttpLimits())
     service.date = b""
     connection, transport = service.connection(), FakeTransport()
     connection.connection_made(transport)
@@ -230,9 +230,9 @@ def fed(pieces: Iterable[bytes]) -> Outcome:
     """Feed bytes to a connection in exactly these pieces."""
     requests = []
 
-    def handle(request: Request) -> Response:
+    def handle(request: HttpRequest) -> HttpResponse:
         requests.append((request.method, request.path, request.body))
-        return Response(200, b"")
+        return HttpResponse(200, b"")
 
     connection, transport = connected(handle)
     for piece in pieces:
@@ -245,8 +245,8 @@ def understood(method: bytes, path: bytes, body: bytes) -> bytes:
     return b"\n".join([method, path, body])
 
 
-def _echo(loop: asyncio.AbstractEventLoop, request: Request) -> "Response | asyncio.Future[Response]":
-    response = Response(200, understood(request.method, request.path, request.body))
+def _echo(loop: asyncio.AbstractEventLoop, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
+    response = HttpResponse(200, understood(request.method, request.path, request.body))
     if request.path in (b"/later", b"/slow"):
         return loop.run_in_executor(None, lambda: time.sleep(request.path == b"/slow") or response)
     return response

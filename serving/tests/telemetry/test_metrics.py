@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.models.model import Model
-from kfp_edge_serving.telemetry.metrics import Gauges, ModelMetrics, Requests, Row, exposition
+from kfp_edge_serving.telemetry.metrics import ModelMetrics, ModelSnapshot, Requests, ServerSnapshot, exposition
 from serving_support.bundles import numeric_bundle, sign
 from serving_support.echo import EDGES, KINDS, NUMBERS, echo_bundle, row
 from serving_support.exposition import Exposition
@@ -28,7 +28,7 @@ from serving_support.onnx_models import ask, load, raw_request
 from serving_support.server_process import Server, running
 from serving_support.typed_bundles import typed_bundle, typed_request
 
-GAUGES = Gauges(ready=True, in_flight=0, connections=0, refused_bundles=0, overloaded=0)
+GAUGES = ServerSnapshot(ready=True, in_flight=0, connections=0, refused_bundles=0, overloaded=0)
 ECHO = {"model": "echo", "version": "1"}
 
 
@@ -52,7 +52,7 @@ def scrape(server: Server) -> Exposition:
 
 def told(model: Model) -> Exposition:
     """Return what is told of a model in this process."""
-    one = Row(model.bundle, Requests(), model.observed.features(), model.observed.classes())
+    one = ModelSnapshot(model.bundle, Requests(), model.observed.features(), model.observed.classes())
     return Exposition(exposition([one], GAUGES).decode())
 
 
@@ -244,7 +244,9 @@ def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
             model.observed.classes()
             if turn % 50 == 0:
                 Exposition(
-                    exposition([Row(model.bundle, metrics.requests(), model.observed.features(), {})], GAUGES).decode()
+                    exposition(
+                        [ModelSnapshot(model.bundle, metrics.requests(), model.observed.features(), {})], GAUGES
+                    ).decode()
                 )
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]

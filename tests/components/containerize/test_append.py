@@ -10,7 +10,7 @@ import pytest
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, Registry, copy, digest_at, manifest_at
+from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at, manifest_at
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.containerize import config_of, images_of, last_layer, members, tiny_base
@@ -118,7 +118,7 @@ def test_goes_from_registry_to_registry_with_all_processors(
     bundle: Bundle, server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reach(server, monkeypatch, tmp_path)
-    there = Registry.parse(server.url).repository("several")
+    there = ImageRegistry.parse(server.url).repository("several")
     base = copy(tiny_base(tmp_path / "several", "amd64", "arm64/v8"), there, "1.0")
     candidate = append(bundle, server.url, base)
     assert [entry["platform"] for entry in manifest_at(candidate)["manifests"]] == [
@@ -165,7 +165,7 @@ class TestWhenTheRegistry:
         with pytest.raises(KfpEdgeError, match=said):
             append(bundle, troubled.server.url, base)
         troubled.fault = None
-        candidates = Registry.parse(troubled.server.url).candidates("tiny")
+        candidates = ImageRegistry.parse(troubled.server.url).candidates("tiny")
         assert digest_at(candidates, f"{bundle.manifest.version}-{bundle.digest[:12]}") is None
 
 

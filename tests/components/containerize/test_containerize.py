@@ -15,7 +15,16 @@ import pytest
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.containerize.serving_image import find
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, Registry, Repository, blob, copy, digest_at, manifest_at, platform_image
+from kfp_edge.images.oci import (
+    ImageRef,
+    ImageRegistry,
+    ImageRepository,
+    blob,
+    copy,
+    digest_at,
+    manifest_at,
+    platform_image,
+)
 from kfp_edge.images.podman import base_in_storage, loaded, podman
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
@@ -55,7 +64,7 @@ def test_the_candidate_is_tagged_and_named_by_the_digest_that_the_registry_repor
     bundle: Bundle, tmp_path: Path
 ) -> None:
     image = containerize(bundle.folder, f"oci:{tmp_path}/registry")
-    assert image.home == Registry.parse(f"oci:{tmp_path}/registry").candidates("tiny")
+    assert image.home == ImageRegistry.parse(f"oci:{tmp_path}/registry").candidates("tiny")
     assert digest_at(image.home, f"{bundle.manifest.version}-{bundle.digest[:12]}") == image.digest
 
 
@@ -157,7 +166,7 @@ def test_an_interrupted_build_pushes_nothing_and_leaves_nothing(
         containers = subprocess.run(["buildah", "containers", "--json"], capture_output=True, text=True, check=True)
         assert base.digest[7:] not in containers.stdout
     assert left_behind(bundle) == []
-    assert digest_at(Repository.parse(f"oci:{tmp_path}/registry/tiny-candidate"), bundle.manifest.version) is None
+    assert digest_at(ImageRepository.parse(f"oci:{tmp_path}/registry/tiny-candidate"), bundle.manifest.version) is None
     assert not (tmp_path / "registry").exists()
 
 
@@ -178,10 +187,10 @@ class TestAServingImageForSeveralProcessors:
     ) -> None:
         for name, value in (server.env | {"KFP_EDGE_CACHE": str(tmp_path / "cache")}).items():
             monkeypatch.setenv(name, value)
-        there = Registry.parse(server.url).repository("several")
+        there = ImageRegistry.parse(server.url).repository("several")
         base = copy(serving_index(tmp_path / "serving"), there, "1.0")
         candidate = containerize(bundle.folder, server.url, f"{there}:1.0")
-        here = copy(candidate, Repository.parse(f"oci:{tmp_path}/here"), "1.0")
+        here = copy(candidate, ImageRepository.parse(f"oci:{tmp_path}/here"), "1.0")
         assert config_of(platform_image(here))["Labels"]["org.opencontainers.image.base.digest"] == base.digest
         name = f"localhost/kfp-edge/test:{uuid.uuid4().hex}"
         with loaded(candidate, name):
@@ -226,7 +235,7 @@ class TestServingImage:
     ) -> None:
         for name, value in (server.env | {"KFP_EDGE_CACHE": str(tmp_path / "cache")}).items():
             monkeypatch.setenv(name, value)
-        there = Registry.parse(server.url).repository("serving")
+        there = ImageRegistry.parse(server.url).repository("serving")
         digest = copy(serving_image(), there, "1.0").digest
         found = find(f"{there}:1.0")
         assert (found.image.transport, found.image.digest, found.name) == ("oci", digest, there.path)

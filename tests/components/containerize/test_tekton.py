@@ -20,7 +20,7 @@ from kfp_edge.cluster.labels import EXPIRES
 from kfp_edge.components.containerize import tekton
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, Registry, copy, digest_at, exists, manifest_at
+from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at, exists, manifest_at
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.containerize import config_of, images_of, last_layer, members, tiny_base
@@ -67,7 +67,7 @@ class World:
 
     def push(self, base: ImageRef, name: str) -> ImageRef:
         """Put a base where the cluster can pull it."""
-        return copy(base, Registry.parse(self.registry.url).repository(name), "1.0")
+        return copy(base, ImageRegistry.parse(self.registry.url).repository(name), "1.0")
 
     def give_login(self, auth_file: Path) -> None:
         """Let builds use the credentials of a containers-auth.json(5)."""
@@ -213,7 +213,7 @@ def run_settings(image: ImageRef) -> dict[str, Any]:
 
 
 def tag_of(world: World, bundle: Bundle) -> str | None:
-    candidates = Registry.parse(world.registry.url).candidates("tiny")
+    candidates = ImageRegistry.parse(world.registry.url).candidates("tiny")
     return digest_at(candidates, f"{bundle.manifest.version}-{bundle.digest[:12]}")
 
 
@@ -238,7 +238,7 @@ class TestTheImage:
         self, world: World, bundle: Bundle, base: ImageRef
     ) -> None:
         image = build(world, bundle, base)
-        assert image.home == Registry.parse(world.registry.url).candidates("tiny")
+        assert image.home == ImageRegistry.parse(world.registry.url).candidates("tiny")
         assert tag_of(world, bundle) == image.digest
 
     def test_is_the_same_for_the_same_bundle(self, world: World, bundle: Bundle, base: ImageRef) -> None:
@@ -256,7 +256,7 @@ class TestTheImage:
     def test_that_is_not_what_was_to_be_built_is_refused(
         self, world: World, bundle: Bundle, base: ImageRef, tmp_path: Path
     ) -> None:
-        other = copy(base, Registry.parse(world.registry.url).candidates("tiny"), "other")
+        other = copy(base, ImageRegistry.parse(world.registry.url).candidates("tiny"), "other")
         shim = tmp_path / "shim"
         shim.mkdir()
         find = "for each; do case $each in --digestfile=*) file=${each#*=};; esac; done"

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from kfp_edge.components.gitops_commit.gitops_commit import SHOWN_LINES, Change, Release, Target, commit_release, report
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.git.repository import Remote
+from kfp_edge.git.repository import GitRemote
 from support import git_repositories, schemas
 from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, somebody_pushes
 
@@ -35,7 +35,7 @@ def release(
 
 
 def commit(folder: Path, what: Release | None = None, site: str = "site-1", namespace: str = "edge-models") -> Change:
-    return commit_release(what or release(), Target(Remote.parse(str(folder)), "main", site, namespace))
+    return commit_release(what or release(), Target(GitRemote.parse(str(folder)), "main", site, namespace))
 
 
 def released(folder: Path, what: Release | None = None, site: str = "site-1") -> str:
@@ -297,7 +297,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["", "Pump", "pump_1", "-pump", "pump-", "a.b", "a/b", "a" * 64, "a\n", "../a"])
     def test_names_that_kubernetes_does_not_take_are_refused(self, folder: Path, name: str) -> None:
-        remote = Remote.parse(str(folder))
+        remote = GitRemote.parse(str(folder))
         for make in (
             lambda: Release(name, "1", "quay.io/a", DIGESTS[0]),
             lambda: Target(remote, "main", name, "edge"),

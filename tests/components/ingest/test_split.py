@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_edge.components.ingest import split
-from kfp_edge.components.ingest.ingest import Parts
+from kfp_edge.components.ingest.ingest import TrainTestSplit
 from kfp_edge.components.ingest.series import with_rolling
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Roles
@@ -106,7 +106,7 @@ def test_anomaly_detection_needs_no_labels(desk: Desk) -> None:
 # --- ordered rows
 
 
-def sensor(desk: Desk, windows: object, **options: Any) -> Parts:
+def sensor(desk: Desk, windows: object, **options: Any) -> TrainTestSplit:
     path = desk.write(json.dumps(windows), "windows.json")
     frame = table()[["at", "load"]]
     options = {"task": "anomaly", "target": "", "drop": (), "time_column": "at", "windows": str(path), **options}

@@ -7,7 +7,7 @@ from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.release.release import release
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, Registry, copy, digest_at, manifest_at
+from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at, manifest_at
 from support.bundles import tiny_bundle
 from support.images import empty_image, left_behind, serving_image
 from support.registry import RegistryServer, registry_server, write_auth_file
@@ -32,7 +32,7 @@ def registry(tmp_path: Path) -> str:
 
 
 def candidate(folder: Path, registry: str, content: bytes = b"model") -> ImageRef:
-    return copy(empty_image(folder, content), Registry.parse(registry).candidates("pump"), "1.0-abc")
+    return copy(empty_image(folder, content), ImageRegistry.parse(registry).candidates("pump"), "1.0-abc")
 
 
 def test_a_release_has_the_digest_of_the_candidate_and_the_tag_of_the_version(tmp_path: Path, registry: str) -> None:
@@ -67,7 +67,7 @@ def test_a_candidate_that_is_gone_is_told_and_nothing_is_released(tmp_path: Path
     image = empty_image(tmp_path / "image")
     with pytest.raises(KfpEdgeError, match="there is no image"):
         release(image.home.image("sha256:" + "0" * 64), registry, "pump", "1.0")
-    assert digest_at(Registry.parse(registry).releases("pump"), "1.0") is None
+    assert digest_at(ImageRegistry.parse(registry).releases("pump"), "1.0") is None
 
 
 def test_refused_credentials_are_told(

@@ -132,7 +132,7 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
     ],
 )
 def test_what_may_still_come_right_is_waited_for(seen: dict[str, Any], reason: str) -> None:
-    found = pod_status.outlook(seen)
+    found = pod_status.pod_status(seen)
     assert (found.ready, found.hopeless) == (False, False)
     assert found.reason.startswith(reason)
 
@@ -152,7 +152,7 @@ def test_what_may_still_come_right_is_waited_for(seen: dict[str, Any], reason: s
     ],
 )
 def test_what_cannot_come_right_ends_the_wait(seen: dict[str, Any], reason: str) -> None:
-    found = pod_status.outlook(seen)
+    found = pod_status.pod_status(seen)
     assert (found.ready, found.hopeless) == (False, True)
     assert found.reason.startswith(reason)
 
@@ -178,13 +178,13 @@ def test_the_pod_that_was_made_first_counts_not_the_one_in_its_place() -> None:
 
 def test_a_deployment_without_a_pod_is_told_with_the_reason_of_the_namespace() -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: small'}
-    found = pod_status.outlook_without_pod({"status": {"conditions": [refused]}})
+    found = pod_status.status_without_pod({"status": {"conditions": [refused]}})
     assert found.reason.startswith('the namespace refuses the pod: pods "x" is forbidden: exceeded quota: small (')
     assert not found.hopeless
 
 
 def test_a_deployment_that_somebody_deleted_ends_the_wait() -> None:
-    assert pod_status.outlook_without_pod(None).hopeless
+    assert pod_status.status_without_pod(None).hopeless
 
 
 def test_the_last_warning_about_the_pod_is_the_one_that_is_told() -> None:
