@@ -485,7 +485,7 @@ def test_a_broken_log_goes_on_where_it_broke(here: Cluster, fake: FakeKubernetes
 def test_lines_of_the_very_same_time_are_neither_lost_nor_repeated(
     here: Cluster, fake: FakeKubernetes, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fake_kubernetes.logs._now", lambda: "2026-01-01T00:00:00.000000000Z")
+    monkeypatch.setattr("support.fake_kubernetes.logs._now", lambda: "2026-01-01T00:00:00.000000000Z")
     pod = _pod(fake)
     lines = here.log(pod, "main")
     with fake.set_log("ds-project", pod, "main") as log:

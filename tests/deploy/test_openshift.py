@@ -17,6 +17,7 @@ from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.pipelines import _defaults, _task_config
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.manifests import OPENSHIFT, rendered
+from support.paths import ROOT
 from support.rbac import Right, rights, unused_and_missing
 from support.schemas import check
 

@@ -70,7 +70,7 @@ def test_notebook_5_composes_a_pipeline_that_a_cluster_takes_and_that_runs_here(
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=_name)
 def test_a_notebook_in_git_has_no_outputs(path):
-    assert path.read_text(encoding="utf-8") == stripped(path), "strip it: .venv/bin/python tests/notebook_parts.py"
+    assert path.read_text(encoding="utf-8") == stripped(path), "strip it: .venv/bin/python tests/support/notebooks.py"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=_name)
