@@ -1,8 +1,135 @@
-"""The one error that a user is meant to read."""
+"""The exceptions that kfp-edge raises for a caller to catch, by kind.
+
+    KfpEdgeError
+    ├── ParameterError            a parameter, option or environment variable has a value that cannot be used
+    ├── DataError                 a table or dataset cannot be read, or does not suffice for the task
+    ├── ModelError                a model file or bundle is damaged, refused or cannot be converted
+    ├── PipelineError             there is no such pipeline, or a backend or the local runner cannot run it
+    ├── RequirementsNotMetError   checks, gates or a staging test failed
+    ├── RunFailedError            a local run failed or was interrupted
+    ├── StorageError              the file system, S3 or HTTP refused or failed
+    ├── ImageError                an image, a registry or a container tool
+    ├── GitError                  a git repository
+    ├── CommandError              another program failed
+    └── ApiError                  an HTTP API refused a request, failed, or could not be reached
+        ├── ClusterError          the Kubernetes API
+        └── KfpApiError           the KFP API server
+
+Any other exception is a defect of kfp-edge and keeps its traceback.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kfp_edge.local import LocalRun
 
 
 class KfpEdgeError(Exception):
-    """A mistake or a refusal told in one clear sentence: what is wrong, where, what to do.
+    """A user's mistake, or a refusal, in one sentence: what is wrong, where, what to do.
 
     Everything that is shown to a user without a traceback is of this type. Never put a secret in it.
     """
+
+
+class ParameterError(KfpEdgeError):
+    """A parameter, an option or an environment variable is missing or has a value that cannot be used."""
+
+
+class DataError(KfpEdgeError):
+    """A table or a dataset cannot be read, lacks a column, or does not suffice for the task."""
+
+
+class ModelError(KfpEdgeError):
+    """A model file or a bundle is damaged, was altered, is refused for safety, or cannot be converted."""
+
+
+class PipelineError(KfpEdgeError):
+    """There is no such pipeline, it does not compile, or a backend or the local runner cannot run it."""
+
+
+class RequirementsNotMetError(KfpEdgeError):
+    """A model did not pass its checks, its gates or its staging test."""
+
+
+class RunFailedError(KfpEdgeError):
+    """A local run failed or was interrupted.
+
+    Attributes:
+        run: what the run left, its reports included.
+    """
+
+    def __init__(self, message: str, run: "LocalRun") -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class StorageError(KfpEdgeError):
+    """The file system, an object store or an HTTP server refused, failed, or has no such file."""
+
+
+class ImageError(KfpEdgeError):
+    """An image cannot be built, read or copied, or a registry or container tool refused or failed."""
+
+
+class GitError(KfpEdgeError):
+    """A git repository cannot be used, or its server refused."""
+
+
+class CommandError(KfpEdgeError):
+    """Another program is missing, took too long or failed.
+
+    Attributes:
+        output: everything the program wrote to stderr, secrets removed.
+    """
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class ApiError(KfpEdgeError):
+    """An HTTP API refused a request, failed, or could not be reached.
+
+    Attributes:
+        status: the HTTP status; 0 when there was no response.
+        retryable: whether the same request may succeed a little later.
+        retry_after: the seconds that the server asks to wait before the next attempt (RFC 9110, section 10.2.3).
+    """
+
+    def __init__(
+        self, message: str, status: int = 0, *, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class ClusterError(ApiError):
+    """The Kubernetes API refused a request, failed, or could not be reached.
+
+    Attributes:
+        possibly_applied: whether an earlier attempt of the same request may have taken effect, its response lost.
+    """
+
+    possibly_applied = False
+
+
+class KfpApiError(ApiError):
+    """The KFP API server refused a request, failed, or could not be reached.
+
+    Attributes:
+        not_executed: whether the server certainly did nothing, so that even a call that creates may be repeated.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 0,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        not_executed: bool = False,
+    ) -> None:
+        super().__init__(message, status, retryable=retryable, retry_after=retry_after)
+        self.not_executed = not_executed

@@ -3,10 +3,10 @@
 import os
 from dataclasses import dataclass
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ImageError, KfpEdgeError
 from kfp_edge.images.oci import ImageRef, ImageRepository, copy, digest_at, exists
 from kfp_edge.images.podman import cache_folder
-from kfp_edge.images.serving import ImageError, ensure
+from kfp_edge.images.serving import ensure
 
 AUTO = "auto"
 _VARIABLE = "KFP_EDGE_SERVING_IMAGE"
@@ -67,7 +67,7 @@ def _own() -> ServingImage:
     try:
         layout, digest = ensure(cache_folder())
     except ImageError as error:
-        raise KfpEdgeError(f"the serving image cannot be built: {error}") from error
+        raise ImageError(f"the serving image cannot be built: {error}") from error
     return ServingImage(ImageRef("oci", str(layout), digest), _AUTO_NAME)
 
 

@@ -11,10 +11,11 @@ import kfp_server_api
 
 from kfp_edge.client import schedules as recurring
 from kfp_edge.client.discovery import find_endpoint
-from kfp_edge.client.kfp_api import ClientError, Endpoint, KfpApi
+from kfp_edge.client.kfp_api import Endpoint, KfpApi
 from kfp_edge.client.package import PipelinePackage, make_package
 from kfp_edge.client.runs import Run
 from kfp_edge.client.schedules import Schedule, Timing
+from kfp_edge.errors import KfpApiError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 
 EXPERIMENT = "kfp-edge"
@@ -230,7 +231,7 @@ def _find_or_create(find: Callable[[], Any], create: Callable[[], Any]) -> Any:
         return found
     try:
         return create()
-    except ClientError as error:
+    except KfpApiError as error:
         if error.status == 409 and (found := find()) is not None:
             return found
         raise

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import kfp_server_api
 import urllib3
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpApiError
 from kfp_edge.runtime.process import redact
 
 T = TypeVar("T")
@@ -30,26 +30,6 @@ _LONGEST_PAUSE = 30.0
 _BUSY = (429, 503)
 _PASSING = (*_BUSY, 500, 502, 504)
 _SHOWN = 300
-
-
-class ClientError(KfpEdgeError):
-    """A call that failed.
-
-    Attributes:
-        status: HTTP's, or 0 without an answer.
-        passing: Whether the same call may succeed later.
-        undone: Whether the server surely did nothing.
-        pause: The seconds that the server asks to wait, if it does.
-    """
-
-    def __init__(
-        self, sentence: str, status: int, *, passing: bool = False, undone: bool = False, pause: float | None = None
-    ) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.passing = passing
-        self.undone = undone
-        self.pause = pause
 
 
 @dataclass(frozen=True)
@@ -100,7 +80,7 @@ class KfpApi:
                 again where the server surely did nothing.
 
         Raises:
-            ClientError: the server cannot be reached, or refuses.
+            KfpApiError: the server cannot be reached, or refuses.
         """
         attempt = 0
         while True:
@@ -116,14 +96,14 @@ class KfpApi:
                 return answer
             if attempt < ATTEMPTS and failure.status == 401 and self._renewed():
                 continue
-            if failure.passing and not failure.undone and not repeatable:
-                raise ClientError(
+            if failure.retryable and not failure.not_executed and not repeatable:
+                raise KfpApiError(
                     f"{failure.args[0].rstrip('.')}; it may have been done all the same, so look before you try again.",
                     failure.status,
                 )
-            if attempt == ATTEMPTS or not failure.passing:
+            if attempt == ATTEMPTS or not failure.retryable:
                 raise failure
-            time.sleep(_PAUSE * 2**attempt if failure.pause is None else failure.pause)
+            time.sleep(_PAUSE * 2**attempt if failure.retry_after is None else failure.retry_after)
 
     def get(self, what: str, path: str, **query: str) -> dict[str, Any]:
         """Read a resource for which the official client has no call; the answer is plain JSON."""
@@ -147,7 +127,7 @@ class KfpApi:
         """Return what lies at a signed URL, None if there is nothing; the token is not sent there.
 
         Raises:
-            ClientError: the object store cannot be reached, or refuses. The URL, a secret, is not in the text.
+            KfpApiError: the object store cannot be reached, or refuses. The URL, a secret, is not in the text.
         """
         place = urlsplit(url).netloc
         connect, read = TIMEOUT
@@ -156,13 +136,13 @@ class KfpApi:
                 "GET", url, timeout=urllib3.Timeout(connect=connect, read=read)
             )
         except urllib3.exceptions.HTTPError:
-            raise ClientError(
+            raise KfpApiError(
                 f"cannot {what}: the object store {place} cannot be reached from here; try it inside the cluster.", 0
             ) from None
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise ClientError(
+            raise KfpApiError(
                 f"cannot {what}: the object store {place} answered HTTP {answer.status}; try again.", answer.status
             )
         data: bytes = answer.data
@@ -178,13 +158,13 @@ class KfpApi:
     def _must_be_api(self) -> None:
         kind = self._api.last_response.getheader("content-type") or ""
         if "json" not in kind:
-            raise ClientError(
+            raise KfpApiError(
                 f"{self.endpoint.host} answers, but not as a KFP API server does ({kind or 'no content type'}); "
                 "give the host of the API server, which is the route ds-pipeline-DSPA.",
                 200,
             )
 
-    def _refusal(self, what: str, error: kfp_server_api.ApiException) -> ClientError:
+    def _refusal(self, what: str, error: kfp_server_api.ApiException) -> KfpApiError:
         host, status = self.endpoint.host, int(error.status)
         said = self._said(error)
         match status:
@@ -199,8 +179,12 @@ class KfpApi:
                 sentence = f"{host} refuses to {what}{said}."
             case _:
                 sentence = f"{host} could not {what} (HTTP {status}{said}); try later."
-        return ClientError(
-            sentence, status, passing=status in _PASSING, undone=status in _BUSY, pause=_retry_after(error)
+        return KfpApiError(
+            sentence,
+            status,
+            retryable=status in _PASSING,
+            not_executed=status in _BUSY,
+            retry_after=_retry_after(error),
         )
 
     def _said(self, error: kfp_server_api.ApiException) -> str:
@@ -214,22 +198,24 @@ class KfpApi:
         line = redact(" ".join(str(message).split()), [self._token]).rstrip(".")
         return f": {line[:_SHOWN]}" if line else ""
 
-    def _no_answer(self, what: str, error: urllib3.exceptions.HTTPError) -> ClientError:
+    def _no_answer(self, what: str, error: urllib3.exceptions.HTTPError) -> KfpApiError:
         host = self.endpoint.host
         # the texts of urllib3 hold the whole URL
         reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
         match reason:
             case urllib3.exceptions.SSLError():
                 sentence = f"the certificate of {host} is not trusted; name its CA in --ca-file (ca_file)."
-                return ClientError(sentence, 0)
+                return KfpApiError(sentence, 0)
             case urllib3.exceptions.ReadTimeoutError():
                 sentence = f"cannot {what}: {host} did not answer within {TIMEOUT[1]:g} s; try later."
             case urllib3.exceptions.LocationParseError():
-                return ClientError(f"{host} is not an address; give https://HOST.", 400)
+                return KfpApiError(f"{host} is not an address; give https://HOST.", 400)
             case _:
                 sentence = f"cannot {what}: {host} cannot be reached; check the address and the network."
-        undone = isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
-        return ClientError(sentence, 0, passing=True, undone=undone)
+        not_executed = isinstance(
+            reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+        )
+        return KfpApiError(sentence, 0, retryable=True, not_executed=not_executed)
 
 
 def _retry_after(error: kfp_server_api.ApiException) -> float | None:

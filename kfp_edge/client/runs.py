@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from kfp_edge.client.kfp_api import ClientError, KfpApi
+from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.client.package import compiled
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpApiError, KfpEdgeError
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 
 #: Seconds between two looks at a run, and how long a server may be away while we wait.
@@ -146,8 +146,8 @@ class Run:
             try:
                 stages = self.stages()
                 answered = time.monotonic()
-            except ClientError as error:
-                if not error.passing or time.monotonic() - answered > PATIENCE_SECONDS:
+            except KfpApiError as error:
+                if not error.retryable or time.monotonic() - answered > PATIENCE_SECONDS:
                     raise
             else:
                 states = [stage.state for stage in stages]
@@ -167,7 +167,7 @@ class Run:
         """Return the numbers that the stages measured; a later stage's stand above an earlier one's of the same name.
 
         Raises:
-            ClientError: the server or the object store refuses or cannot be reached.
+            KfpApiError: the server or the object store refuses or cannot be reached.
         """
         found = {artifact.stage: artifact for artifact in self._artifacts() if artifact.kind == _METRICS}
         numbers: dict[str, float] = {}

@@ -12,7 +12,7 @@ import urllib3
 
 from kfp_edge.cluster import kinds
 from kfp_edge.cluster.credentials import find_credentials
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ClusterError
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiException
@@ -23,24 +23,6 @@ _PASSING = frozenset({429, 500, 502, 503, 504})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
 _METHODS = {"get": "GET", "list": "GET", "watch": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
-
-
-class ClusterError(KfpEdgeError):
-    """The Kubernetes API refused a request, failed, or could not be reached.
-
-    Attributes:
-        status: the HTTP status; 0 when there was no answer.
-        passing: whether the same request may succeed a little later.
-        retry_after: the seconds that the API asks to wait before the next try.
-        uncertain: whether an earlier try of the same request may have done its work unseen.
-    """
-
-    def __init__(self, message: str, status: int, *, passing: bool = False, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.passing = passing
-        self.retry_after = retry_after
-        self.uncertain = False
 
 
 @dataclass(frozen=True)
@@ -100,9 +82,9 @@ class KubernetesApi:
             try:
                 return self.try_once(request)
             except ClusterError as error:
-                error.uncertain = uncertain
+                error.possibly_applied = uncertain
                 failures += 1
-                if not error.passing or failures == ATTEMPTS:
+                if not error.retryable or failures == ATTEMPTS:
                     raise
                 uncertain = uncertain or error.status != 429
                 time.sleep(pause(failures - 1, error))
@@ -191,7 +173,7 @@ class KubernetesApi:
                 f"the Kubernetes API at {self.access.configuration.host} was lost on the way to {request} "
                 f"({type(error).__name__}); check the address, the network and its policies, then run again.",
                 0,
-                passing=True,
+                retryable=True,
             ) from error
 
     def _refusal(self, request: ApiRequest, error: "ApiException") -> ClusterError:
@@ -213,7 +195,7 @@ class KubernetesApi:
         return ClusterError(
             f"the Kubernetes API answered {status}, asked to {request}: {message}.",
             status,
-            passing=status in _PASSING,
+            retryable=status in _PASSING,
             retry_after=float(wait) if wait.isdigit() else None,
         )
 

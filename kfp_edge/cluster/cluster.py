@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kfp_edge.cluster import kinds
-from kfp_edge.cluster.api import ATTEMPTS, ApiRequest, ClusterError, KubernetesApi, pause
+from kfp_edge.cluster.api import ATTEMPTS, ApiRequest, KubernetesApi, pause
+from kfp_edge.errors import ClusterError
 
 #: Marks the one call that made an object, so that a create whose answer was lost knows its own work again.
 REQUEST = "kfp-edge.io/request"
@@ -78,7 +79,7 @@ class Cluster:
         try:
             return self._api.call(self._request("create", kind, namespace, body=body))
         except ClusterError as error:
-            if error.status != 409 or not error.uncertain:
+            if error.status != 409 or not error.possibly_applied:
                 raise
             made = self.get(kind, metadata["name"], namespace)
             if made is None or made["metadata"].get("annotations", {}).get(REQUEST) != mark:
@@ -126,7 +127,7 @@ class Cluster:
         except ClusterError as error:
             if error.status != 404:
                 raise
-            return error.uncertain  # an earlier try, whose answer was lost, deleted it
+            return error.possibly_applied  # an earlier try, whose answer was lost, deleted it
         return True
 
     def watch(self, kind: str, name: str, seconds: float, namespace: str = "") -> Iterator[dict[str, Any] | None]:
@@ -150,7 +151,7 @@ class Cluster:
                         version, failures = found["metadata"]["resourceVersion"], 0
                         yield found
             except ClusterError as error:
-                if not (error.passing or error.status == 410) or time.monotonic() >= deadline:
+                if not (error.retryable or error.status == 410) or time.monotonic() >= deadline:
                     raise
                 problem = error
             left = deadline - time.monotonic()
@@ -216,7 +217,7 @@ class Cluster:
                 if error.status == 404 and begun:
                     return
                 failures += 1
-                if not error.passing or failures == ATTEMPTS:
+                if not error.retryable or failures == ATTEMPTS:
                     raise
                 problem = error
             if problem is None and ended:

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.runtime.process import CommandError, run
+from kfp_edge.errors import CommandError, KfpEdgeError
+from kfp_edge.runtime.process import run
 
 #: Seconds that one exchange with the server may take.
 TIMEOUT = 300

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_edge.errors import ImageError
 from kfp_edge.images.command import run
-from kfp_edge.images.errors import ImageError
 from kfp_edge.images.platforms import Platform, native
 
 _HOST_LISTS = Path("/var/lib/apt/lists")

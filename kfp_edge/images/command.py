@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from kfp_edge.images.errors import ImageError
+from kfp_edge.errors import ImageError
 
 _SHOWN_LINES = 3
 #: What the container tools write beside the error: that what they ran has failed.

@@ -12,9 +12,9 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from kfp_edge.errors import ImageError
 from kfp_edge.images.apt import Apt, AptPackage
 from kfp_edge.images.command import run
-from kfp_edge.images.errors import ImageError
 
 _SEEDS = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "ca-certificates", "tzdata", "netbase")
 

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kfp_edge.images.errors import ImageError
+from kfp_edge.errors import ImageError
 
 
 @dataclass(frozen=True)

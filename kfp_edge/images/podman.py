@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import CommandError, KfpEdgeError
 from kfp_edge.images.oci import ImageRef, skopeo_source
 from kfp_edge.images.skopeo import registry_flags, skopeo
-from kfp_edge.runtime.process import CommandError, run
+from kfp_edge.runtime.process import run
 from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import write_file
 

@@ -9,8 +9,8 @@ Three variables of the environment say how a registry is reached; nothing secret
 
 import os
 
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.runtime.process import CommandError, run
+from kfp_edge.errors import CommandError, KfpEdgeError
+from kfp_edge.runtime.process import run
 
 _HERE = ("localhost", "127.0.0.1")
 _RETRIES = ("--retry-times", "2")

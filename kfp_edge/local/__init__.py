@@ -1,5 +1,6 @@
-"""Running a compiled pipeline on this machine, with `kfp.local`, as a user wants to see it."""
+"""Run a compiled pipeline on this machine with `kfp.local`, and read what the run left."""
 
-from kfp_edge.local.api import LocalRun, RunFailedError, StageReport, run
+from kfp_edge.errors import RunFailedError
+from kfp_edge.local.api import LocalRun, StageReport, run
 
 __all__ = ["LocalRun", "RunFailedError", "StageReport", "run"]

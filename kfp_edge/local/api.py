@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpEdgeError, RunFailedError
 from kfp_edge.local import runner, summary, workspace
 from kfp_edge.local.runner import RunProgress, StageRun, Status
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, text_of
@@ -80,14 +80,6 @@ class LocalRun:
             made = sorted(f"{path.parent.name}/{path.name}" for path in self.folder.glob("artifacts/*/*/*"))
             raise KfpEdgeError(f"there is no {stage}/{name} in {self.folder}; it has: {', '.join(made)}.")
         return found
-
-
-class RunFailedError(KfpEdgeError):
-    """A run that failed or was interrupted; `run` is what it left, reports included."""
-
-    def __init__(self, sentence: str, run: LocalRun) -> None:
-        super().__init__(sentence)
-        self.run = run
 
 
 def run(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kfp_edge.errors import CommandError
 from kfp_edge.runtime import process
 
 #: "missing" is required and stops a local run; "warning" may hurt; "optional" is not needed for one.
@@ -285,7 +286,7 @@ def _tool(machine: Machine, program: str) -> Diagnosis:
         return Diagnosis(program, "not installed", "missing", _install(machine, program))
     try:
         version = _VERSION.search(machine.run(program, "--version"))
-    except process.CommandError as error:
+    except CommandError as error:
         return Diagnosis(program, str(error), "missing", f"install it again: {_install(machine, program)}")
     return Diagnosis(program, version[0] if version else "installed", "ok")
 
@@ -307,7 +308,7 @@ def _container_failure(machine: Machine, engine: tuple[str, ...], limits: tuple[
         safe = ("--rm", "--network=none", "--read-only", "--security-opt=label=disable", "--volume=/usr:/usr:ro")
         try:
             machine.run("podman", *engine, "run", *limits, *safe, "--rootfs", root, "/usr/bin/true")
-        except process.CommandError as error:
+        except CommandError as error:
             return (error.output.splitlines() or [str(error)])[-1].removeprefix("Error: ")
     return ""
 
@@ -317,7 +318,7 @@ def _podman_info(machine: Machine, field: str) -> str:
         return ""
     try:
         return machine.run("podman", "info", "--format", "{{" + field + "}}").strip()
-    except process.CommandError:
+    except CommandError:
         # the check of the runtime tells what is wrong with podman
         return ""
 

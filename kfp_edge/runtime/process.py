@@ -5,17 +5,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import CommandError
 
 _SHOWN_LINES = 3
-
-
-class CommandError(KfpEdgeError):
-    """A program ended with an error; `output` holds all it said on stderr, secrets removed."""
-
-    def __init__(self, message: str, output: str) -> None:
-        super().__init__(message)
-        self.output = output
 
 
 def run(

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kfp_server_api import ApiException, V2beta1Run
 
-from kfp_edge.client import Client, ClientError, Run, kfp_api, runs
+from kfp_edge.client import Client, Run, kfp_api, runs
 from kfp_edge.client.kfp_api import Endpoint
 from kfp_edge.client.package import make_package
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpApiError, KfpEdgeError
 from kfp_edge.spec import compilation
 from support.clients import METRICS, REPORT, STAGES, checkout, client_of, leave_results, small, write_small
 from support.fake_kfp import FakeKfp
@@ -254,7 +254,7 @@ def test_runs_are_listed_and_found_again(fake: FakeKfp) -> None:
 
 
 def test_an_unknown_run_is_told(fake: FakeKfp) -> None:
-    with pytest.raises(ClientError, match=r"refuses to read the run nothing: .* Run nothing not found\.$"):
+    with pytest.raises(KfpApiError, match=r"refuses to read the run nothing: .* Run nothing not found\.$"):
         client_of(fake).run("nothing")
 
 
@@ -319,7 +319,7 @@ def test_an_object_store_out_of_reach_is_told_without_the_signed_address(fake: F
     run = submit(fake)
     run.wait()
     fake.drop("GET", "/store/")
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(KfpApiError) as refused:
         run.report("learn")
     assert "cannot be reached from here; try it inside the cluster" in str(refused.value)
     assert "Signature" not in str(refused.value)
@@ -338,7 +338,7 @@ def test_a_server_in_trouble_is_asked_again(fake: FakeKfp, status: int) -> None:
 
 def test_a_server_that_stays_in_trouble_is_told(fake: FakeKfp) -> None:
     fake.fail("GET", RUNS, 500, times=5)
-    with pytest.raises(ClientError, match=r"could not list the runs \(HTTP 500: the fake fails .*\); try later\.$"):
+    with pytest.raises(KfpApiError, match=r"could not list the runs \(HTTP 500: the fake fails .*\); try later\.$"):
         client_of(fake).runs()
 
 
@@ -364,13 +364,13 @@ def test_waiting_ends_when_the_server_stays_away(fake: FakeKfp, monkeypatch: pyt
     run = submit(fake)
     monkeypatch.setattr(runs, "PATIENCE_SECONDS", -1.0)
     fake.fail("GET", RUNS, 503, times=kfp_api.ATTEMPTS)
-    with pytest.raises(ClientError, match="HTTP 503"):
+    with pytest.raises(KfpApiError, match="HTTP 503"):
         run.wait()
 
 
 def test_a_run_whose_start_is_uncertain_is_not_started_twice(fake: FakeKfp) -> None:
     fake.lose_answer("POST", RUNS)
-    with pytest.raises(ClientError, match="it may have been done all the same, so look before you try again"):
+    with pytest.raises(KfpApiError, match="it may have been done all the same, so look before you try again"):
         submit(fake)
     assert len(fake.store.runs) == 1
 
@@ -383,14 +383,14 @@ def test_a_busy_server_did_not_start_the_run_and_is_asked_again(fake: FakeKfp) -
 
 def test_a_server_that_was_not_reached_did_nothing() -> None:
     found = kfp_api.KfpApi(Endpoint("http://127.0.0.1:1", "", lambda: ""))
-    with pytest.raises(ClientError, match=r"cannot be reached; check the address and the network\.$"):
+    with pytest.raises(KfpApiError, match=r"cannot be reached; check the address and the network\.$"):
         found.call("start the run", found.runs.run_service_create_run, V2beta1Run(), repeatable=False)
 
 
 def test_a_server_that_does_not_answer_is_told(fake: FakeKfp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kfp_api, "TIMEOUT", (1.0, 0.05))
     fake.hang("GET", RUNS, times=kfp_api.ATTEMPTS)
-    with pytest.raises(ClientError, match=rf"cannot list the runs: {fake.url} did not answer within 0\.05 s"):
+    with pytest.raises(KfpApiError, match=rf"cannot list the runs: {fake.url} did not answer within 0\.05 s"):
         client_of(fake).runs()
 
 
@@ -406,7 +406,7 @@ def test_a_token_that_nobody_renews_is_told_and_not_shown(fake: FakeKfp) -> None
     found = Client(Endpoint(fake.url, "ds-project", lambda: token))
     run = found.submit(small, {"rows": 1})
     fake.expire_token()
-    with pytest.raises(ClientError, match="does not accept the token, which is missing, has expired") as refused:
+    with pytest.raises(KfpApiError, match="does not accept the token, which is missing, has expired") as refused:
         run.wait()
     assert refused.value.status == 401
     assert token not in repr(refused.value)
@@ -415,28 +415,28 @@ def test_a_token_that_nobody_renews_is_told_and_not_shown(fake: FakeKfp) -> None
 
 def test_what_is_not_allowed_is_told_with_where_to_look(fake: FakeKfp) -> None:
     fake.fail("GET", RUNS, 403)
-    with pytest.raises(ClientError, match=r"the token may not list the runs at .*; deploy/openshift/README\.md says"):
+    with pytest.raises(KfpApiError, match=r"the token may not list the runs at .*; deploy/openshift/README\.md says"):
         client_of(fake).runs()
 
 
 def test_a_login_page_is_not_taken_for_an_answer(fake: FakeKfp) -> None:
     fake.fail("GET", RUNS, 302)
-    with pytest.raises(ClientError, match="does not accept the token"):
+    with pytest.raises(KfpApiError, match="does not accept the token"):
         client_of(fake).runs()
 
 
 def test_an_address_that_is_no_api_server_is_told(fake: FakeKfp) -> None:
     fake.answer_html("GET", RUNS)
-    with pytest.raises(ClientError, match=r"answers, but not as a KFP API server does \(text/html\)"):
+    with pytest.raises(KfpApiError, match=r"answers, but not as a KFP API server does \(text/html\)"):
         client_of(fake).runs()
 
 
 def test_a_host_that_does_not_exist_is_told() -> None:
-    with pytest.raises(ClientError, match=r"cannot list the runs: http://127\.0\.0\.1:1 cannot be reached"):
+    with pytest.raises(KfpApiError, match=r"cannot list the runs: http://127\.0\.0\.1:1 cannot be reached"):
         Client(Endpoint("http://127.0.0.1:1", "", lambda: "")).runs()
 
 
-def refusal(body: str, status: int) -> ClientError:
+def refusal(body: str, status: int) -> KfpApiError:
     error = ApiException(status=status)
     error.body = body
     return kfp_api.KfpApi(Endpoint("http://127.0.0.1:1", "", lambda: "s3cret"))._refusal("do it", error)

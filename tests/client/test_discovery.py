@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.client import Client, ClientError
+from kfp_edge.client import Client
 from kfp_edge.client.discovery import find_endpoint
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpApiError, KfpEdgeError
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 from support.registry import write_certificates
@@ -179,7 +179,7 @@ def test_the_ca_of_services_in_a_pod_is_trusted(
 
 
 def test_a_certificate_of_an_unknown_ca_is_told(secure: FakeKfp) -> None:
-    with pytest.raises(ClientError, match=r"the certificate of https://.* is not trusted; name its CA in --ca-file"):
+    with pytest.raises(KfpApiError, match=r"the certificate of https://.* is not trusted; name its CA in --ca-file"):
         Client.connect(host=secure.url, token=secure.token).runs()
     assert secure.requests == []
 

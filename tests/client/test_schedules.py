@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.client import Client, ClientError, Schedule, kfp_api
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.client import Client, Schedule, kfp_api
+from kfp_edge.errors import KfpApiError, KfpEdgeError
 from support.clients import client_of, small
 from support.fake_kfp import FakeKfp
 
@@ -125,7 +125,7 @@ def test_several_of_one_name_become_one(client: Client, fake: FakeKfp) -> None:
 def test_the_old_schedule_stays_when_the_new_one_is_refused(client: Client, fake: FakeKfp) -> None:
     first = nightly(client)
     fake.fail("POST", RECURRING, 500)
-    with pytest.raises(ClientError, match=r"could not create the schedule .*; it may have been done all the same"):
+    with pytest.raises(KfpApiError, match=r"could not create the schedule .*; it may have been done all the same"):
         nightly(client, concurrency=2)
     assert [found["recurring_run_id"] for found in kept(fake)] == [first.id]
 

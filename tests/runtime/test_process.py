@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.runtime.process import CommandError, run
+from kfp_edge.errors import CommandError, KfpEdgeError
+from kfp_edge.runtime.process import run
 from kfp_edge.runtime.stage import stage
 
 

@@ -25,9 +25,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kfp_edge.errors import CommandError
 from kfp_edge.images.podman import environment as podman_environment
 from kfp_edge.images.podman import podman, remove
-from kfp_edge.runtime.process import CommandError, run
+from kfp_edge.runtime.process import run
 from support.fake_kubernetes._run_admission import USERS, over_quota, quantity, violations
 from support.fake_kubernetes._run_controller import POLL, Controller
 from support.fake_kubernetes._run_objects import (
