@@ -34,7 +34,8 @@ def _blocks(document: Path, language: str) -> list[str]:
 
 
 def _commands() -> list[str]:
-    lines = [line for document in DOCUMENTS for block in _blocks(document, "sh") for line in block.splitlines()]
+    blocks = [block.replace("\\\n", "") for document in DOCUMENTS for block in _blocks(document, "sh")]
+    lines = [line for block in blocks for line in block.splitlines()]
     return sorted({line.partition(" #")[0].strip() for line in lines if line.strip()})
 
 
