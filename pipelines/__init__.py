@@ -1,1 +1,1 @@
-"""One module a pipeline; each reads like the line it draws."""
+"""One module per pipeline; each reads like the diagram in its docstring."""

@@ -1,75 +1,72 @@
-"""The stages that every delivery ends with, drawn into the pipeline that calls them."""
-
-from typing import Any
+"""The stages that every delivery ends with; a pipeline that calls these functions gets the tasks."""
 
 from kfp import dsl
+from kfp.dsl.pipeline_channel import PipelineArtifactChannel
 
 from kfp_edge.components.clean_up.component import clean_up
 from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.gitops_commit.component import gitops_commit
 from kfp_edge.components.release.component import release
 from kfp_edge.components.staging_test.component import staging_test
-from kfp_edge.pipelines._task_config import TaskConfig, retried, uncached
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching, set_retries
+from kfp_edge.pipelines._parameters import Delivery, ModelName, Verification
 
-_RUN = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+_RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
 
-def cleaned_up(cluster: TaskConfig, staging_options: Any) -> dsl.ExitHandler:
-    """Draw a block behind which, whatever happens in it, nothing of the run stays in the cluster."""
-    cleaning = clean_up(run_id=_RUN, staging_options=staging_options)
-    cluster.small(cleaning)
-    cluster.reads_data(cleaning)  # builds keep their context in the object store
-    uncached(cleaning)
-    retried(cleaning)
-    return dsl.ExitHandler(cleaning, name="delivered")
+def clean_up_on_exit(delivery: Delivery, cluster: ClusterParameters) -> dsl.ExitHandler:
+    """Return a block after which, whether it succeeds or fails, the run's objects in the cluster are deleted."""
+    cleaned = clean_up(run_id=_RUN_ID, staging_options=delivery.staging_options)
+    cluster.configure_light(cleaned)
+    cluster.use_data_connection(cleaned)  # builds keep their context in the object store
+    disable_caching(cleaned)
+    set_retries(cleaned)
+    return dsl.ExitHandler(cleaned, name="delivered")
 
 
 def deliver(
-    bundle: Any,
-    cluster: TaskConfig,
-    *,
-    model_name: Any,
-    model_version: Any,
-    revision: Any,
-    serving_image: Any,
-    registry: Any,
-    gitops_repo: Any,
-    gitops_branch: Any,
-    site: Any,
-    namespace: Any,
-    build: Any,
-    build_options: Any,
-    staging: Any,
-    staging_options: Any,
+    bundle: PipelineArtifactChannel,
+    name: ModelName,
+    verification: Verification,
+    delivery: Delivery,
+    cluster: ClusterParameters,
+    secrets: DeliverySecrets,
 ) -> None:
-    """Draw containerize -> staging test -> release -> GitOps commit."""
+    """Add containerize -> staging test -> release -> GitOps commit."""
     candidate = containerize(
         bundle=bundle,
-        registry=registry,
-        serving_image=serving_image,
-        revision=revision,
-        build=build,
-        build_options=build_options,
-        run_id=_RUN,
+        registry=delivery.registry,
+        serving_image=delivery.serving_image,
+        revision=verification.revision,
+        build=delivery.build,
+        build_options=delivery.build_options,
+        run_id=_RUN_ID,
     )
     tested = staging_test(
-        image=candidate.output, bundle=bundle, staging=staging, staging_options=staging_options, run_id=_RUN
+        image=candidate.output,
+        bundle=bundle,
+        staging=delivery.staging,
+        staging_options=delivery.staging_options,
+        run_id=_RUN_ID,
     )
     released = release(
-        image=tested.outputs["Output"], registry=registry, model_name=model_name, model_version=model_version
+        image=tested.outputs["Output"],
+        registry=delivery.registry,
+        model_name=name.model_name,
+        model_version=verification.model_version,
     )
     committed = gitops_commit(
         image=released.outputs["image"],
-        model_name=model_name,
-        model_version=model_version,
-        gitops_repo=gitops_repo,
-        gitops_branch=gitops_branch,
-        site=site,
-        namespace=namespace,
+        model_name=name.model_name,
+        model_version=verification.model_version,
+        gitops_repo=delivery.gitops_repo,
+        gitops_branch=delivery.gitops_branch,
+        site=delivery.site,
+        namespace=delivery.namespace,
     )
-    cluster.small(candidate, tested, released, committed)
-    cluster.reads_data(candidate)
-    cluster.reaches_registry(candidate, tested, released)
-    cluster.reaches_git(committed)
-    retried(candidate, released, committed)
-    uncached(candidate, tested, released, committed)
+    cluster.configure_light(candidate, tested, released, committed)
+    cluster.use_data_connection(candidate)
+    secrets.use_registry_secret(candidate, tested, released)
+    secrets.use_git_secret(committed)
+    set_retries(candidate, released, committed)
+    disable_caching(candidate, tested, released, committed)

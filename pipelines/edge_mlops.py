@@ -1,93 +1,24 @@
 """The whole line: data -> train -> export -> verify -> containerize -> staging test -> release -> GitOps commit."""
 
-from kfp import dsl
+from kfp_edge.pipelines import training  # the module: `kfp dsl compile` wants one pipeline in a file
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets
+from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
+from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, Delivery, ModelName, Verification
+from kfp_edge.spec.parameter_groups import arguments, pipeline
 
-from kfp_edge.pipelines import _defaults as default
-from kfp_edge.pipelines import training as half
-from kfp_edge.pipelines._delivery_steps import cleaned_up, deliver
-from kfp_edge.pipelines._task_config import TaskConfig
 
-
-@dsl.pipeline(name="edge-mlops", description="Train a model and propose it to the edge sites as a reviewed change.")
+@pipeline(name="edge-mlops", description="Train a model and propose it to the edge sites as a reviewed change.")
 def edge_mlops(
-    data: str = default.DATA,
-    task: str = "classification",
-    target: str = "",
-    drop: list[str] = [],
-    time_column: str = "",
-    group_column: str = "",
-    windows: str = "",
-    rolling_windows: list[int] = [],
-    columns: dict = {},
-    false_alarm_rate: float = 0.001,
-    model_name: str = default.MODEL_NAME,
-    model_version: str = default.MODEL_VERSION,
-    seed: int = 0,
-    gates: dict = default.GATES,
-    champion: str = "",
-    revision: str = "",
-    serving_image: str = "auto",
-    registry: str = default.REGISTRY,
-    gitops_repo: str = default.GITOPS_REPO,
-    gitops_branch: str = "main",
-    site: str = "site-1",
-    namespace: str = "edge-models",
-    build: str = "auto",
-    build_options: dict = {},
-    staging: str = "auto",
-    staging_options: dict = {},
-    cpu: str = default.CPU,
-    memory: str = default.MEMORY,
-    data_connection: str = default.DATA_CONNECTION,
-    registry_secret: str = default.REGISTRY_SECRET,
-    git_secret: str = default.GIT_SECRET,
-    ca_bundle: str = default.CA_BUNDLE,
-    node_selector: dict = {},
-    tolerations: list = [],
+    source: DataSource,
+    options: DataOptions,
+    anomaly: AnomalyOptions,
+    name: ModelName,
+    verification: Verification,
+    delivery: Delivery,
+    cluster: ClusterParameters,
+    secrets: DeliverySecrets,
 ):
-    """Train, verify and deliver a model; `docs/parameters.md` describes the parameters."""
-    cluster = TaskConfig(
-        cpu, memory, data_connection, ca_bundle, node_selector, tolerations, registry_secret, git_secret
-    )
-    with cleaned_up(cluster, staging_options):
-        trained = half.training(
-            data=data,
-            task=task,
-            target=target,
-            drop=drop,
-            time_column=time_column,
-            group_column=group_column,
-            windows=windows,
-            rolling_windows=rolling_windows,
-            columns=columns,
-            false_alarm_rate=false_alarm_rate,
-            model_name=model_name,
-            model_version=model_version,
-            seed=seed,
-            gates=gates,
-            champion=champion,
-            revision=revision,
-            cpu=cpu,
-            memory=memory,
-            data_connection=data_connection,
-            ca_bundle=ca_bundle,
-            node_selector=node_selector,
-            tolerations=tolerations,
-        )
-        deliver(
-            trained.outputs["bundle"],
-            cluster,
-            model_name=model_name,
-            model_version=model_version,
-            revision=revision,
-            serving_image=serving_image,
-            registry=registry,
-            gitops_repo=gitops_repo,
-            gitops_branch=gitops_branch,
-            site=site,
-            namespace=namespace,
-            build=build,
-            build_options=build_options,
-            staging=staging,
-            staging_options=staging_options,
-        )
+    """Train, verify and deliver a model."""
+    with clean_up_on_exit(delivery, cluster):
+        trained = training.training(**arguments(source, options, anomaly, name, verification, cluster))
+        deliver(trained.outputs["bundle"], name, verification, delivery, cluster, secrets)

@@ -1,7 +1,7 @@
 """Secrets and certificates that a cluster mounts into the pod of a stage.
 
 What is mounted is handed on through the variables that stages read on a laptop too; one that is set already wins.
-`pipelines/_cluster.py` mounts, `deploy/openshift` holds templates of the Secrets and the ConfigMap.
+`pipelines/_cluster_parameters.py` mounts, `deploy/openshift` holds templates of the Secrets and the ConfigMap.
 """
 
 import os

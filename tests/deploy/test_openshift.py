@@ -14,7 +14,7 @@ from yaml import safe_load, safe_load_all
 from kfp_edge.cluster import labels
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions
-from kfp_edge.pipelines import _defaults, _task_config
+from kfp_edge.pipelines._cluster_parameters import DATA_CONNECTION_KEYS, POD_LABELS, ClusterParameters, DeliverySecrets
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.manifests import OPENSHIFT, rendered
 from support.paths import ROOT
@@ -110,11 +110,11 @@ def test_a_template_holds_placeholders_and_no_values(path: Path) -> None:
 
 def test_the_templates_are_what_the_pipelines_look_for() -> None:
     found = {each["metadata"]["name"]: each for path in OPENSHIFT.glob("secrets/*.yaml") for each in documents(path)}
-    connection = found[_defaults.DATA_CONNECTION]["stringData"]
-    assert set(_task_config._DATA_CONNECTION) <= set(connection)
-    assert found[_defaults.REGISTRY_SECRET]["type"] == "kubernetes.io/dockerconfigjson"
-    assert found[_defaults.GIT_SECRET]["type"] == "kubernetes.io/basic-auth"
-    assert found[_defaults.CA_BUNDLE]["kind"] == "ConfigMap"
+    connection = found[ClusterParameters.data_connection]["stringData"]
+    assert set(DATA_CONNECTION_KEYS) <= set(connection)
+    assert found[DeliverySecrets.registry_secret]["type"] == "kubernetes.io/dockerconfigjson"
+    assert found[DeliverySecrets.git_secret]["type"] == "kubernetes.io/basic-auth"
+    assert found[ClusterParameters.ca_bundle]["kind"] == "ConfigMap"
 
 
 def test_the_build_pods_are_those_that_the_network_policy_closes(objects: list[dict[str, Any]]) -> None:
@@ -127,7 +127,7 @@ def test_a_candidate_answers_the_stages_of_the_project_and_nobody_else(objects: 
     assert (nothing["podSelector"], nothing["ingress"], nothing["egress"]) == ({}, [], [])
     (rule,) = the(objects, "NetworkPolicy", "kfp-edge-stages")["spec"]["ingress"]
     (peer,) = rule["from"]
-    assert peer["podSelector"]["matchLabels"] == _task_config._LABELS
+    assert peer["podSelector"]["matchLabels"] == POD_LABELS
     assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "ds-project"}
     assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
 

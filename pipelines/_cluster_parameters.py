@@ -1,0 +1,116 @@
+"""The parameters of a pipeline that count on a cluster only, and what they set on its tasks.
+
+A new one is a field here, and the call that hands it to Kubernetes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+
+from kfp_edge.runtime.mounts import CA, FOLDER, GIT, REGISTRY
+from kfp_edge.spec.parameter_groups import ParameterGroup
+
+#: Keys of an OpenShift AI data connection; stages read the environment variables of the same names.
+DATA_CONNECTION_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION")
+#: Labels of every pod that runs a stage.
+POD_LABELS = {"app.kubernetes.io/managed-by": "kfp-edge", "app.kubernetes.io/component": "stage"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterParameters(ParameterGroup):
+    """Resource limits, nodes, certificates and the data connection of the tasks; without effect on a laptop."""
+
+    cpu: Annotated[
+        str,
+        "CPU limit of each task that processes the data, a Kubernetes quantity such as 2 or 500m.",
+    ] = "2"
+    memory: Annotated[
+        str,
+        "Memory limit of each task that processes the data, a Kubernetes quantity such as 4Gi.",
+    ] = "4Gi"
+    data_connection: Annotated[
+        str,
+        "Name of the Secret with the S3 credentials, an OpenShift AI data connection. It is optional in the cluster.",
+    ] = "kfp-edge-data"
+    ca_bundle: Annotated[
+        str,
+        "Name of the ConfigMap with all trusted CA certificates under the key ca-bundle.crt. "
+        "It is optional in the cluster.",
+    ] = "kfp-edge-ca"
+    node_selector: Annotated[
+        dict,
+        'Labels of the nodes that the pods may run on, such as {"topology.kubernetes.io/zone": "a"}.',
+    ] = field(default_factory=dict)
+    tolerations: Annotated[
+        list,
+        'Tolerations of the pods, in Kubernetes\' own form, such as [{"key": "gpu", "operator": "Exists"}].',
+    ] = field(default_factory=list)
+
+    def configure_compute(self, *tasks: PipelineTask) -> None:
+        """Configure tasks that process the data: they get the limits that the parameters name."""
+        for task in tasks:
+            self._configure_pod(task)
+            task.set_cpu_request("500m").set_cpu_limit(self.cpu)
+            task.set_memory_request("1Gi").set_memory_limit(self.memory)
+            # KFP 2.16 loses parameters of limits where the task is in an exit handler or a loop
+            task.register_pipeline_channels([self.cpu, self.memory])
+
+    def configure_light(self, *tasks: PipelineTask) -> None:
+        """Configure tasks that move files or wait: they get small, fixed limits."""
+        for task in tasks:
+            self._configure_pod(task)
+            task.set_cpu_request("100m").set_cpu_limit("1")
+            task.set_memory_request("256Mi").set_memory_limit("1Gi")
+
+    def use_data_connection(self, *tasks: PipelineTask) -> None:
+        """Set the keys of the data connection as environment variables of tasks."""
+        for task in tasks:
+            keys = {key: key for key in DATA_CONNECTION_KEYS}
+            kubernetes.use_secret_as_env(task, self.data_connection, keys, optional=True)
+
+    def _configure_pod(self, task: PipelineTask) -> None:
+        kubernetes.use_config_map_as_volume(task, self.ca_bundle, f"{FOLDER}/{CA}", optional=True)
+        kubernetes.add_node_selector_json(task, self.node_selector)
+        kubernetes.add_toleration_json(task, self.tolerations)
+        for key, value in POD_LABELS.items():
+            kubernetes.add_pod_label(task, key, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySecrets(ParameterGroup):
+    """Secrets of the stages that push images and commits; without effect on a laptop."""
+
+    registry_secret: Annotated[
+        str,
+        "Name of the Secret with the login of the registry, of type kubernetes.io/dockerconfigjson. "
+        "It is optional in the cluster.",
+    ] = "kfp-edge-registry"
+    git_secret: Annotated[
+        str,
+        "Name of the Secret with the login of the GitOps repository, of type kubernetes.io/basic-auth, "
+        "the access token as its password. It is optional in the cluster.",
+    ] = "kfp-edge-git"
+
+    def use_registry_secret(self, *tasks: PipelineTask) -> None:
+        """Mount the login of the registry into tasks."""
+        for task in tasks:
+            kubernetes.use_secret_as_volume(task, self.registry_secret, f"{FOLDER}/{REGISTRY}", optional=True)
+
+    def use_git_secret(self, *tasks: PipelineTask) -> None:
+        """Mount the login of the GitOps repository into tasks."""
+        for task in tasks:
+            kubernetes.use_secret_as_volume(task, self.git_secret, f"{FOLDER}/{GIT}", optional=True)
+
+
+def set_retries(*tasks: PipelineTask) -> None:
+    """Retry tasks that depend on a network, twice: after half a minute, then after a minute."""
+    for task in tasks:
+        task.set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2, backoff_max_duration="300s")
+
+
+def disable_caching(*tasks: PipelineTask) -> None:
+    """Run tasks every time: they have side effects, which a cached result would skip."""
+    for task in tasks:
+        task.set_caching_options(False)

@@ -1,0 +1,114 @@
+"""The parameters of all pipelines, in groups, with defaults that let every pipeline run on generated data.
+
+What counts on a cluster only is in `_cluster_parameters.py`. A group's fields are described by the components that
+take them (`described_by`), or in their types.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from kfp_edge.components.containerize.component import containerize
+from kfp_edge.components.fetch_model.component import fetch_model
+from kfp_edge.components.gitops_commit.component import gitops_commit
+from kfp_edge.components.ingest.component import ingest
+from kfp_edge.components.release.component import release
+from kfp_edge.components.staging_test.component import staging_test
+from kfp_edge.components.train.component import train
+from kfp_edge.components.verify.component import verify
+from kfp_edge.spec.parameter_groups import ParameterGroup
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource(ParameterGroup):
+    """Where the rows of one model come from."""
+
+    described_by: ClassVar = (ingest,)
+
+    data: str = "synthetic:ai4i?rows=10000&seed=0"
+    windows: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(ParameterGroup):
+    """What the columns are, and which rows are held out."""
+
+    described_by: ClassVar = (ingest,)
+
+    task: str = "classification"
+    target: str = ""
+    drop: list[str] = field(default_factory=list)
+    time_column: str = ""
+    group_column: str = ""
+    rolling_windows: list[int] = field(default_factory=list)
+    columns: dict = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnomalyOptions(ParameterGroup):
+    """What counts for anomaly detection only."""
+
+    described_by: ClassVar = (train,)
+
+    false_alarm_rate: float = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedElsewhere(ParameterGroup):
+    """A model that is fetched and not trained."""
+
+    described_by: ClassVar = (fetch_model,)
+
+    model: str = "example:ai4i"
+    model_sha256: Annotated[str, str(fetch_model.component_spec.inputs["sha256"].description)] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelName(ParameterGroup):
+    """Which model it is, and which one it replaces."""
+
+    described_by: ClassVar = (verify,)
+
+    model_name: str = "machine-failure"
+    champion: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification(ParameterGroup):
+    """The version of a model, and what it is held to."""
+
+    described_by: ClassVar = (verify,)
+
+    model_version: str = "0.1.0"
+    gates: dict = field(default_factory=lambda: {"roc_auc": 0.7})
+    revision: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet(ParameterGroup):
+    """The models of a fleet."""
+
+    assets: Annotated[
+        list[dict],
+        "The models to train, at least one: [{model_name, data}, ...], with a model name of its own for each asset. "
+        "Both are described as the parameters of the pipeline training.",
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(ParameterGroup):
+    """How the image is built and tested, and where image and commit go."""
+
+    described_by: ClassVar = (containerize, staging_test, release, gitops_commit)
+
+    serving_image: str = "auto"
+    #: In the folder where the run is started; for a cluster, name a registry and a repository instead.
+    registry: str = "oci:.kfp-edge/registry"
+    gitops_repo: str = ".kfp-edge/gitops.git"
+    gitops_branch: str = "main"
+    site: str = "site-1"
+    namespace: str = "edge-models"
+    build: str = "auto"
+    build_options: dict = field(default_factory=dict)
+    staging: str = "auto"
+    staging_options: dict = field(default_factory=dict)
