@@ -320,7 +320,6 @@ class TestATaskRunThatEndsEarly:
         [
             (taskrun(step("true"), params=[{"name": "x"}]), "TaskRunValidationFailed", "no default values: [x]"),
             (taskrun(step("echo $(params.x)")), "TaskRunValidationFailed", 'variable in "$(params.x)"'),
-            (taskrun(step("true", onError="continue")), "TaskRunValidationFailed", "does not know onError"),
             (taskrun(step("true"), run={"serviceAccountName": "nobody"}), "PodCreationFailed", '"nobody" not found'),
             (taskrun(step("true", image="unknown")), "TaskRunImagePullFailed", '"unknown"'),
             (

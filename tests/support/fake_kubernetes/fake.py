@@ -11,15 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-import pytest
-
 from support.fake_kubernetes import rbac
 from support.fake_kubernetes.faults import REASONS, Failure, Faults
 from support.fake_kubernetes.kinds import BY_NAME
 from support.fake_kubernetes.logs import Log
 from support.fake_kubernetes.server import Server, Target, merge
 from support.fake_kubernetes.store import Change, Refused, Resource, Store
-from support.fake_kubernetes.validation import CUSTOM
 
 ADMIN = "system:admin"
 
@@ -63,7 +60,7 @@ class FakeKubernetes:
 
     It refuses what the schema of a kind does not have (422), and what the Roles and bindings among `roles` do not allow
     (403); with `roles=None` everybody may do everything. `ADMIN` always may. What owners own goes with them.
-    Credentials (kubeconfigs, service accounts) go into `folder`. Without the custom kinds' schemas the test is skipped.
+    Credentials (kubeconfigs, service accounts) go into `folder`.
     """
 
     def __init__(
@@ -73,8 +70,6 @@ class FakeKubernetes:
         namespaces: Sequence[str] = ("ds-project", "edge-staging"),
         controllers: Sequence[Controller] = (),
     ) -> None:
-        if not CUSTOM.is_dir():
-            pytest.skip(f"no JSON schemas of custom kinds in {CUSTOM}; name their folder in KFP_EDGE_SCHEMAS")
         self.store = Store()
         self.faults = Faults(self.store.changed)
         self.stopped = threading.Event()

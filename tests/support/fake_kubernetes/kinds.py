@@ -32,7 +32,6 @@ _ALL = (
     Kind("v1", "ServiceAccount", "serviceaccounts"),
     Kind("apps/v1", "Deployment", "deployments"),
     Kind("apps/v1", "ReplicaSet", "replicasets"),
-    Kind("coordination.k8s.io/v1", "Lease", "leases"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False),
     Kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
@@ -46,7 +45,6 @@ _ALL = (
     ),
     Kind("pipelines.kubeflow.org/v2beta1", "Pipeline", "pipelines"),
     Kind("pipelines.kubeflow.org/v2beta1", "PipelineVersion", "pipelineversions"),
-    Kind("route.openshift.io/v1", "Route", "routes"),
 )
 
 BY_NAME = {kind.name: kind for kind in _ALL}

@@ -45,16 +45,6 @@ _CAPABILITIES = (
 _ADDABLE = {"SETFCAP"}
 #: Service accounts that are in every namespace; OpenShift Pipelines makes `pipeline`.
 _SERVICE_ACCOUNTS = {"default", "pipeline"}
-_RUN_FIELDS = {
-    "taskSpec",
-    "params",
-    "workspaces",
-    "timeout",
-    "serviceAccountName",
-    "podTemplate",
-    "status",
-    "statusMessage",
-}
 _MAX_MESSAGE = 4096
 _KILLED = 137
 _FAILED, _CANCELLED, _PENDING = "Failed", "TaskRunCancelled", "TaskRunPending"
@@ -216,8 +206,6 @@ class _Run:
         self._folder.mkdir()
         self._write({"startTime": now()}, condition("Succeeded", "Unknown", "Started"))
         try:
-            if unknown := sorted(self._taskrun["spec"].keys() - _RUN_FIELDS):
-                raise InvalidError(f"this fake does not know {', '.join(unknown)} of a TaskRun")
             timeout(self._taskrun)
             task = resolved(self._taskrun)
         except InvalidError as error:
@@ -238,7 +226,7 @@ class _Run:
         names = [container["name"] for container in self._containers]
         self._logs = {name: self._controller.fake.set_log(*key(self._made), name) for name in names}
         self._publish("Running", condition("Ready", "True"))
-        self._run_steps(variables, [result["name"] for result in task.get("results", [])])
+        self._run_steps(variables, [result["name"] for result in task["results"]])
 
     def _admit(self, pod: Object) -> None:
         """Do what the API server does when Tekton creates the Pod."""
