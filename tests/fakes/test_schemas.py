@@ -88,12 +88,12 @@ def test_a_value_of_a_wrong_type_is_refused_wherever_it_is(examples: dict[str, d
             assert not is_valid(changed), path
 
 
-@pytest.mark.parametrize("name", schemas.custom_kinds())
-def test_our_schema_has_no_field_that_the_complete_one_has_not(name: str) -> None:
-    complete = schemas.read_complete_schema(name)
-    if complete is None:
-        pytest.skip(f"the complete schema of {name} is not in {schemas.COMPLETE}")
-    assert list(differences(schemas.read_schema(name), complete)) == []
+@pytest.mark.skipif(not schemas.COMPLETE.is_dir(), reason=f"the complete schemas are not in {schemas.COMPLETE}")
+def test_our_schemas_have_no_field_that_the_complete_ones_have_not() -> None:
+    complete = {name: schemas.read_complete_schema(name) for name in schemas.custom_kinds()}
+    assert [name for name, schema in complete.items() if schema is None] == []
+    wrong = {name: list(differences(schemas.read_schema(name), schema or {})) for name, schema in complete.items()}
+    assert {name: problems for name, problems in wrong.items() if problems} == {}
 
 
 def differences(ours: schemas.Schema, complete: schemas.Schema, path: str = "") -> Iterator[str]:

@@ -45,9 +45,9 @@ from support.fake_kubernetes._run_objects import (
     waiting,
     with_conditions,
 )
-from support.fake_kubernetes._run_proxy import Address, Proxy, reserve
 from support.fake_kubernetes._run_volumes import MissingError, environment, expanded, mounts, write_volume
 from support.fake_kubernetes.logs import Log
+from support.fake_kubernetes.service_proxy import Address, Proxy, ServiceAddress
 from support.fake_kubernetes.store import Refused
 
 _HOST = "127.0.0.1"
@@ -85,7 +85,7 @@ class WorkloadController(Controller):
         self.fault: Fault | None = None
         self._pods: dict[str, _Pod] = {}
         self._faults: dict[str, Fault | None] = {}
-        self._addresses: dict[str, socket.socket] = {}
+        self._addresses: dict[str, ServiceAddress] = {}
         self._proxies: dict[Address, Proxy] = {}
         self._begun: dict[str, float] = {}
 
@@ -237,14 +237,15 @@ class WorkloadController(Controller):
             if service["spec"].get("clusterIP") == "None":
                 continue
             if uid not in self._addresses:
-                self._addresses[uid] = reserve()
-                address = self._addresses[uid].getsockname()[0]
-                given = {"clusterIP": address, "clusterIPs": [address], "type": "ClusterIP"}
-                self._change("Service", service, lambda one, given=given: one["spec"].update(given))
-            address = self._addresses[uid].getsockname()[0]
+                self._addresses[uid] = ServiceAddress()
             for port in service["spec"]["ports"]:
+                address = self._addresses[uid][port["port"]]
                 if targets := tuple(self._targets(service, port, pods)):
-                    wanted[address, port["port"]] = targets
+                    wanted[address] = targets
+            if "clusterIP" not in service["spec"]:
+                ip = self._addresses[uid].ip
+                assigned = {"clusterIP": ip, "clusterIPs": [ip], "type": "ClusterIP"}
+                self._change("Service", service, lambda one, assigned=assigned: one["spec"].update(assigned))
         for listening in self._proxies.keys() - wanted.keys():
             self._proxies.pop(listening).close()
         for address, targets in wanted.items():
