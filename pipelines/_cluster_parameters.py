@@ -9,7 +9,7 @@ from typing import Annotated
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from kfp_edge.runtime.mounts import CA, FOLDER, GIT, REGISTRY
+from kfp_edge.runtime.mounts import CA_MOUNT, GIT_MOUNT, MOUNT_ROOT, REGISTRY_MOUNT
 from kfp_edge.spec.parameter_groups import ParameterGroup
 
 #: Keys of an OpenShift AI data connection; stages read the environment variables of the same names.
@@ -71,7 +71,7 @@ class ClusterParameters(ParameterGroup):
             kubernetes.use_secret_as_env(task, self.data_connection, keys, optional=True)
 
     def _configure_pod(self, task: PipelineTask) -> None:
-        kubernetes.use_config_map_as_volume(task, self.ca_bundle, f"{FOLDER}/{CA}", optional=True)
+        kubernetes.use_config_map_as_volume(task, self.ca_bundle, f"{MOUNT_ROOT}/{CA_MOUNT}", optional=True)
         kubernetes.add_node_selector_json(task, self.node_selector)
         kubernetes.add_toleration_json(task, self.tolerations)
         for key, value in POD_LABELS.items():
@@ -96,12 +96,12 @@ class DeliverySecrets(ParameterGroup):
     def use_registry_secret(self, *tasks: PipelineTask) -> None:
         """Mount the login of the registry into tasks."""
         for task in tasks:
-            kubernetes.use_secret_as_volume(task, self.registry_secret, f"{FOLDER}/{REGISTRY}", optional=True)
+            kubernetes.use_secret_as_volume(task, self.registry_secret, f"{MOUNT_ROOT}/{REGISTRY_MOUNT}", optional=True)
 
     def use_git_secret(self, *tasks: PipelineTask) -> None:
         """Mount the login of the GitOps repository into tasks."""
         for task in tasks:
-            kubernetes.use_secret_as_volume(task, self.git_secret, f"{FOLDER}/{GIT}", optional=True)
+            kubernetes.use_secret_as_volume(task, self.git_secret, f"{MOUNT_ROOT}/{GIT_MOUNT}", optional=True)
 
 
 def set_retries(*tasks: PipelineTask) -> None:

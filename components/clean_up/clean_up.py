@@ -62,7 +62,7 @@ def _delete(cluster: Cluster, left: Mapping[str, Any], why: str) -> list[KfpEdge
     place = f"{kind} {metadata['name']} in {metadata['namespace']}"
     try:
         if context := (metadata.get("annotations") or {}).get(CONTEXT):
-            from kfp_edge.storage.s3_objects import delete  # takes longer to import than this stage needs on a laptop
+            from kfp_edge.storage.s3 import delete  # takes longer to import than this stage needs on a laptop
 
             delete(context)
         if cluster.delete(kind, metadata["name"], metadata["namespace"]):

@@ -28,7 +28,7 @@ from kfp_edge.images.oci import ImageRef, ImageRepository, manifest_at
 from kfp_edge.images.skopeo import registry_flags, skopeo
 from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import sha256_file
-from kfp_edge.storage.s3_objects import delete, presigned_url, upload
+from kfp_edge.storage.s3 import delete, presigned_url, upload
 
 # Seconds that Tekton gets to tell how a build ended whose time is over.
 _GRACE = 60

@@ -10,8 +10,9 @@ from onnx.external_data_helper import uses_external_data
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.onnx_model import parse
 from kfp_edge.ml.skops_files import load_model
-from kfp_edge.storage.fetch import fetch, redacted_url
+from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import sha256_bytes, write_file
+from kfp_edge.storage.urls import redacted_url
 
 EXAMPLES = Path(__file__).with_name("example")
 

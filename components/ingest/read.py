@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from kfp_edge.components.ingest import synthetic
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.storage.fetch import fetch, redacted_url
+from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import sha256_bytes, sha256_file
+from kfp_edge.storage.urls import redacted_url
 
 _KINDS = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet"}
 #: What pyarrow takes as one block, so that a column's type is told from all of its cells.

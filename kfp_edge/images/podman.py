@@ -63,7 +63,7 @@ def podman(*args: str | Path) -> str:
         CommandError: podman failed.
     """
     # not in the user's folder, where conmon would leave an empty file `oom` for a container that ran out of memory
-    return run(["podman", *args], cwd=Path(tempfile.gettempdir()), env=environment(), apart=True)
+    return run(["podman", *args], cwd=Path(tempfile.gettempdir()), env=environment(), new_session=True)
 
 
 def buildah(*args: str | Path) -> str:
@@ -72,7 +72,7 @@ def buildah(*args: str | Path) -> str:
     Raises:
         CommandError: buildah failed.
     """
-    return run(["buildah", *args], apart=True)
+    return run(["buildah", *args], new_session=True)
 
 
 def load(image: ImageRef, name: str) -> None:

@@ -55,7 +55,7 @@ def skopeo(command: str, *args: str, where: str) -> str:
         KfpEdgeError: the registry refuses, cannot be reached or is not trusted, or the disk is full.
     """
     try:
-        return run(["skopeo", command, *_RETRIES, *args], apart=True)
+        return run(["skopeo", command, *_RETRIES, *args], new_session=True)
     except CommandError as error:
         said = error.output.lower()
         for signs, meaning in _REASONS:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.local import workspace
-from kfp_edge.runtime.stage import MARK
+from kfp_edge.runtime.stage import LOG_PREFIX
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from kfp_edge.storage.files import canonical_json, write_file
 
@@ -25,7 +25,7 @@ Status = Literal["running", "succeeded", "failed", "interrupted"]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: How kfp.local tells what it does (kfp/local/task_dispatcher.py).
 _STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
-_TOLD = re.compile(re.escape(MARK) + r' (\{"stage": .*\})$')
+_TOLD = re.compile(re.escape(LOG_PREFIX) + r' (\{"stage": .*\})$')
 _FINISHED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status SUCCESS$")
 
 

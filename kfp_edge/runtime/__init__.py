@@ -1,1 +1,1 @@
-"""What a running stage needs: the component decorator, mounts, signals, subprocesses."""
+"""What a stage needs while it runs: component decorator, mounts, signals, subprocesses."""

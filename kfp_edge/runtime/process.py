@@ -1,4 +1,4 @@
-"""Running other programs: their failure becomes one clear sentence, and secrets stay out of it."""
+"""Run other programs; a failure becomes one sentence without secrets."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kfp_edge.errors import CommandError
 
-_SHOWN_LINES = 3
+_LINES_IN_MESSAGE = 3
 
 
 def run(
@@ -18,16 +18,18 @@ def run(
     stdin: str | None = None,
     timeout: float | None = None,
     secrets: Sequence[str] = (),
-    apart: bool = False,
+    new_session: bool = False,
 ) -> str:
     """Run a program to its end and return what it wrote to stdout.
 
     Args:
-        args: The program and its arguments; never through a shell.
-        env: The whole environment of the program; ours when None.
+        args: The program and its arguments; no shell is involved.
+        cwd: The working directory; ours when None.
+        env: The complete environment of the program; ours when None.
+        stdin: The text that the program reads from stdin.
         timeout: Seconds after which the program is killed.
-        secrets: Texts that are blanked out of every error.
-        apart: Whether it runs in a session of its own, where Ctrl-C does not reach it.
+        secrets: Texts that are replaced by *** in every error.
+        new_session: Whether the program gets its own session (setsid(2)), so that Ctrl-C does not reach it.
 
     Raises:
         CommandError: the program is not installed, took too long, or ended with a non-zero exit code.
@@ -37,7 +39,7 @@ def run(
     if shutil.which(command[0]) is None:
         raise CommandError(f"{program} is not installed; `kfp-edge doctor` says how to get it.", "")
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             cwd=cwd,
             env=env,
@@ -47,16 +49,16 @@ def run(
             text=True,
             errors="replace",
             check=False,
-            start_new_session=apart,
+            start_new_session=new_session,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{program} did not finish within {timeout:g} s and was stopped.", "") from error
-    if done.returncode != 0:
-        output = redact(done.stderr.strip(), secrets)
-        said = " | ".join(output.splitlines()[-_SHOWN_LINES:]) or "it gave no reason"
-        what = redact(" ".join(command[:2]), secrets)
-        raise CommandError(f"`{what}` failed with exit code {done.returncode}: {said}", output)
-    return done.stdout
+    if completed.returncode != 0:
+        stderr = redact(completed.stderr.strip(), secrets)
+        reason = " | ".join(stderr.splitlines()[-_LINES_IN_MESSAGE:]) or "it wrote nothing to stderr"
+        short_command = redact(" ".join(command[:2]), secrets)
+        raise CommandError(f"`{short_command}` failed with exit code {completed.returncode}: {reason}", stderr)
+    return completed.stdout
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:

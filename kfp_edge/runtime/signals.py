@@ -1,4 +1,4 @@
-"""Being interrupted without leaving anything behind."""
+"""Clean up on interrupts: SIGTERM as an exception, and short blocks that no signal splits."""
 
 import os
 import signal
@@ -12,45 +12,45 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the block as Ctrl-C does, so that its clean-up runs.
+    """Handle SIGTERM like Ctrl-C, so that `finally` blocks run.
 
     Raises:
         KeyboardInterrupt: when SIGTERM arrives.
     """
-    if not _in_main_thread():
+    if not _is_main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _leave)
+    previous = signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Put SIGINT and SIGTERM off until the block has ended.
+    """Deliver SIGINT and SIGTERM after the block.
 
-    For short work that must be whole: a program that is killed halfway leaves its rubbish to others.
-    The programs that the block starts have to run `apart` (`kfp_edge.runtime.process.run`).
+    For short work that has to complete, such as creating an object together with the record of it. Programs that the
+    block starts need a session of their own (`new_session` of `kfp_edge.runtime.process.run`).
     """
-    if not _in_main_thread():
+    if not _is_main_thread():
         yield
         return
-    taken: list[int] = []
-    handlers = {number: signal.signal(number, lambda got, _: taken.append(got)) for number in _SIGNALS}
+    received: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if taken:
-            os.kill(os.getpid(), taken[0])
+        if received:
+            os.kill(os.getpid(), received[0])
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _in_main_thread() -> bool:
+def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""What every component's body runs inside: its time is told, its mistakes end in one sentence."""
+"""The context in which every component runs: duration and errors in the log, clean-up on SIGTERM."""
 
 import json
 import sys
@@ -16,20 +16,20 @@ from kfp_edge.storage.files import canonical_json, write_file
 if TYPE_CHECKING:
     from kfp.dsl import Metrics
 
-#: What begins the lines that a runner reads in a stage's log.
-MARK = "kfp-edge:"
+#: Begins the log lines that the local runner reads.
+LOG_PREFIX = "kfp-edge:"
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Run a stage's work, then log one JSON line: `kfp-edge: {"stage", "seconds"[, "error"]}`.
 
-    SIGTERM, with which Kubernetes ends a pod, interrupts the stage as Ctrl-C does, so that it cleans up.
+    SIGTERM, by which Kubernetes ends a pod, interrupts the stage like Ctrl-C, so that it cleans up.
 
     Raises:
-        SystemExit: with code 1 in place of a `KfpEdgeError`, so that the log ends with the sentence
-            and not with a traceback, and with code 130 when the stage was interrupted.
-            Any other exception is a defect of ours and keeps its traceback.
+        SystemExit: with code 1 in place of a `KfpEdgeError`, so that the log ends with its message and not with a
+            traceback, and with code 130 when the stage was interrupted. Any other exception is a defect of
+            kfp-edge and keeps its traceback.
     """
     start = time.perf_counter()
     try:
@@ -37,24 +37,24 @@ def stage(name: str) -> Iterator[None]:
         with interrupt_on_sigterm():
             yield
     except KfpEdgeError as error:
-        _tell(name, start, str(error))
+        _log_end(name, start, str(error))
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        _tell(name, start, "the stage was interrupted.")
+        _log_end(name, start, "the stage was interrupted.")
         raise SystemExit(130) from None
-    _tell(name, start, None)
+    _log_end(name, start, None)
 
 
 def log_metrics(metrics: "Metrics", values: Mapping[str, float]) -> None:
-    """Log numbers as KFP's metadata, which its UI shows, and in the artifact's file (JSON), which clients can read."""
+    """Log metrics as metadata of the artifact, which KFP's UI shows, and as JSON in its file, which clients read."""
     for name, value in values.items():
         metrics.log_metric(name, value)
     write_file(Path(metrics.path), canonical_json(dict(values)))
 
 
-def _tell(name: str, start: float, error: str | None) -> None:
+def _log_end(name: str, start: float, error: str | None) -> None:
     line: dict[str, str | float] = {"stage": name, "seconds": round(time.perf_counter() - start, 3)}
     if error is not None:
         line["error"] = error
-    print(MARK, json.dumps(line), flush=True)
+    print(LOG_PREFIX, json.dumps(line), flush=True)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and naming bytes by their hash."""
+"""Atomic writes of files and folders, canonical JSON and SHA-256."""
 
 import hashlib
 import json
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import StorageError
 
-_CHUNK = 1 << 20
+_CHUNK_SIZE = 1 << 20
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -21,10 +21,10 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 lower-case hex digits, reading it in pieces."""
+    """Return the SHA-256 of a file as 64 lower-case hex digits, read in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(_CHUNK_SIZE):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -38,23 +38,23 @@ def read_json(path: Path) -> Any:
     """Return the JSON value in a file.
 
     Raises:
-        KfpEdgeError: the file is missing, unreadable or not JSON.
+        StorageError: the file is missing, unreadable or not JSON.
     """
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise KfpEdgeError(f"cannot read {path}: {error.strerror}.") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
-        raise KfpEdgeError(f"{path} is not valid JSON ({error}); it is damaged or not what was meant.") from error
+        raise StorageError(f"{path} is not valid JSON ({error}); it is damaged or not the right file.") from error
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write `data` to `path` as a whole or not at all, creating the folders above it.
 
     Raises:
-        KfpEdgeError: the file system refuses (full, read-only, no permission).
+        StorageError: the file system refuses (full, read-only, no permission).
     """
-    with _told_clearly(path):
+    with _translate_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
@@ -69,14 +69,12 @@ def write_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `path` when the block ends well, and vanishes when it does not.
-
-    What stood at `path` before is replaced.
+    """Yield an empty folder that becomes `path`, in place of what is there, and is removed if the block raises.
 
     Raises:
-        KfpEdgeError: the file system refuses (full, read-only, no permission).
+        StorageError: the file system refuses (full, read-only, no permission).
     """
-    with _told_clearly(path):
+    with _translate_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
@@ -90,9 +88,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _told_clearly(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Raise a StorageError in place of an error of the operating system."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise KfpEdgeError(f"cannot write {path}: {reason}; nothing was left half-written.") from error
+        raise StorageError(f"cannot write {path}: {reason}; no incomplete file is left.") from error

@@ -33,32 +33,32 @@ def put(folder: Path, name: str, text: str = "x") -> Path:
     return path
 
 
-def found() -> dict[str, str]:
+def variables_set() -> dict[str, str]:
     return {name: os.environ[name] for name in VARIABLES if name in os.environ}
 
 
 def test_without_mounts_nothing_is_set(mounts: Path) -> None:
     set_environment_from_mounts()
-    assert found() == {}
+    assert variables_set() == {}
 
 
-def test_a_mounted_login_is_the_registry_s(mounts: Path) -> None:
+def test_a_mounted_registry_secret_is_the_login_of_the_registry(mounts: Path) -> None:
     path = put(mounts, "registry/.dockerconfigjson")
     set_environment_from_mounts()
-    assert found() == {"REGISTRY_AUTH_FILE": str(path)}
+    assert variables_set() == {"REGISTRY_AUTH_FILE": str(path)}
 
 
-def test_a_mounted_user_and_password_are_git_s(mounts: Path) -> None:
+def test_a_mounted_git_secret_gives_user_and_token_of_git(mounts: Path) -> None:
     put(mounts, "git/username", "robot\n")
     path = put(mounts, "git/password")
     set_environment_from_mounts()
-    assert found() == {"KFP_EDGE_GIT_USERNAME": "robot", "KFP_EDGE_GIT_TOKEN_FILE": str(path)}
+    assert variables_set() == {"KFP_EDGE_GIT_USERNAME": "robot", "KFP_EDGE_GIT_TOKEN_FILE": str(path)}
 
 
 def test_mounted_certificates_are_trusted_everywhere(mounts: Path) -> None:
     path = put(mounts, "ca/ca-bundle.crt")
     set_environment_from_mounts()
-    assert found() == {
+    assert variables_set() == {
         "KFP_EDGE_REGISTRY_CERT_DIR": str(path.parent),
         "KFP_EDGE_GIT_CA_FILE": str(path),
         "AWS_CA_BUNDLE": str(path),
@@ -66,8 +66,8 @@ def test_mounted_certificates_are_trusted_everywhere(mounts: Path) -> None:
     }
 
 
-def test_a_variable_that_is_set_already_wins(mounts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_set_takes_precedence(mounts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(mounts, "registry/.dockerconfigjson")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", "mine")
     set_environment_from_mounts()
-    assert found() == {"REGISTRY_AUTH_FILE": "mine"}
+    assert variables_set() == {"REGISTRY_AUTH_FILE": "mine"}

@@ -1,4 +1,3 @@
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.storage.fetch import fetch, redacted_url
-from support.s3 import S3Server, s3_server
+from kfp_edge.storage.fetch import fetch
+from kfp_edge.storage.urls import redacted_url
+from support.s3 import S3Server
 
 BUCKET = "machines"
 
@@ -47,24 +47,13 @@ def web() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        client = server.client()
-        client.create_bucket(Bucket=BUCKET)
-        for key in ("line/a.csv", "line/deep/b.csv", "line2/c.csv"):
-            client.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
-        client.put_object(Bucket=BUCKET, Key="big.bin", Body=b"0123456789" * 2_000_000)
-        yield server
-
-
-@pytest.fixture
-def s3(store: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in store.env.items():
-        monkeypatch.setenv(name, value)
-    return store
+@pytest.fixture(scope="module", autouse=True)
+def objects(s3_store: S3Server) -> None:
+    client = s3_store.client()
+    client.create_bucket(Bucket=BUCKET)
+    for key in ("line/a.csv", "line/deep/b.csv", "line2/c.csv"):
+        client.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+    client.put_object(Bucket=BUCKET, Key="big.bin", Body=b"0123456789" * 2_000_000)
 
 
 @contextmanager
@@ -142,7 +131,7 @@ def test_an_address_without_a_bucket_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_wrong_credentials_are_said_to_be_denied_and_not_shown(
+def test_an_error_about_wrong_credentials_does_not_show_them(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setenv(name, "wrong-one")
@@ -151,7 +140,9 @@ def test_wrong_credentials_are_said_to_be_denied_and_not_shown(
     assert "wrong-one" not in str(caught.value)
 
 
-def test_absent_credentials_are_asked_for(s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_are_an_error_that_names_the_data_connection(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -161,7 +152,7 @@ def test_absent_credentials_are_asked_for(s3: S3Server, monkeypatch: pytest.Monk
         fetch(f"s3://{BUCKET}/line/a.csv", tmp_path)
 
 
-def test_an_endpoint_that_nobody_listens_on_is_unreachable(
+def test_an_endpoint_without_a_server_is_unreachable(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_S3_ENDPOINT", "http://127.0.0.1:9")
@@ -169,7 +160,7 @@ def test_an_endpoint_that_nobody_listens_on_is_unreachable(
         fetch(f"s3://{BUCKET}/line/a.csv", tmp_path)
 
 
-def test_an_endpoint_that_is_no_address_is_refused(
+def test_an_endpoint_that_is_not_a_url_is_refused(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_S3_ENDPOINT", "http://not an address")
@@ -183,13 +174,13 @@ def test_a_failed_download_leaves_nothing_behind(s3: S3Server, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_presigned_address_works(s3: S3Server, tmp_path: Path) -> None:
+def test_a_presigned_url_works(s3: S3Server, tmp_path: Path) -> None:
     url = s3.client().generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "line/a.csv"})
     path = fetch(url, tmp_path)
     assert (path.name, path.read_text()) == ("a.csv", "line/a.csv")
 
 
-def test_a_presigned_address_is_not_shown_when_it_is_refused(s3: S3Server, tmp_path: Path) -> None:
+def test_an_error_does_not_show_the_signature_of_a_presigned_url(s3: S3Server, tmp_path: Path) -> None:
     url = s3.client().generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "line/a.csv"})
     with pytest.raises(KfpEdgeError, match="denied access") as caught:
         fetch(url.replace("Signature=", "Signature=x"), tmp_path)
@@ -201,36 +192,36 @@ def test_a_file_of_a_web_server_is_downloaded_under_its_name(web: str, tmp_path:
     assert (path.name, path.read_text()) == ("a.csv", "a\n1\n")
 
 
-def test_a_server_that_is_busy_once_is_asked_again(web: str, tmp_path: Path) -> None:
+def test_a_server_that_is_busy_once_is_retried(web: str, tmp_path: Path) -> None:
     Web.busy_answers = 0
     assert fetch(f"{web}/busy.csv", tmp_path).read_text() == "a\n1\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("gone.csv", "there is nothing at"),
         ("private.csv", "denied access"),
         ("down.csv", "HTTP 503"),
-        ("cut.csv", "was cut short"),
+        ("cut.csv", "was interrupted 3 times"),
     ],
 )
-def test_a_failing_web_server_is_told_in_one_sentence_without_secrets(
-    web: str, tmp_path: Path, name: str, said: str
+def test_an_error_of_a_web_server_is_one_sentence_without_secrets(
+    web: str, tmp_path: Path, name: str, message: str
 ) -> None:
-    with pytest.raises(KfpEdgeError, match=said) as caught:
+    with pytest.raises(KfpEdgeError, match=message) as caught:
         fetch(f"{web}/{name}?token=hidden", tmp_path)
     assert "hidden" not in str(caught.value)
     assert f"{web}/{name}" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_web_server_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
+def test_without_a_web_server_the_address_is_unreachable(tmp_path: Path) -> None:
     with refused("http://127.0.0.1:9/a.csv cannot be reached"):
         fetch("http://anna:hidden@127.0.0.1:9/a.csv", tmp_path)
 
 
-def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_address_that_is_not_a_url_is_refused(tmp_path: Path) -> None:
     with refused("not valid"):
         fetch("https://[broken/a.csv", tmp_path)
 
@@ -239,5 +230,5 @@ secret = st.text("abcdefghijklmnopqrstuvwxyz0123456789:%+", min_size=1).map(lamb
 
 
 @given(user=secret, query=secret, fragment=secret)
-def test_no_part_of_an_address_that_may_be_secret_is_shown(user: str, query: str, fragment: str) -> None:
+def test_a_redacted_url_shows_no_part_that_may_be_secret(user: str, query: str, fragment: str) -> None:
     assert redacted_url(f"https://{user}@host:8443/a/b.csv?{query}#{fragment}") == "https://host:8443/a/b.csv"

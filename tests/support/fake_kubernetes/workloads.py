@@ -369,7 +369,7 @@ class _Pod:
         flags = ["--src-cert-dir", str(trust)] if trust else ["--src-tls-verify=false"]
         flags += ["--quiet", "--preserve-digests", "--authfile", str(login)]
         try:
-            run(["skopeo", "copy", *flags, f"docker://{image}", f"containers-storage:{self._image}"], apart=True)
+            run(["skopeo", "copy", *flags, f"docker://{image}", f"containers-storage:{self._image}"], new_session=True)
         except CommandError as error:
             return f"rpc error: code = Unknown desc = {error.output.splitlines()[-1]}"
         finally:
@@ -435,7 +435,7 @@ class _Pod:
         arguments = [expanded(part, variables) for part in self._container.get("args", [])]
         self._remove()
         created = ["podman", "create", "--name", self._name, "--pull=never", *flags, self._image, *arguments]
-        run(created, env=podman_environment() | variables, apart=True)
+        run(created, env=podman_environment() | variables, new_session=True)
 
     def _limits(self) -> list[str]:
         """Podman's flags for the security context and the resources."""

@@ -1,0 +1,91 @@
+"""Downloads from web servers, with retries. Errors never show credentials or queries of a URL."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import unquote
+
+import requests
+
+from kfp_edge.errors import StorageError
+from kfp_edge.storage.files import new_folder
+from kfp_edge.storage.urls import download_name, redacted_url
+
+_CHUNK_SIZE = 1 << 20
+_ATTEMPTS = 3
+_BACKOFF_SECONDS = 0.3
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+
+
+class _RetryableError(StorageError):
+    """A failure that the next attempt may not have."""
+
+
+def download(url: str, folder: Path) -> Path:
+    """Download a file into `folder`, which holds nothing else, and return its path.
+
+    Raises:
+        StorageError: there is no such file, or the server refuses, fails or cannot be reached.
+    """
+    name = download_name(unquote(redacted_url(url).partition("://")[2].partition("/")[2]))
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with new_folder(folder) as temporary:
+                _download_once(url, temporary / name)
+            break
+        except _RetryableError:
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(_BACKOFF_SECONDS * 2**attempt)
+    return folder / name
+
+
+def _download_once(url: str, target: Path) -> None:
+    with (
+        _translate_errors(url),
+        requests.get(url, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)) as response,
+    ):
+        _check_status(response.status_code, url)
+        with target.open("wb") as stream:
+            # urllib3 raises when the body is shorter than Content-Length
+            for chunk in response.iter_content(_CHUNK_SIZE):
+                stream.write(chunk)
+
+
+def _check_status(status: int, url: str) -> None:
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        raise StorageError(f"there is nothing at {redacted_url(url)} (HTTP {status}); check the address.")
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise StorageError(f"the server denied access to {redacted_url(url)} (HTTP {status}); check the credentials.")
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise _RetryableError(
+            f"the server could not send {redacted_url(url)} (HTTP {status}, {_ATTEMPTS} times); try again later."
+        )
+    if status != HTTPStatus.OK:
+        raise StorageError(
+            f"the server answered HTTP {status} for {redacted_url(url)} and sent no file; check the address."
+        )
+
+
+@contextmanager
+def _translate_errors(url: str) -> Iterator[None]:
+    """Raise a StorageError for an error of requests, which is not its cause: its text holds the whole URL."""
+    try:
+        yield
+    except requests.exceptions.SSLError:
+        raise StorageError(
+            f"the certificate of {redacted_url(url)} is not trusted; set REQUESTS_CA_BUNDLE to its CA."
+        ) from None
+    except requests.exceptions.ChunkedEncodingError:
+        raise _RetryableError(
+            f"the download of {redacted_url(url)} was interrupted {_ATTEMPTS} times; try again later."
+        ) from None
+    except (requests.ConnectionError, requests.Timeout):
+        raise _RetryableError(
+            f"the server of {redacted_url(url)} cannot be reached; check the address and the network."
+        ) from None
+    except requests.RequestException:
+        raise StorageError(f"cannot read {redacted_url(url)}: the address is not valid.") from None

@@ -1,0 +1,184 @@
+"""Objects in an S3 object store: download, upload, presigned URLs, deletion.
+
+The endpoint is `AWS_S3_ENDPOINT` (an OpenShift AI data connection) or `AWS_ENDPOINT_URL`, its CA `AWS_CA_BUNDLE`, the
+credentials are those that boto3 finds.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions as aws
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+
+from kfp_edge.errors import StorageError
+from kfp_edge.storage.files import new_folder
+from kfp_edge.storage.urls import download_name, url_scheme
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_ATTEMPTS = 3
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+_SCHEME = "s3://"
+
+
+def download(uri: str, folder: Path) -> Path:
+    """Download an object, or all objects with a prefix, into `folder`, and return the path of the file or folder.
+
+    Args:
+        uri: `s3://BUCKET/KEY`, `s3://BUCKET/PREFIX` or `s3://BUCKET`.
+        folder: Where the file or folder of the key's name goes; what `folder` held before is replaced.
+
+    Raises:
+        StorageError: there is nothing at `uri`, or the store refuses or cannot be reached.
+    """
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    if not bucket:
+        raise StorageError(f"{uri} names no bucket; write s3://BUCKET/KEY.")
+    with _translate_errors(uri, bucket):
+        client = _create_client()
+        with new_folder(folder) as temporary:
+            name = download_name(key or bucket)
+            if key.endswith("/") or not key or not _download_object(client, bucket, key, temporary / name):
+                _download_prefix(client, uri, temporary / name)
+        return folder / name
+
+
+def upload(file: Path, uri: str) -> None:
+    """Store a file of at most 5 GiB as `s3://BUCKET/KEY`, in place of what is there, as a whole or not at all.
+
+    Raises:
+        StorageError: there is no such bucket, or the store refuses or cannot be reached.
+    """
+    bucket, key = _split(uri)
+    with _translate_errors(uri, bucket), file.open("rb") as stream:
+        _create_client().put_object(Bucket=bucket, Key=key, Body=stream)
+
+
+def presigned_url(uri: str, seconds: int) -> str:
+    """Return a URL by which anyone can read the object for so many seconds; treat it as a secret.
+
+    The object need not exist yet. The URL expires earlier if the credentials that sign it do.
+
+    Raises:
+        StorageError: there are no credentials.
+    """
+    bucket, key = _split(uri)
+    with _translate_errors(uri, bucket):
+        return _create_client().generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
+        )
+
+
+def delete(uri: str) -> None:
+    """Delete the object `s3://BUCKET/KEY`; it is no error if there is none.
+
+    Raises:
+        StorageError: there is no such bucket, or the store refuses or cannot be reached.
+    """
+    bucket, key = _split(uri)
+    with _translate_errors(uri, bucket):
+        _create_client().delete_object(Bucket=bucket, Key=key)
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
+    if not uri.startswith(_SCHEME) or not bucket or not key:
+        raise StorageError(f"{uri!r} names no object; write s3://BUCKET/KEY.")
+    return bucket, key
+
+
+def _create_client() -> "S3Client":
+    endpoint = os.environ.get("AWS_S3_ENDPOINT") or None
+    if endpoint and not url_scheme(endpoint):
+        endpoint = f"https://{endpoint}"
+    config = Config(
+        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        # object stores other than Amazon's support this too
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        signature_version="s3v4",
+    )
+    # a new session, since boto3's default session remembers the first credentials that it found
+    return boto3.Session().client("s3", endpoint_url=endpoint, config=config)
+
+
+def _download_object(client: "S3Client", bucket: str, key: str, target: Path) -> bool:
+    """Download one object; return False when there is none with exactly this key."""
+    try:
+        client.download_file(bucket, key, str(target))
+    except aws.ClientError as error:
+        if _status(error) == 404:
+            return False
+        raise
+    return True
+
+
+def _download_prefix(client: "S3Client", uri: str, target: Path) -> None:
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    prefix = f"{key.rstrip('/')}/" if key else ""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
+    if not keys:
+        raise StorageError(f"there is nothing at {uri}; check the key.")
+    for object_key in keys:
+        relative = PurePosixPath(object_key.removeprefix(prefix))
+        if relative.is_absolute() or ".." in relative.parts:
+            raise StorageError(
+                f"the object s3://{bucket}/{object_key} has a key that leads out of its folder; rename it."
+            )
+        path = target / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, object_key, str(path))
+
+
+@contextmanager
+def _translate_errors(uri: str, bucket: str) -> Iterator[None]:
+    """Raise a StorageError in place of an error of boto3."""
+    try:
+        yield
+    except aws.ClientError as error:
+        raise StorageError(_client_error_message(error, uri, bucket)) from error
+    except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
+        raise StorageError(
+            f"there are no credentials for {uri}; attach the data connection, or set AWS_ACCESS_KEY_ID "
+            "and AWS_SECRET_ACCESS_KEY."
+        ) from error
+    except aws.SSLError as error:
+        raise StorageError(
+            f"the certificate of the object store of {uri} is not trusted; set AWS_CA_BUNDLE to its CA."
+        ) from error
+    except (aws.IncompleteReadError, aws.ResponseStreamingError, Boto3Error) as error:
+        raise StorageError(f"the transfer of {uri} was interrupted; run again.") from error
+    except (aws.HTTPClientError, aws.ConnectionError) as error:
+        raise StorageError(
+            f"the object store of {uri} cannot be reached; check AWS_S3_ENDPOINT and the network."
+        ) from error
+    except (aws.BotoCoreError, ValueError) as error:
+        raise StorageError(f"cannot use {uri}: the address or AWS_S3_ENDPOINT is not valid.") from error
+
+
+def _client_error_message(error: aws.ClientError, uri: str, bucket: str) -> str:
+    code = error.response.get("Error", {}).get("Code", "no code")
+    if code == "NoSuchBucket":
+        return f"there is no bucket {bucket!r} in the object store of {uri}; check the name."
+    if _status(error) in (401, 403):
+        return (
+            f"the object store denied access to {uri} ({code}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
+            "and their permissions."
+        )
+    if _status(error) == 404:
+        return f"there is nothing at {uri}; check the key."
+    return f"the object store refuses {uri} ({code}); try again, or ask its administrator."
+
+
+def _status(error: aws.ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
