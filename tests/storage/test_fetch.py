@@ -140,7 +140,7 @@ def test_an_error_about_wrong_credentials_does_not_show_them(
     assert "wrong-one" not in str(caught.value)
 
 
-def test_missing_credentials_are_an_error_that_names_the_data_connection(
+def test_without_credentials_the_error_names_the_data_connection(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
