@@ -1,73 +1,73 @@
-"""Delete what a run left in a cluster, and what runs left that died before they could."""
+"""Delete what a run left in a cluster, and what other runs left there that ended before they could clean up."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_edge.cluster import Cluster, ClusterError, in_pod
-from kfp_edge.cluster.labels import CONTEXT, MANAGED_BY, RUN, expired, selector
+from kfp_edge.cluster import Cluster, ClusterError, KubernetesObject, in_pod
+from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, MANAGED_BY_LABEL, RUN_LABEL, is_expired, label_selector
 from kfp_edge.errors import KfpEdgeError
 
-# Owners first: what they own goes with them.
-_OF_BUILDS = ("TaskRun", "Secret")
-_OF_STAGING = ("Deployment", "Service")
-# Not allowed to look, or no such kind in this cluster: then this line cannot have made any.
-_NOTHING_OF_OURS = (403, 404)
+# Owners first: the garbage collector deletes their dependents.
+_BUILD_KINDS = ("TaskRun", "Secret")
+_STAGING_KINDS = ("Deployment", "Service")
+# Not allowed to list, or no such kind in this cluster: then no run can have created any.
+_NOTHING_TO_DELETE = (403, 404)
 
 
 def clean_up(run_id: str, staging_options: Mapping[str, Any]) -> None:
-    """Delete what the run built and staged with, and that of any run whose time is over.
+    """Delete the objects that the run created for its build and its staging test, and the expired ones of any run.
 
-    Builds are looked for in the namespace of the pipeline, with their contexts in the object store, candidates in the
-    namespace for staging. Outside of a pod nothing is done: there the stages clean up behind themselves.
+    Builds are in the namespace of the pipeline, their contexts in the object store, and candidates in the staging
+    namespace. Outside a pod there is nothing to do: there the stages clean up themselves.
 
     Args:
-        run_id: The run that ends, empty for none: then only what has expired goes.
-        staging_options: Only `namespace` is read, the pipeline's own when it is empty.
+        run_id: The run that ends; empty for none: then only expired objects are deleted.
+        staging_options: Only `namespace` is read; the pipeline's own if empty.
 
     Raises:
-        KfpEdgeError: something could not be deleted; all else was.
+        KfpEdgeError: an object could not be deleted; all others were.
     """
     if not in_pod():
         print("nothing to clean up: this is not a pod of a cluster", flush=True)
         return
     cluster = Cluster.connect()
     staging = str(staging_options.get("namespace") or cluster.namespace)
-    places = [(kind, cluster.namespace) for kind in _OF_BUILDS] + [(kind, staging) for kind in _OF_STAGING]
-    failures: list[KfpEdgeError] = []
-    for kind, namespace in places:
+    locations = [(kind, cluster.namespace) for kind in _BUILD_KINDS] + [(kind, staging) for kind in _STAGING_KINDS]
+    errors: list[KfpEdgeError] = []
+    for kind, namespace in locations:
         try:
-            found = cluster.list(kind, selector({MANAGED_BY: "kfp-edge"}), namespace)
+            resources = cluster.list(kind, label_selector({MANAGED_BY_LABEL: "kfp-edge"}), namespace)
         except ClusterError as error:
             print(f"{kind}s in {namespace}: {error}", flush=True)
-            if error.status not in _NOTHING_OF_OURS:
-                failures.append(error)
+            if error.status not in _NOTHING_TO_DELETE:
+                errors.append(error)
             continue
-        for left in found:
-            if why := _why(left, run_id):
-                failures += _delete(cluster, left, why)
-    if failures:
-        raise failures[0]
+        for resource in resources:
+            if reason := _deletion_reason(resource, run_id):
+                errors += _delete(cluster, resource, reason)
+    if errors:
+        raise errors[0]
 
 
-def _why(left: Mapping[str, Any], run_id: str) -> str:
-    """Return why an object is to go, empty when it is to stay."""
-    if run_id and left["metadata"]["labels"].get(RUN) == run_id:
-        return "this run left it"
-    return "its time was over" if expired(left) else ""
+def _deletion_reason(resource: KubernetesObject, run_id: str) -> str:
+    """Return why an object is to be deleted, empty if it is to stay."""
+    if run_id and resource["metadata"]["labels"].get(RUN_LABEL) == run_id:
+        return "left by this run"
+    return "expired" if is_expired(resource) else ""
 
 
-def _delete(cluster: Cluster, left: Mapping[str, Any], why: str) -> list[KfpEdgeError]:
-    """Delete an object, after what it names in the object store: without it, nobody would know of that."""
-    metadata, kind = left["metadata"], left["kind"]
-    place = f"{kind} {metadata['name']} in {metadata['namespace']}"
+def _delete(cluster: Cluster, resource: KubernetesObject, reason: str) -> list[KfpEdgeError]:
+    """Delete an object; before that its build context in the object store, which nothing else refers to."""
+    metadata, kind = resource["metadata"], resource["kind"]
+    description = f"{kind} {metadata['name']} in {metadata['namespace']}"
     try:
-        if context := (metadata.get("annotations") or {}).get(CONTEXT):
-            from kfp_edge.storage.s3 import delete  # takes longer to import than this stage needs on a laptop
+        if context := (metadata.get("annotations") or {}).get(CONTEXT_ANNOTATION):
+            from kfp_edge.storage import s3  # its import takes longer than this stage on a laptop
 
-            delete(context)
+            s3.delete(context)
         if cluster.delete(kind, metadata["name"], metadata["namespace"]):
-            print(f"deleted {place}: {why}", flush=True)
+            print(f"deleted {description}: {reason}", flush=True)
     except KfpEdgeError as error:
-        print(f"{place} stays: {error}", flush=True)
+        print(f"could not delete {description}: {error}", flush=True)
         return [error]
     return []

@@ -52,7 +52,7 @@ def containerize(
     Raises:
         KfpEdgeError: the bundle was altered, the serving image is missing, the build fails, or the registry refuses.
     """
-    options = BuildOptions.read(build_options or {})
+    options = BuildOptions.parse(build_options or {})
     build = _chosen(build)
     bundle = Bundle.load(bundle_folder)
     destination = ImageRegistry.parse(registry).candidates(bundle.manifest.name)

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from kfp_edge.cluster.objects import KubernetesObject, guaranteed_resources, unprivileged_context
 from kfp_edge.components.containerize.build_options import BuildOptions
-
-KubernetesObject = dict[str, Any]
 
 _FETCH, _BUILD = (Path(__file__).with_name(name).read_text() for name in ("fetch.sh", "build.sh"))
 _WORK = "/workspace/build"
@@ -39,20 +37,6 @@ class Build:
     options: BuildOptions
 
 
-def reference(owner: KubernetesObject) -> KubernetesObject:
-    """Return the reference by which an object makes another go with it.
-
-    It does not block the owner's deletion: OpenShift lets only those do that who may change the owner's finalizers.
-    """
-    metadata = owner["metadata"]
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
-
-
 def secret(build: Build, url: str) -> KubernetesObject:
     """Return the Secret that holds the link to the context."""
     return {
@@ -70,7 +54,7 @@ def task_run(build: Build) -> KubernetesObject:
     template: KubernetesObject = {
         "automountServiceAccountToken": False,
         "nodeSelector": options.node_selector,
-        "tolerations": [each.model_dump(exclude_none=True) for each in options.tolerations],
+        "tolerations": options.tolerations_json(),
     }
     return {
         "apiVersion": "tekton.dev/v1",
@@ -102,12 +86,8 @@ def _fetch_step(build: Build) -> KubernetesObject:
         "image": build.options.builder_image,
         "script": _FETCH,
         "env": _env(variables),
-        "computeResources": _resources("500m", "256Mi"),
-        "securityContext": {
-            "runAsUser": 0,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "computeResources": guaranteed_resources("500m", "256Mi"),
+        "securityContext": {"runAsUser": 0, **unprivileged_context()},
         "volumeMounts": _mounts({"work": _WORK, "link": _LINK} | _ca_mount(build)),
     }
 
@@ -130,7 +110,7 @@ def _build_step(build: Build) -> KubernetesObject:
         "script": _BUILD,
         "args": list(build.flags),
         "env": _env(variables),
-        "computeResources": _resources(build.options.cpu, build.options.memory),
+        "computeResources": guaranteed_resources(build.options.cpu, build.options.memory),
         "securityContext": {"runAsUser": 0, "capabilities": {"add": ["SETFCAP"]}},
         "volumeMounts": _mounts({"work": _WORK, "storage": "/var/lib/containers"} | auth | _ca_mount(build)),
     }
@@ -165,8 +145,3 @@ def _env(variables: dict[str, str]) -> list[KubernetesObject]:
 
 def _mounts(paths: dict[str, str]) -> list[KubernetesObject]:
     return [{"name": name, "mountPath": path} for name, path in paths.items()]
-
-
-def _resources(cpu: str, memory: str) -> KubernetesObject:
-    amounts = {"cpu": cpu, "memory": memory}
-    return {"requests": amounts, "limits": amounts}

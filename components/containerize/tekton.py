@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from kfp_edge.cluster import Cluster, in_pod
-from kfp_edge.cluster.labels import CONTEXT, EXPIRES, expires, labels, run_name
+from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION, expiry_time, run_labels, unique_name
+from kfp_edge.cluster.objects import owner_reference
 from kfp_edge.components.containerize.build_context import write_context
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.step_logs import StepLogs
-from kfp_edge.components.containerize.task_run import Build, reference, secret, task_run
+from kfp_edge.components.containerize.task_run import Build, secret, task_run
 from kfp_edge.components.containerize.task_run_status import condition, ended, failure, waiting
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci import ImageRef, ImageRepository, manifest_at
@@ -77,14 +78,14 @@ def _planned(
     cluster: Cluster, recipe: ImageSpec, destination: ImageRepository, archive: Path, options: BuildOptions, run_id: str
 ) -> Build:
     run_id = run_id or uuid.uuid4().hex
-    name = run_name("build", run_id)
+    name = unique_name("build", run_id)
     context = f"{options.context.rstrip('/')}/{name}.tar.gz"
     base, manifest = recipe.base.image, recipe.bundle.manifest
     arguments = {"BASE": f"{base.repository}@{base.digest}", "NAME": manifest.name, "VERSION": manifest.version}
     return Build(
         name=name,
-        labels=labels("build", run_id),
-        annotations={EXPIRES: expires(options.timeout + _GRACE + _MARGIN), CONTEXT: context},
+        labels=run_labels("build", run_id),
+        annotations={EXPIRES_ANNOTATION: expiry_time(options.timeout + _GRACE + _MARGIN), CONTEXT_ANNOTATION: context},
         owners=_own_pod(cluster),
         image=f"{destination.path}:{recipe.tag}",
         flags=(
@@ -103,7 +104,7 @@ def _own_pod(cluster: Cluster) -> tuple[dict[str, Any], ...]:
     """Return a reference to the pod we run in, if we do; a host name may be a part of the pod's name only."""
     name = os.environ.get("KFP_POD_NAME") or os.environ.get("HOSTNAME", "")
     pod = cluster.get("Pod", name) if name and in_pod() else None
-    return () if pod is None else (reference(pod),)
+    return () if pod is None else (owner_reference(pod),)
 
 
 def _platforms(base: ImageRef) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ def _begin(cluster: Cluster, build: Build, archive: Path) -> None:
     upload(archive, build.context)
     with deferred_signals():
         run = cluster.create(task_run(build))
-        cluster.patch("Secret", build.name, {"metadata": {"ownerReferences": [reference(run)]}})
+        cluster.patch("Secret", build.name, {"metadata": {"ownerReferences": [owner_reference(run)]}})
     print(f"TaskRun {build.name} in {cluster.namespace} builds {build.image}", flush=True)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from kfp_edge.cluster import Cluster, ClusterError
-from kfp_edge.cluster.labels import run_name, selector
+from kfp_edge.cluster.metadata import label_selector, unique_name
 from kfp_edge.components.staging_test import manifests, pod_status
 from kfp_edge.components.staging_test.backend import GRACE, PORT, ContainerState
 from kfp_edge.components.staging_test.staging_options import StagingOptions
@@ -86,7 +86,7 @@ class KubernetesBackend:
         return "" if self._log is None else self._log.text()
 
     def _look(self) -> pod_status.PodStatus:
-        found = self._cluster.list("Pod", selector({manifests.INSTANCE: self._name}))
+        found = self._cluster.list("Pod", label_selector({manifests.INSTANCE: self._name}))
         if not found:
             return pod_status.status_without_pod(self._cluster.get("Deployment", self._name))
         pod = pod_status.first(found)
@@ -134,7 +134,7 @@ def running(image: ImageRef, options: StagingOptions, run_id: str) -> Iterator[K
     """
     labels = _labels(image)
     cluster = Cluster.connect(options.namespace)
-    name = run_name("staging", run_id)
+    name = unique_name("staging", run_id)
     try:
         with deferred_signals():
             deployment = cluster.create(manifests.deployment(name, image, options, run_id))

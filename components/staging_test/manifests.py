@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_edge.cluster.labels import EXPIRES, expires, labels
+from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION, expiry_time, run_labels
 from kfp_edge.components.staging_test.backend import GRACE, PORT
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.images.oci import ImageRef
@@ -53,8 +53,8 @@ def service(name: str, options: StagingOptions, run_id: str, owner: Mapping[str,
 def _metadata(name: str, options: StagingOptions, run_id: str) -> dict[str, Any]:
     return {
         "name": name,
-        "labels": {**labels("staging", run_id), INSTANCE: name},
-        "annotations": {EXPIRES: expires(options.ttl)},
+        "labels": {**run_labels("staging", run_id), INSTANCE: name},
+        "annotations": {EXPIRES_ANNOTATION: expiry_time(options.ttl)},
     }
 
 

@@ -47,7 +47,7 @@ def staging_test(
         KfpEdgeError: a check failed; the sentence is the first one's. Or the candidate cannot be started.
     """
     bundle = Bundle.load(bundle_folder)
-    staged = _staged(image, staging, StagingOptions.read(staging_options or {}), run_id or uuid.uuid4().hex)
+    staged = _staged(image, staging, StagingOptions.parse(staging_options or {}), run_id or uuid.uuid4().hex)
     test = _Test(image)
     try:
         test.run(staged, bundle, Budget(startup_timeout, max_latency_ms))

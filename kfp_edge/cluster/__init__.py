@@ -1,7 +1,8 @@
-"""Kubernetes as stages and the client use it."""
+"""Kubernetes, for stages and the client."""
 
 from kfp_edge.cluster.cluster import Cluster
 from kfp_edge.cluster.credentials import in_pod
+from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.errors import ClusterError
 
-__all__ = ["Cluster", "ClusterError", "in_pod"]
+__all__ = ["Cluster", "ClusterError", "KubernetesObject", "in_pod"]

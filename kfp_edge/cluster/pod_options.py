@@ -1,23 +1,23 @@
-"""Options that a user hands to a stage as one mapping: checked as a whole, refused in one sentence."""
+"""Options of a stage that its user sets in one mapping, validated as a whole."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ParameterError
 
-#: A quantity of CPU or memory as Kubernetes writes it ("Quantity").
+#: A quantity of CPU or memory (Kubernetes: `Quantity`).
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
 
 
-class _Fields(BaseModel):
-    # KFP hands every number in a dict as a float: `cpu: 2` arrives as 2.0
+class _StrictModel(BaseModel):
+    # KFP passes every number in a dict as a float: `cpu: 2` arrives as 2.0
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
-class Toleration(_Fields):
-    """A toleration of Kubernetes (core/v1), field by field."""
+class Toleration(_StrictModel):
+    """A toleration of a pod (Kubernetes core/v1)."""
 
     key: str | None = None
     operator: Literal["Exists", "Equal"] | None = None
@@ -26,31 +26,35 @@ class Toleration(_Fields):
     tolerationSeconds: int | None = None
 
 
-class PodOptions(_Fields):
-    """The base of a stage's options: where its pod runs, and what it may use."""
+class PodOptions(_StrictModel):
+    """The base class of a stage's options: on which nodes its pod runs, and its resources."""
 
-    #: The stage's parameter that holds them.
+    #: The stage's parameter with the options, for errors.
     parameter: ClassVar[str]
 
     node_selector: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()
-    #: What the pod asks for and may use.
+    #: Requests and limits of the container.
     cpu: Quantity = "1"
     memory: Quantity = "1Gi"
 
     @classmethod
-    def read(cls, given: Mapping[str, Any]) -> Self:
-        """Check what a user gave.
+    def parse(cls, options: Mapping[str, Any]) -> Self:
+        """Validate the options that a user set.
 
         Raises:
-            KfpEdgeError: an option is unknown, or its value is not possible.
+            ParameterError: an option is unknown, or its value is not valid.
         """
-        if unknown := sorted(set(given) - set(cls.model_fields)):
+        if unknown := sorted(set(options) - set(cls.model_fields)):
             known = ", ".join(sorted(cls.model_fields))
-            raise KfpEdgeError(f"{cls.parameter} has no option {unknown[0]!r}; it knows {known}.")
+            raise ParameterError(f"{cls.parameter} has no option {unknown[0]!r}; its options are {known}.")
         try:
-            return cls.model_validate(dict(given))
+            return cls.model_validate(dict(options))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise KfpEdgeError(f"{cls.parameter}: {where}: {first['msg']} (got {first['input']!r}).") from error
+            option = ".".join(str(part) for part in first["loc"])
+            raise ParameterError(f"{cls.parameter}: {option}: {first['msg']} (got {first['input']!r}).") from error
+
+    def tolerations_json(self) -> list[dict[str, Any]]:
+        """Return the tolerations as the field `tolerations` of a pod."""
+        return [toleration.model_dump(exclude_none=True) for toleration in self.tolerations]

@@ -11,7 +11,7 @@ import pytest
 from kubernetes.utils.quantity import parse_quantity
 from yaml import safe_load, safe_load_all
 
-from kfp_edge.cluster import labels
+from kfp_edge.cluster import metadata
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.pipelines._cluster_parameters import DATA_CONNECTION_KEYS, POD_LABELS, ClusterParameters, DeliverySecrets
@@ -119,7 +119,7 @@ def test_the_templates_are_what_the_pipelines_look_for() -> None:
 
 def test_the_build_pods_are_those_that_the_network_policy_closes(objects: list[dict[str, Any]]) -> None:
     chosen = the(objects, "NetworkPolicy", "kfp-edge-build")["spec"]["podSelector"]["matchLabels"]
-    assert chosen.items() <= labels.labels("build", "a-run").items()
+    assert chosen.items() <= metadata.run_labels("build", "a-run").items()
 
 
 def test_a_candidate_answers_the_stages_of_the_project_and_nobody_else(objects: list[dict[str, Any]]) -> None:
@@ -147,7 +147,7 @@ def test_the_example_of_a_run_names_what_is_there(objects: list[dict[str, Any]])
     given = safe_load(PARAMETERS.read_text())
     known = CompiledPipeline((ROOT / "compiled/edge_mlops.yaml").read_text()).parameters
     assert given.keys() <= known.keys()
-    build, staging = BuildOptions.read(given["build_options"]), StagingOptions.read(given["staging_options"])
+    build, staging = BuildOptions.parse(given["build_options"]), StagingOptions.parse(given["staging_options"])
     assert the(objects, "ServiceAccount", build.service_account)["metadata"]["namespace"] == "ds-project"
     assert the(objects, "ServiceAccount", staging.service_account)["metadata"]["namespace"] == staging.namespace
     secrets = {each["metadata"]["name"] for path in OPENSHIFT.glob("secrets/*.yaml") for each in documents(path)}

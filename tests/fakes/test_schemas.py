@@ -25,7 +25,7 @@ def emitted() -> Iterator[dict[str, Any]]:
     yield from yaml.safe_load_all((OPENSHIFT / "dspa/dspa.yaml").read_text())
     yield yaml.safe_load(APPLICATION.read_text())
     yield from yaml.safe_load_all(compilation.manifests_text(compilation.load("training")))
-    options = BuildOptions.read(
+    options = BuildOptions.parse(
         {
             "context": "s3://bucket/contexts",
             "registry_secret": "registry",

@@ -1,4 +1,4 @@
-"""What a run leaves in a cluster is deleted when it ends, and by the next run if it could not end."""
+"""The objects that a run created are deleted when it ends, or by a later run if it was killed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from kfp_edge.cluster import ClusterError
-from kfp_edge.cluster.labels import CONTEXT, EXPIRES, MANAGED_BY, Component, expires, labels
+from kfp_edge.cluster.metadata import (
+    CONTEXT_ANNOTATION,
+    EXPIRES_ANNOTATION,
+    MANAGED_BY_LABEL,
+    Component,
+    expiry_time,
+    run_labels,
+)
 from kfp_edge.components.clean_up.clean_up import clean_up
 from kfp_edge.errors import KfpEdgeError
 from support.fake_kubernetes import FakeKubernetes
@@ -44,67 +51,71 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKub
         yield fake
 
 
-def leave(fake: FakeKubernetes, run: str, *, seconds: float = 3600) -> None:
-    """What a run makes, left there; its time is over after so many seconds."""
-    _leave(fake, run, "build", PROJECT, ("TaskRun", "Secret"), seconds)
-    _leave(fake, run, "staging", STAGING, ("Deployment", "Service"), seconds)
+def create_leftovers(fake: FakeKubernetes, run: str, *, seconds: float = 3600) -> None:
+    """Create what a run leaves in the cluster; it expires after so many seconds."""
+    _create_objects(fake, run, "build", PROJECT, ("TaskRun", "Secret"), seconds)
+    _create_objects(fake, run, "staging", STAGING, ("Deployment", "Service"), seconds)
 
 
-def _leave(
+def _create_objects(
     fake: FakeKubernetes, run: str, component: Component, namespace: str, kinds: tuple[str, ...], seconds: float
 ) -> None:
     for kind in kinds:
         metadata = {
             "name": f"{component}-{run or 'nobody'}",
             "namespace": namespace,
-            "labels": labels(component, run),
-            "annotations": {EXPIRES: expires(seconds)},
+            "labels": run_labels(component, run),
+            "annotations": {EXPIRES_ANNOTATION: expiry_time(seconds)},
         }
         fake.apply({**SPECS[kind], "kind": kind, "metadata": metadata})
 
 
-def left(fake: FakeKubernetes) -> list[str]:
+def remaining(fake: FakeKubernetes) -> list[str]:
     return sorted(f"{kind} {one['metadata']['name']}" for kind in KINDS for one in fake.objects(kind))
 
 
-def test_all_that_this_run_left_is_deleted_and_told(
+def test_everything_that_this_run_left_is_deleted_and_logged(
     cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    leave(cluster, "mine")
+    create_leftovers(cluster, "mine")
     clean_up("mine", OPTIONS)
-    assert left(cluster) == []
-    told = capsys.readouterr().out
-    assert "deleted Deployment staging-mine in edge-staging: this run left it" in told
-    assert "deleted TaskRun build-mine in ds-project: this run left it" in told
+    assert remaining(cluster) == []
+    log = capsys.readouterr().out
+    assert "deleted Deployment staging-mine in edge-staging: left by this run" in log
+    assert "deleted TaskRun build-mine in ds-project: left by this run" in log
 
 
-def test_what_another_run_still_uses_stays(cluster: FakeKubernetes) -> None:
-    leave(cluster, "another")
+def test_what_another_run_uses_stays(cluster: FakeKubernetes) -> None:
+    create_leftovers(cluster, "another")
     clean_up("mine", OPTIONS)
-    assert len(left(cluster)) == len(KINDS)
+    assert len(remaining(cluster)) == len(KINDS)
 
 
-def test_what_dead_runs_left_is_swept_up(cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]) -> None:
-    leave(cluster, "dead", seconds=-1)
+def test_what_killed_runs_left_is_deleted_once_it_has_expired(
+    cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_leftovers(cluster, "dead", seconds=-1)
     clean_up("mine", OPTIONS)
-    assert left(cluster) == []
-    assert "its time was over" in capsys.readouterr().out
+    assert remaining(cluster) == []
+    assert "expired" in capsys.readouterr().out
 
 
-def test_what_is_not_ours_stays_even_with_our_marks(cluster: FakeKubernetes) -> None:
-    leave(cluster, "mine", seconds=-1)
+def test_objects_of_other_tools_stay_even_with_our_labels(cluster: FakeKubernetes) -> None:
+    create_leftovers(cluster, "mine", seconds=-1)
     for kind, namespace in (("Secret", PROJECT), ("Deployment", STAGING)):
         name = cluster.objects(kind)[0]["metadata"]["name"]
-        cluster.update(kind, namespace, name, lambda one: one["metadata"]["labels"].update({MANAGED_BY: "Helm"}))
+        cluster.update(
+            kind, namespace, name, lambda resource: resource["metadata"]["labels"].update({MANAGED_BY_LABEL: "Helm"})
+        )
     clean_up("mine", OPTIONS)
-    assert left(cluster) == ["Deployment staging-mine", "Secret build-mine"]
+    assert remaining(cluster) == ["Deployment staging-mine", "Secret build-mine"]
 
 
-def test_without_a_run_only_what_is_over_goes(cluster: FakeKubernetes) -> None:
-    leave(cluster, "", seconds=3600)
-    leave(cluster, "dead", seconds=-1)
+def test_without_a_run_only_expired_objects_are_deleted(cluster: FakeKubernetes) -> None:
+    create_leftovers(cluster, "", seconds=3600)
+    create_leftovers(cluster, "dead", seconds=-1)
     clean_up("", OPTIONS)
-    assert left(cluster) == [
+    assert remaining(cluster) == [
         "Deployment staging-nobody",
         "Secret build-nobody",
         "Service staging-nobody",
@@ -112,49 +123,49 @@ def test_without_a_run_only_what_is_over_goes(cluster: FakeKubernetes) -> None:
     ]
 
 
-def test_without_a_staging_namespace_the_pipelines_own_is_cleaned(cluster: FakeKubernetes) -> None:
-    _leave(cluster, "mine", "staging", PROJECT, ("Deployment", "Service"), 3600)
+def test_without_a_staging_namespace_the_pipelines_own_is_cleaned_up(cluster: FakeKubernetes) -> None:
+    _create_objects(cluster, "mine", "staging", PROJECT, ("Deployment", "Service"), 3600)
     clean_up("mine", {})
-    assert left(cluster) == []
+    assert remaining(cluster) == []
 
 
-def test_what_is_gone_already_is_no_failure(cluster: FakeKubernetes) -> None:
-    leave(cluster, "mine")
+def test_an_object_that_is_already_deleted_is_no_error(cluster: FakeKubernetes) -> None:
+    create_leftovers(cluster, "mine")
     cluster.fail("delete", "deployments", 404)
     clean_up("mine", OPTIONS)
-    assert left(cluster) == ["Deployment staging-mine"]
+    assert remaining(cluster) == ["Deployment staging-mine"]
 
 
-@pytest.mark.parametrize("status", [403, 404], ids=["not allowed to look", "no Tekton in the cluster"])
-def test_where_nothing_of_ours_can_be_is_no_failure(cluster: FakeKubernetes, status: int) -> None:
-    leave(cluster, "mine")
+@pytest.mark.parametrize("status", [403, 404], ids=["forbidden", "no Tekton in the cluster"])
+def test_a_kind_that_cannot_be_listed_is_no_error(cluster: FakeKubernetes, status: int) -> None:
+    create_leftovers(cluster, "mine")
     cluster.fail("list", "taskruns", status)
     clean_up("mine", OPTIONS)
-    assert left(cluster) == ["TaskRun build-mine"]
+    assert remaining(cluster) == ["TaskRun build-mine"]
 
 
-def test_an_api_that_fails_for_a_moment_is_asked_again(cluster: FakeKubernetes) -> None:
-    leave(cluster, "mine")
+def test_transient_errors_are_retried(cluster: FakeKubernetes) -> None:
+    create_leftovers(cluster, "mine")
     cluster.fail("*", "*", 429, times=2, retry_after=0)
     cluster.drop_connections()
     clean_up("mine", OPTIONS)
-    assert left(cluster) == []
+    assert remaining(cluster) == []
 
 
-def test_what_cannot_be_deleted_fails_after_all_else_is_deleted(cluster: FakeKubernetes) -> None:
-    leave(cluster, "mine")
+def test_an_object_that_cannot_be_deleted_is_an_error_after_all_others_are_deleted(cluster: FakeKubernetes) -> None:
+    create_leftovers(cluster, "mine")
     cluster.fail("delete", "taskruns", 422, message="a webhook refuses")
     with pytest.raises(ClusterError, match="delete taskruns.tekton.dev build-mine .* a webhook refuses"):
         clean_up("mine", OPTIONS)
-    assert left(cluster) == ["TaskRun build-mine"]
+    assert remaining(cluster) == ["TaskRun build-mine"]
 
 
-class TestWhatABuildKeptInTheObjectStore:
-    def test_is_deleted_with_what_names_it(
+class TestTheBuildContextInTheObjectStore:
+    def test_is_deleted_with_the_object_that_refers_to_it(
         self, cluster: FakeKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        _leave(cluster, "mine", "build", PROJECT, ("Secret",), 3600)
-        cluster.update("Secret", PROJECT, "build-mine", _name_context)
+        _create_objects(cluster, "mine", "build", PROJECT, ("Secret",), 3600)
+        cluster.update("Secret", PROJECT, "build-mine", _set_context)
         with s3_server(tmp_path / "s3") as store:
             for name, value in store.env.items():
                 monkeypatch.setenv(name, value)
@@ -162,31 +173,33 @@ class TestWhatABuildKeptInTheObjectStore:
             store.client().put_object(Bucket="lake", Key="builds/context.tar", Body=b"context")
             clean_up("mine", OPTIONS)
             assert store.client().list_objects_v2(Bucket="lake")["KeyCount"] == 0
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_stays_named_when_the_store_is_away(self, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
-        leave(cluster, "mine")
-        cluster.update("Secret", PROJECT, "build-mine", _name_context)
+    def test_is_still_referred_to_when_the_store_cannot_be_reached(
+        self, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create_leftovers(cluster, "mine")
+        cluster.update("Secret", PROJECT, "build-mine", _set_context)
         monkeypatch.setenv("AWS_S3_ENDPOINT", "http://127.0.0.1:1")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
         with pytest.raises(KfpEdgeError, match="s3://lake/builds/context.tar"):
             clean_up("mine", OPTIONS)
-        assert left(cluster) == ["Secret build-mine"]
+        assert remaining(cluster) == ["Secret build-mine"]
 
 
-def _name_context(left: dict[str, Any]) -> None:
-    left["metadata"]["annotations"][CONTEXT] = "s3://lake/builds/context.tar"
+def _set_context(resource: dict[str, Any]) -> None:
+    resource["metadata"]["annotations"][CONTEXT_ANNOTATION] = "s3://lake/builds/context.tar"
 
 
-def test_on_a_laptop_nothing_is_done(
+def test_outside_a_pod_nothing_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with FakeKubernetes(tmp_path) as fake:
         monkeypatch.setenv("KUBECONFIG", str(fake.kubeconfig()))
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-        leave(fake, "mine", seconds=-1)
+        create_leftovers(fake, "mine", seconds=-1)
         clean_up("mine", OPTIONS)
-        assert len(left(fake)) == len(KINDS)
+        assert len(remaining(fake)) == len(KINDS)
         assert fake.requests == []
     assert "nothing to clean up" in capsys.readouterr().out

@@ -171,7 +171,7 @@ class TestWhenTheRegistry:
 
 class TestTheOptions:
     def test_that_are_unknown_are_refused_with_those_that_are_known(self, bundle: Bundle, tmp_path: Path) -> None:
-        with pytest.raises(KfpEdgeError, match="no option 'memroy'; it knows .*memory"):
+        with pytest.raises(KfpEdgeError, match="no option 'memroy'; its options are .*memory"):
             containerize(bundle.folder, f"oci:{tmp_path}", build_options={"memroy": "1Gi"})
 
     @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ class TestTheOptions:
     )
     def test_that_are_not_possible_are_named(self, options: dict[str, object], said: str) -> None:
         with pytest.raises(KfpEdgeError, match=f"build_options: {said}"):
-            BuildOptions.read(options)
+            BuildOptions.parse(options)
 
     def test_may_have_the_floats_that_kfp_makes_of_numbers(self) -> None:
-        options = BuildOptions.read({"timeout": 900.0, "tolerations": [{"key": "a", "tolerationSeconds": 60.0}]})
+        options = BuildOptions.parse({"timeout": 900.0, "tolerations": [{"key": "a", "tolerationSeconds": 60.0}]})
         assert (options.timeout, options.tolerations[0].tolerationSeconds) == (900, 60)
 
     @pytest.mark.parametrize("option", BuildOptions.model_fields)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from kfp_edge.cluster.labels import EXPIRES
+from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION
 from kfp_edge.components.containerize import tekton
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
@@ -277,7 +277,7 @@ class TestTheObjectsOfABuild:
         metadata = done.first[kind]["metadata"]
         assert metadata["labels"]["app.kubernetes.io/managed-by"] == "kfp-edge"
         assert metadata["labels"]["app.kubernetes.io/component"] == "build"
-        assert EXPIRES in metadata["annotations"]
+        assert EXPIRES_ANNOTATION in metadata["annotations"]
 
     @pytest.mark.parametrize("kind", ["TaskRun", "Secret"])
     def test_go_with_our_pod(self, done: Done, world: World, kind: str) -> None:
@@ -531,7 +531,7 @@ class TestABuildThatIsKilled:
         process.wait()
         left = [each for each in world.made() if each["kind"] in ("TaskRun", "Secret")]
         assert left
-        assert all(EXPIRES in each["metadata"]["annotations"] for each in left)
+        assert all(EXPIRES_ANNOTATION in each["metadata"]["annotations"] for each in left)
         named = {each["metadata"]["annotations"]["kfp-edge.io/context"] for each in left}
         world.remove_all()
         stored = world.stored()

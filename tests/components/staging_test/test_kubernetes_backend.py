@@ -253,7 +253,9 @@ class TestAClusterThatCannotRunIt:
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         cluster.fail("list", "pods", 500, times=5)
-        with pytest.raises(KfpEdgeError, match="cannot be tested: the Kubernetes API answered 500, asked to list"):
+        with pytest.raises(
+            KfpEdgeError, match="cannot be tested: the Kubernetes API answered 500 to the request to list"
+        ):
             stage(good, bundle, report)
         assert left(cluster) == []
 

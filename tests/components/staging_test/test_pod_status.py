@@ -26,13 +26,13 @@ GIVEN: dict[str, Any] = {
 
 
 def deployment(**given: Any) -> dict[str, Any]:
-    return manifests.deployment("staging-1", IMAGE, StagingOptions.read(given), "run-1")
+    return manifests.deployment("staging-1", IMAGE, StagingOptions.parse(given), "run-1")
 
 
 def service(**given: Any) -> dict[str, Any]:
     made = deployment(**given)
     made["metadata"]["uid"] = "4f0c"
-    return manifests.service("staging-1", StagingOptions.read(given), "run-1", made)
+    return manifests.service("staging-1", StagingOptions.parse(given), "run-1", made)
 
 
 class TestWhatIsAskedOfTheCluster:
@@ -78,7 +78,7 @@ class TestWhatIsAskedOfTheCluster:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"name_space": "x"}, "staging_options has no option 'name_space'; it knows cpu, memory, namespace,"),
+        ({"name_space": "x"}, "staging_options has no option 'name_space'; its options are cpu, memory, namespace,"),
         ({"cpu": "many"}, "staging_options: cpu: .* \\(got 'many'\\)"),
         ({"tolerations": [{"effect": "Never"}]}, "staging_options: tolerations.0.effect: "),
         ({"tolerations": [{"seconds": 3}]}, "staging_options: tolerations.0.seconds: "),
@@ -87,7 +87,7 @@ class TestWhatIsAskedOfTheCluster:
 )
 def test_an_option_that_cannot_be_is_refused_in_a_sentence(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(KfpEdgeError, match=sentence):
-        StagingOptions.read(given)
+        StagingOptions.parse(given)
 
 
 def pod(
