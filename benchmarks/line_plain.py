@@ -11,12 +11,13 @@ from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, com
 from kfp_edge.components.ingest.ingest import IngestRequest, ingest
 from kfp_edge.components.release.release import release
 from kfp_edge.components.staging_test.run import staging_test
-from kfp_edge.components.train import report
-from kfp_edge.components.train.train import fit, measure, threads_for
+from kfp_edge.components.train.report import write_report
+from kfp_edge.components.train.train import fit, limit_threads, measure
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.git.repository import GitRemote
 from kfp_edge.ml import dataset
-from kfp_edge.ml.skops_files import save_model
+from kfp_edge.ml.bundle import ModelIdentity
+from kfp_edge.ml.skops_model import save_model
 
 
 def main(parameters: str) -> None:
@@ -25,23 +26,21 @@ def main(parameters: str) -> None:
     given["drop"] = tuple(given.get("drop", ()))
     here = Path.cwd()
     ingest(IngestRequest(**given), here / "train", here / "test", here / "ingest.md")
-    learned, held_out = dataset.load(here / "train"), dataset.load(here / "test")
-    with threads_for(learned):
-        estimator = fit(learned, seed=0, false_alarm_rate=0.001)
-        report.write(here / "train.html", estimator, held_out, measure(estimator, held_out), seed=0)
+    train_data, test_data = dataset.load(here / "train"), dataset.load(here / "test")
+    with limit_threads(train_data):
+        estimator = fit(train_data, seed=0, false_alarm_rate=0.001)
+        write_report(here / "train.html", estimator, test_data, measure(estimator, test_data), seed=0)
     save_model(estimator, here / "model")
-    export_model(here / "model", learned, here / "onnx")
+    export_model(here / "model", train_data, here / "onnx")
     verify(
         here / "model",
         here / "onnx",
-        learned,
-        held_out,
+        train_data,
+        test_data,
         Requirements({"roc_auc": 0.7}),
-        page=here / "verify.html",
+        ModelIdentity("machine-failure", "0.1.0"),
+        report=here / "verify.html",
         bundle=here / "bundle",
-        name="machine-failure",
-        version="0.1.0",
-        revision="",
     )
     registry = f"oci:{here}/registry"
     candidate = containerize(here / "bundle", registry)

@@ -39,7 +39,7 @@ def alarm_threshold(
 
     held_out = dataset.load(Path(test_data.path))
     failed = held_out.y() == 1
-    probability = OnnxModel.load(Path(onnx_model.path)).predict(held_out.x()).positive
+    probability = OnnxModel.load(Path(onnx_model.path)).predict(held_out.x()).ranking_score
     thresholds = np.round(np.arange(0.01, 1, 0.01), 2)
 
     def cost(half):

@@ -10,11 +10,11 @@ import onnxruntime
 
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.ingest.ingest import IngestRequest, ingest
-from kfp_edge.components.train.train import fit, threads_for
+from kfp_edge.components.train.train import fit, limit_threads
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml import dataset
-from kfp_edge.ml.bundle import Bundle, InputTensor
-from kfp_edge.ml.skops_files import save_model
+from kfp_edge.ml.bundle import Bundle, InputTensor, ModelIdentity
+from kfp_edge.ml.skops_model import save_model
 
 NAME = "machine-failure"
 _DATA = "synthetic:ai4i?rows=10000&seed=0"
@@ -51,25 +51,23 @@ def make(folder: Path, drop: tuple[str, ...] = ()) -> Subject:
     """Train, export and verify in `folder`; without the category `Type` the model has one FP32 input [-1, 5]."""
     folder.mkdir(parents=True)
     ingest(IngestRequest(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
-    learned, held_out = dataset.load(folder / "train"), dataset.load(folder / "test")
-    with threads_for(learned):
-        save_model(fit(learned, seed=0, false_alarm_rate=0.001), folder / "model")
-    export_model(folder / "model", learned, folder / "onnx")
+    train_data, test_data = dataset.load(folder / "train"), dataset.load(folder / "test")
+    with limit_threads(train_data):
+        save_model(fit(train_data, seed=0, false_alarm_rate=0.001), folder / "model")
+    export_model(folder / "model", train_data, folder / "onnx")
     models = folder / "models"
     verify(
         folder / "model",
         folder / "onnx",
-        learned,
-        held_out,
+        train_data,
+        test_data,
         Requirements({"roc_auc": 0.7}),
-        page=folder / "verify.html",
+        ModelIdentity(NAME, "1"),
+        report=folder / "verify.html",
         bundle=models / NAME / "1",
-        name=NAME,
-        version="1",
-        revision="",
     )
     inputs = Bundle.load(models / NAME / "1").signature.inputs
-    return Subject(models, {tensor.name: _values(held_out, tensor) for tensor in inputs})
+    return Subject(models, {tensor.name: _values(test_data, tensor) for tensor in inputs})
 
 
 def _values(data: dataset.Dataset, tensor: InputTensor) -> npt.NDArray[Any]:

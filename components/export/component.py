@@ -1,4 +1,4 @@
-"""The KFP face of `export`."""
+"""The KFP component definition of `export`."""
 
 from kfp.dsl import Dataset, Input, Model, Output
 

@@ -1,35 +1,39 @@
 """An isolation forest as one ONNX tree ensemble.
 
-skl2onnx draws some twenty nodes for every tree; 200 trees take half a minute to convert and milliseconds to run.
-A path's length is a constant of its leaf, so the whole forest is one `TreeEnsembleRegressor` that sums
+skl2onnx converts every tree into about twenty nodes; 200 trees take half a minute to convert and milliseconds to run.
+The length of a path is a constant of its leaf, so the whole forest is one `TreeEnsembleRegressor` that sums
 leaf constants, and the score of Liu, Ting and Zhou (ICDM 2008, eq. 2) is one power of the sum.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 from skl2onnx import update_registered_converter
+from skl2onnx.common._container import ModelComponentContainer
+from skl2onnx.common._topology import Operator, Scope
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.ensemble import IsolationForest
+from sklearn.tree._tree import Tree
+
+from kfp_edge.ml.arrays import Int64s
 
 _EULER = float(np.euler_gamma)
 
 
-def register() -> None:
+def register_converter() -> None:
     """Make skl2onnx convert an `IsolationForest` to outputs `label` (1 = alarm) and `score`, both of shape [n]."""
     update_registered_converter(
         IsolationForest,
         "SklearnIsolationForest",
-        _shapes,
+        _set_output_types,
         _convert,
-        options={"score_samples": [True, False]},  # skl2onnx's parser asks for it
+        options={"score_samples": [True, False]},  # skl2onnx's parser reads this option
     )
 
 
 def expected_path_length(samples: int) -> float:
-    """Average path length of an unsuccessful search in a binary tree of n samples (Liu et al. 2008, eq. 1)."""
+    """Return the average path length of an unsuccessful search in a binary tree (Liu et al. 2008, eq. 1)."""
     if samples <= 1:
         return 0.0
     if samples == 2:
@@ -39,7 +43,7 @@ def expected_path_length(samples: int) -> float:
 
 @dataclass
 class _Ensemble:
-    """The attributes of a `TreeEnsembleRegressor` as they grow (ONNX ai.onnx.ml operators, version 1)."""
+    """The attributes of a `TreeEnsembleRegressor`, filled tree by tree (ONNX ai.onnx.ml operators, version 1)."""
 
     nodes_treeids: list[int] = field(default_factory=list)
     nodes_nodeids: list[int] = field(default_factory=list)
@@ -52,50 +56,52 @@ class _Ensemble:
     target_nodeids: list[int] = field(default_factory=list)
     target_weights: list[float] = field(default_factory=list)
 
-    def add(self, number: int, tree: Any, features: Any) -> None:
-        depth = _depths(tree)
+    def add_tree(self, tree_id: int, tree: Tree, features: Int64s) -> None:
+        """Add a tree; `features[i]` is the model's column that the tree knows as column i."""
+        depths = _compute_depths(tree)
         for node in range(tree.node_count):
-            leaf = tree.children_left[node] == -1
-            self.nodes_treeids.append(number)
+            is_leaf = tree.children_left[node] == -1
+            self.nodes_treeids.append(tree_id)
             self.nodes_nodeids.append(node)
-            self.nodes_modes.append("LEAF" if leaf else "BRANCH_LEQ")
-            self.nodes_featureids.append(0 if leaf else int(features[tree.feature[node]]))
-            self.nodes_values.append(0.0 if leaf else _float_below(tree.threshold[node]))
-            self.nodes_truenodeids.append(0 if leaf else int(tree.children_left[node]))
-            self.nodes_falsenodeids.append(0 if leaf else int(tree.children_right[node]))
-            if leaf:
-                self.target_treeids.append(number)
+            self.nodes_modes.append("LEAF" if is_leaf else "BRANCH_LEQ")
+            self.nodes_featureids.append(0 if is_leaf else int(features[tree.feature[node]]))
+            self.nodes_values.append(0.0 if is_leaf else _round_down_to_float32(tree.threshold[node]))
+            self.nodes_truenodeids.append(0 if is_leaf else int(tree.children_left[node]))
+            self.nodes_falsenodeids.append(0 if is_leaf else int(tree.children_right[node]))
+            if is_leaf:
+                self.target_treeids.append(tree_id)
                 self.target_nodeids.append(node)
-                self.target_weights.append(depth[node] + expected_path_length(int(tree.n_node_samples[node])))
+                self.target_weights.append(depths[node] + expected_path_length(int(tree.n_node_samples[node])))
 
 
-def _depths(tree: Any) -> list[int]:
-    depth = [0] * tree.node_count
+def _compute_depths(tree: Tree) -> list[int]:
+    depths = [0] * tree.node_count
     for node in range(tree.node_count):  # children come after their parent
         for child in (tree.children_left[node], tree.children_right[node]):
             if child != -1:
-                depth[child] = depth[node] + 1
-    return depth
+                depths[child] = depths[node] + 1
+    return depths
 
 
-def _float_below(threshold: float) -> float:
-    """Largest float32 not above a float64 threshold, so that `x <= threshold` means the same for a float32 x."""
+def _round_down_to_float32(threshold: float) -> float:
+    """Return the largest float32 not above a float64, so that `x <= threshold` is the same for every float32 x."""
     rounded = np.float32(threshold)
     return float(np.nextafter(rounded, np.float32(-np.inf)) if rounded > threshold else rounded)
 
 
-def _shapes(operator: Any) -> None:
+def _set_output_types(operator: Operator) -> None:
     rows = operator.inputs[0].get_first_dimension()
     operator.outputs[0].type = Int64TensorType([rows])
     operator.outputs[1].type = FloatTensorType([rows])
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     forest: IsolationForest = operator.raw_operator
     ensemble = _Ensemble()
-    for number, (tree, features) in enumerate(zip(forest.estimators_, forest.estimators_features_, strict=True)):
-        ensemble.add(number, tree.tree_, features)
+    for tree_id, (tree, features) in enumerate(zip(forest.estimators_, forest.estimators_features_, strict=True)):
+        ensemble.add_tree(tree_id, tree.tree_, features)
     scale = len(forest.estimators_) * expected_path_length(forest._max_samples)
+    # the names are part of the model's bytes
     names = {name: scope.get_unique_variable_name(name) for name in ("length", "share", "column", "alarm")}
     constants = {
         "scale": (TensorProto.FLOAT, [], [-1.0 / scale]),

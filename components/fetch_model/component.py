@@ -1,4 +1,4 @@
-"""The KFP face of `fetch_model`."""
+"""The KFP component definition of `fetch_model`."""
 
 from kfp.dsl import Model, Output
 
@@ -25,6 +25,6 @@ def fetch_model(
     with stage("fetch_model"):
         from pathlib import Path
 
-        from kfp_edge.components.fetch_model.fetch_model import fetch_model as work
+        from kfp_edge.components.fetch_model.fetch_model import fetch_model as fetch
 
-        fetched.metadata["format"] = work(model, sha256, Path(fetched.path))
+        fetched.metadata["format"] = fetch(model, sha256, Path(fetched.path))

@@ -1,4 +1,4 @@
-"""Bring a model that was trained elsewhere, and make sure that it is whole and runs no code when loaded."""
+"""Fetch a model that was trained elsewhere, and check that it is complete and runs no code when it is loaded."""
 
 import re
 import zipfile
@@ -7,107 +7,113 @@ from tempfile import TemporaryDirectory
 
 from onnx.external_data_helper import uses_external_data
 
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.onnx_model import parse
-from kfp_edge.ml.skops_files import load_model
+from kfp_edge.errors import ModelError, ParameterError
+from kfp_edge.ml.onnx_model import load_proto
+from kfp_edge.ml.skops_model import load_model
 from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import sha256_bytes, write_file
 from kfp_edge.storage.urls import redacted_url
 
 EXAMPLES = Path(__file__).with_name("example")
 
-_SCHEME = "example:"
+_EXAMPLE_SCHEME = "example:"
 _SUFFIXES = (".onnx", ".skops")
 _PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib")
-#: The opcode PROTO, with the protocols that have it; older pickles are told by their suffix.
-_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+#: The opcode PROTO of pickle protocols 2 to 5; older pickles are recognized by their suffix.
+_PICKLE_PREFIXES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def fetch_model(model: str, sha256: str, target: Path, examples: Path = EXAMPLES) -> str:
-    """Copy a saved model to `target` as it is, and return its format: "onnx" or "skops".
+    """Copy a saved model to `target` unchanged, and return its format: "onnx" or "skops".
 
     Args:
         model: A file, a folder with one model in it, s3://, https://, or `example:NAME`.
-        sha256: What the file's SHA-256 must be, 64 hex digits; "" when it is not known.
+        sha256: The expected SHA-256 of the file, 64 hex digits; "" when it is not known.
         target: The file to write.
         examples: The folder of the models that `example:` names.
 
     Raises:
-        KfpEdgeError: there is no model, it is not the one that was meant, it is damaged, or it is a pickle.
+        ModelError: there is no model, it has another hash, it is damaged, or it is a pickle.
+        ParameterError: `sha256` is not a SHA-256, or there is no such example.
+        StorageError: the file cannot be fetched.
     """
-    wanted = sha256.strip().lower()
-    if wanted and not _SHA256.fullmatch(wanted):
-        raise KfpEdgeError("the parameter sha256 must be 64 hex digits.")
+    expected = sha256.strip().lower()
+    if expected and not _SHA256.fullmatch(expected):
+        raise ParameterError("the parameter sha256 must be 64 hex digits.")
     with TemporaryDirectory() as scratch:
-        is_example = model.startswith(_SCHEME)
-        place = _example(model.removeprefix(_SCHEME), examples) if is_example else fetch(model, Path(scratch))
+        is_example = model.startswith(_EXAMPLE_SCHEME)
+        source = (
+            _find_example(model.removeprefix(_EXAMPLE_SCHEME), examples) if is_example else fetch(model, Path(scratch))
+        )
         try:
-            path = _only_model(place) if place.is_dir() else place
+            path = _find_only_model(source) if source.is_dir() else source
             data = path.read_bytes()
-            _check_hash(path, sha256_bytes(data), wanted)
-            kind = _format(path, data)
-        except KfpEdgeError as error:
-            # The user knows the address, not the copy of this run.
-            raise KfpEdgeError(str(error).replace(str(place), redacted_url(model).rstrip("/"))) from error
+            _check_hash(path, sha256_bytes(data), expected)
+            model_format = _detect_format(path, data)
+        except ModelError as error:
+            # the user knows the URI, not the path of the temporary copy
+            raise ModelError(str(error).replace(str(source), redacted_url(model).rstrip("/"))) from error
     write_file(target, data)
-    print(f"fetched {redacted_url(model)}: {kind}, {len(data):,} bytes, sha256 {sha256_bytes(data)}", flush=True)
-    return kind
+    print(
+        f"fetched {redacted_url(model)}: {model_format}, {len(data):,} bytes, sha256 {sha256_bytes(data)}", flush=True
+    )
+    return model_format
 
 
-def _check_hash(path: Path, actual: str, wanted: str) -> None:
-    if wanted and actual != wanted:
-        raise KfpEdgeError(f"the model {path} is not the one that was meant: its sha256 is {actual}, not {wanted}.")
+def _check_hash(path: Path, actual: str, expected: str) -> None:
+    if expected and actual != expected:
+        raise ModelError(f"the sha256 of the model {path} is {actual}, not {expected}; check the address or the hash.")
 
 
-def _only_model(folder: Path) -> Path:
+def _find_only_model(folder: Path) -> Path:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
     if len(files) == 1:
         return files[0]
     if files:
         names = ", ".join(file.relative_to(folder).as_posix() for file in files)
-        raise KfpEdgeError(f"{folder} holds several models ({names}); name one of them.")
+        raise ModelError(f"{folder} contains several models ({names}); name one of them.")
     for file in folder.rglob("*"):
         if file.suffix.lower() in _PICKLE_SUFFIXES:
-            raise _pickle_refusal(file)
-    raise KfpEdgeError(f"{folder} holds no .onnx or .skops file; check the address.")
+            raise _pickle_error(file)
+    raise ModelError(f"{folder} contains no .onnx or .skops file; check the address.")
 
 
-def _example(name: str, examples: Path) -> Path:
-    known = {file.stem: file for file in sorted(examples.glob("*.onnx"))}
-    if name not in known:
-        raise KfpEdgeError(f"there is no example model {name!r}; there is {', '.join(known) or 'none'}.")
-    return known[name]
+def _find_example(name: str, examples: Path) -> Path:
+    available = {file.stem: file for file in sorted(examples.glob("*.onnx"))}
+    if name not in available:
+        raise ParameterError(f"there is no example model {name!r}; there is {', '.join(available) or 'none'}.")
+    return available[name]
 
 
-def _format(path: Path, data: bytes) -> str:
-    """Return the format that a file's content has, and check that it is whole."""
+def _detect_format(path: Path, data: bytes) -> str:
+    """Return the format of a file by its content, and check that it is complete."""
     if not data:
-        raise KfpEdgeError(f"the model {path} is empty; copy it again.")
-    if path.suffix.lower() in _PICKLE_SUFFIXES or data[:2] in _PICKLE_STARTS:
-        raise _pickle_refusal(path)
+        raise ModelError(f"the model {path} is empty; copy it again.")
+    if path.suffix.lower() in _PICKLE_SUFFIXES or data[:2] in _PICKLE_PREFIXES:
+        raise _pickle_error(path)
     if data.startswith(b"PK\x03\x04"):
-        _check_archive(path)
+        _check_zip(path)
         load_model(path)
         return "skops"
-    proto = parse(path)
+    proto = load_proto(path)
     if any(uses_external_data(tensor) for tensor in proto.graph.initializer):
-        raise KfpEdgeError(f"the model {path} keeps its weights in another file; save it as one file.")
+        raise ModelError(f"the model {path} has its weights in another file; save it as one file.")
     return "onnx"
 
 
-def _pickle_refusal(path: Path) -> KfpEdgeError:
-    return KfpEdgeError(f"the model {path} is a pickle, and a pickle can execute code; save it with skops or as ONNX.")
+def _pickle_error(path: Path) -> ModelError:
+    return ModelError(f"the model {path} is a pickle, and a pickle can execute code; save it with skops or as ONNX.")
 
 
-def _check_archive(path: Path) -> None:
+def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
             is_skops = "schema.json" in archive.namelist()
     except (zipfile.BadZipFile, EOFError) as error:
-        raise KfpEdgeError(f"the model {path} is damaged, perhaps cut short; copy it again.") from error
+        raise ModelError(f"the model {path} is damaged, perhaps cut short; copy it again.") from error
     if damaged is not None:
-        raise KfpEdgeError(f"the model {path} was altered ({damaged} in it is damaged); copy it again.")
+        raise ModelError(f"the model {path} was altered ({damaged} in it is damaged); copy it again.")
     if not is_skops:
-        raise KfpEdgeError(f"{path} is an archive and no skops model; save the model with skops or as ONNX.")
+        raise ModelError(f"{path} is a ZIP archive but no skops model; save the model with skops or as ONNX.")

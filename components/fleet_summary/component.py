@@ -1,4 +1,4 @@
-"""The KFP face of `fleet_summary`."""
+"""The KFP component definition of `fleet_summary`."""
 
 from kfp.dsl import HTML, Artifact, Input, Metrics, Output
 
@@ -21,6 +21,6 @@ def fleet_summary(bundles: Input[list[Artifact]], metrics: Output[Metrics], repo
     with stage("fleet_summary"):
         from pathlib import Path
 
-        from kfp_edge.components.fleet_summary.fleet_summary import fleet_summary
+        from kfp_edge.components.fleet_summary.fleet_summary import write_fleet_summary
 
-        log_metrics(metrics, fleet_summary([Path(bundle.path) for bundle in bundles], Path(report.path)))
+        log_metrics(metrics, write_fleet_summary([Path(bundle.path) for bundle in bundles], Path(report.path)))

@@ -1,4 +1,4 @@
-"""The KFP face of `ingest`."""
+"""The KFP component definition of `ingest`."""
 
 from kfp.dsl import Dataset, Markdown, Output
 
@@ -50,7 +50,7 @@ def ingest(
         from pathlib import Path
 
         from kfp_edge.components.ingest.ingest import IngestRequest
-        from kfp_edge.components.ingest.ingest import ingest as work
+        from kfp_edge.components.ingest.ingest import ingest as ingest_data
 
         request = IngestRequest(
             data=data,
@@ -66,6 +66,6 @@ def ingest(
             test_fraction=test_fraction,
             seed=seed,
         )
-        parts = work(request, Path(train_data.path), Path(test_data.path), Path(report.path))
+        parts = ingest_data(request, Path(train_data.path), Path(test_data.path), Path(report.path))
         for artifact, part in ((train_data, parts.train), (test_data, parts.test)):
             artifact.metadata.update(rows=len(part.frame), sha256=part.sha256)

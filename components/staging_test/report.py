@@ -4,15 +4,18 @@ from collections.abc import Sequence
 
 from kfp_edge.images.oci import ImageRef
 from kfp_edge.reports.check import Check
+from kfp_edge.reports.markdown import format_table, to_plain_text
 
 _LOG_LINES = 200
 
 
 def markdown(image: ImageRef, checks: Sequence[Check], failure: str, log: str) -> str:
     """Return the report: the verdict, every check as a row, and the container's log if `failure` is not empty."""
-    rows = [("check", "result", "measured", "required"), ("---",) * 4]
-    rows += [(c.name, "passed" if c.passed else "**failed**", _cell(c.measured), _cell(c.required)) for c in checks]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [
+        (check.name, "passed" if check.passed else "**failed**", *map(to_plain_text, (check.measured, check.required)))
+        for check in checks
+    ]
+    table = format_table(("check", "result", "measured", "required"), rows)
     text = f"# Staging test of {image.name}\n\n`{image}`\n\n{failure or 'Passed.'}\n\n{table}\n"
     if not failure:
         return text
@@ -22,10 +25,6 @@ def markdown(image: ImageRef, checks: Sequence[Check], failure: str, log: str) -
 def tail(log: str) -> str:
     """Return the last lines of a log."""
     return "\n".join(log.splitlines()[-_LOG_LINES:])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _indented(log: str) -> str:

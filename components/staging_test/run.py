@@ -96,5 +96,7 @@ class _Test:
             return
         failed = next((check for check in self.checks if not check.passed), None)
         self.failure = (
-            "" if failed is None else f"the candidate {self.image} failed its test: {failed.sentence}; see its log."
+            ""
+            if failed is None
+            else f"the candidate {self.image} failed its test: {failed.failure_message}; see its log."
         )

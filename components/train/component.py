@@ -1,4 +1,4 @@
-"""The KFP face of `train`."""
+"""The KFP component definition of `train`."""
 
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
@@ -35,19 +35,19 @@ def train(
     with stage("train"):
         from pathlib import Path
 
-        from kfp_edge.components.train import report as pages
-        from kfp_edge.components.train.train import fit, measure, threads_for
+        from kfp_edge.components.train.report import write_report
+        from kfp_edge.components.train.train import fit, limit_threads, measure
         from kfp_edge.ml import dataset
-        from kfp_edge.ml.skops_files import save_model
+        from kfp_edge.ml.skops_model import save_model
 
-        learned, held_out = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
-        with threads_for(learned):
-            estimator = fit(learned, seed=seed, false_alarm_rate=false_alarm_rate)
-            result = measure(estimator, held_out)
-            pages.write(Path(report.path), estimator, held_out, result, seed=seed)
+        training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
+        with limit_threads(training_rows):
+            estimator = fit(training_rows, seed=seed, false_alarm_rate=false_alarm_rate)
+            evaluation = measure(estimator, test_rows)
+            write_report(Path(report.path), estimator, test_rows, evaluation, seed=seed)
         save_model(estimator, Path(model.path))
         model.metadata["format"] = "skops"
-        log_metrics(metrics, result.metrics)
-        if result.roc is not None:
-            curves.log_roc_curve(*result.roc)
-            curves.log_confusion_matrix(*result.confusion)
+        log_metrics(metrics, evaluation.metrics)
+        if evaluation.roc is not None:
+            curves.log_roc_curve(*evaluation.roc)
+            curves.log_confusion_matrix(*evaluation.confusion)

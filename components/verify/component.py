@@ -1,4 +1,4 @@
-"""The KFP face of `verify`."""
+"""The KFP component definition of `verify`."""
 
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 
@@ -52,19 +52,18 @@ def verify(
         from pathlib import Path
 
         from kfp_edge.components.verify.verify import Requirements
-        from kfp_edge.components.verify.verify import verify as work
+        from kfp_edge.components.verify.verify import verify as verify_model
         from kfp_edge.ml import dataset
+        from kfp_edge.ml.bundle import ModelIdentity
 
-        verdict = work(
+        result = verify_model(
             Path(model.path),
             Path(onnx_model.path),
             dataset.load(Path(train_data.path)),
             dataset.load(Path(test_data.path)),
             Requirements(gates, tolerance, max_model_mb, max_latency_ms, champion, champion_margin),
-            page=Path(report.path),
+            ModelIdentity(model_name, model_version, revision),
+            report=Path(report.path),
             bundle=Path(bundle.path),
-            name=model_name,
-            version=model_version,
-            revision=revision,
         )
-        log_metrics(metrics, verdict.metrics)
+        log_metrics(metrics, result.metrics)

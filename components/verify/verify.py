@@ -5,33 +5,31 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from kfp_edge.components.verify import checks, report
-from kfp_edge.components.verify.card import model_card
+from kfp_edge.components.verify import checks
 from kfp_edge.components.verify.checks import VerificationResult
-from kfp_edge.ml import dataset
-from kfp_edge.ml.bundle import Bundle, Frequencies, Histogram, Reference, Sample, Samples, write_bundle
-from kfp_edge.ml.metrics import Predictions, classes_of, evaluate
+from kfp_edge.components.verify.model_card import write_model_card
+from kfp_edge.components.verify.reference import compute_reference
+from kfp_edge.components.verify.report import write_report
+from kfp_edge.components.verify.samples import record_samples
+from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, write_bundle
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.metrics import evaluate
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.skops_files import load_model
+from kfp_edge.ml.predictions import predict
+from kfp_edge.ml.skops_model import load_model
 from kfp_edge.storage.fetch import fetch
 
-#: Tools whose versions decide what the model's bytes are.
+#: Tools whose versions decide the bytes of the model.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
-_SAMPLES = 20
-_BINS = 10
 
 
 @dataclass(frozen=True)
 class Requirements:
     """What a model must reach.
 
-    `tolerance` is absolute, for probabilities and scores; sizes are in MB, times in milliseconds. `champion` is
-    the URI of the bundle now in use, or empty.
+    `gates` maps a metric to its minimum. `tolerance` is absolute, for probabilities and scores; sizes are in MB, times
+    in milliseconds. `champion` is the URI of the bundle in use, or empty.
     """
 
     gates: dict[str, float] = field(default_factory=dict)
@@ -45,167 +43,114 @@ class Requirements:
 def verify(
     original: Path,
     exported: Path,
-    learned: dataset.Dataset,
-    held_out: dataset.Dataset,
-    wanted: Requirements,
+    train_data: Dataset,
+    test_data: Dataset,
+    requirements: Requirements,
+    identity: ModelIdentity,
     *,
-    page: Path,
+    report: Path,
     bundle: Path,
-    **about: Any,
 ) -> VerificationResult:
-    """Judge a model, write the report to `page`, and write the bundle if every check passed.
+    """Run every check of a model, write the report, and write the bundle if all of them passed.
 
     Args:
         original: The model as it was trained; compared with the exported one where it is a skops file.
         exported: The ONNX file that `export` wrote.
-        about: The bundle's `name`, `version` and `revision`.
+        train_data: The rows that the model was trained on.
+        test_data: Held-out rows.
+        requirements: Gates, tolerance, budgets and the champion.
+        identity: Name, version and revision for the bundle.
+        report: Where the HTML report goes; it is written also when a check fails.
+        bundle: Where the bundle goes.
 
     Raises:
-        KfpEdgeError: a check failed, with what was measured and required; a file is damaged; or the file
-            system refuses.
+        RequirementsNotMetError: a check failed; the message has what was measured and required.
+        ModelError: a file is damaged, or the name or version violates the bundle contract.
+        ParameterError: a gate names a metric that was not measured.
+        StorageError: the file system refuses, or the champion cannot be fetched.
     """
     candidate = OnnxModel.load(exported)
-    verdict = judge(original, candidate, exported.stat().st_size, held_out, wanted)
-    report.write(page, about["name"], about["version"], verdict)
-    write(bundle, candidate, exported.read_bytes(), learned, verdict, tolerance=wanted.tolerance, **about)
-    return verdict
+    result = run_checks(original, candidate, exported.stat().st_size, test_data, requirements)
+    write_report(report, identity, result)
+    checks.raise_for_failed(result.checks)
+    _write_bundle(bundle, candidate, exported.read_bytes(), train_data, result, identity, requirements.tolerance)
+    return result
 
 
-def judge(
-    original: Path, candidate: OnnxModel, size: int, held_out: dataset.Dataset, wanted: Requirements
+def run_checks(
+    original: Path, candidate: OnnxModel, size: int, test_data: Dataset, requirements: Requirements
 ) -> VerificationResult:
     """Run every check of `candidate`, an ONNX model of `size` bytes, on held-out rows.
 
     Parity is checked where `original` is a scikit-learn model saved with skops.
 
     Raises:
-        KfpEdgeError: a file is damaged, or a gate names what was not measured.
+        RequirementsNotMetError: the model has an operator that must not run.
+        ModelError: a file is damaged.
+        ParameterError: a gate names a metric that was not measured.
     """
-    rows = held_out.x()
-    labels = held_out.y() if held_out.roles.target else None
-    found = checks.operators(candidate.proto)
-    checks.refuse_failed(found)  # what may not run is not run
+    rows = test_data.x()
+    labels = test_data.y() if test_data.roles.target else None
+    results = checks.check_operators(candidate.proto)
+    checks.raise_for_failed(results)  # a model with a forbidden operator is never run
     predictions = candidate.predict(rows)
-    compared = None
-    if original.read_bytes()[:2] == b"PK":
-        compared = checks.compare(predict(load_model(original), held_out), predictions)
-        found += checks.parity(compared, wanted.tolerance)
+    parity = None
+    if _is_skops(original):
+        parity = checks.measure_parity(predict(load_model(original), test_data), predictions)
+        results += checks.check_parity(parity, requirements.tolerance)
     metrics = evaluate(predictions, labels)
-    found += checks.gates(metrics, wanted.gates)
-    if wanted.champion:
-        before = evaluate(_champion(wanted.champion).predict(rows), labels)
-        found += checks.champion(metrics, before, _compared_metrics(wanted, metrics), wanted.champion_margin)
-    timed = checks.latencies(candidate, rows)
-    found += [checks.size(size, wanted.max_model_mb), checks.latency(timed, wanted.max_latency_ms)]
-    return VerificationResult(tuple(found), metrics, timed, compared, rows)
+    results += checks.check_gates(metrics, requirements.gates)
+    if requirements.champion:
+        champion_metrics = evaluate(_load_champion(requirements.champion).predict(rows), labels)
+        names = _select_champion_metrics(requirements, metrics)
+        results += checks.check_champion(metrics, champion_metrics, names, requirements.champion_margin)
+    latencies = checks.measure_latencies(candidate, rows)
+    results.append(checks.check_size(size, requirements.max_model_mb))
+    results.append(checks.check_latency(latencies, requirements.max_latency_ms))
+    return VerificationResult(tuple(results), metrics, latencies, parity, rows)
 
 
-def write(
+def _write_bundle(
     folder: Path,
     candidate: OnnxModel,
     model: bytes,
-    learned: dataset.Dataset,
-    verdict: VerificationResult,
-    *,
+    train_data: Dataset,
+    result: VerificationResult,
+    identity: ModelIdentity,
     tolerance: float,
-    **about: Any,
 ) -> Bundle:
-    """Write the bundle of a model whose checks passed; `about` are `name`, `version` and `revision`.
-
-    Raises:
-        KfpEdgeError: a check failed, a name is not as the contract wants it, or the file system refuses.
-    """
-    checks.refuse_failed(verdict.checks)
-    about |= {
-        "task": candidate.signature.task,
-        "opset": next(entry.version for entry in candidate.proto.opset_import if entry.domain == ""),
-        "data_sha256": learned.sha256,
-        "metrics": verdict.metrics,
-        "tools": {name: version(name) for name in _TOOLS} | {"python": platform.python_version()},
-    }
+    info = ModelInfo(
+        identity,
+        task=candidate.signature.task,
+        opset=next(entry.version for entry in candidate.proto.opset_import if entry.domain == ""),
+        data_sha256=train_data.sha256,
+        metrics=result.metrics,
+        tools={name: version(name) for name in _TOOLS} | {"python": platform.python_version()},
+    )
     return write_bundle(
         folder,
         model=model,
         signature=candidate.signature,
-        samples=Samples(tolerance=tolerance, samples=record(candidate, verdict.rows)),
-        reference=profile(learned),
-        model_card=model_card(candidate.signature, verdict.checks, rows=len(learned.frame), **about),
-        **about,
+        samples=Samples(tolerance=tolerance, samples=record_samples(candidate, result.rows)),
+        reference=compute_reference(train_data),
+        model_card=write_model_card(candidate.signature, result.checks, info, rows=len(train_data.frame)),
+        info=info,
     )
 
 
-def predict(estimator: Any, data: dataset.Dataset) -> Predictions:
-    """Return what the scikit-learn original says of the rows of `data`."""
-    rows = data.x()
-    if data.roles.task == "classification":
-        probabilities = estimator.predict_proba(rows)
-        return Predictions(estimator.predict(rows), probabilities, classes=classes_of(estimator.classes_))
-    score = -estimator.score_samples(rows)
-    alarm = estimator.predict(rows) == -1
-    return Predictions(alarm.astype(np.int64), score=score, classes=(0, 1))
+def _is_skops(path: Path) -> bool:
+    """Tell whether a file is a ZIP archive, as skops files are and ONNX files are not."""
+    return path.read_bytes()[:2] == b"PK"
 
 
-def record(model: OnnxModel, rows: pd.DataFrame) -> tuple[Sample, ...]:
-    """Record up to 20 rows with the model's answers, as Open Inference Protocol bodies, all labels among them.
-
-    JSON has no NaN: rows with missing numbers are left out where complete ones exist, else filled with medians.
-    """
-    complete = rows.dropna()
-    usable = complete if len(complete) else rows.fillna(rows.median(numeric_only=True))
-    label = model.predict(usable).label
-    kinds = np.unique(label)
-    picked: list[int] = []
-    for kind in kinds:
-        mine = np.flatnonzero(label == kind)
-        count = min(len(mine), max(1, _SAMPLES // len(kinds)))
-        picked += [int(mine[place]) for place in np.linspace(0, len(mine) - 1, count).astype(int)]
-    return tuple(_sample(model, usable.iloc[[row]]) for row in sorted(picked))
-
-
-def profile(data: dataset.Dataset) -> Reference:
-    """Describe the training values of every feature: tenths of the numbers, counts of the categories."""
-    features: dict[str, Histogram | Frequencies] = {}
-    for name in data.roles.features:
-        values = data.frame[name]
-        missing = int(values.isna().sum())
-        if name in data.roles.categorical:
-            counts = values.value_counts().sort_index()
-            features[name] = Frequencies(counts={str(key): int(n) for key, n in counts.items()}, missing=missing)
-        else:
-            features[name] = _histogram(values.dropna().to_numpy(), missing)
-    return Reference(rows=len(data.frame), features=features)
-
-
-def _histogram(values: Any, missing: int) -> Histogram:
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)))
-    if len(edges) == 1:
-        edges = np.array([edges[0], np.nextafter(edges[0], np.inf)])
-    counts, _ = np.histogram(values, bins=edges)
-    return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), missing=missing)
-
-
-def _sample(model: OnnxModel, row: pd.DataFrame) -> Sample:
-    feeds = model.feeds(row)
-    names = [output.name for output in model.signature.outputs]
-    answers = dict(zip(names, model.session.run(names, feeds), strict=True))
-    kinds = {tensor.name: tensor.datatype for tensor in model.signature.inputs}
-    kinds |= {tensor.name: tensor.datatype for tensor in model.signature.outputs}
-    return Sample(
-        request={"inputs": [_tensor(name, kinds[name], array) for name, array in feeds.items()]},
-        response={"outputs": [_tensor(name, kinds[name], answers[name]) for name in names]},
-    )
-
-
-def _tensor(name: str, datatype: str, array: Any) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": array.reshape(-1).tolist()}
-
-
-def _champion(uri: str) -> OnnxModel:
+def _load_champion(uri: str) -> OnnxModel:
     with TemporaryDirectory() as scratch:
         return OnnxModel.load(Bundle.load(fetch(uri, Path(scratch))).model)
 
 
-def _compared_metrics(wanted: Requirements, metrics: dict[str, float]) -> list[str]:
-    """A challenger answers for the metrics that have gates; without gates, for how well it ranks, or stays quiet."""
+def _select_champion_metrics(requirements: Requirements, metrics: dict[str, float]) -> list[str]:
+    """Return the metrics that have gates; without gates, how well the model ranks, or how rarely it alarms falsely."""
+    if requirements.gates:
+        return sorted(requirements.gates)
     ranking = next((name for name in ("roc_auc", "specificity") if name in metrics), None)
-    return sorted(wanted.gates) or ([ranking] if ranking else [])
+    return [ranking] if ranking else []

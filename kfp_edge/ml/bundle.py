@@ -1,18 +1,22 @@
 """The bundle: the contract between the stages, the image and the edge (`docs/bundle.md`).
 
-A bundle is a folder of six files. Its bytes depend on nothing but the model and what it was made from,
-so the same model gives the same bundle, and the same bundle gives the same image.
+A bundle is a folder of six files. Its bytes depend only on the model and what it was made from: the same model
+gives the same bundle, and the same bundle gives the same image.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ModelError
 from kfp_edge.storage.files import canonical_json, new_folder, read_json, sha256_bytes, sha256_file
 
 Task = Literal["classification", "anomaly"]
+
+JsonObject = dict[str, Any]
 
 #: Datatypes of the Open Inference Protocol v2 that a model here may use ("Tensor Data Types").
 Datatype = Literal[
@@ -32,7 +36,7 @@ ContractT = TypeVar("ContractT", bound=BaseModel)
 
 
 class Column(_Contract):
-    """One feature as the data names it; what the model saw of it in training."""
+    """One feature under its name in the data, with the values that it had in training."""
 
     name: str
     units: str | None = None
@@ -43,7 +47,7 @@ class Column(_Contract):
 
 
 class InputTensor(_Contract):
-    """One input tensor; `columns[j]` is what element `[i, j]` of row `i` means."""
+    """One input tensor; element `[i, j]` is the value of `columns[j]` in row `i`."""
 
     name: str
     datatype: Datatype
@@ -62,7 +66,7 @@ class OutputTensor(_Contract):
 
 
 class Signature(_Contract):
-    """`signature.json`: what goes in and what comes out, in the model's own order."""
+    """`signature.json`: the inputs and outputs of the model, in its own order."""
 
     task: Task
     inputs: tuple[InputTensor, ...] = Field(min_length=1)
@@ -70,16 +74,16 @@ class Signature(_Contract):
 
 
 class Sample(_Contract):
-    """One recorded inference: bodies of the Open Inference Protocol v2 REST API."""
+    """One recorded inference: request and response body of the Open Inference Protocol v2 REST API."""
 
-    request: dict[str, Any]
-    response: dict[str, Any]
+    request: JsonObject
+    response: JsonObject
 
 
 class Samples(_Contract):
-    """`samples.json`: real rows with the answers of the verified model.
+    """`samples.json`: held-out rows with the outputs of the verified model.
 
-    An answer matches when integers and strings are equal and floats differ by at most `tolerance`.
+    An output matches when integers and strings are equal and floats differ by at most `tolerance`.
     """
 
     tolerance: float = Field(ge=0)
@@ -95,14 +99,14 @@ class Histogram(_Contract):
 
 
 class Frequencies(_Contract):
-    """Training values of one categorical feature, and how often each was seen."""
+    """Training values of one categorical feature, each with its number of rows."""
 
     counts: dict[str, int]
     missing: int = 0
 
 
 class Reference(_Contract):
-    """`reference.json`: what the features looked like in training, for drift."""
+    """`reference.json`: feature statistics of the training data, with which drift is measured."""
 
     rows: int
     features: dict[str, Histogram | Frequencies]
@@ -116,7 +120,7 @@ class FileEntry(_Contract):
 
 
 class Manifest(_Contract):
-    """`manifest.json`: what this model is, what it was made from, and the hash of every other file."""
+    """`manifest.json`: identity and origin of the model, and the hash of every other file."""
 
     format: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")
@@ -124,15 +128,36 @@ class Manifest(_Contract):
     task: Task
     opset: int
     data_sha256: str
-    #: Commit of the code that trained the model; empty when it was not known.
+    #: Commit of the code that trained the model; empty when it is not known.
     revision: str = ""
     metrics: dict[str, float] = {}
     tools: dict[str, str] = {}
     files: dict[str, FileEntry]
 
 
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Name and version of a model, and the commit of the code that trained it (empty when it is not known)."""
+
+    name: str
+    version: str
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known about a model apart from its files; the fields are those of `Manifest`."""
+
+    identity: ModelIdentity
+    task: Task
+    opset: int
+    data_sha256: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+
 class Bundle:
-    """A bundle on disk, read lazily; `Bundle.load` checks it, so an instance is whole."""
+    """A bundle on disk, read lazily. `Bundle.load` checks every hash, so an instance is complete and unaltered."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
@@ -143,15 +168,16 @@ class Bundle:
         """Open a bundle and check the hash of every file.
 
         Raises:
-            KfpEdgeError: a file is missing, was altered, or does not follow the contract.
+            ModelError: a file is missing, was altered, or does not follow the contract.
+            StorageError: the manifest cannot be read.
         """
         manifest = _read(folder / MANIFEST, Manifest)
         for name in CONTENTS:
             entry = manifest.files.get(name)
             if entry is None or not (folder / name).is_file():
-                raise KfpEdgeError(f"the bundle {folder} lacks {name}; build it again with the verify stage.")
+                raise ModelError(f"the bundle {folder} lacks {name}; build it again with the verify stage.")
             if sha256_file(folder / name) != entry.sha256:
-                raise KfpEdgeError(
+                raise ModelError(
                     f"{folder / name} was altered after it was verified (its sha256 is not the manifest's); "
                     "build the bundle again with the verify stage."
                 )
@@ -187,33 +213,53 @@ def write_bundle(
     samples: Samples,
     reference: Reference,
     model_card: str,
-    **about: Any,
+    info: ModelInfo,
 ) -> Bundle:
-    """Write a bundle as a whole or not at all; `about` are the fields of `Manifest` but `files`.
+    """Write a bundle completely or not at all.
+
+    Args:
+        folder: Where the bundle goes; what is there is replaced.
+        model: The bytes of the ONNX file.
+        signature: Inputs and outputs of the model.
+        samples: Recorded inferences.
+        reference: Feature statistics of the training data.
+        model_card: The model card, as Markdown.
+        info: The fields of the manifest apart from the hashes of the files.
 
     Raises:
-        KfpEdgeError: a field is not as the contract wants it, or the file system refuses.
+        ModelError: a field violates the contract.
+        StorageError: the file system refuses.
     """
     contents = {
         "model.onnx": model,
-        "signature.json": _json(signature),
-        "samples.json": _json(samples),
-        "reference.json": _json(reference),
+        "signature.json": _to_json(signature),
+        "samples.json": _to_json(samples),
+        "reference.json": _to_json(reference),
         "model_card.md": model_card.encode(),
     }
     files = {name: FileEntry(sha256=sha256_bytes(data), bytes=len(data)) for name, data in contents.items()}
     try:
-        manifest = Manifest(files=files, **about)
+        manifest = Manifest(
+            name=info.identity.name,
+            version=info.identity.version,
+            task=info.task,
+            opset=info.opset,
+            data_sha256=info.data_sha256,
+            revision=info.identity.revision,
+            metrics=dict(info.metrics),
+            tools=dict(info.tools),
+            files=files,
+        )
     except ValidationError as error:
-        raise KfpEdgeError(f"the bundle cannot be written: {_first(error)}") from error
+        raise ModelError(f"the bundle cannot be written: {_first_error(error)}") from error
     with new_folder(folder) as temporary:
         for name, data in contents.items():
             (temporary / name).write_bytes(data)
-        (temporary / MANIFEST).write_bytes(_json(manifest))
+        (temporary / MANIFEST).write_bytes(_to_json(manifest))
     return Bundle(folder, manifest)
 
 
-def _json(contract: BaseModel) -> bytes:
+def _to_json(contract: BaseModel) -> bytes:
     return canonical_json(contract.model_dump(mode="json", exclude_none=True))
 
 
@@ -221,10 +267,10 @@ def _read(path: Path, contract: type[ContractT]) -> ContractT:
     try:
         return contract.model_validate(read_json(path))
     except ValidationError as error:
-        raise KfpEdgeError(f"{path} does not follow the bundle contract: {_first(error)}") from error
+        raise ModelError(f"{path} does not follow the bundle contract: {_first_error(error)}") from error
 
 
-def _first(error: ValidationError) -> str:
+def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']} (got {first.get('input')!r})."

@@ -1,7 +1,7 @@
 """The dataset: the contract between ingest, train, export and verify.
 
-One Parquet file. Which column plays which role, and the hash of the data it was made from, stand in the
-Parquet schema's metadata under the key `kfp_edge`, so the file needs no companion.
+One Parquet file. The roles of the columns and the hash of the source data are in the metadata of the Parquet
+schema, under the key `kfp_edge`, so that the file describes itself.
 """
 
 import dataclasses
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import DataError
+from kfp_edge.ml.arrays import Labels
 from kfp_edge.storage.files import write_file
 
-_KEY = b"kfp_edge"
+_METADATA_KEY = b"kfp_edge"
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Who is who among the columns; a column without a role is not in the frame."""
+    """The roles of the columns; a column without a role is not in the frame."""
 
     #: "classification" or "anomaly".
     task: str
@@ -54,44 +54,44 @@ class Roles:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows with known roles. `frame` has the columns of `roles.columns` and a plain index from 0."""
+    """Rows and the roles of their columns. `frame` has the columns of `roles.columns` and a plain index from 0."""
 
     frame: pd.DataFrame
     roles: Roles
-    #: SHA-256 of the source's bytes, 64 hex digits; the same for all parts of a split.
+    #: SHA-256 of the source's bytes, 64 hex digits; the same for both parts of a split.
     sha256: str
 
     def x(self) -> pd.DataFrame:
         """Return the features, shape [rows, features], in the data's own column order.
 
-        A missing category is the category "": neither ONNX nor JSON has another word for it.
+        A missing category is the category "", because ONNX has no missing strings.
         """
         return self.frame[list(self.roles.features)].fillna(dict.fromkeys(self.roles.categorical, ""))
 
-    def y(self) -> npt.NDArray[Any]:
+    def y(self) -> Labels:
         """Return the labels, shape [rows].
 
         Classification: int64 where the data has integers or booleans, else str (object). Anomaly: int64,
         1 = anomalous.
 
         Raises:
-            KfpEdgeError: the data has no labels.
+            DataError: the data has no labels.
         """
         if not self.roles.target:
-            raise KfpEdgeError("this data has no labels; give ingest a target column or failure windows.")
+            raise DataError("this data has no labels; give ingest a target column or failure windows.")
         return self.frame[self.roles.target].to_numpy()
 
 
 def save(dataset: Dataset, path: Path) -> None:
-    """Write a dataset as one Parquet file, as a whole or not at all; the same dataset gives the same bytes.
+    """Write a dataset as one Parquet file, completely or not at all; the same dataset gives the same bytes.
 
     Raises:
-        KfpEdgeError: the file system refuses.
+        StorageError: the file system refuses.
     """
-    about = {"roles": dataclasses.asdict(dataset.roles), "sha256": dataset.sha256}
+    metadata = {"roles": dataclasses.asdict(dataset.roles), "sha256": dataset.sha256}
     frame = dataset.frame[list(dataset.roles.columns)]
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({_KEY: json.dumps(about, sort_keys=True).encode()})
+    table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_file(path, memoryview(sink.getvalue()).tobytes())
@@ -101,31 +101,34 @@ def load(path: Path) -> Dataset:
     """Read what `save` wrote.
 
     Raises:
-        KfpEdgeError: the file is missing, damaged, or was not written by `save`.
+        DataError: the file is missing, damaged, or was not written by `save`.
     """
     try:
         table = pq.ParquetFile(path).read()
     except FileNotFoundError as error:
-        raise KfpEdgeError(f"there is no dataset at {path}.") from error
+        raise DataError(f"there is no dataset at {path}.") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise KfpEdgeError(f"{path} is not a readable dataset (damaged Parquet); make it again with ingest.") from error
+        raise DataError(f"{path} is not a readable dataset (damaged Parquet); make it again with ingest.") from error
     try:
-        about = json.loads(table.schema.metadata[_KEY])
-        roles = Roles(**{name: _as_tuple(value) for name, value in about["roles"].items()})
-        return Dataset(_frame(table, roles), roles, about["sha256"])
+        metadata = json.loads(table.schema.metadata[_METADATA_KEY])
+        roles = _parse_roles(metadata["roles"])
+        return Dataset(_to_frame(table, roles), roles, metadata["sha256"])
     except (KeyError, TypeError, ValueError) as error:
-        raise KfpEdgeError(f"{path} was not written by kfp-edge's ingest; give its train_data or test_data.") from error
+        raise DataError(f"{path} was not written by kfp-edge's ingest; give its train_data or test_data.") from error
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _parse_roles(fields: dict[str, Any]) -> Roles:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return Roles(**values)
 
 
-def _frame(table: Any, roles: Roles) -> pd.DataFrame:
-    return pd.DataFrame({name: _values(table.column(name)) for name in roles.columns})
+def _to_frame(table: pa.Table, roles: Roles) -> pd.DataFrame:
+    return pd.DataFrame({name: _to_series(table.column(name)) for name in roles.columns})
 
 
-def _values(column: Any) -> Any:
+def _to_series(column: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
-    return column.to_pandas()
+    return pd.Series(column.to_pandas())

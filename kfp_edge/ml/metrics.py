@@ -1,132 +1,103 @@
-"""How good predictions are, in the numbers that gates and reports use."""
+"""The metrics that gates and reports use.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+A new gate metric is one more entry in a dictionary of this module: gates name a metric by its key.
+"""
 
 import numpy as np
-import numpy.typing as npt
 from sklearn import metrics as sk
 
-from kfp_edge.errors import KfpEdgeError
-
-Floats = npt.NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model says of n rows.
-
-    `label` has shape [n]. A classifier has `probabilities`, shape [n, classes], in the order of `classes`;
-    an anomaly detector has `score`, shape [n], higher being more anomalous, and labels 1 above `threshold`.
-    """
-
-    label: npt.NDArray[Any]
-    probabilities: Floats | None = None
-    score: Floats | None = None
-    classes: tuple[Any, ...] = ()
-    threshold: float = 0.0
-
-    @property
-    def positive(self) -> Floats:
-        """The number that ranks rows: the probability of the last class, or the score; shape [n]."""
-        if self.score is not None:
-            return self.score
-        assert self.probabilities is not None
-        return self.probabilities[:, -1]
+from kfp_edge.errors import DataError
+from kfp_edge.ml.arrays import Float64s, Labels, Mask
+from kfp_edge.ml.predictions import Predictions
 
 
-def evaluate(predictions: Predictions, labels: npt.NDArray[Any] | None) -> dict[str, float]:
-    """Compare predictions with true labels of shape [n], or say what can be said without them.
+def evaluate(predictions: Predictions, labels: Labels | None) -> dict[str, float]:
+    """Measure predictions against the true labels, shape [n], or on their own where there are none.
 
     Classification: accuracy, balanced_accuracy, log_loss; for two classes also roc_auc, average_precision,
     f1, precision, recall (of the second class) and brier_score; for more, roc_auc one against the rest and
     macro f1. Anomaly: alarm_rate; with labels also false_alarm_rate, specificity, recall, precision, roc_auc,
     average_precision, and event_recall: the share of unbroken runs of anomalous rows in which an alarm was raised.
+
+    Raises:
+        DataError: a classifier has no labels to compare with, or all labels are anomalous.
     """
     if predictions.score is not None:
-        found = _anomaly(predictions, labels)
+        metrics = _measure_detector(predictions, labels)
     elif labels is None:
-        raise KfpEdgeError("a classifier cannot be evaluated without labels; give ingest a target column.")
+        raise DataError("a classifier cannot be evaluated without labels; give ingest a target column.")
     elif len(predictions.classes) == 2:
-        found = _two_classes(predictions, labels)
+        metrics = _measure_two_classes(predictions, labels)
     else:
-        found = _many_classes(predictions, labels)
-    return {name: round(float(value), 6) for name, value in found.items()}
+        metrics = _measure_many_classes(predictions, labels)
+    return {name: round(float(value), 6) for name, value in metrics.items()}
 
 
-def events(labels: npt.NDArray[Any]) -> list[slice]:
+def find_events(labels: Labels | Mask) -> list[slice]:
     """Return the unbroken runs of 1 in `labels`, shape [n], in order."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], labels.astype(int), [0]))))
     return [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _two_classes(predictions: Predictions, labels: npt.NDArray[Any]) -> dict[str, float]:
+def _measure_two_classes(predictions: Predictions, labels: Labels) -> dict[str, float]:
     positive = predictions.classes[-1]
-    truth, said = labels == positive, predictions.label == positive
-    probability = predictions.positive
+    truth, predicted = labels == positive, predictions.label == positive
+    probability = predictions.ranking_score
     return {
-        **_agreement(predictions, labels),
+        **_measure_agreement(predictions, labels),
         "roc_auc": sk.roc_auc_score(truth, probability),
         "average_precision": sk.average_precision_score(truth, probability),
-        "f1": sk.f1_score(truth, said, zero_division=0),
-        "precision": sk.precision_score(truth, said, zero_division=0),
-        "recall": sk.recall_score(truth, said, zero_division=0),
+        "f1": sk.f1_score(truth, predicted, zero_division=0),
+        "precision": sk.precision_score(truth, predicted, zero_division=0),
+        "recall": sk.recall_score(truth, predicted, zero_division=0),
         "brier_score": sk.brier_score_loss(truth, probability),
     }
 
 
-def _many_classes(predictions: Predictions, labels: npt.NDArray[Any]) -> dict[str, float]:
+def _measure_many_classes(predictions: Predictions, labels: Labels) -> dict[str, float]:
     return {
-        **_agreement(predictions, labels),
+        **_measure_agreement(predictions, labels),
         "roc_auc": sk.roc_auc_score(
-            labels, _unit_rows(predictions), multi_class="ovr", labels=list(predictions.classes)
+            labels, _normalize_rows(predictions), multi_class="ovr", labels=list(predictions.classes)
         ),
         "f1": sk.f1_score(labels, predictions.label, average="macro", zero_division=0),
     }
 
 
-def _agreement(predictions: Predictions, labels: npt.NDArray[Any]) -> dict[str, float]:
+def _measure_agreement(predictions: Predictions, labels: Labels) -> dict[str, float]:
     return {
         "accuracy": sk.accuracy_score(labels, predictions.label),
         "balanced_accuracy": sk.recall_score(labels, predictions.label, average="macro", zero_division=0),
-        "log_loss": sk.log_loss(labels, _unit_rows(predictions), labels=list(predictions.classes)),
+        "log_loss": sk.log_loss(labels, _normalize_rows(predictions), labels=list(predictions.classes)),
     }
 
 
-def _unit_rows(predictions: Predictions) -> Floats:
-    """Probabilities whose rows sum to 1 in double precision; single precision misses it by a rounding."""
+def _normalize_rows(predictions: Predictions) -> Float64s:
+    """Return probabilities whose rows sum to 1 in double precision; in single precision they miss it by rounding."""
     assert predictions.probabilities is not None
     rows = predictions.probabilities.astype(np.float64)
-    unit: Floats = rows / rows.sum(axis=1, keepdims=True)
-    return unit
+    normalized: Float64s = rows / rows.sum(axis=1, keepdims=True)
+    return normalized
 
 
-def _anomaly(predictions: Predictions, labels: npt.NDArray[Any] | None) -> dict[str, float]:
+def _measure_detector(predictions: Predictions, labels: Labels | None) -> dict[str, float]:
     alarm = predictions.label == 1
-    found = {"alarm_rate": float(alarm.mean())}
+    metrics = {"alarm_rate": float(alarm.mean())}
     if labels is None:
-        return found
+        return metrics
     truth = labels == 1
     if not (~truth).any():
-        raise KfpEdgeError(
-            "every held-out row is labelled anomalous, so false alarms cannot be counted; hold out more."
-        )
-    false_alarms = float(alarm[~truth].mean())
-    found |= {"false_alarm_rate": false_alarms, "specificity": 1 - false_alarms}
+        raise DataError("every held-out row is labelled anomalous, so false alarms cannot be counted; hold out more.")
+    false_alarm_rate = float(alarm[~truth].mean())
+    metrics |= {"false_alarm_rate": false_alarm_rate, "specificity": 1 - false_alarm_rate}
     if not truth.any():
-        return found
-    runs = events(truth)
-    return found | {
+        return metrics
+    events = find_events(truth)
+    return metrics | {
         "recall": sk.recall_score(truth, alarm, zero_division=0),
         "precision": sk.precision_score(truth, alarm, zero_division=0),
-        "roc_auc": sk.roc_auc_score(truth, predictions.positive),
-        "average_precision": sk.average_precision_score(truth, predictions.positive),
-        "events": len(runs),
-        "event_recall": np.mean([alarm[run].any() for run in runs]),
+        "roc_auc": sk.roc_auc_score(truth, predictions.ranking_score),
+        "average_precision": sk.average_precision_score(truth, predictions.ranking_score),
+        "events": len(events),
+        "event_recall": np.mean([alarm[event].any() for event in events]),
     }
-
-
-def classes_of(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return class labels as plain Python integers or strings."""
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)

@@ -1,9 +1,10 @@
-"""An ONNX model that describes itself: its signature travels in the file's own metadata."""
+"""An ONNX model that describes itself: its signature is in the metadata of the file."""
 
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pandas as pd
@@ -11,18 +12,21 @@ from google.protobuf.message import DecodeError
 from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 from pydantic import ValidationError
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import DataError, ModelError
 from kfp_edge.ml.bundle import Datatype, InputTensor, Signature
-from kfp_edge.ml.metrics import Predictions
+from kfp_edge.ml.predictions import Predictions
 
-#: Key in the ONNX file's metadata under which the signature lies, as JSON.
+#: Key in the metadata of the ONNX file; its value is the signature as JSON.
 SIGNATURE_KEY = "kfp_edge.signature"
 
-#: What onnxruntime raises on a model that it does not take; they have no base of their own.
-_ERRORS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
+#: An input or output of the model, of any datatype.
+Tensor = npt.NDArray[Any]
 
-#: Datatype of the Open Inference Protocol -> ONNX element type, and the type of its elements in NumPy.
-_TYPES: dict[Datatype, tuple[int, Any]] = {
+#: What onnxruntime raises for a model that it cannot load; these classes have no common base.
+_LOAD_ERRORS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
+
+#: Datatype of the Open Inference Protocol -> ONNX element type and NumPy scalar type.
+_TYPES: dict[Datatype, tuple[int, type[np.generic]]] = {
     "BOOL": (onnx.TensorProto.BOOL, np.bool_),
     "UINT8": (onnx.TensorProto.UINT8, np.uint8),
     "UINT16": (onnx.TensorProto.UINT16, np.uint16),
@@ -42,40 +46,44 @@ _TYPES: dict[Datatype, tuple[int, Any]] = {
 DATATYPES: dict[int, Datatype] = {element: datatype for datatype, (element, _) in _TYPES.items()}
 
 
-def parse(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file and check it as the ONNX specification asks.
+def load_proto(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file and check it with the ONNX checker, shape inference included.
 
     Raises:
-        KfpEdgeError: the file is missing, truncated, altered so that it is no longer valid, or no ONNX model.
+        ModelError: the file is missing, truncated, or no valid ONNX model.
     """
     try:
         model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(model, full_check=True)
     except OSError as error:
-        raise KfpEdgeError(f"cannot read the model {path}: {error.strerror}.") from error
+        raise ModelError(f"cannot read the model {path}: {error.strerror}.") from error
     except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise KfpEdgeError(f"the model {path} is no valid ONNX file ({reason}); export it again.") from error
+        raise ModelError(f"the model {path} is no valid ONNX file ({reason}); export it again.") from error
     return model
 
 
-def stated_signature(proto: onnx.ModelProto) -> Signature | None:
-    """Return the signature that an ONNX model carries, if it does.
+def read_signature(proto: onnx.ModelProto) -> Signature | None:
+    """Return the signature in the metadata of an ONNX model, or None where there is none.
 
     Raises:
-        KfpEdgeError: it carries one that does not follow the bundle contract.
+        ModelError: it does not follow the bundle contract.
     """
     for entry in proto.metadata_props:
         if entry.key == SIGNATURE_KEY:
             try:
                 return Signature.model_validate_json(entry.value)
             except ValidationError as error:
-                raise KfpEdgeError("the signature in the ONNX model is damaged; export the model again.") from error
+                raise ModelError("the signature in the ONNX model is damaged; export the model again.") from error
     return None
 
 
 class OnnxModel:
-    """A parsed ONNX model with its signature, ready to run on data frames."""
+    """An ONNX model with its signature, loaded into onnxruntime; it runs on data frames.
+
+    Raises:
+        ModelError: onnxruntime cannot load the model.
+    """
 
     def __init__(self, proto: onnx.ModelProto, signature: Signature) -> None:
         self.proto = proto
@@ -86,43 +94,54 @@ class OnnxModel:
             self.session = onnxruntime.InferenceSession(
                 proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except _ERRORS as error:
-            raise KfpEdgeError(f"onnxruntime cannot run this model: {str(error).splitlines()[0]}") from error
+        except _LOAD_ERRORS as error:
+            raise ModelError(f"onnxruntime cannot run this model: {str(error).splitlines()[0]}") from error
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Open a model that `export` wrote.
 
         Raises:
-            KfpEdgeError: the file is damaged or carries no signature.
+            ModelError: the file is damaged or carries no signature.
         """
-        proto = parse(path)
-        signature = stated_signature(proto)
+        proto = load_proto(path)
+        signature = read_signature(proto)
         if signature is None:
-            raise KfpEdgeError(f"the model {path} carries no signature; pass it through the export stage first.")
+            raise ModelError(f"the model {path} carries no signature; pass it through the export stage first.")
         return cls(proto, signature)
 
-    def feeds(self, frame: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
-        """Turn rows into input tensors, one array of shape [rows, columns] an input."""
-        return {tensor.name: _tensor(frame, tensor) for tensor in self.signature.inputs}
+    def to_input_feed(self, frame: pd.DataFrame) -> dict[str, Tensor]:
+        """Return the rows as input tensors by name, each of shape [rows, columns].
+
+        Raises:
+            DataError: a column of the signature is missing.
+        """
+        return {tensor.name: _to_tensor(frame, tensor) for tensor in self.signature.inputs}
+
+    def run(self, feed: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the output tensors by name, in the order of the signature."""
+        names = [output.name for output in self.signature.outputs]
+        return dict(zip(names, self.session.run(names, feed), strict=True))
 
     def predict(self, frame: pd.DataFrame) -> Predictions:
-        """Run the model on rows that have the signature's columns."""
-        names = [output.name for output in self.signature.outputs]
-        answer = dict(zip(names, self.session.run(names, self.feeds(frame)), strict=True))
+        """Run the model on rows that have the signature's columns.
+
+        Raises:
+            DataError: a column of the signature is missing.
+        """
+        values = self.run(self.to_input_feed(frame))
         outputs = {output.name: output for output in self.signature.outputs}
-        if "score" in answer:
+        if "score" in values:
             threshold = outputs["score"].threshold or 0.0
-            return Predictions(answer["label"], score=answer["score"], classes=(0, 1), threshold=threshold)
-        classes = outputs["probabilities"].classes or ()
-        integers = outputs["label"].datatype != "BYTES"
-        known = tuple(int(name) for name in classes) if integers else classes
-        return Predictions(answer["label"], probabilities=answer["probabilities"], classes=known)
+            return Predictions(values["label"], score=values["score"], classes=(0, 1), threshold=threshold)
+        names = outputs["probabilities"].classes or ()
+        classes = names if outputs["label"].datatype == "BYTES" else tuple(int(name) for name in names)
+        return Predictions(values["label"], probabilities=values["probabilities"], classes=classes)
 
 
-def _tensor(frame: pd.DataFrame, tensor: InputTensor) -> np.ndarray[Any, Any]:
+def _to_tensor(frame: pd.DataFrame, tensor: InputTensor) -> Tensor:
     names = [column.name for column in tensor.columns]
     missing = [name for name in names if name not in frame]
     if missing:
-        raise KfpEdgeError(f"the model wants the column {missing[0]!r}, which the data does not have.")
+        raise DataError(f"the model needs the column {missing[0]!r}, which the data does not have.")
     return frame[names].to_numpy(dtype=_TYPES[tensor.datatype][1])

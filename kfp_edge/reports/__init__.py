@@ -1,1 +1,1 @@
-"""HTML and Markdown reports."""
+"""Reports of stages: checks, self-contained HTML pages and Markdown tables."""

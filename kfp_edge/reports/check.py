@@ -1,11 +1,11 @@
-"""What a check found: the row that reports show, and the sentence that a failure becomes."""
+"""The result of one check, as reports list it and error messages quote it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement: what it is called, whether it holds, what was measured and what was required."""
+    """One requirement: its name, whether it is met, what was measured and what was required."""
 
     name: str
     passed: bool
@@ -13,6 +13,6 @@ class Check:
     required: str
 
     @property
-    def sentence(self) -> str:
-        """How a failed check is told."""
+    def failure_message(self) -> str:
+        """The part of an error message that describes this check after it failed."""
         return f"{self.name} was not met: measured {self.measured}, required {self.required}"

@@ -1,4 +1,4 @@
-"""One self-contained HTML page with tables and plots: no script, no network, safe to mail."""
+"""A self-contained HTML page with tables and plots: no scripts and no external resources."""
 
 import base64
 import html
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from kfp_edge.storage.files import write_file
 
-#: Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
+#: Colours that colour-blind readers can tell apart (Okabe and Ito, 2008).
 BLUE, ORANGE, GREY, RED = "#0072B2", "#E69F00", "#9AA0A6", "#D55E00"
 
 _STYLE = """
@@ -25,7 +25,7 @@ _DPI = 130
 
 
 class Page:
-    """An HTML page built from top to bottom; every text is escaped."""
+    """An HTML page that is built from top to bottom; all text is escaped."""
 
     def __init__(self, title: str, lead: str) -> None:
         self._title = title
@@ -39,9 +39,9 @@ class Page:
         self._parts.append(f"<p>{html.escape(text)}</p>")
         return self
 
-    def table(self, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Self:
-        cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-        body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Self:
+        cells = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+        body = "".join("<tr>" + "".join(_format_cell(value) for value in row) + "</tr>" for row in rows)
         self._parts.append(f"<table><tr>{cells}</tr>{body}</table>")
         return self
 
@@ -53,18 +53,22 @@ class Page:
         return self
 
     def write(self, path: Path) -> None:
-        """Write the page as a whole or not at all."""
+        """Write the page completely or not at all.
+
+        Raises:
+            StorageError: the file system refuses.
+        """
         head = f'<meta charset="utf-8"><title>{html.escape(self._title)}</title><style>{_STYLE}</style>'
         page = f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(self._parts)}</body></html>\n'
         write_file(path, page.encode())
 
 
-def number(value: float) -> str:
-    """Return a number as a person would write it: four significant digits, no exponent where it can be helped."""
+def format_number(value: float) -> str:
+    """Return a number with four significant digits, or a whole number below 10^9 with thousands separators."""
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e9 else f"{value:.4g}"
 
 
-def _cell(value: object) -> str:
-    text = number(value) if isinstance(value, float) else str(value)
+def _format_cell(value: object) -> str:
+    text = format_number(value) if isinstance(value, float) else str(value)
     style = f" class={text}" if text in ("pass", "fail") else ""
     return f"<td{style}>{html.escape(text)}</td>"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from kfp_edge.components.train.train import fit
-from kfp_edge.ml.skops_files import save_model
+from kfp_edge.ml.skops_model import save_model
 from kfp_edge.spec import compilation
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.fake_kfp import FakeKfp

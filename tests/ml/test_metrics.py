@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.metrics import Predictions, evaluate, events
+from kfp_edge.ml.metrics import evaluate, find_events
+from kfp_edge.ml.predictions import Predictions
 
 
 def _detector(score: list[float], threshold: float = 0.5) -> Predictions:
@@ -64,6 +65,6 @@ def test_held_out_rows_that_are_all_anomalous_are_told():
 @given(arrays(np.int64, st.integers(1, 40), elements=st.integers(0, 1)))
 def test_events_cover_exactly_the_anomalous_rows(labels):
     covered = np.zeros_like(labels)
-    for run in events(labels):
+    for run in find_events(labels):
         covered[run] += 1
     assert np.array_equal(covered, labels)

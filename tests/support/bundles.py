@@ -1,7 +1,7 @@
-"""A tiny model in a bundle: y = x0 + 2 * x1, and an alarm label; small enough to know every answer by heart."""
+"""A tiny model in a bundle: score = x0 + 2 * x1, so that a test knows every output."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -11,6 +11,9 @@ from kfp_edge.ml.bundle import (
     Column,
     Histogram,
     InputTensor,
+    JsonObject,
+    ModelIdentity,
+    ModelInfo,
     OutputTensor,
     Reference,
     Sample,
@@ -37,6 +40,11 @@ def tiny_model() -> bytes:
     return model.SerializeToString()
 
 
+def tiny_info(name: str, version: str, metrics: Mapping[str, float]) -> ModelInfo:
+    identity = ModelIdentity(name, version, revision="abc123")
+    return ModelInfo(identity, task="anomaly", opset=18, data_sha256="0" * 64, metrics=metrics)
+
+
 def tiny_signature() -> Signature:
     columns = (Column(name="x0", range=(0, 1)), Column(name="x1", range=(-1, 2)))
     return Signature(
@@ -47,7 +55,7 @@ def tiny_signature() -> Signature:
 
 
 def tiny_samples(name: str, version: str, offset: float = 0.0) -> Samples:
-    """Recorded answers; `offset` makes them wrong by that much."""
+    """Return recorded inferences whose scores are wrong by `offset`."""
     samples = [
         Sample(
             request={"inputs": [_tensor("input", 2, row)]},
@@ -68,6 +76,7 @@ def tiny_bundle(
     version: str = "1.0.0",
     signature: Signature | None = None,
     offset: float = 0.0,
+    metrics: Mapping[str, float] | None = None,
 ) -> Bundle:
     """Write the bundle of the tiny model."""
     histogram = Histogram(edges=(0.0, 1.0), counts=(3,))
@@ -78,14 +87,9 @@ def tiny_bundle(
         samples=tiny_samples(name, version, offset),
         reference=Reference(rows=3, features={"x0": histogram, "x1": histogram}),
         model_card="# Tiny\n",
-        name=name,
-        version=version,
-        task="anomaly",
-        opset=18,
-        data_sha256="0" * 64,
-        revision="abc123",
+        info=tiny_info(name, version, metrics or {}),
     )
 
 
-def _tensor(name: str, width: int, row: list[float]) -> dict[str, Any]:
+def _tensor(name: str, width: int, row: list[float]) -> JsonObject:
     return {"name": name, "datatype": "FP32", "shape": [1, width], "data": row}

@@ -17,11 +17,12 @@ from sklearn.svm import LinearSVC
 
 from kfp_edge.components.export.export import convert, export_model
 from kfp_edge.components.export.isolation_forest import expected_path_length
-from kfp_edge.components.train.train import fit, predict
+from kfp_edge.components.train.train import fit
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.skops_files import save_model
+from kfp_edge.ml.predictions import predict
+from kfp_edge.ml.skops_model import save_model
 from support.tables import SHA, anomalies, failures
 
 
@@ -40,7 +41,7 @@ def test_onnx_answers_as_scikit_learn_does(tmp_path, data):
     estimator = fit(data, seed=0, false_alarm_rate=0.01)
     said, wanted = _exported(estimator, data, tmp_path).predict(data.x()), predict(estimator, data)
     assert np.array_equal(said.label, wanted.label)
-    assert np.allclose(said.positive, wanted.positive, atol=1e-5)
+    assert np.allclose(said.ranking_score, wanted.ranking_score, atol=1e-5)
 
 
 def test_numeric_features_are_one_tensor_in_the_order_of_the_data(tmp_path):
@@ -88,7 +89,7 @@ def test_any_detector_answers_alike_on_any_rows(tmp_path_factory, seed, scale):
     estimator = fit(data, seed=seed, false_alarm_rate=0.05)
     model = _exported(estimator, data, tmp_path_factory.mktemp("model"))
     wanted = -estimator.score_samples(rows.astype(np.float32).astype(float))
-    assert np.allclose(model.predict(rows).positive, wanted, atol=1e-5)
+    assert np.allclose(model.predict(rows).ranking_score, wanted, atol=1e-5)
 
 
 def test_missing_numbers_are_answered_as_scikit_learn_does(tmp_path):
@@ -98,7 +99,9 @@ def test_missing_numbers_are_answered_as_scikit_learn_does(tmp_path):
     data = Dataset(holes, data.roles, SHA)
     estimator = fit(data, seed=0, false_alarm_rate=0.01)
     assert np.allclose(
-        _exported(estimator, data, tmp_path).predict(data.x()).positive, predict(estimator, data).positive, atol=1e-5
+        _exported(estimator, data, tmp_path).predict(data.x()).ranking_score,
+        predict(estimator, data).ranking_score,
+        atol=1e-5,
     )
 
 
@@ -110,7 +113,7 @@ def test_a_missing_category_is_a_category_of_its_own(tmp_path):
     estimator = fit(data, seed=0, false_alarm_rate=0.01)
     model = _exported(estimator, data, tmp_path)
     assert model.signature.inputs[2].columns[0].categories == ("", "A", "B")
-    assert np.allclose(model.predict(data.x()).positive, predict(estimator, data).positive, atol=1e-5)
+    assert np.allclose(model.predict(data.x()).ranking_score, predict(estimator, data).ranking_score, atol=1e-5)
 
 
 def test_a_users_own_pipeline_that_picks_columns_by_name_is_exported(tmp_path):

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from kfp_edge.components.train import report
-from kfp_edge.components.train.train import fit, measure, predict
+from kfp_edge.components.train.report import write_report
+from kfp_edge.components.train.train import fit, measure
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.skops_files import load_model, save_model
+from kfp_edge.ml.predictions import predict
+from kfp_edge.ml.skops_model import load_model, save_model
 from support.tables import anomalies, failures
 
 
@@ -34,7 +35,7 @@ def test_a_saved_model_predicts_as_the_fitted_one_did(tmp_path, make):
     fitted = _fit(data)
     save_model(fitted, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
-    assert np.array_equal(predict(fitted, data).positive, predict(loaded, data).positive)
+    assert np.array_equal(predict(fitted, data).ranking_score, predict(loaded, data).ranking_score)
 
 
 def test_a_rare_failure_is_found():
@@ -76,7 +77,7 @@ def test_too_few_normal_rows_for_the_rate_are_refused_with_the_number_needed():
 def test_the_report_is_one_page_that_needs_no_network(tmp_path, make):
     data = make()
     fitted = _fit(data)
-    report.write(tmp_path / "report.html", fitted, data, measure(fitted, data), seed=0)
+    write_report(tmp_path / "report.html", fitted, data, measure(fitted, data), seed=0)
     page = (tmp_path / "report.html").read_text()
     assert page.count("<img ") >= 2
     assert "http" not in page

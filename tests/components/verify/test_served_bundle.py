@@ -11,10 +11,10 @@ import pytest
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.train.train import fit
 from kfp_edge.components.verify.verify import Requirements, verify
-from kfp_edge.ml.bundle import Bundle
+from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.skops_files import save_model
+from kfp_edge.ml.skops_model import save_model
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.models import self_test
 from kfp_edge_serving.models.bundle import load_bundle
@@ -43,11 +43,9 @@ def bundle(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         data,
         failures(seed=1),
         Requirements(),
-        page=folder / "report.html",
+        ModelIdentity("pump", "1", "abc"),
+        report=folder / "report.html",
         bundle=folder / "bundle",
-        name="pump",
-        version="1",
-        revision="abc",
     )
     return Bundle.load(folder / "bundle")
 

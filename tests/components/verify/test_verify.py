@@ -14,15 +14,17 @@ from onnx import TensorProto, helper
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.train.train import fit
 from kfp_edge.components.verify import checks
-from kfp_edge.components.verify.verify import Requirements, profile, record, verify
+from kfp_edge.components.verify.reference import compute_reference
+from kfp_edge.components.verify.samples import record_samples
+from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.bundle import Bundle
+from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.skops_files import save_model
+from kfp_edge.ml.skops_model import save_model
 from support.tables import anomalies, failures
 
-ABOUT = {"name": "pump", "version": "1.0.0", "revision": "abc"}
+IDENTITY = ModelIdentity("pump", "1.0.0", "abc")
 
 
 def _trained(folder: Path, data: Dataset, seed: int = 0) -> Path:
@@ -31,16 +33,16 @@ def _trained(folder: Path, data: Dataset, seed: int = 0) -> Path:
     return folder
 
 
-def _verify(folder: Path, data: Dataset, held_out: Dataset, **wanted) -> Bundle:
+def _verify(folder: Path, data: Dataset, held_out: Dataset, identity: ModelIdentity = IDENTITY, **wanted) -> Bundle:
     verify(
         folder / "model.skops",
         folder / "model.onnx",
         data,
         held_out,
         Requirements(**wanted),
-        page=folder / "report.html",
+        identity,
+        report=folder / "report.html",
         bundle=folder / "bundle",
-        **ABOUT,
     )
     return Bundle.load(folder / "bundle")
 
@@ -85,7 +87,7 @@ def test_rows_with_missing_numbers_are_not_recorded(folder):
     held_out = failures(seed=1)
     holes = held_out.frame.copy()
     holes.loc[::2, "heat [K]"] = np.nan
-    samples = record(OnnxModel.load(folder / "model.onnx"), holes)
+    samples = record_samples(OnnxModel.load(folder / "model.onnx"), holes)
     json.dumps([sample.request for sample in samples], allow_nan=False)
 
 
@@ -170,14 +172,14 @@ def test_a_forbidden_operator_inside_a_branch_is_found():
     )
     outer = helper.make_node("If", ["flag"], ["y"], then_branch=inner, else_branch=inner)
     graph = helper.make_graph([outer], "outer", [helper.make_tensor_value_info("flag", TensorProto.BOOL, [])], [])
-    found = checks.operators(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
+    found = checks.check_operators(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
     assert not found[-1].passed
 
 
 def test_an_operator_of_an_unknown_domain_is_refused():
     graph = helper.make_graph([], "empty", [], [])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.example", 1)]
-    found = checks.operators(helper.make_model(graph, opset_imports=opsets))
+    found = checks.check_operators(helper.make_model(graph, opset_imports=opsets))
     assert [check.passed for check in found] == [True, False, True]
 
 
@@ -193,14 +195,14 @@ def test_a_truncated_model_is_refused(trained, tmp_path_factory, cut):
 def test_parity_is_judged_on_labels_and_on_numbers():
     found = checks.Parity(np.array([False, True, False]), np.array([0.5, 0.0, 0.9]))
     assert found.worst(3) == [1, 2, 0]
-    assert [check.passed for check in checks.parity(found, 1.0)] == [False, True]
+    assert [check.passed for check in checks.check_parity(found, 1.0)] == [False, True]
 
 
 def test_the_reference_counts_every_training_row():
     data = failures()
     holes = data.frame.copy()
     holes.loc[::5, "heat [K]"] = np.nan
-    reference = profile(replace(data, frame=holes))
+    reference = compute_reference(replace(data, frame=holes))
     heat = reference.features["heat [K]"]
     assert sum(heat.counts) + heat.missing == reference.rows == 2000
     assert sum(reference.features["type"].counts.values()) == 2000
@@ -209,12 +211,12 @@ def test_the_reference_counts_every_training_row():
 def test_a_constant_feature_has_a_histogram_too():
     data = failures()
     data.frame["heat [K]"] = 300.0
-    assert profile(data).features["heat [K]"].counts == (2000,)
+    assert compute_reference(data).features["heat [K]"].counts == (2000,)
 
 
 @pytest.mark.parametrize(("field", "value"), [("name", "Not A Label"), ("version", "a/b")])
-def test_a_name_that_cannot_be_a_folder_or_a_tag_is_refused(folder, monkeypatch, field, value):
-    monkeypatch.setitem(ABOUT, field, value)
+def test_a_name_that_cannot_be_a_folder_or_a_tag_is_refused(folder, field, value):
+    identity = replace(IDENTITY, **{field: value})
     with pytest.raises(KfpEdgeError, match=f"the bundle cannot be written: {field}: "):
-        _verify(folder, failures(), failures(seed=1))
+        _verify(folder, failures(), failures(seed=1), identity)
     assert not (folder / "bundle").exists()

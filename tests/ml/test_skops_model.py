@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from kfp_edge.components.train.train import fit
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.skops_files import load_model, save_model
+from kfp_edge.ml.skops_model import load_model, save_model
 from support.tables import anomalies, failures
 
 

@@ -1,0 +1,121 @@
+"""Write the signature of a model into its ONNX file: tensors, columns, ranges, categories and classes."""
+
+import re
+
+import numpy as np
+import onnx
+import pandas as pd
+
+from kfp_edge.errors import ModelError
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.bundle import Column, InputTensor, OutputTensor, Signature
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.onnx_model import DATATYPES, SIGNATURE_KEY
+
+#: Units in brackets at the end of a column's name: "pressure [bar]".
+_UNITS = re.compile(r"\[([^\]]+)\]\s*$")
+
+
+def add_signature(
+    proto: onnx.ModelProto, data: Dataset, classes: tuple[ClassLabel, ...], threshold: float | None
+) -> onnx.ModelProto:
+    """Write the signature into the metadata of an ONNX model, and nothing else; return the model.
+
+    skl2onnx lists operator sets in hash order; here they are sorted, so that the same model gives the same bytes.
+
+    Args:
+        proto: The model; it is changed.
+        data: The rows that the model was trained on.
+        classes: The labels of a classifier in the order of its probabilities; empty for an anomaly detector.
+        threshold: The score above which a detector raises an alarm; None for a classifier.
+
+    Raises:
+        ModelError: its inputs are not the data's features, or its outputs are not those of a classifier
+            (`label`, `probabilities`) or of a detector (`label`, `score`).
+    """
+    columns = _describe_columns(data)
+    signature = Signature(
+        task="anomaly" if data.roles.task == "anomaly" else "classification",
+        inputs=_describe_inputs(proto, columns),
+        outputs=_describe_outputs(proto, classes, threshold),
+    )
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {SIGNATURE_KEY: signature.model_dump_json(exclude_none=True)})
+    versions = sorted((entry.domain, entry.version) for entry in proto.opset_import)
+    del proto.opset_import[:]
+    proto.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions)
+    return proto
+
+
+def _describe_columns(data: Dataset) -> list[Column]:
+    frame = data.x()
+    return [
+        Column(name=name, units=_parse_units(name), categories=tuple(sorted(frame[name].unique())))
+        if name in data.roles.categorical
+        else Column(name=name, units=_parse_units(name), range=_find_range(frame[name]))
+        for name in data.roles.features
+    ]
+
+
+def _parse_units(name: str) -> str | None:
+    match = _UNITS.search(name)
+    return match[1] if match else None
+
+
+def _find_range(values: pd.Series) -> tuple[float, float]:
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def _describe_inputs(proto: onnx.ModelProto, columns: list[Column]) -> tuple[InputTensor, ...]:
+    tensors = proto.graph.input
+    widths = [_get_shape(tensor)[-1] for tensor in tensors]
+    if sum(widths) != len(columns):
+        model_inputs = ", ".join(f"{tensor.name} {list(_get_shape(tensor))}" for tensor in tensors)
+        features = ", ".join(column.name for column in columns)
+        raise ModelError(
+            f"the ONNX model takes {model_inputs}, the data has {len(columns)} features: {features}; "
+            "drop the columns that the model does not use."
+        )
+    remaining = iter(columns)
+    inputs = []
+    for tensor, width in zip(tensors, widths, strict=True):
+        tensor_columns = tuple(next(remaining) for _ in range(width))
+        datatype = DATATYPES.get(tensor.type.tensor_type.elem_type)
+        is_text = datatype == "BYTES"
+        if datatype is None or any((column.categories is not None) != is_text for column in tensor_columns):
+            raise ModelError(
+                f"the ONNX input {tensor.name!r} has another type than the column {tensor_columns[0].name!r} of the "
+                "data; give text to string inputs and numbers to the others, in the model's own order."
+            )
+        shape = _get_shape(tensor)
+        inputs.append(InputTensor(name=tensor.name, datatype=datatype, shape=shape, columns=tensor_columns))
+    return tuple(inputs)
+
+
+def _describe_outputs(
+    proto: onnx.ModelProto, classes: tuple[ClassLabel, ...], threshold: float | None
+) -> tuple[OutputTensor, ...]:
+    tensors = {tensor.name: tensor for tensor in proto.graph.output}
+    expected = ("label", "probabilities" if threshold is None else "score")
+    are_tensors = all(tensor.type.HasField("tensor_type") for tensor in tensors.values())
+    if set(tensors) != set(expected) or not are_tensors:
+        raise ModelError(
+            f"the ONNX model's outputs are {', '.join(sorted(tensors))}; name them {' and '.join(expected)}, "
+            "as plain tensors (for skl2onnx: zipmap=False)."
+        )
+    class_names = tuple(str(label) for label in classes) or None
+    return tuple(
+        OutputTensor(
+            name=name,
+            datatype=DATATYPES[tensors[name].type.tensor_type.elem_type],
+            shape=(-1, len(classes)) if name == "probabilities" else (-1,),
+            classes=class_names,
+            threshold=threshold if name == "score" else None,
+        )
+        for name in expected
+    )
+
+
+def _get_shape(tensor: onnx.ValueInfoProto) -> tuple[int, ...]:
+    dimensions = tensor.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value else -1 for dim in dimensions)
