@@ -42,7 +42,7 @@ class PodmanBackend:
 
     def state(self) -> ContainerState:
         """Look at the container now."""
-        state = self._inspect()["ContainerState"]
+        state = self._inspect()["State"]
         reason = "out of memory" if state["OOMKilled"] else ""
         return ContainerState(bool(state["Running"]), int(state["ExitCode"]), reason)
 
