@@ -1,7 +1,7 @@
-"""The `kfp-edge` command: its sub-commands, and how it ends.
+"""The `kfp-edge` command, its subcommands and exit codes.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. Heavy packages are imported
-inside the sub-commands, so that `--help` answers at once.
+Exit codes: 0 success, 1 refused or failed, 2 wrong usage, 130 interrupted. Heavy packages are imported inside the
+subcommands, so that `--help` is fast.
 """
 
 import sys
@@ -20,7 +20,7 @@ from kfp_edge.cli.submit import submit
 from kfp_edge.cli.validate import validate
 from kfp_edge.errors import KfpEdgeError
 
-# A defect of ours shows Python's plain traceback: rich would print the values of variables as well.
+# A defect of ours prints Python's plain traceback: rich would print the values of variables as well.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("run")(run)
 app.command("submit")(submit)
@@ -32,8 +32,8 @@ app.command("doctor")(doctor)
 app.command("serve")(serve)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"kfp-edge {__version__}")
         raise typer.Exit
 
@@ -46,7 +46,7 @@ def kfp_edge(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one sentence and not in a traceback."""
+    """Run the command line; a user's mistake ends with one sentence on stderr, without a traceback."""
     try:
         app()
     except KfpEdgeError as error:

@@ -7,9 +7,9 @@ import typer
 
 
 def compile_pipelines(
-    pipelines: Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="All when none is named.")] = None,
+    pipelines: Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="All if none is named.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")
+        bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is out of date.")
     ] = False,
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion manifests, for GitOps.")
@@ -22,18 +22,18 @@ def compile_pipelines(
     ] = None,
 ) -> None:
     """Compile pipelines to YAML, the same bytes on every run."""
-    from kfp_edge.spec import compilation
+    from kfp_edge.spec import compiler
 
-    chosen = pipelines or compilation.names()
-    render = compilation.manifests_text if kubernetes else compilation.compile_text
+    names = pipelines or compiler.pipeline_names()
+    compile_pipeline = compiler.compile_to_manifests if kubernetes else compiler.compile_to_yaml
     folder = output or Path("compiled", *(["kubernetes"] if kubernetes else []))
     if not check:
-        for path in compilation.write(chosen, folder, render):
+        for path in compiler.write_compiled(names, folder, compile_pipeline):
             typer.echo(f"wrote {path}")
         return
-    if difference := compilation.check(chosen, folder, render):
+    if diff := compiler.diff_compiled(names, folder, compile_pipeline):
         command = "kfp-edge compile --kubernetes" if kubernetes else "kfp-edge compile"
-        typer.echo(difference, nl=False)
-        typer.echo(f"error: {folder} is stale; run `{command}` and commit the result.", err=True)
+        typer.echo(diff, nl=False)
+        typer.echo(f"error: {folder} is out of date; run `{command}` and commit the result.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{folder} is up to date ({len(chosen)} compiled)")
+    typer.echo(f"{folder} is up to date ({len(names)} compiled)")

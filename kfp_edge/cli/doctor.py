@@ -15,33 +15,33 @@ _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red", "optional": "d
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Tell what this machine has and lacks for a local run, each with the remedy."""
+    """Check what this machine needs for a local run, with a remedy for whatever is missing."""
     import json
     from dataclasses import asdict
 
     from rich.console import Console
 
-    from kfp_edge.local.doctor import Machine, examine
+    from kfp_edge.local.doctor import Machine, run_checks
 
-    checks = examine(Machine())
-    lacking = [check.name for check in checks if check.verdict == "missing"]
+    diagnoses = run_checks(Machine())
+    missing = [diagnosis.name for diagnosis in diagnoses if diagnosis.status == "missing"]
     if as_json:
-        typer.echo(json.dumps({"ok": not lacking, "checks": [asdict(check) for check in checks]}, indent=2))
+        typer.echo(json.dumps({"ok": not missing, "checks": [asdict(diagnosis) for diagnosis in diagnoses]}, indent=2))
     else:
-        Console().print(_table(checks))
-    if lacking:
-        typer.echo(f"error: this machine cannot do a local run yet; see to: {', '.join(lacking)}.", err=True)
+        Console().print(_table(diagnoses))
+    if missing:
+        typer.echo(f"error: this machine cannot do a local run yet; fix: {', '.join(missing)}.", err=True)
         raise typer.Exit(1)
 
 
-def _table(checks: "list[Diagnosis]") -> "Table":
+def _table(diagnoses: "list[Diagnosis]") -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("check", "found", "verdict", "remedy", box=box.SIMPLE_HEAD)
-    for check in checks:
-        # Text, because a square bracket in what was found is no markup
-        verdict = Text(check.verdict, _COLOURS[check.verdict])
-        table.add_row(Text(check.name), Text(check.found), verdict, Text(check.remedy))
+    table = Table("check", "details", "status", "remedy", box=box.SIMPLE_HEAD)
+    for diagnosis in diagnoses:
+        # Text, because a square bracket in the details is not markup
+        status = Text(diagnosis.status, _COLOURS[diagnosis.status])
+        table.add_row(Text(diagnosis.name), Text(diagnosis.details), status, Text(diagnosis.remedy))
     return table

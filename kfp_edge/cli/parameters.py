@@ -5,19 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ParameterError
 
 ParameterOptions = Annotated[
     list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Lists and mappings as YAML.")
 ]
-ParametersFile = Annotated[Path | None, typer.Option("--params", metavar="FILE", help="Parameters from YAML.")]
+ParametersFile = Annotated[Path | None, typer.Option("--params", metavar="FILE", help="A YAML file with parameters.")]
 
 
 def read_parameters(options: list[str] | None, file: Path | None) -> dict[str, Any]:
-    """Return the parameters of a file and of options, which go before the file's.
+    """Return the parameters of a file and of options, which override those of the file.
 
     Raises:
-        KfpEdgeError: the file is not a YAML mapping, or an option has no value.
+        ParameterError: the file is not a YAML mapping, or an option has no value.
     """
     return {**_from_file(file), **_from_options(options or [])}
 
@@ -28,21 +28,21 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise KfpEdgeError(f"cannot read {path}: {error.strerror}.") from error
+        raise ParameterError(f"cannot read {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KfpEdgeError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(found, dict):
-        raise KfpEdgeError(f"{path} must be a mapping of parameter names to values.")
-    return found
+        raise ParameterError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(parameters, dict):
+        raise ParameterError(f"{path} must be a mapping of parameter names to values.")
+    return parameters
 
 
 def _from_options(options: list[str]) -> dict[str, str]:
-    found = {}
+    parameters = {}
     for option in options:
         name, equals, value = option.partition("=")
         if not equals:
-            raise KfpEdgeError(f"-p {option} has no value; write -p {name}=VALUE.")
-        found[name.replace("-", "_")] = value
-    return found
+            raise ParameterError(f"-p {option} has no value; write -p {name}=VALUE.")
+        parameters[name.replace("-", "_")] = value
+    return parameters

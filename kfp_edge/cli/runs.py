@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfp_edge.cli.server_options import CaFile, Host, Namespace
-from kfp_edge.cli.submit import follow, line, show_metrics
+from kfp_edge.cli.submit import follow_run, format_stage, print_metrics
 from kfp_edge.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -14,42 +14,42 @@ if TYPE_CHECKING:
 
 
 def runs(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="The id of a run; none: the latest ones.")] = "",
+    run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="The id of a run; none: list the latest.")] = "",
     limit: Annotated[int, typer.Option("--limit", help="How many runs are listed.", min=1, max=200)] = 10,
     wait: Annotated[bool, typer.Option("--wait", help="Show the run's progress until it has ended.")] = False,
     report: Annotated[str, typer.Option("--report", metavar="STAGE", help="Write the report of this stage.")] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where the report goes; stdout by default.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file for the report; stdout by default.")
     ] = None,
     namespace: Namespace = "",
     host: Host = "",
     ca_file: CaFile = None,
 ) -> None:
-    """List the latest runs on OpenShift AI, or look at one: its stages, metrics and reports."""
+    """List the latest runs on OpenShift AI, or show one: its stages, metrics and reports."""
     from kfp_edge.client import Client
 
     client = Client.connect(namespace, host, ca_file=ca_file)
-    if not run:
-        for found in client.runs(limit):
-            typer.echo(f"{found.id}  {found.state:<10}{found.created_at:%Y-%m-%d %H:%M}  {found.name}")
+    if not run_id:
+        for run in client.runs(limit):
+            typer.echo(f"{run.id}  {run.state:<10}{run.created_at:%Y-%m-%d %H:%M}  {run.name}")
         return
-    found = client.run(run)
+    run = client.run(run_id)
     if report:
-        _write(found.report(report), output)
+        _write_report(run.report(report), output)
     elif wait:
-        follow(found)
+        follow_run(run)
     else:
-        _show(found)
+        _print_run(run)
 
 
-def _show(found: "Run") -> None:
-    typer.echo(f"{found.name}: {found.state}\n    {found.url}")
-    for stage in found.stages():
-        typer.echo(line(stage))
-    show_metrics(found)
+def _print_run(run: "Run") -> None:
+    typer.echo(f"{run.name}: {run.state}\n    {run.url}")
+    for stage in run.stages():
+        typer.echo(format_stage(stage))
+    print_metrics(run)
 
 
-def _write(text: str, output: Path | None) -> None:
+def _write_report(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(text)
         return

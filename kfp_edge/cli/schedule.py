@@ -10,7 +10,7 @@ from kfp_edge.cli.server_options import CaFile, Experiment, Host, Namespace, Pip
 if TYPE_CHECKING:
     from kfp_edge.client import Schedule
 
-schedule = typer.Typer(no_args_is_help=True, help="Have pipelines run again and again on OpenShift AI.")
+schedule = typer.Typer(no_args_is_help=True, help="Run pipelines on a schedule on OpenShift AI.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the schedule.")]
 
@@ -23,28 +23,28 @@ def add(
     params: ParametersFile = None,
     cron: Annotated[str, typer.Option("--cron", help="Six fields, seconds first: '0 30 2 * * *' is 02:30.")] = "",
     every: Annotated[int, typer.Option("--every", metavar="SECONDS", help="An interval, instead of cron.")] = 0,
-    concurrency: Annotated[int, typer.Option("--concurrency", help="Runs at the same time, 1 to 10.")] = 1,
-    catch_up: Annotated[bool, typer.Option("--catch-up", help="Make up for runs that were missed.")] = False,
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum of parallel runs, 1 to 10.")] = 1,
+    catch_up: Annotated[bool, typer.Option("--catch-up", help="Start runs that were missed during a pause.")] = False,
     experiment: Experiment = "kfp-edge",
     namespace: Namespace = "",
     host: Host = "",
     ca_file: CaFile = None,
 ) -> None:
-    """Add a schedule. One of this name that is equal is left as it is, another one is replaced."""
+    """Add a schedule. An equal one of this name is left unchanged, a different one is replaced."""
     from kfp_edge.client import Client
 
-    given = read_parameters(parameter, params)
-    made = Client.connect(namespace, host, ca_file=ca_file).schedule(
+    parameters = read_parameters(parameter, params)
+    added = Client.connect(namespace, host, ca_file=ca_file).schedule(
         name,
         pipeline,
-        given,
+        parameters,
         cron=cron,
         every=every,
         concurrency=concurrency,
         catch_up=catch_up,
         experiment=experiment,
     )
-    _show(made)
+    _print_schedule(added)
 
 
 @schedule.command("list")
@@ -52,13 +52,13 @@ def list_schedules(namespace: Namespace = "", host: Host = "", ca_file: CaFile =
     """List the schedules with their next three times."""
     from kfp_edge.client import Client
 
-    for found in Client.connect(namespace, host, ca_file=ca_file).schedules():
-        _show(found)
+    for each in Client.connect(namespace, host, ca_file=ca_file).schedules():
+        _print_schedule(each)
 
 
 @schedule.command("pause")
 def pause(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
-    """Have a schedule start no more runs."""
+    """Pause a schedule: it starts no more runs until it is resumed."""
     from kfp_edge.client import Client
 
     Client.connect(namespace, host, ca_file=ca_file).pause(name)
@@ -67,7 +67,7 @@ def pause(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFil
 
 @schedule.command("resume")
 def resume(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
-    """Let a paused schedule go on."""
+    """Resume a paused schedule."""
     from kfp_edge.client import Client
 
     Client.connect(namespace, host, ca_file=ca_file).resume(name)
@@ -76,15 +76,15 @@ def resume(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFi
 
 @schedule.command("delete")
 def delete(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
-    """Delete a schedule; the runs that it started stay."""
+    """Delete a schedule; the runs that it started remain."""
     from kfp_edge.client import Client
 
     Client.connect(namespace, host, ca_file=ca_file).unschedule(name)
     typer.echo(f"deleted {name}")
 
 
-def _show(found: "Schedule") -> None:
-    when = found.cron or f"every {found.every} s"
-    typer.echo(f"{found.name}: {when}, at most {found.concurrency} at a time{'' if found.enabled else ' (paused)'}")
-    for moment in found.next_times:
+def _print_schedule(item: "Schedule") -> None:
+    timing = item.cron or f"every {item.every} s"
+    typer.echo(f"{item.name}: {timing}, at most {item.concurrency} at a time{'' if item.enabled else ' (paused)'}")
+    for moment in item.next_times:
         typer.echo(f"    {moment:%Y-%m-%d %H:%M:%S} UTC")

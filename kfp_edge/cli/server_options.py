@@ -1,4 +1,4 @@
-"""How the command line names the server of Data Science Pipelines. A token is never an option: others could see it."""
+"""Options for the server of Data Science Pipelines. A token is never an option, because other users could see it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,11 +6,14 @@ from typing import Annotated
 import typer
 
 Namespace = Annotated[
-    str, typer.Option("--namespace", "-n", help="The project; this pod's or the kubeconfig's by default.")
+    str, typer.Option("--namespace", "-n", help="The project; by default this pod's or the kubeconfig's.")
 ]
-Host = Annotated[str, typer.Option("--host", metavar="URL", help="The API server; found from the project by default.")]
+Host = Annotated[str, typer.Option("--host", metavar="URL", help="The API server; by default that of the project.")]
 CaFile = Annotated[
-    Path | None, typer.Option("--ca-file", metavar="FILE", help="CA of the server; the cluster's by default.")
+    Path | None,
+    typer.Option("--ca-file", metavar="FILE", help="CA of the server; by default the cluster's."),
 ]
-Experiment = Annotated[str, typer.Option("--experiment", help="The group that the runs belong to.")]
-PipelineName = Annotated[str, typer.Argument(metavar="PIPELINE", help="One of ours by name, or a compiled YAML file.")]
+Experiment = Annotated[str, typer.Option("--experiment", help="The group of runs that it belongs to.")]
+PipelineName = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="A pipeline of kfp-edge by name, or a compiled YAML file.")
+]

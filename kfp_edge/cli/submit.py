@@ -17,49 +17,49 @@ def submit(
     pipeline: PipelineName,
     parameter: ParameterOptions = None,
     params: ParametersFile = None,
-    name: Annotated[str, typer.Option("--name", help="Of the run; the pipeline's and the time by default.")] = "",
+    name: Annotated[str, typer.Option("--name", help="The run's name; by default pipeline and time.")] = "",
     experiment: Experiment = "kfp-edge",
-    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Whether stages may answer from the cache.")] = True,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Whether stages may reuse cached results.")] = True,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it has ended.")] = False,
     namespace: Namespace = "",
     host: Host = "",
     ca_file: CaFile = None,
 ) -> None:
-    """Start a pipeline on OpenShift AI. The token is the cluster's, or that in KFP_EDGE_TOKEN."""
+    """Start a pipeline on OpenShift AI. The token is that in KFP_EDGE_TOKEN, or the cluster's."""
     from kfp_edge.client import Client
 
-    given = read_parameters(parameter, params)
+    parameters = read_parameters(parameter, params)
     client = Client.connect(namespace, host, ca_file=ca_file)
-    run = client.submit(pipeline, given, name=name, experiment=experiment, cache=cache)
+    run = client.submit(pipeline, parameters, name=name, experiment=experiment, cache=cache)
     typer.echo(f"run {run.id}\n    {run.url}")
     if wait:
-        follow(run)
+        follow_run(run)
 
 
-def follow(run: "Run") -> None:
-    """Show a run's stages as they begin and end, and its metrics; exit 1 unless it succeeds."""
-    shown: dict[str, str] = {}
+def follow_run(run: "Run") -> None:
+    """Print a run's stages as they start and end, then its metrics; exit 1 unless it succeeds."""
+    printed: dict[str, str] = {}
 
-    def show(stages: "tuple[StageState, ...]") -> None:
+    def print_changes(stages: "tuple[StageState, ...]") -> None:
         for stage in stages:
-            if shown.get(stage.name) != stage.state and stage.state in MARKS:
-                typer.echo(line(stage))
-            shown[stage.name] = stage.state
+            if printed.get(stage.name) != stage.state and stage.state in MARKS:
+                typer.echo(format_stage(stage))
+            printed[stage.name] = stage.state
 
-    outcome = run.wait(show)
-    if outcome.state != "succeeded":
-        typer.echo(f"error: {outcome.error}", err=True)
+    result = run.wait(print_changes)
+    if result.state != "succeeded":
+        typer.echo(f"error: {result.error}", err=True)
         raise typer.Exit(1)
-    show_metrics(run)
+    print_metrics(run)
 
 
-def line(stage: "StageState") -> str:
-    """Return a stage in a line: its mark, name, state and seconds."""
+def format_stage(stage: "StageState") -> str:
+    """Return one line with a stage's mark, name, state and duration."""
     seconds = f"{stage.seconds:8.0f} s" if stage.seconds else ""
     return f"{MARKS.get(stage.state, ' ')} {stage.name:<20}{stage.state:<10}{seconds}".rstrip()
 
 
-def show_metrics(run: "Run") -> None:
-    """Print the numbers that a run measured, one a line."""
+def print_metrics(run: "Run") -> None:
+    """Print the metrics of a run, one per line."""
     for name, value in sorted(run.metrics().items()):
         typer.echo(f"{name:<22}{value:.4g}")

@@ -1,7 +1,8 @@
-"""Pipelines on OpenShift AI: submit, follow, schedule."""
+"""The client of Data Science Pipelines on OpenShift AI: submit pipelines, follow runs, manage schedules."""
 
 from kfp_edge.client.client import Client
-from kfp_edge.client.runs import Outcome, Run, StageState
+from kfp_edge.client.kfp_api import Endpoint
+from kfp_edge.client.runs import Run, RunResult, StageState
 from kfp_edge.client.schedules import Schedule
 
-__all__ = ["Client", "Outcome", "Run", "Schedule", "StageState"]
+__all__ = ["Client", "Endpoint", "Run", "RunResult", "Schedule", "StageState"]

@@ -1,15 +1,16 @@
-"""The client: pipelines are submitted, followed and scheduled on OpenShift AI's Data Science Pipelines."""
+"""The client of a Data Science Pipelines server."""
 
 import json
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import kfp_server_api
+from kfp_server_api import V2beta1PipelineVersion, V2beta1PipelineVersionReference
 
-from kfp_edge.client import schedules as recurring
+from kfp_edge.client import schedules as recurring_runs
 from kfp_edge.client.discovery import find_endpoint
 from kfp_edge.client.kfp_api import Endpoint, KfpApi
 from kfp_edge.client.package import PipelinePackage, make_package
@@ -18,30 +19,45 @@ from kfp_edge.client.schedules import Schedule, Timing
 from kfp_edge.errors import KfpApiError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 
+T = TypeVar("T")
+
 EXPERIMENT = "kfp-edge"
 
 
 class Client:
-    """A Data Science Pipelines server.
+    """A client of one Data Science Pipelines server.
 
-    Every method raises a KfpEdgeError when the server refuses or cannot be reached, or what it is given is wrong. Calls
-    that may succeed at the next attempt are tried again, and a token that has expired is read again.
+    Calls that may succeed at the next attempt are retried, and an expired token is read again.
+
+    Raises:
+        KfpApiError: from every method: the server refuses or cannot be reached.
+        ParameterError: from every method: an argument or a pipeline parameter has a value that cannot be used.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._session = KfpApi(endpoint)
+        self._api = KfpApi(endpoint)
 
     @classmethod
     def connect(
         cls, namespace: str = "", host: str = "", token: str = "", ca_file: str | Path | None = None
     ) -> "Client":
-        """Find the server and what opens it; see `kfp_edge.client.discovery.find_endpoint`."""
+        """Find the server, a token and the CA certificates.
+
+        Args:
+            namespace: The project with the pipelines; the pod's own or the kubeconfig's if empty.
+            host: The address of the API server; if empty, the cluster is asked.
+            token: The bearer token; if empty, `KFP_EDGE_TOKEN`, else the service account's or the kubeconfig's.
+            ca_file: The CA certificates (PEM) of the server; if None, the public ones and the cluster's.
+
+        Raises:
+            KfpEdgeError: there is neither a cluster nor a host, or there is no API server in the namespace.
+        """
         return cls(find_endpoint(namespace, host, token, Path(ca_file) if ca_file else None))
 
     @property
     def host(self) -> str:
         """The address of the API server."""
-        return self._session.endpoint.host
+        return self._api.endpoint.host
 
     def submit(
         self,
@@ -55,36 +71,34 @@ class Client:
         """Start a run.
 
         Args:
-            pipeline: One of ours by name, a compiled YAML file, or a function with `@dsl.pipeline`.
-            parameters: By name; they are checked before anything is sent.
-            name: Of the run; the pipeline's and the time if empty.
-            experiment: The group of runs that it belongs to; created if it is new.
-            cache: False has every stage do its work anew.
+            pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
+            parameters: Values by name; they are checked before anything is sent.
+            name: The name of the run; the pipeline's and the time if empty.
+            experiment: The group of runs that it belongs to; created if it does not exist.
+            cache: False makes every stage run again.
         """
         package = make_package(pipeline, cache)
         arguments = package.arguments(dict(parameters or {}))
-        run = kfp_server_api.V2beta1Run(
+        request = kfp_server_api.V2beta1Run(
             display_name=name or f"{package.pipeline.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
-            experiment_id=self._experiment(experiment),
-            pipeline_version_reference=self._version(package),
+            experiment_id=self._experiment_id(experiment),
+            pipeline_version_reference=self._version_reference(package),
             runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=arguments),
         )
-        service = self._session.runs
-        found = self._session.call("start the run", service.run_service_create_run, run, repeatable=False)
-        return Run(self._session, found)
+        create = self._api.runs.run_service_create_run
+        return Run(self._api, self._api.call("start the run", create, request, is_idempotent=False))
 
     def run(self, run_id: str) -> Run:
         """Return a run by its id."""
-        service = self._session.runs
-        return Run(self._session, self._session.call(f"read the run {run_id}", service.run_service_get_run, run_id))
+        get = self._api.runs.run_service_get_run
+        return Run(self._api, self._api.call(f"read the run {run_id}", get, run_id))
 
     def runs(self, limit: int = 10) -> list[Run]:
         """Return the latest runs, the newest first."""
-        service = self._session.runs
-        page = self._session.call(
-            "list the runs", service.run_service_list_runs, page_size=limit, sort_by="created_at desc"
+        page = self._api.call(
+            "list the runs", self._api.runs.run_service_list_runs, page_size=limit, sort_by="created_at desc"
         )
-        return [Run(self._session, found) for found in page.runs or ()]
+        return [Run(self._api, run) for run in page.runs or ()]
 
     def schedule(
         self,
@@ -98,140 +112,138 @@ class Client:
         catch_up: bool = False,
         experiment: str = EXPERIMENT,
     ) -> Schedule:
-        """Have a pipeline run again and again; the name is unique: an equal schedule is left, another one replaced.
+        """Create or replace a schedule; the name is unique. An equal schedule is left unchanged.
 
         Args:
-            name: Of the schedule.
+            name: The name of the schedule.
             pipeline: As for `submit`.
             parameters: As for `submit`.
             cron: Six fields, seconds first: `0 30 2 * * *` is every night at half past two.
             every: Seconds between two runs, instead of cron.
             concurrency: How many of its runs may run at the same time, 1 to 10.
-            catch_up: Whether runs that were missed, while it was paused, are made up for one by one.
+            catch_up: Whether runs that were missed while it was paused are started afterwards, one by one.
             experiment: As for `submit`.
         """
         timing = Timing.checked(cron, every, concurrency, catch_up)
         package = make_package(pipeline)
         arguments = package.arguments(dict(parameters or {}))
-        wanted = kfp_server_api.V2beta1RecurringRun(
+        recurring_run = kfp_server_api.V2beta1RecurringRun(
             display_name=name,
-            experiment_id=self._experiment(experiment),
-            pipeline_version_reference=self._version(package),
+            experiment_id=self._experiment_id(experiment),
+            pipeline_version_reference=self._version_reference(package),
             runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=arguments),
             trigger=timing.trigger(),
             mode=kfp_server_api.RecurringRunMode.ENABLE,
             max_concurrency=str(timing.concurrency),
             no_catchup=not timing.catch_up,
         )
-        return recurring.described(recurring.put(self._session, wanted))
+        return recurring_runs.to_schedule(recurring_runs.create_or_replace(self._api, recurring_run))
 
     def schedules(self) -> list[Schedule]:
         """Return all schedules, by name."""
-        found = map(recurring.described, recurring.list_all(self._session))
-        return sorted(found, key=lambda schedule: schedule.name)
+        schedules = map(recurring_runs.to_schedule, recurring_runs.list_all(self._api))
+        return sorted(schedules, key=lambda schedule: schedule.name)
 
     def pause(self, name: str) -> None:
-        """Have a schedule start no more runs until it is resumed."""
-        for found in recurring.named(self._session, name):
-            recurring.enable(self._session, found, enabled=False)
+        """Pause a schedule: it starts no more runs until it is resumed."""
+        for recurring_run in recurring_runs.find_by_name(self._api, name):
+            recurring_runs.set_enabled(self._api, recurring_run, enabled=False)
 
     def resume(self, name: str) -> None:
-        """Let a paused schedule go on."""
-        for found in recurring.named(self._session, name):
-            recurring.enable(self._session, found, enabled=True)
+        """Resume a paused schedule."""
+        for recurring_run in recurring_runs.find_by_name(self._api, name):
+            recurring_runs.set_enabled(self._api, recurring_run, enabled=True)
 
     def unschedule(self, name: str) -> None:
-        """Delete a schedule; the runs that it started stay."""
-        for found in recurring.named(self._session, name):
-            recurring.delete(self._session, found)
+        """Delete a schedule; the runs that it started remain."""
+        for recurring_run in recurring_runs.find_by_name(self._api, name):
+            recurring_runs.delete(self._api, recurring_run)
 
-    def _experiment(self, name: str) -> str:
-        """Return the id of an experiment, which is created if need be."""
-        service = self._session.experiments
+    def _experiment_id(self, name: str) -> str:
+        """Return the id of an experiment, which is created if it does not exist."""
+        service = self._api.experiments
 
-        def find() -> Any:
-            page = self._session.call(
-                "look for the experiment", service.experiment_service_list_experiments, filter=_filter(name)
+        def find() -> str | None:
+            page = self._api.call(
+                "look for the experiment", service.experiment_service_list_experiments, filter=_name_filter(name)
             )
-            return page.experiments[0].experiment_id if page.experiments else None
+            return str(page.experiments[0].experiment_id) if page.experiments else None
 
-        def create() -> Any:
-            wanted = kfp_server_api.V2beta1Experiment(display_name=name)
-            made = self._session.call("create the experiment", service.experiment_service_create_experiment, wanted)
-            return made.experiment_id
+        def create() -> str:
+            request = kfp_server_api.V2beta1Experiment(display_name=name)
+            experiment = self._api.call("create the experiment", service.experiment_service_create_experiment, request)
+            return str(experiment.experiment_id)
 
-        return str(_find_or_create(find, create))
+        return _find_or_create(find, create)
 
-    def _version(self, package: PipelinePackage) -> Any:
-        """Upload a pipeline's version unless the server has the very same one, and return KFP's reference to it."""
-        pipeline_id = self._pipeline(package.pipeline.name)
+    def _version_reference(self, package: PipelinePackage) -> V2beta1PipelineVersionReference:
+        """Return a reference to the pipeline's version, which is uploaded unless the server has an equal one."""
+        pipeline_id = self._pipeline_id(package.pipeline.name)
         for name in package.version_names:
-            version = self._version_named(name, package, pipeline_id)
-            if package.is_spec(version.pipeline_spec):
+            version = self._find_or_upload_version(name, package, pipeline_id)
+            if package.is_equal_to(version.pipeline_spec):
                 break
-        return kfp_server_api.V2beta1PipelineVersionReference(
-            pipeline_id=pipeline_id, pipeline_version_id=version.pipeline_version_id
-        )
+        return V2beta1PipelineVersionReference(pipeline_id=pipeline_id, pipeline_version_id=version.pipeline_version_id)
 
-    def _pipeline(self, name: str) -> str:
-        """Return the id of a pipeline, which is created, without a version, if need be."""
-        service = self._session.pipelines
+    def _pipeline_id(self, name: str) -> str:
+        """Return the id of a pipeline, which is created, without a version, if it does not exist."""
+        service = self._api.pipelines
 
-        def find() -> Any:
-            page = self._session.call(
-                "look for the pipeline", service.pipeline_service_list_pipelines, filter=_filter(name)
+        def find() -> str | None:
+            page = self._api.call(
+                "look for the pipeline", service.pipeline_service_list_pipelines, filter=_name_filter(name)
             )
-            return page.pipelines[0].pipeline_id if page.pipelines else None
+            return str(page.pipelines[0].pipeline_id) if page.pipelines else None
 
-        def create() -> Any:
-            wanted = kfp_server_api.V2beta1Pipeline(name=name, display_name=name)
-            made = self._session.call("create the pipeline", service.pipeline_service_create_pipeline, wanted)
-            return made.pipeline_id
+        def create() -> str:
+            request = kfp_server_api.V2beta1Pipeline(name=name, display_name=name)
+            pipeline = self._api.call("create the pipeline", service.pipeline_service_create_pipeline, request)
+            return str(pipeline.pipeline_id)
 
-        return str(_find_or_create(find, create))
+        return _find_or_create(find, create)
 
-    def _version_named(self, name: str, package: PipelinePackage, pipeline_id: str) -> Any:
-        """Return the version of this name, which may say something else; it is uploaded if there is none."""
-        service = self._session.pipelines
+    def _find_or_upload_version(self, name: str, package: PipelinePackage, pipeline_id: str) -> V2beta1PipelineVersion:
+        """Return the version with this name, whose content may differ; it is uploaded if it does not exist."""
+        service = self._api.pipelines
 
-        def find() -> Any:
-            page = self._session.call(
+        def find() -> V2beta1PipelineVersion | None:
+            page = self._api.call(
                 "look for the version of the pipeline",
                 service.pipeline_service_list_pipeline_versions,
                 pipeline_id,
-                filter=_filter(name),
+                filter=_name_filter(name),
             )
             return page.pipeline_versions[0] if page.pipeline_versions else None
 
-        return _find_or_create(find, lambda: self._upload(name, package, pipeline_id))
+        return _find_or_create(find, lambda: self._upload_version(name, package, pipeline_id))
 
-    def _upload(self, name: str, package: PipelinePackage, pipeline_id: str) -> Any:
+    def _upload_version(self, name: str, package: PipelinePackage, pipeline_id: str) -> V2beta1PipelineVersion:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "pipeline.yaml")
             file.write_text(package.text, encoding="utf-8")
-            return self._session.call(
+            return self._api.call(
                 "upload the pipeline",
-                self._session.uploads.upload_pipeline_version,
+                self._api.uploads.upload_pipeline_version,
                 str(file),
                 pipelineid=pipeline_id,
-                # a cluster that keeps pipelines as Kubernetes objects wants a name that is unique in the namespace
+                # a cluster that stores pipelines as Kubernetes objects needs a name that is unique in the namespace
                 name=f"{package.pipeline.name}-{name}",
                 display_name=name,
             )
 
 
-def _filter(name: str) -> str:
-    """Return KFP's filter for a display name; 1 is EQUALS."""
+def _name_filter(name: str) -> str:
+    """Return KFP's filter for a display name; operation 1 is EQUALS."""
     return json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})
 
 
-def _find_or_create(find: Callable[[], Any], create: Callable[[], Any]) -> Any:
-    """Return what is there, else create it; somebody else may do so at the same moment."""
-    if (found := find()) is not None:
-        return found
+def _find_or_create(find: Callable[[], T | None], create: Callable[[], T]) -> T:
+    """Return what exists, else create it; another client may create it at the same moment."""
+    if (existing := find()) is not None:
+        return existing
     try:
         return create()
     except KfpApiError as error:
-        if error.status == 409 and (found := find()) is not None:
-            return found
+        if error.status == 409 and (existing := find()) is not None:
+            return existing
         raise

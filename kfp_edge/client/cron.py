@@ -1,9 +1,9 @@
 """Cron expressions as a KFP backend reads them: six fields, seconds first.
 
-The rules are those of the Go package `github.com/robfig/cron` 1.2, which the backend uses: `*`, `?`, lists, ranges,
-steps, names of months and weekdays; Sunday is 0 and 7 is no day. Where both day fields are restricted, either of them
-suffices. That package also takes five fields, and reads the first as the second: a crontab's line would then mean
-something else than its author thinks, so five are refused here.
+The syntax is that of the Go package `github.com/robfig/cron` 1.2, which the backend uses: `*`, `?`, lists, ranges,
+steps, names of months and weekdays; Sunday is 0, and 7 is not a weekday. If both day fields are restricted, a match of
+either suffices. That package also accepts five fields, and reads the first as seconds: a line from a crontab would then
+mean something other than its author intended, so five fields are refused here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, product
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ParameterError
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-#: The backend gives up on a schedule that has no time within so many years.
+#: The backend gives up on a schedule that matches no time within so many years.
 _YEARS = 5
 
 
 @dataclass(frozen=True)
 class _Field:
     name: str
-    least: int
-    most: int
+    minimum: int
+    maximum: int
     names: Mapping[str, int]
 
 
@@ -39,7 +39,7 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Cron:
-    """A checked expression: the numbers that each field allows, and whether either of the day fields suffices."""
+    """A parsed expression: the numbers that each field matches, and whether a match of either day field suffices."""
 
     text: str
     seconds: frozenset[int]
@@ -52,79 +52,81 @@ class Cron:
 
     @classmethod
     def parse(cls, text: str) -> "Cron":
-        """Read an expression.
+        """Parse an expression.
 
         Raises:
-            KfpEdgeError: it has not six fields, a field is wrong, or no time ever fits.
+            ParameterError: it does not have six fields, a field is invalid, or no time ever matches.
         """
         fields = text.split()
         if len(fields) != len(_FIELDS):
-            hint = f"; is it a crontab's line? then write '0 {' '.join(fields)}'" if len(fields) == 5 else ""
-            raise KfpEdgeError(
+            hint = f"; is it a line from a crontab? then write '0 {' '.join(fields)}'" if len(fields) == 5 else ""
+            raise ParameterError(
                 f"the cron expression {text!r} has {len(fields)} fields, and needs six (second, minute, hour, "
                 f"day of month, month, day of week){hint}."
             )
-        numbers = [_numbers(part, field, text) for part, field in zip(fields, _FIELDS, strict=True)]
-        open_days = any(_is_open(fields[index]) for index in (3, 5))
+        numbers = [_parse_field(part, field, text) for part, field in zip(fields, _FIELDS, strict=True)]
+        has_open_day = any(_is_open(fields[index]) for index in (3, 5))
         seconds, minutes, hours, days, months, weekdays = numbers
-        found = cls(" ".join(fields), seconds, minutes, hours, days, months, weekdays, either_day=not open_days)
-        if not list(islice(found.after(datetime.now(UTC)), 1)):
-            raise KfpEdgeError(f"the cron expression {text!r} names no day within {_YEARS} years; correct it.")
-        return found
+        cron = cls(" ".join(fields), seconds, minutes, hours, days, months, weekdays, either_day=not has_open_day)
+        if not list(islice(cron.after(datetime.now(UTC)), 1)):
+            raise ParameterError(f"the cron expression {text!r} matches no day within {_YEARS} years; correct it.")
+        return cron
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Yield the times after `moment`, in UTC, the earliest first, as far as the backend looks ahead."""
         moment = moment.astimezone(UTC)
-        clock = [time(*parts) for parts in product(sorted(self.hours), sorted(self.minutes), sorted(self.seconds))]
+        times_of_day = [
+            time(*parts) for parts in product(sorted(self.hours), sorted(self.minutes), sorted(self.seconds))
+        ]
         day = moment.date()
         while day.year <= moment.year + _YEARS:
-            if self._fits(day):
-                times = (datetime.combine(day, part, UTC) for part in clock)
-                yield from (found for found in times if found > moment)
+            if self._matches(day):
+                times = (datetime.combine(day, time_of_day, UTC) for time_of_day in times_of_day)
+                yield from (each for each in times if each > moment)
             day += timedelta(days=1)
 
-    def _fits(self, day: date) -> bool:
+    def _matches(self, day: date) -> bool:
         if day.month not in self.months:
             return False
-        fits = (day.day in self.days, day.isoweekday() % 7 in self.weekdays)
-        return any(fits) if self.either_day else all(fits)
+        matches = (day.day in self.days, day.isoweekday() % 7 in self.weekdays)
+        return any(matches) if self.either_day else all(matches)
 
 
 def _is_open(text: str) -> bool:
     return any(part[:1] in ("*", "?") for part in text.split(","))
 
 
-def _numbers(text: str, field: _Field, whole: str) -> frozenset[int]:
+def _parse_field(text: str, field: _Field, expression: str) -> frozenset[int]:
     try:
-        return frozenset(number for part in text.split(",") for number in _range(part, field))
+        return frozenset(number for part in text.split(",") for number in _parse_range(part, field))
     except ValueError as error:
-        raise KfpEdgeError(
-            f"the {field.name} {text!r} of the cron expression {whole!r} is wrong: it must be within "
-            f"{field.least}-{field.most}, * or ?, or a list, range or step of these."
+        raise ParameterError(
+            f"the {field.name} {text!r} of the cron expression {expression!r} is invalid: it must be within "
+            f"{field.minimum}-{field.maximum}, * or ?, or a list, range or step of these."
         ) from error
 
 
-def _range(part: str, field: _Field) -> range:
-    """Read `*`, `5`, `1-5`, or one of them with a `/step`."""
+def _parse_range(part: str, field: _Field) -> range:
+    """Parse `*`, `5`, `1-5`, or one of them with a `/step`."""
     bounds, slash, step = part.partition("/")
     low, dash, high = bounds.partition("-")
     if low in ("*", "?") and not dash:
-        start, end = field.least, field.most
+        start, end = field.minimum, field.maximum
     else:
-        start = _number(low, field)
-        end = _number(high, field) if dash else field.most if slash else start
-    width = _digits(step) if slash else 1
-    if not field.least <= start <= end <= field.most or width == 0:
+        start = _parse_number(low, field)
+        end = _parse_number(high, field) if dash else field.maximum if slash else start
+    step_width = _parse_digits(step) if slash else 1
+    if not field.minimum <= start <= end <= field.maximum or step_width == 0:
         raise ValueError(part)
-    return range(start, end + 1, width)
+    return range(start, end + 1, step_width)
 
 
-def _number(text: str, field: _Field) -> int:
-    named = field.names.get(text.lower())
-    return _digits(text) if named is None else named
+def _parse_number(text: str, field: _Field) -> int:
+    number = field.names.get(text.lower())
+    return _parse_digits(text) if number is None else number
 
 
-def _digits(text: str) -> int:
+def _parse_digits(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ValueError(text)
     return int(text)

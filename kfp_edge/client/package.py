@@ -1,4 +1,4 @@
-"""A pipeline as it is uploaded: its YAML, checked, and the name of its version."""
+"""A pipeline package as it is uploaded: validated YAML, and the name of its version."""
 
 import hashlib
 import json
@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, text_of
-from kfp_edge.spec.fields import parse
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
+from kfp_edge.spec.protobuf_fields import parse_message
+
+JsonObject: TypeAlias = dict[str, Any]
 
 _COMMIT_LENGTH = 12
 _DIGEST_LENGTH = 12
@@ -25,82 +28,84 @@ class PipelinePackage:
     Attributes:
         text: The YAML, one or two documents.
         commit: The commit of the checkout; empty outside of one.
-        clean: Whether the checkout has no change beside that commit.
+        is_clean: Whether the checkout has no uncommitted changes.
     """
 
     text: str
     commit: str
-    clean: bool
+    is_clean: bool
 
     @cached_property
     def pipeline(self) -> CompiledPipeline:
-        """What the pipeline says of itself."""
+        """The pipeline in the YAML."""
         return CompiledPipeline(self.text)
 
     @cached_property
-    def _messages(self) -> tuple[Any, Any]:
-        return _messages(*filter(None, yaml.safe_load_all(self.text)))
+    def _messages(self) -> tuple[PipelineSpec | None, PlatformSpec | None]:
+        return _parse_specs(*filter(None, yaml.safe_load_all(self.text)))
 
     @property
     def version_names(self) -> Iterator[str]:
-        """Names for its version: the commit, if it says everything, then one with the YAML's digest."""
+        """Names for its version: the commit, if that identifies the pipeline, then one with the YAML's digest."""
         digest = hashlib.sha256(self.text.encode()).hexdigest()[:_DIGEST_LENGTH]
         commit = self.commit[:_COMMIT_LENGTH]
-        if commit and self.clean:
+        if commit and self.is_clean:
             yield commit
         yield f"{commit}-{digest}" if commit else digest
 
-    def arguments(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Check the parameters; `revision`, where the pipeline has it and it is not given, becomes the commit.
+    def arguments(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Check parameter values; `revision`, where the pipeline has it and no value is given, becomes the commit.
 
         Raises:
-            KfpEdgeError: an unknown parameter, a value of the wrong type, or a required one that is missing.
+            ParameterError: an unknown parameter, a value of the wrong type, or a required one that is missing.
         """
-        found = self.pipeline.arguments(parameters)
+        arguments = self.pipeline.arguments(values)
         if "revision" in self.pipeline.parameters and self.commit:
-            found = {"revision": self.commit, **found}
-        return found
+            arguments = {"revision": self.commit, **arguments}
+        return arguments
 
-    def is_spec(self, spec: Any) -> bool:
-        """Whether a backend's copy of a pipeline says the same as this one; numbers and key styles may differ."""
-        return self._messages == _messages(*split_spec(spec))
+    def is_equal_to(self, api_spec: JsonObject) -> bool:
+        """Return whether a backend's copy of a pipeline equals this one; numbers and key styles may differ."""
+        return self._messages == _parse_specs(*split_spec(api_spec))
 
 
 def make_package(pipeline: PipelineLike, cache: bool = True) -> PipelinePackage:
-    """Compile or read a pipeline, check it, and find out its git commit.
+    """Compile or read a pipeline, validate it, and determine its git commit.
 
     Args:
-        pipeline: The name of one of ours; a compiled YAML file (a text that ends in .yaml or .yml is one, too); or a
-            pipeline function.
-        cache: False switches caching off for every task.
+        pipeline: The name of a pipeline of kfp-edge, a compiled YAML file (a text that ends in .yaml or .yml is one,
+            too), or a pipeline function.
+        cache: False disables caching for every task.
 
     Raises:
-        KfpEdgeError: there is no such pipeline or file, or a backend would not take it.
+        PipelineError: there is no such pipeline or file, or a backend would refuse it.
     """
-    text = text_of(pipeline)
+    text = read_or_compile(pipeline)
     is_file = isinstance(pipeline, Path) or str(pipeline).endswith((".yaml", ".yml"))
     folder = Path(str(pipeline)).parent if is_file else Path()
-    commit, clean = _checkout(folder)
-    return PipelinePackage(text if cache else _uncached(text), commit, clean)
+    commit, is_clean = _git_checkout(folder)
+    return PipelinePackage(text if cache else _disable_caching(text), commit, is_clean)
 
 
-def split_spec(spec: Any) -> list[Any]:
-    """Return the pipeline spec, and the platform spec if there is one, of what the API calls `pipeline_spec`."""
-    if "pipeline_spec" in spec:
-        return [spec["pipeline_spec"], spec["platform_spec"]]
-    return [spec]
+def split_spec(api_spec: JsonObject) -> list[JsonObject]:
+    """Return the pipeline spec, and the platform spec if there is one, from the API's field `pipeline_spec`."""
+    if "pipeline_spec" in api_spec:
+        return [api_spec["pipeline_spec"], api_spec["platform_spec"]]
+    return [api_spec]
 
 
-def compiled(spec: Any) -> CompiledPipeline:
-    """Return what a pipeline that the API gave says of itself."""
-    return CompiledPipeline(json.dumps(split_spec(spec)[0]))
+def parse_api_spec(api_spec: JsonObject) -> CompiledPipeline:
+    """Return the pipeline in the API's field `pipeline_spec`."""
+    return CompiledPipeline(json.dumps(split_spec(api_spec)[0]))
 
 
-def _messages(pipeline: Any, platform: Any = None) -> tuple[Any, Any]:
-    return parse(pipeline, "PipelineSpec"), parse(platform or {}, "PlatformSpec")
+def _parse_specs(
+    pipeline: JsonObject, platform: JsonObject | None = None
+) -> tuple[PipelineSpec | None, PlatformSpec | None]:
+    return parse_message(pipeline, PipelineSpec), parse_message(platform or {}, PlatformSpec)
 
 
-def _uncached(text: str) -> str:
+def _disable_caching(text: str) -> str:
     documents = list(yaml.safe_load_all(text))
     for component in (documents[0]["root"], *documents[0].get("components", {}).values()):
         for task in component.get("dag", {}).get("tasks", {}).values():
@@ -108,14 +113,14 @@ def _uncached(text: str) -> str:
     return yaml.safe_dump_all(documents, sort_keys=True)
 
 
-def _checkout(folder: Path) -> tuple[str, bool]:
-    """Return the commit of the git checkout around a folder, empty if there is none, and whether nothing is changed."""
+def _git_checkout(folder: Path) -> tuple[str, bool]:
+    """Return the commit of the git checkout around a folder, empty if there is none, and whether it is clean."""
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
     return commit, bool(commit) and not _git(folder, "status", "--porcelain")
 
 
 def _git(folder: Path, *args: str) -> str:
-    # no git, no checkout and no commit yet are all no commit
+    # no git, no checkout and no commit yet all mean that there is no commit
     try:
         done = subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -2,5 +2,6 @@
 
 from kfp_edge.errors import RunFailedError
 from kfp_edge.local.api import LocalRun, StageReport, run
+from kfp_edge.local.runner import RunProgress, StageRun
 
-__all__ = ["LocalRun", "RunFailedError", "StageReport", "run"]
+__all__ = ["LocalRun", "RunFailedError", "RunProgress", "StageReport", "StageRun", "run"]

@@ -1,4 +1,4 @@
-"""Running a pipeline on this machine from Python: `kfp_edge.local.run("training", {"seed": 1})`."""
+"""Running a pipeline on this machine: `kfp_edge.local.run("training", {"seed": 1})`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,22 +6,22 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.errors import KfpEdgeError, RunFailedError
+from kfp_edge.errors import ParameterError, RunFailedError, StorageError
 from kfp_edge.local import runner, summary, workspace
 from kfp_edge.local.runner import RunProgress, StageRun, Status
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, text_of
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
 
 #: Pixels of a report in a notebook; a longer one scrolls.
 _HEIGHT = 640
 
 
 class StageReport(str):
-    """The report of a stage, an HTML page or Markdown, which a notebook shows as it is meant to look."""
+    """The report of a stage, an HTML page or Markdown, which a notebook renders."""
 
     __slots__ = ()
 
     def _repr_html_(self) -> str | None:
-        """Return an HTML page in a frame of its own, so that neither its style nor a script reaches the notebook."""
+        """Return an HTML page in a sandboxed frame, so that neither its style nor a script reaches the notebook."""
         if not self.startswith("<!doctype html"):
             return None
         page = escape(self)
@@ -33,14 +33,15 @@ class StageReport(str):
 
 @dataclass(frozen=True)
 class LocalRun:
-    """A run that has ended, with all that it left in `folder`."""
+    """A finished run; everything that it left is in `folder`."""
 
     folder: Path
-    #: What stands in `folder/summary.json`.
+    #: The contents of `folder/summary.json`.
     summary: Mapping[str, Any]
 
     @property
     def status(self) -> Status:
+        """succeeded, failed or interrupted."""
         status: Status = self.summary["status"]
         return status
 
@@ -51,35 +52,35 @@ class LocalRun:
         return str(image["reference"]) if image else None
 
     def stages(self) -> list[StageRun]:
-        """Return the stages in the order in which they began, each with its seconds."""
+        """Return the stages in the order in which they started, each with its duration."""
         return [StageRun(**stage) for stage in self.summary["stages"]]
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics of all stages by name; a later stage's stand above an earlier one's."""
+        """Return the metrics of all stages; a later stage's value replaces an earlier one's of the same name."""
         return dict(self.summary["metrics"])
 
     def report(self, stage: str) -> StageReport:
         """Return the report of a stage.
 
         Raises:
-            KfpEdgeError: the stage made none.
+            StorageError: the stage wrote none.
         """
         reports = self.summary["reports"]
         if stage not in reports:
-            raise KfpEdgeError(f"there is no report of {stage!r} in {self.folder}; reports: {', '.join(reports)}.")
+            raise StorageError(f"there is no report of {stage!r} in {self.folder}; reports: {', '.join(reports)}.")
         return StageReport(Path(reports[stage]).read_text(encoding="utf-8"))
 
     def artifact(self, stage: str, name: str) -> Path:
-        """Return the file or folder of an artifact that a stage made.
+        """Return the file or folder of an artifact that a stage produced.
 
         Raises:
-            KfpEdgeError: there is no such artifact.
+            StorageError: there is no such artifact.
         """
-        found = next(self.folder.glob(f"artifacts/*/{stage}/{name}"), None)
-        if found is None:
-            made = sorted(f"{path.parent.name}/{path.name}" for path in self.folder.glob("artifacts/*/*/*"))
-            raise KfpEdgeError(f"there is no {stage}/{name} in {self.folder}; it has: {', '.join(made)}.")
-        return found
+        artifact = next(self.folder.glob(f"artifacts/*/{stage}/{name}"), None)
+        if artifact is None:
+            existing = sorted(f"{path.parent.name}/{path.name}" for path in self.folder.glob("artifacts/*/*/*"))
+            raise StorageError(f"there is no {stage}/{name} in {self.folder}; it has: {', '.join(existing)}.")
+        return artifact
 
 
 def run(
@@ -87,44 +88,49 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     *,
     out: Path | str | None = None,
-    show: Callable[[RunProgress], None] | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
 ) -> LocalRun:
     """Run a pipeline on this machine to its end.
 
     Args:
-        pipeline: The name of one of ours, a compiled YAML file, or a function with `@dsl.pipeline`.
-        parameters: Values by name; those that are left out keep the pipeline's default.
-        out: Folder for what the run leaves; a new one in `.kfp-edge/runs` when not given.
-        show: Called whenever a stage has begun or ended; prints a line for each that ended when not given.
+        pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
+        parameters: Values by name; for the others the pipeline's defaults apply.
+        out: The folder for what the run leaves; a new one in `.kfp-edge/runs` if not given.
+        on_progress: Called whenever a stage has started or ended; if not given, a line is printed for each that ended.
 
     Raises:
-        RunFailedError: a stage failed, or the run was interrupted.
-        KfpEdgeError: the pipeline or a parameter is not as it should be, or `out` holds an earlier run.
+        RunFailedError: a stage failed, or the run was interrupted (SIGINT or SIGTERM); its `run` is what the run left.
+        ParameterError: a parameter is unknown, missing or has the wrong type, or `out` holds an earlier run.
+        PipelineError: there is no such pipeline, or it cannot run on this machine.
     """
-    compiled = CompiledPipeline(text_of(pipeline))
+    compiled = CompiledPipeline(read_or_compile(pipeline))
     arguments = compiled.arguments(parameters or {})
     folder = Path(out) if out else workspace.new_run_folder(compiled.name)
     if (folder / "summary.json").exists():
-        raise KfpEdgeError(f"{folder} holds an earlier run; give another folder, or remove it.")
+        raise ParameterError(f"{folder} holds an earlier run; name another folder with out (--out), or remove it.")
     arguments = workspace.prepare(arguments, compiled.parameters)
-    found = runner.run(compiled, arguments, folder, show or _Lines().show)
-    ended = LocalRun(folder, summary.summarize(compiled, found, folder))
-    try:
-        runner.refuse_failed(found)
-    except KfpEdgeError as error:
-        raise RunFailedError(str(error), ended) from None
-    return ended
+    progress = runner.run(compiled, arguments, folder, on_progress or _LinePrinter().update)
+    local_run = LocalRun(folder, summary.write_summary(compiled, progress, folder))
+    if progress.status != "succeeded":
+        raise RunFailedError(_failure_message(progress), local_run)
+    return local_run
 
 
-class _Lines:
+def _failure_message(progress: RunProgress) -> str:
+    """Return the error of a run that did not succeed, with the name of the stage that failed."""
+    failed = [stage.name for stage in progress.stages if stage.status == "failed"]
+    return f"{failed[-1] if failed else progress.pipeline}: {progress.error}"
+
+
+class _LinePrinter:
     """Prints a line for each stage that has ended."""
 
     def __init__(self) -> None:
-        self._told = 0
+        self._printed = 0
 
-    def show(self, found: RunProgress) -> None:
-        for stage in found.stages[self._told :]:
+    def update(self, progress: RunProgress) -> None:
+        for stage in progress.stages[self._printed :]:
             if stage.status == "running":
                 break
             print(f"{stage.name:<16}{stage.seconds:7.1f} s  {stage.status}", flush=True)
-            self._told += 1
+            self._printed += 1

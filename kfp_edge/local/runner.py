@@ -1,4 +1,4 @@
-"""Run a compiled pipeline on this machine and tell what happened, stage by stage."""
+"""Run a compiled pipeline on this machine and follow its progress, stage by stage."""
 
 import json
 import os
@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
-from kfp_edge.errors import KfpEdgeError
 from kfp_edge.local import workspace
 from kfp_edge.runtime.stage import LOG_PREFIX
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
@@ -23,15 +22,15 @@ from kfp_edge.storage.files import canonical_json, write_file
 Status = Literal["running", "succeeded", "failed", "interrupted"]
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-#: How kfp.local tells what it does (kfp/local/task_dispatcher.py).
-_STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
-_TOLD = re.compile(re.escape(LOG_PREFIX) + r' (\{"stage": .*\})$')
-_FINISHED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status SUCCESS$")
+#: The log messages of kfp.local (kfp/local/task_dispatcher.py), and the line that each of our stages logs.
+_TASK_STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
+_STAGE_RESULT = re.compile(re.escape(LOG_PREFIX) + r' (\{"stage": .*\})$')
+_TASK_SUCCEEDED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status SUCCESS$")
 
 
 @dataclass
 class StageRun:
-    """One stage of a run: `seconds` on the wall, of which `work_seconds` inside the stage's own code."""
+    """One stage of a run: its duration in seconds, of which `work_seconds` were spent in the stage's own code."""
 
     name: str
     status: Status = "running"
@@ -41,9 +40,20 @@ class StageRun:
 
 @dataclass
 class RunProgress:
-    """What a run has done so far; `error` is the one sentence that a failure comes down to."""
+    """The progress of a run.
+
+    Attributes:
+        pipeline: the pipeline's name.
+        stage_count: how many stages the pipeline has.
+        status: "running" until the run has ended.
+        seconds: the duration of the run, once it has ended.
+        stages: the stages that have started, in that order.
+        outputs: the output parameters of the pipeline, once it has succeeded.
+        error: why the run failed, in one sentence.
+    """
 
     pipeline: str
+    stage_count: int
     status: Status = "running"
     seconds: float = 0.0
     stages: list[StageRun] = field(default_factory=list)
@@ -55,20 +65,22 @@ def run(
     pipeline: CompiledPipeline,
     arguments: Mapping[str, Any],
     folder: Path,
-    tell: Callable[[RunProgress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
 ) -> RunProgress:
     """Run a pipeline under `kfp.local`; its artifacts go to `folder/artifacts`, its log to `folder/logs/run.log`.
 
     Args:
-        arguments: As `CompiledPipeline.arguments` returns them.
-        tell: Called whenever a stage has begun or ended.
+        pipeline: The pipeline to run.
+        arguments: Parameter values as `CompiledPipeline.arguments` returns them.
+        folder: The folder for what the run leaves.
+        on_progress: Called whenever a stage has started or ended.
 
     Raises:
-        KfpEdgeError: the pipeline is not one for this machine (`CompiledPipeline.check_local`).
+        PipelineError: the local runner cannot run the pipeline (`CompiledPipeline.check_local`).
 
     Returns:
-        The finished run: succeeded, failed or interrupted. After SIGINT or SIGTERM the stage that runs is
-        interrupted, cleans up, and nothing of the run is left.
+        The finished run: succeeded, failed or interrupted. After SIGINT or SIGTERM the running stage is interrupted
+        and cleans up, and no process of the run remains.
     """
     pipeline.check_local()
     files = {name: folder / name for name in ("pipeline.yaml", "parameters.json", "outputs.json")}
@@ -76,71 +88,75 @@ def run(
     write_file(files["parameters.json"], canonical_json(dict(arguments)))
     command = [sys.executable, "-m", "kfp_edge.local.worker", *map(str, list(files.values())[:2])]
     command += [str(folder / "artifacts"), str(files["outputs.json"])]
-    found = RunProgress(pipeline.name)
+    progress = RunProgress(pipeline.name, len(pipeline.stages))
     start = time.perf_counter()
-    log = folder / "logs" / "run.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as lines, _worker(command) as (worker, interrupted):
+    log_path = folder / "logs" / "run.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("w", encoding="utf-8") as log, _start_worker(command) as (worker, received_signals):
         assert worker.stdout is not None
-        for raw in worker.stdout:
-            line = _COLOUR.sub("", raw.rstrip())
-            print(line, file=lines, flush=True)
-            if _follow(found, line):
-                tell(found)
+        for raw_line in worker.stdout:
+            line = _COLOUR.sub("", raw_line.rstrip())
+            print(line, file=log, flush=True)
+            if _parse_log_line(progress, line):
+                on_progress(progress)
         failed = worker.wait() != 0
-    found.seconds = round(time.perf_counter() - start, 3)
-    found.status = "interrupted" if interrupted else "failed" if failed else "succeeded"
-    _conclude(found, log)
-    if found.status == "succeeded":
-        found.outputs = json.loads(files["outputs.json"].read_text())
-    tell(found)
-    return found
+    progress.seconds = round(time.perf_counter() - start, 3)
+    progress.status = "interrupted" if received_signals else "failed" if failed else "succeeded"
+    _finish(progress, log_path)
+    if progress.status == "succeeded":
+        progress.outputs = json.loads(files["outputs.json"].read_text())
+    on_progress(progress)
+    return progress
 
 
-def _follow(found: RunProgress, line: str) -> bool:
-    """Take in one line of the log; say whether the run has moved on."""
-    if started := _STARTED.search(line):
-        found.stages.append(StageRun(started[1], seconds=-time.perf_counter()))
-    elif finished := _FINISHED.search(line):
-        stage = next(stage for stage in reversed(found.stages) if stage.name == finished[1])
-        _end(stage, "succeeded")
-    elif said := _TOLD.search(line):
-        _take_in(found, json.loads(said[1]))
+def _parse_log_line(progress: RunProgress, line: str) -> bool:
+    """Update the progress from one line of the log; return whether a stage has started or ended."""
+    if started := _TASK_STARTED.search(line):
+        progress.stages.append(StageRun(started[1], seconds=-time.perf_counter()))
+    elif succeeded := _TASK_SUCCEEDED.search(line):
+        stage = next(stage for stage in reversed(progress.stages) if stage.name == succeeded[1])
+        _end_stage(stage, "succeeded")
+    elif result := _STAGE_RESULT.search(line):
+        _apply_stage_result(progress, json.loads(result[1]))
         return False
     else:
         return False
     return True
 
 
-def _take_in(found: RunProgress, said: dict[str, Any]) -> None:
-    """Give what a stage told of itself to its task; of tasks that run at the same time, to the one named alike."""
-    running = [stage for stage in found.stages if stage.status == "running"]
-    alike = [stage for stage in running if stage.name.startswith(said["stage"].replace("_", "-"))]
-    for stage in (alike or running)[-1:]:
-        stage.work_seconds = said["seconds"]
-    found.error = said.get("error", found.error)
+def _apply_stage_result(progress: RunProgress, result: dict[str, Any]) -> None:
+    """Assign what a stage logged to its task; if several run at the same time, to the one with the stage's name."""
+    running = [stage for stage in progress.stages if stage.status == "running"]
+    matching = [stage for stage in running if stage.name.startswith(result["stage"].replace("_", "-"))]
+    for stage in (matching or running)[-1:]:
+        stage.work_seconds = result["seconds"]
+    progress.error = result.get("error", progress.error)
 
 
-def _end(stage: StageRun, status: Status) -> None:
+def _end_stage(stage: StageRun, status: Status) -> None:
     stage.seconds = round(stage.seconds + time.perf_counter(), 3)
     stage.status = status
 
 
-def _conclude(found: RunProgress, log: Path) -> None:
-    for stage in found.stages:
+def _finish(progress: RunProgress, log_path: Path) -> None:
+    for stage in progress.stages:
         if stage.status == "running":
-            _end(stage, found.status)
-    if found.status == "interrupted":
-        found.error = "the run was interrupted; nothing of it is left running."
-    elif found.status == "failed" and found.error is None:
-        found.error = f"it failed unexpectedly; the end of {log} shows why."
+            _end_stage(stage, progress.status)
+    if progress.status == "interrupted":
+        progress.error = "the run was interrupted; none of its processes is left."
+    elif progress.status == "failed" and progress.error is None:
+        progress.error = f"it failed unexpectedly; the end of {log_path} shows why."
 
 
 @contextmanager
-def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """Start the worker out of reach of the terminal's Ctrl-C, pass interrupts on to it, and wait for its end."""
+def _start_worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """Start the worker in a session of its own, where Ctrl-C does not reach it, and pass interrupts on to it.
+
+    Yields:
+        The worker, and the signals that were passed on to it.
+    """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SOURCE_DATE_EPOCH": workspace.source_date_epoch()}
-    received: list[int] = []
+    received_signals: list[int] = []
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -153,23 +169,12 @@ def _worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[in
     ) as worker:
 
         def pass_on(signum: int, frame: FrameType | None) -> None:
-            received.append(signum)
+            received_signals.append(signum)
             worker.send_signal(signal.SIGINT)
 
-        before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
+        previous = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield worker, received
+            yield worker, received_signals
         finally:
-            for signum, handler in before.items():
+            for signum, handler in previous.items():
                 signal.signal(signum, handler)
-
-
-def refuse_failed(found: RunProgress) -> None:
-    """Raise for a run that did not succeed.
-
-    Raises:
-        KfpEdgeError: the sentence that the failure comes down to, with the stage's name.
-    """
-    if found.status != "succeeded":
-        failed = [stage.name for stage in found.stages if stage.status == "failed"]
-        raise KfpEdgeError(f"{failed[-1] if failed else found.pipeline}: {found.error}")

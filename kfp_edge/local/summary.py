@@ -1,44 +1,47 @@
-"""What a run leaves for people and programs: `summary.json`, and the reports where they are easily found."""
+"""The summary of a run for people and programs: `summary.json`, and the reports in one folder."""
 
 import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from kfp_edge.images.oci import ImageRef
 from kfp_edge.local.runner import RunProgress
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
 from kfp_edge.storage.files import canonical_json, write_file
 
+JsonObject: TypeAlias = dict[str, Any]
+
 _SUFFIXES = {"system.HTML": "html", "system.Markdown": "md"}
-_GIT = ("git_repository", "git_branch", "git_commit", "git_committed")
+_GIT_OUTPUTS = ("git_repository", "git_branch", "git_commit", "git_committed")
 
 
-def summarize(pipeline: CompiledPipeline, found: RunProgress, folder: Path) -> dict[str, Any]:
-    """Copy the reports to `folder/reports`, write `folder/summary.json` and return what is in it.
+def write_summary(pipeline: CompiledPipeline, progress: RunProgress, folder: Path) -> JsonObject:
+    """Copy the reports to `folder/reports`, write `folder/summary.json` and return its contents.
 
-    What stages say of `image`, `git_repository`, `git_branch` and `git_commit` becomes `image` and `git`.
-    `metrics` are those of all stages, a later stage's above an earlier one's; `report` is the first HTML report.
+    The stages' output parameters `image`, `git_repository`, `git_branch` and `git_commit` become `image` and `git`.
+    `metrics` are those of all stages; a later stage's value replaces an earlier one's of the same name. `report` is the
+    first HTML report.
     """
     reports: dict[str, str] = {}
     metrics: dict[str, float] = {}
-    said: dict[str, Any] = {}
+    outputs: JsonObject = {}
     for stage in pipeline.stages:
-        task = next(iter(folder.glob(f"artifacts/*/{stage.name}")), None)
-        if task is not None:
-            reports |= _reports(stage, task, folder / "reports")
-            metrics |= _metrics(stage, task)
-            said |= _executed(task).get("parameterValues", {})
-    image = said.get("image")
+        task_folder = next(iter(folder.glob(f"artifacts/*/{stage.name}")), None)
+        if task_folder is not None:
+            reports |= _copy_reports(stage, task_folder, folder / "reports")
+            metrics |= _read_metrics(stage, task_folder)
+            outputs |= _read_executor_output(task_folder).get("parameterValues", {})
+    image = outputs.get("image")
     summary = {
-        "pipeline": found.pipeline,
-        "status": found.status,
-        "error": found.error,
-        "seconds": found.seconds,
-        "stages": [asdict(stage) for stage in found.stages],
+        "pipeline": progress.pipeline,
+        "status": progress.status,
+        "error": progress.error,
+        "seconds": progress.seconds,
+        "stages": [asdict(stage) for stage in progress.stages],
         "image": {"reference": image, "digest": ImageRef.parse(image).digest} if image else None,
-        "git": {name.removeprefix("git_"): said[name] for name in _GIT if name in said} or None,
+        "git": {name.removeprefix("git_"): outputs[name] for name in _GIT_OUTPUTS if name in outputs} or None,
         "metrics": metrics,
         "report": next((path for path in reports.values() if path.endswith(".html")), None),
         "reports": reports,
@@ -48,21 +51,22 @@ def summarize(pipeline: CompiledPipeline, found: RunProgress, folder: Path) -> d
     return summary
 
 
-def _reports(stage: Stage, task: Path, folder: Path) -> dict[str, str]:
-    found = {}
-    for name, kind in stage.artifacts.items():
-        source = task / name
-        if kind in _SUFFIXES and source.is_file():
-            folder.mkdir(exist_ok=True)
-            target = folder / f"{stage.name}.{_SUFFIXES[kind]}"
+def _copy_reports(stage: Stage, task_folder: Path, reports_folder: Path) -> dict[str, str]:
+    """Copy the reports of a stage and return their paths by stage name."""
+    reports = {}
+    for name, artifact_type in stage.artifacts.items():
+        source = task_folder / name
+        if artifact_type in _SUFFIXES and source.is_file():
+            reports_folder.mkdir(exist_ok=True)
+            target = reports_folder / f"{stage.name}.{_SUFFIXES[artifact_type]}"
             shutil.copyfile(source, target)
-            found[stage.name] = str(target)
-    return found
+            reports[stage.name] = str(target)
+    return reports
 
 
-def _metrics(stage: Stage, task: Path) -> dict[str, float]:
-    names = [name for name, kind in stage.artifacts.items() if kind == "system.Metrics"]
-    artifacts = _executed(task).get("artifacts", {})
+def _read_metrics(stage: Stage, task_folder: Path) -> dict[str, float]:
+    names = [name for name, artifact_type in stage.artifacts.items() if artifact_type == "system.Metrics"]
+    artifacts = _read_executor_output(task_folder).get("artifacts", {})
     return {
         metric: value
         for name in names
@@ -71,8 +75,8 @@ def _metrics(stage: Stage, task: Path) -> dict[str, float]:
     }
 
 
-def _executed(task: Path) -> dict[str, Any]:
-    """Return what a task gave back (KFP's `ExecutorOutput`)."""
-    output = task / "executor_output.json"
-    found: dict[str, Any] = json.loads(output.read_text()) if output.is_file() else {}
-    return found
+def _read_executor_output(task_folder: Path) -> JsonObject:
+    """Return the `ExecutorOutput` that KFP wrote for a task."""
+    path = task_folder / "executor_output.json"
+    executor_output: JsonObject = json.loads(path.read_text()) if path.is_file() else {}
+    return executor_output

@@ -1,6 +1,6 @@
 """The process in which `kfp.local` runs a compiled pipeline: python -m kfp_edge.local.worker YAML PARAMS ROOT OUTPUTS.
 
-It is a process of its own because `kfp.local` prints to stdout, replaces `print` and ends by raising.
+It is a separate process because `kfp.local` prints to stdout, replaces `print` and ends by raising an exception.
 """
 
 import json
@@ -15,14 +15,14 @@ from types import FrameType
 from kfp import components, local
 from kfp.local import subprocess_task_handler
 
-#: Seconds in which an interrupted stage must have cleaned up before it is killed.
-GRACE = 60
+#: Seconds that an interrupted stage has to clean up before it is killed.
+GRACE_PERIOD_SECONDS = 60
 
 
 class StageProcesses:
-    """The stages that run now, each in a process group of its own, so that an interrupt reaches all of it once.
+    """The running stages, each in a process group of its own, so that an interrupt reaches all its processes once.
 
-    kfp.local would leave its stage running, or start the next one: an interrupt may come at any moment.
+    kfp.local would leave its stage running, or start the next one; an interrupt can arrive at any moment.
     """
 
     def __init__(self) -> None:
@@ -30,14 +30,14 @@ class StageProcesses:
         self._interrupted = False
 
     def run(self, full_command: list[str]) -> int:
-        """Run a stage's command, pass on what it prints, and return its exit code."""
+        """Run a stage's command, forward its output, and return its exit code."""
         if self._interrupted:
             return 130
         with subprocess.Popen(
             full_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", process_group=0
         ) as stage:
             self._running.add(stage)
-            if self._interrupted:  # it came while the stage was being started
+            if self._interrupted:  # it arrived while the stage was starting
                 self._signal(signal.SIGINT)
             assert stage.stdout is not None
             for line in stage.stdout:
@@ -47,14 +47,14 @@ class StageProcesses:
             return 130 if self._interrupted else code
 
     def interrupt(self, signum: int, frame: FrameType | None) -> None:
-        """Interrupt every stage, once: a second interrupt would disturb the cleaning up."""
+        """Interrupt every stage, once: a second interrupt would disturb the clean-up."""
         if not self._interrupted:
             self._interrupted = True
-            signal.alarm(GRACE)
+            signal.alarm(GRACE_PERIOD_SECONDS)
             self._signal(signal.SIGINT)
 
     def kill(self, signum: int, frame: FrameType | None) -> None:
-        """End what did not clean up in time."""
+        """Kill the stages that did not clean up in time."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, signum: int) -> None:
@@ -73,12 +73,14 @@ def main(pipeline: str, parameters: str, root: str, outputs: str) -> None:
     warnings.filterwarnings("ignore", "You may be attemping to run a task", RuntimeWarning)
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, raise_on_error=True)
     task = components.load_component_from_file(pipeline)(**json.loads(Path(parameters).read_text()))
-    plain = {name: value for name, value in task.outputs.items() if isinstance(value, str | int | float | bool)}
-    Path(outputs).write_text(json.dumps(plain))
+    output_parameters = {
+        name: value for name, value in task.outputs.items() if isinstance(value, str | int | float | bool)
+    }
+    Path(outputs).write_text(json.dumps(output_parameters))
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except RuntimeError as failure:  # how kfp.local says that a task failed
+    except RuntimeError as failure:  # kfp.local raises it when a task failed
         sys.exit(f"error: {failure}")

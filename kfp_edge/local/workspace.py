@@ -1,4 +1,4 @@
-"""The folder `.kfp-edge` beside a user's work: what local runs need and what they leave."""
+"""The folder `.kfp-edge` in the current folder: the default output folders and GitOps repository of local runs."""
 
 import itertools
 import os
@@ -17,29 +17,29 @@ def new_run_folder(pipeline: str) -> Path:
     """Return an unused folder for a run, named by the time (UTC) and the pipeline."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     folder = WORKSPACE / "runs" / f"{stamp}-{pipeline}-{os.getpid()}"
-    later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(path for path in itertools.chain([folder], later) if not path.exists())
+    alternatives = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], alternatives) if not path.exists())
 
 
 def prepare(arguments: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Make the defaults of a pipeline work here, and return its arguments with the code's commit filled in.
+    """Create what the defaults of a pipeline need, and return its arguments with the commit of the code filled in.
 
-    The default GitOps repository inside the workspace is created as an empty bare one. `revision`, where the
-    pipeline has it and it was not given, becomes the commit of the current folder, if it is in a git checkout.
+    The default GitOps repository inside the workspace is created as an empty bare one. `revision`, where the pipeline
+    has it and no value is given, becomes the commit of the current folder, if that is in a git checkout.
     """
     repository = arguments.get("gitops_repo", parameters.get("gitops_repo", {}).get("defaultValue", ""))
     if repository.startswith(f"{WORKSPACE}/") and not Path(repository).exists():
         run(["git", "init", "--quiet", "--bare", "--initial-branch=main", repository])
     if "revision" in parameters and not arguments.get("revision"):
-        return {**arguments, "revision": _head("%H")}
+        return {**arguments, "revision": _head_commit("%H")}
     return dict(arguments)
 
 
 def source_date_epoch() -> str:
-    """Return the time of the current folder's commit in seconds, or 0, after reproducible-builds.org's variable."""
-    return os.environ.get("SOURCE_DATE_EPOCH") or _head("%ct") or "0"
+    """Return SOURCE_DATE_EPOCH (reproducible-builds.org): the variable, the time of the current commit, or 0."""
+    return os.environ.get("SOURCE_DATE_EPOCH") or _head_commit("%ct") or "0"
 
 
-def _head(form: str) -> str:
-    done = subprocess.run(["git", "log", "-1", f"--format={form}"], capture_output=True, text=True, check=False)
+def _head_commit(log_format: str) -> str:
+    done = subprocess.run(["git", "log", "-1", f"--format={log_format}"], capture_output=True, text=True, check=False)
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""What rules look at: the containers and the tasks of a pipeline that a backend would take."""
+"""What the rules look at: the containers and the tasks of a pipeline that a backend would accept."""
 
 import ast
 import re
@@ -6,18 +6,26 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from kfp_edge.spec.documents import PipelineDocument
-from kfp_edge.spec.fields import at, parse
-from kfp_edge.spec.validation import deployment, platform_executors
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import (
+    ComponentSpec,
+    PipelineDeploymentConfig,
+    PipelineSpec,
+    PipelineTaskSpec,
+)
+
+from kfp_edge.spec.findings import join_path
+from kfp_edge.spec.pipeline_file import PipelineDocument
+from kfp_edge.spec.protobuf_fields import parse_message
+from kfp_edge.spec.validation import get_deployment_spec, get_platform_executors
 
 _SHELL_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class CommandText:
-    """Text that a container runs, and where it stands; of Python code, what it calls and the words it uses."""
+    """A text that a container runs, and its path; of Python code, the calls and string literals in it."""
 
     path: str
     text: str
@@ -25,103 +33,103 @@ class CommandText:
 
 @dataclass(frozen=True)
 class ContainerContext:
-    """A container executor: `spec` is a `PipelineContainerSpec`, `platform` a `KubernetesExecutorConfig`."""
+    """A container executor: its spec and its Kubernetes configuration, each with its path."""
 
     path: str
-    spec: Any
+    spec: PipelineDeploymentConfig.PipelineContainerSpec
     platform_path: str
-    platform: Any
+    platform: KubernetesExecutorConfig
 
     @cached_property
-    def commands(self) -> tuple[CommandText, ...]:
-        """What runs in it: every word of command and arguments, then the shell's words as one line."""
-        said = []
-        words = []
+    def command_texts(self) -> tuple[CommandText, ...]:
+        """Every word of command and arguments, then the words that are not Python code as one line."""
+        texts = []
+        shell_words = []
         for key in ("command", "args"):
             for index, word in enumerate(getattr(self.spec, key)):
-                code = _python(word)
+                code = _summarize_python(word)
                 text = _SHELL_COMMENT.sub("", word) if code is None else code
-                said.append(CommandText(f"{at(self.path, key)}[{index}]", text))
+                texts.append(CommandText(f"{join_path(self.path, key)}[{index}]", text))
                 if code is None:
-                    words.append(text)
-        return (*said, CommandText(at(self.path, "command"), " ".join(words)))
+                    shell_words.append(text)
+        return (*texts, CommandText(join_path(self.path, "command"), " ".join(shell_words)))
 
-    def runs(self, *patterns: re.Pattern[str]) -> CommandText | None:
-        """Return where the first of `patterns` that is met stands, and the text that meets it."""
+    def find_command(self, *patterns: re.Pattern[str]) -> CommandText | None:
+        """Return the first match of `patterns` in what the container runs: the matching text, and its path."""
         for pattern in patterns:
-            for said in self.commands:
-                if found := pattern.search(said.text):
-                    return CommandText(said.path, found.group())
+            for command in self.command_texts:
+                if match := pattern.search(command.text):
+                    return CommandText(command.path, match.group())
         return None
 
 
 @dataclass(frozen=True)
 class TaskContext:
-    """A task: `spec` is a `PipelineTaskSpec`, `component` the `ComponentSpec` it runs, `container` its executor."""
+    """A task with the component that it runs; `container` is None when that is a graph or an importer."""
 
     path: str
-    spec: Any
-    component: Any
+    spec: PipelineTaskSpec
+    component: ComponentSpec
     container: ContainerContext | None
 
 
 @dataclass(frozen=True)
 class LintContext:
-    """A pipeline; `components` holds the path and the `ComponentSpec` of each, the root first."""
+    """A pipeline; `components` holds the path and the spec of each component, the root first."""
 
-    source: PipelineDocument
-    components: tuple[tuple[str, Any], ...]
+    pipeline: PipelineDocument
+    components: tuple[tuple[str, ComponentSpec], ...]
     containers: tuple[ContainerContext, ...]
     tasks: tuple[TaskContext, ...]
 
 
-def lint_context(source: PipelineDocument) -> LintContext:
-    """Return what rules look at in a pipeline in which `validate` found nothing."""
-    spec = parse(source.spec, "PipelineSpec")
-    containers = dict(_containers(source))
-    components = [(at(source.spec_path, "root"), spec.root)]
+def build_lint_context(pipeline: PipelineDocument) -> LintContext:
+    """Return the containers and tasks of a pipeline that passed validation."""
+    spec = parse_message(pipeline.spec, PipelineSpec)
+    assert spec is not None, "the pipeline passed validation"
+    containers = dict(_containers(pipeline))
+    components = [(join_path(pipeline.spec_path, "root"), spec.root)]
     components += [
-        (at(source.spec_path, "components", name), spec.components[name]) for name in sorted(spec.components)
+        (join_path(pipeline.spec_path, "components", name), spec.components[name]) for name in sorted(spec.components)
     ]
     tasks = []
     for path, component in components:
         for name in sorted(component.dag.tasks):
             task = component.dag.tasks[name]
-            runs = spec.components[task.component_ref.name]
-            tasks.append(TaskContext(at(path, "dag", "tasks", name), task, runs, containers.get(runs.executor_label)))
-    return LintContext(source, tuple(components), tuple(containers.values()), tuple(tasks))
+            task_component = spec.components[task.component_ref.name]
+            container = containers.get(task_component.executor_label)
+            tasks.append(TaskContext(join_path(path, "dag", "tasks", name), task, task_component, container))
+    return LintContext(pipeline, tuple(components), tuple(containers.values()), tuple(tasks))
 
 
-def _containers(source: PipelineDocument) -> Iterator[tuple[str, ContainerContext]]:
-    config = parse(deployment(source.spec), "PipelineDeploymentConfig")
-    place, executors = platform_executors(source)
+def _containers(pipeline: PipelineDocument) -> Iterator[tuple[str, ContainerContext]]:
+    """Yield the container executors by label."""
+    config = parse_message(get_deployment_spec(pipeline.spec), PipelineDeploymentConfig)
+    assert config is not None, "the pipeline passed validation"
+    platform_path, platform_executors = get_platform_executors(pipeline)
     for label, executor in sorted(config.executors.items()):
-        if executor.WhichOneof("spec") == "container":
-            yield (
-                label,
-                ContainerContext(
-                    at(source.spec_path, "deploymentSpec", "executors", label, "container"),
-                    executor.container,
-                    at(place, label),
-                    parse(executors.get(label, {}), "KubernetesExecutorConfig"),
-                ),
-            )
+        if executor.WhichOneof("spec") != "container":
+            continue
+        platform = parse_message(platform_executors.get(label, {}), KubernetesExecutorConfig)
+        assert platform is not None, "the pipeline passed validation"
+        path = join_path(pipeline.spec_path, "deploymentSpec", "executors", label, "container")
+        yield label, ContainerContext(path, executor.container, join_path(platform_path, label), platform)
 
 
-def _python(text: str) -> str | None:
-    """Return what Python code calls and the texts in it, line by line; None for anything but Python.
+def _summarize_python(text: str) -> str | None:
+    """Return the calls, imports and string literals of Python code, one per line; None for anything but Python.
 
-    Comments and docstrings run nothing, so they are left out.
+    Comments and docstrings are left out, because they run nothing.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an odd escape in code that is not ours
+            warnings.simplefilter("ignore")  # invalid escape sequences in code that is not ours
             tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return None
     if not any(isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom) for node in tree.body):
-        return None  # a word such as `sh` is Python too
-    silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        return None  # a word such as `sh` is valid Python too
+    bare_expressions = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     lines = []
     for node in ast.walk(tree):
         match node:
@@ -130,11 +138,11 @@ def _python(text: str) -> str | None:
             case ast.ImportFrom(module=str(module)):
                 lines.append(f"from {module} import")
             case ast.List() | ast.Tuple():
-                lines.append(" ".join(_text(item) for item in node.elts))
-            case ast.Constant(value=str(value)) if id(node) not in silent:
+                lines.append(" ".join(_string_literal(item) for item in node.elts))
+            case ast.Constant(value=str(value)) if id(node) not in bare_expressions:
                 lines.append(value)
     return "\n".join(lines)
 
 
-def _text(node: ast.expr) -> str:
+def _string_literal(node: ast.expr) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -4,107 +4,113 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.rules import containers, secrets, tasks
+from kfp_edge.errors import PipelineError
+from kfp_edge.rules import container_rules, secret_rules, task_rules
 from kfp_edge.rules.catalog import RULES, Rule
-from kfp_edge.rules.context import LintContext, lint_context
+from kfp_edge.rules.context import LintContext, build_lint_context
 from kfp_edge.rules.source_map import Position, SourceMap
-from kfp_edge.rules.suppressions import Suppression, suppressions
-from kfp_edge.spec.documents import PipelineFile, read
-from kfp_edge.spec.fields import Finding
-from kfp_edge.spec.validation import PipelineInfo, refused, validate
+from kfp_edge.rules.suppressions import Suppression, parse_suppressions
+from kfp_edge.spec.findings import Finding
+from kfp_edge.spec.pipeline_file import PipelineFile, read_pipeline_file
+from kfp_edge.spec.validation import PipelineInfo, unreadable_report, validate
 
 _CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
-    containers.images,
-    containers.resources,
-    containers.installs,
-    containers.rights,
-    tasks.caching,
-    tasks.retries,
-    tasks.conditions,
-    secrets.values,
-    secrets.mounts,
+    container_rules.check_images,
+    container_rules.check_resources,
+    container_rules.check_package_installs,
+    container_rules.check_privileges,
+    task_rules.check_caching,
+    task_rules.check_retries,
+    task_rules.check_conditions,
+    secret_rules.check_secret_values,
+    secret_rules.check_secret_names,
 )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A finding in its file: `place` is None when it has no line; `allowed` is the reason if a comment allows it."""
+    """A finding with its position in the file.
+
+    Attributes:
+        finding: the rule, the path and the message.
+        position: line and column; None for the whole file.
+        suppression_reason: the reason in the comment that suppresses it; empty if none does.
+    """
 
     finding: Finding
-    place: Position | None = None
-    allowed: str = ""
+    position: Position | None = None
+    suppression_reason: str = ""
 
     @property
     def rule(self) -> Rule:
-        """The rule that it is against."""
+        """The rule that the finding violates."""
         return RULES[self.finding.code]
 
 
 @dataclass(frozen=True)
-class Lint:
-    """What the rules say of one file, in the order of its lines; what a comment allows is in it too."""
+class LintReport:
+    """The problems of one file in the order of its lines, suppressed ones included, and its pipelines."""
 
     problems: tuple[Problem, ...]
     pipelines: tuple[PipelineInfo, ...] = ()
 
     def count(self, severity: str) -> int:
-        """Return how many problems of a severity, "error" or "warning", no comment allows."""
-        return sum(problem.rule.severity == severity and not problem.allowed for problem in self.problems)
+        """Return how many problems of a severity, "error" or "warning", are not suppressed."""
+        return sum(problem.rule.severity == severity and not problem.suppression_reason for problem in self.problems)
 
 
-def lint_file(path: Path, ignore: Collection[str] = ()) -> Lint:
-    """Apply the rules to a file, but those with a code in `ignore`; one that cannot be read is a problem, too."""
+def lint_file(path: Path, ignore: Collection[str] = ()) -> LintReport:
+    """Apply the rules to a file, except those with a code in `ignore`; a file that cannot be read is a problem, too."""
     try:
         return lint_text(path.read_bytes(), ignore)
     except OSError as error:
-        return _unread(f"cannot read the file: {error.strerror}.")
+        return _unreadable_lint_report(f"cannot read the file: {error.strerror}.")
 
 
-def lint_text(text: str | bytes, ignore: Collection[str] = ()) -> Lint:
+def lint_text(text: str | bytes, ignore: Collection[str] = ()) -> LintReport:
     """Apply the rules to the text of a compiled pipeline.
 
     What a backend refuses comes first: while there is such a finding, the other rules are not applied.
     """
     try:
-        file = read(text)
-    except KfpEdgeError as error:
-        return _unread(str(error))
+        file = read_pipeline_file(text)
+    except PipelineError as error:
+        return _unreadable_lint_report(str(error))
     report = validate(file)
-    places = SourceMap(file)
+    source_map = SourceMap(file)
     if report.findings:
-        problems = [Problem(finding, _place(places, finding)) for finding in report.findings]
+        problems = [Problem(finding, _position(source_map, finding)) for finding in report.findings]
     else:
-        problems = [problem for problem in _judged(file, places) if problem.finding.code not in ignore]
-    return Lint(tuple(sorted(problems, key=_order)), report.pipelines)
+        problems = [problem for problem in _apply_rules(file, source_map) if problem.finding.code not in ignore]
+    return LintReport(tuple(sorted(problems, key=_sort_key)), report.pipelines)
 
 
-def _unread(sentence: str) -> Lint:
-    return Lint(tuple(Problem(finding) for finding in refused(sentence).findings))
+def _unreadable_lint_report(message: str) -> LintReport:
+    return LintReport(tuple(Problem(finding) for finding in unreadable_report(message).findings))
 
 
-def _judged(file: PipelineFile, places: SourceMap) -> Iterator[Problem]:
-    allowed, misused = suppressions(places)
+def _apply_rules(file: PipelineFile, source_map: SourceMap) -> Iterator[Problem]:
+    suppressions, invalid_suppressions = parse_suppressions(source_map)
     used: set[Suppression] = set()
-    for source in file.sources:
-        pipeline = lint_context(source)
-        for finding in (finding for check in _CHECKS for finding in check(pipeline)):
-            lines = {place.line for place in places.around(finding.path)}
-            covering = [each for each in allowed if each.covers(finding.code, lines)]
+    for pipeline in file.pipelines:
+        context = build_lint_context(pipeline)
+        for finding in (finding for check in _CHECKS for finding in check(context)):
+            lines = {position.line for position in source_map.positions(finding.path)}
+            covering = [suppression for suppression in suppressions if suppression.covers(finding.code, lines)]
             used.update(covering)
-            yield Problem(finding, _place(places, finding), covering[0].reason if covering else "")
-    for misuse in misused:
-        yield Problem(Finding("KE099", "", misuse.message), misuse.place)
-    for each in allowed:
-        if each not in used:
-            message = f"nothing here is against {each.code}; remove the comment."
-            yield Problem(Finding("KE099", "", message), each.place)
+            yield Problem(finding, _position(source_map, finding), covering[0].reason if covering else "")
+    for invalid in invalid_suppressions:
+        yield Problem(Finding("KE099", "", invalid.message), invalid.position)
+    for suppression in suppressions:
+        if suppression not in used:
+            message = f"nothing here violates {suppression.code}; remove the comment."
+            yield Problem(Finding("KE099", "", message), suppression.position)
 
 
-def _place(places: SourceMap, finding: Finding) -> Position | None:
-    around = places.around(finding.path)
-    return around[-1] if around else None
+def _position(source_map: SourceMap, finding: Finding) -> Position | None:
+    positions = source_map.positions(finding.path)
+    return positions[-1] if positions else None
 
 
-def _order(problem: Problem) -> tuple[Position, Finding]:
-    return problem.place or Position(0, 0), problem.finding
+def _sort_key(problem: Problem) -> tuple[Position, Finding]:
+    return problem.position or Position(0, 0), problem.finding

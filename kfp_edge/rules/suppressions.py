@@ -1,6 +1,6 @@
-"""Comments that allow what a rule is against: `# kfp-edge: ignore KE002 because REASON`.
+"""Comments that suppress findings of a rule: `# kfp-edge: ignore KE002 because REASON`.
 
-On a line of its own the comment holds for the file; at the end of a line, for that line and what is nested under it.
+On a line of its own the comment applies to the file; at the end of a line, to that line and what is nested under it.
 """
 
 import re
@@ -10,54 +10,55 @@ from dataclasses import dataclass
 from kfp_edge.rules.catalog import RULES
 from kfp_edge.rules.source_map import Comment, Position, SourceMap
 
-_FORM = re.compile(r"ignore\s+(KE\d{3}(?:\s*,\s*KE\d{3})*)\s+because\s+(\S.*)")
+_SYNTAX = re.compile(r"ignore\s+(KE\d{3}(?:\s*,\s*KE\d{3})*)\s+because\s+(\S.*)")
 
 
 @dataclass(frozen=True)
 class Suppression:
-    """One code that one comment allows; `line` is None when it holds for the file."""
+    """One rule that one comment suppresses; `line` is None when it applies to the whole file."""
 
     code: str
     reason: str
     line: int | None
-    place: Position
+    position: Position
 
     def covers(self, code: str, lines: Collection[int]) -> bool:
-        """Whether it allows a finding of `code` that stands on, or inside what begins on, `lines`."""
+        """Return whether it suppresses a finding of `code` whose value or enclosing values start on `lines`."""
         return code == self.code and (self.line is None or self.line in lines)
 
 
 @dataclass(frozen=True)
-class Misuse:
-    """A comment that allows nothing, and why."""
+class InvalidSuppression:
+    """A comment that suppresses nothing, and why."""
 
-    place: Position
+    position: Position
     message: str
 
 
-def suppressions(places: SourceMap) -> tuple[list[Suppression], list[Misuse]]:
-    """Return what the comments of a file allow, and the comments that are not in order."""
-    allowed: list[Suppression] = []
-    misused: list[Misuse] = []
-    for comment in places.comments():
-        for each in _read(comment):
-            if isinstance(each, Misuse):
-                misused.append(each)
+def parse_suppressions(source_map: SourceMap) -> tuple[list[Suppression], list[InvalidSuppression]]:
+    """Return what the comments of a file suppress, and the comments that are invalid."""
+    suppressions: list[Suppression] = []
+    invalid: list[InvalidSuppression] = []
+    for comment in source_map.comments():
+        for parsed in _parse(comment):
+            if isinstance(parsed, InvalidSuppression):
+                invalid.append(parsed)
             else:
-                allowed.append(each)
-    return allowed, misused
+                suppressions.append(parsed)
+    return suppressions, invalid
 
 
-def _read(comment: Comment) -> Iterator[Suppression | Misuse]:
-    form = _FORM.fullmatch(comment.text)
-    if form is None:
-        yield Misuse(comment.place, "is not understood; write `# kfp-edge: ignore KE002 because REASON`.")
+def _parse(comment: Comment) -> Iterator[Suppression | InvalidSuppression]:
+    match = _SYNTAX.fullmatch(comment.text)
+    if match is None:
+        yield InvalidSuppression(comment.position, "cannot be parsed; write `# kfp-edge: ignore KE002 because REASON`.")
         return
-    for code in re.split(r"\s*,\s*", form.group(1)):
+    for code in re.split(r"\s*,\s*", match.group(1)):
         if code not in RULES:
-            yield Misuse(comment.place, f"there is no rule {code}.")
+            yield InvalidSuppression(comment.position, f"there is no rule {code}.")
         elif not RULES[code].can_be_ignored:
-            yield Misuse(comment.place, f"{code} cannot be ignored: {RULES[code].title.lower()}.")
+            message = f"{code} cannot be ignored: {RULES[code].title.lower()}."
+            yield InvalidSuppression(comment.position, message)
         else:
-            line = None if comment.alone else comment.place.line
-            yield Suppression(code, form.group(2), line, comment.place)
+            line = None if comment.has_own_line else comment.position.line
+            yield Suppression(code, match.group(2), line, comment.position)

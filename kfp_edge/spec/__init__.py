@@ -1,1 +1,51 @@
-"""Compiled pipelines: reading, validating and compiling KFP v2 YAML."""
+"""Compiled pipelines: compile, read and validate KFP v2 YAML.
+
+The names are loaded when they are first used: validation imports the whole of KFP.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, Stage
+    from kfp_edge.spec.compiler import compile_to_manifests, compile_to_yaml, load_pipeline, pipeline_names
+    from kfp_edge.spec.findings import Finding
+    from kfp_edge.spec.validation import PipelineInfo, ValidationReport, validate_file, validate_text
+
+_MODULES = {
+    "CompiledPipeline": "compiled_pipeline",
+    "Finding": "findings",
+    "PipelineInfo": "validation",
+    "PipelineLike": "compiled_pipeline",
+    "Stage": "compiled_pipeline",
+    "ValidationReport": "validation",
+    "compile_to_manifests": "compiler",
+    "compile_to_yaml": "compiler",
+    "load_pipeline": "compiler",
+    "pipeline_names": "compiler",
+    "validate_file": "validation",
+    "validate_text": "validation",
+}
+
+__all__ = [
+    "CompiledPipeline",
+    "Finding",
+    "PipelineInfo",
+    "PipelineLike",
+    "Stage",
+    "ValidationReport",
+    "compile_to_manifests",
+    "compile_to_yaml",
+    "load_pipeline",
+    "pipeline_names",
+    "validate_file",
+    "validate_text",
+]
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""What a compiled pipeline says of itself: its parameters with their types, its stages, their reports."""
+"""A compiled pipeline: its parameters with their types, its stages and the artifacts that they produce."""
 
 import difflib
 import json
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Union
 
 import yaml
 
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec import compilation
+from kfp_edge.errors import ParameterError, PipelineError
+from kfp_edge.spec import compiler
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
-#: A pipeline of ours by name, a compiled one by its file, or a function with `@dsl.pipeline`.
+#: A pipeline of kfp-edge by name, a compiled one by its file, or a function with `@dsl.pipeline`.
 PipelineLike = Union[str, Path, "BaseComponent"]
 
-_TYPES = {
+_TYPE_NAMES = {
     "STRING": "text",
     "NUMBER_INTEGER": "a whole number",
     "NUMBER_DOUBLE": "a number",
@@ -28,39 +28,39 @@ _TYPES = {
 }
 
 
-def text_of(pipeline: PipelineLike) -> str:
-    """Return a pipeline as YAML, compiled or as its file has it; a text that ends in .yaml or .yml is a file, too.
+def read_or_compile(pipeline: PipelineLike) -> str:
+    """Return the YAML of a pipeline; a text that ends in .yaml or .yml names a file.
 
     Raises:
-        KfpEdgeError: there is no such pipeline or file, or a backend would refuse it.
+        PipelineError: there is no such pipeline or file, or a backend would refuse it.
     """
     if isinstance(pipeline, str) and pipeline.endswith((".yaml", ".yml")):
         pipeline = Path(pipeline)
     if isinstance(pipeline, Path):
-        return _read(pipeline)
-    return compilation.compile_text(compilation.load(pipeline) if isinstance(pipeline, str) else pipeline)
+        return _read_validated(pipeline)
+    return compiler.compile_to_yaml(compiler.load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline)
 
 
-def _read(path: Path) -> str:
-    from kfp_edge.spec.validation import validate_text  # loads the whole of KFP, and is needed for files only
+def _read_validated(path: Path) -> str:
+    from kfp_edge.spec.validation import validate_text  # imports the whole of KFP, and is needed for files only
 
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise KfpEdgeError(f"cannot read the pipeline {path}: {error}.") from error
+        raise PipelineError(f"cannot read the pipeline {path}: {error}.") from error
     report = validate_text(text)
     if not report.ok:
         finding = report.findings[0]
         where = f"{finding.path} " if finding.path else ""
-        raise KfpEdgeError(f"a backend would refuse {path}: {where}{finding.message}")
+        raise PipelineError(f"a backend would refuse {path}: {where}{finding.message}")
     if "kind" in next(yaml.safe_load_all(text)):
-        raise KfpEdgeError(f"{path} holds Kubernetes manifests, which go to a GitOps repository; give a pipeline.")
+        raise PipelineError(f"{path} holds Kubernetes manifests, which go to a GitOps repository; give a pipeline.")
     return text
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A task that runs something: its name, and the kinds of its output artifacts by name."""
+    """A task that runs a container: its name, and the types of its output artifacts by name."""
 
     name: str
     artifacts: Mapping[str, str]
@@ -75,27 +75,28 @@ class CompiledPipeline:
 
     @property
     def name(self) -> str:
+        """The pipeline's name."""
         return str(self._spec["pipelineInfo"]["name"])
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """Name to {"parameterType", "defaultValue", ...}, as the pipeline spec has it."""
-        found: dict[str, dict[str, Any]] = self._spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        return found
+        parameters: dict[str, dict[str, Any]] = self._spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        return parameters
 
     @property
     def stages(self) -> list[Stage]:
-        """Every task that runs a container, those of nested pipelines included, each after those it waits for."""
-        return list(self._stages(self._spec["root"]["dag"]))
+        """Every task that runs a container, those of nested pipelines included, in topological order."""
+        return list(self._walk_stages(self._spec["root"]["dag"]))
 
-    def _stages(self, dag: dict[str, Any]) -> Iterator[Stage]:
+    def _walk_stages(self, dag: dict[str, Any]) -> Iterator[Stage]:
         waiting = dict(dag["tasks"])
         while waiting:
             ready = [n for n, task in waiting.items() if not set(task.get("dependentTasks", ())) & waiting.keys()]
             for name in ready:
                 component = self._spec["components"][waiting.pop(name)["componentRef"]["name"]]
                 if "dag" in component:
-                    yield from self._stages(component["dag"])
+                    yield from self._walk_stages(component["dag"])
                     continue
                 artifacts = component.get("outputDefinitions", {}).get("artifacts", {})
                 yield Stage(name, {key: value["artifactType"]["schemaTitle"] for key, value in artifacts.items()})
@@ -104,73 +105,81 @@ class CompiledPipeline:
         """Refuse what `kfp.local` cannot run.
 
         Raises:
-            KfpEdgeError: a task waits for a loop or for a condition, which `kfp.local` runs after all other tasks.
+            PipelineError: a task depends on a loop or a condition, which `kfp.local` runs after all other tasks.
         """
         for component in (self._spec["root"], *self._spec["components"].values()):
             tasks = component.get("dag", {}).get("tasks", {})
-            late = {name for name, task in tasks.items() if _is_late(task)}
+            deferred = {name for name, task in tasks.items() if _is_deferred(task)}
             for name, task in tasks.items():
-                if name not in late and (waits := late & set(task.get("dependentTasks", ()))):
-                    raise KfpEdgeError(
+                if name not in deferred and (blockers := deferred & set(task.get("dependentTasks", ()))):
+                    raise PipelineError(
                         f"the pipeline {self.name} cannot run on this machine: KFP's local runner starts {name} before "
-                        f"{min(waits)}, for which it has to wait; run it on a cluster with `kfp-edge submit`."
+                        f"{min(blockers)}, on which it depends; run it on a cluster with `kfp-edge submit`."
                     )
 
-    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Check arguments against the parameters; a text is read as the parameter's type asks.
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Check values against the parameters; a text is parsed as the parameter's type requires.
 
         Raises:
-            KfpEdgeError: an unknown parameter, a value of the wrong type, or a required one that is missing.
+            ParameterError: an unknown parameter, a value of the wrong type, or a required one that is missing.
         """
-        found = {name: self._argument(name, value) for name, value in given.items()}
-        needed = [n for n, about in self.parameters.items() if not about.get("isOptional") and n not in found]
-        if needed:
-            raise KfpEdgeError(
-                f"the pipeline {self.name} needs the parameter {needed[0]!r}; give -p {needed[0]}=VALUE."
+        arguments = {name: self._argument(name, value) for name, value in values.items()}
+        missing = [
+            name
+            for name, definition in self.parameters.items()
+            if not definition.get("isOptional") and name not in arguments
+        ]
+        if missing:
+            raise ParameterError(
+                f"the pipeline {self.name} needs the parameter {missing[0]!r}; give -p {missing[0]}=VALUE."
             )
-        return found
+        return arguments
 
     def _argument(self, name: str, value: Any) -> Any:
         if name not in self.parameters:
-            near = difflib.get_close_matches(name, self.parameters, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(self.parameters)}."
-            raise KfpEdgeError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
-        wanted = self.parameters[name]["parameterType"]
-        read = _yaml(name, value) if isinstance(value, str) and wanted != "STRING" else value
-        if not _fits(read, wanted):
-            raise KfpEdgeError(f"the parameter {name} wants {_TYPES[wanted]}, got {json.dumps(value, default=str)}.")
-        if not _is_plain(read):
-            raise KfpEdgeError(
-                f"the parameter {name} holds something empty or a date: {read}; write {{name: value}}, texts in quotes."
+            similar = difflib.get_close_matches(name, self.parameters, n=1)
+            hint = f"did you mean {similar[0]}?" if similar else f"it has: {', '.join(self.parameters)}."
+            raise ParameterError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
+        parameter_type = self.parameters[name]["parameterType"]
+        argument = _parse_yaml(name, value) if isinstance(value, str) and parameter_type != "STRING" else value
+        if not _has_type(argument, parameter_type):
+            raise ParameterError(
+                f"the parameter {name} must be {_TYPE_NAMES[parameter_type]}, not {json.dumps(value, default=str)}."
             )
-        return float(read) if wanted == "NUMBER_DOUBLE" else read
+        if not _is_plain(argument):
+            raise ParameterError(
+                f"the parameter {name} contains an empty value or a date: {argument}; "
+                "write {name: value}, texts in quotes."
+            )
+        return float(argument) if parameter_type == "NUMBER_DOUBLE" else argument
 
 
-def _is_late(task: Mapping[str, Any]) -> bool:
-    """Whether `kfp.local` 2.16 puts a task off until all others are done (`run_enhanced_dag`)."""
+def _is_deferred(task: Mapping[str, Any]) -> bool:
+    """Whether `kfp.local` 2.16 runs a task only after all others (`run_enhanced_dag`)."""
     return bool(
         {"parameterIterator", "artifactIterator"} & task.keys() or task.get("triggerPolicy", {}).get("condition")
     )
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value has only what KFP has types for: YAML also knows null and dates, and keys that are no text."""
+    """Whether KFP has a type for every part of a value: YAML also knows null, dates, and keys that are not text."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
     if isinstance(value, list):
         return all(map(_is_plain, value))
     return isinstance(value, str | int | float | bool)
 
 
-def _yaml(name: str, text: str) -> Any:
+def _parse_yaml(name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise KfpEdgeError(f"the parameter {name} is not valid YAML: {' '.join(str(error).split())}.") from error
+        raise ParameterError(f"the parameter {name} is not valid YAML: {' '.join(str(error).split())}.") from error
 
 
-def _fits(value: Any, wanted: str) -> bool:
-    if wanted in ("NUMBER_INTEGER", "NUMBER_DOUBLE"):
-        return isinstance(value, int if wanted == "NUMBER_INTEGER" else int | float) and not isinstance(value, bool)
-    kinds = {"STRING": str, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
-    return isinstance(value, kinds[wanted])
+def _has_type(value: Any, parameter_type: str) -> bool:
+    if parameter_type in ("NUMBER_INTEGER", "NUMBER_DOUBLE"):
+        number = int if parameter_type == "NUMBER_INTEGER" else int | float
+        return isinstance(value, number) and not isinstance(value, bool)
+    types = {"STRING": str, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
+    return isinstance(value, types[parameter_type])

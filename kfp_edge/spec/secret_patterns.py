@@ -1,4 +1,4 @@
-"""Secrets that can be told by how they look."""
+"""Secrets that can be recognised by their format."""
 
 import re
 
@@ -11,13 +11,13 @@ _FORMATS = {
     "a Slack token": r"\bxox[abposr]-[A-Za-z0-9-]{10}",
     "a JSON web token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
     "a private key": r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----",
-    # what stands in for the password in a description is none
+    # a placeholder for the password, as documentation has it, is not a secret
     "a password in a URL": r"\b[a-z][a-z0-9+.-]*://[^\s/:@'\"{}$<>]*:"
     r"(?!(?:password|pass|token|secret|x+|\*+|\.+)@)[^\s/@:'\"{}$<>]+@",
 }
 _PATTERNS = {kind: re.compile(pattern, re.IGNORECASE if "URL" in kind else 0) for kind, pattern in _FORMATS.items()}
 
 
-def kind_of_secret(text: str) -> str:
-    """Return what kind of secret is in a text, such as "a GitHub token"; empty when none is recognised."""
+def detect_secret(text: str) -> str:
+    """Return the kind of secret that a text contains, such as "a GitHub token"; empty when none is recognised."""
     return next((kind for kind, pattern in _PATTERNS.items() if pattern.search(text)), "")

@@ -7,7 +7,7 @@ import pytest
 from kfp_edge import __version__
 from kfp_edge.cli import app as cli
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 
 HEAVY = ("kfp", "sklearn", "pandas", "numpy", "onnxruntime", "google.protobuf", "boto3", "yaml")
 
@@ -68,7 +68,7 @@ def test_wrong_usage_ends_with_2(args: list[str], monkeypatch: pytest.MonkeyPatc
 def test_an_interrupt_ends_with_130_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(compilation, "names", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(compiler, "pipeline_names", raising(KeyboardInterrupt()))
     assert main(monkeypatch, "compile") == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -76,13 +76,13 @@ def test_an_interrupt_ends_with_130_and_no_traceback(
 def test_square_brackets_in_a_sentence_are_kept(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(compilation, "names", raising(KfpEdgeError("the column 'Torque [Nm]' is missing.")))
+    monkeypatch.setattr(compiler, "pipeline_names", raising(KfpEdgeError("the column 'Torque [Nm]' is missing.")))
     assert main(monkeypatch, "compile") == 1
     assert capsys.readouterr().err == "error: the column 'Torque [Nm]' is missing.\n"
 
 
 def test_a_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "names", raising(ZeroDivisionError()))
+    monkeypatch.setattr(compiler, "pipeline_names", raising(ZeroDivisionError()))
     monkeypatch.setattr(sys, "argv", ["kfp-edge", "compile"])
     with pytest.raises(ZeroDivisionError):
         cli.main()

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from kfp_edge.cli.app import app
 from kfp_edge.client import runs
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from kfp_edge.spec.validation import validate_text
 from support import schemas
 from support.clients import REPORT, STAGES, leave_results, write_small
@@ -111,9 +111,9 @@ def test_a_schedule_by_interval(fake: FakeKfp) -> None:
 # --- manifests
 
 
-@pytest.mark.parametrize("name", compilation.names())
+@pytest.mark.parametrize("name", compiler.pipeline_names())
 def test_manifests_of_our_pipelines_are_what_a_cluster_and_a_backend_take(name: str) -> None:
-    text = compilation.manifests_text(compilation.load(name))
+    text = compiler.compile_to_manifests(compiler.load_pipeline(name))
     pipeline, version = yaml.safe_load_all(text)
     assert [pipeline["kind"], version["kind"]] == ["Pipeline", "PipelineVersion"]
     schemas.check(pipeline)
@@ -126,7 +126,7 @@ def test_other_content_is_another_version(tmp_path: Path, monkeypatch: pytest.Mo
     from support.clients import inner, small
 
     names = {
-        list(yaml.safe_load_all(compilation.manifests_text(each)))[1]["metadata"]["name"] for each in (small, inner)
+        list(yaml.safe_load_all(compiler.compile_to_manifests(each)))[1]["metadata"]["name"] for each in (small, inner)
     }
     assert len(names) == 2
     assert all(name.startswith("small-") for name in names)

@@ -1,13 +1,11 @@
-"""Pipelines are scheduled on a KFP backend (a fake, over real HTTP), one schedule for each name."""
+"""The client manages the schedules of a KFP backend, one for each name."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kfp_edge.client import Client, Schedule, kfp_api
+from kfp_edge.client import Client, Schedule
 from kfp_edge.errors import KfpApiError, KfpEdgeError
 from support.clients import client_of, small
 from support.fake_kfp import FakeKfp
@@ -16,72 +14,61 @@ RECURRING = "/apis/v2beta1/recurringruns"
 NIGHTLY = "0 30 2 * * *"
 
 
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeKfp]:
-    folder = tmp_path / "backend"
-    folder.mkdir()
-    with FakeKfp(folder) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No pauses; and work in a folder that is no git checkout."""
-    monkeypatch.setattr(kfp_api, "_PAUSE", 0.001)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_pauses", "work_folder")
 
 
 @pytest.fixture
-def client(fake: FakeKfp) -> Client:
-    return client_of(fake)
+def client(server: FakeKfp) -> Client:
+    return client_of(server)
 
 
-def nightly(client: Client, **options: Any) -> Schedule:
-    given = {"cron": NIGHTLY, "parameters": {"rows": 3}} | options
-    return client.schedule("nightly", small, **given)
+def add_nightly(client: Client, **options: Any) -> Schedule:
+    defaults = {"cron": NIGHTLY, "parameters": {"rows": 3}}
+    return client.schedule("nightly", small, **(defaults | options))
 
 
-def kept(fake: FakeKfp) -> list[dict[str, Any]]:
-    return list(fake.store.recurring_runs.values())
+def stored(server: FakeKfp) -> list[dict[str, Any]]:
+    return list(server.store.recurring_runs.values())
 
 
-def test_a_schedule_by_cron_tells_its_next_three_times(client: Client, fake: FakeKfp) -> None:
+def test_a_schedule_by_cron_has_its_next_three_times(client: Client, server: FakeKfp) -> None:
     before = datetime.now(UTC)
-    made = nightly(client)
-    assert (made.name, made.enabled, made.cron, made.concurrency, made.catch_up) == ("nightly", True, NIGHTLY, 1, False)
-    first, second, third = made.next_times
+    schedule = add_nightly(client)
+    assert (schedule.name, schedule.enabled, schedule.cron) == ("nightly", True, NIGHTLY)
+    assert (schedule.concurrency, schedule.catch_up) == (1, False)
+    first, second, third = schedule.next_times
     assert f"{first:%H:%M:%S}" == "02:30:00"
     assert before < first
     assert (second - first, third - second) == (timedelta(days=1), timedelta(days=1))
-    (found,) = kept(fake)
-    assert found["trigger"] == {"cron_schedule": {"cron": NIGHTLY}}
-    assert found["runtime_config"] == {"parameters": {"rows": 3}}
-    assert found["pipeline_version_reference"]["pipeline_version_id"] in fake.store.versions
-    assert (found["max_concurrency"], found["no_catchup"]) == ("1", True)
+    (recurring_run,) = stored(server)
+    assert recurring_run["trigger"] == {"cron_schedule": {"cron": NIGHTLY}}
+    assert recurring_run["runtime_config"] == {"parameters": {"rows": 3}}
+    assert recurring_run["pipeline_version_reference"]["pipeline_version_id"] in server.store.versions
+    assert (recurring_run["max_concurrency"], recurring_run["no_catchup"]) == ("1", True)
 
 
-def test_a_schedule_by_interval_counts_from_when_it_was_made(client: Client, fake: FakeKfp) -> None:
-    made = nightly(client, cron="", every=3600, concurrency=2, catch_up=True)
-    created = datetime.fromisoformat(kept(fake)[0]["created_at"])
-    assert made.next_times == tuple(created + timedelta(hours=turn) for turn in (1, 2, 3))
-    assert (made.every, made.concurrency, made.catch_up) == (3600, 2, True)
+def test_an_interval_counts_from_when_the_schedule_was_created(client: Client, server: FakeKfp) -> None:
+    schedule = add_nightly(client, cron="", every=3600, concurrency=2, catch_up=True)
+    created = datetime.fromisoformat(stored(server)[0]["created_at"])
+    assert schedule.next_times == tuple(created + timedelta(hours=hours) for hours in (1, 2, 3))
+    assert (schedule.every, schedule.concurrency, schedule.catch_up) == (3600, 2, True)
 
 
-def test_the_times_of_an_old_interval_are_still_to_come(client: Client, fake: FakeKfp) -> None:
-    nightly(client, cron="", every=3600)
+def test_the_next_times_of_an_old_interval_are_in_the_future(client: Client, server: FakeKfp) -> None:
+    add_nightly(client, cron="", every=3600)
     old = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5, minutes=10)
-    kept(fake)[0]["created_at"] = old.isoformat()
-    (found,) = client.schedules()
-    assert found.next_times == tuple(old + timedelta(hours=turn) for turn in (6, 7, 8))
+    stored(server)[0]["created_at"] = old.isoformat()
+    (schedule,) = client.schedules()
+    assert schedule.next_times == tuple(old + timedelta(hours=hours) for hours in (6, 7, 8))
 
 
-def test_an_equal_schedule_is_left_as_it_is(client: Client, fake: FakeKfp) -> None:
-    first = nightly(client)
+def test_an_equal_schedule_is_left_unchanged(client: Client, server: FakeKfp) -> None:
+    first = add_nightly(client)
     client.pause("nightly")
-    again = nightly(client)
+    again = add_nightly(client)
     assert again.id == first.id
     assert not again.enabled
-    assert [call.path for call in fake.requests if call.method == "POST" and call.path == RECURRING] == [RECURRING]
+    assert [call.path for call in server.requests if call.method == "POST" and call.path == RECURRING] == [RECURRING]
 
 
 @pytest.mark.parametrize(
@@ -95,68 +82,68 @@ def test_an_equal_schedule_is_left_as_it_is(client: Client, fake: FakeKfp) -> No
         {"experiment": "other"},
     ],
 )
-def test_a_changed_schedule_replaces_the_old_one(client: Client, fake: FakeKfp, change: dict[str, Any]) -> None:
-    first = nightly(client)
-    second = nightly(client, **change)
+def test_a_changed_schedule_replaces_the_old_one(client: Client, server: FakeKfp, change: dict[str, Any]) -> None:
+    first = add_nightly(client)
+    second = add_nightly(client, **change)
     assert second.id != first.id
-    assert [found["recurring_run_id"] for found in kept(fake)] == [second.id]
+    assert [each["recurring_run_id"] for each in stored(server)] == [second.id]
 
 
-def test_a_new_version_of_the_pipeline_replaces_the_schedule(client: Client, fake: FakeKfp) -> None:
-    first = nightly(client)
+def test_a_new_version_of_the_pipeline_replaces_the_schedule(client: Client, server: FakeKfp) -> None:
+    first = add_nightly(client)
     second = client.schedule("nightly", "training", cron=NIGHTLY)
-    assert [found["recurring_run_id"] for found in kept(fake)] == [second.id] != [first.id]
+    assert [each["recurring_run_id"] for each in stored(server)] == [second.id] != [first.id]
 
 
-def test_what_replaces_a_paused_schedule_is_paused(client: Client) -> None:
-    nightly(client)
+def test_the_replacement_of_a_paused_schedule_is_paused(client: Client) -> None:
+    add_nightly(client)
     client.pause("nightly")
-    assert not nightly(client, concurrency=2).enabled
+    assert not add_nightly(client, concurrency=2).enabled
 
 
-def test_several_of_one_name_become_one(client: Client, fake: FakeKfp) -> None:
-    first = nightly(client)
-    twin = dict(kept(fake)[0], recurring_run_id="twin")
-    fake.store.recurring_runs["twin"] = twin
-    assert nightly(client).id in (first.id, "twin")
-    assert len(kept(fake)) == 1
+def test_several_schedules_with_one_name_become_one(client: Client, server: FakeKfp) -> None:
+    first = add_nightly(client)
+    twin = dict(stored(server)[0], recurring_run_id="twin")
+    server.store.recurring_runs["twin"] = twin
+    assert add_nightly(client).id in (first.id, "twin")
+    assert len(stored(server)) == 1
 
 
-def test_the_old_schedule_stays_when_the_new_one_is_refused(client: Client, fake: FakeKfp) -> None:
-    first = nightly(client)
-    fake.fail("POST", RECURRING, 500)
-    with pytest.raises(KfpApiError, match=r"could not create the schedule .*; it may have been done all the same"):
-        nightly(client, concurrency=2)
-    assert [found["recurring_run_id"] for found in kept(fake)] == [first.id]
+def test_the_old_schedule_remains_when_the_new_one_is_refused(client: Client, server: FakeKfp) -> None:
+    first = add_nightly(client)
+    server.fail("POST", RECURRING, 500)
+    with pytest.raises(KfpApiError, match=r"could not create the schedule .*; it may have succeeded"):
+        add_nightly(client, concurrency=2)
+    assert [each["recurring_run_id"] for each in stored(server)] == [first.id]
 
 
-def test_a_schedule_is_paused_resumed_and_deleted(client: Client, fake: FakeKfp) -> None:
-    nightly(client)
+def test_a_schedule_is_paused_resumed_and_deleted(client: Client, server: FakeKfp) -> None:
+    add_nightly(client)
     client.pause("nightly")
     (paused,) = client.schedules()
     assert (paused.enabled, paused.next_times) == (False, ())
     client.resume("nightly")
     assert client.schedules()[0].enabled
     client.unschedule("nightly")
-    assert kept(fake) == []
+    assert stored(server) == []
 
 
-def test_all_schedules_are_listed_by_name(client: Client, fake: FakeKfp) -> None:
-    nightly(client)
-    many = {f"id-{number}": dict(kept(fake)[0], display_name=f"s{number:03}") for number in range(150)}
-    fake.store.recurring_runs |= many
-    assert [found.name for found in client.schedules()] == ["nightly", *(f"s{number:03}" for number in range(150))]
+def test_all_schedules_are_listed_by_name(client: Client, server: FakeKfp) -> None:
+    add_nightly(client)
+    many = {f"id-{number}": dict(stored(server)[0], display_name=f"s{number:03}") for number in range(150)}
+    server.store.recurring_runs |= many
+    assert [each.name for each in client.schedules()] == ["nightly", *(f"s{number:03}" for number in range(150))]
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "unschedule"])
-def test_an_unknown_schedule_is_told_with_those_there_are(client: Client, verb: str) -> None:
-    nightly(client)
+def test_an_unknown_schedule_is_reported_with_the_existing_ones(client: Client, verb: str) -> None:
+    add_nightly(client)
     with pytest.raises(KfpEdgeError, match=r"there is no schedule 'weekly'; the schedules are: nightly\."):
         getattr(client, verb)("weekly")
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"cron": "", "every": 0}, "needs either a cron expression or an interval"),
         ({"every": 60}, "needs either a cron expression or an interval"),
@@ -168,8 +155,8 @@ def test_an_unknown_schedule_is_told_with_those_there_are(client: Client, verb: 
     ],
 )
 def test_a_schedule_is_checked_before_anything_is_sent(
-    client: Client, fake: FakeKfp, options: dict[str, Any], said: str
+    client: Client, server: FakeKfp, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(KfpEdgeError, match=said):
-        nightly(client, **options)
-    assert fake.requests == []
+    with pytest.raises(KfpEdgeError, match=message):
+        add_nightly(client, **options)
+    assert server.requests == []

@@ -9,7 +9,7 @@ import sys
 import pytest
 from ruamel.yaml import YAML
 
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from support.paths import ROOT
 
 GITHUB = ROOT / ".github" / "workflows" / "pipelines.yml"
@@ -38,7 +38,7 @@ EXAMPLES = pytest.mark.parametrize("commands", [github_commands(), gitlab_comman
 def compiled(tmp_path_factory):
     """The files that a user would have committed."""
     folder = tmp_path_factory.mktemp("compiled")
-    compilation.write(compilation.names(), folder)
+    compiler.write_compiled(compiler.pipeline_names(), folder)
     return folder
 
 
@@ -85,7 +85,7 @@ def test_a_file_that_was_changed_by_hand_and_is_unwise_fails_and_is_told(command
     (checkout / "build").mkdir()
     checks = [command for command in commands if "--output" not in command]
     stale, unwise, _ = run_all(checks, checkout).values()
-    assert "compiled is stale" in stale
+    assert "compiled is out of date" in stale
     assert "KE007" in unwise
     (result,) = json.loads((checkout / "build" / "pipelines.sarif").read_text())["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "compiled/training.yaml"

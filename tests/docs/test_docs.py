@@ -14,7 +14,7 @@ import yaml
 
 from kfp_edge.components.train.train import fit
 from kfp_edge.ml.skops_model import save_model
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
@@ -106,13 +106,13 @@ def test_every_other_command_in_the_documents_is_a_verb_of_the_makefile():
 
 def test_the_parameter_file_in_the_readme_fits_the_pipeline():
     (block,) = _blocks(ROOT / "README.md", "yaml")
-    CompiledPipeline(compilation.compile_text(compilation.load("edge_mlops"))).arguments(yaml.safe_load(block))
+    CompiledPipeline(compiler.compile_to_yaml(compiler.load_pipeline("edge_mlops"))).arguments(yaml.safe_load(block))
 
 
-@pytest.mark.parametrize("name", compilation.names())
+@pytest.mark.parametrize("name", compiler.pipeline_names())
 def test_every_parameter_is_described(name):
     described = re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "parameters.md").read_text(), re.MULTILINE)
-    parameters = CompiledPipeline(compilation.compile_text(compilation.load(name))).parameters
+    parameters = CompiledPipeline(compiler.compile_to_yaml(compiler.load_pipeline(name))).parameters
     assert set(parameters) <= set(described)
 
 

@@ -10,7 +10,7 @@ import kfp_server_api
 import pytest
 import yaml
 
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from support.clients import STAGES, leave_results, small, write_small
 from support.fake_kfp import FakeKfp
 
@@ -74,7 +74,7 @@ def test_the_official_client_schedules(fake: FakeKfp, official: kfp.Client, tmp_
 
 
 def test_a_field_that_2_16_does_not_know_is_refused(fake: FakeKfp, official: kfp.Client, tmp_path: Path) -> None:
-    spec = yaml.safe_load(compilation.compile_text(small))
+    spec = yaml.safe_load(compiler.compile_to_yaml(small))
     spec["root"]["dag"]["tasks"]["learn"]["unheardOf"] = True
     (tmp_path / "newer.yaml").write_text(yaml.safe_dump(spec))
     with pytest.raises(kfp_server_api.ApiException) as refused:

@@ -9,7 +9,7 @@ import yaml
 
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.task_run import Build, task_run
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compile_to_manifests, load_pipeline
 from support import schemas
 from support.manifests import OPENSHIFT
 from support.paths import ROOT
@@ -24,7 +24,7 @@ def emitted() -> Iterator[dict[str, Any]]:
     """Yield an object of every custom kind that the project writes."""
     yield from yaml.safe_load_all((OPENSHIFT / "dspa/dspa.yaml").read_text())
     yield yaml.safe_load(APPLICATION.read_text())
-    yield from yaml.safe_load_all(compilation.manifests_text(compilation.load("training")))
+    yield from yaml.safe_load_all(compile_to_manifests(load_pipeline("training")))
     options = BuildOptions.parse(
         {
             "context": "s3://bucket/contexts",

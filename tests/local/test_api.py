@@ -1,4 +1,4 @@
-"""A pipeline runs here from Python by its name, its file or its function; what it made is found by name."""
+"""A pipeline runs from Python by its name, its file or its function; its results are read by name."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from kfp.dsl import HTML, Artifact, Markdown, Metrics, Output
 
 from kfp_edge import local
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec.compilation import compile_text, manifests_text
+from kfp_edge.spec.compiler import compile_to_manifests, compile_to_yaml
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -22,7 +22,7 @@ def weigh(grams: int, page: Output[HTML], metrics: Output[Metrics], scale: Outpu
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
-def refuse(note: Output[Markdown], said: str = "nothing"):
+def refuse(note: Output[Markdown]):
     from pathlib import Path
 
     from kfp_edge.errors import KfpEdgeError
@@ -44,7 +44,7 @@ def refusing():
 
 
 @pytest.fixture(autouse=True)
-def _desk(tmp_path, monkeypatch):
+def _work_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
@@ -53,7 +53,7 @@ def weighed(tmp_path_factory) -> local.LocalRun:
     return local.run(weighing, {"grams": 7}, out=tmp_path_factory.mktemp("run") / "out")
 
 
-def test_a_run_answers_with_its_stages_and_metrics(weighed):
+def test_a_run_has_its_stages_and_metrics(weighed):
     (stage,) = weighed.stages()
     assert (weighed.status, stage.name, stage.status) == ("succeeded", "weigh", "succeeded")
     assert weighed.metrics() == {"grams": 7.0}
@@ -67,48 +67,48 @@ def test_an_artifact_is_found_by_stage_and_name(weighed):
     assert weighed.artifact("weigh", "scale").read_text() == "7 g"
 
 
-def test_an_artifact_that_is_not_there_is_told_with_those_that_are(weighed):
+def test_a_missing_artifact_is_reported_with_the_existing_ones(weighed):
     with pytest.raises(KfpEdgeError, match=r"there is no weigh/scales in .*; it has: .*weigh/scale"):
         weighed.artifact("weigh", "scales")
 
 
-def test_a_report_that_is_not_there_is_told_with_those_that_are(weighed):
+def test_a_missing_report_is_reported_with_the_existing_ones(weighed):
     with pytest.raises(KfpEdgeError, match=r"there is no report of 'wheigh' in .*; reports: weigh\."):
         weighed.report("wheigh")
 
 
-def test_a_notebook_shows_an_html_report_in_a_frame_where_no_script_runs(weighed):
+def test_a_notebook_renders_an_html_report_in_a_sandboxed_frame(weighed):
     page = weighed.report("weigh")
     assert page == "<!doctype html><p>heavy"
     assert '<iframe sandbox srcdoc="&lt;!doctype html&gt;&lt;p&gt;heavy"' in page._repr_html_()
 
 
-def test_a_failed_run_raises_its_sentence_and_keeps_the_reports():
+def test_a_failed_run_raises_its_message_and_keeps_the_reports():
     with pytest.raises(local.RunFailedError, match=r"^refuse: this cannot be weighed; give another\.$") as failed:
         local.run(refusing)
     report = failed.value.run.report("refuse")
     assert (report._repr_html_(), report._repr_markdown_()) == (None, "# Refused")
 
 
-def test_runs_without_a_folder_of_their_own_get_new_ones():
+def test_every_run_without_an_output_folder_gets_a_new_one():
     folders = [local.run(weighing).folder for _ in range(2)]
     assert folders[0] != folders[1]
     assert all(folder.parent == Path(".kfp-edge/runs") for folder in folders)
 
 
-def test_every_stage_is_told_once_by_default(capsys):
+def test_every_stage_is_printed_once_by_default(capsys):
     local.run(weighing)
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["weigh"]
 
 
 def test_a_compiled_file_runs(tmp_path):
     path = tmp_path / "weighing.yaml"
-    path.write_text(compile_text(weighing))
+    path.write_text(compile_to_yaml(weighing))
     assert local.run(path, {"grams": "5"}).metrics() == {"grams": 5.0}
 
 
 @pytest.mark.parametrize("text", [None, "[", "a: 1"])
-def test_a_file_that_is_no_pipeline_is_refused(tmp_path, text):
+def test_a_file_that_is_not_a_pipeline_is_refused(tmp_path, text):
     path = tmp_path / "weighing.yaml"
     if text is not None:
         path.write_text(text)
@@ -118,23 +118,23 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path, text):
 
 def test_kubernetes_manifests_are_not_run(tmp_path):
     path = tmp_path / "weighing.yaml"
-    path.write_text(manifests_text(weighing))
+    path.write_text(compile_to_manifests(weighing))
     with pytest.raises(KfpEdgeError, match="holds Kubernetes manifests"):
         local.run(path)
 
 
-def test_a_name_that_is_no_pipeline_is_refused():
+def test_an_unknown_name_is_refused():
     with pytest.raises(KfpEdgeError, match="there is no pipeline 'trainin'; did you mean training"):
         local.run("trainin")
 
 
-def test_a_wrong_parameter_is_refused_before_anything_runs():
+def test_an_unknown_parameter_is_refused_before_anything_runs():
     with pytest.raises(KfpEdgeError, match="has no parameter 'gram'; did you mean grams"):
         local.run(weighing, {"gram": 1})
     assert not Path(".kfp-edge").exists()
 
 
-def test_a_folder_with_an_earlier_run_is_left_alone(weighed):
+def test_a_folder_with_an_earlier_run_is_left_unchanged(weighed):
     before = (weighed.folder / "summary.json").read_bytes()
     with pytest.raises(KfpEdgeError, match="holds an earlier run"):
         local.run(weighing, out=weighed.folder)

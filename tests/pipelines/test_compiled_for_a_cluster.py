@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from kfp_edge.runtime.component import RUNTIME_IMAGE
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from support.paths import ROOT
 
 COMPILED = ROOT / "compiled"
-NAMES = compilation.names()
+NAMES = compiler.pipeline_names()
 DELIVERIES = ["delivery", "edge_mlops"]
 #: They change the world outside.
 SIDE_EFFECTS = {"containerize", "staging-test", "release", "gitops-commit", "clean-up"}

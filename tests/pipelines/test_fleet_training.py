@@ -11,14 +11,14 @@ from kfp_edge.components.fleet_summary.component import fleet_summary
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.local import runner
 from kfp_edge.ml.bundle import Bundle
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.bundles import tiny_bundle
 
 
 @pytest.fixture(scope="module")
 def compiled() -> str:
-    return compilation.compile_text(compilation.load("fleet_training"))
+    return compiler.compile_to_yaml(compiler.load_pipeline("fleet_training"))
 
 
 def test_each_asset_gets_a_model_of_its_own_name_and_data(compiled: str, tmp_path: Path) -> None:

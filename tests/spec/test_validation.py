@@ -1,3 +1,5 @@
+"""Validation accepts what KFP compiles, and reports every fault with its path."""
+
 import copy
 import json
 import re
@@ -11,14 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kfp import compiler, dsl, kubernetes
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
-from typer.testing import CliRunner
 
-from kfp_edge.cli.app import app
-from kfp_edge.rules import Lint, lint_text
-from kfp_edge.spec.compilation import compile_text
-from kfp_edge.spec.validation import Finding, PipelineInfo, ValidationReport, validate_file, validate_text
-from support.pipelines import IMAGE
-from support.pipelines import TEXT as CLEAN
+from kfp_edge.rules import LintReport, lint_text
+from kfp_edge.spec import Finding, PipelineInfo, ValidationReport, validate_file, validate_text
+from kfp_edge.spec.compiler import compile_to_yaml
 
 
 @dsl.component(base_image="example.com/a:1", install_kfp_package=False)
@@ -53,7 +51,7 @@ def inner(count: int) -> dsl.Dataset:
 
 @dsl.pipeline(name="every-shape")
 def every_shape(count: int = 3, flag: str = "yes") -> str:
-    """Every construct of KFP that leaves its own trace in the spec."""
+    """Use every construct of KFP that has its own representation in the spec."""
     imported = dsl.importer(artifact_uri="s3://bucket/x", artifact_class=dsl.Dataset, metadata={"a": "b"})
     use(made=imported.output).set_caching_options(False)
     with dsl.ExitHandler(finish()):
@@ -71,130 +69,131 @@ def every_shape(count: int = 3, flag: str = "yes") -> str:
     return dsl.OneOf(first.outputs["Output"], second.outputs["Output"])
 
 
-TEXT = compile_text(every_shape)
+TEXT = compile_to_yaml(every_shape)
 SPEC, PLATFORM = yaml.safe_load_all(TEXT)
 
-#: Keys under which names are free, and keys under which the whole value is.
+#: Keys whose value is a map with arbitrary keys, and keys whose value is arbitrary.
 MAPS = {"components", "tasks", "parameters", "artifacts", "executors", "platforms"}
-FREE = {"constant", "defaultValue", "metadata"}
+ARBITRARY = {"constant", "defaultValue", "metadata"}
 
 
-def messages(value: Any, path: tuple[Any, ...] = (), is_map: bool = False) -> Iterator[tuple[Any, ...]]:
+def message_paths(value: Any, path: tuple[Any, ...] = (), is_map: bool = False) -> Iterator[tuple[Any, ...]]:
     """Yield the path of every mapping whose keys are fields of a protobuf message."""
     if isinstance(value, dict):
         if not is_map:
             yield path
         for key, item in value.items():
-            if is_map or key not in FREE:
-                yield from messages(item, (*path, key), is_map=not is_map and key in MAPS)
+            if is_map or key not in ARBITRARY:
+                yield from message_paths(item, (*path, key), is_map=not is_map and key in MAPS)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from messages(item, (*path, index))
+            yield from message_paths(item, (*path, index))
 
 
-def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
-        yield from nodes(item, (*path, key))
+        yield from paths(item, (*path, key))
 
 
-def within(value: Any, path: tuple[Any, ...]) -> Any:
+def get_at(value: Any, path: tuple[Any, ...]) -> Any:
     for key in path:
         value = value[key]
     return value
 
 
-def told(path: tuple[Any, ...]) -> str:
+def format_path(path: tuple[Any, ...]) -> str:
     return re.sub(r"\.?\[", "[", ".".join(f"[{key}]" if isinstance(key, int) else key for key in path))
 
 
-def findings(spec: Any, platform: Any = PLATFORM) -> tuple[Finding, ...]:
+def validate_spec(spec: Any, platform: Any = PLATFORM) -> tuple[Finding, ...]:
     return validate_text(yaml.dump_all([spec, platform], Dumper=yaml.CSafeDumper)).findings
 
 
-def line(finding: Finding) -> str:
+def format_finding(finding: Finding) -> str:
     return f"{finding.path}: {finding.message}"
 
 
-def sentence(text: str | bytes) -> str:
+def only_message(text: str | bytes) -> str:
     (finding,) = validate_text(text).findings
     assert finding.path == ""
     return finding.message
 
 
-def test_a_pipeline_of_every_shape_is_in_order_and_described() -> None:
+def test_a_pipeline_with_every_construct_is_valid_and_summarised() -> None:
     report = validate_text(TEXT)
     assert report.findings == ()
     assert report.pipelines == (PipelineInfo("every-shape", 17, ("example.com/a:1", "example.com/b:2")),)
 
 
-def test_json_is_read_as_well() -> None:
+def test_json_is_accepted() -> None:
     assert validate_text(json.dumps(SPEC)).ok
 
 
-def test_a_single_component_is_in_order() -> None:
-    assert validate_text(compile_text(make)).ok
+def test_a_single_component_is_valid() -> None:
+    assert validate_text(compile_to_yaml(make)).ok
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    path=st.sampled_from(sorted(messages(SPEC), key=str)), name=st.from_regex(r"[a-z]{1,5}_[A-Z]{3}", fullmatch=True)
+    path=st.sampled_from(sorted(message_paths(SPEC), key=str)),
+    name=st.from_regex(r"[a-z]{1,5}_[A-Z]{3}", fullmatch=True),
 )
 def test_any_unknown_field_of_the_spec_is_reported_with_its_path(path: tuple[Any, ...], name: str) -> None:
     spec = copy.deepcopy(SPEC)
-    within(spec, path)[name] = "anything"
-    (finding,) = findings(spec)
-    assert finding.path == told((*path, name))
+    get_at(spec, path)[name] = "anything"
+    (finding,) = validate_spec(spec)
+    assert finding.path == format_path((*path, name))
     assert "is not a field of" in finding.message
 
 
 @settings(max_examples=40, deadline=None)
-@given(path=st.sampled_from(sorted(messages(PLATFORM), key=str)), value=st.sampled_from(["x", 1, [], {}]))
+@given(path=st.sampled_from(sorted(message_paths(PLATFORM), key=str)), value=st.sampled_from(["x", 1, [], {}]))
 def test_any_unknown_field_of_the_platform_document_is_reported_with_its_path(
     path: tuple[Any, ...], value: object
 ) -> None:
     platform = copy.deepcopy(PLATFORM)
-    within(platform, path)["unheardOf"] = value
-    (finding,) = findings(SPEC, platform)
-    assert finding.path == told((*path, "unheardOf"))
+    get_at(platform, path)["unheardOf"] = value
+    (finding,) = validate_spec(SPEC, platform)
+    assert finding.path == format_path((*path, "unheardOf"))
 
 
 @settings(max_examples=40, deadline=None)
 @given(name=st.sampled_from(sorted(SPEC["components"])))
-def test_deleting_any_component_is_reported_where_it_is_used(name: str) -> None:
+def test_a_missing_component_is_reported_where_it_is_used(name: str) -> None:
     spec = copy.deepcopy(SPEC)
     del spec["components"][name]
-    found = findings(spec)
-    assert f"there is no component {name!r} in components." in [finding.message for finding in found]
-    assert any(finding.path.endswith(".componentRef.name") for finding in found)
+    findings = validate_spec(spec)
+    assert f"there is no component {name!r} in components." in [finding.message for finding in findings]
+    assert any(finding.path.endswith(".componentRef.name") for finding in findings)
 
 
 @settings(max_examples=40, deadline=None)
 @given(label=st.sampled_from(sorted(SPEC["deploymentSpec"]["executors"])))
-def test_deleting_any_executor_is_reported_where_it_is_used(label: str) -> None:
+def test_a_missing_executor_is_reported_where_it_is_used(label: str) -> None:
     spec = copy.deepcopy(SPEC)
     del spec["deploymentSpec"]["executors"][label]
-    messages_found = [finding.message for finding in findings(spec)]
-    assert f"there is no executor {label!r} in deploymentSpec.executors." in messages_found
+    messages = [finding.message for finding in validate_spec(spec)]
+    assert f"there is no executor {label!r} in deploymentSpec.executors." in messages
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    path=st.sampled_from(sorted(filter(None, nodes(SPEC)), key=str)),
-    junk=st.sampled_from([None, True, 7, 1.5, "text", [], ["x"], [[]], {}, {"a": "b"}, {1: 2}]),
+    path=st.sampled_from(sorted(filter(None, paths(SPEC)), key=str)),
+    wrong_value=st.sampled_from([None, True, 7, 1.5, "text", [], ["x"], [[]], {}, {"a": "b"}, {1: 2}]),
 )
-def test_nothing_that_replaces_a_part_makes_the_check_itself_fail(path: tuple[Any, ...], junk: object) -> None:
+def test_no_value_in_the_wrong_place_makes_validation_crash(path: tuple[Any, ...], wrong_value: object) -> None:
     spec = copy.deepcopy(SPEC)
-    within(spec, path[:-1])[path[-1]] = junk
+    get_at(spec, path[:-1])[path[-1]] = wrong_value
     text = yaml.dump_all([spec, PLATFORM], Dumper=yaml.CSafeDumper)
     assert isinstance(validate_text(text), ValidationReport)
-    assert isinstance(lint_text(text), Lint)
+    assert isinstance(lint_text(text), LintReport)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60)))
-def test_a_file_of_anything_at_all_gets_an_answer(text: str | bytes) -> None:
+def test_arbitrary_text_gets_a_report(text: str | bytes) -> None:
     assert not validate_text(text).ok
 
 
@@ -248,11 +247,15 @@ COUNT = "root.dag.tasks.exit-handler-1.inputs.parameters.pipelinechannel--count"
         ),
         ("root.outputDefinitions", {}, "root.dag.outputs.parameters.Output: is not in outputDefinitions"),
         ("components.comp-make-2", {}, "components.comp-make-2: has neither a dag nor an executorLabel"),
-        ("components.comp-make-2.dag", {}, "components.comp-make-2.executorLabel: cannot stand beside dag; choose one"),
-        ("schemaVersion", "2.0.0", "schemaVersion: must be 2.1.0, the one a backend takes; found 2.0.0"),
-        ("pipelineInfo", {}, "pipelineInfo.name: must hold a lower-case letter or a digit"),
+        (
+            "components.comp-make-2.dag",
+            {},
+            "components.comp-make-2.executorLabel: cannot be set together with dag; choose one",
+        ),
+        ("schemaVersion", "2.0.0", "schemaVersion: must be 2.1.0, the one a backend accepts; it is 2.0.0"),
+        ("pipelineInfo", {}, "pipelineInfo.name: must contain a lower-case letter or a digit"),
         ("root", None, "root: is missing"),
-        ("deploymentSpec.executors.exec-make", {}, "deploymentSpec.executors.exec-make: says nothing to run"),
+        ("deploymentSpec.executors.exec-make", {}, "deploymentSpec.executors.exec-make: has nothing to run"),
         (
             "deploymentSpec.executors.exec-make.container.image",
             "",
@@ -281,34 +284,34 @@ COUNT = "root.dag.tasks.exit-handler-1.inputs.parameters.pipelinechannel--count"
         ),
     ],
 )
-def test_what_does_not_fit_is_reported_with_its_place(path: str, value: object, finding: str) -> None:
+def test_a_fault_is_reported_with_its_path(path: str, value: object, finding: str) -> None:
     spec = copy.deepcopy(SPEC)
     *parents, last = path.split(".")
-    within(spec, tuple(parents))[last] = value
-    assert any(line(found).startswith(finding) for found in findings(spec))
+    get_at(spec, tuple(parents))[last] = value
+    assert any(format_finding(reported).startswith(finding) for reported in validate_spec(spec))
 
 
 def test_every_unknown_field_is_reported_and_not_only_the_first() -> None:
     spec = copy.deepcopy(SPEC)
     spec["rooot"] = {}
     spec["pipelineInfo"]["nmae"] = "x"
-    assert sorted(map(line, findings(spec))) == [
+    assert sorted(map(format_finding, validate_spec(spec))) == [
         "pipelineInfo.nmae: is not a field of PipelineInfo; did you mean name?",
         "rooot: is not a field of PipelineSpec; did you mean root?",
     ]
 
 
-def test_a_key_that_is_no_plain_word_is_quoted_in_the_path() -> None:
+def test_a_key_that_is_not_a_plain_word_is_quoted_in_the_path() -> None:
     spec = copy.deepcopy(SPEC)
     spec["components"]["a.b"] = {"executorLabel": "exec-make", "x y": 1}
-    assert [finding.path for finding in findings(spec)] == ['components["a.b"]["x y"]']
+    assert [finding.path for finding in validate_spec(spec)] == ['components["a.b"]["x y"]']
 
 
 def test_a_task_that_waits_for_itself_is_reported() -> None:
     spec = copy.deepcopy(SPEC)
     spec["root"]["dag"]["tasks"]["importer"]["dependentTasks"] = ["use"]
     spec["root"]["dag"]["tasks"]["use"]["dependentTasks"] = ["importer"]
-    (finding,) = findings(spec)
+    (finding,) = validate_spec(spec)
     assert "waits for itself: " in finding.message
     assert finding.path in {"root.dag.tasks.use", "root.dag.tasks.importer"}
 
@@ -319,13 +322,15 @@ def test_a_component_that_contains_itself_is_reported() -> None:
         "componentRef": {"name": "comp-inner"},
         "inputs": {"parameters": {"count": {"componentInputParameter": "count"}}},
     }
-    assert list(map(line, findings(spec))) == ["components.comp-inner: contains itself: comp-inner -> comp-inner."]
+    assert list(map(format_finding, validate_spec(spec))) == [
+        "components.comp-inner: contains itself: comp-inner -> comp-inner."
+    ]
 
 
 def test_a_platform_executor_that_the_pipeline_lacks_is_reported() -> None:
     platform = copy.deepcopy(PLATFORM)
     platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["gone"] = {}
-    (finding,) = findings(SPEC, platform)
+    (finding,) = validate_spec(SPEC, platform)
     assert finding.path == "platforms.kubernetes.deploymentSpec.executors.gone"
 
 
@@ -338,16 +343,14 @@ def native_manifests(tmp_path: Path) -> list[Any]:
     return list(yaml.safe_load_all(path.read_text()))
 
 
-def test_kubernetes_native_manifests_are_in_order(tmp_path: Path) -> None:
+def test_kubernetes_native_manifests_are_valid(tmp_path: Path) -> None:
     report = validate_text(yaml.safe_dump_all(native_manifests(tmp_path)))
     assert report.findings == ()
     assert [pipeline.name for pipeline in report.pipelines] == ["every-shape"]
 
 
 @pytest.mark.parametrize("part", ["pipelineSpec", "platformSpec"])
-def test_a_fault_in_a_kubernetes_native_manifest_is_reported_from_the_manifest_s_root(
-    tmp_path: Path, part: str
-) -> None:
+def test_a_fault_in_a_kubernetes_native_manifest_has_its_path_in_the_manifest(tmp_path: Path, part: str) -> None:
     pipeline, version = native_manifests(tmp_path)
     version["spec"][part]["unheardOf"] = 1
     alone = validate_text(yaml.safe_dump(version)).findings
@@ -357,7 +360,7 @@ def test_a_fault_in_a_kubernetes_native_manifest_is_reported_from_the_manifest_s
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "the file holds no document"),
         ("a: [1", "not valid YAML: line 1, column 6: "),
@@ -377,121 +380,10 @@ def test_a_fault_in_a_kubernetes_native_manifest_is_reported_from_the_manifest_s
         ("apiVersion: pipelines.kubeflow.org/v2beta1\nkind: PipelineVersion\n", "has no spec.pipelineSpec"),
     ],
 )
-def test_a_file_that_is_no_kfp_v2_pipeline_is_told_in_one_sentence(text: str | bytes, said: str) -> None:
-    assert said in sentence(text)
+def test_a_file_that_is_not_a_kfp_v2_pipeline_gets_one_message(text: str | bytes, message: str) -> None:
+    assert message in only_message(text)
 
 
-def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_gets_one_message(tmp_path: Path) -> None:
     report = validate_file(tmp_path / "missing.yaml")
     assert report.findings == (Finding("KE100", "", "cannot read the file: No such file or directory."),)
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in, with a file for each end that the command can take."""
-    monkeypatch.chdir(tmp_path)
-    texts = {
-        "clean.yaml": CLEAN,
-        "warned.yaml": CLEAN.replace("@sha256:" + "1" * 64, ":1", 1),
-        "wrong.yaml": CLEAN.replace("executorLabel: exec-work\n", "executorLabel: gone\n"),
-    }
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-def invoke(*args: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["validate", *args])
-    return result.exit_code, result.stdout
-
-
-@pytest.mark.usefixtures("files")
-def test_the_command_checks_every_file_and_fails_if_one_is_not_in_order() -> None:
-    code, told = invoke("missing.yaml", "wrong.yaml", "clean.yaml")
-    assert code == 1
-    assert "missing.yaml: 1 error\n  error: KE100 cannot read the file: No such file or directory.\n" in told
-    assert "wrong.yaml: 1 error\n  pipeline in-order, 2 tasks\n" in told
-    assert ": components.comp-work.executorLabel: there is no executor 'gone'" in told
-    assert told.endswith("clean.yaml: OK\n  pipeline in-order, 2 tasks\n  image " + IMAGE + "\n")
-
-
-@pytest.mark.usefixtures("files")
-@pytest.mark.parametrize(
-    ("args", "code"),
-    [
-        (["clean.yaml"], 0),
-        (["warned.yaml"], 0),
-        (["--strict", "clean.yaml"], 0),
-        (["--strict", "warned.yaml"], 1),
-        (["--strict", "--ignore", "KE001", "warned.yaml"], 0),
-        (["--ignore", "KE001", "wrong.yaml"], 1),
-        ([], 2),
-        (["--ignore", "KE042", "clean.yaml"], 2),
-        (["--ignore", "KE102", "wrong.yaml"], 2),
-        (["--explain", "KE042"], 2),
-        (["--explain", "KE005"], 0),
-    ],
-)
-def test_the_exit_code_tells_errors_and_if_wanted_warnings(args: list[str], code: int) -> None:
-    assert invoke(*args)[0] == code
-
-
-@pytest.mark.usefixtures("files")
-def test_a_warning_is_told_with_its_code_its_line_and_its_place() -> None:
-    _, told = invoke("warned.yaml")
-    place = "deploymentSpec.executors.exec-work.container.image: quay.io/plant/work:1 is named by a tag"
-    assert re.search(rf"^warned.yaml: 1 warning\n(.*\n)*  warning: KE001 line \d+: {place}", told)
-
-
-def test_a_rule_is_explained() -> None:
-    _, told = invoke("--explain", "KE005")
-    assert told.startswith("KE005 Side effect with caching on (error)\n\nWith caching on, ")
-    assert "set_caching_options(False)" in told
-
-
-@pytest.mark.usefixtures("files")
-def test_json_holds_all_that_the_text_says() -> None:
-    code, told = invoke("--format", "json", "clean.yaml", "warned.yaml", "missing.yaml")
-    clean, warned, missing = json.loads(told)["files"]
-    assert code == 1
-    assert clean == {
-        "file": "clean.yaml",
-        "errors": 0,
-        "warnings": 0,
-        "pipelines": [{"name": "in-order", "tasks": 2, "images": [IMAGE]}],
-        "findings": [],
-    }
-    (finding,) = warned["findings"]
-    assert (finding["code"], finding["severity"], finding["allowed"]) == ("KE001", "warning", None)
-    assert (
-        Path("warned.yaml").read_text().splitlines()[finding["line"] - 1][finding["column"] - 1 :].startswith("image:")
-    )
-    assert missing["findings"][0]["line"] is None
-
-
-@pytest.mark.usefixtures("files")
-def test_sarif_is_one_document() -> None:
-    code, told = invoke("--format", "sarif", "warned.yaml")
-    assert code == 0
-    assert [result["ruleId"] for result in json.loads(told)["runs"][0]["results"]] == ["KE001"]
-
-
-@pytest.mark.usefixtures("files")
-def test_github_gets_commands_that_annotate_and_nothing_when_all_is_well() -> None:
-    _, told = invoke("--format", "github", "warned.yaml", "missing.yaml")
-    warning, error = told.splitlines()
-    assert re.fullmatch(
-        r"::warning file=warned\.yaml,title=KE001 Image not pinned by digest,line=\d+,col=\d+::deploymentSpec\..*",
-        warning,
-    )
-    assert error.startswith("::error file=missing.yaml,title=KE100 Not a KFP v2 pipeline::cannot read the file: ")
-    assert invoke("--format", "github", "clean.yaml") == (0, "")
-
-
-def test_no_text_can_begin_a_command_of_its_own_in_a_workflow(files: Path) -> None:
-    text = CLEAN.replace(IMAGE, '"quay.io/plant/100%\\n::error::x:1"', 1)
-    (files / "a,b:c.yaml").write_text(text, encoding="utf-8")
-    _, told = invoke("--format", "github", "a,b:c.yaml")
-    (line,) = told.splitlines()
-    assert line.startswith("::warning file=a%2Cb%3Ac.yaml,title=")
-    assert "quay.io/plant/100%25%0A::error::x:1 is named" in line

@@ -9,7 +9,7 @@ from kfp.dsl import HTML, Metrics, Output
 
 from kfp_edge.client import Client
 from kfp_edge.client.kfp_api import Endpoint
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from support.fake_kfp import FakeKfp
 
 METRICS = {"learn": {"auc": 0.9, "rows": 100}, "judge": {"auc": 0.8}}
@@ -69,7 +69,7 @@ def leave_results(fake: FakeKfp) -> None:
 def write_small(folder: Path) -> Path:
     """The small pipeline, compiled."""
     path = folder / "small.yaml"
-    path.write_text(compilation.compile_text(small), encoding="utf-8")
+    path.write_text(compiler.compile_to_yaml(small), encoding="utf-8")
     return path
 
 

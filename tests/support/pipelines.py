@@ -1,4 +1,4 @@
-"""Pipelines to break: small ones that are in order under every rule, and a way to change them."""
+"""A small pipeline without any findings, and helpers to change it and to lint the result."""
 
 import copy
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from kfp import dsl, kubernetes
 
-from kfp_edge.rules import Lint, lint_text
-from kfp_edge.spec.compilation import compile_text
+from kfp_edge.rules import LintReport, lint_text
+from kfp_edge.spec.compiler import compile_to_yaml
 
 IMAGE = "quay.io/plant/work@sha256:" + "1" * 64
 
@@ -20,9 +20,9 @@ def work(text: str, options: dict) -> str:
     return text + str(options)
 
 
-@dsl.pipeline(name="in-order")
-def in_order(text: str = "x", storage_secret: str = "plant-storage"):
-    """Two tasks, one with a Secret, as they should be."""
+@dsl.pipeline(name="clean")
+def clean(text: str = "x", storage_secret: str = "plant-storage"):
+    """Run two tasks, one with a Secret, that violate no rule."""
     first = work(text=text, options={"depth": 3})
     second = work(text=first.output, options={"depth": 4}).set_retry(2, backoff_duration="30s")
     for task in (first, second):
@@ -30,21 +30,23 @@ def in_order(text: str = "x", storage_secret: str = "plant-storage"):
     kubernetes.use_secret_as_env(second, storage_secret, {"password": "STORAGE_PASSWORD"})
 
 
-TEXT = compile_text(in_order)
+TEXT = compile_to_yaml(clean)
 _SPEC, _PLATFORM = yaml.safe_load_all(TEXT)
 EXECUTOR = "deploymentSpec.executors.exec-work.container"
 
 
-def dumped(*documents: Any) -> str:
+def dump_yaml(*documents: Any) -> str:
     """Return documents as YAML."""
     return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False)
 
 
-def changed(change: Callable[[dict[str, Any], dict[str, Any]], object], ignore: tuple[str, ...] = ()) -> Lint:
-    """Apply the rules to the pipeline after `change(spec, platform)`."""
+def lint_changed(
+    change: Callable[[dict[str, Any], dict[str, Any]], object], ignore: tuple[str, ...] = ()
+) -> LintReport:
+    """Lint the pipeline after `change(spec, platform)`."""
     spec, platform = copy.deepcopy((_SPEC, _PLATFORM))
     change(spec, platform)
-    return lint_text(dumped(spec, platform), ignore)
+    return lint_text(dump_yaml(spec, platform), ignore)
 
 
 def container(spec: dict[str, Any]) -> dict[str, Any]:
@@ -58,16 +60,16 @@ def task(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def executor_config(platform: dict[str, Any]) -> dict[str, Any]:
-    """Return what the platform says of the second task, which has a Secret."""
+    """Return the Kubernetes configuration of the second task, which has a Secret."""
     return platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-work-2"]
 
 
-def told(lint: Lint) -> list[str]:
-    """Return the problems that count: code, path and message in one line each."""
-    findings = [problem.finding for problem in lint.problems if not problem.allowed]
+def problem_lines(report: LintReport) -> list[str]:
+    """Return the problems that are not suppressed, each as one line of code, path and message."""
+    findings = [problem.finding for problem in report.problems if not problem.suppression_reason]
     return [f"{finding.code} {finding.path}: {finding.message}" for finding in findings]
 
 
-def codes(lint: Lint) -> list[str]:
-    """Return the codes of the problems that count."""
-    return [line.split()[0] for line in told(lint)]
+def codes(report: LintReport) -> list[str]:
+    """Return the rule codes of the problems that are not suppressed."""
+    return [line.split()[0] for line in problem_lines(report)]

@@ -1,4 +1,4 @@
-"""Reading a file that holds compiled pipelines: YAML or JSON, one or two documents, or Kubernetes manifests."""
+"""Reading a file of compiled pipelines: YAML or JSON, one or two documents, or Kubernetes manifests."""
 
 import codecs
 from collections.abc import Iterator, Mapping
@@ -7,19 +7,25 @@ from typing import Any
 
 import yaml
 
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec.fields import at
+from kfp_edge.errors import PipelineError
+from kfp_edge.spec.findings import join_path
 
 _KUBERNETES_NATIVE = "pipelines.kubeflow.org/"
 _SPEC_KEYS = frozenset({"pipelineInfo", "deploymentSpec", "schemaVersion", "components", "root"})
 
-#: Said of a file on which reading or checking recurses without end.
+#: The message about a file on which reading or checking recurses without end.
 TOO_DEEP = "it is nested too deeply, or a YAML alias in it refers to itself."
 
 
 @dataclass(frozen=True)
 class YamlDocument:
-    """One YAML document: its value, the node it was made from, and what paths in it begin with."""
+    """One YAML document.
+
+    Attributes:
+        value: the mapping that the document holds.
+        node: the root of PyYAML's tree of nodes, which know their lines and columns.
+        path: the prefix of every path into the document.
+    """
 
     value: dict[str, Any]
     node: yaml.Node
@@ -28,7 +34,7 @@ class YamlDocument:
 
 @dataclass(frozen=True)
 class PipelineDocument:
-    """One pipeline as a file holds it: a pipeline spec, its platform spec if any, and where each stands."""
+    """One pipeline of a file: the pipeline spec, the platform spec if there is one, and the path of each."""
 
     spec: Any
     spec_path: str
@@ -42,37 +48,37 @@ class PipelineFile:
 
     text: str
     documents: tuple[YamlDocument, ...]
-    sources: tuple[PipelineDocument, ...]
+    pipelines: tuple[PipelineDocument, ...]
 
 
-def read(text: str | bytes) -> PipelineFile:
-    """Read the text of a file of compiled pipelines.
+def read_pipeline_file(text: str | bytes) -> PipelineFile:
+    """Parse the text of a file of compiled pipelines.
 
     Raises:
-        KfpEdgeError: it is not YAML, or not a KFP v2 pipeline.
+        PipelineError: it is not YAML, or not a KFP v2 pipeline.
     """
     try:
-        decoded = _decoded(text)
-        documents = list(_documents(decoded))
+        decoded = _decode(text)
+        documents = list(_load_documents(decoded))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise KfpEdgeError(f"not valid YAML: {where}{error.problem or error.context}.") from error
+        raise PipelineError(f"not valid YAML: {where}{error.problem or error.context}.") from error
     except (yaml.YAMLError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise KfpEdgeError(f"not valid YAML: {reason}.") from error
+        raise PipelineError(f"not valid YAML: {reason}.") from error
     except RecursionError as error:
-        raise KfpEdgeError(TOO_DEEP) from error
+        raise PipelineError(TOO_DEEP) from error
     if not documents:
-        raise KfpEdgeError("the file holds no document; compile the pipeline again.")
+        raise PipelineError("the file holds no document; compile the pipeline again.")
     for number, document in enumerate(documents, start=1):
         if not isinstance(document.value, dict):
-            raise KfpEdgeError(f"document {number} is not a mapping, so this is not a KFP v2 pipeline.")
-    return _file(decoded, documents)
+            raise PipelineError(f"document {number} is not a mapping, so this is not a KFP v2 pipeline.")
+    return _pair_specs(decoded, documents)
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key given twice is an error and not a silent choice of the last one."""
+    """PyYAML's safe loader, for which a duplicate key is an error and not a silent choice of the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -86,83 +92,86 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _decoded(text: str | bytes) -> str:
-    """Return the text; YAML may be UTF-16 when it says so with its first bytes."""
+def _decode(text: str | bytes) -> str:
+    """Return the text without a byte order mark; YAML may be UTF-16 when the mark says so."""
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     utf_16 = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return text.decode("utf-16" if utf_16 else "utf-8-sig")
 
 
-def _documents(text: str) -> Iterator[YamlDocument]:
-    builder = _Loader("")  # a SafeLoader: it builds plain values only
+def _load_documents(text: str) -> Iterator[YamlDocument]:
+    constructor = _Loader("")  # a SafeLoader: it constructs plain values only
     for node in yaml.compose_all(text, Loader=_Loader):
-        value = builder.construct_document(node)
+        value = constructor.construct_document(node)
         if value is not None:
             yield YamlDocument(value, node)
 
 
-def _file(text: str, documents: list[YamlDocument]) -> PipelineFile:
+def _pair_specs(text: str, documents: list[YamlDocument]) -> PipelineFile:
     """Pair every pipeline spec with its platform spec, as the backend does.
 
     Raises:
-        KfpEdgeError: the documents are not a KFP v2 pipeline.
+        PipelineError: the documents are not a KFP v2 pipeline.
     """
     values = [document.value for document in documents]
-    if all(_is_native(value) for value in values):
+    if all(_is_kubernetes_native(value) for value in values):
         if len(documents) > 1:
             numbered = enumerate(documents, start=1)
-            documents = [YamlDocument(each.value, each.node, f"documents[{number}]") for number, each in numbered]
-        return PipelineFile(text, tuple(documents), tuple(_native_sources(documents)))
-    specs = [value for value in values if _is_spec(value)]
-    platforms = [value for value in values if "platforms" in value and not _is_spec(value)]
+            documents = [
+                YamlDocument(document.value, document.node, f"documents[{number}]") for number, document in numbered
+            ]
+        return PipelineFile(text, tuple(documents), tuple(_specs_in_manifests(documents)))
+    specs = [value for value in values if _is_pipeline_spec(value)]
+    platforms = [value for value in values if "platforms" in value and not _is_pipeline_spec(value)]
     for number, value in enumerate(values, start=1):
         if not any(value is known for known in (*specs, *platforms)):
-            raise KfpEdgeError(_not_v2(value, number))
+            raise PipelineError(_not_v2_message(value, number))
     if not specs:
-        raise KfpEdgeError("there is a platform spec but no pipeline spec; a backend needs both in one file.")
+        raise PipelineError("there is a platform spec but no pipeline spec; a backend needs both in one file.")
     if len(specs) > 1 or len(platforms) > 1:
         kind = "pipeline" if len(specs) > 1 else "platform"
-        raise KfpEdgeError(f"there is more than one {kind} spec; a backend takes one pipeline a file.")
-    return PipelineFile(text, tuple(documents), (PipelineDocument(specs[0], "", platforms[0] if platforms else None),))
+        raise PipelineError(f"there is more than one {kind} spec; a backend takes one pipeline per file.")
+    pipeline = PipelineDocument(specs[0], "", platforms[0] if platforms else None)
+    return PipelineFile(text, tuple(documents), (pipeline,))
 
 
-def _is_spec(document: Mapping[str, Any]) -> bool:
+def _is_pipeline_spec(document: Mapping[str, Any]) -> bool:
     return "kind" not in document and not _SPEC_KEYS.isdisjoint(document)
 
 
-def _is_native(document: Mapping[str, Any]) -> bool:
+def _is_kubernetes_native(document: Mapping[str, Any]) -> bool:
     return str(document.get("apiVersion", "")).startswith(_KUBERNETES_NATIVE)
 
 
-def _native_sources(documents: list[YamlDocument]) -> list[PipelineDocument]:
-    """Find the pipeline specs in `Pipeline` and `PipelineVersion` manifests."""
-    sources = []
+def _specs_in_manifests(documents: list[YamlDocument]) -> list[PipelineDocument]:
+    """Return the pipeline specs in `Pipeline` and `PipelineVersion` manifests."""
+    pipelines = []
     for number, document in enumerate(documents, start=1):
-        prefix = at(document.path, "spec")
+        prefix = join_path(document.path, "spec")
         spec = document.value.get("spec")
         match document.value.get("kind"):
             case "Pipeline":
                 continue
             case "PipelineVersion" if isinstance(spec, dict) and "pipelineSpec" in spec:
-                sources.append(
+                pipelines.append(
                     PipelineDocument(
                         spec["pipelineSpec"],
-                        at(prefix, "pipelineSpec"),
+                        join_path(prefix, "pipelineSpec"),
                         spec.get("platformSpec"),
-                        at(prefix, "platformSpec"),
+                        join_path(prefix, "platformSpec"),
                     )
                 )
             case "PipelineVersion":
-                raise KfpEdgeError(f"the PipelineVersion in document {number} has no spec.pipelineSpec.")
+                raise PipelineError(f"the PipelineVersion in document {number} has no spec.pipelineSpec.")
             case kind:
-                raise KfpEdgeError(f"document {number} is a {kind}; only Pipeline and PipelineVersion can be checked.")
-    if not sources:
-        raise KfpEdgeError("there is a Pipeline manifest but no PipelineVersion, which holds the pipeline spec.")
-    return sources
+                raise PipelineError(f"document {number} is a {kind}; only Pipeline and PipelineVersion can be checked.")
+    if not pipelines:
+        raise PipelineError("there is a Pipeline manifest but no PipelineVersion, which holds the pipeline spec.")
+    return pipelines
 
 
-def _not_v2(document: Mapping[str, Any], number: int) -> str:
+def _not_v2_message(document: Mapping[str, Any], number: int) -> str:
     kind = document.get("kind")
     version = str(document.get("apiVersion", ""))
     if version.startswith(("argoproj.io/", "tekton.dev/")):

@@ -1,3 +1,5 @@
+"""Compiling gives the same bytes everywhere, and `kfp-edge compile --check` finds what is out of date."""
+
 import os
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec import compilation
+from kfp_edge.spec import compiler
 from support.paths import ROOT
 
 HELLO = '''
@@ -38,11 +40,11 @@ def hello(name: str = "edge", times: int = 2):
 ALL_PIPELINES = """
 import sys
 from pathlib import Path
-from kfp_edge.spec import compilation
-compilation.PACKAGE = sys.argv[2]
-compilation.write(compilation.names(), Path(sys.argv[1]))
+from kfp_edge.spec import compiler
+compiler.PIPELINES_PACKAGE = sys.argv[2]
+compiler.write_compiled(compiler.pipeline_names(), Path(sys.argv[1]))
 """
-OURS = compilation.PACKAGE
+OUR_PACKAGE = compiler.PIPELINES_PACKAGE
 
 
 @pytest.fixture
@@ -58,9 +60,9 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def registry(package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The package, put in the place of our own pipelines."""
+    """The package, in place of our own pipelines."""
     monkeypatch.syspath_prepend(str(package.parent))
-    monkeypatch.setattr(compilation, "PACKAGE", package.name)
+    monkeypatch.setattr(compiler, "PIPELINES_PACKAGE", package.name)
     return package
 
 
@@ -75,33 +77,33 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.yaml")}
 
 
-def test_the_names_are_the_public_modules(registry: Path) -> None:
-    assert compilation.names() == ["hello"]
+def test_pipeline_names_are_those_of_the_public_modules(registry: Path) -> None:
+    assert compiler.pipeline_names() == ["hello"]
 
 
-def test_our_own_pipelines_are_found_without_importing_them() -> None:
+def test_our_pipelines_are_found_without_importing_them() -> None:
     folder = ROOT / "pipelines"
-    assert compilation.names() == sorted(path.stem for path in folder.glob("[!_]*.py"))
+    assert compiler.pipeline_names() == sorted(path.stem for path in folder.glob("[!_]*.py"))
 
 
-def test_an_unknown_name_is_told_with_the_nearest_and_all_names(registry: Path) -> None:
+def test_an_unknown_name_is_reported_with_a_similar_one_and_all_names(registry: Path) -> None:
     with pytest.raises(KfpEdgeError, match=r"no pipeline 'helo'; did you mean hello\? the pipelines are: hello\."):
-        compilation.load("helo")
+        compiler.load_pipeline("helo")
 
 
-def test_a_module_without_its_pipeline_is_told(registry: Path) -> None:
+def test_a_module_without_its_pipeline_is_reported(registry: Path) -> None:
     registry.joinpath("empty.py").touch()
     with pytest.raises(KfpEdgeError, match=r"empty in the module .*\.empty is not a pipeline"):
-        compilation.load("empty")
+        compiler.load_pipeline("empty")
 
 
 def test_a_plain_function_is_not_compiled() -> None:
     with pytest.raises(KfpEdgeError, match=r"'contents' is not a pipeline; give it the decorator @dsl\.pipeline"):
-        compilation.compile_text(contents)
+        compiler.compile_to_yaml(contents)
 
 
-def compiled_afresh(package: str, tmp_path: Path, search: Path) -> list[dict[str, bytes]]:
-    """Compile a package's pipelines in two fresh processes that have nothing else in common."""
+def compile_in_new_processes(package: str, tmp_path: Path, search: Path) -> list[dict[str, bytes]]:
+    """Compile a package's pipelines in two new processes with different environments."""
     outputs = []
     for seed, locale in ((1, "C.UTF-8"), (2, "C")):
         folder = tmp_path / f"run-{seed}"
@@ -119,33 +121,33 @@ def compiled_afresh(package: str, tmp_path: Path, search: Path) -> list[dict[str
 
 
 def test_the_bytes_are_the_same_in_every_process_and_folder(package: Path, tmp_path: Path) -> None:
-    first, second = compiled_afresh(package.name, tmp_path, package.parent)
+    first, second = compile_in_new_processes(package.name, tmp_path, package.parent)
     assert list(first) == ["hello.yaml"]
     assert first == second
 
 
-def test_the_bytes_of_our_own_pipelines_are_the_same_too(tmp_path: Path) -> None:
-    first, second = compiled_afresh(OURS, tmp_path, tmp_path)
-    assert sorted(first) == [f"{name}.yaml" for name in compilation.names()]
+def test_the_bytes_of_our_pipelines_are_the_same_too(tmp_path: Path) -> None:
+    first, second = compile_in_new_processes(OUR_PACKAGE, tmp_path, tmp_path)
+    assert sorted(first) == [f"{name}.yaml" for name in compiler.pipeline_names()]
     assert first == second
 
 
-def test_kfp_s_own_compiler_gives_the_same_document(registry: Path, tmp_path: Path) -> None:
+def test_kfp_s_own_compiler_writes_the_same_document(registry: Path, tmp_path: Path) -> None:
     output = tmp_path / "by-kfp.yaml"
     kfp = Path(sys.executable).with_name("kfp")
     run(kfp, "dsl", "compile", "--py", registry / "hello.py", "--output", output, cwd=tmp_path)
-    assert output.read_text(encoding="utf-8") == compilation.compile_text(compilation.load("hello"))
+    assert output.read_text(encoding="utf-8") == compiler.compile_to_yaml(compiler.load_pipeline("hello"))
 
 
-@pytest.mark.parametrize("name", compilation.names())
-def test_kfp_dsl_compile_works_on_our_pipelines_too(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", compiler.pipeline_names())
+def test_kfp_dsl_compile_works_on_our_pipelines(name: str, tmp_path: Path) -> None:
     source = ROOT / "pipelines" / f"{name}.py"
     output = tmp_path / "by-kfp.yaml"
     run(Path(sys.executable).with_name("kfp"), "dsl", "compile", "--py", source, "--output", output, cwd=tmp_path)
-    assert output.read_text(encoding="utf-8") == compilation.compile_text(compilation.load(name))
+    assert output.read_text(encoding="utf-8") == compiler.compile_to_yaml(compiler.load_pipeline(name))
 
 
-def test_compile_writes_a_file_a_pipeline(registry: Path, tmp_path: Path) -> None:
+def test_compile_writes_one_file_per_pipeline(registry: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["compile", "--output", str(tmp_path / "out")])
     assert result.exit_code == 0
     assert list(contents(tmp_path / "out")) == ["hello.yaml"]
@@ -153,19 +155,19 @@ def test_compile_writes_a_file_a_pipeline(registry: Path, tmp_path: Path) -> Non
 
 def test_nothing_is_written_when_one_name_is_unknown(registry: Path, tmp_path: Path) -> None:
     with pytest.raises(KfpEdgeError, match="no pipeline 'bye'"):
-        compilation.write(["hello", "bye"], tmp_path / "out")
+        compiler.write_compiled(["hello", "bye"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_check_is_silent_about_files_that_are_up_to_date(registry: Path, tmp_path: Path) -> None:
-    compilation.write(["hello"], tmp_path)
-    assert compilation.check(["hello"], tmp_path) == ""
+def test_check_accepts_files_that_are_up_to_date(registry: Path, tmp_path: Path) -> None:
+    compiler.write_compiled(["hello"], tmp_path)
+    assert compiler.diff_compiled(["hello"], tmp_path) == ""
     result = CliRunner().invoke(app, ["compile", "--check", "--output", str(tmp_path)])
     assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_check_fails_with_the_diff_of_a_stale_file_and_leaves_it(registry: Path, tmp_path: Path) -> None:
-    (file,) = compilation.write(["hello"], tmp_path)
+    (file,) = compiler.write_compiled(["hello"], tmp_path)
     stale = file.read_text(encoding="utf-8").replace("defaultValue: edge", "defaultValue: cloud")
     file.write_text(stale, encoding="utf-8")
     result = CliRunner().invoke(app, ["compile", "--check", "--output", str(tmp_path)])
@@ -176,13 +178,13 @@ def test_check_fails_with_the_diff_of_a_stale_file_and_leaves_it(registry: Path,
     assert file.read_text(encoding="utf-8") == stale
 
 
-def test_check_tells_a_missing_file(registry: Path, tmp_path: Path) -> None:
-    difference = compilation.check(["hello"], tmp_path / "compiled")
-    assert difference.startswith("--- /dev/null\n")
-    assert "+schemaVersion: 2.1.0\n" in difference
+def test_check_reports_a_missing_file(registry: Path, tmp_path: Path) -> None:
+    diff = compiler.diff_compiled(["hello"], tmp_path / "compiled")
+    assert diff.startswith("--- /dev/null\n")
+    assert "+schemaVersion: 2.1.0\n" in diff
 
 
-def test_check_tells_a_file_of_no_pipeline(registry: Path, tmp_path: Path) -> None:
-    compilation.write(["hello"], tmp_path)
+def test_check_reports_a_file_without_a_pipeline(registry: Path, tmp_path: Path) -> None:
+    compiler.write_compiled(["hello"], tmp_path)
     (tmp_path / "old.yaml").write_text("left over")
-    assert "old.yaml (no pipeline has this name; remove the file)" in compilation.check(["hello"], tmp_path)
+    assert "old.yaml (no pipeline has this name; remove the file)" in compiler.diff_compiled(["hello"], tmp_path)

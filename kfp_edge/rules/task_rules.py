@@ -1,0 +1,81 @@
+"""Rules on tasks: side effects, retries, conditions."""
+
+import re
+from collections.abc import Iterator
+
+from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
+
+from kfp_edge.rules.context import ContainerContext, LintContext
+from kfp_edge.spec.findings import Finding, join_path
+
+#: A pod with this annotation has a side effect; the value says which one.
+SIDE_EFFECT = "kfp-edge.io/side-effect"
+#: The stages of kfp-edge that have one. A test keeps the list complete.
+STAGES_WITH_SIDE_EFFECT = ("clean_up", "containerize", "gitops_commit", "release", "staging_test")
+
+_STAGE = re.compile(rf"\bfrom kfp_edge\.components\.(?:{'|'.join(STAGES_WITH_SIDE_EFFECT)})\b")
+#: Options between a command and its verb, each perhaps with a value.
+_OPTIONS = r"(?:-\S+ +(?:[^-\s]\S* +)?)*"
+_SIDE_EFFECTS = (
+    re.compile(rf"\bgit +{_OPTIONS}push\b"),
+    re.compile(r"\b(?:docker|podman|buildah) +push\b|\bskopeo +(?:copy|delete|sync)\b|\bcosign +(?:sign|attest)\b"),
+    re.compile(
+        rf"\b(?:kubectl|oc) +{_OPTIONS}"
+        r"(?:apply|create|delete|patch|replace|scale|set|label|annotate|rollout|new-app|start-build)\b"
+    ),
+    re.compile(r"\bhelm +(?:install|upgrade|uninstall|rollback)\b|\bargocd +app +(?:create|sync|set|delete)\b"),
+    re.compile(r"\.(?:create|patch|replace|delete)_(?:namespaced|cluster)_\w+\("),
+    re.compile(r"\.(?:put_object|upload_file|upload_fileobj)\(|\brequests\.(?:post|put|patch|delete)\("),
+)
+
+_INPUT = r"inputs\.parameter_values\['([^']+)'\]"
+_STRING_LITERAL = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+#: A literal with no operator to its left or right, or an unbalanced quote: KFP does not escape quotes.
+_UNBALANCED = re.compile(r"\0\s*(?!in\b)[\w\0]|\w\s*\0|['\"]")
+
+
+def check_caching(context: LintContext) -> Iterator[Finding]:
+    """Find tasks with a side effect that a cached result would skip."""
+    for task in context.tasks:
+        if task.container is None or not task.spec.caching_options.enable_cache:
+            continue
+        path = join_path(task.path, "cachingOptions", "enableCache")
+        if declared := _declared_side_effect(task.container):
+            yield Finding("KE005", path, f"caching is on, but the task {declared}.")
+        elif command := task.container.find_command(*_SIDE_EFFECTS):
+            yield Finding("KE013", path, f"caching is on, but the task runs `{command.text.strip('.(')}`.")
+
+
+def _declared_side_effect(container: ContainerContext) -> str:
+    """Return how a container declares a side effect; empty if it does not."""
+    annotations = container.platform.pod_metadata.annotations
+    if SIDE_EFFECT in annotations:
+        return f"has the annotation {SIDE_EFFECT}: {annotations[SIDE_EFFECT]}"
+    if command := container.find_command(_STAGE):
+        return f"is the stage {command.text.rpartition('.')[2]}, which has a side effect"
+    return ""
+
+
+def check_retries(context: LintContext) -> Iterator[Finding]:
+    """Find retries without a backoff."""
+    for task in context.tasks:
+        policy = task.spec.retry_policy
+        backoff = policy.backoff_duration
+        if policy.max_retry_count and not backoff.seconds and not backoff.nanos:
+            path = join_path(task.path, "retryPolicy")
+            yield Finding("KE008", path, f"{policy.max_retry_count} retries without a pause.")
+
+
+def check_conditions(context: LintContext) -> Iterator[Finding]:
+    """Find conditions that no backend can parse, and those that a quote in a value breaks in a local run."""
+    for task in context.tasks:
+        condition, path = task.spec.trigger_policy.condition, join_path(task.path, "triggerPolicy", "condition")
+        if _UNBALANCED.search(re.sub(_STRING_LITERAL, "\0", re.sub(_INPUT, "input", condition))):
+            yield Finding("KE012", path, "a text in the condition contains a quote, which ends the text too early.")
+            continue
+        for name in re.findall(_INPUT, condition):
+            if task.component.input_definitions.parameters[name].parameter_type == ParameterType.STRING:
+                parameter = name.removeprefix("pipelinechannel--")
+                message = f"{parameter!r} is a text; if it contains a quote, kfp.local runs no branch."
+                yield Finding("KE011", path, message)
+                break

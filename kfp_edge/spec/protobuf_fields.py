@@ -1,0 +1,153 @@
+"""Checks of a value against KFP's protobuf messages, field by field, so that every fault is reported with its path.
+
+protobuf's own JSON parser stops at the first fault and names the message, not the location in the document.
+"""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
+
+from google.protobuf import json_format, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from kfp_edge.spec.findings import Finding, join_path
+from kfp_edge.spec.secret_patterns import detect_secret
+
+M = TypeVar("M", bound=Message)
+
+_WELL_KNOWN_TYPES = "google.protobuf."
+_EXPECTED_MESSAGE = {
+    "google.protobuf.Struct": "a mapping",
+    "google.protobuf.Value": "a plain value",
+    "google.protobuf.Duration": 'a duration such as "30s"',
+}
+_EXPECTED_SCALAR = {
+    FieldDescriptor.CPPTYPE_STRING: "text",
+    FieldDescriptor.CPPTYPE_BOOL: "true or false",
+    FieldDescriptor.CPPTYPE_DOUBLE: "a number",
+    FieldDescriptor.CPPTYPE_FLOAT: "a number",
+}
+
+
+def parse_message(value: Any, message_type: type[M]) -> M | None:
+    """Return `value` as a protobuf message, unknown fields left out; None if a value has the wrong type."""
+    try:
+        return json_format.ParseDict(value, message_type(), ignore_unknown_fields=True)
+    except (json_format.ParseError, AttributeError, TypeError):
+        # where protobuf expects a mapping and gets something else, it raises whatever it stumbles over
+        return None
+
+
+def check_fields(value: Any, message_type: type[Message], path: str) -> list[Finding]:
+    """Return a finding for every unknown field and every value of the wrong type in `value`.
+
+    Without a finding, protobuf accepts the value unchanged.
+
+    Args:
+        value: what YAML or JSON gave.
+        message_type: the protobuf message that it should be.
+        path: the location of the value in its document.
+    """
+    findings = list(_check_message(value, cast(Descriptor, message_type.DESCRIPTOR), path))
+    if findings:
+        return findings
+    try:
+        json_format.ParseDict(value, message_type())
+    except json_format.ParseError as error:
+        findings.append(_field_finding(path, f"is not a {message_type.DESCRIPTOR.name}: {error}"))
+    return findings
+
+
+def _field_finding(path: str, message: str) -> Finding:
+    return Finding("KE101", path, message)
+
+
+def _check_message(value: Any, descriptor: Descriptor, path: str) -> Iterator[Finding]:
+    if not isinstance(value, dict):
+        yield _field_finding(path, f"must be a mapping, not {_describe_value(value)}.")
+        return
+    fields = {field.json_name: field for field in descriptor.fields} | dict(descriptor.fields_by_name)
+    key_of_field: dict[str, str] = {}
+    for key, item in value.items():
+        field = fields.get(key) if isinstance(key, str) else None
+        if field is None:
+            yield _field_finding(join_path(path, key), _unknown_field_message(str(key), descriptor))
+            continue
+        if item is None:
+            continue
+        name = field.containing_oneof.name if field.containing_oneof else field.name
+        if name in key_of_field:
+            yield _field_finding(
+                join_path(path, key), f"cannot be set together with {key_of_field[name]}; choose one of them."
+            )
+        key_of_field[name] = key
+        yield from _check_field(item, field, join_path(path, key))
+
+
+def _check_field(value: Any, field: FieldDescriptor, path: str) -> Iterator[Finding]:
+    message_type = field.message_type
+    if message_type is not None and message_type.GetOptions().map_entry:
+        if not isinstance(value, dict):
+            yield _field_finding(path, f"must be a mapping, not {_describe_value(value)}.")
+            return
+        for key, item in value.items():
+            if isinstance(key, str):
+                yield from _check_element(item, message_type.fields_by_name["value"], join_path(path, key))
+            else:
+                yield _field_finding(
+                    join_path(path, key), f"the key {_describe_value(key)} must be text; put it in quotes."
+                )
+    elif field.is_repeated:
+        if not isinstance(value, list):
+            yield _field_finding(path, f"must be a list, not {_describe_value(value)}.")
+            return
+        for index, item in enumerate(value):
+            yield from _check_element(item, field, f"{path}[{index}]")
+    else:
+        yield from _check_element(value, field, path)
+
+
+def _check_element(value: Any, field: FieldDescriptor, path: str) -> Iterator[Finding]:
+    message_type = field.message_type
+    if message_type is not None and not message_type.full_name.startswith(_WELL_KNOWN_TYPES):
+        yield from _check_message(value, message_type, path)
+        return
+    # every field that is not an extension belongs to a message
+    parent = message_factory.GetMessageClass(cast(Descriptor, field.containing_type))()
+    try:
+        json_format.ParseDict({field.name: [value] if field.is_repeated else value}, parent)
+    except (json_format.ParseError, TypeError, ValueError):
+        yield _field_finding(path, f"must be {_describe_type(field)}, not {_describe_value(value)}.")
+
+
+def _unknown_field_message(key: str, descriptor: Descriptor) -> str:
+    known = sorted(field.json_name for field in descriptor.fields)
+    similar = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(known)}."
+    return f"is not a field of {descriptor.name}; {hint}"
+
+
+def _describe_type(field: FieldDescriptor) -> str:
+    if field.message_type is not None:
+        return _EXPECTED_MESSAGE.get(field.message_type.full_name, f"a {field.message_type.name}")
+    if field.enum_type is not None:
+        return "one of " + ", ".join(value.name for value in field.enum_type.values)
+    return _EXPECTED_SCALAR.get(field.cpp_type, "a whole number")
+
+
+def _describe_value(value: Any) -> str:
+    """Return a value for a message, without the text of a secret."""
+    match value:
+        case None:
+            return "empty"
+        case str() if kind := detect_secret(value):
+            return kind
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case str() | bool() | int() | float():
+            return f"{value!r:.60}"
+        case _:
+            return f"{type(value).__name__} {value} (put it in quotes)"

@@ -1,0 +1,234 @@
+"""Checks of the task graph: every component, task, input and output that a task refers to has to exist."""
+
+import graphlib
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from kfp.pipeline_spec.pipeline_spec_pb2 import (
+    ComponentInputsSpec,
+    ComponentSpec,
+    DagOutputsSpec,
+    PipelineSpec,
+    PipelineTaskSpec,
+)
+
+from kfp_edge.spec.findings import Finding, join_path
+
+_CONDITION_INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
+
+
+def check_task_graph(spec: PipelineSpec, executors: frozenset[str], path: str) -> list[Finding]:
+    """Return a finding for every reference that does not resolve, and for every cycle.
+
+    Args:
+        spec: The parsed pipeline spec.
+        executors: The labels in its deployment spec.
+        path: The location of the spec in its document.
+    """
+    components = {name: spec.components[name] for name in sorted(spec.components)}
+    findings: list[Finding] = []
+    for name, component in components.items():
+        findings += _check_component(component, components, executors, join_path(path, "components", name))
+    if spec.HasField("root"):
+        findings += _check_component(spec.root, components, executors, join_path(path, "root"))
+    uses = {
+        name: {task.component_ref.name for task in component.dag.tasks.values()}
+        for name, component in components.items()
+    }
+    if cycle := _find_cycle(uses):
+        message = f"contains itself: {' -> '.join(cycle)}."
+        findings.append(_graph_finding(join_path(path, "components", cycle[0]), message))
+    return findings
+
+
+def _graph_finding(path: str, message: str) -> Finding:
+    return Finding("KE102", path, message)
+
+
+def _check_component(
+    component: ComponentSpec, components: Mapping[str, ComponentSpec], executors: frozenset[str], path: str
+) -> Iterator[Finding]:
+    match component.WhichOneof("implementation"):
+        case "executor_label":
+            label = component.executor_label
+            if label not in executors:
+                yield _graph_finding(
+                    join_path(path, "executorLabel"), f"there is no executor {label!r} in deploymentSpec.executors."
+                )
+        case "dag":
+            yield from _DagChecker(component, components, join_path(path, "dag")).findings()
+        case _:
+            yield _graph_finding(path, "has neither a dag nor an executorLabel, so there is nothing to run.")
+
+
+def _find_cycle(edges: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the names along a cycle, first and last equal; empty when there is none."""
+    try:
+        graphlib.TopologicalSorter(edges).prepare()
+    except graphlib.CycleError as error:
+        cycle: list[str] = error.args[1]
+        return cycle[::-1]
+    return []
+
+
+class _DagChecker:
+    """Checks the tasks of one component, and what they refer to."""
+
+    def __init__(self, component: ComponentSpec, components: Mapping[str, ComponentSpec], path: str) -> None:
+        self.inputs = component.input_definitions
+        self.outputs = component.output_definitions
+        self.dag = component.dag
+        self.tasks = {name: component.dag.tasks[name] for name in sorted(component.dag.tasks)}
+        self.components = components
+        self.path = path
+
+    def findings(self) -> Iterator[Finding]:
+        for name, task in self.tasks.items():
+            yield from self._check_task(task, join_path(self.path, "tasks", name))
+        yield from self._check_dag_outputs()
+        if cycle := _find_cycle({name: self._upstream_tasks(task) for name, task in self.tasks.items()}):
+            message = f"waits for itself: {' -> '.join(cycle)}."
+            yield _graph_finding(join_path(self.path, "tasks", cycle[0]), message)
+
+    def _upstream_tasks(self, task: PipelineTaskSpec) -> set[str]:
+        parameters = task.inputs.parameters.values()
+        artifacts = task.inputs.artifacts.values()
+        producers = {value.task_output_parameter.producer_task for value in parameters}
+        producers |= {value.task_final_status.producer_task for value in parameters}
+        producers |= {value.task_output_artifact.producer_task for value in artifacts}
+        return (producers | set(task.dependent_tasks)) & self.tasks.keys()
+
+    def _check_task(self, task: PipelineTaskSpec, path: str) -> Iterator[Finding]:
+        reference = task.component_ref.name
+        if reference not in self.components:
+            yield _graph_finding(
+                join_path(path, "componentRef", "name"), f"there is no component {reference!r} in components."
+            )
+        else:
+            yield from self._check_required_inputs(task, self.components[reference].input_definitions, path)
+        for index, name in enumerate(task.dependent_tasks):
+            yield from self._check_producer(name, f"{join_path(path, 'dependentTasks')}[{index}]")
+        yield from self._check_parameters(task, path)
+        yield from self._check_artifacts(task, path)
+        for name in _CONDITION_INPUT.findall(task.trigger_policy.condition):
+            if name not in task.inputs.parameters:
+                yield _graph_finding(
+                    join_path(path, "triggerPolicy", "condition"), f"the task has no input parameter {name!r}."
+                )
+
+    def _check_required_inputs(
+        self, task: PipelineTaskSpec, definitions: ComponentInputsSpec, path: str
+    ) -> Iterator[Finding]:
+        items = {task.parameter_iterator.item_input, task.artifact_iterator.item_input}
+        for kind in ("parameters", "artifacts"):
+            defined, passed = getattr(definitions, kind), getattr(task.inputs, kind)
+            for name in sorted(set(defined) - set(passed) - items):
+                optional = defined[name].is_optional or (
+                    kind == "parameters" and defined[name].HasField("default_value")
+                )
+                if not optional:
+                    message = f"{task.component_ref.name} needs the input {kind[:-1]} {name!r}."
+                    yield _graph_finding(join_path(path, "inputs", kind), message)
+
+    def _check_parameters(self, task: PipelineTaskSpec, path: str) -> Iterator[Finding]:
+        for name in sorted(task.inputs.parameters):
+            value = task.inputs.parameters[name]
+            value_path = join_path(path, "inputs", "parameters", name)
+            match value.WhichOneof("kind"):
+                case "task_output_parameter":
+                    source, source_path = value.task_output_parameter, join_path(value_path, "taskOutputParameter")
+                    yield from self._check_output(
+                        "parameters",
+                        (source.producer_task, join_path(source_path, "producerTask")),
+                        (source.output_parameter_key, join_path(source_path, "outputParameterKey")),
+                    )
+                case "component_input_parameter":
+                    source_name = value.component_input_parameter
+                    if source_name not in self.inputs.parameters:
+                        yield _graph_finding(
+                            join_path(value_path, "componentInputParameter"),
+                            self._no_input_message("parameter", source_name),
+                        )
+                case "task_final_status":
+                    yield from self._check_producer(
+                        value.task_final_status.producer_task, join_path(value_path, "taskFinalStatus", "producerTask")
+                    )
+
+    def _check_artifacts(self, task: PipelineTaskSpec, path: str) -> Iterator[Finding]:
+        for name in sorted(task.inputs.artifacts):
+            value = task.inputs.artifacts[name]
+            value_path = join_path(path, "inputs", "artifacts", name)
+            match value.WhichOneof("kind"):
+                case "task_output_artifact":
+                    source, source_path = value.task_output_artifact, join_path(value_path, "taskOutputArtifact")
+                    yield from self._check_output(
+                        "artifacts",
+                        (source.producer_task, join_path(source_path, "producerTask")),
+                        (source.output_artifact_key, join_path(source_path, "outputArtifactKey")),
+                    )
+                case "component_input_artifact":
+                    source_name = value.component_input_artifact
+                    if source_name not in self.inputs.artifacts:
+                        yield _graph_finding(
+                            join_path(value_path, "componentInputArtifact"),
+                            self._no_input_message("artifact", source_name),
+                        )
+
+    def _no_input_message(self, kind: str, name: str) -> str:
+        owner = "the pipeline" if self.path.endswith("root.dag") else "the component around it"
+        return f"{owner} has no input {kind} {name!r}."
+
+    def _check_dag_outputs(self) -> Iterator[Finding]:
+        """Compare the outputs that the component declares with those that its tasks produce."""
+        outputs = self.dag.outputs
+        for kind in ("parameters", "artifacts"):
+            defined, produced = getattr(self.outputs, kind), getattr(outputs, kind)
+            for name in sorted(set(produced) ^ set(defined)):
+                problem = (
+                    "is not in outputDefinitions"
+                    if name in produced
+                    else "is in outputDefinitions but no task produces it"
+                )
+                yield _graph_finding(join_path(self.path, "outputs", kind, name), f"{problem}.")
+        for name in sorted(outputs.parameters):
+            path = join_path(self.path, "outputs", "parameters", name)
+            for selector, selector_path in _parameter_selectors(outputs.parameters[name], path):
+                yield from self._check_output(
+                    "parameters",
+                    (selector.producer_subtask, join_path(selector_path, "producerSubtask")),
+                    (selector.output_parameter_key, join_path(selector_path, "outputParameterKey")),
+                )
+        for name in sorted(outputs.artifacts):
+            path = join_path(self.path, "outputs", "artifacts", name, "artifactSelectors")
+            for index, selector in enumerate(outputs.artifacts[name].artifact_selectors):
+                yield from self._check_output(
+                    "artifacts",
+                    (selector.producer_subtask, join_path(f"{path}[{index}]", "producerSubtask")),
+                    (selector.output_artifact_key, join_path(f"{path}[{index}]", "outputArtifactKey")),
+                )
+
+    def _check_producer(self, name: str, path: str) -> Iterator[Finding]:
+        if name not in self.tasks:
+            yield _graph_finding(path, f"there is no task {name!r} in {self.path}.tasks.")
+
+    def _check_output(self, kind: str, producer: tuple[str, str], key: tuple[str, str]) -> Iterator[Finding]:
+        """Check that a task of this graph has an output; `producer` and `key` are (name, path of the reference)."""
+        task, path = producer
+        if task not in self.tasks:
+            yield from self._check_producer(task, path)
+            return
+        reference = self.tasks[task].component_ref.name
+        name, path = key
+        if reference in self.components and name not in getattr(self.components[reference].output_definitions, kind):
+            yield _graph_finding(
+                path, f"{reference}, which the task {task!r} runs, has no output {kind[:-1]} {name!r}."
+            )
+
+
+def _parameter_selectors(
+    output: DagOutputsSpec.DagOutputParameterSpec, path: str
+) -> Iterator[tuple[DagOutputsSpec.ParameterSelectorSpec, str]]:
+    if output.WhichOneof("kind") == "value_from_parameter":
+        yield output.value_from_parameter, join_path(path, "valueFromParameter")
+    for index, selector in enumerate(output.value_from_oneof.parameter_selectors):
+        yield selector, f"{join_path(path, 'valueFromOneof', 'parameterSelectors')}[{index}]"
