@@ -8,16 +8,17 @@ import sys
 from collections.abc import Sequence
 
 _TIMEOUT = 3.0
-_EVERYWHERE = ("", "0.0.0.0", "::")
+#: Values of the option `--host` that include the loopback address.
+_ALL_ADDRESSES = ("", "0.0.0.0", "::")
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Ask the server on this host whether it is ready; return 0 if so, else say why not and return 1."""
+    """Return 0 if the server on this host is ready; else print why not and return 1."""
     parser = argparse.ArgumentParser(prog="kfp-edge-serving health", description=__doc__)
     parser.add_argument("--port", type=int, default=os.environ.get("KFP_EDGE_PORT") or "8080", help="port of REST")
     port = parser.parse_args(arguments).port
     try:
-        status = _ask(port)
+        status = _get_readiness(port)
     except (OSError, http.client.HTTPException) as error:
         print(f"no answer on port {port}: {error or type(error).__name__}", file=sys.stderr)
         return 1
@@ -27,12 +28,12 @@ def check(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _ask(port: int) -> int:
+def _get_readiness(port: int) -> int:
     host = os.environ.get("KFP_EDGE_HOST", "")
-    host = "127.0.0.1" if host in _EVERYWHERE else host
+    host = "127.0.0.1" if host in _ALL_ADDRESSES else host
     connection: http.client.HTTPConnection
     if os.environ.get("KFP_EDGE_TLS_CERT"):
-        # Its own certificate need not name localhost; nothing secret is sent.
+        # the server's certificate need not name localhost, and nothing secret is sent
         context = ssl._create_unverified_context()
         connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT, context=context)
     else:

@@ -1,12 +1,14 @@
-"""What the server is told: options, each also from the environment."""
+"""The options of the server: on the command line, each also from an environment variable."""
 
 import argparse
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
+
+from kfp_edge_serving.limits import Limits
 
 #: What happens to a value outside of the range of training.
 RangePolicy = Literal["off", "count", "clip", "reject"]
@@ -14,29 +16,23 @@ RangePolicy = Literal["off", "count", "clip", "reject"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Every option; sizes in bytes, times in seconds."""
+    """Every option with its default; the options that set limits are in `limits`. Times in seconds."""
 
-    models: Path
-    host: str
-    port: int
-    grpc_port: int | None
-    watch: float
-    self_test: bool
-    out_of_range: RangePolicy
-    max_body: int
-    max_rows: int
-    max_wait: float
-    max_connections: int
-    read_timeout: float
-    idle_timeout: float
-    drain_timeout: float
-    threads: int
-    providers: tuple[str, ...]
-    tls_cert: Path | None
-    tls_key: Path | None
-    tls_client_ca: Path | None
-    token_file: Path | None
-    access_log: bool
+    models: Path = Path("/models")
+    host: str = "0.0.0.0"
+    port: int = 8080
+    grpc_port: int | None = 8081
+    watch: float = 1.0
+    self_test: bool = True
+    out_of_range: RangePolicy = "count"
+    threads: int = 0
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    token_file: Path | None = None
+    access_log: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
@@ -45,56 +41,66 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         prog="kfp-edge-serving",
         description="Serve the bundles under a folder. Options may come from the environment: KFP_EDGE_MAX_BODY.",
     )
-    add = _Adder(parser)
-    add("models", Path, "/models", "folder of <name>/<version>/, or one bundle")
-    add("host", str, "0.0.0.0", "address to listen on")
-    add("port", _port, "8080", "port of REST and metrics; 0 is any that is free")
-    add("grpc-port", _grpc_port, "8081", "port of gRPC; 0 is any that is free, off is none")
-    add("watch", _seconds, "1", "seconds between looks for new bundles; 0 never looks")
-    add("self-test", _switch, "on", "replay the recorded requests of a bundle before it is served: on or off")
+    add = _OptionAdder(parser)
+    add("models", Path, "folder of <name>/<version>/, or one bundle")
+    add("host", str, "address to listen on")
+    add("port", _port, "port of REST and metrics; 0 is any free port")
+    add("grpc-port", _grpc_port, "port of gRPC; 0 is any free port, off is none")
+    add("watch", _seconds, "seconds between checks for new bundles; 0 never checks")
+    add("self-test", _switch, "replay the recorded requests of a bundle before it is served: on or off")
     add(
         "out-of-range",
         str,
-        "count",
         "values outside of the range of training: off, count, clip or reject",
-        get_args(RangePolicy),
+        choices=get_args(RangePolicy),
     )
-    add("max-body", _count, str(4 << 20), "largest request in bytes; parsed it takes up to 25 times as much")
-    add("max-rows", _count, "10000", "largest batch")
-    add("max-wait", _seconds, "0.25", "seconds that a request may wait for its turn before it is refused with 503")
-    add("max-connections", _count, "1024", "open REST connections")
-    add("read-timeout", _seconds, "30", "seconds for a request to arrive")
-    add("idle-timeout", _seconds, "75", "seconds that a connection may idle")
-    add("drain-timeout", _seconds, "20", "seconds for requests in flight at SIGTERM")
-    add("threads", _threads, "0", "threads of one inference; 0 is one for quick models, all processors for slow ones")
-    add("providers", _names, "CPUExecutionProvider", "execution providers of onnxruntime, comma-separated")
-    add("tls-cert", Path, None, "certificate chain in PEM; read again when replaced, as all of these")
-    add("tls-key", Path, None, "its key in PEM")
-    add("tls-client-ca", Path, None, "ask clients for a certificate that this CA signed")
-    add("token-file", Path, None, "ask clients for the bearer token in this file")
-    add("access-log", _switch, "off", "log every inference, not only refused ones: on or off")
-    return Settings(**vars(parser.parse_args(arguments)))
+    add("max-body", _count, "largest request in bytes; parsed it takes up to 25 times as much memory")
+    add("max-rows", _count, "largest batch")
+    add("max-wait", _seconds, "seconds that a request may wait for its turn before it is refused with 503")
+    add("max-connections", _count, "open REST connections")
+    add("read-timeout", _seconds, "seconds for a request to arrive")
+    add("idle-timeout", _seconds, "seconds that a connection may idle")
+    add("drain-timeout", _seconds, "seconds for requests in flight at SIGTERM")
+    add("threads", _threads, "threads of one inference; 0 is one for quick models, all processors for slow ones")
+    add("providers", _names, "execution providers of onnxruntime, comma-separated")
+    add("tls-cert", Path, "certificate chain in PEM; like the files below it is read again when it is replaced")
+    add("tls-key", Path, "private key of the certificate in PEM")
+    add("tls-client-ca", Path, "require a client certificate signed by this CA")
+    add("token-file", Path, "require the bearer token in this file")
+    add("access-log", _switch, "log every inference, not only failed ones: on or off")
+    values = vars(parser.parse_args(arguments))
+    limits = {field.name: values.pop(field.name) for field in fields(Limits) if field.name in values}
+    return Settings(**values, limits=Limits(**limits))
 
 
-class _Adder:
-    """Adds an option with its environment variable."""
+class _OptionAdder:
+    """Adds an option with its environment variable, and its default from `Settings` or `Limits`."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parser = parser
+        self._defaults = {field.name: field.default for owner in (Settings, Limits) for field in fields(owner)}
 
     def __call__(
-        self, name: str, kind: object, default: str | None, text: str, choices: Sequence[str] | None = None
+        self, name: str, convert: Callable[[str], object], text: str, choices: Sequence[str] | None = None
     ) -> None:
+        default = self._defaults[name.replace("-", "_")]
         variable = f"KFP_EDGE_{name.upper().replace('-', '_')}"
-        told = text if default is None else f"{text} (default {default})"
         self._parser.add_argument(
             f"--{name}",
-            type=kind,  # type: ignore[arg-type]
-            # an empty variable is an unset one; argparse checks a default that is text as it would an option
+            type=convert,
+            # an empty variable counts as not set; argparse checks a default that is text as it would an option
             default=os.environ.get(variable) or default,
             choices=choices,
-            help=told,
+            help=text if default is None else f"{text} (default {_format_default(default)})",
         )
+
+
+def _format_default(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _port(text: str) -> int:
@@ -117,13 +123,13 @@ def _threads(text: str) -> int:
     return int(_number(text, 0, 1024, "a number of threads"))
 
 
-def _number(text: str, low: int, high: int, called: str) -> float:
+def _number(text: str, low: int, high: int, kind: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not low <= number <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {called} from {low} to {high}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kind} from {low} to {high}")
     return number
 
 

@@ -163,8 +163,8 @@ def test_the_health_command_follows_the_server(models: Path, tmp_path: Path) -> 
         (["--tls-cert", "here.pem"], "TLS needs both a certificate and its key; set --tls-cert and --tls-key."),
         (["--tls-client-ca", "ca.pem"], "client certificates need TLS; set --tls-cert and --tls-key too."),
         (["--token-file", "missing"], "cannot read missing: No such file or directory."),
-        (["--token-file", os.devnull], f"{os.devnull} is empty; it has to hold the bearer token."),
-        (["--tls-cert", __file__, "--tls-key", __file__], "are no certificate and its key in PEM."),
+        (["--token-file", os.devnull], f"{os.devnull} is empty; it must hold the bearer token."),
+        (["--tls-cert", __file__, "--tls-key", __file__], "are not a certificate and its key in PEM."),
     ],
 )
 def test_secrets_that_cannot_be_used_end_the_start_with_one_sentence(

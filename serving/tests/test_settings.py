@@ -1,24 +1,57 @@
 """Options: on the command line, in the environment, and in the README."""
 
+import re
+from dataclasses import fields
+
 import pytest
 
+from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.settings import Settings, parse
 from serving_support.paths import SERVING
 
 README = SERVING / "README.md"
+#: Limits that no option sets.
+FIXED_LIMITS = {
+    "max_head",
+    "max_queued",
+    "max_probe_connections",
+    "linger_timeout",
+    "grpc_max_calls",
+    "grpc_max_connections",
+    "grpc_idle_timeout",
+}
+
+
+def documented_defaults() -> dict[str, str]:
+    """Return the default of every option as the table of the README has it, empty where it has none."""
+    table = README.read_text().partition("## Options")[2].partition("\n## ")[0]
+    defaults: dict[str, str] = {}
+    for line in re.findall(r"^\| `--.*$", table, re.MULTILINE):
+        options, texts = (cell.strip() for cell in line.split("|")[1:3])
+        names = re.findall(r"`--([\w-]+)`", options)
+        values = texts.split(", ") if texts else [""] * len(names)
+        defaults.update(zip(names, (value.strip("`") for value in values), strict=True))
+    return defaults
+
+
+def as_argument(text: str) -> str:
+    """Return a value of the README as the command line takes it."""
+    if text.endswith(" MiB"):
+        return str(int(text.removesuffix(" MiB")) << 20)
+    return text.replace(",", "") if text[0].isdigit() else text
 
 
 def test_an_option_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_EDGE_MAX_BODY", "1000")
-    assert parse([]).max_body == 1000
+    assert parse([]).limits.max_body == 1000
 
 
-def test_the_command_line_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_EDGE_PORT", "9000")
     assert parse(["--port", "9001"]).port == 9001
 
 
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_EDGE_TOKEN_FILE", "")
     assert parse([]).token_file is None
 
@@ -28,7 +61,7 @@ def test_grpc_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "sentence"),
+    ("option", "value", "message"),
     [
         ("--port", "99999", "'99999' is not a port from 0 to 65535"),
         ("--grpc-port", "on", "'on' is not a port from 0 to 65535"),
@@ -38,15 +71,27 @@ def test_grpc_can_be_switched_off() -> None:
         ("--out-of-range", "drop", "invalid choice: 'drop'"),
     ],
 )
-def test_a_value_that_cannot_be_is_told(
-    option: str, value: str, sentence: str, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_value_is_reported(
+    option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         parse([option, value])
     assert ended.value.code == 2
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", Settings.__dataclass_fields__)
-def test_every_option_is_in_the_readme(name: str) -> None:
-    assert f"`--{name.replace('_', '-')}`" in README.read_text()
+def test_the_readme_lists_every_option() -> None:
+    names = {field.name for field in (*fields(Settings), *fields(Limits))} - FIXED_LIMITS - {"limits"}
+    assert documented_defaults().keys() == {name.replace("_", "-") for name in names}
+
+
+@pytest.mark.parametrize(("name", "text"), documented_defaults().items())
+def test_the_default_in_the_readme_is_that_of_the_option(name: str, text: str) -> None:
+    if text:
+        assert parse([f"--{name}", as_argument(text)]) == parse([])
+    else:
+        assert getattr(parse([]), name.replace("-", "_")) is None
+
+
+def test_without_arguments_every_option_has_its_default() -> None:
+    assert parse([]) == Settings()

@@ -58,7 +58,7 @@ def test_a_model_that_refuses_its_own_recorded_request_is_refused(tmp_path: Path
 def test_a_signature_that_does_not_fit_the_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     folder = numeric_bundle(tmp_path)
     edit(folder / "signature.json", lambda signature: signature["inputs"][0].update(datatype="FP64"))
-    assert "does not fit its model: inputs are {'X': 'FP32'}, not {'X': 'FP64'}" in refusal(tmp_path)
+    assert "does not match its model: inputs are {'X': 'FP32'}, not {'X': 'FP64'}" in refusal(tmp_path)
 
 
 def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
@@ -81,7 +81,7 @@ def test_a_bundle_in_a_folder_of_another_name_is_refused(tmp_path: Path, refusal
 
 
 def test_a_folder_without_models_is_refused(tmp_path: Path, refusal: Refusal) -> None:
-    assert refusal(tmp_path) == f"there is no model in {tmp_path}; a bundle belongs into {tmp_path}/<name>/<version>/."
+    assert refusal(tmp_path) == f"there is no model in {tmp_path}; put a bundle into {tmp_path}/<name>/<version>/."
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""Inference over REST: from the bytes of a request to the bytes of its answer, pure and without any HTTP.
+"""The codec of the Open Inference Protocol v2 over REST: bytes of bodies in, bytes of bodies out, without any HTTP.
 
-Open Inference Protocol v2, "Inference", its "Binary Tensor Data Extension", and rows of named columns as a convenience.
+It covers "Inference", the "Binary Tensor Data Extension", and rows of named columns as a convenience.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple, NoReturn
 
 import orjson
 
@@ -20,73 +20,74 @@ from kfp_edge_serving.codecs.tensors import (
     to_raw,
 )
 from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
 _MISSING_NUMBER = float("nan")
-_NONE: frozenset[str] = frozenset()
-#: Parameters of tensors that ask for an answer of another kind; any other that is not known does no harm.
-_FOREIGN = frozenset({"classification", "shared_memory_region"})
+_NO_OUTPUTS: frozenset[str] = frozenset()
+#: Parameters that ask for a response of another kind; any other unknown parameter is ignored.
+_UNSUPPORTED_PARAMETERS = frozenset({"classification", "shared_memory_region"})
 
 
 class EncodedResponse(NamedTuple):
-    """The body of an answer; `json_bytes` is the length of its JSON part where raw tensors follow it, else None."""
+    """The body of a response; `json_bytes` is the length of its JSON part if raw tensors follow it, else None."""
 
     body: bytes
     json_bytes: int | None = None
 
 
 def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedResponse:
-    """Answer one inference request.
+    """Run one inference.
 
     Args:
-        model: The model that is asked.
+        model: The model.
         body: A JSON object, in UTF-8.
-        json_bytes: Length of the JSON object where raw tensors follow it (header `Inference-Header-Content-Length`).
+        json_bytes: Length of the JSON object if raw tensors follow it (header `Inference-Header-Content-Length`).
 
     Raises:
-        RequestError: the request is not what the model takes.
+        RequestError: the request does not match the model.
     """
     raw = None
     if json_bytes is not None:
-        raw = _Raw(memoryview(body)[json_bytes:])
+        raw = _RawTensors(memoryview(body)[json_bytes:])
         body = body[:json_bytes]
-    request = _parsed(body)
-    response: dict[str, Any] = {"model_name": model.bundle.name, "model_version": model.bundle.version}
-    identity = request.get("id")
-    if identity is not None:
-        if not isinstance(identity, str):
-            raise RequestError(f"'id' must be a string, got {format_value(identity)}.")
-        response["id"] = identity
+    request = _parse(body)
+    response: JsonObject = {"model_name": model.bundle.name, "model_version": model.bundle.version}
+    request_id = request.get("id")
+    if request_id is not None:
+        if not isinstance(request_id, str):
+            raise RequestError(f"'id' must be a string, got {format_value(request_id)}.")
+        response["id"] = request_id
     if "rows" in request:
-        feed, response["missing"] = _named(model, request)
+        feed, response["missing"] = _parse_rows(model, request)
     else:
-        feed = _feed(model, request.get("inputs"), raw)
+        feed = _parse_inputs(model, request.get("inputs"), raw)
     if raw is not None:
         raw.check_end()
     if "outputs" in request or "parameters" in request:
-        names, binary = _outputs(model, request)
+        names, binary = _requested_outputs(model, request)
     else:
-        names, binary = model.all_outputs, _NONE
+        names, binary = model.all_outputs, _NO_OUTPUTS
     arrays = model.run(feed, names)
     if binary:
-        return _mixed(model, response, names, arrays, binary)
+        return _encode_with_raw(model, response, names, arrays, binary)
     response["outputs"] = list(map(encode, arrays, map(model.outputs.__getitem__, names)))
     encoded = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
-    if b"null" in encoded:  # what NaN and infinity become
+    if b"null" in encoded:  # orjson writes NaN and infinity as null
         for name, array in zip(names, arrays, strict=True):
             check_finite(array, model.outputs[name])
     return EncodedResponse(encoded)
 
 
-class _Raw:
-    """The raw tensors behind the JSON object, taken one after another."""
+class _RawTensors:
+    """The raw tensors behind the JSON object, taken one after the other."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self._position = 0
 
-    def take(self, size: Any, name: str) -> memoryview:
+    def take(self, size: object, name: str) -> memoryview:
         if type(size) is not int or size < 0:
             raise RequestError(
                 f"binary_data_size of input '{name}' must be a number of bytes, got {format_value(size)}."
@@ -104,7 +105,7 @@ class _Raw:
             raise RequestError(f"{left} bytes at the end of the body belong to no input.")
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> JsonObject:
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -114,61 +115,60 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return request
 
 
-def _feed(model: Model, tensors: Any, raw: _Raw | None) -> Feed:
+def _parse_inputs(model: Model, tensors: object, raw: _RawTensors | None) -> Feed:
     if not isinstance(tensors, list):
         raise RequestError(f"the body needs 'inputs', a list of tensors; got {format_value(tensors)}.")
     feed: Feed = {}
     for tensor in tensors:
-        wanted = model.input(_name(tensor, "inputs"), feed)
-        parameters = _parameters(tensor, f"input '{wanted.name}'") if "parameters" in tensor else {}
+        spec = model.new_input(_name(tensor, "inputs"), feed)
+        parameters = _parameters(tensor, f"input '{spec.name}'") if "parameters" in tensor else {}
         if "binary_data_size" in parameters:
-            feed[wanted.name] = _raw_input(tensor, parameters["binary_data_size"], wanted, raw)
+            feed[spec.name] = _parse_raw_input(tensor, parameters["binary_data_size"], spec, raw)
         else:
-            feed[wanted.name] = decode(tensor, wanted)
+            feed[spec.name] = decode(tensor, spec)
     return feed
 
 
-def _raw_input(tensor: dict[str, Any], size: Any, wanted: TensorSpec, raw: _Raw | None) -> Array:
+def _parse_raw_input(tensor: JsonObject, size: object, spec: TensorSpec, raw: _RawTensors | None) -> Array:
     if raw is None:
-        raise RequestError(
-            f"input '{wanted.name}' has a binary_data_size, but the request no header Inference-Header-Content-Length."
-        )
+        message = f"input '{spec.name}' has a binary_data_size"
+        raise RequestError(f"{message}, but the request has no header Inference-Header-Content-Length.")
     if "data" in tensor:
-        raise RequestError(f"input '{wanted.name}' has both data and a binary_data_size; give one of them.")
-    layout = check_shape(tensor.get("datatype"), tensor.get("shape"), wanted)
-    return from_raw(raw.take(size, wanted.name), layout, wanted)
+        raise RequestError(f"input '{spec.name}' has both data and a binary_data_size; give one of them.")
+    layout = check_shape(tensor.get("datatype"), tensor.get("shape"), spec)
+    return from_raw(raw.take(size, spec.name), layout, spec)
 
 
-def _outputs(model: Model, request: dict[str, Any]) -> tuple[list[str], frozenset[str]]:
-    """Return the outputs to compute, and those of them that are wanted as raw bytes."""
+def _requested_outputs(model: Model, request: JsonObject) -> tuple[list[str], frozenset[str]]:
+    """Return the outputs to compute, and those of them to encode as raw bytes."""
     tensors = request.get("outputs")
     if tensors is None:
         tensors = []
     if not isinstance(tensors, list):
         raise RequestError(f"'outputs' must be a list of objects with a 'name', got {format_value(tensors)}.")
     default = _flag(_parameters(request, "the request"), "binary_data_output", False)
-    names = model.requested([_name(tensor, "outputs") for tensor in tensors])
-    wanted = {
+    names = model.requested_outputs([_name(tensor, "outputs") for tensor in tensors])
+    is_binary = {
         tensor["name"]: _flag(_parameters(tensor, f"output '{tensor['name']}'"), "binary_data", default)
         for tensor in tensors
     }
-    return names, frozenset(name for name in names if wanted.get(name, default))
+    return names, frozenset(name for name in names if is_binary.get(name, default))
 
 
-def _mixed(
-    model: Model, response: dict[str, Any], names: list[str], arrays: list[Array], binary: frozenset[str]
+def _encode_with_raw(
+    model: Model, response: JsonObject, names: list[str], arrays: list[Array], binary: frozenset[str]
 ) -> EncodedResponse:
-    outputs, tail = [], []
+    outputs, raw = [], []
     for name, array in zip(names, arrays, strict=True):
         output = model.outputs[name]
         if name in binary:
-            tail.append(to_raw(array))
+            raw.append(to_raw(array))
             outputs.append(
                 {
                     "name": name,
                     "datatype": output.datatype,
                     "shape": array.shape,
-                    "parameters": {"binary_data_size": len(tail[-1])},
+                    "parameters": {"binary_data_size": len(raw[-1])},
                 }
             )
         else:
@@ -176,43 +176,43 @@ def _mixed(
             outputs.append(encode(array, output))
     response["outputs"] = outputs
     head = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
-    return EncodedResponse(b"".join([head, *tail]), len(head))
+    return EncodedResponse(b"".join([head, *raw]), len(head))
 
 
-def _named(model: Model, request: dict[str, Any]) -> tuple[Feed, list[list[str]]]:
-    """Return the inputs that rows of named columns give, and for each row the columns that it lacks."""
+def _parse_rows(model: Model, request: JsonObject) -> tuple[Feed, list[list[str]]]:
+    """Return the inputs from rows of named columns, and for each row the columns that are missing."""
     rows = request["rows"]
     if "inputs" in request:
         raise RequestError("the body has both 'rows' and 'inputs'; give one of them.")
     if not isinstance(rows, list) or not rows or any(not isinstance(row, dict) for row in rows):
         raise RequestError("'rows' must be a list of objects, each with the values of one row by their columns' names.")
-    if nameless := [name for name, tensor in model.inputs.items() if not tensor.columns]:
-        raise RequestError(f"input '{nameless[0]}' has no named columns; give 'inputs' instead of 'rows'.")
+    if unnamed := [name for name, tensor in model.inputs.items() if not tensor.columns]:
+        raise RequestError(f"input '{unnamed[0]}' has no named columns; give 'inputs' instead of 'rows'.")
     known = [column.name for tensor in model.inputs.values() for column in tensor.columns]
     for number, row in enumerate(rows):
         if unknown := row.keys() - known:
-            told = f"row {number} has a column {format_value(min(unknown))} that the model does not know"
-            raise RequestError(f"{told}; it takes {_quoted(known)}.")
-    feed = {name: _table(rows, tensor) for name, tensor in model.inputs.items()}
+            message = f"row {number} has a column {format_value(min(unknown))} that the model does not have"
+            raise RequestError(f"{message}; it takes {_quoted(known)}.")
+    feed = {name: _rows_to_array(rows, tensor) for name, tensor in model.inputs.items()}
     return feed, [[name for name in known if row.get(name) is None] for row in rows]
 
 
-def _table(rows: list[dict[str, Any]], tensor: TensorSpec) -> Array:
+def _rows_to_array(rows: list[JsonObject], tensor: TensorSpec) -> Array:
     shape = [len(rows), len(tensor.columns)][: len(tensor.shape)]
-    fill = [_filler(tensor, column) for column in range(len(tensor.columns))]
+    missing_values = [_missing_value(tensor, column) for column in range(len(tensor.columns))]
     flat = []
     for number, row in enumerate(rows):
-        for column, filler in zip(tensor.columns, fill, strict=True):
+        for column, missing_value in zip(tensor.columns, missing_values, strict=True):
             value = row.get(column.name)
-            flat.append(filler(number) if value is None else value)
+            flat.append(missing_value(number) if value is None else value)
     return from_values(flat, check_shape(tensor.datatype, shape, tensor), tensor)
 
 
-def _filler(tensor: TensorSpec, index: int) -> Callable[[int], Any]:
-    """Return what stands in for a missing value; it raises where the model has nothing that means "missing"."""
+def _missing_value(tensor: TensorSpec, index: int) -> Callable[[int], float | str]:
+    """Return a function of the row number that returns what means "missing" in a column; it raises if nothing does."""
     column = tensor.columns[index]
 
-    def refuse(row: int) -> Any:
+    def refuse(row: int) -> NoReturn:
         raise RequestError(f"row {row} lacks the column '{column.name}', which cannot be missing.")
 
     if tensor.datatype in ("FP16", "FP32", "FP64"):
@@ -222,25 +222,25 @@ def _filler(tensor: TensorSpec, index: int) -> Callable[[int], Any]:
     return refuse
 
 
-def _name(tensor: Any, where: str) -> str:
+def _name(tensor: object, where: str) -> str:
     name = tensor.get("name") if isinstance(tensor, dict) else None
     if not isinstance(name, str):
         raise RequestError(f"every element of '{where}' must be an object with a 'name'.")
     return name
 
 
-def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
-    parameters = holder.get("parameters")
+def _parameters(owner: JsonObject, where: str) -> JsonObject:
+    parameters = owner.get("parameters")
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
         raise RequestError(f"the 'parameters' of {where} must be an object, got {format_value(parameters)}.")
-    if foreign := _FOREIGN & parameters.keys():
-        raise RequestError(f"{where} asks for '{min(foreign)}', an extension that this server does not have.")
+    if unsupported := _UNSUPPORTED_PARAMETERS & parameters.keys():
+        raise RequestError(f"{where} asks for '{min(unsupported)}', an extension that this server does not support.")
     return parameters
 
 
-def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
+def _flag(parameters: JsonObject, name: str, default: bool) -> bool:
     value = parameters.get(name, default)
     if not isinstance(value, bool):
         raise RequestError(f"the parameter '{name}' must be true or false, got {format_value(value)}.")

@@ -1,4 +1,4 @@
-"""The messages of the Open Inference Protocol over gRPC: from a request to its answer, pure and without any gRPC.
+"""The codec of the Open Inference Protocol over gRPC: messages in, bytes of messages out, without any gRPC.
 
 `oip_pb2` is generated from `oip.proto` (a test compares them), in the folder `serving`:
 
@@ -21,11 +21,11 @@ from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
-InferRequest = TypeVar("InferRequest", bound=Message)
-_Described = ModelMetadataResponse.TensorMetadata
+MessageType = TypeVar("MessageType", bound=Message)
+_TensorMetadata = ModelMetadataResponse.TensorMetadata
 
 #: The field of `InferTensorContents` that holds the elements of a datatype; FP16 has none.
-_FIELDS = {
+_CONTENTS_FIELDS = {
     "BOOL": "bool_contents",
     "UINT8": "uint_contents",
     "UINT16": "uint_contents",
@@ -41,11 +41,11 @@ _FIELDS = {
 }
 
 
-def parsed(kind: type[InferRequest], message: bytes) -> InferRequest:
-    """Return the request that the bytes of a message hold.
+def parse(kind: type[MessageType], message: bytes) -> MessageType:
+    """Parse the bytes of a message.
 
     Raises:
-        RequestError: they hold none.
+        RequestError: they are not a message of this kind.
     """
     try:
         return kind.FromString(message)
@@ -54,45 +54,45 @@ def parsed(kind: type[InferRequest], message: bytes) -> InferRequest:
 
 
 def infer(model: Model, request: ModelInferRequest) -> bytes:
-    """Answer one inference request, with raw contents if it has such, else with typed ones.
+    """Run one inference and return the bytes of its ModelInferResponse; raw contents are answered with raw ones.
 
     Raises:
-        RequestError: the request is not what the model takes.
+        RequestError: the request does not match the model.
     """
     is_raw = len(request.raw_input_contents) > 0
-    feed = _raw_feed(model, request) if is_raw else _typed_feed(model, request)
-    names = model.requested([output.name for output in request.outputs])
+    feed = _parse_raw_inputs(model, request) if is_raw else _parse_typed_inputs(model, request)
+    names = model.requested_outputs([output.name for output in request.outputs])
     arrays = model.run(feed, names)
     response = ModelInferResponse(model_name=model.bundle.name, model_version=model.bundle.version, id=request.id)
     if not is_raw:
-        is_raw = any(model.outputs[name].datatype not in _FIELDS for name in names)
+        is_raw = any(model.outputs[name].datatype not in _CONTENTS_FIELDS for name in names)
     for name, array in zip(names, arrays, strict=True):
         datatype = model.outputs[name].datatype
         output = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
         if is_raw:
             response.raw_output_contents.append(to_raw(array))
         else:
-            getattr(output.contents, _FIELDS[datatype]).extend(_values(array))
+            getattr(output.contents, _CONTENTS_FIELDS[datatype]).extend(_to_values(array))
     return response.SerializeToString()
 
 
-def metadata(bundle: LoadedBundle, versions: Sequence[str]) -> bytes:
-    """Return the answer that describes a model."""
+def model_metadata(bundle: LoadedBundle, versions: Sequence[str]) -> bytes:
+    """Return the bytes of a ModelMetadataResponse."""
     response = ModelMetadataResponse(
         name=bundle.name,
         versions=versions,
         platform="onnx_onnxv1",
-        inputs=[_described(tensor) for tensor in bundle.inputs],
-        outputs=[_described(tensor) for tensor in bundle.outputs],
+        inputs=[_tensor_metadata(tensor) for tensor in bundle.inputs],
+        outputs=[_tensor_metadata(tensor) for tensor in bundle.outputs],
     )
     return response.SerializeToString()
 
 
-def _described(tensor: TensorSpec) -> _Described:
-    return _Described(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+def _tensor_metadata(tensor: TensorSpec) -> _TensorMetadata:
+    return _TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
 
 
-def _raw_feed(model: Model, request: ModelInferRequest) -> Feed:
+def _parse_raw_inputs(model: Model, request: ModelInferRequest) -> Feed:
     inputs, raw = request.inputs, request.raw_input_contents
     if len(inputs) != len(raw):
         raise RequestError(
@@ -101,44 +101,44 @@ def _raw_feed(model: Model, request: ModelInferRequest) -> Feed:
         )
     feed: Feed = {}
     for tensor, data in zip(inputs, raw, strict=True):
-        wanted = model.input(tensor.name, feed)
-        # some clients write contents that are there, but empty
+        spec = model.new_input(tensor.name, feed)
+        # some clients send contents that are present, but empty
         if tensor.HasField("contents") and tensor.contents.ByteSize():
-            raise RequestError(f"input '{wanted.name}' has contents beside raw_input_contents; give one of them.")
-        feed[wanted.name] = from_raw(data, check_shape(tensor.datatype, list(tensor.shape), wanted), wanted)
+            raise RequestError(f"input '{spec.name}' has contents beside raw_input_contents; give one of them.")
+        feed[spec.name] = from_raw(data, check_shape(tensor.datatype, list(tensor.shape), spec), spec)
     return feed
 
 
-def _typed_feed(model: Model, request: ModelInferRequest) -> Feed:
+def _parse_typed_inputs(model: Model, request: ModelInferRequest) -> Feed:
     feed: Feed = {}
     for tensor in request.inputs:
-        wanted = model.input(tensor.name, feed)
-        layout = check_shape(tensor.datatype, list(tensor.shape), wanted)
-        feed[wanted.name] = from_values(_contents(tensor.contents, wanted), layout, wanted)
+        spec = model.new_input(tensor.name, feed)
+        layout = check_shape(tensor.datatype, list(tensor.shape), spec)
+        feed[spec.name] = from_values(_typed_values(tensor.contents, spec), layout, spec)
     return feed
 
 
-def _contents(contents: InferTensorContents, wanted: TensorSpec) -> list[Any]:
-    field = _FIELDS.get(wanted.datatype)
+def _typed_values(contents: InferTensorContents, spec: TensorSpec) -> list[Any]:
+    field = _CONTENTS_FIELDS.get(spec.datatype)
     if field is None:
-        raise RequestError(f"input '{wanted.name}' is {wanted.datatype}, which only raw_input_contents can hold.")
+        raise RequestError(f"input '{spec.name}' is {spec.datatype}, which only raw_input_contents can hold.")
     for other, _ in contents.ListFields():
         if other.name != field:
-            raise RequestError(f"input '{wanted.name}' of {wanted.datatype} takes {field}, got {other.name}.")
+            raise RequestError(f"input '{spec.name}' of {spec.datatype} takes {field}, got {other.name}.")
     values = list(getattr(contents, field))
-    return _texts(values, wanted) if wanted.datatype == "BYTES" else values
+    return _decode_strings(values, spec) if spec.datatype == "BYTES" else values
 
 
-def _texts(values: list[bytes], wanted: TensorSpec) -> list[str]:
-    texts: list[str] = []
+def _decode_strings(values: list[bytes], spec: TensorSpec) -> list[str]:
+    strings: list[str] = []
     for value in values:
         try:
-            texts.append(value.decode())
+            strings.append(value.decode())
         except UnicodeDecodeError as error:
-            raise RequestError(f"element {len(texts)} of input '{wanted.name}' is not UTF-8.") from error
-    return texts
+            raise RequestError(f"element {len(strings)} of input '{spec.name}' is not UTF-8.") from error
+    return strings
 
 
-def _values(array: Array) -> list[Any]:
+def _to_values(array: Array) -> list[Any]:
     values: list[Any] = array.reshape(-1).tolist()
     return [str(value).encode() for value in values] if array.dtype.kind in "OUS" else values

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol v2 ("Tensor Data Types"), as JSON or bytes, checked to the last element."""
+"""Encoding and decoding of tensors ("Tensor Data Types"), as JSON or raw bytes; every element is checked."""
 
 import math
 import struct
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import TensorSpec
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -18,8 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _INT = frozenset({int})
 _INTEGERS = (_INT, "integers")
 _NUMBERS = (frozenset({int, float}), "numbers")
-#: For each datatype: numpy's type, the JSON values that it takes, and what to call them.
-_DATATYPES: dict[str, tuple[Any, frozenset[type], str]] = {
+#: For each datatype: its NumPy dtype, the Python types of its JSON values, and their name in errors.
+_DATATYPES: dict[str, tuple[np.dtype[Any], frozenset[type], str]] = {
     "BOOL": (np.dtype(np.bool_), frozenset({bool}), "true or false"),
     "UINT8": (np.dtype(np.uint8), *_INTEGERS),
     "UINT16": (np.dtype(np.uint16), *_INTEGERS),
@@ -41,81 +42,82 @@ _LARGEST = {
     "FP64": sys.float_info.max,
 }
 _FLOATS = frozenset(_LARGEST)
-_SHOWN = 60
-_SHOWN_CATEGORIES = 20
-_LENGTH = struct.Struct("<I")
-#: Shapes whose layout is remembered; clients send few.
-_LAYOUTS = 1024
+#: Characters of a value, and categories of a column, in an error.
+_MAX_VALUE_LENGTH = 60
+_MAX_CATEGORIES = 20
+_STRING_LENGTH = struct.Struct("<I")
+#: Shapes whose layout is cached; clients send few different ones.
+_MAX_LAYOUTS = 1024
 
 DATATYPES = frozenset(_DATATYPES)
 
 
 class TensorLayout(NamedTuple):
-    """A checked shape as it was sent, the number of its elements, and the shape that the model takes."""
+    """A checked shape as it was sent, its number of elements, and the shape that the model takes."""
 
     shape: tuple[int, ...]
     size: int
-    taken: tuple[int, ...]
+    model_shape: tuple[int, ...]
 
 
-def decode(tensor: dict[str, Any], wanted: TensorSpec) -> Array:
+def decode(tensor: JsonObject, spec: TensorSpec) -> Array:
     """Return the array that a request's JSON tensor holds.
 
     Raises:
-        RequestError: datatype, shape or data are not what the model takes.
+        RequestError: datatype, shape or data do not match the model.
     """
-    layout = check_shape(tensor.get("datatype"), tensor.get("shape"), wanted)
+    layout = check_shape(tensor.get("datatype"), tensor.get("shape"), spec)
     data = tensor.get("data")
     if type(data) is not list or (data and type(data[0]) is list):
-        data = _flat(data, layout.shape, wanted)
-    return from_values(data, layout, wanted)
+        data = _flatten(data, layout.shape, spec)
+    return from_values(data, layout, spec)
 
 
-def from_values(flat: Sequence[Any], layout: TensorLayout, wanted: TensorSpec) -> Array:
+def from_values(flat: Sequence[Any], layout: TensorLayout, spec: TensorSpec) -> Array:
     """Return the array of the values of a checked shape, in row-major order.
 
     Raises:
-        RequestError: there are too few or too many of them, or one is not what the datatype holds.
+        RequestError: the number of values is wrong, or one of them is not of the datatype.
     """
     if len(flat) != layout.size:
-        told = f"input '{wanted.name}' of shape {list(layout.shape)}"
-        raise RequestError(f"{told} needs {layout.size} values in its data, got {len(flat)}.")
-    dtype, types, called = _DATATYPES[wanted.datatype]
+        message = f"input '{spec.name}' of shape {list(layout.shape)}"
+        raise RequestError(f"{message} needs {layout.size} values in its data, got {len(flat)}.")
+    dtype, types, types_name = _DATATYPES[spec.datatype]
     if not types.issuperset(map(type, flat)):
         position, value = next((i, value) for i, value in enumerate(flat) if type(value) not in types)
-        place = f"element {position} of its data is {format_value(value)}{_column(position, wanted)}"
-        raise RequestError(f"input '{wanted.name}' takes {called}; {place}.")
-    array = _array(flat, dtype, wanted)
-    if wanted.datatype == "BYTES":
-        _check_categories(flat, wanted)
-    return array.reshape(layout.taken)
+        place = f"element {position} of its data is {format_value(value)}{_column(position, spec)}"
+        raise RequestError(f"input '{spec.name}' takes {types_name}; {place}.")
+    array = _to_array(flat, dtype, spec)
+    if spec.datatype == "BYTES":
+        _check_categories(flat, spec)
+    return array.reshape(layout.model_shape)
 
 
-def from_raw(raw: bytes | memoryview, layout: TensorLayout, wanted: TensorSpec) -> Array:
+def from_raw(raw: bytes | memoryview, layout: TensorLayout, spec: TensorSpec) -> Array:
     """Return the array that raw bytes of a checked shape hold ("Tensor Data", little-endian, row-major).
 
     Elements of BYTES are each a length of 4 bytes and as many bytes of UTF-8. Floats may be NaN, for a missing value.
 
     Raises:
-        RequestError: there are too few or too many bytes, or an element is not what the datatype holds.
+        RequestError: the number of bytes is wrong, or an element is not of the datatype.
     """
-    if wanted.datatype == "BYTES":
-        return from_values(_strings(raw, wanted), layout, wanted)
-    dtype = _DATATYPES[wanted.datatype][0].newbyteorder("<")
+    if spec.datatype == "BYTES":
+        return from_values(_decode_strings(raw, spec), layout, spec)
+    dtype = _DATATYPES[spec.datatype][0].newbyteorder("<")
     size = layout.size * dtype.itemsize
     if len(raw) != size:
-        told = f"input '{wanted.name}' of shape {list(layout.shape)}"
-        raise RequestError(f"{told} needs {size} bytes of {wanted.datatype}, got {len(raw)}.")
-    # a copy is aligned, and does not keep the whole body alive for as long as it is kept itself
+        message = f"input '{spec.name}' of shape {list(layout.shape)}"
+        raise RequestError(f"{message} needs {size} bytes of {spec.datatype}, got {len(raw)}.")
+    # a copy is aligned, and does not keep the whole body in memory
     array: Array = np.frombuffer(raw, dtype).copy()
-    if wanted.datatype == "BOOL" and (array.view(np.uint8) > 1).any():
-        raise RequestError(f"input '{wanted.name}' takes bytes of 0 or 1 for BOOL.")
-    if wanted.datatype in _FLOATS and (infinite := np.isinf(array)).any():
-        raise RequestError(f"input '{wanted.name}' holds an infinite value{_column(int(infinite.argmax()), wanted)}.")
-    return array.reshape(layout.taken)
+    if spec.datatype == "BOOL" and (array.view(np.uint8) > 1).any():
+        raise RequestError(f"input '{spec.name}' takes bytes of 0 or 1 for BOOL.")
+    if spec.datatype in _FLOATS and (infinite := np.isinf(array)).any():
+        raise RequestError(f"input '{spec.name}' holds an infinite value{_column(int(infinite.argmax()), spec)}.")
+    return array.reshape(layout.model_shape)
 
 
-def encode(array: Array, output: TensorSpec) -> dict[str, Any]:
+def encode(array: Array, output: TensorSpec) -> JsonObject:
     """Return the output tensor of a JSON response; its data are flat, in row-major order."""
     flat = array.ravel()
     data = flat.tolist() if flat.dtype.kind in "OUS" else flat
@@ -123,7 +125,7 @@ def encode(array: Array, output: TensorSpec) -> dict[str, Any]:
 
 
 def check_finite(array: Array, output: TensorSpec) -> None:
-    """Refuse an answer that JSON cannot hold.
+    """Check that JSON can represent an output.
 
     Raises:
         RequestError: a float is infinite or NaN.
@@ -136,90 +138,92 @@ def to_raw(array: Array) -> bytes:
     """Return the raw bytes of an output tensor, as `from_raw` takes them."""
     if array.dtype.kind in "OUS":
         encoded = [str(value).encode() for value in array.reshape(-1).tolist()]
-        return b"".join(chain.from_iterable((_LENGTH.pack(len(value)), value) for value in encoded))
+        return b"".join(chain.from_iterable((_STRING_LENGTH.pack(len(value)), value) for value in encoded))
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def check_shape(datatype: Any, shape: Any, wanted: TensorSpec) -> TensorLayout:
-    """Return the layout of an input of the model for which a request gives this shape.
+def check_shape(datatype: object, shape: object, spec: TensorSpec) -> TensorLayout:
+    """Return the layout of an input that a request sends in this shape.
 
     Raises:
-        RequestError: it, or the datatype, is not what the model takes.
+        RequestError: the shape or the datatype does not match the model.
     """
-    if datatype != wanted.datatype:
-        raise RequestError(f"input '{wanted.name}' takes datatype {wanted.datatype}, got {format_value(datatype)}.")
+    if datatype != spec.datatype:
+        raise RequestError(f"input '{spec.name}' takes datatype {spec.datatype}, got {format_value(datatype)}.")
     if not isinstance(shape, list) or not _INT.issuperset(map(type, shape)) or (shape and min(shape) < 0):
-        raise RequestError(f"input '{wanted.name}' needs a shape, a list of sizes such as {_example(wanted)}.")
-    layout = _layout(tuple(shape), wanted.shape)
+        raise RequestError(f"input '{spec.name}' needs a shape, a list of sizes such as {_example(spec)}.")
+    layout = _layout(tuple(shape), spec.shape)
     if layout is None:
-        takes = f"takes shape {list(wanted.shape)} (-1 is any size)"
-        raise RequestError(f"input '{wanted.name}' {takes}, got {_short(str(shape))}.")
+        takes = f"takes shape {list(spec.shape)} (-1 is any size)"
+        raise RequestError(f"input '{spec.name}' {takes}, got {_shorten(str(shape))}.")
     if layout.size == 0:
-        raise RequestError(f"input '{wanted.name}' has shape {shape}, which holds no data.")
+        raise RequestError(f"input '{spec.name}' has shape {shape}, which holds no data.")
     return layout
 
 
 def bounds(values: Sequence[float], tensor: TensorSpec) -> Array:
-    """Return bounds between values of a tensor, rounded as those are."""
+    """Return bounds between values of a tensor, rounded as its values are."""
     if tensor.datatype not in _FLOATS:
         return np.array(values, np.float64)
-    with np.errstate(over="ignore"):  # beyond all that the datatype holds is infinite
+    with np.errstate(over="ignore"):  # a bound that the datatype cannot represent becomes infinite
         return np.array(values, _DATATYPES[tensor.datatype][0])
 
 
 def limits(low: Sequence[float], high: Sequence[float], tensor: TensorSpec) -> tuple[Array, Array]:
-    """Return the smallest and the largest numbers in ranges that a tensor can hold, to compare its values with."""
+    """Return the ends of ranges in the datatype of a tensor, to compare its values with."""
     if tensor.datatype in _FLOATS:
         return bounds(low, tensor), bounds(high, tensor)
     dtype = np.uint8 if tensor.datatype == "BOOL" else _DATATYPES[tensor.datatype][0]
     whole = np.iinfo(dtype)
 
-    def within(value: float, rounded: Callable[[float], int]) -> int:
+    def clamp(value: float, rounded: Callable[[float], int]) -> int:
         return whole.min if value <= whole.min else whole.max if value >= whole.max else rounded(value)
 
     return (
-        np.array([within(value, math.ceil) for value in low], dtype),
-        np.array([within(value, math.floor) for value in high], dtype),
+        np.array([clamp(value, math.ceil) for value in low], dtype),
+        np.array([clamp(value, math.floor) for value in high], dtype),
     )
 
 
-def format_value(value: Any) -> str:
-    """Return `value` as an error shows it: short, and in JSON's words."""
+def format_value(value: object) -> str:
+    """Return `value` for an error message: short, and named as in JSON."""
     if value is None:
         return "null"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
-    return str(value).lower() if isinstance(value, bool) else _short(repr(value))
+    return str(value).lower() if isinstance(value, bool) else _shorten(repr(value))
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}..."
 
 
-def _column(position: int, wanted: TensorSpec) -> str:
-    """Return which row and column an element is, where columns have names."""
-    if not wanted.columns:
+def _column(position: int, spec: TensorSpec) -> str:
+    """Return the row and column of an element, if its columns have names."""
+    if not spec.columns:
         return ""
-    row, column = divmod(position, len(wanted.columns))
-    return f" (row {row}, column '{wanted.columns[column].name}')"
+    row, column = divmod(position, len(spec.columns))
+    return f" (row {row}, column '{spec.columns[column].name}')"
 
 
-@lru_cache(_LAYOUTS)
-def _layout(shape: tuple[int, ...], wanted: tuple[int, ...]) -> TensorLayout | None:
-    """Return the layout of `shape` for a model that takes `wanted`, None where that does not fit."""
+@lru_cache(_MAX_LAYOUTS)
+def _layout(shape: tuple[int, ...], spec_shape: tuple[int, ...]) -> TensorLayout | None:
+    """Return the layout of `shape` for a model that takes `spec_shape`, None if it does not match."""
     # a column of n values is n rows of one value
-    taken = (shape[0], 1) if len(shape) == 1 and len(wanted) == 2 and wanted[1] == 1 else shape
-    fits = len(taken) == len(wanted) and all(want in (-1, size) for size, want in zip(taken, wanted, strict=True))
-    return TensorLayout(shape, math.prod(shape), taken) if fits else None
+    model_shape = (shape[0], 1) if len(shape) == 1 and len(spec_shape) == 2 and spec_shape[1] == 1 else shape
+    fits = len(model_shape) == len(spec_shape) and all(
+        expected in (-1, size) for size, expected in zip(model_shape, spec_shape, strict=True)
+    )
+    return TensorLayout(shape, math.prod(shape), model_shape) if fits else None
 
 
-def _example(wanted: TensorSpec) -> list[int]:
-    return [1 if size == -1 else size for size in wanted.shape]
+def _example(spec: TensorSpec) -> list[int]:
+    return [1 if size == -1 else size for size in spec.shape]
 
 
-def _flat(data: Any, shape: tuple[int, ...], wanted: TensorSpec) -> list[Any]:
+def _flatten(data: object, shape: tuple[int, ...], spec: TensorSpec) -> list[Any]:
     if not isinstance(data, list):
-        raise RequestError(f"input '{wanted.name}' needs data, an array in row-major order; got {format_value(data)}.")
+        raise RequestError(f"input '{spec.name}' needs data, an array in row-major order; got {format_value(data)}.")
     flat: list[Any] = data
     count = 1
     for before, size in pairwise(shape):
@@ -227,59 +231,59 @@ def _flat(data: Any, shape: tuple[int, ...], wanted: TensorSpec) -> list[Any]:
         if not flat or type(flat[0]) is not list:
             break
         if len(flat) != count or any(type(row) is not list or len(row) != size for row in flat):
-            raise RequestError(f"the nested data of input '{wanted.name}' do not have its shape {list(shape)}.")
+            raise RequestError(f"the nested data of input '{spec.name}' do not have its shape {list(shape)}.")
         flat = list(chain.from_iterable(flat))
     return flat
 
 
-def _array(flat: Sequence[Any], dtype: Any, wanted: TensorSpec) -> Array:
-    largest = _LARGEST.get(wanted.datatype)
+def _to_array(flat: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Array:
+    largest = _LARGEST.get(spec.datatype)
     # Python's comparisons are faster than numpy's for a few rows; NaN, a missing value, takes the longer way
     if largest is not None and not (-largest <= min(flat) and max(flat) <= largest):
-        _check_infinite(flat, wanted)
+        _check_infinite(flat, spec)
     try:
         return np.array(flat, dtype=dtype)
     except OverflowError as error:
         whole = np.iinfo(dtype)
         position, value = next((i, value) for i, value in enumerate(flat) if not whole.min <= value <= whole.max)
-        told = f"{format_value(value)}, an integer that {wanted.datatype} cannot hold{_column(position, wanted)}"
-        raise RequestError(f"input '{wanted.name}' holds {told}.") from error
+        description = f"{format_value(value)}, an integer that {spec.datatype} cannot hold{_column(position, spec)}"
+        raise RequestError(f"input '{spec.name}' holds {description}.") from error
 
 
-def _check_infinite(flat: Sequence[Any], wanted: TensorSpec) -> None:
+def _check_infinite(flat: Sequence[Any], spec: TensorSpec) -> None:
     for position, value in enumerate(flat):
-        if value == value and abs(value) > _LARGEST[wanted.datatype]:  # noqa: PLR0124 - NaN is not itself
-            told = f"{format_value(value)}, which is too large for {wanted.datatype}{_column(position, wanted)}"
-            raise RequestError(f"input '{wanted.name}' holds {told}.")
+        if value == value and abs(value) > _LARGEST[spec.datatype]:  # noqa: PLR0124 - NaN is not itself
+            description = f"{format_value(value)}, which is too large for {spec.datatype}{_column(position, spec)}"
+            raise RequestError(f"input '{spec.name}' holds {description}.")
 
 
-def _strings(raw: bytes | memoryview, wanted: TensorSpec) -> list[str]:
+def _decode_strings(raw: bytes | memoryview, spec: TensorSpec) -> list[str]:
     data = bytes(raw)
     values: list[str] = []
     position = 0
     while position < len(data):
-        start = position + _LENGTH.size
-        end = start + _LENGTH.unpack_from(data, position)[0] if start <= len(data) else start
+        start = position + _STRING_LENGTH.size
+        end = start + _STRING_LENGTH.unpack_from(data, position)[0] if start <= len(data) else start
         if end > len(data):
-            raise RequestError(f"the bytes of input '{wanted.name}' end inside element {len(values)}.")
+            raise RequestError(f"the bytes of input '{spec.name}' end inside element {len(values)}.")
         try:
             values.append(data[start:end].decode())
         except UnicodeDecodeError as error:
-            raise RequestError(f"element {len(values)} of input '{wanted.name}' is not UTF-8.") from error
+            raise RequestError(f"element {len(values)} of input '{spec.name}' is not UTF-8.") from error
         position = end
     return values
 
 
-def _check_categories(flat: Sequence[Any], wanted: TensorSpec) -> None:
-    for index, column in enumerate(wanted.columns):
+def _check_categories(flat: Sequence[Any], spec: TensorSpec) -> None:
+    for index, column in enumerate(spec.columns):
         categories = column.categories
-        if categories is None or categories.issuperset(values := flat[index :: len(wanted.columns)]):
+        if categories is None or categories.issuperset(values := flat[index :: len(spec.columns)]):
             continue
         row, value = next((row, value) for row, value in enumerate(values) if value not in categories)
         known = sorted(categories)
-        allowed = ", ".join(repr(name) for name in known[:_SHOWN_CATEGORIES])
-        more = f" and {len(known) - _SHOWN_CATEGORIES} more" if len(known) > _SHOWN_CATEGORIES else ""
+        allowed = ", ".join(repr(name) for name in known[:_MAX_CATEGORIES])
+        more = f" and {len(known) - _MAX_CATEGORIES} more" if len(known) > _MAX_CATEGORIES else ""
         raise RequestError(
-            f"input '{wanted.name}', row {row}: {format_value(value)} is not a category of column '{column.name}'; "
+            f"input '{spec.name}', row {row}: {format_value(value)} is not a category of column '{column.name}'; "
             f"allowed are {allowed}{more}."
         )

@@ -1,4 +1,4 @@
-"""Threads for calls most of which are short: few of them, and more only while those are stuck."""
+"""A thread pool for calls most of which are short: few threads, and more only while those are blocked."""
 
 import threading
 import time
@@ -7,113 +7,117 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-#: Seconds in which no call ended although one waits, after which another thread is added.
-_STUCK = 0.02
-#: Seconds without a call after which an added thread ends.
-_IDLE = 5.0
-#: Seconds between two looks at whether calls are left.
-_POLL = 0.005
+#: Another thread is added when a call waits and none has ended for so many seconds.
+_BLOCKED_SECONDS = 0.02
+#: An added thread ends after so many seconds without a call.
+_IDLE_SECONDS = 5.0
+_POLL_SECONDS = 0.005
 
-_Call = tuple[Future[Any], Callable[[], Any]]
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+_Work = tuple[Future[Any], Callable[[], Any]]
 
 
 class ThreadPool(Executor):
-    """Runs calls in the order in which they come.
+    """Runs calls in the order in which they are submitted.
 
-    Threads that compete for the interpreter slow each other down, so few answer short calls faster than many. But a
-    client that is slow to send its message holds up a thread, and must not hold up other clients.
+    Threads that compete for the interpreter slow each other down, so few threads answer short calls faster than many.
+    But a client that is slow to send its message blocks a thread, and must not block other clients.
     """
 
-    def __init__(self, few: int, most: int) -> None:
-        """Start `few` threads, which stay; there are never more than `most`."""
-        self._most = most
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+    def __init__(self, min_threads: int, max_threads: int) -> None:
+        """Start `min_threads`, which never end."""
+        self._max_threads = max_threads
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
         self._active = 0
-        self._ended = 0
-        self._waiting = threading.Event()
-        self._closed = threading.Event()
-        for _ in range(few):
-            self._add(idle=None)
-        threading.Thread(target=self._watch, name="grpc-watch", daemon=True).start()
+        self._completed = 0
+        self._has_waiting = threading.Event()
+        self._is_closed = threading.Event()
+        for _ in range(min_threads):
+            self._add_thread(idle_seconds=None)
+        threading.Thread(target=self._add_threads, name="grpc-thread-pool", daemon=True).start()
 
     @property
     def active(self) -> int:
-        """How many calls wait or are being run."""
+        """The number of calls that wait or are running."""
         return self._active
 
     def wait_idle(self, seconds: float) -> bool:
-        """Wait until no call is left, and return whether it came to that in time."""
+        """Wait until no call is left, and return whether that happened in time."""
         end = time.monotonic() + seconds
         while self._active and time.monotonic() < end:
-            time.sleep(_POLL)
+            time.sleep(_POLL_SECONDS)
         return not self._active
 
-    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(
+        self, call: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Future[Result]:
         """Run a call in one of the threads."""
-        future: Future[Any] = Future()
+        future: Future[Result] = Future()
         with self._lock:
             self._active += 1
-            waits = self._active > self._threads
-        self._calls.put((future, partial(call, *args, **kwargs)))
-        if waits:
-            self._waiting.set()
+            must_wait = self._active > self._threads
+        self._queue.put((future, partial(call, *args, **kwargs)))
+        if must_wait:
+            self._has_waiting.set()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads after the calls that were submitted; it never waits for them."""
-        self._closed.set()
-        self._waiting.set()
-        for _ in range(self._most):
-            self._calls.put(None)
+        """End the threads after the calls that were submitted, without waiting for them."""
+        self._is_closed.set()
+        self._has_waiting.set()
+        for _ in range(self._max_threads):
+            self._queue.put(None)
 
-    def _add(self, idle: float | None) -> None:
-        threading.Thread(target=self._work, args=(idle,), name="grpc", daemon=True).start()
+    def _add_thread(self, idle_seconds: float | None) -> None:
+        threading.Thread(target=self._run_calls, args=(idle_seconds,), name="grpc", daemon=True).start()
         with self._lock:
             self._threads += 1
 
-    def _work(self, idle: float | None) -> None:
-        while (call := self._next(idle)) is not None:
-            self._run(*call)
-            # what a call leaves behind must not live until the next one
-            del call
+    def _run_calls(self, idle_seconds: float | None) -> None:
+        while (work := self._next(idle_seconds)) is not None:
+            self._run(*work)
+            # the objects of a call must not be kept until the next one
+            del work
         with self._lock:
             self._threads -= 1
-        # a call that came just now may have counted on this thread
-        self._waiting.set()
+        # a call that was submitted just now may have counted on this thread
+        self._has_waiting.set()
 
-    def _next(self, idle: float | None) -> _Call | None:
+    def _next(self, idle_seconds: float | None) -> _Work | None:
         try:
-            return self._calls.get(timeout=idle)
+            return self._queue.get(timeout=idle_seconds)
         except Empty:
             return None
 
     def _run(self, future: Future[Any], call: Callable[[], Any]) -> None:
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever holds the future
-            self._end()
+        except BaseException as error:  # noqa: BLE001 - it belongs to the owner of the future
+            self._count_completed()
             future.set_exception(error)
         else:
-            self._end()
+            self._count_completed()
             future.set_result(result)
 
-    def _end(self) -> None:
+    def _count_completed(self) -> None:
         with self._lock:
             self._active -= 1
-            self._ended += 1
+            self._completed += 1
 
-    def _watch(self) -> None:
-        """Add a thread whenever calls wait and none ended for a while."""
-        while not self._closed.is_set():
-            self._waiting.wait()
-            self._waiting.clear()
-            ended = self._ended
-            while not self._calls.empty() and not self._closed.wait(_STUCK):
-                if ended == self._ended and self._threads < self._most and not self._calls.empty():
-                    with suppress(RuntimeError):  # no thread is to be had; the call waits for one of those that are
-                        self._add(_IDLE)
-                ended = self._ended
+    def _add_threads(self) -> None:
+        """Add a thread whenever calls wait and none has completed for a while."""
+        while not self._is_closed.is_set():
+            self._has_waiting.wait()
+            self._has_waiting.clear()
+            completed = self._completed
+            while not self._queue.empty() and not self._is_closed.wait(_BLOCKED_SECONDS):
+                is_blocked = completed == self._completed and not self._queue.empty()
+                if is_blocked and self._threads < self._max_threads:
+                    with suppress(RuntimeError):  # the system has no thread left; the call waits for one of these
+                        self._add_thread(_IDLE_SECONDS)
+                completed = self._completed

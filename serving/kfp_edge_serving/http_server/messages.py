@@ -1,4 +1,4 @@
-"""Requests and answers of HTTP, apart from how they travel."""
+"""HTTP requests and responses, independent of how they are transferred."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ JSON = b"application/json"
 
 
 class HttpRequest:
-    """One request: `path` as it was sent, without its query; `headers` anyone asks for, by lower-case name."""
+    """One request: `path` as it was sent, without the query; `headers` by lower-case name, only those in use here."""
 
     __slots__ = ("body", "has_certificate", "headers", "keep_alive", "method", "path", "version")
 
@@ -24,7 +24,7 @@ class HttpRequest:
         self.version = "1.1"
         self.has_certificate = has_certificate
 
-    def again(self, body: bytes, has_certificate: bool) -> "HttpRequest":
+    def with_body(self, body: bytes, has_certificate: bool) -> "HttpRequest":
         """Return a request with the same head and another body."""
         request = HttpRequest(has_certificate)
         request.method = self.method
@@ -35,7 +35,7 @@ class HttpRequest:
 
 
 class HttpResponse:
-    """One answer; `headers` are whole lines beyond content-type and content-length."""
+    """One response; `headers` are whole lines beside content-type and content-length."""
 
     __slots__ = ("body", "content_type", "headers", "status")
 
@@ -46,12 +46,12 @@ class HttpResponse:
         self.headers = headers
 
 
-#: Answers a request at once, or later where the work was handed to a thread. It never raises.
+#: Answers a request at once, or later where a thread does the work. It never raises.
 HttpHandler = Callable[[HttpRequest], "HttpResponse | asyncio.Future[HttpResponse]"]
 
 
-def refusal(error: RequestError) -> HttpResponse:
-    """Return the answer that tells a client why its request is refused ("Inference Error Response JSON Object")."""
+def error_response(error: RequestError) -> HttpResponse:
+    """Return the response that reports an error ("Inference Error Response JSON Object")."""
     headers: tuple[bytes, ...] = ()
     if error.status in (429, 503):
         headers = (b"retry-after: 1\r\n",)
@@ -61,7 +61,7 @@ def refusal(error: RequestError) -> HttpResponse:
 
 
 def path_of(target: bytes) -> bytes:
-    """Return the path of a request target, in origin or absolute form (RFC 9112, "Request Target")."""
+    """Return the path of a request target in origin or absolute form (RFC 9112, "Request Target")."""
     path = target.partition(b"?")[0]
     if not path.startswith(b"/") and b"://" in path:
         path = b"/" + path.partition(b"://")[2].partition(b"/")[2]

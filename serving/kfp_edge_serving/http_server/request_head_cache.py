@@ -1,37 +1,36 @@
-"""Heads of requests that were parsed before: a client mostly sends few, and the same bytes mean the same."""
+"""A cache of parsed request heads: a client sends few different ones, and the same bytes mean the same."""
 
 from kfp_edge_serving.http_server.messages import HttpRequest
 
-_END = b"\r\n\r\n"
-#: Heads that are remembered, and the longest of them in bytes.
-_MOST = 256
-_LONGEST = 1024
-_UNKNOWN: tuple[HttpRequest | None, int] = (None, 0)
+_HEAD_END = b"\r\n\r\n"
+_MAX_HEADS = 256
+_MAX_HEAD_BYTES = 1024
+_MISS: tuple[HttpRequest | None, int] = (None, 0)
 
 
 class RequestHeadCache:
-    """By the bytes of a head: its request, yet without a body, and the length that this will have."""
+    """Maps the bytes of a head to its request, still without a body, and the length of that body."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[HttpRequest, int]] = {}
+        self._heads: dict[bytes, tuple[HttpRequest, int]] = {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._heads)
 
-    def request(self, data: bytes, has_certificate: bool) -> HttpRequest | None:
-        """Return the whole request that `data` is, if its head is known and its body all that follows."""
-        end = data.find(_END) + len(_END)
-        request, length = self._known.get(data[:end], _UNKNOWN)
+    def find(self, data: bytes, has_certificate: bool) -> HttpRequest | None:
+        """Return the request that `data` is, if its head is cached and the rest of `data` is exactly its body."""
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        request, length = self._heads.get(data[:end], _MISS)
         if request is None or len(data) - end != length:
             return None
-        return request.again(data[end:], has_certificate)
+        return request.with_body(data[end:], has_certificate)
 
-    def remember(self, data: bytes, request: HttpRequest) -> None:
-        """Remember the head of the only request in `data`, unless its end is told by anything but a length."""
-        end = data.find(_END) + len(_END)
+    def add(self, data: bytes, request: HttpRequest) -> None:
+        """Cache the head of the only request in `data`, unless anything but content-length delimits its body."""
+        end = data.find(_HEAD_END) + len(_HEAD_END)
         is_whole = len(data) - end == len(request.body) and b"transfer-encoding" not in request.headers
         is_usual = request.keep_alive and request.version == "1.1" and b"traceparent" not in request.headers
-        if is_whole and is_usual and end <= _LONGEST and request.method == b"POST":
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[data[:end]] = request.again(b"", False), len(request.body)
+        if is_whole and is_usual and end <= _MAX_HEAD_BYTES and request.method == b"POST":
+            if len(self._heads) >= _MAX_HEADS:
+                self._heads.clear()
+            self._heads[data[:end]] = request.with_body(b"", has_certificate=False), len(request.body)

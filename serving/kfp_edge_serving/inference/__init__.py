@@ -1,1 +1,1 @@
-"""What REST and gRPC share of an inference."""
+"""What REST and gRPC share: the handling of one inference, and load shedding."""

@@ -1,23 +1,23 @@
-"""Reading a bundle: the folder in which a verified model, its signature and its recorded answers lie."""
+"""Reading of bundles: folders with a verified model, its signature and recorded requests with their responses."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from kfp_edge_serving.errors import StartError
+from kfp_edge_serving.json_types import JsonObject
 
 _MANIFEST = "manifest.json"
-_NEEDED = ("model.onnx", "signature.json", "samples.json")
+_REQUIRED_FILES = ("model.onnx", "signature.json", "samples.json")
 
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """One feature: the smallest and largest value of training, or the categories that it may take, if either is known.
+    """One feature: its smallest and largest value in training, or its categories, if either is known.
 
-    `edges` bound the bins in which training counted its values; empty when it did not.
+    `edges` are those of the histogram of training; empty if there is none.
     """
 
     name: str
@@ -30,7 +30,7 @@ class ColumnSpec:
 class TensorSpec:
     """One input or output of the model; -1 in `shape` is any number of rows.
 
-    `columns[j]` is what element `[i, j]` of an input means; `classes` are those that an output chooses from.
+    `columns[j]` describes element `[i, j]` of an input; `classes` are those that an output can predict.
     """
 
     name: str
@@ -42,15 +42,15 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class RecordedInference:
-    """One recorded request, and by name the output tensors that the verified model answered it with."""
+    """One recorded request, and by name the output tensors of the verified model for it."""
 
-    request: dict[str, Any]
-    outputs: dict[str, dict[str, Any]]
+    request: JsonObject
+    outputs: dict[str, JsonObject]
 
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """A bundle whose every byte is what the manifest says; `digest` names them all (SHA-256, hex)."""
+    """A bundle whose files all match its manifest; `digest` is the SHA-256 of the manifest, in hexadecimal."""
 
     name: str
     version: str
@@ -63,7 +63,7 @@ class LoadedBundle:
 
 
 def find_bundles(models: Path) -> list[Path]:
-    """Return the bundle folders `models/<name>/<version>/`, sorted; or `models` itself where it is a bundle.
+    """Return the bundle folders `models/<name>/<version>/`, sorted; or `models` itself if it is a bundle.
 
     Raises:
         StartError: the folder cannot be read.
@@ -76,20 +76,25 @@ def find_bundles(models: Path) -> list[Path]:
         raise StartError(f"cannot read {models}: {error.strerror}.") from error
 
 
-def state(folder: Path) -> tuple[object, ...]:
-    """Return what differs when a file of a bundle was replaced or written to, without reading any."""
-    found = []
+#: Name, inode, size and time of modification of each file.
+FolderState = tuple[tuple[str, int, int, int], ...]
+
+
+def folder_state(folder: Path) -> FolderState:
+    """Return what differs once a file of a bundle was replaced or written to, without reading any file."""
+    files = []
     for path in sorted(folder.iterdir()):
         status = path.stat()
-        found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)
+        files.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(files)
 
 
-def load_bundle(folder: Path, named: bool = True) -> LoadedBundle:
+def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
     """Read a bundle and check the hash of every file that its manifest lists.
 
     Args:
-        named: Whether the folder has to be called `<name>/<version>` as its bundle is.
+        folder: The folder.
+        check_name: Whether the folder must be named `<name>/<version>` after its bundle.
 
     Raises:
         StartError: a file is missing, was altered, or does not follow the contract.
@@ -97,7 +102,7 @@ def load_bundle(folder: Path, named: bool = True) -> LoadedBundle:
     manifest_bytes = _read(folder / _MANIFEST)
     try:
         manifest = orjson.loads(manifest_bytes)
-        files = _verified(folder, manifest["files"])
+        files = _read_verified(folder, manifest["files"])
         signature = orjson.loads(files["signature.json"])
         samples = orjson.loads(files["samples.json"])
         features = orjson.loads(files["reference.json"])["features"] if "reference.json" in files else {}
@@ -106,22 +111,22 @@ def load_bundle(folder: Path, named: bool = True) -> LoadedBundle:
             version=manifest["version"],
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
             model=files["model.onnx"],
-            inputs=tuple(_tensor(tensor, features) for tensor in signature["inputs"]),
-            outputs=tuple(_tensor(tensor, {}) for tensor in signature["outputs"]),
-            samples=tuple(_sample(sample) for sample in samples["samples"]),
+            inputs=tuple(_parse_tensor(tensor, features) for tensor in signature["inputs"]),
+            outputs=tuple(_parse_tensor(tensor, {}) for tensor in signature["outputs"]),
+            samples=tuple(_parse_sample(sample) for sample in samples["samples"]),
             tolerance=float(samples["tolerance"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StartError(f"{folder} does not follow the bundle contract: {error!r}.") from error
     if not bundle.samples:
-        raise StartError(f"{folder} holds no recorded request to test itself with.")
-    if named and (bundle.name, bundle.version) != (folder.parent.name, folder.name):
+        raise StartError(f"{folder} holds no recorded request for the self-test.")
+    if check_name and (bundle.name, bundle.version) != (folder.parent.name, folder.name):
         raise StartError(f"{folder} holds {bundle.name} {bundle.version}; the folders must be named after it.")
     return bundle
 
 
-def _verified(folder: Path, entries: dict[str, Any]) -> dict[str, bytes]:
-    missing = [name for name in _NEEDED if name not in entries]
+def _read_verified(folder: Path, entries: dict[str, JsonObject]) -> dict[str, bytes]:
+    missing = [name for name in _REQUIRED_FILES if name not in entries]
     if missing:
         raise StartError(f"the manifest of {folder} does not list {missing[0]}.")
     files = {}
@@ -139,17 +144,17 @@ def _read(path: Path) -> bytes:
         raise StartError(f"cannot read {path}: {error.strerror}.") from error
 
 
-def _tensor(tensor: dict[str, Any], features: dict[str, Any]) -> TensorSpec:
+def _parse_tensor(tensor: JsonObject, features: JsonObject) -> TensorSpec:
     return TensorSpec(
         name=tensor["name"],
         datatype=tensor["datatype"],
         shape=tuple(tensor["shape"]),
-        columns=tuple(_column(column, features.get(column["name"], {})) for column in tensor.get("columns", [])),
+        columns=tuple(_parse_column(column, features.get(column["name"], {})) for column in tensor.get("columns", [])),
         classes=tuple(tensor.get("classes") or ()),
     )
 
 
-def _column(column: dict[str, Any], feature: dict[str, Any]) -> ColumnSpec:
+def _parse_column(column: JsonObject, feature: JsonObject) -> ColumnSpec:
     low_high = column.get("range")
     categories = column.get("categories")
     return ColumnSpec(
@@ -160,9 +165,9 @@ def _column(column: dict[str, Any], feature: dict[str, Any]) -> ColumnSpec:
     )
 
 
-def _sample(sample: dict[str, Any]) -> RecordedInference:
+def _parse_sample(sample: JsonObject) -> RecordedInference:
     outputs = sample["response"]["outputs"]
     for output in outputs:
         if not (isinstance(output["data"], list) and isinstance(output["shape"], list)):
-            raise TypeError("the shape and the data of a recorded answer are lists")
+            raise TypeError("the shape and the data of a recorded response must be lists")
     return RecordedInference(sample["request"], {output["name"]: output for output in outputs})

@@ -1,15 +1,16 @@
-"""One model: from checked input arrays to output arrays. It knows nothing of HTTP, JSON or gRPC."""
+"""One model: computes output arrays from input arrays, independent of HTTP, JSON and gRPC."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from kfp_edge_serving.codecs.tensors import Array, format_value, limits
 from kfp_edge_serving.errors import RequestError, StartError
+from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
-from kfp_edge_serving.models.onnx_session import CPU, OnnxSession
-from kfp_edge_serving.settings import RangePolicy
+from kfp_edge_serving.models.onnx_session import OnnxSession
+from kfp_edge_serving.settings import RangePolicy, Settings
 from kfp_edge_serving.telemetry.feature_statistics import FeatureStatistics
 
 Feed = dict[str, Array]
@@ -19,58 +20,63 @@ Feed = dict[str, Array]
 class ModelOptions:
     """How models are run.
 
-    `providers` are execution providers of onnxruntime in the order of preference. `threads` is for one inference; 0
-    gives one to models that are quick, and as many as this container has processors to those that are not.
-
-    `max_rows` is the largest batch; `out_of_range` says what happens to a value that is outside of its column's
-    range in training.
+    Attributes:
+        providers: Execution providers of onnxruntime in the order of preference.
+        threads: Threads of one inference; 0 is one for quick models, and all processors of the container for slow ones.
+        max_rows: The largest batch.
+        out_of_range: What happens to a value outside of the range of its column in training.
     """
 
-    providers: tuple[str, ...] = (CPU,)
-    threads: int = 0
-    max_rows: int = 10_000
-    out_of_range: RangePolicy = "count"
+    providers: tuple[str, ...] = Settings.providers
+    threads: int = Settings.threads
+    max_rows: int = Limits.max_rows
+    out_of_range: RangePolicy = Settings.out_of_range
 
 
 class Model:
-    """A loaded bundle, ready to answer from any thread."""
+    """The model of a bundle; infers in any thread."""
 
     def __init__(self, bundle: LoadedBundle, options: ModelOptions, threads: int = 1) -> None:
-        """Load the model, to be run with so many threads.
+        """Load the model.
+
+        Args:
+            bundle: Its bundle.
+            options: How models are run.
+            threads: Threads of one inference.
 
         Raises:
-            StartError: the model cannot be loaded, or is not what the signature says.
+            StartError: the model cannot be loaded, or does not match its signature.
         """
         _check_columns(bundle)
-        # onnxruntime keeps what it needs of the model's bytes
+        # onnxruntime has its own copy of the model
         self.bundle = replace(bundle, model=b"")
         self.inputs = {tensor.name: tensor for tensor in bundle.inputs}
         self.outputs = {tensor.name: tensor for tensor in bundle.outputs}
-        self.observed = FeatureStatistics(bundle)
+        self.statistics = FeatureStatistics(bundle)
         self.all_outputs = list(self.outputs)
         self._session = OnnxSession(bundle, options.providers, threads)
-        self._batched = [tensor.name for tensor in bundle.inputs if tensor.shape[:1] == (-1,)]
-        ranges = {tensor.name: _ranges(tensor) for tensor in bundle.inputs}
-        self._ranges = {name: found for name, found in ranges.items() if found is not None}
+        self._batch_inputs = [tensor.name for tensor in bundle.inputs if tensor.shape[:1] == (-1,)]
+        ranges = {tensor.name: _column_ranges(tensor) for tensor in bundle.inputs}
+        self._ranges = {name: low_high for name, low_high in ranges.items() if low_high is not None}
         self._options = options
         self._policy: RangePolicy = "off"
-        self.slow = False
+        self.is_slow = False
 
-    def input(self, name: str, feed: Feed) -> TensorSpec:
-        """Return the input `name`, which a request gives and has not yet given.
+    def new_input(self, name: str, feed: Feed) -> TensorSpec:
+        """Return the input `name` of a request whose inputs so far are in `feed`.
 
         Raises:
-            RequestError: the model has no such input, or the request gave it before.
+            RequestError: the model has no such input, or the request has it twice.
         """
-        wanted = self.inputs.get(name)
-        if wanted is None:
+        spec = self.inputs.get(name)
+        if spec is None:
             raise RequestError(f"the model has no input {format_value(name)}; it takes {_quoted(self.inputs)}.")
         if name in feed:
             raise RequestError(f"input '{name}' is given twice.")
-        return wanted
+        return spec
 
-    def requested(self, names: list[str]) -> list[str]:
-        """Return the outputs that a request wants; all of them when it names none.
+    def requested_outputs(self, names: list[str]) -> list[str]:
+        """Return the outputs that a request asks for: those that it names, or all if it names none.
 
         Raises:
             RequestError: the model has no such output, or the request names it twice.
@@ -83,44 +89,44 @@ class Model:
         return names or self.all_outputs
 
     def run(self, feed: Feed, names: list[str]) -> list[Array]:
-        """Infer, and count what went in and came out.
+        """Infer, and count the inputs and predictions.
 
         Args:
-            feed: The array of each input, each of its own datatype and shape.
-            names: The outputs to compute, as `requested` returns them.
+            feed: The array of each input, in its datatype and shape.
+            names: The outputs to compute, as `requested_outputs` returns them.
 
         Raises:
-            RequestError: an input is missing, the batch is too large or not one, a value is out of range and that is
-                to be rejected, or the model cannot compute with these inputs.
+            RequestError: an input is missing, the batch is too large or its inputs differ in their number of rows, a
+                value is out of range and the policy is to reject it, or the model cannot compute with these inputs.
         """
         if len(feed) != len(self.inputs):
             missing = [name for name in self.inputs if name not in feed]
             raise RequestError(f"input {_quoted(missing)} is missing; the model takes {_quoted(self.inputs)}.")
-        rows = self._rows(feed)
-        given = feed
+        rows = self._count_rows(feed)
+        received = feed
         if self._policy in ("clip", "reject"):
-            feed = self._clipped(feed) if self._policy == "clip" else self._inside(feed)
+            feed = self._clip(feed) if self._policy == "clip" else self._reject_out_of_range(feed)
         arrays = self._session.run(names, feed)
-        self.observed.add(rows, given, names, arrays)
+        self.statistics.add(rows, received, names, arrays)
         return arrays
 
-    def open(self, slow: bool) -> None:
-        """Begin to count and to watch the ranges, which the recorded requests may exceed.
+    def start_serving(self, is_slow: bool) -> None:
+        """Start to count, and to check the ranges, which the recorded requests of the self-test may exceed.
 
         Args:
-            slow: Whether one inference takes so long that it must not hold up other requests.
+            is_slow: Whether one inference takes so long that it must not delay other requests.
         """
-        self.slow = slow
+        self.is_slow = is_slow
         self._policy = self._options.out_of_range
-        self.observed = FeatureStatistics(self.bundle, watch_ranges=self._policy != "off")
+        self.statistics = FeatureStatistics(self.bundle, count_out_of_range=self._policy != "off")
 
-    def _rows(self, feed: Feed) -> int:
-        if not self._batched:
+    def _count_rows(self, feed: Feed) -> int:
+        if not self._batch_inputs:
             return 1
-        count = len(feed[self._batched[0]])
-        for name in self._batched[1:]:
+        count = len(feed[self._batch_inputs[0]])
+        for name in self._batch_inputs[1:]:
             if len(feed[name]) != count:
-                counts = ", ".join(f"'{name}' has {len(feed[name])}" for name in self._batched)
+                counts = ", ".join(f"'{name}' has {len(feed[name])}" for name in self._batch_inputs)
                 raise RequestError(f"all inputs must have the same number of rows, but {counts}.")
         if count > self._options.max_rows:
             raise RequestError(
@@ -128,20 +134,20 @@ class Model:
             )
         return count
 
-    def _clipped(self, feed: Feed) -> Feed:
+    def _clip(self, feed: Feed) -> Feed:
         clipped = {name: np.clip(feed[name], low, high) for name, (low, high) in self._ranges.items()}
         return feed | {name: array.astype(feed[name].dtype, copy=False) for name, array in clipped.items()}
 
-    def _inside(self, feed: Feed) -> Feed:
+    def _reject_out_of_range(self, feed: Feed) -> Feed:
         for name, (low, high) in self._ranges.items():
             values = feed[name].reshape(-1, len(low))
             # NaN, a missing value, is on neither side
             outside = (values < low) | (values > high)
             if outside.any():
                 row, column = np.argwhere(outside)[0]
-                told = self.inputs[name].columns[column]
+                column_name = self.inputs[name].columns[column].name
                 raise RequestError(
-                    f"input '{name}', row {row}: {values[row, column]!s} is outside of what column '{told.name}' "
+                    f"input '{name}', row {row}: {values[row, column]!s} is outside of what column '{column_name}' "
                     f"had in training, {low[column]!s} to {high[column]!s}."
                 )
         return feed
@@ -150,17 +156,17 @@ class Model:
 def _check_columns(bundle: LoadedBundle) -> None:
     for tensor in bundle.inputs:
         width = len(tensor.columns)
-        told = f"the signature of model {bundle.name} {bundle.version} is wrong: input '{tensor.name}'"
+        message = f"the signature of model {bundle.name} {bundle.version} is wrong: input '{tensor.name}'"
         if width and tensor.shape[1:] != (width,) and (len(tensor.shape), width) != (1, 1):
-            raise StartError(f"{told} has {width} columns for the shape {list(tensor.shape)}.")
+            raise StartError(f"{message} has {width} columns for the shape {list(tensor.shape)}.")
         for column in tensor.columns:
             if (column.range if tensor.datatype == "BYTES" else column.categories) is not None:
                 kind = "a range" if tensor.datatype == "BYTES" else "categories"
-                raise StartError(f"{told} of {tensor.datatype} has {kind} for column '{column.name}'.")
+                raise StartError(f"{message} of {tensor.datatype} has {kind} for column '{column.name}'.")
 
 
-def _ranges(tensor: TensorSpec) -> tuple[Any, Any] | None:
-    """Return the smallest and the largest value of each column, where any is known."""
+def _column_ranges(tensor: TensorSpec) -> tuple[Array, Array] | None:
+    """Return the smallest and the largest value of each column, None if no range is known."""
     if not any(column.range for column in tensor.columns):
         return None
     unknown = (-np.inf, np.inf)
@@ -168,5 +174,5 @@ def _ranges(tensor: TensorSpec) -> tuple[Any, Any] | None:
     return limits(low, high, tensor)
 
 
-def _quoted(names: Any) -> str:
+def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)

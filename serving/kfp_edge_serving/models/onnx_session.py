@@ -1,14 +1,13 @@
-"""onnxruntime as an edge container needs it: few threads, little memory, nothing sent home."""
+"""An onnxruntime session for an edge container: few threads, little memory, no telemetry."""
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from kfp_edge_serving.codecs.tensors import DATATYPES, Array
 from kfp_edge_serving.errors import RequestError, StartError
 from kfp_edge_serving.models.bundle import LoadedBundle
 
-# onnxruntime carries telemetry with an outbound endpoint; it reads this when it is imported
+# onnxruntime has telemetry that sends to the outside; it reads this when it is imported
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _ort
@@ -26,7 +25,7 @@ _ERRORS = (
     _ort.NotImplemented,
     _ort.RuntimeException,
 )
-_TYPES = {
+_DATATYPES_BY_ONNX_TYPE = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
     "tensor(uint16)": "UINT16",
@@ -50,23 +49,23 @@ class OnnxSession:
         """Load a bundle's model.
 
         Args:
-            bundle: The bundle, whose signature has to fit its model.
+            bundle: The bundle, whose signature must match its model.
             providers: Execution providers in the order of preference.
             threads: Threads of one inference.
 
         Raises:
-            StartError: onnxruntime cannot load the model or lacks a provider, or the signature does not fit.
+            StartError: onnxruntime cannot load the model or lacks a provider, or the signature does not match.
         """
-        self._title = f"model {bundle.name} {bundle.version}"
+        self._model_name = f"model {bundle.name} {bundle.version}"
         if unknown := [name for name in providers if name not in onnxruntime.get_available_providers()]:
             known = ", ".join(onnxruntime.get_available_providers())
             raise StartError(f"this onnxruntime has no execution provider {unknown[0]}; it has {known}.")
         try:
             self._session = onnxruntime.InferenceSession(bundle.model, _options(threads), providers=list(providers))
         except _ERRORS as error:
-            raise StartError(f"{self._title} cannot be loaded by onnxruntime: {_first_line(error)}") from error
+            raise StartError(f"{self._model_name} cannot be loaded by onnxruntime: {_first_line(error)}") from error
         self._check_signature(bundle)
-        # what `InferenceSession.run` calls once it has checked names that are checked here too: a tenth of a request
+        # what `InferenceSession.run` calls after it has checked the names again, which takes a tenth of a request
         self._run = self._session._sess.run
 
     def run(self, names: list[str], feed: dict[str, Array]) -> list[Array]:
@@ -82,21 +81,22 @@ class OnnxSession:
         return arrays
 
     def _check_signature(self, bundle: LoadedBundle) -> None:
-        for kind, tensors, found in (
+        for kind, tensors, nodes in (
             ("inputs", bundle.inputs, self._session.get_inputs()),
             ("outputs", bundle.outputs, self._session.get_outputs()),
         ):
             declared = {tensor.name: tensor.datatype for tensor in tensors}
-            actual = {node.name: _TYPES.get(node.type, node.type) for node in found}
+            actual = {node.name: _DATATYPES_BY_ONNX_TYPE.get(node.type, node.type) for node in nodes}
             if declared != actual:
-                raise StartError(
-                    f"the signature of {self._title} does not fit its model: {kind} are {actual}, not {declared}."
-                )
+                mismatch = f"{kind} are {actual}, not {declared}"
+                raise StartError(f"the signature of {self._model_name} does not match its model: {mismatch}.")
             if unknown := set(declared.values()) - DATATYPES:
-                raise StartError(f"{self._title} needs datatypes that this server does not know: {sorted(unknown)}.")
+                raise StartError(
+                    f"{self._model_name} has datatypes that this server does not support: {sorted(unknown)}."
+                )
 
 
-def _options(threads: int) -> Any:
+def _options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

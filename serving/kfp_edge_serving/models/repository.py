@@ -1,4 +1,4 @@
-"""The models that are served, and how they are exchanged while the server runs."""
+"""The model repository: the models that are served, and their replacement while the server runs."""
 
 import re
 import threading
@@ -8,23 +8,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from kfp_edge_serving.cpu_limit import usable_cpus
 from kfp_edge_serving.errors import RequestError, StartError
 from kfp_edge_serving.models import self_test
-from kfp_edge_serving.models.bundle import find_bundles, load_bundle, state
+from kfp_edge_serving.models.bundle import FolderState, find_bundles, folder_state, load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
 from kfp_edge_serving.telemetry.log import log
 from kfp_edge_serving.telemetry.metrics import ModelMetrics
 
-#: Seconds of one inference from which on it runs beside the event loop; handing it over costs some 30 us.
+#: An inference that takes longer runs in a thread, not on the event loop; handing it over costs some 30 us.
 _SLOW_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that answers, with its counters."""
+    """A model that is served, with its request counters."""
 
     model: Model
     metrics: ModelMetrics
@@ -39,37 +38,37 @@ class ServedModel:
 
 
 class ModelCatalog:
-    """What is served at one moment; never changed, only replaced as a whole."""
+    """The models that are served at one moment; never changed, only replaced as a whole."""
 
     def __init__(self, served: Mapping[Path, ServedModel]) -> None:
         self.served = tuple(served.values())
         self._versions: dict[str, dict[str, ServedModel]] = {}
-        for one in sorted(self.served, key=lambda one: _natural(one.version)):
-            self._versions.setdefault(one.name, {})[one.version] = one
+        for model in sorted(self.served, key=lambda model: _version_key(model.version)):
+            self._versions.setdefault(model.name, {})[model.version] = model
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
         return sorted(self._versions)
 
     def versions(self, name: str) -> list[str]:
-        """Return the versions of a model, the latest last."""
+        """Return the versions of a model, the latest one last."""
         return list(self._versions[name])
 
     def find(self, name: str, version: str = "") -> ServedModel:
-        """Return a version of a model, the latest when none is given.
+        """Return a version of a model, the latest one if none is given.
 
         Raises:
-            RequestError: there is no such model, or not in this version.
+            RequestError: there is no such model or version.
         """
         versions = self._versions.get(name)
         if versions is None:
-            there = ", ".join(self.names()) or "none yet"
-            raise RequestError(f"there is no model '{name}' here; there is {there}.", 404)
+            known = ", ".join(self.names()) or "none yet"
+            raise RequestError(f"there is no model '{name}' here; there is {known}.", 404)
         if not version:
             return versions[self.versions(name)[-1]]
         if version not in versions:
-            there = ", ".join(versions)
-            raise RequestError(f"there is no version '{version}' of model '{name}'; there is {there}.", 404)
+            known = ", ".join(versions)
+            raise RequestError(f"there is no version '{version}' of model '{name}'; there is {known}.", 404)
         return versions[version]
 
 
@@ -84,13 +83,14 @@ class ModelRepository:
         self._options = options
         self._self_test = self_test
         self._served: dict[Path, ServedModel] = {}
-        self._states: dict[Path, Any] = {}
-        self._looked: dict[Path, Any] = {}
+        #: State of each bundle when it was loaded or refused, and as it was last seen.
+        self._states: dict[Path, FolderState] = {}
+        self._last_scan: dict[Path, FolderState] = {}
         self._refused: dict[Path, str] = {}
         self._metrics: dict[tuple[str, str], ModelMetrics] = {}
 
     def refused(self) -> int:
-        """Return how many bundles lie in the folder that are not served as they are."""
+        """Return the number of bundles in the folder that are not served as they are."""
         return len(self._refused)
 
     def load(self) -> None:
@@ -99,27 +99,27 @@ class ModelRepository:
         Raises:
             StartError: there is none to serve.
         """
-        self._looked = self._look()
-        self._act(self._looked)
+        self._last_scan = self._scan()
+        self._apply(self._last_scan)
         if not self._served:
             if self._refused:
                 raise StartError(next(iter(self._refused.values())))
             raise StartError(
-                f"there is no model in {self._folder}; a bundle belongs into {self._folder}/<name>/<version>/."
+                f"there is no model in {self._folder}; put a bundle into {self._folder}/<name>/<version>/."
             )
 
     def refresh(self) -> None:
-        """Look at the folder once more: load what is new or was replaced, drop what was removed.
+        """Scan the folder again: load bundles that are new or replaced, unload those that were removed.
 
-        What differs from the last look may still be being written, and waits for the next one. A bundle that is
-        refused leaves the one before it in service.
+        A bundle that differs from the last scan may still be being written, and waits for the next one. If a bundle is
+        refused, the one before it stays in service.
         """
-        before, self._looked = self._looked, self._look()
-        folders = before.keys() | self._looked.keys() | self._served.keys()
-        settled = {folder for folder in folders if before.get(folder) == self._looked.get(folder)}
-        # A folder that is altogether empty is more likely a lost mount than a wish to serve nothing.
-        if self._looked or not self._served:
-            self._act({folder: self._looked.get(folder) for folder in sorted(settled)})
+        before, self._last_scan = self._last_scan, self._scan()
+        folders = before.keys() | self._last_scan.keys() | self._served.keys()
+        unchanged = {folder for folder in folders if before.get(folder) == self._last_scan.get(folder)}
+        # an empty folder is more likely a lost mount than a wish to serve nothing
+        if self._last_scan or not self._served:
+            self._apply({folder: self._last_scan.get(folder) for folder in sorted(unchanged)})
         elif self._states:
             self._states = {}
             log("empty", "error", error=f"{self._folder} holds no bundle any more; the last ones stay in service.")
@@ -129,39 +129,40 @@ class ModelRepository:
         while not stop.wait(seconds):
             try:
                 self.refresh()
-            except Exception:  # noqa: BLE001 - a bug of ours must not end the exchange of models, and must be seen
-                log("bug", "error", traceback=traceback.format_exc())
+            except Exception:  # noqa: BLE001 - a bug must not end the watching, and operators must see it
+                log("internal error", "error", traceback=traceback.format_exc())
 
-    def _look(self) -> dict[Path, Any]:
-        found = {}
+    def _scan(self) -> dict[Path, FolderState]:
+        states = {}
         for folder in find_bundles(self._folder):
             try:
-                found[folder] = state(folder)
-            except OSError:  # it went away while we looked; the next look will tell
+                states[folder] = folder_state(folder)
+            except OSError:  # it was removed during the scan; the next scan decides
                 continue
-        return found
+        return states
 
-    def _act(self, states: dict[Path, Any]) -> None:
-        """Bring what is served in line with the state of each folder, None for one that is gone."""
-        served = dict(self._served)
-        told = []
-        for folder, found in states.items():
-            if found is None:
-                told.append(self._drop(folder))
-            elif self._states.get(folder) != found:
-                self._states[folder] = found
-                told.append(self._load(folder))
-        if self._served != served:
+    def _apply(self, states: Mapping[Path, FolderState | None]) -> None:
+        """Load and unload so that the served models match the state of each folder, None for a folder that is gone."""
+        before = dict(self._served)
+        events: list[Callable[[], None]] = []
+        for folder, state in states.items():
+            if state is None:
+                events.append(self._unload(folder))
+            elif self._states.get(folder) != state:
+                self._states[folder] = state
+                events.append(self._load(folder))
+        if self._served != before:
             self.catalog = ModelCatalog(self._served)
             self.changed(self.catalog)
-        # only now is what they say true
-        for tell in told:
-            tell()
+        # logged only now that it is in effect
+        for log_event in events:
+            log_event()
 
     def _load(self, folder: Path) -> Callable[[], None]:
+        """Load or refuse a bundle, and return what logs that."""
         start = time.perf_counter()
         try:
-            model = self._ready(folder)
+            model = self._load_model(folder)
         except StartError as error:
             self._refused[folder] = str(error)
             return partial(log, "refused", "error", error=str(error), folder=str(folder))
@@ -181,34 +182,35 @@ class ModelRepository:
             seconds=round(time.perf_counter() - start, 3),
         )
 
-    def _ready(self, folder: Path) -> Model:
-        bundle = load_bundle(folder, named=folder != self._folder)
+    def _load_model(self, folder: Path) -> Model:
+        bundle = load_bundle(folder, check_name=folder != self._folder)
         model = Model(bundle, self._options, self._options.threads or 1)
-        slow = self._tested(model) > _SLOW_SECONDS
-        if slow and not self._options.threads and usable_cpus() > 1:
-            # for what takes long, more threads are worth the time that it takes to wake them
+        is_slow = self._test(model) > _SLOW_SECONDS
+        if is_slow and not self._options.threads and usable_cpus() > 1:
+            # for a slow model, more threads are worth the time that it takes to wake them
             model = Model(bundle, self._options, usable_cpus())
-            self._tested(model)
-        model.open(slow)
+            self._test(model)
+        model.start_serving(is_slow)
         return model
 
-    def _tested(self, model: Model) -> float:
-        """Return the seconds that a model which answers as it should takes for its first recorded request."""
+    def _test(self, model: Model) -> float:
+        """Run the self-test, and return the seconds of one inference once the model is warm."""
         if self._self_test:
             self_test.replay(model)
         return self_test.warm_up(model)
 
-    def _drop(self, folder: Path) -> Callable[[], None]:
+    def _unload(self, folder: Path) -> Callable[[], None]:
+        """Unload the bundle of a folder that is gone, and return what logs that."""
         self._states.pop(folder, None)
         self._refused.pop(folder, None)
         served = self._served.pop(folder, None)
-        return _nothing if served is None else partial(log, "unloaded", model=served.name, version=served.version)
+        return _log_nothing if served is None else partial(log, "unloaded", model=served.name, version=served.version)
 
 
-def _nothing() -> None:
-    """Tell nothing: what went away was not served."""
+def _log_nothing() -> None:
+    """Log nothing: the bundle was not served."""
 
 
-def _natural(version: str) -> list[tuple[int, str]]:
-    """Return what sorts versions so that the latest is last: the numbers in them compare as numbers."""
+def _version_key(version: str) -> list[tuple[int, str]]:
+    """Return a sort key of a version, in which the numbers compare as numbers."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", version)]

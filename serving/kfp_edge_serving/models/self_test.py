@@ -1,65 +1,65 @@
-"""Replays the requests that were recorded when the model was verified."""
+"""The self-test of a model: replays the requests that were recorded when it was verified."""
 
 import math
 import time
-from typing import Any
 
 import orjson
 
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.errors import RequestError, StartError
+from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import LoadedBundle, RecordedInference
 from kfp_edge_serving.models.model import Model
 
-_WARM_UP = 20
+_WARM_UP_REQUESTS = 20
 
 
 def replay(model: Model) -> None:
-    """Ask a model all that its bundle recorded.
+    """Run all recorded requests of the bundle.
 
     Raises:
-        StartError: it answers otherwise than it did when it was verified.
+        StartError: an output differs from that of the verified model.
     """
     for number, sample in enumerate(model.bundle.samples):
         _check(model, number, sample)
 
 
 def warm_up(model: Model) -> float:
-    """Ask a model its first recorded request some times and return the seconds that it took at last."""
+    """Run the first recorded request several times and return the seconds of the last run."""
     body = orjson.dumps(model.bundle.samples[0].request)
     seconds = 0.0
-    for _ in range(_WARM_UP):
+    for _ in range(_WARM_UP_REQUESTS):
         start = time.perf_counter()
         json_codec.infer(model, body)
         seconds = time.perf_counter() - start
     return seconds
 
 
-def title(bundle: LoadedBundle) -> str:
-    """Return what an error calls a bundle."""
+def model_name(bundle: LoadedBundle) -> str:
+    """Return the name of a model in error messages."""
     return f"model {bundle.name} {bundle.version}"
 
 
 def _check(model: Model, number: int, sample: RecordedInference) -> None:
     bundle = model.bundle
     try:
-        answer = orjson.loads(json_codec.infer(model, orjson.dumps(sample.request)).body)
+        response = orjson.loads(json_codec.infer(model, orjson.dumps(sample.request)).body)
     except RequestError as error:
-        raise StartError(f"{title(bundle)} refuses its recorded request {number}: {error}") from error
-    found = {output["name"]: output for output in answer["outputs"]}
+        raise StartError(f"{model_name(bundle)} refuses its recorded request {number}: {error}") from error
+    outputs = {output["name"]: output for output in response["outputs"]}
     for name, expected in sample.outputs.items():
-        if name not in found or not _equal(expected, found[name], bundle.tolerance):
+        if name not in outputs or not _is_close(expected, outputs[name], bundle.tolerance):
             raise StartError(
-                f"{title(bundle)} fails its self-test: output '{name}' of recorded request {number} "
-                "is not what it was when the model was verified."
+                f"{model_name(bundle)} fails its self-test: output '{name}' of recorded request {number} "
+                "differs from that of the verified model."
             )
 
 
-def _equal(expected: dict[str, Any], found: dict[str, Any], tolerance: float) -> bool:
-    if any(list(expected[key]) != list(found[key]) for key in ("datatype", "shape")):
+def _is_close(expected: JsonObject, actual: JsonObject, tolerance: float) -> bool:
+    if any(list(expected[key]) != list(actual[key]) for key in ("datatype", "shape")):
         return False
     if expected["datatype"] not in ("FP16", "FP32", "FP64"):
-        return bool(expected["data"] == found["data"])
-    return len(expected["data"]) == len(found["data"]) and all(
-        math.isclose(a, b, rel_tol=0, abs_tol=tolerance) for a, b in zip(expected["data"], found["data"], strict=True)
+        return bool(expected["data"] == actual["data"])
+    return len(expected["data"]) == len(actual["data"]) and all(
+        math.isclose(a, b, rel_tol=0, abs_tol=tolerance) for a, b in zip(expected["data"], actual["data"], strict=True)
     )

@@ -1,6 +1,6 @@
-"""What a model saw and answered: the counts from which drift is told.
+"""Statistics of the inputs and predictions of a model, from which drift is detected.
 
-A request only leaves its arrays here; they are counted many at a time, which costs a microsecond or two a request.
+A request only leaves its arrays here; they are counted many at a time, which costs a microsecond or two per request.
 """
 
 import threading
@@ -12,24 +12,24 @@ import numpy as np
 from kfp_edge_serving.codecs.tensors import Array, bounds, limits
 from kfp_edge_serving.models.bundle import ColumnSpec, LoadedBundle, TensorSpec
 
-#: Requests, and values in them, that may wait: more would cost hardly less, and hold up one request for longer.
-_REQUESTS = 128
-_VALUES = 1 << 17
+#: Requests, and values in them, that are counted at a time: more would save little, and delay one request for longer.
+_BATCH_REQUESTS = 128
+_BATCH_VALUES = 1 << 17
 
 
-class Feature:
-    """The values of one input column.
+class FeatureCounts:
+    """The counts of one input column.
 
-    `counts[k]` lie in `[edges[k-1], edges[k])`; the first are below and the last above all edges. A value that equals
-    the last edge belongs to the last bin of training, as in `reference.json`.
+    `bins[k]` counts the values in `[edges[k-1], edges[k])`; the first bin is below and the last above all edges. A
+    value that equals the last edge belongs to the last bin of training, as in `reference.json`.
     """
 
-    def __init__(self, column: ColumnSpec, tensor: TensorSpec, watch_range: bool) -> None:
+    def __init__(self, column: ColumnSpec, tensor: TensorSpec, count_out_of_range: bool) -> None:
         self.column = column
-        # a value of training that was rounded to the model's datatype must still meet the edge that it was
+        # rounded to the datatype of the model, so that a value of training that was an edge still equals it
         self.edges = bounds(column.edges, tensor)
-        self.range = limits(column.range[:1], column.range[1:], tensor) if watch_range and column.range else None
-        self.counts = np.zeros(len(self.edges) + 1, np.int64)
+        self.range = limits(column.range[:1], column.range[1:], tensor) if count_out_of_range and column.range else None
+        self.bins = np.zeros(len(self.edges) + 1, np.int64)
         self.total = 0.0
         self.missing = 0
         self.out_of_range = 0
@@ -37,48 +37,56 @@ class Feature:
 
 
 class FeatureStatistics:
-    """The counts of one model; `watch_ranges` is whether values outside of the ranges of training are counted."""
+    """The counts of one model; with `count_out_of_range` also of values outside of the ranges of training."""
 
-    def __init__(self, bundle: LoadedBundle, watch_ranges: bool = True) -> None:
+    def __init__(self, bundle: LoadedBundle, count_out_of_range: bool = True) -> None:
         self._lock = threading.Lock()
-        self._requests: list[tuple[dict[str, Array], Array | None]] = []
+        self._uncounted: list[tuple[dict[str, Array], Array | None]] = []
         counted = [tensor for tensor in bundle.inputs if _is_counted(tensor)]
-        self._most_rows = _VALUES // max(1, sum(_row_values(tensor) for tensor in counted))
+        self._batch_rows = _BATCH_VALUES // max(1, sum(_values_per_row(tensor) for tensor in counted))
         self._columns = {
-            tensor.name: [Feature(column, tensor, watch_ranges) for column in tensor.columns] for tensor in counted
+            tensor.name: [FeatureCounts(column, tensor, count_out_of_range) for column in tensor.columns]
+            for tensor in counted
         }
-        self._counts_all = len(counted) == len(bundle.inputs)
+        self._counts_all_inputs = len(counted) == len(bundle.inputs)
         label = next((tensor for tensor in bundle.outputs if _is_label(tensor)), None)
         self._label = None if label is None else label.name
         classes = () if label is None else label.classes
         self._classes: Counter[str] = Counter(dict.fromkeys(classes, 0))
 
-    def add(self, rows: int, feed: dict[str, Array], names: list[str], answers: list[Array]) -> None:
-        """Take one answered request and the names of its answers; the arrays must not change any more."""
-        if not self._counts_all:  # what is not counted may be large, and is not kept
-            feed = {name: feed[name] for name in self._columns}
-        label = answers[names.index(self._label)] if self._label in names else None
-        self._requests.append((feed, label))  # in one step, whatever other threads do
-        if len(self._requests) * rows >= self._most_rows or len(self._requests) >= _REQUESTS:
-            with self._lock:
-                self._fold()
+    def add(self, rows: int, feed: dict[str, Array], names: list[str], outputs: list[Array]) -> None:
+        """Add one answered request; its arrays must not change any more.
 
-    def features(self) -> list[Feature]:
+        Args:
+            rows: The number of rows.
+            feed: The input arrays by name.
+            names: The outputs that were computed.
+            outputs: The array of each of them.
+        """
+        if not self._counts_all_inputs:  # the others may be large, so they are not kept
+            feed = {name: feed[name] for name in self._columns}
+        label = outputs[names.index(self._label)] if self._label in names else None
+        self._uncounted.append((feed, label))  # atomic
+        if len(self._uncounted) * rows >= self._batch_rows or len(self._uncounted) >= _BATCH_REQUESTS:
+            with self._lock:
+                self._count_added()
+
+    def features(self) -> list[FeatureCounts]:
         """Return the counts of every column so far."""
         with self._lock:
-            self._fold()
+            self._count_added()
             return [feature for columns in self._columns.values() for feature in columns]
 
     def classes(self) -> dict[str, int]:
-        """Return how often each class was answered, anomaly models' "1" being an alarm."""
+        """Return how often each class was predicted so far; class "1" of an anomaly model is an alarm."""
         with self._lock:
-            self._fold()
+            self._count_added()
             return dict(self._classes)
 
-    def _fold(self) -> None:
-        # never another list: a thread may be about to append to this one
-        requests = self._requests[:]
-        del self._requests[: len(requests)]
+    def _count_added(self) -> None:
+        # the list stays the same object: another thread may be about to append to it
+        requests = self._uncounted[:]
+        del self._uncounted[: len(requests)]
         if not requests:
             return
         for name, features in self._columns.items():
@@ -88,7 +96,7 @@ class FeatureStatistics:
             self._classes.update({str(name): count for name, count in counts.items()})
 
 
-def _count(features: list[Feature], arrays: list[Array]) -> None:
+def _count(features: list[FeatureCounts], arrays: list[Array]) -> None:
     table = np.concatenate(arrays).reshape(-1, len(features))
     if table.dtype.kind == "b":
         table = table.view(np.uint8)
@@ -99,13 +107,13 @@ def _count(features: list[Feature], arrays: list[Array]) -> None:
             _count_categories(feature, table[:, index].tolist())
 
 
-def _count_categories(feature: Feature, values: list[str]) -> None:
+def _count_categories(feature: FeatureCounts, values: list[str]) -> None:
     counts = Counter(values)
     feature.missing += counts.pop("", 0)
     feature.categories.update(counts)
 
 
-def _count_numbers(feature: Feature, values: Array) -> None:
+def _count_numbers(feature: FeatureCounts, values: Array) -> None:
     present = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     feature.missing += len(values) - len(present)
     with np.errstate(over="ignore"):
@@ -117,16 +125,16 @@ def _count_numbers(feature: Feature, values: Array) -> None:
     bins = np.searchsorted(edges, present, side="right")
     if len(edges):
         bins[present == edges[-1]] -= 1
-    feature.counts += np.bincount(bins, minlength=len(edges) + 1)
+    feature.bins += np.bincount(bins, minlength=len(edges) + 1)
 
 
 def _is_counted(tensor: TensorSpec) -> bool:
-    """Return whether columns say what the elements mean: numbers, or text of known categories."""
-    text = tensor.datatype == "BYTES"
-    return bool(tensor.columns) and all(not text or column.categories is not None for column in tensor.columns)
+    """Return whether the columns of a tensor are known: numbers, or text of known categories."""
+    is_text = tensor.datatype == "BYTES"
+    return bool(tensor.columns) and all(not is_text or column.categories is not None for column in tensor.columns)
 
 
-def _row_values(tensor: TensorSpec) -> int:
+def _values_per_row(tensor: TensorSpec) -> int:
     return prod(size for size in tensor.shape if size > 0)
 
 

@@ -1,4 +1,7 @@
-"""What Prometheus scrapes, counted by hand ("Exposition formats", text format 0.0.4)."""
+"""The metrics that Prometheus scrapes ("Exposition formats", text format 0.0.4).
+
+A new metric of a model is an entry of `_FAMILIES`, a new one of the server an entry in `_server_lines`.
+"""
 
 import os
 import re
@@ -12,83 +15,88 @@ from urllib.parse import unquote
 
 from kfp_edge_serving import __version__
 from kfp_edge_serving.models.bundle import LoadedBundle
-from kfp_edge_serving.telemetry.feature_statistics import Feature
+from kfp_edge_serving.telemetry.feature_statistics import FeatureCounts
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 #: Upper bounds of the latency histogram, in seconds.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
-
-#: Requests that wait to be counted, which then costs less than each by itself.
-_WAITING = 256
+#: Requests are counted so many at a time, which costs less than one by one.
+_BATCH_SIZE = 256
 
 
 @dataclass
-class Requests:
-    """How many requests were answered, by protocol and status and by duration; in seconds, and when the last was."""
+class RequestTotals:
+    """Answered requests by protocol and status and by duration, their seconds in all, and when the last succeeded."""
 
-    codes: Counter[tuple[str, int]] = field(default_factory=lambda: Counter({("rest", 200): 0}))
+    statuses: Counter[tuple[str, int]] = field(default_factory=lambda: Counter({("rest", 200): 0}))
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     seconds: float = 0.0
-    last: float = 0.0
+    last_success: float = 0.0
 
 
 class ModelMetrics:
-    """The counters of one model version; safe to count from several threads."""
+    """The request counters of one model version; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._counted = Requests()
-        self._waiting: list[tuple[str, int, float, float]] = []
+        self._totals = RequestTotals()
+        self._uncounted: list[tuple[str, int, float, float]] = []
 
-    def answered(self, protocol: str, code: int, seconds: float) -> None:
-        """Count one answered request: over `rest` or `grpc`, with its HTTP status or what would be it."""
-        self._waiting.append((protocol, code, seconds, time.time()))  # in one step, whatever other threads do
-        if len(self._waiting) >= _WAITING:
-            self.requests()
+    def count(self, protocol: str, status: int, seconds: float) -> None:
+        """Count one answered request.
 
-    def requests(self) -> Requests:
-        """Return the counts so far."""
+        Args:
+            protocol: `rest` or `grpc`.
+            status: The HTTP status code; over gRPC the one that corresponds.
+            seconds: The duration.
+        """
+        self._uncounted.append((protocol, status, seconds, time.time()))  # atomic
+        if len(self._uncounted) >= _BATCH_SIZE:
+            self.totals()
+
+    def totals(self) -> RequestTotals:
+        """Return the totals so far."""
         with self._lock:
-            waiting = self._waiting[:]
-            del self._waiting[: len(waiting)]
-            counted = self._counted
-            for protocol, code, seconds, now in waiting:
-                counted.codes[protocol, code] += 1
-                counted.buckets[bisect_left(BUCKETS, seconds)] += 1
-                counted.seconds += seconds
-                if code == 200:
-                    counted.last = now
-            return replace(counted, codes=counted.codes.copy(), buckets=counted.buckets[:])
+            uncounted = self._uncounted[:]
+            del self._uncounted[: len(uncounted)]
+            totals = self._totals
+            for protocol, status, seconds, now in uncounted:
+                totals.statuses[protocol, status] += 1
+                totals.buckets[bisect_left(BUCKETS, seconds)] += 1
+                totals.seconds += seconds
+                if status == 200:
+                    totals.last_success = now
+            return replace(totals, statuses=totals.statuses.copy(), buckets=totals.buckets[:])
 
 
 @dataclass(frozen=True)
 class ModelSnapshot:
-    """What is known of one model version; `classes` says how often each was answered."""
+    """The metrics of one model version at one moment; `classes` counts the predictions of each class."""
 
     bundle: LoadedBundle
-    requests: Requests
-    features: list[Feature]
+    requests: RequestTotals
+    features: list[FeatureCounts]
     classes: dict[str, int]
 
 
 @dataclass(frozen=True)
 class ServerSnapshot:
-    """What is known of the server as a whole."""
+    """The metrics of the server as a whole at one moment."""
 
-    ready: bool
+    is_ready: bool
     in_flight: int
     connections: int
     refused_bundles: int
     overloaded: int
 
 
-def exposition(rows: Sequence[ModelSnapshot], gauges: ServerSnapshot) -> bytes:
-    """Return all metrics as Prometheus reads them."""
-    lines = list(_server(gauges))
+def exposition(models: Sequence[ModelSnapshot], server: ServerSnapshot) -> bytes:
+    """Return all metrics in the text format of Prometheus."""
+    lines = list(_server_lines(server))
     for name, kind, text, samples in _FAMILIES:
-        lines += _family(name, kind, text, rows, samples)
+        lines += _family_lines(name, kind, text, models, samples)
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -97,8 +105,8 @@ _Sample = tuple[str, dict[str, str], float]
 _Samples = Callable[[ModelSnapshot], Iterator[_Sample]]
 
 
-def _resource() -> dict[str, str]:
-    """Return who this server is ("OpenTelemetry SDK Environment Variables"), named as Prometheus names labels."""
+def _resource_labels() -> dict[str, str]:
+    """Return the resource attributes ("OpenTelemetry SDK Environment Variables"), under names that labels may have."""
     resource = {"service.name": "kfp-edge-serving", "service.version": __version__}
     for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
         key, _, text = pair.partition("=")
@@ -111,100 +119,100 @@ def _resource() -> dict[str, str]:
     return {re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", key): text for key, text in resource.items()}
 
 
-def _server(gauges: ServerSnapshot) -> Iterator[str]:
-    yield from _head("target_info", "gauge", "Resource attributes of this server.")
-    yield f"target_info{_labelled(_resource())} 1"
-    for name, kind, told, value in (
-        ("kfp_edge_ready", "gauge", "1 while the server takes requests.", gauges.ready),
-        ("kfp_edge_requests_in_flight", "gauge", "Requests being received or answered.", gauges.in_flight),
-        ("kfp_edge_connections", "gauge", "Open REST connections.", gauges.connections),
-        ("kfp_edge_refused_bundles", "gauge", "Bundles in the folder that are not served.", gauges.refused_bundles),
-        ("kfp_edge_overloaded_total", "counter", "Requests that would have waited too long.", gauges.overloaded),
+def _server_lines(server: ServerSnapshot) -> Iterator[str]:
+    yield from _head_lines("target_info", "gauge", "Resource attributes of this server.")
+    yield f"target_info{_format_labels(_resource_labels())} 1"
+    for name, kind, text, value in (
+        ("kfp_edge_ready", "gauge", "1 while the server takes requests.", server.is_ready),
+        ("kfp_edge_requests_in_flight", "gauge", "Requests being received or answered.", server.in_flight),
+        ("kfp_edge_connections", "gauge", "Open REST connections.", server.connections),
+        ("kfp_edge_refused_bundles", "gauge", "Bundles in the folder that are not served.", server.refused_bundles),
+        ("kfp_edge_overloaded_total", "counter", "Requests refused because of overload.", server.overloaded),
     ):  # fmt: skip
-        yield from _head(name, kind, told)
+        yield from _head_lines(name, kind, text)
         yield f"{name} {int(value)}"
 
 
-def _family(name: str, kind: str, text: str, rows: Sequence[ModelSnapshot], samples: _Samples) -> Iterator[str]:
-    full = f"kfp_edge_{name}"
-    yield from _head(full, kind, text)
-    for row in rows:
-        model = {"model": row.bundle.name, "version": row.bundle.version}
-        for suffix, labels, value in samples(row):
-            yield f"{full}{suffix}{_labelled(model | labels)} {value}"
+def _family_lines(name: str, kind: str, text: str, models: Sequence[ModelSnapshot], samples: _Samples) -> Iterator[str]:
+    full_name = f"kfp_edge_{name}"
+    yield from _head_lines(full_name, kind, text)
+    for model in models:
+        model_labels = {"model": model.bundle.name, "version": model.bundle.version}
+        for suffix, labels, value in samples(model):
+            yield f"{full_name}{suffix}{_format_labels(model_labels | labels)} {value}"
 
 
-def _head(name: str, kind: str, text: str) -> Iterator[str]:
+def _head_lines(name: str, kind: str, text: str) -> Iterator[str]:
     yield f"# HELP {name} {text}"
     yield f"# TYPE {name} {kind}"
 
 
-def _labelled(labels: dict[str, str]) -> str:
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+def _format_labels(labels: dict[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def _info(row: ModelSnapshot) -> Iterator[_Sample]:
-    yield "", {"bundle_sha256": row.bundle.digest}, 1
+def _info(model: ModelSnapshot) -> Iterator[_Sample]:
+    yield "", {"bundle_sha256": model.bundle.digest}, 1
 
 
-def _requests(row: ModelSnapshot) -> Iterator[_Sample]:
-    for (protocol, code), count in sorted(row.requests.codes.items()):
-        yield "", {"protocol": protocol, "code": str(code)}, count
+def _requests(model: ModelSnapshot) -> Iterator[_Sample]:
+    for (protocol, status), count in sorted(model.requests.statuses.items()):
+        yield "", {"protocol": protocol, "code": str(status)}, count
 
 
-def _errors(row: ModelSnapshot) -> Iterator[_Sample]:
-    yield "", {}, sum(count for (_, code), count in sorted(row.requests.codes.items()) if code != 200)
+def _errors(model: ModelSnapshot) -> Iterator[_Sample]:
+    yield "", {}, sum(count for (_, status), count in model.requests.statuses.items() if status != 200)
 
 
-def _last(row: ModelSnapshot) -> Iterator[_Sample]:
-    yield "", {}, row.requests.last
+def _last(model: ModelSnapshot) -> Iterator[_Sample]:
+    yield "", {}, model.requests.last_success
 
 
-def _durations(row: ModelSnapshot) -> Iterator[_Sample]:
-    yield from _histogram(BUCKETS, row.requests.buckets, row.requests.seconds, {})
+def _durations(model: ModelSnapshot) -> Iterator[_Sample]:
+    yield from _histogram(BUCKETS, model.requests.buckets, model.requests.seconds, {})
 
 
-def _classes(row: ModelSnapshot) -> Iterator[_Sample]:
-    for name, count in row.classes.items():
+def _classes(model: ModelSnapshot) -> Iterator[_Sample]:
+    for name, count in model.classes.items():
         yield "", {"class": name}, count
 
 
-def _values(row: ModelSnapshot) -> Iterator[_Sample]:
-    for feature in row.features:
+def _values(model: ModelSnapshot) -> Iterator[_Sample]:
+    for feature in model.features:
         if feature.column.categories is None:
             labels = {"feature": feature.column.name}
-            yield from _histogram(feature.column.edges, feature.counts.tolist(), feature.total, labels)
+            yield from _histogram(feature.column.edges, feature.bins.tolist(), feature.total, labels)
 
 
-def _categories(row: ModelSnapshot) -> Iterator[_Sample]:
-    for feature in row.features:
+def _categories(model: ModelSnapshot) -> Iterator[_Sample]:
+    for feature in model.features:
         for name, count in feature.categories.items():
             yield "", {"feature": feature.column.name, "category": name}, count
 
 
-def _missing(row: ModelSnapshot) -> Iterator[_Sample]:
-    for feature in row.features:
+def _missing(model: ModelSnapshot) -> Iterator[_Sample]:
+    for feature in model.features:
         yield "", {"feature": feature.column.name}, feature.missing
 
 
-def _out_of_range(row: ModelSnapshot) -> Iterator[_Sample]:
-    for feature in row.features:
+def _out_of_range(model: ModelSnapshot) -> Iterator[_Sample]:
+    for feature in model.features:
         if feature.column.range is not None:
             yield "", {"feature": feature.column.name}, feature.out_of_range
 
 
 def _histogram(bounds: Sequence[float], counts: list[int], total: float, labels: dict[str, str]) -> Iterator[_Sample]:
-    """Yield a histogram whose last count is of what lies above the last bound."""
-    running = 0
+    """Yield a histogram; the last of `counts` is of the values above the last bound."""
+    cumulative = 0
     for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
-        running += count
-        yield "_bucket", {**labels, "le": bound}, running
+        cumulative += count
+        yield "_bucket", {**labels, "le": bound}, cumulative
     yield "_sum", labels, total
-    yield "_count", labels, running
+    yield "_count", labels, cumulative
 
 
 _FAMILIES: tuple[tuple[str, str, str, _Samples], ...] = (

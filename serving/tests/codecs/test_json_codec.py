@@ -202,5 +202,5 @@ def test_a_raw_input_without_the_length_of_the_json_part_is_named(server: Server
     request["inputs"][0]["parameters"] = {"binary_data_size": 12}
     status, answer = server.infer("pump", request)
     assert status == 400
-    sentence = "input 'X' has a binary_data_size, but the request no header Inference-Header-Content-Length."
+    sentence = "input 'X' has a binary_data_size, but the request has no header Inference-Header-Content-Length."
     assert answer["error"] == sentence

@@ -101,7 +101,7 @@ def test_a_category_cannot_be_missing_where_training_knew_none(server: Server) -
 BAD = {
     "unknown column": (
         [row(), row(torqe=1)],
-        "row 1 has a column 'torqe' that the model does not know; "
+        "row 1 has a column 'torqe' that the model does not have; "
         "it takes 'Torque [Nm]', 'speed', 'wear', 'count', 'kind', 'on'.",
     ),
     "unknown category": (

@@ -15,7 +15,7 @@ from serving_support.grpc_calls import channel_to, code_of, grpc_port, held_back
 from serving_support.server_process import Server, running
 
 GUARDED = ["ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer"]
-SENTENCE = "this server asks for a bearer token or a client certificate; neither was valid."
+SENTENCE = "this server requires a bearer token or a client certificate; the request has no valid one."
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from serving_support.server_process import running, start
 
 READY = grpc.ChannelConnectivity.READY
 IDLE = grpc.ChannelConnectivity.IDLE
+INTERNAL_ERROR = "internal server error; see the log of the server."
 NOT_READY = "the server is not ready; try again later."
 
 
@@ -113,9 +114,9 @@ def test_a_server_that_is_not_ready_says_so_and_infers_nothing(models: Path) -> 
 
 def test_a_bug_is_internal_and_only_the_log_shows_where(models: Path) -> None:
     with alone(models, "--broken") as server, stub_to(server.port) as stub:
-        assert refused(lambda: stub.ModelInfer(pump())) == ("INTERNAL", "the server failed; its log says how.")
+        assert refused(lambda: stub.ModelInfer(pump())) == ("INTERNAL", INTERNAL_ERROR)
         server.end()
-        bug = next(event for event in events(server.process) if event["event"] == "bug")
+        bug = next(event for event in events(server.process) if event["event"] == "internal error")
     assert "ZeroDivisionError: a detail of the server" in bug["traceback"]
 
 
@@ -127,14 +128,14 @@ def test_clients_that_do_not_send_their_message_do_not_hold_up_others(models: Pa
 
 
 def test_a_client_that_does_not_send_its_message_is_cut(models: Path) -> None:
-    with alone(models, read_seconds=0.5) as server, channel_to(server.port) as channel:
+    with alone(models, read_timeout=0.5) as server, channel_to(server.port) as channel:
         with held_back(channel) as ([call], _):
             assert call.code() is grpc.StatusCode.CANCELLED
         server.wait_until_in_flight(0)
 
 
 def test_calls_beyond_the_limit_are_refused_at_once_and_counted(models: Path) -> None:
-    with alone(models, max_calls=4) as server, channel_to(server.port) as channel, stub_to(server.port) as stub:
+    with alone(models, grpc_max_calls=4) as server, channel_to(server.port) as channel, stub_to(server.port) as stub:
         with held_back(channel, calls=4) as (calls, release):
             server.wait_until_in_flight(4)
             assert [refused(lambda: stub.ModelInfer(pump()))[0] for _ in range(3)] == ["RESOURCE_EXHAUSTED"] * 3
@@ -159,7 +160,7 @@ def test_a_call_that_waits_too_long_for_a_slow_model_is_refused_and_counted(tmp_
 
 
 def test_connections_beyond_the_limit_are_refused(models: Path) -> None:
-    with alone(models, max_connections=2) as server, stub_to(server.port) as stub:
+    with alone(models, grpc_max_connections=2) as server, stub_to(server.port) as stub:
         stub.ModelInfer(pump())
         with channel_to(server.port) as second, channel_to(server.port) as third, channel_to(server.port) as fourth:
             calls = [channel.unary_unary(INFER) for channel in (second, third, fourth)]
@@ -177,7 +178,7 @@ def test_a_connection_without_calls_is_closed_and_comes_back(models: Path) -> No
             is_idle.set()
         states.append(state)
 
-    with alone(models, idle_seconds=0.5) as server, channel_to(server.port) as channel:
+    with alone(models, grpc_idle_timeout=0.5) as server, channel_to(server.port) as channel:
         channel.subscribe(note)
         call = channel.unary_unary(INFER)
         call(pump().SerializeToString())

@@ -179,7 +179,7 @@ def test_a_message_that_is_none_is_an_invalid_argument(server: Server) -> None:
 def test_a_call_without_a_message_is_an_invalid_argument(server: Server) -> None:
     with channel_to(grpc_port(server)) as channel:
         call = channel.stream_unary(INFER)
-        assert refused(lambda: call(iter(()))) == ("INVALID_ARGUMENT", "the call holds no message.")
+        assert refused(lambda: call(iter(()))) == ("INVALID_ARGUMENT", "the call has no message.")
 
 
 def test_a_very_long_error_is_cut(stub: GRPCInferenceServiceStub) -> None:

@@ -322,4 +322,4 @@ def test_what_is_remembered_of_heads_is_bounded() -> None:
         connection.data_received(post(f"/{number}", b"hello"))
         connection.data_received(post(f"/{number}", b"", f"X: {'x' * 2000}"))
     assert transport.written.count(b"HTTP/1.1 200 ") == 3000
-    assert len(connection._service.heads) <= 256
+    assert len(connection._server.head_cache) <= 256

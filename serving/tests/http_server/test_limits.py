@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kfp_edge_serving.http_server.messages import HttpResponse
-from kfp_edge_serving.http_server.server import HttpLimits
+from kfp_edge_serving.limits import Limits
 from serving_support.bundles import numeric_bundle
 from serving_support.raw_http import Client, chunked, connected, echoing, exchange, get, head, post, statuses
 from serving_support.server_process import Server, memory, running
@@ -169,7 +169,7 @@ def test_idle_connections_are_closed_without_a_word(strict: Server) -> None:
 
 
 def test_a_connection_whose_request_is_being_answered_is_not_idle() -> None:
-    with echoing(HttpLimits(read_seconds=0.1, idle_seconds=0.1)) as port, Client(port) as client:
+    with echoing(Limits(read_timeout=0.1, idle_timeout=0.1)) as port, Client(port) as client:
         assert statuses(client.send(get("/slow")).answers()) == [200]
 
 
@@ -179,10 +179,10 @@ def test_a_client_that_reads_slowly_but_reads_gets_the_whole_of_its_last_answer(
     transport.end = None  # the system still has most of the answer
     now = time.monotonic()
     for transport.unsent in range(900, 0, -100):
-        connection.check_time(now + 1.0)
-        connection.check_time(now := now + 30.0)
+        connection.check_timeout(now + 1.0)
+        connection.check_timeout(now := now + 30.0)
     assert transport.end is None
-    connection.check_time(now + 2.0)
+    connection.check_timeout(now + 2.0)
     assert transport.end == "aborted"
 
 

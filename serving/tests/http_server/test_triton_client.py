@@ -196,10 +196,10 @@ def test_what_the_protocol_does_not_have_is_told_plainly(client: InferenceServer
     wanted = InferRequestedOutput("probabilities", class_count=2)
     assert refusal(lambda: client.infer("pump", [pump(1, 2, 3)], outputs=[wanted])) == (
         "400",
-        "output 'probabilities' asks for 'classification', an extension that this server does not have.",
+        "output 'probabilities' asks for 'classification', an extension that this server does not support.",
     )
     shared = InferInput("X", [1, 3], "FP32").set_shared_memory("region", 12)
     assert refusal(lambda: client.infer("pump", [shared])) == (
         "400",
-        "input 'X' asks for 'shared_memory_region', an extension that this server does not have.",
+        "input 'X' asks for 'shared_memory_region', an extension that this server does not support.",
     )

@@ -43,9 +43,8 @@ def seen(model: Model, **changes: Any) -> dict[str, Any]:
 
 
 def out_of_range(model: Model) -> dict[str, int]:
-    return {
-        feature.column.name: feature.out_of_range for feature in model.observed.features() if feature.range is not None
-    }
+    features = model.statistics.features()
+    return {feature.column.name: feature.out_of_range for feature in features if feature.range is not None}
 
 
 @pytest.mark.parametrize("policy", POLICIES)

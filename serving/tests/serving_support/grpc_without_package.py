@@ -3,7 +3,7 @@
 It is a process of its own: the messages of the server and those of tritonclient have the same names, which protobuf
 takes only once.
 
-    python serving_grpc_alone.py MODELS [--not-ready] [--broken] [--limit max_calls=1 ...]
+    python grpc_without_package.py MODELS [--not-ready] [--broken] [--limit grpc_max_calls=1 ...]
 """
 
 import argparse
@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from kfp_edge_serving.auth import Authenticator, AuthFiles
-from kfp_edge_serving.grpc_server.server import GrpcLimits, GrpcServer
+from kfp_edge_serving.grpc_server.server import GrpcServer
+from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.model import ModelOptions
 from kfp_edge_serving.models.repository import ModelCatalog, ModelRepository
 from kfp_edge_serving.telemetry.log import log
@@ -37,7 +38,7 @@ def main() -> None:
         catalog,
         lambda: not options.not_ready,
         Authenticator(AuthFiles()),
-        GrpcLimits(**{name: float(value) if "." in value else int(value) for name, value in limits.items()}),
+        Limits(**{name: float(value) if "." in value else int(value) for name, value in limits.items()}),
     )
     log("ready", port=0, grpc_port=server.start("127.0.0.1", 0))
     for line in sys.stdin:

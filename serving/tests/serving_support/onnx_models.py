@@ -16,7 +16,7 @@ from kfp_edge_serving.models.model import Model, ModelOptions
 def load(folder: Path, **options: Any) -> Model:
     """Load a bundle as the server does."""
     model = Model(load_bundle(folder), ModelOptions(**options))
-    model.open(slow=False)
+    model.start_serving(is_slow=False)
     return model
 
 

@@ -15,7 +15,8 @@ import uvloop
 
 from kfp_edge_serving.http_server.connection import Connection
 from kfp_edge_serving.http_server.messages import HttpHandler, HttpRequest, HttpResponse
-from kfp_edge_serving.http_server.server import HttpLimits, HttpServer
+from kfp_edge_serving.http_server.server import HttpServer
+from kfp_edge_serving.limits import Limits
 
 _TIMEOUT = 30
 _CHUNK = 1 << 16
@@ -149,7 +150,7 @@ def chunked(path: str, *chunks: bytes, trailer: bytes = b"") -> bytes:
 
 
 @contextmanager
-def echoing(limits: HttpLimits | None = None) -> Iterator[int]:
+def echoing(limits: Limits | None = None) -> Iterator[int]:
     """Run our HTTP over a handler that answers with what it understood, and yield its port.
 
     The paths `/later` and `/slow` are answered by another thread, the latter after a second. The body of an answer is
@@ -159,9 +160,9 @@ def echoing(limits: HttpLimits | None = None) -> Iterator[int]:
 
     async def serve() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        service = HttpServer(partial(_echo, loop), limits or HttpLimits())
-        server = await loop.create_server(service.connection, "127.0.0.1", 0)
-        sweeper = loop.create_task(service.sweep())
+        service = HttpServer(partial(_echo, loop), limits or Limits())
+        server = await loop.create_server(service.new_connection, "127.0.0.1", 0)
+        sweeper = loop.create_task(service.enforce_timeouts())
         started.set_result((server.sockets[0].getsockname()[1], stop, loop))
         await stop.wait()
         sweeper.cancel()
@@ -208,11 +209,11 @@ class FakeTransport:
         """Return nothing: this is no TLS."""
 
 
-def connected(handler: HttpHandler, limits: HttpLimits | None = None) -> tuple[Connection, FakeTransport]:
+def connected(handler: HttpHandler, limits: Limits | None = None) -> tuple[Connection, FakeTransport]:
     """Return a connection whose requests `handler` answers, and what stands in for its socket."""
-    service = HttpServer(handler, limits or HttpLimits())
-    service.date = b""
-    connection, transport = service.connection(), FakeTransport()
+    service = HttpServer(handler, limits or Limits())
+    service.date_header = b""
+    connection, transport = service.new_connection(), FakeTransport()
     connection.connection_made(transport)
     return connection, transport
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.models.model import Model
-from kfp_edge_serving.telemetry.metrics import ModelMetrics, ModelSnapshot, Requests, ServerSnapshot, exposition
+from kfp_edge_serving.telemetry.metrics import ModelMetrics, ModelSnapshot, RequestTotals, ServerSnapshot, exposition
 from serving_support.bundles import numeric_bundle, sign
 from serving_support.echo import EDGES, KINDS, NUMBERS, echo_bundle, row
 from serving_support.exposition import Exposition
@@ -28,7 +28,7 @@ from serving_support.onnx_models import ask, load, raw_request
 from serving_support.server_process import Server, running
 from serving_support.typed_bundles import typed_bundle, typed_request
 
-GAUGES = ServerSnapshot(ready=True, in_flight=0, connections=0, refused_bundles=0, overloaded=0)
+GAUGES = ServerSnapshot(is_ready=True, in_flight=0, connections=0, refused_bundles=0, overloaded=0)
 ECHO = {"model": "echo", "version": "1"}
 
 
@@ -52,7 +52,7 @@ def scrape(server: Server) -> Exposition:
 
 def told(model: Model) -> Exposition:
     """Return what is told of a model in this process."""
-    one = ModelSnapshot(model.bundle, Requests(), model.observed.features(), model.observed.classes())
+    one = ModelSnapshot(model.bundle, RequestTotals(), model.statistics.features(), model.statistics.classes())
     return Exposition(exposition([one], GAUGES).decode())
 
 
@@ -240,12 +240,12 @@ def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
     def work(number: int) -> None:
         for turn in range(each):
             ask(model, {"rows": [rows[(number + turn) % len(rows)]], "outputs": [{"name": "label"}]})
-            metrics.answered("grpc" if turn % 2 else "rest", 200 if turn % 5 else 400, 0.001 * (turn % 3))
-            model.observed.classes()
+            metrics.count("grpc" if turn % 2 else "rest", 200 if turn % 5 else 400, 0.001 * (turn % 3))
+            model.statistics.classes()
             if turn % 50 == 0:
                 Exposition(
                     exposition(
-                        [ModelSnapshot(model.bundle, metrics.requests(), model.observed.features(), {})], GAUGES
+                        [ModelSnapshot(model.bundle, metrics.totals(), model.statistics.features(), {})], GAUGES
                     ).decode()
                 )
 
@@ -261,9 +261,9 @@ def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
     assert found.values("kfp_edge_input_category_total", "category") == {"H": 3 * quarter, "L": quarter}
     assert found.value("kfp_edge_input_out_of_range_total", feature="wear") == quarter
     assert sum(found.values("kfp_edge_output_class_total", "class").values()) == 4 * quarter
-    counted = metrics.requests()
-    assert sum(counted.codes.values()) == sum(counted.buckets) == each * threads
-    assert counted.codes["rest", 400] == threads * len([turn for turn in range(0, each, 2) if turn % 5 == 0])
+    counted = metrics.totals()
+    assert sum(counted.statuses.values()) == sum(counted.buckets) == each * threads
+    assert counted.statuses["rest", 400] == threads * len([turn for turn in range(0, each, 2) if turn % 5 == 0])
 
 
 def growth(work: Callable[[], object], times: int) -> int:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
-from kfp_edge_serving.telemetry.tracing import trace_ids, tracer
+from kfp_edge_serving.telemetry.trace_context import trace_ids
+from kfp_edge_serving.telemetry.tracing import create_tracer
 from serving_support.bundles import numeric_bundle
 from serving_support.grpc_calls import grpc_port, pump, refused, stub_to
 from serving_support.otlp_collector import attributes, collecting
@@ -172,7 +173,7 @@ def test_an_end_sends_the_last_spans(models: Path) -> None:
 def test_an_error_of_the_server_is_one_of_the_span(monkeypatch: pytest.MonkeyPatch) -> None:
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.endpoint}/v1/traces")
-        made = tracer()
+        made = create_tracer()
         assert made is not None
         made.record("infer", 1, 2, None, {"model": "pump"}, error=True)
         made.close()
@@ -198,7 +199,7 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(models: Path) -> 
 
 def test_without_a_collector_nothing_of_opentelemetry_is_imported() -> None:
     program = (
-        "import sys; from kfp_edge_serving.telemetry.tracing import tracer; assert tracer() is None;"
+        "import sys; from kfp_edge_serving.telemetry.tracing import create_tracer; assert create_tracer() is None;"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}

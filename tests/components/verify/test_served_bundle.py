@@ -19,7 +19,7 @@ from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.models import self_test
 from kfp_edge_serving.models.bundle import load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
-from kfp_edge_serving.telemetry.feature_statistics import Feature
+from kfp_edge_serving.telemetry.feature_statistics import FeatureCounts
 from support.tables import failures
 
 
@@ -53,9 +53,9 @@ def bundle(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def model(bundle: Bundle) -> Model:
     """Return the bundle as a server that refuses what training did not see loads it."""
-    model = Model(load_bundle(bundle.folder, named=False), ModelOptions(out_of_range="reject"))
+    model = Model(load_bundle(bundle.folder, check_name=False), ModelOptions(out_of_range="reject"))
     self_test.replay(model)
-    model.open(slow=False)
+    model.start_serving(is_slow=False)
     return model
 
 
@@ -70,8 +70,8 @@ def ask(model: Model, data: Dataset) -> Any:
     return orjson.loads(json_codec.infer(model, orjson.dumps({"rows": rows(data)})).body)
 
 
-def features(model: Model) -> dict[str, Feature]:
-    return {feature.column.name: feature for feature in model.observed.features()}
+def features(model: Model) -> dict[str, FeatureCounts]:
+    return {feature.column.name: feature for feature in model.statistics.features()}
 
 
 def test_rows_get_the_answers_that_verification_measured(bundle: Bundle, model: Model, data: Dataset) -> None:
@@ -87,7 +87,7 @@ def test_missing_values_are_named_row_by_row(model: Model, data: Dataset) -> Non
 
 def test_the_training_data_are_within_the_ranges_of_training(model: Model, data: Dataset) -> None:
     ask(model, data)
-    assert all(feature.out_of_range == 0 for feature in model.observed.features())
+    assert all(feature.out_of_range == 0 for feature in model.statistics.features())
 
 
 def test_the_training_data_are_counted_as_training_counted_them(bundle: Bundle, model: Model, data: Dataset) -> None:
@@ -95,7 +95,7 @@ def test_the_training_data_are_counted_as_training_counted_them(bundle: Bundle, 
     found = features(model)
     reference = bundle.reference.features
     for name in ("heat [K]", "torque [Nm]"):
-        assert tuple(found[name].counts.tolist()) == (0, *reference[name].counts, 0)
+        assert tuple(found[name].bins.tolist()) == (0, *reference[name].counts, 0)
         assert found[name].missing == reference[name].missing
     assert dict(found["type"].categories) == reference["type"].counts
     assert found["type"].missing == reference["type"].missing

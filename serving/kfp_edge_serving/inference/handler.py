@@ -1,0 +1,114 @@
+"""The handling of one inference, whichever protocol it came by: answer, count, log and trace, in this order."""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.inference.load_shedding import overload_error
+from kfp_edge_serving.models.model import Model
+from kfp_edge_serving.models.repository import ServedModel
+from kfp_edge_serving.telemetry.access_log import InferenceRecord, log_inference
+from kfp_edge_serving.telemetry.log import log
+from kfp_edge_serving.telemetry.tracing import Tracer
+
+#: What clients learn of an error of the server.
+INTERNAL_ERROR = "internal server error; see the log of the server."
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+@dataclass(frozen=True)
+class InferenceProtocol(Generic[Request, Response]):
+    """What differs between the protocols.
+
+    Attributes:
+        name: The protocol in metrics and the log: `rest` or `grpc`.
+        infer: Decodes a request, runs the model and encodes the response; raises RequestError.
+        request_id: Returns the id that the client gave its request, None if there is none.
+        traceparent: Returns the W3C header of that name, None if there is none.
+        span_status: Returns the attribute of a span that holds the status, given the HTTP status code.
+    """
+
+    name: str
+    infer: Callable[[Model, Request], Response]
+    request_id: Callable[[Request], str | None]
+    traceparent: Callable[[Request], bytes | None]
+    span_status: Callable[[int], tuple[str, str | int]]
+
+
+class InferenceHandler(Generic[Request, Response]):
+    """Handles the inferences of one protocol, from any thread."""
+
+    def __init__(
+        self, protocol: InferenceProtocol[Request, Response], tracer: Tracer | None = None, access_log: bool = False
+    ) -> None:
+        """Log every inference if `access_log`, else failed ones only."""
+        self._protocol = protocol
+        self._infer = protocol.infer
+        self._tracer = tracer
+        self._access_log = access_log
+        self._records_success = access_log or tracer is not None
+        self._lock = threading.Lock()
+        #: Requests refused because of overload.
+        self.overloaded = 0
+
+    def handle(self, served: ServedModel, request: Request, began: float) -> Response:
+        """Answer a request that arrived at `began` (of `time.monotonic`).
+
+        Raises:
+            RequestError: the request is refused, or, with status 500, the server failed.
+        """
+        status, message = 500, INTERNAL_ERROR
+        try:
+            response = self._infer(served.model, request)
+            status, message = 200, ""
+            return response
+        except RequestError as error:
+            status, message = error.status, str(error)
+            raise
+        except Exception as error:
+            log(
+                "internal error",
+                "error",
+                protocol=self._protocol.name,
+                model=served.name,
+                version=served.version,
+                traceback=traceback.format_exc(),
+            )
+            raise RequestError(message, status) from error
+        finally:
+            seconds = time.monotonic() - began
+            served.metrics.count(self._protocol.name, status, seconds)
+            if message or self._records_success:
+                self._record(served, request, seconds, status, message or None)
+
+    def refuse_overload(self, served: ServedModel) -> RequestError:
+        """Count a request that is refused because of overload, and return the error.
+
+        It is not logged: that would cost more than the refusal.
+        """
+        with self._lock:
+            self.overloaded += 1
+        error = overload_error()
+        served.metrics.count(self._protocol.name, error.status, 0.0)
+        return error
+
+    def _record(self, served: ServedModel, request: Request, seconds: float, status: int, error: str | None) -> None:
+        record = InferenceRecord(
+            protocol=self._protocol.name,
+            model=served.name,
+            version=served.version,
+            status=status,
+            seconds=seconds,
+            error=error,
+            traceparent=self._protocol.traceparent(request),
+        )
+        if error is not None or self._access_log:
+            log_inference(record, self._protocol.request_id(request))
+        if self._tracer is not None:
+            self._tracer.record_inference(record, self._protocol.span_status(status))
