@@ -10,7 +10,7 @@ WORKERS ?= 2
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
-.PHONY: help setup tools test-tools demo test lint types compiled unit images bench format lock clean
+.PHONY: help setup tools test-tools demo test lint types compiled unit images bench format docs lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -72,6 +72,9 @@ format: setup  ## Put the code into the project's format, and notebooks without 
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python tests/support/notebooks.py
+
+docs: setup  ## Write the tables of parameters in the documents from the code
+	$(BIN)/python -m kfp_edge.spec.reference_tables
 
 lock:  ## Resolve the lock file again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

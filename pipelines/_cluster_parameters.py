@@ -24,28 +24,27 @@ class ClusterParameters(ParameterGroup):
 
     cpu: Annotated[
         str,
-        "CPU limit of each task that processes the data, a Kubernetes quantity such as 2 or 500m.",
+        "CPU limit of each task that processes the data, a Kubernetes quantity such as `2` or `500m`.",
     ] = "2"
     memory: Annotated[
         str,
-        "Memory limit of each task that processes the data, a Kubernetes quantity such as 4Gi.",
+        "Memory limit of each task that processes the data, a Kubernetes quantity such as `4Gi`.",
     ] = "4Gi"
     data_connection: Annotated[
         str,
-        "Name of the Secret with the S3 credentials, an OpenShift AI data connection. It is optional in the cluster.",
+        "Name of the Secret with the S3 credentials, an OpenShift AI data connection. It need not exist.",
     ] = "kfp-edge-data"
     ca_bundle: Annotated[
         str,
-        "Name of the ConfigMap with all trusted CA certificates under the key ca-bundle.crt. "
-        "It is optional in the cluster.",
+        "Name of the ConfigMap with all trusted CA certificates under the key `ca-bundle.crt`. It need not exist.",
     ] = "kfp-edge-ca"
     node_selector: Annotated[
         dict,
-        'Labels of the nodes that the pods may run on, such as {"topology.kubernetes.io/zone": "a"}.',
+        'Labels of the nodes that the pods may run on, such as `{"topology.kubernetes.io/zone": "a"}`.',
     ] = field(default_factory=dict)
     tolerations: Annotated[
         list,
-        'Tolerations of the pods, in Kubernetes\' own form, such as [{"key": "gpu", "operator": "Exists"}].',
+        'Tolerations of the pods, as in a Kubernetes pod specification: `[{"key": "gpu", "operator": "Exists"}]`.',
     ] = field(default_factory=list)
 
     def configure_compute(self, *tasks: PipelineTask) -> None:
@@ -84,13 +83,13 @@ class DeliverySecrets(ParameterGroup):
 
     registry_secret: Annotated[
         str,
-        "Name of the Secret with the login of the registry, of type kubernetes.io/dockerconfigjson. "
-        "It is optional in the cluster.",
+        "Name of the Secret with the login of the registry, of type `kubernetes.io/dockerconfigjson`. "
+        "It need not exist.",
     ] = "kfp-edge-registry"
     git_secret: Annotated[
         str,
-        "Name of the Secret with the login of the GitOps repository, of type kubernetes.io/basic-auth, "
-        "the access token as its password. It is optional in the cluster.",
+        "Name of the Secret with the login of the GitOps repository, of type `kubernetes.io/basic-auth`, "
+        "the access token as its password. It need not exist.",
     ] = "kfp-edge-git"
 
     def use_registry_secret(self, *tasks: PipelineTask) -> None:

@@ -90,8 +90,7 @@ class Fleet(ParameterGroup):
 
     assets: Annotated[
         list[dict],
-        "The models to train, at least one: [{model_name, data}, ...], with a model name of its own for each asset. "
-        "Both are described as the parameters of the pipeline training.",
+        "The models to train, one for each asset: `[{model_name: press-1, data: s3://plant/press-1}, ...]`.",
     ]
 
 

@@ -1,15 +1,19 @@
-"""The KFP face of `clean_up`."""
+"""The KFP component definition of `clean_up`."""
 
 from kfp_edge.runtime.component import component
 
 
 @component
 def clean_up(run_id: str, staging_options: dict = {}):
-    """Delete what a run left in the cluster, and what dead runs left there; meant as the task of an ExitHandler.
+    """Delete what the run, and expired earlier runs, left in the cluster; use it as the task of an `ExitHandler`.
+
+    Only `namespace` of `staging_options` is read. Outside a pod it does nothing.
 
     Args:
-        run_id: The run, as it was given to the stages that build and test in the cluster.
-        staging_options: As given to `staging_test`; only its `namespace` is read.
+        run_id: ID of the pipeline run, for the labels of the objects that the run creates in the cluster. In a
+            pipeline: `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
+        staging_options: Options of the test in a cluster, such as `{"namespace": "edge-staging", "pull_secret":
+            "quay-pull"}`; the README of staging_test lists them.
     """
     from kfp_edge.runtime.stage import stage
 

@@ -12,17 +12,19 @@ class BuildOptions(PodOptions):
 
     parameter: ClassVar[str] = "build_options"
 
-    #: `s3://BUCKET/PREFIX`, where the build context lies while the build runs.
     context: str = Field("", pattern=r"^(s3://[^/]+(/.*)?)?$")
-    #: Who the build runs as; OpenShift Pipelines lets `pipeline` use the SCC that Buildah needs.
+    """`s3://BUCKET/PREFIX` for the build context, required. The TaskRun gets a presigned link and no credentials."""
     service_account: str = "pipeline"
-    #: An image with Buildah, curl, tar and sha256sum.
+    """Service account of the TaskRun, which must be allowed to use the SCC `pipelines-scc`."""
     builder_image: str = "registry.access.redhat.com/ubi8/buildah:8.10-5"
+    """An image with Buildah, curl, tar and sha256sum; name yours by digest."""
     storage_driver: Literal["vfs", "overlay"] = "vfs"
-    #: A ConfigMap whose `*.crt` are trusted beside the authorities of the builder image.
+    """Storage driver of Buildah: `vfs`, or `overlay`, which is faster where the nodes allow it."""
     ca_bundle: str = ""
-    #: A Secret of type kubernetes.io/dockerconfigjson; without it, those linked to the service account count.
+    """ConfigMap whose `*.crt` are trusted for the registry and the object store, beside the builder image's own CAs."""
     registry_secret: str = ""
+    """Secret of type `kubernetes.io/dockerconfigjson`; if empty, those linked to the service account are used."""
     memory: Quantity = "2Gi"
-    #: Seconds from the start of the TaskRun to its end.
+    """Memory request and limit of the step that builds, a Kubernetes quantity."""
     timeout: int = Field(1800, ge=1, le=86400)
+    """Seconds from the start of the TaskRun to its end, waiting for a node included; at most 86400."""

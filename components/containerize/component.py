@@ -1,4 +1,4 @@
-"""The KFP face of `containerize`."""
+"""The KFP component definition of `containerize`."""
 
 from kfp.dsl import Artifact, Input
 
@@ -15,22 +15,24 @@ def containerize(
     build_options: dict = {},
     run_id: str = "",
 ) -> str:
-    """Build the image of a model and push it to the model's candidates.
+    """Build the image of a model and push it as a candidate.
 
     Args:
         bundle: The bundle that `verify` wrote.
-        registry: `oci:FOLDER` or `docker://HOST[:PORT]/REPO`.
-        serving_image: `auto`, `oci:FOLDER:TAG`, `oci:FOLDER@sha256:...`, `docker://HOST/REPO[:TAG]`
-            or `docker://HOST/REPO@sha256:...`.
-        revision: Commit of the code, for the label; the one in the bundle when empty.
-        build: `tekton` (Buildah in a TaskRun), `append` (without privileges), `local` (Buildah here),
-            or `auto`: `tekton` in a pod, `local` elsewhere.
-        build_options: Of a build in the cluster: `context` (`s3://BUCKET/PREFIX`), `service_account`,
-            `builder_image`, `storage_driver`, `ca_bundle`, `registry_secret`, `node_selector`, `tolerations`,
-            `cpu`, `memory`, `timeout`.
-        run_id: The pipeline run, for the labels of what is made in the cluster.
+        registry: Where images are pushed: `docker://HOST[:PORT]/REPO`, or `oci:FOLDER` for OCI layouts in a folder.
+        serving_image: Image with the inference server, on which the model becomes one layer: `oci:FOLDER:TAG`,
+            `docker://HOST/REPO:TAG`, either of them with `@sha256:...` in place of the tag, or `auto`: the image that
+            the environment variable `KFP_EDGE_SERVING_IMAGE` names, else one that is built once.
+        revision: Git commit of the training code, recorded in the bundle and in the labels of the image. `kfp-edge run`
+            and `kfp-edge submit` fill in that of the checkout.
+        build: How the image is built: `tekton` (Buildah in a Tekton TaskRun), `append` (the layer is written without
+            Buildah or privileges), `local` (Buildah on this machine), or `auto`: `tekton` in a pod, `local` elsewhere.
+        build_options: Options of the build `tekton`, such as `{"context": "s3://models/builds", "registry_secret":
+            "quay-push"}`; the README of containerize lists them.
+        run_id: ID of the pipeline run, for the labels of the objects that the run creates in the cluster. In a
+            pipeline: `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
 
-    Outputs:
+    Returns:
         Output: The candidate by digest, `REGISTRY/MODEL-candidate@sha256:...`.
     """
     from kfp_edge.runtime.stage import stage

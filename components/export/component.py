@@ -7,14 +7,14 @@ from kfp_edge.runtime.component import component
 
 @component
 def export(model: Input[Model], train_data: Input[Dataset], onnx_model: Output[Model]):
-    """Turn a model into one ONNX file that carries its own signature.
+    """Convert a model to one ONNX file that carries its own signature.
 
     Args:
-        model: A scikit-learn model saved with skops, or an ONNX model, which passes with a signature added.
-        train_data: The rows it was trained on: they name the columns, their ranges and categories.
+        model: A scikit-learn model saved with skops, or an ONNX model, which only gets a signature if it has none.
+        train_data: The rows that the model was trained on: they name its columns, with their ranges and categories.
 
-    Outputs:
-        onnx_model: The ONNX file, preprocessing included, its signature in the file's metadata.
+    Returns:
+        onnx_model: The ONNX file, preprocessing included, with the signature in its metadata.
     """
     from kfp_edge.runtime.stage import stage
 

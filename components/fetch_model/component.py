@@ -11,14 +11,15 @@ def fetch_model(
     model: str = "example:ai4i",
     sha256: str = "",
 ):
-    """Bring a model that was trained elsewhere, so that the delivery half starts without training.
+    """Fetch a model that was trained elsewhere, so that it can be delivered without training.
 
     Args:
-        model: An ONNX or skops file: a path, a folder with one in it, s3://, https://; or example:ai4i.
-        sha256: What its SHA-256 must be, 64 hex digits; empty when it is not known.
+        model: The model to fetch, an ONNX or skops file: a path, a folder with exactly one such file, `s3://BUCKET/KEY`
+            or `https://...`; or `example:ai4i`, a small model that comes with the package.
+        sha256: Expected SHA-256 of the model's file, 64 hex digits; not checked if empty.
 
-    Outputs:
-        fetched: The file as it is; its metadata `format` is onnx or skops.
+    Returns:
+        fetched: The file, byte for byte; `format` in its metadata is `onnx` or `skops`.
     """
     from kfp_edge.runtime.stage import stage
 

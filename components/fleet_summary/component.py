@@ -7,14 +7,14 @@ from kfp_edge.runtime.component import component
 
 @component
 def fleet_summary(bundles: Input[list[Artifact]], metrics: Output[Metrics], report: Output[HTML]):
-    """Compare the models of a fleet: one for each asset or site.
+    """Compare the models of a fleet, one for each asset or site.
 
     Args:
-        bundles: The bundles that `verify` wrote.
+        bundles: The bundles that `verify` wrote, each of another model.
 
-    Outputs:
-        metrics: The number of models, and of every metric the lowest value with the name of its model.
-        report: Every metric of every model, the worst first.
+    Returns:
+        metrics: The number of models, and the lowest and highest value of every metric that all of them have.
+        report: HTML page with every metric of every model, the worst model first.
     """
     from kfp_edge.runtime.stage import log_metrics, stage
 

@@ -1,4 +1,4 @@
-"""The KFP face of `gitops_commit`."""
+"""The KFP component definition of `gitops_commit`."""
 
 from typing import NamedTuple
 
@@ -20,22 +20,24 @@ def gitops_commit(
 ) -> NamedTuple(
     "Outputs", [("git_repository", str), ("git_branch", str), ("git_commit", str), ("git_committed", bool)]
 ):
-    """Put a released image on a review branch of the GitOps repository; the same digest is never committed twice.
+    """Commit a released image to a review branch of the GitOps repository; the same digest is committed only once.
 
     Args:
         image: The released image by digest, `docker://HOST/REPO/MODEL@sha256:...` or `oci:FOLDER/MODEL@sha256:...`.
-        model_name: Name of the model: a DNS label that begins with a letter.
-        model_version: Version of the model; names the review branch `kfp-edge/MODEL/VERSION`.
-        gitops_repo: A bare repository's folder, a `file://` URL or an `https://` URL.
-        gitops_branch: The branch that sites follow, where the review branch is to be merged.
-        site: Name of the site: a DNS label.
+        model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
+            folder at the edge.
+        model_version: Version of the model, such as `1.4.0`: the tag of the released image, and part of the name of the
+            review branch.
+        gitops_repo: The GitOps repository: an `https://` URL, a `file://` URL, or the folder of a bare repository.
+        gitops_branch: Branch that the sites follow, and into which the review branch is to be merged.
+        site: Name of the site that gets the model, a DNS label such as `hall-7`.
         namespace: Kubernetes namespace of the model at the site.
 
-    Outputs:
+    Returns:
         git_repository: The repository, without credentials.
-        git_branch: The review branch; the base branch when that has the digest already.
+        git_branch: The review branch, or the base branch if that has the digest already.
         git_commit: The commit that has the digest.
-        git_committed: Whether this run made the commit; false when the digest was there already.
+        git_committed: True if this run made the commit, false if the digest was there already.
         change: Repository, branch, commit and diff, for the reviewer.
     """
     from kfp_edge.runtime.stage import stage

@@ -23,26 +23,34 @@ def ingest(
     test_fraction: float = 0.2,
     seed: int = 0,
 ):
-    """Read data, check it, and cut it into a part to train and a part to test on, without leakage.
+    """Read a table, check it, and split it into training and test rows without leakage.
 
     Args:
-        data: CSV or Parquet: a file or a folder, s3:// or https://; or synthetic:ai4i?rows=N&seed=N.
-        target: The label column. Empty: none, or that of the failure windows or of the synthetic data.
-        drop: Columns to leave out.
-        task: classification, or anomaly (labels 0 and 1, only to measure with).
-        time_column: The column that says when; not a feature.
-        group_column: The column that says which machine, site or batch; not a feature.
-        windows: JSON with the known failure windows, [[start, end], ...] or as NAB writes it.
-        rolling_windows: Numbers of rows to look back on, each adding five features a numeric column.
-        columns: What to expect: {name: {"dtype", "min", "max", "values", "missing"}}.
-        split: random (stratified), time, group; auto takes time or group when such a column is named.
-        test_fraction: Share of the rows, or of the groups, to test on.
-        seed: Draws the rows or groups to test on.
+        data: The table, CSV (UTF-8, commas) or Parquet: a file, a folder, `s3://BUCKET/KEY` or `https://...`; or
+            generated rows, `synthetic:ai4i?rows=10000&seed=0`.
+        target: Name of the label column. If empty, the failure windows or the generated data provide the label; an
+            anomaly task needs none.
+        drop: Names of the columns to leave out, such as identifiers and whatever gives the label away.
+        task: What the model learns: `classification` (predict the label), or `anomaly` (learn what is normal; labels, 0
+            and 1, are used only to measure).
+        time_column: Name of the column with the time of each row. It orders the rows and is not a feature.
+        group_column: Name of the column with the machine, site or batch of each row. It is not a feature.
+        windows: JSON file, a path or a URI, with the known failure windows: `[[start, end], ...]` or `{name: [[start,
+            end], ...]}`. An anomaly task trains on the rows before the first window.
+        rolling_windows: Lengths of rolling windows in rows, such as `[6, 36]`. Each adds mean, std, min, max and diff
+            (value minus mean) of every numeric column as features.
+        columns: Expected properties of columns, such as `{"pressure": {"dtype": "number", "min": 0, "max": 400}}`; the
+            README of ingest lists them. Data that violates them is refused.
+        split: How test rows are chosen: `random` (the same fraction of each class), `time` (the last rows), `group`
+            (whole groups), or `auto`: by time if there is a time column, else by group if there is a group column, else
+            random.
+        test_fraction: Fraction of the rows, or of the groups, that is held out for testing.
+        seed: Seed of the random split and of the training. The same data and seed give the same bytes of the model.
 
-    Outputs:
-        train_data: Rows to learn from.
-        test_data: Rows to measure on.
-        report: What the data holds; when it is refused, every violation with an example.
+    Returns:
+        train_data: Rows to train on, as one Parquet file.
+        test_data: Held-out rows to test on, as one Parquet file.
+        report: Summary of the data; if it is refused, every violation with an example.
     """
     from kfp_edge.runtime.stage import stage
 

@@ -24,15 +24,20 @@ Mask = npt.NDArray[np.bool_]
 
 
 class ColumnExpectation(BaseModel):
-    """What one column must be; `missing` says whether cells may be empty."""
+    """Expected properties of one column."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     dtype: Kind | None = None
+    """Type of the values: `number`, `integer`, `string`, `boolean` or `datetime`; not checked if empty."""
     min: float | None = None
+    """Lowest allowed value, for numbers."""
     max: float | None = None
+    """Highest allowed value, for numbers."""
     values: tuple[bool | float | str, ...] | None = None
+    """The allowed values, such as `["L", "M", "H"]`."""
     missing: bool = True
+    """True if cells may be empty."""
 
     @model_validator(mode="after")
     def _limits_are_for_numbers(self) -> "ColumnExpectation":

@@ -1,4 +1,4 @@
-"""The KFP face of `release`."""
+"""The KFP component definition of `release`."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,17 @@ from kfp_edge.runtime.component import component
 
 @component
 def release(image: str, registry: str, model_name: str, model_version: str) -> NamedTuple("Outputs", [("image", str)]):
-    """Copy a tested image by digest from the candidates to the releases of its model.
+    """Copy a tested candidate by digest to the release repository of its model.
 
     Args:
-        image: The candidate by digest, as `staging_test` returns it.
-        registry: `oci:FOLDER` or `docker://HOST[:PORT]/REPO`.
-        model_name: Name of the model, and of its release repository.
-        model_version: Version of the model, and the image's tag there.
+        image: The tested candidate by digest, as `staging_test` returns it.
+        registry: Where images are pushed: `docker://HOST[:PORT]/REPO`, or `oci:FOLDER` for OCI layouts in a folder.
+        model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
+            folder at the edge.
+        model_version: Version of the model, such as `1.4.0`: the tag of the released image, and part of the name of the
+            review branch.
 
-    Outputs:
+    Returns:
         image: The released image by digest, `REGISTRY/MODEL@sha256:...`; the digest is the candidate's.
     """
     from kfp_edge.runtime.stage import stage

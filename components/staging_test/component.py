@@ -1,4 +1,4 @@
-"""The KFP face of `staging_test`."""
+"""The KFP component definition of `staging_test`."""
 
 from kfp.dsl import Artifact, Input, Markdown, Output
 
@@ -16,20 +16,24 @@ def staging_test(
     staging_options: dict = {},
     run_id: str = "",
 ) -> str:
-    """Run a candidate by digest under OpenShift's limits and test it as a client would; always clean up.
+    """Run a candidate by digest under OpenShift's restrictions, test it as a client would, and remove it.
 
     Args:
         image: The candidate by digest, as `containerize` returns it.
-        bundle: The bundle that the candidate was made from.
-        max_latency_ms: Milliseconds that a single-row request may take at the 99th percentile.
-        startup_timeout: Seconds from the start until the candidate must be ready.
-        staging: Where it runs: `kubernetes`, `podman`, or `auto`, which is kubernetes in a pod and podman elsewhere.
-        staging_options: What the cluster is told: namespace, service_account, pull_secret, cpu, memory and more.
-        run_id: The run, by which `clean_up` finds what was made in the cluster; random when empty.
+        bundle: The bundle that the candidate was built from.
+        max_latency_ms: Upper bound of the 99th percentile of a single-row request's latency, in milliseconds.
+        startup_timeout: Seconds from the start until the candidate must be ready; in a cluster, scheduling and the
+            image pull count.
+        staging: Where the candidate is tested: `kubernetes` (a pod), `podman` (a container on this machine), or `auto`:
+            `kubernetes` in a pod, `podman` elsewhere.
+        staging_options: Options of the test in a cluster, such as `{"namespace": "edge-staging", "pull_secret":
+            "quay-pull"}`; the README of staging_test lists them.
+        run_id: ID of the pipeline run, for the labels of the objects that the run creates in the cluster. In a
+            pipeline: `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
 
-    Outputs:
-        Output: The tested candidate, the same reference: what is released depends on this test.
-        report: Every check with what was measured and required; the container's log when one failed.
+    Returns:
+        Output: The tested candidate, the same reference; `release` takes it, and so waits for this test.
+        report: Every check with the measured and the required value; the container's log if one failed.
     """
     from kfp_edge.runtime.stage import stage
 

@@ -12,12 +12,13 @@ class StagingOptions(PodOptions):
 
     parameter: ClassVar[str] = "staging_options"
 
-    #: The pipeline's own when empty.
     namespace: str = ""
-    #: The namespace's `default` when empty. The pod is not given its token either way.
+    """Namespace of the pod; the pipeline's own if empty."""
     service_account: str = ""
-    #: A Secret of type kubernetes.io/dockerconfigjson in that namespace.
+    """Service account of the pod, whose token is not mounted; the namespace's `default` if empty."""
     pull_secret: str = ""
+    """Secret of type `kubernetes.io/dockerconfigjson` in that namespace, for pulling the image."""
     memory: Quantity = "256Mi"
-    #: Seconds after which what is left of a test may be deleted by any other run.
+    """Memory request and limit, a Kubernetes quantity."""
     ttl: int = Field(3600, ge=60)
+    """Seconds after which the `clean_up` of any run may delete what is left of the test; at least 60."""

@@ -16,18 +16,18 @@ def train(
     seed: int = 0,
     false_alarm_rate: float = 0.001,
 ):
-    """Train a failure predictor or an anomaly detector, as the data's roles say.
+    """Train a failure predictor or an anomaly detector, according to the task that `ingest` wrote into the data.
 
     Args:
-        train_data: Rows to learn from, written by `ingest`.
-        test_data: Held-out rows to measure on.
-        seed: Same data and same seed give the same model bytes.
-        false_alarm_rate: Anomaly only: share of normal rows that may raise an alarm.
+        train_data: Rows to train on, written by `ingest`.
+        test_data: Held-out rows to measure on, written by `ingest`.
+        seed: Seed of the random split and of the training. The same data and seed give the same bytes of the model.
+        false_alarm_rate: Fraction of normal rows that may raise an alarm, above 0 and at most 0.5; for `anomaly` only.
 
-    Outputs:
+    Returns:
         model: A scikit-learn Pipeline saved with skops.
-        metrics: Numbers on the held-out rows.
-        curves: ROC curve and confusion matrix (empty where there are no labels).
+        metrics: Metrics on the held-out rows.
+        curves: ROC curve and confusion matrix; empty if there are no labels.
         report: One self-contained HTML page with plots.
     """
     from kfp_edge.runtime.stage import log_metrics, stage

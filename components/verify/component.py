@@ -24,27 +24,31 @@ def verify(
     max_latency_ms: float = 5.0,
     revision: str = "",
 ):
-    """Check a model in every way that can be checked before it runs, then write its bundle.
+    """Check a model in every way that is possible before it is served, then write its bundle.
 
     Args:
-        model: The original: a skops file, compared row by row; or ONNX, where there is nothing to compare.
-        onnx_model: The model to ship, as `export` wrote it.
-        train_data: The rows it was trained on, described for drift.
-        test_data: Held-out rows: metrics, parity and the recorded samples come from them.
-        model_name: A DNS label; it names the image and the folder at the edge.
-        model_version: A tag of at most 63 characters.
-        gates: Metric name to the minimum that it must reach.
-        champion: URI of the bundle now in use, or empty.
-        champion_margin: How far below the champion a metric may be.
-        tolerance: Largest absolute difference of a probability or score from the original.
-        max_model_mb: Largest ONNX file, in MB.
-        max_latency_ms: Largest 99th percentile of a single-row inference, in milliseconds.
-        revision: Commit of the training code.
+        model: The original: a skops file, which is compared with the ONNX model row by row, or an ONNX file, which is
+            not.
+        onnx_model: The model to ship, written by `export`.
+        train_data: The rows that the model was trained on; their distribution becomes the reference for drift.
+        test_data: Held-out rows, for metrics, comparison and the recorded samples.
+        model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
+            folder at the edge.
+        model_version: Version of the model, such as `1.4.0`: the tag of the released image, and part of the name of the
+            review branch.
+        gates: Lowest allowed value of metrics on the held-out rows, such as `{"roc_auc": 0.9, "recall": 0.7}`.
+        champion: Bundle of the model now in use, a path or a URI; the new model may not be worse. Empty: no comparison.
+        champion_margin: How far below the champion's value a metric may be.
+        tolerance: Largest allowed absolute difference of a probability or score from the original model.
+        max_model_mb: Largest allowed ONNX file, in MB.
+        max_latency_ms: Upper bound of the 99th percentile of a single-row inference's latency, in milliseconds.
+        revision: Git commit of the training code, recorded in the bundle and in the labels of the image. `kfp-edge run`
+            and `kfp-edge submit` fill in that of the checkout.
 
-    Outputs:
-        bundle: A folder: model, signature, manifest, samples, reference and model card.
-        metrics: Numbers on the held-out rows.
-        report: Every check with what was measured and required; written also when a check fails.
+    Returns:
+        bundle: A folder with the model, its signature, manifest, samples, reference statistics and model card.
+        metrics: Metrics on the held-out rows.
+        report: Every check with the measured and the required value; written even if a check fails.
     """
     from kfp_edge.runtime.stage import log_metrics, stage
 

@@ -13,7 +13,7 @@ Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|
 
 class _StrictModel(BaseModel):
     # KFP passes every number in a dict as a float: `cpu: 2` arrives as 2.0
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, use_attribute_docstrings=True)
 
 
 class Toleration(_StrictModel):
@@ -33,10 +33,13 @@ class PodOptions(_StrictModel):
     parameter: ClassVar[str]
 
     node_selector: dict[str, str] = {}
+    """Labels of the nodes that the pod may run on, such as `{"topology.kubernetes.io/zone": "a"}`."""
     tolerations: tuple[Toleration, ...] = ()
-    #: Requests and limits of the container.
+    """Tolerations of the pod, as in a Kubernetes pod specification."""
     cpu: Quantity = "1"
+    """CPU request and limit, a Kubernetes quantity."""
     memory: Quantity = "1Gi"
+    """Memory request and limit, a Kubernetes quantity."""
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:

@@ -103,4 +103,6 @@ def _parameter(field: Field[Any]) -> inspect.Parameter:
 def _docstring(function: Callable[..., Any], groups: Iterable[type[ParameterGroup]]) -> str:
     """Return the function's docstring with a section that describes every parameter (Google style)."""
     described = [f"    {name}: {text}" for group in groups for name, text in group.descriptions().items()]
-    return "\n".join([inspect.getdoc(function) or "", "", "Args:", *described])
+    # KFP 2.16 reads the descriptions of outputs from the last section, so that of the inputs goes before it
+    lead, section, outputs = (inspect.getdoc(function) or "").partition("Returns:\n")
+    return "\n".join([lead.rstrip(), "", "Args:", *described, "", section + outputs])

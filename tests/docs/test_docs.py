@@ -14,7 +14,7 @@ import yaml
 
 from kfp_edge.components.train.train import fit
 from kfp_edge.ml.skops_model import save_model
-from kfp_edge.spec import compiler
+from kfp_edge.spec import compiler, reference_tables
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
@@ -114,6 +114,12 @@ def test_every_parameter_is_described(name):
     described = re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "parameters.md").read_text(), re.MULTILINE)
     parameters = CompiledPipeline(compiler.compile_to_yaml(compiler.load_pipeline(name))).parameters
     assert set(parameters) <= set(described)
+
+
+@pytest.mark.parametrize("document", reference_tables.documents(ROOT), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_tables_of_parameters_are_up_to_date(document):
+    text = document.read_text()
+    assert reference_tables.update(text) == text, "run `make docs` and commit the result"
 
 
 def test_every_variable_of_ours_is_described():

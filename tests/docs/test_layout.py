@@ -64,14 +64,6 @@ def test_every_stage_has_its_readme_and_is_tested(stage):
     assert list((ROOT / "tests/components" / stage).glob("test_*.py"))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_component_says_what_each_of_its_parameters_is(stage):
-    tree = ast.parse((ROOT / "components" / stage / "component.py").read_text())
-    (face,) = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    said = ast.get_docstring(face) or ""
-    assert [name.arg for name in face.args.args if f"{name.arg}:" not in said and f"{name.arg}," not in said] == []
-
-
 @pytest.mark.xdist_group("house")
 def test_tests_that_share_a_machine_stay_with_one_worker(request):
     """Groups keep tests that use podman's storage after one another; without workers there is nothing to keep."""

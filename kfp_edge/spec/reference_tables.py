@@ -1,0 +1,146 @@
+"""Tables of parameters in the documentation, generated from the code that declares and describes them.
+
+`make docs` writes them between two comments, of which the first names what is described:
+
+    <!-- make docs: parameters kfp_edge.pipelines._parameters -->    all groups of pipeline parameters in a module
+    <!-- make docs: component kfp_edge.components.ingest -->         inputs and outputs of a component
+    <!-- make docs: options kfp_edge.components.ingest.schema ColumnExpectation -->     fields of a pydantic model
+    <!-- end -->
+"""
+
+import argparse
+import importlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from kfp_edge.spec import compiler
+from kfp_edge.spec.parameter_groups import ParameterGroup
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
+    from kfp.dsl.structures import InputSpec, OutputSpec
+
+#: The documents that may hold such tables, as patterns below the root of the repository.
+DOCUMENTS = ("docs/*.md", "components/*/README.md")
+
+_BLOCK = re.compile(r"(<!-- make docs: (\w+) ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: How a KFP type is written in Python.
+_TYPES = {"String": "str", "Integer": "int", "Float": "float", "Boolean": "bool", "Dict": "dict", "List": "list"}
+
+
+def update(text: str) -> str:
+    """Return a document with its generated tables as the code has them now."""
+    return _BLOCK.sub(lambda match: f"{match[1]}{_TABLES[match[2]](*match[3].split())}{match[4]}", text)
+
+
+def documents(root: Path) -> list[Path]:
+    """Return the documents of the repository that may hold generated tables, sorted."""
+    return sorted(path for pattern in DOCUMENTS for path in root.glob(pattern))
+
+
+def parameters(module: str) -> str:
+    """Return the table of all pipeline parameters whose groups a module defines."""
+    pipelines = {name: set(compiler.load_pipeline(name).component_spec.inputs) for name in compiler.pipeline_names()}
+    rows = [
+        (f"`{field.name}`", _pipelines_of(field.name, pipelines), _code(_default(field)), description)
+        for group in _groups(importlib.import_module(module))
+        for field, description in zip(fields(group), group.descriptions().values(), strict=True)
+    ]
+    return _table(("parameter", "pipelines", "default", "description"), rows)
+
+
+def component(package: str) -> str:
+    """Return the tables of a component's inputs and outputs; the component is `package.component.NAME`."""
+    name = package.rpartition(".")[2]
+    spec = _component(package, name).component_spec
+    inputs = [
+        (f"`{key}`", _type(each), _code(each.default) if each.optional else "required", each.description)
+        for key, each in (spec.inputs or {}).items()
+    ]
+    outputs = [(f"`{key}`", _type(each), each.description) for key, each in (spec.outputs or {}).items()]
+    tables = [_table(("input", "type", "default", "description"), inputs)]
+    if outputs:
+        tables.append(_table(("output", "type", "description"), outputs))
+    return "\n".join(tables)
+
+
+def options(module: str, name: str) -> str:
+    """Return the table of a pydantic model's fields."""
+    model: type[BaseModel] = getattr(importlib.import_module(module), name)
+    rows = [
+        (f"`{key}`", _code(info.get_default(call_default_factory=True)), info.description or "")
+        for key, info in model.model_fields.items()
+    ]
+    return _table(("option", "default", "description"), rows)
+
+
+#: The tables by the first word of the comment that asks for them.
+_TABLES: Mapping[str, Callable[..., str]] = {"parameters": parameters, "component": component, "options": options}
+
+
+def _groups(module: ModuleType) -> list[type[ParameterGroup]]:
+    return [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, ParameterGroup) and each.__module__ == module.__name__
+    ]
+
+
+def _component(package: str, name: str) -> "BaseComponent":
+    return getattr(importlib.import_module(f"{package}.component"), name)
+
+
+def _pipelines_of(parameter: str, pipelines: Mapping[str, Iterable[str]]) -> str:
+    names = [name for name, inputs in pipelines.items() if parameter in inputs]
+    return "all" if len(names) == len(pipelines) else ", ".join(names)
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _type(spec: "InputSpec | OutputSpec") -> str:
+    kind = str(spec.type)
+    if kind.startswith("system."):
+        kind = kind.removeprefix("system.").partition("@")[0]
+    else:
+        kind = re.sub(r"\w+", lambda match: _TYPES[match[0]], kind)
+    return f"`list[{kind}]`" if spec.is_artifact_list else f"`{kind}`"
+
+
+def _code(default: object) -> str:
+    """Return a default as a cell: nothing for what is empty."""
+    if default is MISSING:
+        return "required"
+    if default in ("", None, (), [], {}):
+        return ""
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    body = [" | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in row) for row in rows]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {line} |" for line in body)]
+    return "".join(f"{line.replace('  ', ' ')}\n" for line in lines)
+
+
+def main() -> None:
+    """Write the generated tables into the documents of the repository whose root is the current folder."""
+    argparse.ArgumentParser(prog="make docs", description=main.__doc__).parse_args()
+    for path in documents(Path.cwd()):
+        text = path.read_text(encoding="utf-8")
+        if (updated := update(text)) != text:
+            path.write_text(updated, encoding="utf-8")
+            print(f"wrote {path.relative_to(Path.cwd())}")
+
+
+if __name__ == "__main__":
+    main()
