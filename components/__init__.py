@@ -1,1 +1,18 @@
-"""One folder a stage: `component.py` is its KFP face, the module beside it does the work."""
+"""One package per stage: `component.py` is its KFP component definition, the module next to it does the work.
+
+Importing this package imports no stage: `from kfp_edge.components.ingest.component import ingest` imports one.
+"""
+
+__all__ = [
+    "clean_up",
+    "containerize",
+    "export",
+    "fetch_model",
+    "fleet_summary",
+    "gitops_commit",
+    "ingest",
+    "release",
+    "staging_test",
+    "train",
+    "verify",
+]

@@ -23,6 +23,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kfp_edge.local import LocalRun
 
+__all__ = [
+    "ApiError",
+    "ClusterError",
+    "CommandError",
+    "DataError",
+    "GitError",
+    "ImageError",
+    "KfpApiError",
+    "KfpEdgeError",
+    "ModelError",
+    "ParameterError",
+    "PipelineError",
+    "RequirementsNotMetError",
+    "RunFailedError",
+    "StorageError",
+]
+
 
 class KfpEdgeError(Exception):
     """A user's mistake, or a refusal, in one sentence: what is wrong, where, what to do.

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kfp_edge.errors import CommandError, KfpEdgeError
+from kfp_edge.errors import CommandError, GitError, KfpEdgeError
 from kfp_edge.runtime.process import run
 
 #: Seconds that one exchange with the server may take.
@@ -49,7 +49,7 @@ _LOST_RACE = ("cannot lock ref", "failed to update ref", "incorrect old value")
 _NO_ACCESS = ("authentication failed", "could not read username", "could not read password", "error: 401", "error: 403")
 
 
-class PushedMeanwhileError(KfpEdgeError):
+class PushedMeanwhileError(GitError):
     """Somebody else pushed to the branch after it was fetched: fetch, apply the change again, push again."""
 
 

@@ -9,7 +9,7 @@ Three variables of the environment say how a registry is reached; nothing secret
 
 import os
 
-from kfp_edge.errors import CommandError, KfpEdgeError
+from kfp_edge.errors import CommandError, ImageError, KfpEdgeError
 from kfp_edge.runtime.process import run
 
 _HERE = ("localhost", "127.0.0.1")
@@ -43,7 +43,7 @@ _REASONS = (
 )
 
 
-class MissingImageError(KfpEdgeError):
+class MissingImageError(ImageError):
     """The registry answers, and has no such image or repository."""
 
 

@@ -1,6 +1,7 @@
-"""The house keeps its shape: nothing is forgotten in a wheel, and imports run one way."""
+"""The layout: every package is in the wheel, and packages import each other along one graph without circles."""
 
 import ast
+import graphlib
 import os
 import re
 import tomllib
@@ -13,24 +14,77 @@ from support.paths import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 STAGES = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
 
+#: The packages of `kfp_edge` and the packages that each imports. A change here is a change of the design: an import
+#: that only a type checker sees (`if TYPE_CHECKING`) does not count, one inside a function does.
+GRAPH = {
+    "errors": set(),
+    "storage": {"errors"},
+    "runtime": {"errors", "storage"},
+    "git": {"errors", "runtime"},
+    "cluster": {"errors"},
+    "images": {"errors", "runtime", "storage"},
+    "ml": {"errors", "storage"},
+    "reports": {"storage"},
+    "spec": {"errors", "storage"},
+    # neighbours: none of these three imports another
+    "rules": {"errors", "spec"},
+    "client": {"cluster", "errors", "runtime", "spec"},
+    "local": {"errors", "images", "runtime", "spec", "storage"},
+    "cli": {"client", "errors", "images", "local", "ml", "rules", "runtime", "spec", "storage"},
+    "components": {"cluster", "errors", "git", "images", "ml", "reports", "runtime", "storage"},
+    "pipelines": {"components", "runtime", "spec"},
+}
+
+
+def _type_checking_nodes(tree: ast.Module) -> set[ast.AST]:
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    return {node for block in blocks for statement in block.body for node in ast.walk(statement)}
+
 
 def _imports(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
-    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    """Return the modules that a file imports when it runs, also those imported inside its functions."""
+    tree = ast.parse(path.read_text())
+    ignored = _type_checking_nodes(tree)
+    nodes = [node for node in ast.walk(tree) if node not in ignored]
+    modules = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module)
+            modules |= {f"kfp_edge.{name.name}" for name in node.names if node.module == "kfp_edge"}
+    return modules
+
+
+def _package_imports() -> dict[str, set[str]]:
+    """Return the imports between the packages of kfp_edge."""
+    sources = {path: path.relative_to(ROOT / "kfp_edge").parts[0] for path in (ROOT / "kfp_edge").rglob("*.py")}
+    sources |= {path: name for name in ("components", "pipelines") for path in (ROOT / name).rglob("*.py")}
+    graph: dict[str, set[str]] = {name.removesuffix(".py"): set() for name in sources.values()}
+    for path, name in sources.items():
+        modules = (module.split(".") for module in _imports(path) if module.startswith("kfp_edge."))
+        graph[name.removesuffix(".py")] |= {parts[1] for parts in modules} - {name, "__version__"}
+    del graph["__init__"]
+    return graph
+
+
+def test_packages_import_each_other_along_the_graph_only():
+    assert _package_imports() == GRAPH
+
+
+def test_the_graph_has_no_circle():
+    graphlib.TopologicalSorter(GRAPH).prepare()
 
 
 def test_every_package_is_in_the_wheel():
     setuptools = PROJECT["tool"]["setuptools"]
     folders = {name: ROOT / folder for name, folder in setuptools["package-dir"].items()}
-    found = set()
+    packages = set()
     for name, folder in folders.items():
         for module in folder.rglob("__init__.py"):
-            found.add(".".join([name, *module.parent.relative_to(folder).parts]))
-    assert found == set(setuptools["packages"])
+            packages.add(".".join([name, *module.parent.relative_to(folder).parts]))
+    assert packages == set(setuptools["packages"])
 
 
-def test_the_lock_pins_what_a_backend_of_2_16_understands():
+def test_the_lock_file_pins_versions_that_a_2_16_backend_supports():
     pins = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     for name in ("kfp", "kfp-kubernetes", "kfp-pipeline-spec", "kfp-server-api"):
         assert pins[name].startswith("2.16."), name
@@ -48,12 +102,12 @@ def test_no_stage_imports_another_stage_or_a_pipeline(stage):
         assert foreign == [], path
 
 
-def test_what_stages_share_knows_no_stage():
+def test_shared_packages_import_no_stage_and_no_pipeline():
     for path in (ROOT / "kfp_edge").rglob("*.py"):
         assert not [name for name in _imports(path) if name.startswith(("kfp_edge.components", "kfp_edge.pipelines"))]
 
 
-def test_the_server_imports_nothing_of_the_rest():
+def test_the_server_imports_nothing_outside_its_distribution():
     for path in (ROOT / "serving" / "kfp_edge_serving").rglob("*.py"):
         assert not [name for name in _imports(path) if re.match(r"kfp_edge(\.|$)|kfp(\.|$)", name)], path
 
