@@ -27,7 +27,7 @@ def delivery(
     delivery: Delivery,
     cluster: ClusterParameters,
     secrets: DeliverySecrets,
-):
+) -> None:
     """Verify and deliver a saved model."""
     with clean_up_on_exit(delivery, cluster):
         fetched = fetch_model(model=external.model, sha256=external.model_sha256)

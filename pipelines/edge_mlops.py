@@ -17,7 +17,7 @@ def edge_mlops(
     delivery: Delivery,
     cluster: ClusterParameters,
     secrets: DeliverySecrets,
-):
+) -> None:
     """Train, verify and deliver a model."""
     with clean_up_on_exit(delivery, cluster):
         trained = training.training(**arguments(source, options, anomaly, name, verification, cluster))

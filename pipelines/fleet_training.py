@@ -16,7 +16,7 @@ def fleet_training(
     anomaly: AnomalyOptions,
     verification: Verification,
     cluster: ClusterParameters,
-):
+) -> None:
     """Train and verify a model for each asset."""
     with dsl.ParallelFor(items=fleet.assets, name="asset", parallelism=8) as asset:
         trained = training.training(

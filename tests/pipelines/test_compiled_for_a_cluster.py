@@ -1,4 +1,4 @@
-"""What the compiled pipelines ask of a cluster: both documents of the YAML, field by field."""
+"""What the compiled pipelines request from a cluster: both documents of the YAML, field by field."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,10 +13,12 @@ from support.paths import ROOT
 COMPILED = ROOT / "compiled"
 NAMES = compiler.pipeline_names()
 DELIVERIES = ["delivery", "edge_mlops"]
-#: They change the world outside.
+#: Stages that change something outside of the run.
 SIDE_EFFECTS = {"containerize", "staging-test", "release", "gitops-commit", "clean-up"}
+#: Stages that depend on a network.
 NETWORK = {"ingest", "fetch-model", "containerize", "release", "gitops-commit", "clean-up"}
-LARGE = {"ingest", "train", "export", "verify"}
+#: Stages that process the data.
+COMPUTE = {"ingest", "train", "export", "verify"}
 MOUNTS = "/var/run/secrets/kfp-edge"
 
 
@@ -36,13 +38,13 @@ def containers(name: str) -> dict[str, Any]:
 
 
 def pods(name: str) -> dict[str, Any]:
-    """Stage to what the platform spec says of its pod."""
+    """Stage to the settings of its pod, as the platform spec has them."""
     executors = documents(name)[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return {stage(label): executor for label, executor in executors.items()}
 
 
 def tasks(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every task that runs a stage, in whatever graph it stands."""
+    """Yield every task that runs a stage, those in exit handlers and loops included."""
     spec = documents(name)[0]
     for component in (spec["root"], *spec["components"].values()):
         for label, task in component.get("dag", {}).get("tasks", {}).items():
@@ -54,8 +56,8 @@ def parameter(name: str) -> dict[str, str]:
     return {"componentInputParameter": name}
 
 
-def of_pipeline(reference: dict[str, Any]) -> str:
-    """Return the pipeline's parameter that a reference comes from; blocks hand theirs on under a longer name."""
+def pipeline_parameter(reference: dict[str, Any]) -> str:
+    """Return the pipeline parameter that a reference names; exit handlers and loops add a prefix to its name."""
     return str(reference["componentInputParameter"]).removeprefix("pipelinechannel--")
 
 
@@ -69,23 +71,25 @@ def test_every_stage_runs_in_the_runtime_image_and_installs_nothing(name: str) -
 @pytest.mark.parametrize("name", NAMES)
 def test_every_stage_has_requests_and_limits(name: str) -> None:
     for label, container in containers(name).items():
-        found = container["resources"]
-        assert {f"resource{what}" for what in ("CpuRequest", "CpuLimit", "MemoryRequest", "MemoryLimit")} <= set(found)
-        if label in LARGE:
-            assert "cpu" in found["resourceCpuLimit"]
-            assert "memory" in found["resourceMemoryLimit"]
+        resources = container["resources"]
+        assert {"resourceCpuRequest", "resourceCpuLimit", "resourceMemoryRequest", "resourceMemoryLimit"} <= set(
+            resources
+        )
+        if label in COMPUTE:
+            assert "cpu" in resources["resourceCpuLimit"]
+            assert "memory" in resources["resourceMemoryLimit"]
         else:
-            assert (found["resourceCpuLimit"], found["resourceMemoryLimit"]) == ("1", "1Gi")
+            assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("1", "1Gi")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_changes_the_world_is_never_cached_and_all_else_is(name: str) -> None:
+def test_only_stages_without_side_effects_are_cached(name: str) -> None:
     for label, task in tasks(name):
         assert task["cachingOptions"] == ({} if label in SIDE_EFFECTS else {"enableCache": True}), label
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_stages_that_depend_on_a_network_are_tried_again_and_later_each_time(name: str) -> None:
+def test_only_stages_that_depend_on_a_network_are_retried_with_increasing_delay(name: str) -> None:
     retried = {label: task["retryPolicy"] for label, task in tasks(name) if "retryPolicy" in task}
     assert set(retried) == NETWORK & {label for label, _ in tasks(name)}
     for policy in retried.values():
@@ -98,50 +102,52 @@ def test_only_stages_that_depend_on_a_network_are_tried_again_and_later_each_tim
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pods_are_labelled_and_placed_by_parameters(name: str) -> None:
-    found = pods(name)
-    assert set(found) == set(containers(name))
-    for pod in found.values():
+def test_parameters_set_nodes_and_certificates_of_every_pod(name: str) -> None:
+    assert set(pods(name)) == set(containers(name))
+    for pod in pods(name).values():
         assert pod["podMetadata"]["labels"] == {
             "app.kubernetes.io/managed-by": "kfp-edge",
             "app.kubernetes.io/component": "stage",
         }
-        assert of_pipeline(pod["nodeSelector"]["nodeSelectorJson"]) == "node_selector"
+        assert pipeline_parameter(pod["nodeSelector"]["nodeSelectorJson"]) == "node_selector"
         (toleration,) = pod["tolerations"]
-        assert of_pipeline(toleration["tolerationJson"]) == "tolerations"
+        assert pipeline_parameter(toleration["tolerationJson"]) == "tolerations"
         (bundle,) = pod["configMapAsVolume"]
-        assert of_pipeline(bundle["configMapNameParameter"]) == "ca_bundle"
+        assert pipeline_parameter(bundle["configMapNameParameter"]) == "ca_bundle"
         assert (bundle["mountPath"], bundle["optional"]) == (f"{MOUNTS}/ca", True)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_data_connection_reaches_the_stages_that_read_data_and_no_other(name: str) -> None:
+def test_only_stages_that_use_the_object_store_get_the_data_connection(name: str) -> None:
     for label, pod in pods(name).items():
         if label not in ("ingest", "fetch-model", "verify", "containerize", "clean-up"):
             assert "secretAsEnv" not in pod, label
             continue
         (secret,) = pod["secretAsEnv"]
-        assert of_pipeline(secret["secretNameParameter"]) == "data_connection"
+        assert pipeline_parameter(secret["secretNameParameter"]) == "data_connection"
         assert secret["optional"] is True
-        assert {(one["secretKey"], one["envVar"]) for one in secret["keyToEnv"]} == {
+        assert {(pair["secretKey"], pair["envVar"]) for pair in secret["keyToEnv"]} == {
             (key, key)
             for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION")
         }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_logins_reach_the_stages_that_need_them_and_no_other(name: str) -> None:
-    wanted = {
+def test_only_stages_that_push_or_pull_get_a_login(name: str) -> None:
+    logins = {
         **dict.fromkeys(("containerize", "staging-test", "release"), ("registry_secret", f"{MOUNTS}/registry")),
         "gitops-commit": ("git_secret", f"{MOUNTS}/git"),
     }
     for label, pod in pods(name).items():
-        found = [(of_pipeline(one["secretNameParameter"]), one["mountPath"]) for one in pod.get("secretAsVolume", [])]
-        assert found == ([wanted[label]] if label in wanted else []), label
+        mounted = [
+            (pipeline_parameter(secret["secretNameParameter"]), secret["mountPath"])
+            for secret in pod.get("secretAsVolume", [])
+        ]
+        assert mounted == ([logins[label]] if label in logins else []), label
 
 
 @pytest.mark.parametrize("name", DELIVERIES)
-def test_whatever_becomes_of_a_delivery_its_leftovers_are_removed(name: str) -> None:
+def test_clean_up_runs_after_a_delivery_whether_it_succeeds_or_fails(name: str) -> None:
     spec, _ = documents(name)
     graph = spec["root"]["dag"]["tasks"]
     assert graph["clean-up"]["dependentTasks"] == ["exit-handler-1"]
@@ -150,13 +156,13 @@ def test_whatever_becomes_of_a_delivery_its_leftovers_are_removed(name: str) -> 
 
 
 @pytest.mark.parametrize("name", DELIVERIES)
-def test_the_stages_that_work_in_the_cluster_know_their_run(name: str) -> None:
+def test_stages_that_create_objects_in_the_cluster_get_the_run_id(name: str) -> None:
     runs = {label: task["inputs"]["parameters"].get("run_id") for label, task in tasks(name)}
-    told = {label for label, run in runs.items() if run and "{{$.pipeline_job_uuid}}" in str(run)}
-    assert told == {"containerize", "staging-test", "clean-up"}
+    with_run_id = {label for label, run in runs.items() if run and "{{$.pipeline_job_uuid}}" in str(run)}
+    assert with_run_id == {"containerize", "staging-test", "clean-up"}
 
 
-def test_a_fleet_is_trained_side_by_side_and_compared_at_the_end() -> None:
+def test_the_models_of_a_fleet_are_trained_in_parallel_and_then_compared() -> None:
     spec, _ = documents("fleet_training")
     graph = spec["root"]["dag"]["tasks"]
     (loop,) = [label for label, task in graph.items() if "parameterIterator" in task]
