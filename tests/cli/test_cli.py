@@ -1,3 +1,5 @@
+"""The `kfp-edge` command: help, exit codes and errors."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -26,10 +28,10 @@ def main(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
 
 
 def raising(error: BaseException) -> object:
-    def names() -> list[str]:
+    def raise_error() -> list[str]:
         raise error
 
-    return names
+    return raise_error
 
 
 def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
@@ -48,12 +50,12 @@ print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])
     assert all(command in done.stdout for command in ("run", "compile", "validate", "doctor"))
 
 
-def test_the_version_is_told() -> None:
+def test_version_prints_the_version() -> None:
     done = kfp_edge("--version")
     assert (done.returncode, done.stdout) == (0, f"kfp-edge {__version__}\n")
 
 
-def test_a_user_s_mistake_is_one_sentence_on_stderr() -> None:
+def test_a_user_s_mistake_is_one_line_on_stderr() -> None:
     done = kfp_edge("compile", "no-such-pipeline")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: there is no pipeline 'no-such-pipeline'")
@@ -61,11 +63,11 @@ def test_a_user_s_mistake_is_one_sentence_on_stderr() -> None:
 
 
 @pytest.mark.parametrize("args", [["no-such-command"], ["compile", "--no-such-option"], ["validate"], []])
-def test_wrong_usage_ends_with_2(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_usage_exits_with_2(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(monkeypatch, *args) == 2
 
 
-def test_an_interrupt_ends_with_130_and_no_traceback(
+def test_an_interrupt_exits_with_130_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(compiler, "pipeline_names", raising(KeyboardInterrupt()))
@@ -73,7 +75,7 @@ def test_an_interrupt_ends_with_130_and_no_traceback(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_square_brackets_in_a_sentence_are_kept(
+def test_square_brackets_in_an_error_are_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(compiler, "pipeline_names", raising(KfpEdgeError("the column 'Torque [Nm]' is missing.")))

@@ -1,4 +1,4 @@
-"""`kfp-edge serve`: the server of the edge image on a laptop."""
+"""`kfp-edge serve` runs the server of the edge image on a laptop."""
 
 import json
 import signal
@@ -14,10 +14,10 @@ from support.bundles import ROWS, tiny_bundle
 KFP_EDGE = Path(sys.executable).with_name("kfp-edge")
 
 
-@pytest.mark.parametrize("given", ["run/artifacts/training-1/verify/bundle", "run"])
-def test_a_bundle_or_the_one_of_a_run_is_served_until_ctrl_c(tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize("path", ["run/artifacts/training-1/verify/bundle", "run"])
+def test_a_bundle_or_that_of_a_run_is_served_until_ctrl_c(tmp_path: Path, path: str) -> None:
     bundle = tiny_bundle(tmp_path / "run/artifacts/training-1/verify/bundle")
-    command = [KFP_EDGE, "serve", tmp_path / given, "--port", "0", "--grpc-port", "0"]
+    command = [KFP_EDGE, "serve", tmp_path / path, "--port", "0", "--grpc-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         events = (json.loads(line) for line in process.stdout)
@@ -25,13 +25,13 @@ def test_a_bundle_or_the_one_of_a_run_is_served_until_ctrl_c(tmp_path: Path, giv
         model = bundle.manifest.name
         request = {"rows": [dict(zip(("x0", "x1"), ROWS[0], strict=True))]}
         url = f"http://127.0.0.1:{port}/v2/models/{model}/infer"
-        with urllib.request.urlopen(url, json.dumps(request).encode()) as answer:
-            assert json.load(answer)["outputs"][0]["data"] == [5.0]
+        with urllib.request.urlopen(url, json.dumps(request).encode()) as response:
+            assert json.load(response)["outputs"][0]["data"] == [5.0]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
 
 
-def test_a_folder_without_a_bundle_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
     done = subprocess.run([KFP_EDGE, "serve", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert (
@@ -40,7 +40,7 @@ def test_a_folder_without_a_bundle_is_refused_in_one_sentence(tmp_path: Path) ->
     )
 
 
-def test_an_altered_bundle_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_an_altered_bundle_is_refused(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundle")
     (bundle.folder / "model.onnx").write_bytes(b"other")
     done = subprocess.run([KFP_EDGE, "serve", bundle.folder], capture_output=True, text=True, check=False)

@@ -16,7 +16,7 @@ from kfp_edge.client.kfp_api import Endpoint
 from kfp_edge.client.package import make_package
 from kfp_edge.errors import KfpApiError, KfpEdgeError
 from kfp_edge.spec import compiler
-from support.clients import METRICS, REPORT, STAGES, checkout, client_of, leave_results, small, write_small
+from support.clients import METRICS, REPORT, STAGES, client_of, make_checkout, set_results, small, write_small
 from support.fake_kfp import FakeKfp
 
 RUNS = "/apis/v2beta1/runs"
@@ -120,7 +120,7 @@ def version_names(server: FakeKfp) -> list[str]:
 
 def test_a_version_is_named_by_the_git_commit_of_a_clean_checkout(server: FakeKfp, work_folder: Path) -> None:
     file = write_small(work_folder)
-    commit = checkout(work_folder)
+    commit = make_checkout(work_folder)
     client_of(server).submit(file, {"rows": 1})
     assert version_names(server) == [commit[:12]]
     assert only(server.store.versions)["name"] == f"small-{commit[:12]}"
@@ -128,7 +128,7 @@ def test_a_version_is_named_by_the_git_commit_of_a_clean_checkout(server: FakeKf
 
 
 def test_a_version_from_a_changed_checkout_adds_the_digest_of_the_yaml(server: FakeKfp, work_folder: Path) -> None:
-    commit = checkout(work_folder)
+    commit = make_checkout(work_folder)
     client_of(server).submit(write_small(work_folder), {"rows": 1})
     assert version_names(server) == [next(make_package(Path("small.yaml")).version_names)]
     assert version_names(server)[0].startswith(f"{commit[:12]}-")
@@ -140,7 +140,7 @@ def test_a_version_from_outside_a_checkout_is_named_by_the_digest(server: FakeKf
 
 
 def test_other_yaml_of_the_same_commit_is_another_version(server: FakeKfp, work_folder: Path) -> None:
-    commit = checkout(work_folder)
+    commit = make_checkout(work_folder)
     submit(server)
     submit(server, cache=False)
     submit(server)
@@ -170,8 +170,8 @@ def convert_numbers_to_floats(value: Any) -> Any:
 
 
 def test_a_version_that_another_client_uploads_at_the_same_moment_is_reused(server: FakeKfp) -> None:
-    server.lose_answer("POST", "/apis/v2beta1/pipelines/upload_version")
-    server.lose_answer("POST", "/apis/v2beta1/experiments")
+    server.drop_response("POST", "/apis/v2beta1/pipelines/upload_version")
+    server.drop_response("POST", "/apis/v2beta1/experiments")
     submit(server)
     assert len(server.store.versions) == len(server.store.experiments) == len(server.store.runs) == 1
 
@@ -252,20 +252,20 @@ def test_an_unknown_run_is_reported(server: FakeKfp) -> None:
 
 
 def test_a_metric_of_a_later_stage_replaces_that_of_an_earlier_one(server: FakeKfp) -> None:
-    leave_results(server)
+    set_results(server)
     run = submit(server)
     run.wait()
     assert run.metrics() == METRICS["learn"] | METRICS["judge"]
 
 
 def test_metrics_are_those_of_this_run_and_not_of_another(server: FakeKfp) -> None:
-    leave_results(server)
+    set_results(server)
     submit(server).wait()
     assert submit(server).metrics() == {}
 
 
 def test_a_report_is_found_beyond_the_first_page_of_artifacts(server: FakeKfp) -> None:
-    leave_results(server)
+    set_results(server)
     run = submit(server)
     run.wait()
     other = dict(next(iter(server.store.artifacts.values())), uri="s3://bucket/elsewhere")
@@ -282,7 +282,7 @@ def test_a_metrics_file_that_is_not_ours_is_tolerated(server: FakeKfp) -> None:
 
 
 def test_the_report_is_downloaded_without_the_token(server: FakeKfp) -> None:
-    leave_results(server)
+    set_results(server)
     run = submit(server)
     run.wait()
     assert run.report("learn") == REPORT  # the fake's object store refuses a request with a token
@@ -305,10 +305,10 @@ def test_metrics_require_the_namespace(server: FakeKfp) -> None:
 
 
 def test_an_unreachable_object_store_is_reported_without_the_signed_url(server: FakeKfp) -> None:
-    leave_results(server)
+    set_results(server)
     run = submit(server)
     run.wait()
-    server.drop("GET", "/store/")
+    server.drop_request("GET", "/store/")
     with pytest.raises(KfpApiError) as refused:
         run.report("learn")
     assert "cannot be reached from here; try it inside the cluster" in str(refused.value)
@@ -337,7 +337,7 @@ def test_retry_after_is_respected(server: FakeKfp) -> None:
     assert client_of(server).runs() == []
 
 
-@pytest.mark.parametrize("fault", ["drop", "lose_answer"])
+@pytest.mark.parametrize("fault", ["drop_request", "drop_response"])
 def test_a_lost_connection_is_reestablished(server: FakeKfp, fault: str) -> None:
     run = submit(server)
     getattr(server, fault)("GET", RUNS, times=2)
@@ -359,7 +359,7 @@ def test_waiting_ends_when_the_outage_lasts_too_long(server: FakeKfp, monkeypatc
 
 
 def test_a_run_that_may_have_started_is_not_started_again(server: FakeKfp) -> None:
-    server.lose_answer("POST", RUNS)
+    server.drop_response("POST", RUNS)
     with pytest.raises(KfpApiError, match="it may have succeeded, so check before you try again"):
         submit(server)
     assert len(server.store.runs) == 1
@@ -388,7 +388,7 @@ def test_an_expired_token_is_read_again_while_waiting(server: FakeKfp) -> None:
     run = submit(server)
     run.wait(lambda _: server.expire_token())
     assert run.state == "succeeded"
-    assert 401 in [call.status for call in server.requests]
+    assert 401 in [request.status for request in server.requests]
 
 
 def test_an_expired_token_that_is_not_renewed_is_reported_and_not_printed(server: FakeKfp) -> None:
@@ -416,7 +416,7 @@ def test_a_redirect_to_a_login_page_is_reported(server: FakeKfp) -> None:
 
 
 def test_a_host_that_is_not_an_api_server_is_reported(server: FakeKfp) -> None:
-    server.answer_html("GET", RUNS)
+    server.respond_with_html("GET", RUNS)
     with pytest.raises(KfpApiError, match=r"answers, but not like a KFP API server \(text/html\)"):
         client_of(server).runs()
 

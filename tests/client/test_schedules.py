@@ -68,7 +68,7 @@ def test_an_equal_schedule_is_left_unchanged(client: Client, server: FakeKfp) ->
     again = add_nightly(client)
     assert again.id == first.id
     assert not again.enabled
-    assert [call.path for call in server.requests if call.method == "POST" and call.path == RECURRING] == [RECURRING]
+    assert [each.path for each in server.requests if (each.method, each.path) == ("POST", RECURRING)] == [RECURRING]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What tests of the client share: a small pipeline, and a git checkout to submit it from."""
+"""A small pipeline, and helpers to submit it from a git checkout."""
 
 import json
 import subprocess
@@ -7,9 +7,8 @@ from pathlib import Path
 from kfp import dsl
 from kfp.dsl import HTML, Metrics, Output
 
-from kfp_edge.client import Client
-from kfp_edge.client.kfp_api import Endpoint
-from kfp_edge.spec import compiler
+from kfp_edge.client import Client, Endpoint
+from kfp_edge.spec import compile_to_yaml
 from support.fake_kfp import FakeKfp
 
 METRICS = {"learn": {"auc": 0.9, "rows": 100}, "judge": {"auc": 0.8}}
@@ -33,7 +32,7 @@ def tell(tags: list, about: dict):
 
 @dsl.pipeline(name="small")
 def inner(rate: float, note: str):
-    """Draw a stage in a pipeline of its own."""
+    """Run one stage in a nested pipeline."""
     judge(rate=rate, note=note)
 
 
@@ -46,7 +45,7 @@ def small(
     about: dict = {},  # noqa: B006
     revision: str = "",
 ):
-    """Learn, judge, tell."""
+    """Run three stages, one of them in a nested pipeline."""
     judged = inner(rate=rate, note=note).after(learn(rows=rows))
     tell(tags=tags, about=about).after(judged)
 
@@ -54,27 +53,27 @@ def small(
 STAGES = ["learn", "judge", "tell"]
 
 
-def client_of(fake: FakeKfp, namespace: str = "ds-project") -> Client:
-    """A client that reads the fake's token anew whenever it has to."""
-    return Client(Endpoint(fake.url, namespace, lambda: fake.token))
+def client_of(server: FakeKfp, namespace: str = "ds-project") -> Client:
+    """Return a client whose token is always the current one of the server."""
+    return Client(Endpoint(server.url, namespace, lambda: server.token))
 
 
-def leave_results(fake: FakeKfp) -> None:
-    """Let the stages of every run leave their metrics and the report."""
-    for stage, numbers in METRICS.items():
-        fake.store.contents[stage, "metrics"] = json.dumps(numbers).encode()
-    fake.store.contents["learn", "report"] = REPORT.encode()
+def set_results(server: FakeKfp) -> None:
+    """Make the stages of every run produce metrics and a report."""
+    for stage, metrics in METRICS.items():
+        server.store.contents[stage, "metrics"] = json.dumps(metrics).encode()
+    server.store.contents["learn", "report"] = REPORT.encode()
 
 
 def write_small(folder: Path) -> Path:
-    """The small pipeline, compiled."""
+    """Compile the small pipeline to a file in a folder."""
     path = folder / "small.yaml"
-    path.write_text(compiler.compile_to_yaml(small), encoding="utf-8")
+    path.write_text(compile_to_yaml(small), encoding="utf-8")
     return path
 
 
-def checkout(folder: Path) -> str:
-    """Make a git repository of a folder, with all that is in it, and return its commit."""
+def make_checkout(folder: Path) -> str:
+    """Commit everything in a folder to a new git repository, and return the commit."""
     author = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
     for command in (
         ["init", "--quiet"],

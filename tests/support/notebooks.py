@@ -1,4 +1,4 @@
-"""Notebooks as files, and run as a user runs them: from a fresh kernel. Run as a program, it strips them for git."""
+"""Helpers to run notebooks in a new kernel. As a program, it strips the outputs of all notebooks for git."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from traitlets.config import Config
 
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.fake_kfp import FakeKfp
-from support.fake_kfp.store import NAMESPACE, Object, Store
+from support.fake_kfp.store import NAMESPACE, JsonObject, Store
 from support.fake_kubernetes import FakeKubernetes
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -27,12 +27,12 @@ _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-#: What a run leaves beside a notebook.
-_LEFT = (".kfp-edge", ".ipynb_checkpoints", "__pycache__", "build")
+#: What a run leaves next to a notebook.
+_IGNORED = (".kfp-edge", ".ipynb_checkpoints", "__pycache__", "build")
 
 
-def stripped(path: Path) -> str:
-    """The text of a notebook without outputs, counts, and whatever an editor noted in it."""
+def strip_outputs(path: Path) -> str:
+    """Return the text of a notebook without outputs, execution counts and an editor's metadata."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = _METADATA
     for cell in notebook.cells:
@@ -42,36 +42,38 @@ def stripped(path: Path) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
-def execute(path: Path, desk: Path, environment: Mapping[str, str]) -> NotebookNode:
-    """Run a copy of a notebook in the folder `desk` and return it with its outputs.
+def execute(path: Path, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
+    """Run a copy of a notebook in `folder` and return it with its outputs.
 
-    `environment` is the kernel's whole environment. A cell that fails raises with its traceback.
+    `environment` is the complete environment of the kernel. A cell that fails raises with its traceback.
     """
-    shutil.copytree(FOLDER, desk, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT))
-    notebook = nbformat.read(desk / path.name, as_version=4)
+    shutil.copytree(FOLDER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_IGNORED))
+    notebook = nbformat.read(folder / path.name, as_version=4)
     client = NotebookClient(
         notebook,
         kernel_name="python3",
         timeout=600,
-        resources={"metadata": {"path": str(desk)}},
-        config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # else others on the machine could listen
+        resources={"metadata": {"path": str(folder)}},
+        config=Config(
+            {"KernelManager": {"transport_encryption": "auto"}}
+        ),  # otherwise other users of the machine could read the traffic
     )
-    return client.execute(env={**environment, "IPYTHONDIR": str(desk / ".ipython")})
+    return client.execute(env={**environment, "IPYTHONDIR": str(folder / ".ipython")})
 
 
-def said(notebook: NotebookNode, stream: str) -> str:
-    """What the cells printed to `stdout` or `stderr`."""
+def printed_text(notebook: NotebookNode, stream: str) -> str:
+    """Return what the cells printed to `stdout` or `stderr`."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == stream)
 
 
-def shown(notebook: NotebookNode, kind: str) -> list[str]:
-    """What the cells showed of a media type, `image/png` for example."""
+def displayed_data(notebook: NotebookNode, media_type: str) -> list[str]:
+    """Return what the cells displayed of a media type, such as `image/png`."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    return [output.data[kind] for output in outputs if kind in output.get("data", {})]
+    return [output.data[media_type] for output in outputs if media_type in output.get("data", {})]
 
 
-#: Who a notebook is in a workbench, and on a laptop after `oc login`.
+#: The user of a notebook in a workbench, and on a laptop after `oc login`.
 USER = f"system:serviceaccount:{NAMESPACE}:workbench"
 
 _PROGRAM = """
@@ -82,7 +84,7 @@ local.run(pathlib.Path("pipeline.yaml"), json.loads(sys.argv[1]), out="out")
 
 
 class RunningStore(Store):
-    """The fake backend's store, whose runs do their work: each in a process of its own, by `kfp.local`."""
+    """A store of the fake backend that executes runs: each in a process of its own, with `kfp.local`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -90,73 +92,75 @@ class RunningStore(Store):
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def stop(self) -> None:
-        """End the runs that still go on."""
+        """Terminate the active runs."""
         for process in self._processes.values():
             process.terminate()
             process.wait()
 
-    def create_run(self, body: Object) -> Object:
-        made = super().create_run(body)
-        folder = self._folder / made["run_id"]
+    def create_run(self, body: JsonObject) -> JsonObject:
+        run = super().create_run(body)
+        folder = self._folder / run["run_id"]
         folder.mkdir(parents=True)
-        (folder / "pipeline.yaml").write_text(self._text(made))
+        (folder / "pipeline.yaml").write_text(self._text(run))
         parameters = json.dumps((body.get("runtime_config") or {}).get("parameters") or {})
         with (folder / "run.log").open("w") as log:
-            self._processes[made["run_id"]] = subprocess.Popen(
+            self._processes[run["run_id"]] = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, parameters], cwd=folder, stdout=log, stderr=subprocess.STDOUT
             )
-        return made
+        return run
 
     def content(self, artifact_id: str) -> bytes | None:
-        *_, run, stage, _, name = self.artifacts[artifact_id]["storage_path"].split("/")
-        file = next(self._folder.glob(f"{run}/out/artifacts/*/{stage}/{name}"), None)
+        *_, run_id, stage, _, name = self.artifacts[artifact_id]["storage_path"].split("/")
+        file = next(self._folder.glob(f"{run_id}/out/artifacts/*/{stage}/{name}"), None)
         return file.read_bytes() if file is not None and file.is_file() else None
 
-    def _text(self, run: Object) -> str:
+    def _text(self, run: JsonObject) -> str:
         return self.texts[run["pipeline_version_reference"]["pipeline_version_id"]]
 
-    def _advance(self, run: Object) -> None:
-        """Catch up with the process."""
-        while run["state"] in ("PENDING", "RUNNING") and not self._waits(run):
+    def _advance(self, run: JsonObject) -> None:
+        """Advance the run as far as its process has come."""
+        while run["state"] in ("PENDING", "RUNNING") and not self._is_waiting(run):
             super()._advance(run)
         if run["state"] == "SUCCEEDED":
-            self._tell_times(run)
+            self._set_times(run)
 
-    def _waits(self, run: Object) -> bool:
-        """Whether the stage that is told to run does so, or the process has not ended behind the last one."""
+    def _is_waiting(self, run: JsonObject) -> bool:
+        """Return whether the running stage has not ended, or the process has not ended after the last stage."""
         code, folder = self._processes[run["run_id"]].poll(), self._folder / run["run_id"]
         stages = [stage.name for stage in CompiledPipeline(self._text(run)).stages]
-        told = {task["display_name"] for task in run["run_details"]["task_details"] if task["state"] == "RUNNING"}
-        running = [stage for stage in stages if stage in told]
+        running_tasks = {
+            task["display_name"] for task in run["run_details"]["task_details"] if task["state"] == "RUNNING"
+        }
+        running = [stage for stage in stages if stage in running_tasks]
         ended = [stage for stage in running if any(folder.glob(f"out/artifacts/*/{stage}/executor_output.json"))]
         unsettled = bool(running) and (not ended or running == stages[-1:])
         if unsettled and code:
             self.failing[running[0]] = (folder / "run.log").read_text().strip().splitlines()[-1]
         return unsettled and code is None
 
-    def _tell_times(self, run: Object) -> None:
+    def _set_times(self, run: JsonObject) -> None:
         summary = json.loads((self._folder / run["run_id"] / "out" / "summary.json").read_text())
         tasks = {task["display_name"]: task for task in run["run_details"]["task_details"]}
         moment = datetime.fromisoformat(run["created_at"])
         for stage in summary["stages"]:
-            begun, moment = moment, moment + timedelta(seconds=stage["seconds"])
-            tasks[stage["name"]].update(start_time=begun.isoformat(), end_time=moment.isoformat())
+            start, moment = moment, moment + timedelta(seconds=stage["seconds"])
+            tasks[stage["name"]].update(start_time=start.isoformat(), end_time=moment.isoformat())
 
 
 @contextmanager
 def openshift_ai(folder: Path) -> Iterator[FakeKubernetes]:
-    """A FAKE cluster with a pipeline server that does its work; its token is the cluster's own."""
+    """Start a FAKE cluster with a pipeline server that executes runs and accepts the cluster's token."""
     store = RunningStore(folder / "runs")
     with FakeKfp(folder) as kfp, FakeKubernetes(folder) as kubernetes:
         kfp.store, kfp.token = store, kubernetes.token(USER)
-        kubernetes.apply(_pipeline_server(kfp.url))
+        kubernetes.apply(_pipeline_application(kfp.url))
         try:
             yield kubernetes
         finally:
             store.stop()
 
 
-def _pipeline_server(url: str) -> dict[str, Any]:
+def _pipeline_application(url: str) -> dict[str, Any]:
     return {
         "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
         "kind": "DataSciencePipelinesApplication",
@@ -168,4 +172,4 @@ def _pipeline_server(url: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for notebook in NOTEBOOKS:
-        notebook.write_text(stripped(notebook), encoding="utf-8")
+        notebook.write_text(strip_outputs(notebook), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""A fake of a KFP 2.16 backend as Data Science Pipelines runs it, over real HTTP. It only pretends to run."""
+"""A fake KFP 2.16 backend like that of Data Science Pipelines, over real HTTP. It simulates runs."""
 
 from support.fake_kfp.server import FakeKfp
-from support.fake_kfp.store import Refusal
+from support.fake_kfp.store import RefusedError
 
-__all__ = ["FakeKfp", "Refusal"]
+__all__ = ["FakeKfp", "RefusedError"]

@@ -1,4 +1,4 @@
-"""The fake backend's HTTP: routes, the check of the bearer token, and faults on demand."""
+"""The HTTP server of the fake backend: routes, the check of the bearer token, and fault injection."""
 
 import json
 import re
@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from support.fake_kfp.store import Refusal, Store, page
+from support.fake_kfp.store import RefusedError, Store, page
 
-Object = dict[str, Any]
-#: Status, body and headers; status 0 is no answer at all.
-Answer = tuple[int, Object | bytes, Object]
-_NO_ANSWER: Answer = (0, b"", {})
+JsonObject = dict[str, Any]
+#: Status, body and headers; status 0 means no response at all.
+Response = tuple[int, JsonObject | bytes, JsonObject]
+_NO_RESPONSE: Response = (0, b"", {})
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request that came, and how it was answered (0: not at all)."""
+class ReceivedRequest:
+    """A request with the status of its response (0: none)."""
 
     method: str
     path: str
@@ -48,12 +48,12 @@ class _Request:
     headers: Message
 
     @property
-    def json(self) -> Object:
-        found: Object = json.loads(self.body)
-        return found
+    def json(self) -> JsonObject:
+        body: JsonObject = json.loads(self.body)
+        return body
 
     def file(self) -> str:
-        """The file of a multipart upload."""
+        """Return the file of a multipart upload."""
         message = BytesParser().parsebytes(f"Content-Type: {self.headers['Content-Type']}\n\n".encode() + self.body)
         (part,) = message.get_payload()
         assert part.get_param("name", header="content-disposition") == "uploadfile"
@@ -61,17 +61,17 @@ class _Request:
 
 
 class FakeKfp:
-    """A fake backend that listens on a port of its own, within `with`; its store says what it holds.
+    """A context manager that runs a fake backend on a free port; `store` has its objects, `requests` what it received.
 
     Args:
-        folder: Where uploaded pipelines are kept as files, for a look at what was sent.
+        folder: Where uploaded pipelines are written as files.
         tls: The server's certificate; plain HTTP if None.
     """
 
     def __init__(self, folder: Path, tls: ssl.SSLContext | None = None) -> None:
         self.store = Store()
         self.token = secrets.token_urlsafe()
-        self.requests: list[Call] = []
+        self.requests: list[ReceivedRequest] = []
         self._folder = folder
         self._faults: list[_Fault] = []
         self._signatures: dict[str, str] = {}
@@ -96,76 +96,77 @@ class FakeKfp:
     # --- faults
 
     def fail(self, method: str, path: str, status: int, times: int = 1, retry_after: int | None = None) -> None:
-        """Answer the next requests whose path begins so with an error, and do nothing."""
+        """Respond with an error to the next requests whose path starts with `path`, and do nothing."""
         self._faults.append(_Fault(method, path, times, "fail", status, retry_after))
 
     def hang(self, method: str, path: str, times: int = 1) -> None:
-        """Take the next requests and never answer."""
+        """Accept the next requests and never respond."""
         self._faults.append(_Fault(method, path, times, "hang"))
 
-    def drop(self, method: str, path: str, times: int = 1) -> None:
+    def drop_request(self, method: str, path: str, times: int = 1) -> None:
         """Close the connections of the next requests, and do nothing."""
         self._faults.append(_Fault(method, path, times, "drop"))
 
-    def lose_answer(self, method: str, path: str, times: int = 1) -> None:
-        """Do what the next requests ask, and close their connections without an answer."""
+    def drop_response(self, method: str, path: str, times: int = 1) -> None:
+        """Execute the next requests, and close their connections without a response."""
         self._faults.append(_Fault(method, path, times, "lose"))
 
-    def answer_html(self, method: str, path: str, times: int = 1) -> None:
-        """Answer the next requests with a page for people, as a dashboard or a login does."""
+    def respond_with_html(self, method: str, path: str, times: int = 1) -> None:
+        """Respond to the next requests with an HTML page, as a dashboard or a login does."""
         self._faults.append(_Fault(method, path, times, "html", 200))
 
     def expire_token(self) -> None:
-        """Take no token from now on but a new one."""
+        """Replace the token: the previous one is no longer accepted."""
         self.token = secrets.token_urlsafe()
 
-    # --- answers
+    # --- responses
 
-    def answer(self, method: str, target: str, body: bytes, headers: Message) -> Answer:
+    def respond(self, method: str, target: str, body: bytes, headers: Message) -> Response:
         url = urlsplit(target)
         request = _Request(dict(parse_qsl(url.query)), body, headers)
         with self._lock:
-            fault = self._fault(method, url.path)
+            fault = self._next_fault(method, url.path)
         if fault is not None and fault.kind == "hang":
             self._stopped.wait()
         with self._lock:
             kind = fault.kind if fault is not None else ""
-            found = _NO_ANSWER if kind in ("hang", "drop") else self._act(method, url.path, request, fault)
+            no_effect = kind in ("hang", "drop")
+            response = _NO_RESPONSE if no_effect else self._execute(method, url.path, request, fault)
             if kind == "lose":
-                found = _NO_ANSWER
-            self.requests.append(Call(method, url.path, found[0]))
-        return found
+                response = _NO_RESPONSE
+            self.requests.append(ReceivedRequest(method, url.path, response[0]))
+        return response
 
-    def _fault(self, method: str, path: str) -> _Fault | None:
+    def _next_fault(self, method: str, path: str) -> _Fault | None:
         for fault in self._faults:
             if fault.times and fault.method == method and path.startswith(fault.path):
                 fault.times -= 1
                 return fault
         return None
 
-    def _act(self, method: str, path: str, request: _Request, fault: _Fault | None) -> Answer:
+    def _execute(self, method: str, path: str, request: _Request, fault: _Fault | None) -> Response:
         if fault is not None and fault.kind == "fail":
             after = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-            return fault.status, _error(fault.status, "the fake fails as it was told"), after
+            return fault.status, _error(fault.status, "the fake fails on request"), after
         if fault is not None and fault.kind == "html":
             return 200, b"<h1>Hello</h1>", {"Content-Type": "text/html"}
         if path.startswith("/store/"):
-            return self._object(path, request)
+            return self._read_object(path, request)
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return 401, b"Unauthorized", {}
         try:
-            return 200, self._call(method, path, request), {}
-        except Refusal as refusal:
+            return 200, self._route(method, path, request), {}
+        except RefusedError as refusal:
             return refusal.status, _error(refusal.status, str(refusal), path), {}
 
-    def _call(self, method: str, path: str, request: _Request) -> Object:
+    def _route(self, method: str, path: str, request: _Request) -> JsonObject:
         for verb, pattern, handle in _ROUTES:
             if verb == method and (match := re.fullmatch(pattern, path)):
                 return handle(self, request, *match.groups())
-        raise Refusal(404, "Not Found")
+        raise RefusedError(404, "Not Found")
 
-    def _object(self, path: str, request: _Request) -> tuple[int, bytes, Object]:
-        """The object store: it wants the signature, and no token beside it."""
+    def _read_object(self, path: str, request: _Request) -> tuple[int, bytes, JsonObject]:
+        """Respond like an object store, which requires the signature and accepts no token next to it."""
         artifact_id = path.removeprefix("/store/")
         if request.query.get("X-Amz-Signature") != self._signatures.get(artifact_id):
             return 403, b"SignatureDoesNotMatch", {}
@@ -174,87 +175,87 @@ class FakeKfp:
         content = self.store.content(artifact_id)
         return (404, b"NoSuchKey", {}) if content is None else (200, content, {})
 
-    def _upload(self, request: _Request) -> Object:
+    def _upload(self, request: _Request) -> JsonObject:
         text = request.file()
-        made = self.store.upload(request.query["name"], text)
+        pipeline = self.store.upload(request.query["name"], text)
         (self._folder / f"{request.query['name']}.yaml").write_text(text, encoding="utf-8")
-        return made
+        return pipeline
 
-    def _upload_version(self, request: _Request) -> Object:
+    def _upload_version(self, request: _Request) -> JsonObject:
         query, text = request.query, request.file()
-        made = self.store.upload_version(
+        version = self.store.upload_version(
             query["pipelineid"], query["name"], query.get("display_name", query["name"]), text
         )
         (self._folder / f"{query['name']}.yaml").write_text(text, encoding="utf-8")
-        return made
+        return version
 
-    def _artifact(self, request: _Request, artifact_id: str) -> Object:
+    def _artifact(self, request: _Request, artifact_id: str) -> JsonObject:
         if artifact_id not in self.store.artifacts:
-            raise Refusal(404, f"failed to find artifact with id {artifact_id}")
-        found = dict(self.store.artifacts[artifact_id])
+            raise RefusedError(404, f"failed to find artifact with id {artifact_id}")
+        artifact = dict(self.store.artifacts[artifact_id])
         if request.query.get("view") == "DOWNLOAD":
             self._signatures[artifact_id] = secrets.token_hex()
-            found["download_url"] = f"{self.url}/store/{artifact_id}?X-Amz-Signature={self._signatures[artifact_id]}"
-        return found
+            artifact["download_url"] = f"{self.url}/store/{artifact_id}?X-Amz-Signature={self._signatures[artifact_id]}"
+        return artifact
 
-    def _artifacts(self, request: _Request) -> Object:
+    def _artifacts(self, request: _Request) -> JsonObject:
         query = request.query
         if not query.get("namespace"):
-            raise Refusal(500, "Missing required namespace parameter.")
-        mine = [each for each in self.store.artifacts.values() if each["namespace"] == query["namespace"]]
-        listed = {
+            raise RefusedError(500, "Missing required namespace parameter.")
+        artifacts = [each for each in self.store.artifacts.values() if each["namespace"] == query["namespace"]]
+        page_query = {
             "page_size": query.get("max_result_size", "20"),
             "page_token": query.get("next_page_token", ""),
             "sort_by": f"created_at {query.get('order_by', 'asc')}",
         }
-        found, token = page(mine, listed)
-        return {"artifacts": found, "next_page_token": token}
+        items, token = page(artifacts, page_query)
+        return {"artifacts": items, "next_page_token": token}
 
 
-def _listed(name: str, objects: Callable[[Store], list[Object]]) -> Callable[[FakeKfp, _Request], Object]:
-    def handle(fake: FakeKfp, request: _Request) -> Object:
-        found, token = page(objects(fake.store), request.query)
-        return {name: found, "next_page_token": token, "total_size": len(objects(fake.store))}
+def _list_handler(name: str, objects: Callable[[Store], list[JsonObject]]) -> Callable[[FakeKfp, _Request], JsonObject]:
+    def handle(fake: FakeKfp, request: _Request) -> JsonObject:
+        items, token = page(objects(fake.store), request.query)
+        return {name: items, "next_page_token": token, "total_size": len(objects(fake.store))}
 
     return handle
 
 
-def _versions(fake: FakeKfp, request: _Request, pipeline_id: str) -> Object:
-    found, token = page(fake.store.versions_of(pipeline_id), request.query)
-    return {"pipeline_versions": found, "next_page_token": token}
+def _list_versions(fake: FakeKfp, request: _Request, pipeline_id: str) -> JsonObject:
+    items, token = page(fake.store.versions_of(pipeline_id), request.query)
+    return {"pipeline_versions": items, "next_page_token": token}
 
 
 _API = "/apis/v2beta1"
 _ID = "([^/:]+)"
-_ROUTES: list[tuple[str, str, Callable[..., Object]]] = [
+_ROUTES: list[tuple[str, str, Callable[..., JsonObject]]] = [
     ("GET", f"{_API}/healthz", lambda fake, request: {"multi_user": False, "pipeline_store": "database"}),
     ("POST", f"{_API}/pipelines/upload", FakeKfp._upload),
     ("POST", f"{_API}/pipelines/upload_version", FakeKfp._upload_version),
     ("POST", f"{_API}/pipelines", lambda fake, request: fake.store.create_pipeline(request.json)),
-    ("GET", f"{_API}/pipelines", _listed("pipelines", lambda store: list(store.pipelines.values()))),
-    ("GET", f"{_API}/pipelines/{_ID}/versions", _versions),
+    ("GET", f"{_API}/pipelines", _list_handler("pipelines", lambda store: list(store.pipelines.values()))),
+    ("GET", f"{_API}/pipelines/{_ID}/versions", _list_versions),
     (
         "GET",
         f"{_API}/pipelines/{_ID}/versions/{_ID}",
         lambda fake, request, pipeline, version: fake.store.version(pipeline, version),
     ),
     ("POST", f"{_API}/experiments", lambda fake, request: fake.store.create_experiment(request.json)),
-    ("GET", f"{_API}/experiments", _listed("experiments", lambda store: list(store.experiments.values()))),
+    ("GET", f"{_API}/experiments", _list_handler("experiments", lambda store: list(store.experiments.values()))),
     ("POST", f"{_API}/runs", lambda fake, request: fake.store.create_run(request.json)),
-    ("GET", f"{_API}/runs", _listed("runs", lambda store: list(store.runs.values()))),
+    ("GET", f"{_API}/runs", _list_handler("runs", lambda store: list(store.runs.values()))),
     ("GET", f"{_API}/runs/{_ID}", lambda fake, request, run: fake.store.read_run(run)),
     ("POST", f"{_API}/recurringruns", lambda fake, request: fake.store.create_recurring_run(request.json)),
-    ("GET", f"{_API}/recurringruns", _listed("recurringRuns", lambda store: list(store.recurring_runs.values()))),
-    ("DELETE", f"{_API}/recurringruns/{_ID}", lambda fake, request, found: fake.store.delete_recurring_run(found)),
-    ("POST", f"{_API}/recurringruns/{_ID}:enable", lambda fake, request, found: fake.store.set_mode(found, "ENABLE")),
-    ("POST", f"{_API}/recurringruns/{_ID}:disable", lambda fake, request, found: fake.store.set_mode(found, "DISABLE")),
+    ("GET", f"{_API}/recurringruns", _list_handler("recurringRuns", lambda store: list(store.recurring_runs.values()))),
+    ("DELETE", f"{_API}/recurringruns/{_ID}", lambda fake, request, run: fake.store.delete_recurring_run(run)),
+    ("POST", f"{_API}/recurringruns/{_ID}:enable", lambda fake, request, run: fake.store.set_mode(run, "ENABLE")),
+    ("POST", f"{_API}/recurringruns/{_ID}:disable", lambda fake, request, run: fake.store.set_mode(run, "DISABLE")),
     ("GET", f"{_API}/artifacts", FakeKfp._artifacts),
     ("GET", f"{_API}/artifacts/{_ID}", FakeKfp._artifact),
 ]
 
 
-def _error(status: int, message: str, path: str = "") -> Object:
-    """An error as grpc-gateway writes it, and as the upload does, which is no call of gRPC."""
+def _error(status: int, message: str, path: str = "") -> JsonObject:
+    """Return an error in the format of grpc-gateway, or of the upload, which does not go through gRPC."""
     if path.startswith(f"{_API}/pipelines/upload"):
         return {"error_message": message, "error_details": message}
     return {"error": message, "code": status, "message": message, "details": []}
@@ -262,22 +263,22 @@ def _error(status: int, message: str, path: str = "") -> Object:
 
 def _handler(fake: FakeKfp) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
+        def _respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, answer, headers = fake.answer(self.command, self.path, body, self.headers)
+            status, content, headers = fake.respond(self.command, self.path, body, self.headers)
             if status == 0:
                 return
-            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
-            kind = "text/plain" if isinstance(answer, bytes) else "application/json"
-            for name, value in {"Content-Type": kind, "Content-Length": len(data), **headers}.items():
+            content_type = "text/plain" if isinstance(content, bytes) else "application/json"
+            for name, value in {"Content-Type": content_type, "Content-Length": len(data), **headers}.items():
                 self.send_header(name, str(value))
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _answer
+        do_GET = do_POST = do_DELETE = _respond
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
