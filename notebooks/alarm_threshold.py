@@ -1,4 +1,4 @@
-"""A component of your own, as notebook 5 shows it."""
+"""A component of your own; notebook 5 prints this file."""
 
 from kfp.dsl import Dataset, Input, Markdown, Metrics, Model, Output
 
@@ -18,15 +18,15 @@ def alarm_threshold(
     """Choose the probability above which an alarm costs least.
 
     Args:
-        onnx_model: A classifier, as `export` wrote it.
-        test_data: Held-out rows: every other one chooses, the rest judge the choice.
-        missed_failure_cost: EUR for a failure without an alarm.
-        false_alarm_cost: EUR for an alarm without a failure.
+        onnx_model: A classifier that `export` wrote.
+        test_data: Held-out rows; the threshold is chosen on every other row and evaluated on the rest.
+        missed_failure_cost: EUR per failure without an alarm.
+        false_alarm_cost: EUR per alarm without a failure.
 
     Outputs:
         Output: The threshold, a probability.
-        costs: CSV with a row for each threshold: the cost in EUR per 1,000 rows, on either half.
-        metrics: The cost at the chosen threshold and at 0.5, on the rows that judge.
+        costs: CSV with one row per threshold: the cost in EUR per 1,000 rows, on either half.
+        metrics: The cost at the chosen threshold and at 0.5, on the rows for evaluation.
         report: The choice in one sentence.
     """
     from pathlib import Path
@@ -48,14 +48,14 @@ def alarm_threshold(
         return 1000 * (missed * missed_failure_cost + false * false_alarm_cost).mean(axis=1)
 
     every_other = np.arange(len(failed)) % 2 == 0
-    table = pd.DataFrame({"threshold": thresholds, "chosen_on": cost(every_other), "judged_on": cost(~every_other)})
+    table = pd.DataFrame({"threshold": thresholds, "chosen_on": cost(every_other), "evaluated_on": cost(~every_other)})
     table.to_csv(costs.path, index=False)
     best = table.loc[table.chosen_on.idxmin()]
-    usual = table.loc[table.threshold == 0.5].iloc[0]
-    metrics.log_metric("cost_per_1000_rows", float(best.judged_on))
-    metrics.log_metric("cost_per_1000_rows_at_0_5", float(usual.judged_on))
+    default = table.loc[table.threshold == 0.5].iloc[0]
+    metrics.log_metric("cost_per_1000_rows", float(best.evaluated_on))
+    metrics.log_metric("cost_per_1000_rows_at_0_5", float(default.evaluated_on))
     Path(report.path).write_text(
-        f"Raise the alarm above **{best.threshold:.2f}**: it costs {best.judged_on:,.0f} EUR per 1,000 rows, "
-        f"against {usual.judged_on:,.0f} EUR at 0.5.\n"
+        f"Raise the alarm above **{best.threshold:.2f}**: it costs {best.evaluated_on:,.0f} EUR per 1,000 rows, "
+        f"against {default.evaluated_on:,.0f} EUR at 0.5.\n"
     )
     return float(best.threshold)

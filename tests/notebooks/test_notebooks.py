@@ -19,7 +19,7 @@ from support.notebooks import (
     strip_outputs,
 )
 
-EXPLORE, LINE, LAUNCH, SCHEDULE, COMPOSE = NOTEBOOKS
+EXPLORE, RUN, LAUNCH, SCHEDULE, COMPOSE = NOTEBOOKS
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_notebook_1_trains_and_verifies_a_model(tmp_path, laptop):
 @pytest.mark.containers
 @pytest.mark.xdist_group("line")
 def test_notebook_2_builds_an_image_and_displays_the_report(tmp_path, laptop):
-    notebook = execute(LINE, tmp_path, laptop)
+    notebook = execute(RUN, tmp_path, laptop)
     assert re.search(r"^image: oci:\S+@sha256:[0-9a-f]{64}$", printed_text(notebook, "stdout"), re.MULTILINE)
     assert any("Training report" in page for page in displayed_data(notebook, "text/html"))
     assert "gate recall was not met" in printed_text(notebook, "stdout")

@@ -54,9 +54,7 @@ def execute(path: Path, folder: Path, environment: Mapping[str, str]) -> Noteboo
         kernel_name="python3",
         timeout=600,
         resources={"metadata": {"path": str(folder)}},
-        config=Config(
-            {"KernelManager": {"transport_encryption": "auto"}}
-        ),  # otherwise other users of the machine could read the traffic
+        config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or other users could read it
     )
     return client.execute(env={**environment, "IPYTHONDIR": str(folder / ".ipython")})
 
