@@ -90,15 +90,10 @@ def test_a_failed_run_raises_its_message_and_keeps_the_reports():
     assert (report._repr_html_(), report._repr_markdown_()) == (None, "# Refused")
 
 
-def test_every_run_without_an_output_folder_gets_a_new_one():
-    folders = [local.run(weighing).folder for _ in range(2)]
-    assert folders[0] != folders[1]
-    assert all(folder.parent == Path(".kfp-edge/runs") for folder in folders)
-
-
-def test_every_stage_is_printed_once_by_default(capsys):
-    local.run(weighing)
+def test_by_default_every_stage_is_printed_once_and_the_run_has_a_folder_of_its_own(capsys):
+    folder = local.run(weighing).folder
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["weigh"]
+    assert folder.parent == Path(".kfp-edge/runs")
 
 
 def test_a_compiled_file_runs(tmp_path):

@@ -89,25 +89,32 @@ def _run(pipeline, folder: Path, **arguments) -> tuple[CompiledPipeline, runner.
     return compiled, runner.run(compiled, compiled.arguments(arguments), folder)
 
 
-def test_a_run_reports_the_duration_of_its_stages(tmp_path):
-    _, progress = _run(good, tmp_path)
+@pytest.fixture(scope="module")
+def good_run(tmp_path_factory) -> tuple[CompiledPipeline, runner.RunProgress, Path]:
+    """A pipeline that succeeded, its progress and its folder."""
+    folder = tmp_path_factory.mktemp("good")
+    return *_run(good, folder, size=7), folder
+
+
+def test_a_run_reports_the_duration_of_its_stages(good_run):
+    _, progress, _ = good_run
     (stage,) = progress.stages
     assert (progress.status, stage.name, stage.status) == ("succeeded", "measure", "succeeded")
     assert stage.work_seconds is not None
     assert 0 <= stage.work_seconds <= stage.seconds <= progress.seconds
 
 
-def test_the_log_has_the_output_of_the_stages(tmp_path):
-    _run(good, tmp_path)
-    log = (tmp_path / "logs" / "run.log").read_text()
+def test_the_log_has_the_output_of_the_stages(good_run):
+    _, _, folder = good_run
+    log = (folder / "logs" / "run.log").read_text()
     assert "Executing task 'measure'" in log
     assert "\x1b" not in log
 
 
-def test_the_summary_has_metrics_and_reports(tmp_path):
-    compiled, progress = _run(good, tmp_path, size=7)
-    contents = summary.write_summary(compiled, progress, tmp_path)
-    assert contents == json.loads((tmp_path / "summary.json").read_text())
+def test_the_summary_has_metrics_and_reports(good_run):
+    compiled, progress, folder = good_run
+    contents = summary.write_summary(compiled, progress, folder)
+    assert contents == json.loads((folder / "summary.json").read_text())
     assert contents["metrics"] == {"size": 7.0}
     assert Path(contents["report"]).read_text() == "<!doctype html>"
 
@@ -117,13 +124,9 @@ def test_stages_of_a_nested_pipeline_are_reported(tmp_path):
     assert [stage.name for stage in compiled.stages] == [stage.name for stage in progress.stages] == ["measure"]
 
 
-def test_a_refusal_is_reported_with_its_message(tmp_path):
+def test_a_refusal_is_reported_with_its_message_and_leaves_no_traceback_in_the_log(tmp_path):
     _, progress = _run(refusing, tmp_path)
     assert (progress.status, progress.error) == ("failed", '"it\'s" cannot be used; give another.')
-
-
-def test_a_refusal_leaves_no_traceback_in_the_log(tmp_path):
-    _run(refusing, tmp_path)
     assert "Traceback" not in (tmp_path / "logs" / "run.log").read_text()
 
 
@@ -204,6 +207,14 @@ def test_an_invalid_parameter_is_reported(values, message):
 def test_a_missing_required_parameter_is_named():
     with pytest.raises(KfpEdgeError, match="waiting needs the parameter .trace.; give -p trace=VALUE"):
         CompiledPipeline(compile_to_yaml(waiting)).arguments({})
+
+
+def test_runs_of_the_same_second_get_different_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workspace.time, "gmtime", lambda: time.struct_time((2026, 1, 1, 0, 0, 0, 0, 1, 0)))
+    first = workspace.new_run_folder("good")
+    first.mkdir(parents=True)
+    assert workspace.new_run_folder("good") == first.with_name(f"{first.name}-2")
 
 
 def test_only_the_default_gitops_repository_is_created(tmp_path, monkeypatch):

@@ -482,7 +482,11 @@ def test_what_a_backend_refuses_is_reported_alone_and_with_its_line():
     assert all(problem.position for problem in report.problems)
 
 
-@pytest.mark.parametrize("text", ["", "a: [1", "- a\n", "root: {}\ndeploymentSpec: &a\n  b: *a\n", "[" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a: [1", "- a\n", "root: {}\ndeploymentSpec: &a\n  b: *a\n", "[" * 5000],
+    ids=["empty", "not YAML", "a list", "an alias to itself", "too deep"],
+)
 def test_a_file_that_is_not_a_pipeline_is_one_problem(text):
     assert codes(lint_text(text))[0].startswith("KE10")
 
