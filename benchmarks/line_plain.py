@@ -8,7 +8,8 @@ from pathlib import Path
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release
-from kfp_edge.components.ingest.ingest import IngestRequest, ingest
+from kfp_edge.components.ingest.ingest import ingest
+from kfp_edge.components.ingest.request import IngestRequest
 from kfp_edge.components.release.release import release
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.components.train.report import write_report

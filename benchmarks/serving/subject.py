@@ -9,7 +9,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from kfp_edge.components.export.export import export_model
-from kfp_edge.components.ingest.ingest import IngestRequest, ingest
+from kfp_edge.components.ingest.ingest import ingest
+from kfp_edge.components.ingest.request import IngestRequest
 from kfp_edge.components.train.train import fit, limit_threads
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml import dataset

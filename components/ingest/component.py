@@ -57,8 +57,8 @@ def ingest(
     with stage("ingest"):
         from pathlib import Path
 
-        from kfp_edge.components.ingest.ingest import IngestRequest
         from kfp_edge.components.ingest.ingest import ingest as ingest_data
+        from kfp_edge.components.ingest.request import IngestRequest
 
         request = IngestRequest(
             data=data,

@@ -1,22 +1,23 @@
-"""The Markdown page about the data: what came in and how it was cut, or all that is wrong with it."""
+"""The Markdown report about the data: its columns and its split, or every violation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from kfp_edge.components.ingest.read import SourceTable
 from kfp_edge.components.ingest.schema import Violation
+from kfp_edge.components.ingest.sources import SourceTable
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.reports.markdown import format_table, to_plain_text
 
 
-def summary(source: SourceTable, train: Dataset, test: Dataset, split: str) -> str:
-    """Return the page about data that was accepted."""
+def format_summary(source: SourceTable, train: Dataset, test: Dataset, split: str) -> str:
+    """Return the report about data that was accepted."""
     roles = train.roles
     whole = pd.concat([train.frame, test.frame], ignore_index=True)
     lines = [
-        f"# Data: {_cell(source.name)}",
+        f"# Data: {to_plain_text(source.name)}",
         "",
-        *_table(
+        format_table(
             ("", "value"),
             [
                 ("sha256", f"`{source.sha256}`"),
@@ -31,37 +32,46 @@ def summary(source: SourceTable, train: Dataset, test: Dataset, split: str) -> s
         ),
     ]
     if roles.target:
-        lines += ["", f"## Target: {_cell(roles.target)}", "", *_shares(train, test)]
-    lines += ["", "## Features", "", *_features(whole, roles.features)]
+        lines += ["", f"## Target: {to_plain_text(roles.target)}", "", _format_shares(train, test)]
+    lines += ["", "## Features", "", _format_features(whole, roles.features)]
     return "\n".join(lines) + "\n"
 
 
-def refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
-    """Return the page about data that breaks its rules: every violation, with an example of each."""
+def format_refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
+    """Return the report about data that violates its rules: every violation, with an example of each."""
     rows = [
-        (_cell(each.column), _cell(each.what), each.rows or "", each.example_row or "", _cell(each.example))
-        for each in violations
+        (
+            to_plain_text(violation.column),
+            to_plain_text(violation.problem),
+            violation.rows or "",
+            violation.example_row or "",
+            to_plain_text(violation.example),
+        )
+        for violation in violations
     ]
     lines = [
-        f"# Refused: {_cell(source.name)}",
+        f"# Refused: {to_plain_text(source.name)}",
         "",
         f"{source.table.num_rows:,} rows, sha256 `{source.sha256}`. Rows are counted from 1, without the header.",
         "",
-        *_table(("column", "what is wrong", "rows", "example: row", "value"), rows),
+        format_table(("column", "what is wrong", "rows", "example: row", "value"), rows),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _shares(train: Dataset, test: Dataset) -> list[str]:
+def _format_shares(train: Dataset, test: Dataset) -> str:
     counts = [pd.Series(part.y()).value_counts() for part in (train, test)]
     rows = [
-        (_cell(label), *(f"{count.get(label, 0):,} ({count.get(label, 0) / count.sum():.2%})" for count in counts))
+        (
+            to_plain_text(label),
+            *(f"{count.get(label, 0):,} ({count.get(label, 0) / count.sum():.2%})" for count in counts),
+        )
         for label in sorted(set(counts[0].index) | set(counts[1].index))
     ]
-    return _table(("class", "train", "test"), rows)
+    return format_table(("class", "train", "test"), rows)
 
 
-def _features(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+def _format_features(frame: pd.DataFrame, names: Sequence[str]) -> str:
     rows = []
     for name in names:
         column = frame[name]
@@ -69,14 +79,5 @@ def _features(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
             kind, low, high = f"text, {column.nunique()} values", "", ""
         else:
             kind, low, high = "number", f"{column.min():g}", f"{column.max():g}"
-        rows.append((_cell(name), kind, int(column.isna().sum()), low, high))
-    return _table(("column", "kind", "missing", "min", "max"), rows)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(str(cell) for cell in line)} |" for line in lines]
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+        rows.append((to_plain_text(name), kind, int(column.isna().sum()), low, high))
+    return format_table(("column", "kind", "missing", "min", "max"), rows)

@@ -1,4 +1,4 @@
-"""Small tables, and a desk at which a test asks `ingest` for them."""
+"""Small tables, and a runner that writes them and runs `ingest` on them."""
 
 from pathlib import Path
 from typing import Any
@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.ingest.ingest import IngestRequest, TrainTestSplit, ingest
+from kfp_edge.components.ingest.ingest import TrainTestSplit, ingest
+from kfp_edge.components.ingest.request import IngestRequest
 from kfp_edge.errors import KfpEdgeError
 from support.paths import SHARED
 
-DATA = SHARED / "data"
-AI4I = DATA / "ai4i2020.csv"
-SENSOR = DATA / "machine_temperature_system_failure.csv"
-needs_data = pytest.mark.skipif(not AI4I.exists(), reason="needs the data beside the project")
+AI4I = SHARED / "data" / "ai4i2020.csv"
+needs_data = pytest.mark.skipif(not AI4I.exists(), reason="the folder of test data is not beside this checkout")
 
 
 def table(rows: int = 40) -> pd.DataFrame:
@@ -30,12 +29,21 @@ def table(rows: int = 40) -> pd.DataFrame:
     )
 
 
-class Desk:
-    """Where a test puts data and asks for it."""
+def table_with(column: str, cells: dict[int, object]) -> pd.DataFrame:
+    """Return the table with other cells in one column, by row number."""
+    frame = table()
+    frame[column] = frame[column].astype(object)
+    for row, cell in cells.items():
+        frame.loc[row, column] = cell
+    return frame
+
+
+class IngestRunner:
+    """Writes data into a folder and runs `ingest` on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.page = folder / "out" / "page.md"
+        self.report = folder / "out" / "report.md"
 
     def write(self, content: pd.DataFrame | str | bytes, name: str = "data.csv") -> Path:
         path = self.folder / name
@@ -46,25 +54,17 @@ class Desk:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def ask(self, data: object, **options: Any) -> TrainTestSplit:
+    def run(self, data: object, **options: Any) -> TrainTestSplit:
         options = {"target": "failed", "drop": ("at", "site"), **options}
         out = self.folder / "out"
-        return ingest(IngestRequest(str(data), **options), out / "train", out / "test", self.page)
+        return ingest(IngestRequest(str(data), **options), out / "train", out / "test", self.report)
 
-    def refused(self, data: object, *said: str, **options: Any) -> str:
+    def assert_refused(self, data: object, *expected: str, **options: Any) -> None:
+        """Check that `ingest` fails with one sentence that contains each of `expected`, and writes no data."""
         with pytest.raises(KfpEdgeError) as caught:
-            self.ask(data, **options)
+            self.run(data, **options)
         message = str(caught.value)
-        for words in said:
-            assert words in message
+        for text in expected:
+            assert text in message
         assert "\n" not in message
         assert not (self.folder / "out" / "train").exists()
-        return message
-
-
-def changed(column: str, cells: dict[int, object]) -> pd.DataFrame:
-    frame = table()
-    frame[column] = frame[column].astype(object)
-    for row, cell in cells.items():
-        frame.loc[row, column] = cell
-    return frame

@@ -1,23 +1,16 @@
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from support.ingest import Desk, changed, table
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
+from support.ingest import IngestRunner, table, table_with
 
 # --- data that cannot be read
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"at,failed\n", "no rows"),
@@ -30,133 +23,135 @@ def desk(tmp_path: Path) -> Desk:
         (b"\xff,failed\n1,0\n", "UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused(desk: Desk, content: bytes, said: str) -> None:
-    desk.refused(desk.write(content), said, drop=())
+def test_a_file_that_cannot_be_read_is_refused(runner: IngestRunner, content: bytes, message: str) -> None:
+    runner.assert_refused(runner.write(content), message, drop=())
 
 
-def test_a_missing_file_is_named(desk: Desk) -> None:
-    desk.refused(desk.folder / "no.csv", "no file or folder", "no.csv")
+def test_a_missing_file_is_named(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.folder / "no.csv", "no file or folder", "no.csv")
 
 
-def test_a_truncated_parquet_file_is_refused(desk: Desk) -> None:
-    table().to_parquet(desk.folder / "data.parquet")
-    desk.refused(desk.write((desk.folder / "data.parquet").read_bytes()[:-50]), "cut short")
+def test_a_truncated_parquet_file_is_refused(runner: IngestRunner) -> None:
+    table().to_parquet(runner.folder / "data.parquet")
+    runner.assert_refused(runner.write((runner.folder / "data.parquet").read_bytes()[:-50]), "cut short")
 
 
-def test_a_folder_without_data_is_refused(desk: Desk) -> None:
-    desk.write("", "parts/notes.txt")
-    desk.refused(desk.folder / "parts", "no .csv or .parquet file")
+def test_a_folder_without_data_is_refused(runner: IngestRunner) -> None:
+    runner.write("", "parts/notes.txt")
+    runner.assert_refused(runner.folder / "parts", "no .csv or .parquet file")
 
 
-def test_a_folder_of_two_kinds_is_refused(desk: Desk) -> None:
-    table().to_parquet(desk.write(table(), "parts/a.csv").with_name("b.parquet"))
-    desk.refused(desk.folder / "parts", "one kind")
+def test_a_folder_of_two_formats_is_refused(runner: IngestRunner) -> None:
+    table().to_parquet(runner.write(table(), "parts/a.csv").with_name("b.parquet"))
+    runner.assert_refused(runner.folder / "parts", "one format")
 
 
-def test_parts_with_other_columns_are_refused(desk: Desk) -> None:
-    desk.write(table(), "parts/a.csv")
-    desk.write(table().drop(columns="load"), "parts/b.csv")
-    desk.refused(desk.folder / "parts", "'load' is only in one of them")
+def test_parts_with_other_columns_are_refused(runner: IngestRunner) -> None:
+    runner.write(table(), "parts/a.csv")
+    runner.write(table().drop(columns="load"), "parts/b.csv")
+    runner.assert_refused(runner.folder / "parts", "'load' is only in one of them")
 
 
-def test_parts_with_other_types_are_refused(desk: Desk) -> None:
-    desk.write(table(), "parts/a.csv")
-    desk.write(changed("load", {0: "high"}), "parts/b.csv")
-    desk.refused(desk.folder / "parts", "load", "double vs string")
+def test_parts_with_other_types_are_refused(runner: IngestRunner) -> None:
+    runner.write(table(), "parts/a.csv")
+    runner.write(table_with("load", {0: "high"}), "parts/b.csv")
+    runner.assert_refused(runner.folder / "parts", "load", "double vs string")
 
 
-# --- columns that cannot be
+# --- columns that cannot be used
 
 
-def test_a_missing_target_is_refused_with_the_nearest_name(desk: Desk) -> None:
-    desk.refused(desk.write(table()), "no column 'faild'", "did you mean 'failed'?", target="faild")
+def test_a_missing_target_is_refused_with_the_nearest_name(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table()), "no column 'faild'", "did you mean 'failed'?", target="faild")
 
 
-def test_a_missing_drop_column_is_refused(desk: Desk) -> None:
-    desk.refused(desk.write(table()), "no column 'UDI', which drop names", drop=("UDI",))
+def test_a_missing_drop_column_is_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table()), "no column 'UDI', which drop names", drop=("UDI",))
 
 
-def test_classification_without_a_target_is_refused(desk: Desk) -> None:
-    desk.refused(desk.write(table()), "name the label column in target", target="")
+def test_classification_without_a_target_is_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table()), "name the label column in target", target="")
 
 
-def test_a_few_text_cells_in_a_number_column_are_named_with_count_row_and_value(desk: Desk) -> None:
-    data = desk.write(changed("load", {4: "broken", 9: "?"}))
-    desk.refused(data, "column 'load' holds numbers but is not a number in 2 rows (row 5: 'broken')")
+def test_a_few_text_cells_in_a_number_column_are_named_with_count_row_and_value(runner: IngestRunner) -> None:
+    data = runner.write(table_with("load", {4: "broken", 9: "?"}))
+    runner.assert_refused(data, "column 'load' holds numbers but is not a number in 2 rows (row 5: 'broken')")
 
 
-def test_an_empty_column_is_refused(desk: Desk) -> None:
-    desk.refused(desk.write(table().assign(load=np.nan)), "column 'load' is empty in every row")
+def test_an_empty_column_is_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table().assign(load=np.nan)), "column 'load' is empty in every row")
 
 
-def test_a_column_that_is_empty_in_the_training_rows_is_refused(desk: Desk) -> None:
+def test_a_column_that_is_empty_in_the_training_rows_is_refused(runner: IngestRunner) -> None:
     frame = table()
     frame.loc[:35, "load"] = np.nan
-    desk.refused(desk.write(frame), "empty in every training row", drop=("site",), time_column="at")
+    runner.assert_refused(runner.write(frame), "empty in every training row", drop=("site",), time_column="at")
 
 
-def test_infinities_are_refused(desk: Desk) -> None:
-    desk.refused(desk.write(changed("load", {6: np.inf})), "column 'load' is infinite in 1 row (row 7: inf)")
+def test_infinities_are_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(
+        runner.write(table_with("load", {6: np.inf})), "column 'load' is infinite in 1 row (row 7: inf)"
+    )
 
 
-def test_a_constant_target_is_refused(desk: Desk) -> None:
-    desk.refused(desk.write(table().assign(failed=0)), "'failed'", "0 in every row", "nothing to learn")
+def test_a_constant_target_is_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table().assign(failed=0)), "'failed'", "0 in every row", "nothing to learn")
 
 
-def test_a_target_with_missing_cells_is_refused(desk: Desk) -> None:
-    data = desk.write(changed("failed", {7: None}))
-    desk.refused(data, "column 'failed' is the target column and is missing in 1 row (row 8: None)")
+def test_a_target_with_missing_cells_is_refused(runner: IngestRunner) -> None:
+    data = runner.write(table_with("failed", {7: None}))
+    runner.assert_refused(data, "column 'failed' is the target column and is missing in 1 row (row 8: None)")
 
 
-def test_a_target_of_measurements_is_refused(desk: Desk) -> None:
-    desk.refused(desk.write(table()), "'load' is the target and is no whole number in", target="load")
+def test_a_target_of_measurements_is_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table()), "'load' is the target and is no whole number in", target="load")
 
 
-def test_a_target_with_too_many_classes_is_refused(desk: Desk) -> None:
+def test_a_target_with_too_many_classes_is_refused(runner: IngestRunner) -> None:
     frame = table(60).assign(failed=range(60))
-    desk.refused(desk.write(frame), "60 classes (at most 50)")
+    runner.assert_refused(runner.write(frame), "60 classes (at most 50)")
 
 
-def test_a_class_with_a_single_row_is_refused(desk: Desk) -> None:
+def test_a_class_with_a_single_row_is_refused(runner: IngestRunner) -> None:
     frame = table().assign(failed=[1] + [0] * 39)
-    desk.refused(desk.write(frame), "class 1 of 'failed' has a single row")
+    runner.assert_refused(runner.write(frame), "class 1 of 'failed' has a single row")
 
 
-def test_anomaly_labels_other_than_0_and_1_are_refused(desk: Desk) -> None:
-    desk.refused(desk.write(table()), "neither 0 nor 1 in", task="anomaly", target="speed")
+def test_anomaly_labels_other_than_0_and_1_are_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table()), "neither 0 nor 1 in", task="anomaly", target="speed")
 
 
-def test_text_with_too_many_values_is_refused_with_the_remedy(desk: Desk) -> None:
+def test_text_with_too_many_values_is_refused_with_a_hint(runner: IngestRunner) -> None:
     frame = table(200).assign(type=[f"id {row}" for row in range(200)])
-    desk.refused(desk.write(frame), "text with 200 values (at most 100); put it in drop")
+    runner.assert_refused(runner.write(frame), "text with 200 values (at most 100); put it in drop")
 
 
-def test_timestamps_are_no_feature(desk: Desk) -> None:
-    desk.refused(desk.write(table()), "'at' holds timestamps; name it in time_column", drop=("site",))
+def test_timestamps_are_not_features(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table()), "'at' holds timestamps; name it in time_column", drop=("site",))
 
 
-def test_a_time_that_is_none_is_refused(desk: Desk) -> None:
-    data = desk.write(changed("at", {2: "yesterday"}))
-    desk.refused(data, "'at' is no timestamp", "(row 3: 'yesterday')", drop=("site",), time_column="at")
+def test_text_in_the_time_column_is_refused(runner: IngestRunner) -> None:
+    data = runner.write(table_with("at", {2: "yesterday"}))
+    runner.assert_refused(data, "'at' is no timestamp", "(row 3: 'yesterday')", drop=("site",), time_column="at")
 
 
-def test_nested_columns_are_refused(desk: Desk) -> None:
-    table().assign(load=[[1.0]] * 40).to_parquet(desk.folder / "data.parquet")
-    desk.refused(desk.folder / "data.parquet", "'load' is of type list", "drop")
+def test_nested_columns_are_refused(runner: IngestRunner) -> None:
+    table().assign(load=[[1.0]] * 40).to_parquet(runner.folder / "data.parquet")
+    runner.assert_refused(runner.folder / "data.parquet", "'load' is of type list", "drop")
 
 
-def test_a_column_without_a_name_is_refused(desk: Desk) -> None:
-    data = desk.folder / "data.csv"
+def test_a_column_without_a_name_is_refused(runner: IngestRunner) -> None:
+    data = runner.folder / "data.csv"
     table().to_csv(data)
-    desk.refused(data, "has no name")
+    runner.assert_refused(data, "has no name")
 
 
-def test_dropping_every_feature_is_refused(desk: Desk) -> None:
+def test_dropping_every_feature_is_refused(runner: IngestRunner) -> None:
     drop = ("at", "site", "type", "speed", "load")
-    desk.refused(desk.write(table()), "no column is left", drop=drop)
+    runner.assert_refused(runner.write(table()), "no column is left", drop=drop)
 
 
-# --- what is expected of the columns
+# --- expectations
 
 
 EXPECTED = {
@@ -173,9 +168,11 @@ def broken_table() -> pd.DataFrame:
     return frame
 
 
-def test_every_violation_is_in_the_page_with_count_and_example(desk: Desk) -> None:
-    desk.refused(desk.write(broken_table()), "and 2 more, all of them in the log and the report", columns=EXPECTED)
-    page = desk.page.read_text()
+def test_the_report_lists_every_violation_with_count_and_example(runner: IngestRunner) -> None:
+    runner.assert_refused(
+        runner.write(broken_table()), "and 2 more, all of them in the log and the report", columns=EXPECTED
+    )
+    report = runner.report.read_text()
     for line in (
         "| type | is none of 'L' | 20 | 2 | 'M' |",
         "| speed | is below 1005 | 5 | 1 | 1000 |",
@@ -183,16 +180,16 @@ def test_every_violation_is_in_the_page_with_count_and_example(desk: Desk) -> No
         "| load | is missing | 2 | 11 | None |",
         "| torque | is expected and not in the data |  |  |  |",
     ):
-        assert line in page
+        assert line in report
 
 
-def test_every_violation_is_in_the_log(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    desk.refused(desk.write(broken_table()), columns=EXPECTED)
+def test_every_violation_is_in_the_log(runner: IngestRunner, capsys: pytest.CaptureFixture[str]) -> None:
+    runner.assert_refused(runner.write(broken_table()), columns=EXPECTED)
     assert capsys.readouterr().out.count("violation: column") == 5
 
 
 @pytest.mark.parametrize(
-    ("dtype", "cells", "said"),
+    ("dtype", "cells", "message"),
     [
         ("number", ["1", "2", "x"], "'new' is not a number in 1 row (row 3: 'x')"),
         ("number", ["x", "y", "z"], "'new' is not a number in 3 rows (row 1: 'x')"),
@@ -206,12 +203,12 @@ def test_every_violation_is_in_the_log(desk: Desk, capsys: pytest.CaptureFixture
         ),
     ],
 )
-def test_cells_of_another_type_are_named(desk: Desk, dtype: str, cells: list[str], said: str) -> None:
+def test_cells_of_another_type_are_reported(runner: IngestRunner, dtype: str, cells: list[str], message: str) -> None:
     text = "new,failed\n" + "".join(f"{cell},{row % 2}\n" for row, cell in enumerate(cells))
-    desk.refused(desk.write(text), said, drop=(), columns={"new": {"dtype": dtype}})
+    runner.assert_refused(runner.write(text), message, drop=(), columns={"new": {"dtype": dtype}})
 
 
-def test_data_as_expected_is_accepted(desk: Desk) -> None:
+def test_data_as_expected_is_accepted(runner: IngestRunner) -> None:
     columns = {
         "at": {"dtype": "datetime", "missing": False},
         "type": {"values": ["L", "M"]},
@@ -219,17 +216,17 @@ def test_data_as_expected_is_accepted(desk: Desk) -> None:
         "load": {"min": 0.0},
         "failed": {"dtype": "boolean", "values": [0.0, 1.0]},
     }
-    assert len(desk.ask(desk.write(table()), columns=columns).train.frame) == 32
+    assert len(runner.run(runner.write(table()), columns=columns).train.frame) == 32
 
 
-def test_codes_that_look_like_numbers_stay_text_when_they_are_expected_to_be(desk: Desk) -> None:
+def test_codes_that_look_like_numbers_stay_text_when_they_are_expected_to_be(runner: IngestRunner) -> None:
     frame = table().assign(type=[["007", "8"][row % 2] for row in range(40)])
-    train = desk.ask(desk.write(frame), columns={"type": {"dtype": "string"}}).train
+    train = runner.run(runner.write(frame), columns={"type": {"dtype": "string"}}).train
     assert set(train.frame["type"]) == {"007", "8"}
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"load": {"dtyp": "number"}}, "load.dtyp"),
         ({"load": {"dtype": "float"}}, "load.dtype"),
@@ -237,15 +234,15 @@ def test_codes_that_look_like_numbers_stay_text_when_they_are_expected_to_be(des
         ({"load": "number"}, "load"),
     ],
 )
-def test_a_rule_that_is_none_is_refused(desk: Desk, columns: dict[str, Any], said: str) -> None:
-    desk.refused(desk.write(table()), "the parameter columns is wrong at", said, columns=columns)
+def test_an_invalid_expectation_is_refused(runner: IngestRunner, columns: dict[str, Any], message: str) -> None:
+    runner.assert_refused(runner.write(table()), "the parameter columns is wrong at", message, columns=columns)
 
 
-# --- requests that contradict themselves
+# --- contradictory parameters
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"task": "regression"}, "task must be"),
         ({"split": "last"}, "split must be"),
@@ -260,5 +257,5 @@ def test_a_rule_that_is_none_is_refused(desk: Desk, columns: dict[str, Any], sai
         ({"drop": ("site",), "time_column": "at", "rolling_windows": (1,)}, "at least 2 rows"),
     ],
 )
-def test_a_request_that_cannot_be_met_is_refused(desk: Desk, options: dict[str, Any], said: str) -> None:
-    desk.refused(desk.write(table()), said, **options)
+def test_contradictory_parameters_are_refused(runner: IngestRunner, options: dict[str, Any], message: str) -> None:
+    runner.assert_refused(runner.write(table()), message, **options)

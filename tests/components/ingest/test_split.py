@@ -1,6 +1,5 @@
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,10 @@ from hypothesis import strategies as st
 
 from kfp_edge.components.ingest import split
 from kfp_edge.components.ingest.ingest import TrainTestSplit
-from kfp_edge.components.ingest.series import with_rolling
+from kfp_edge.components.ingest.rolling_features import add_rolling_features
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Roles
-from support.ingest import Desk, table
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
+from support.ingest import IngestRunner, table
 
 # --- the split
 
@@ -30,9 +23,9 @@ fractions = st.floats(0.05, 0.95)
 
 
 @given(codes=labels, fraction=fractions, seed=st.integers(0, 2**32 - 1))
-def test_chance_puts_every_class_into_both_parts_in_its_share(codes: list[int], fraction: float, seed: int) -> None:
+def test_a_random_split_keeps_the_share_of_each_class(codes: list[int], fraction: float, seed: int) -> None:
     series = pd.Series(codes, name="failed")
-    test = split.by_chance(series, len(series), fraction, seed)
+    test = split.select_stratified(series, len(series), fraction, seed)
     for code in range(4):
         share = test[series == code]
         assert 0 < share.sum() < len(share)
@@ -40,10 +33,10 @@ def test_chance_puts_every_class_into_both_parts_in_its_share(codes: list[int], 
 
 
 @given(times=st.lists(st.integers(0, 20), min_size=2).filter(lambda t: len(set(t)) > 1).map(sorted), fraction=fractions)
-def test_no_time_is_in_both_parts_and_the_test_comes_last(times: list[int], fraction: float) -> None:
+def test_a_split_by_time_tests_on_the_latest_rows_and_shares_no_time(times: list[int], fraction: float) -> None:
     series = pd.Series(times, name="at")
     try:
-        test = split.by_time(series, fraction)
+        test = split.select_latest(series, fraction)
     except KfpEdgeError:
         assert times.count(times[0]) >= len(times) * (1 - fraction) - 1
         return
@@ -51,9 +44,9 @@ def test_no_time_is_in_both_parts_and_the_test_comes_last(times: list[int], frac
 
 
 @given(names=st.lists(st.text(min_size=1), min_size=2, unique=True), fraction=fractions, seed=st.integers(0, 100))
-def test_no_group_is_in_both_parts(names: list[str], fraction: float, seed: int) -> None:
+def test_a_split_by_group_shares_no_group(names: list[str], fraction: float, seed: int) -> None:
     series = pd.Series(names * 3, name="site", dtype=object)
-    test = split.by_group(series, fraction, seed)
+    test = split.select_groups(series, fraction, seed)
     assert set(series[test]).isdisjoint(series[~test])
     assert 0 < test.sum() < len(test)
 
@@ -62,55 +55,57 @@ def test_no_group_is_in_both_parts(names: list[str], fraction: float, seed: int)
     ("options", "column"),
     [({"time_column": "at", "drop": ("site",)}, "at"), ({"group_column": "site", "drop": ("at",)}, "site")],
 )
-def test_auto_follows_the_column_that_is_named(desk: Desk, options: dict[str, Any], column: str) -> None:
-    parts = desk.ask(desk.write(table()), **options)
+def test_auto_splits_by_the_column_that_is_named(runner: IngestRunner, options: dict[str, Any], column: str) -> None:
+    parts = runner.run(runner.write(table()), **options)
     assert set(parts.train.frame[column]).isdisjoint(parts.test.frame[column])
     assert len(parts.test.frame) == 8
 
 
-def test_another_seed_draws_other_rows(desk: Desk) -> None:
-    data = desk.write(table())
-    assert desk.ask(data, seed=1).test.frame["load"].tolist() != desk.ask(data, seed=2).test.frame["load"].tolist()
+def test_another_seed_selects_other_rows(runner: IngestRunner) -> None:
+    data = runner.write(table())
+    assert runner.run(data, seed=1).test.frame["load"].tolist() != runner.run(data, seed=2).test.frame["load"].tolist()
 
 
-def test_unsorted_rows_are_split_by_time_all_the_same(desk: Desk) -> None:
-    data = desk.write(table().sample(frac=1, random_state=0))
-    parts = desk.ask(data, drop=("site",), time_column="at")
+def test_unsorted_rows_are_split_by_time_too(runner: IngestRunner) -> None:
+    data = runner.write(table().sample(frac=1, random_state=0))
+    parts = runner.run(data, drop=("site",), time_column="at")
     assert parts.train.frame["at"].max() < parts.test.frame["at"].min()
 
 
-def test_a_single_time_cannot_be_split(desk: Desk) -> None:
-    data = desk.write(table().assign(at="2024-01-01 00:00:00"))
-    desk.refused(data, "share the time", drop=("site",), time_column="at")
+def test_a_single_time_cannot_be_split(runner: IngestRunner) -> None:
+    data = runner.write(table().assign(at="2024-01-01 00:00:00"))
+    runner.assert_refused(data, "share the time", drop=("site",), time_column="at")
 
 
-def test_a_single_group_cannot_be_split(desk: Desk) -> None:
-    desk.refused(desk.write(table().assign(site="s")), "single group 's'", drop=("at",), group_column="site")
+def test_a_single_group_cannot_be_split(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table().assign(site="s")), "single group 's'", drop=("at",), group_column="site")
 
 
-def test_a_test_part_with_one_class_is_refused(desk: Desk) -> None:
+def test_a_test_part_with_one_class_is_refused(runner: IngestRunner) -> None:
     frame = table().assign(failed=[1, 0] * 10 + [0] * 20)
-    desk.refused(desk.write(frame), "every test row has the label 0", drop=("site",), time_column="at")
+    runner.assert_refused(runner.write(frame), "every test row has the label 0", drop=("site",), time_column="at")
 
 
-def test_a_class_that_is_only_in_the_test_part_is_refused(desk: Desk) -> None:
+def test_a_class_that_is_only_in_the_test_part_is_refused(runner: IngestRunner) -> None:
     frame = table().assign(failed=[1, 0] * 17 + [2, 0] * 3)
-    desk.refused(desk.write(frame), "class 2 of 'failed' is only in the test part", drop=("site",), time_column="at")
+    runner.assert_refused(
+        runner.write(frame), "class 2 of 'failed' is only in the test part", drop=("site",), time_column="at"
+    )
 
 
-def test_anomaly_detection_needs_no_labels(desk: Desk) -> None:
-    parts = desk.ask(desk.write(table()), task="anomaly", target="", drop=("at", "site", "failed"))
+def test_anomaly_detection_needs_no_labels(runner: IngestRunner) -> None:
+    parts = runner.run(runner.write(table()), task="anomaly", target="", drop=("at", "site", "failed"))
     assert (parts.train.roles.target, len(parts.train.frame), len(parts.test.frame)) == ("", 32, 8)
 
 
 # --- ordered rows
 
 
-def sensor(desk: Desk, windows: object, **options: Any) -> TrainTestSplit:
-    path = desk.write(json.dumps(windows), "windows.json")
+def sensor(runner: IngestRunner, windows: object, **options: Any) -> TrainTestSplit:
+    path = runner.write(json.dumps(windows), "windows.json")
     frame = table()[["at", "load"]]
     options = {"task": "anomaly", "target": "", "drop": (), "time_column": "at", "windows": str(path), **options}
-    return desk.ask(desk.write(frame, "sensor.csv"), **options)
+    return runner.run(runner.write(frame, "sensor.csv"), **options)
 
 
 @pytest.mark.parametrize(
@@ -121,17 +116,19 @@ def sensor(desk: Desk, windows: object, **options: Any) -> TrainTestSplit:
         {"real/sensor.csv": [["2024-01-01T20:00:00Z", "2024-01-01T22:00:00Z"]], "real/other.csv": []},
     ],
 )
-def test_failure_windows_become_labels_and_all_before_them_is_for_training(desk: Desk, windows: object) -> None:
-    parts = sensor(desk, windows)
+def test_failure_windows_become_labels_and_training_ends_before_the_first(
+    runner: IngestRunner, windows: object
+) -> None:
+    parts = sensor(runner, windows)
     assert parts.train.y().tolist() == [0] * 20
     assert parts.test.y().tolist() == [1] * 3 + [0] * 17
     assert parts.train.roles.target == "anomaly"
 
 
 @pytest.mark.parametrize(
-    ("windows", "said"),
+    ("windows", "message"),
     [
-        ([], "holds no windows"),
+        ([], "contains no windows"),
         ([["2024-01-02", "2024-01-01"]], "ends before it starts"),
         ([["soon", "later"]], "is no window"),
         ([["2024-01-01"]], "is no window"),
@@ -140,13 +137,13 @@ def test_failure_windows_become_labels_and_all_before_them_is_for_training(desk:
         ({"a": [], "b": []}, "no windows named 'sensor'; it has a, b"),
     ],
 )
-def test_windows_that_do_not_fit_are_refused(desk: Desk, windows: object, said: str) -> None:
-    with pytest.raises(KfpEdgeError, match=said):
-        sensor(desk, windows)
+def test_windows_that_do_not_fit_are_refused(runner: IngestRunner, windows: object, message: str) -> None:
+    with pytest.raises(KfpEdgeError, match=message):
+        sensor(runner, windows)
 
 
-def test_rolling_features_are_those_of_the_rows_before(desk: Desk) -> None:
-    train = sensor(desk, [["2024-01-01 20:00", "2024-01-01 22:00"]], rolling_windows=(3,)).train.frame
+def test_rolling_features_cover_a_row_and_the_rows_before_it(runner: IngestRunner) -> None:
+    train = sensor(runner, [["2024-01-01 20:00", "2024-01-01 22:00"]], rolling_windows=(3,)).train.frame
     names = [f"load {what} 3" for what in ("mean", "std", "min", "max", "diff")]
     expected = np.array([0, 1, 2]) / 7
     assert train[names].iloc[0].tolist() == [0, 0, 0, 0, 0]
@@ -162,18 +159,18 @@ def rolled(values: Sequence[tuple[str, float]]) -> pd.DataFrame:
     frame = pd.DataFrame(
         {"load": [value for _, value in values], "site": pd.Series([name for name, _ in values], dtype=object)}
     )
-    return with_rolling(frame, Roles("anomaly", "", ("load",), (), group="site"), (2, 5))[0]
+    return add_rolling_features(frame, Roles("anomaly", "", ("load",), (), group="site"), (2, 5))[0]
 
 
 @settings(max_examples=50)
 @given(values=rows, cut=st.integers(1, 59))
-def test_rolling_features_know_nothing_of_later_rows(values: list[tuple[str, float]], cut: int) -> None:
+def test_rolling_features_do_not_depend_on_later_rows(values: list[tuple[str, float]], cut: int) -> None:
     pd.testing.assert_frame_equal(rolled(values)[:cut], rolled(values[:cut]), check_exact=True)
 
 
 @settings(max_examples=50)
 @given(values=rows)
-def test_rolling_features_know_nothing_of_other_groups(values: list[tuple[str, float]]) -> None:
+def test_rolling_features_do_not_depend_on_other_groups(values: list[tuple[str, float]]) -> None:
     alone = [row for row in values if row[0] == "a"] or [("a", 1.0)]
     mixed = rolled(values)
     expected = rolled(alone)
@@ -181,7 +178,9 @@ def test_rolling_features_know_nothing_of_other_groups(values: list[tuple[str, f
         pd.testing.assert_frame_equal(mixed[mixed["site"] == "a"].reset_index(drop=True), expected, check_exact=True)
 
 
-def test_a_rolling_feature_never_replaces_a_column(desk: Desk) -> None:
+def test_a_rolling_feature_never_replaces_a_column(runner: IngestRunner) -> None:
     frame = table().assign(**{"load mean 3": 1.0})
-    data = desk.write(frame)
-    desk.refused(data, "has a column 'load mean 3' already", drop=("site",), time_column="at", rolling_windows=(3,))
+    data = runner.write(frame)
+    runner.assert_refused(
+        data, "already has a column 'load mean 3'", drop=("site",), time_column="at", rolling_windows=(3,)
+    )

@@ -1,24 +1,23 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from kfp_edge.components.ingest import synthetic
-from support.ingest import AI4I, Desk, needs_data
+from support.ingest import AI4I, IngestRunner, needs_data
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
-
-def test_synthetic_data_has_the_columns_and_types_of_the_recipe() -> None:
-    frame = synthetic.ai4i(100, 0).to_pandas()
-    assert list(frame) == [
-        *("UDI", "Product ID", "Type", "Air temperature [K]", "Process temperature [K]", "Rotational speed [rpm]"),
-        *("Torque [Nm]", "Tool wear [min]", "Machine failure", "TWF", "HDF", "PWF", "OSF", "RNF"),
-    ]
+def test_synthetic_data_has_the_documented_columns_and_types() -> None:
+    assert {field.name: str(field.type) for field in synthetic.ai4i(100, 0).schema} == {
+        "UDI": "int64",
+        "Product ID": "string",
+        "Type": "string",
+        "Air temperature [K]": "double",
+        "Process temperature [K]": "double",
+        "Rotational speed [rpm]": "int64",
+        "Torque [Nm]": "double",
+        "Tool wear [min]": "int64",
+        **dict.fromkeys(("Machine failure", "TWF", "HDF", "PWF", "OSF", "RNF"), "int64"),
+    }
 
 
 @needs_data
@@ -33,7 +32,7 @@ def made() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_share_of_failures_is_near_that_of_the_recipe(seed: int) -> None:
+def test_the_share_of_failures_is_near_the_published_one(seed: int) -> None:
     assert synthetic.ai4i(20_000, seed).to_pandas()["Machine failure"].mean() == pytest.approx(0.034, abs=0.006)
 
 
@@ -61,7 +60,7 @@ def test_tools_wear_by_quality_and_are_replaced_after_200_to_240_minutes(made: p
     assert wear[replaced.shift(-1, fill_value=False)].between(200, 245).all()
 
 
-def test_quality_torque_and_temperature_are_spread_as_the_recipe_says(made: pd.DataFrame) -> None:
+def test_quality_torque_and_temperature_are_distributed_as_documented(made: pd.DataFrame) -> None:
     assert made["Type"].value_counts(normalize=True).to_dict() == pytest.approx(
         {"L": 0.5, "M": 0.3, "H": 0.2}, abs=0.01
     )
@@ -70,24 +69,24 @@ def test_quality_torque_and_temperature_are_spread_as_the_recipe_says(made: pd.D
     assert made["Air temperature [K]"].agg(["mean", "std"]).tolist() == pytest.approx([300, 2], abs=0.05)
 
 
-def test_the_same_address_gives_the_same_rows_and_another_seed_others() -> None:
+def test_the_same_address_gives_the_same_rows_and_another_seed_does_not() -> None:
     first, again, other = (synthetic.generate(f"synthetic:ai4i?rows=50&seed={seed}") for seed in (1, 1, 2))
     assert first.equals(again)
     assert not first.equals(other)
 
 
-def test_synthetic_data_knows_its_own_target_and_what_leaks_it(desk: Desk) -> None:
-    roles = desk.ask("synthetic:ai4i?rows=2000", target="", drop=()).train.roles
+def test_synthetic_data_has_a_target_and_drops_the_columns_that_leak_it(runner: IngestRunner) -> None:
+    roles = runner.run("synthetic:ai4i?rows=2000", target="", drop=()).train.roles
     assert (roles.target, roles.categorical, len(roles.numeric)) == ("Machine failure", ("Type",), 5)
 
 
-def test_the_hash_of_synthetic_data_is_that_of_its_csv(desk: Desk) -> None:
-    first, again, other = (desk.ask(f"synthetic:ai4i?rows=500&seed={s}", target="", drop=()) for s in (1, 1, 2))
+def test_the_hash_of_synthetic_data_is_that_of_its_csv(runner: IngestRunner) -> None:
+    first, again, other = (runner.run(f"synthetic:ai4i?rows=500&seed={s}", target="", drop=()) for s in (1, 1, 2))
     assert first.train.sha256 == again.train.sha256 != other.train.sha256
 
 
 @pytest.mark.parametrize(
     "uri", ["synthetic:cmapss", "synthetic:ai4i?rows=x", "synthetic:ai4i?rows=0", "synthetic:ai4i?n=1"]
 )
-def test_a_recipe_that_is_none_is_refused(desk: Desk, uri: str) -> None:
-    desk.refused(uri, uri, target="", drop=())
+def test_an_unknown_generator_or_option_is_refused(runner: IngestRunner, uri: str) -> None:
+    runner.assert_refused(uri, uri, target="", drop=())

@@ -1,0 +1,171 @@
+"""Assign a role to each column, and refuse columns that cannot play it."""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from kfp_edge.components.ingest.arrow_columns import (
+    find_missing,
+    is_number,
+    select_none,
+    to_float64,
+    to_timestamps,
+)
+from kfp_edge.components.ingest.schema import Violation, find_text_among_numbers, make_violation
+from kfp_edge.errors import ParameterError
+from kfp_edge.ml.arrays import Mask
+from kfp_edge.ml.dataset import Roles
+
+_MAX_CLASSES = 50
+_MAX_CATEGORIES = 100
+_MAX_LISTED_COLUMNS = 20
+
+
+def check_column_exists(columns: Sequence[str], name: str, parameter: str) -> None:
+    """Check that the data has the column that a parameter names.
+
+    Raises:
+        ParameterError: it has not; the message suggests a similar name.
+    """
+    if name in columns:
+        return
+    similar = difflib.get_close_matches(name, columns, 1)
+    hint = f"did you mean {similar[0]!r}?" if similar else f"its columns are {_list_columns(columns)}."
+    raise ParameterError(f"the data has no column {name!r}, which {parameter} names; {hint}")
+
+
+def _list_columns(columns: Sequence[str]) -> str:
+    more = len(columns) - _MAX_LISTED_COLUMNS
+    return ", ".join(columns[:_MAX_LISTED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+
+
+def find_role_violations(
+    table: pa.Table, role_columns: Mapping[str, str], task: str, text_columns: Collection[str] = ()
+) -> list[Violation]:
+    """Return the columns that cannot play their roles, and why.
+
+    Args:
+        table: The data without the columns that are dropped.
+        role_columns: Column name by role ("target", "time", "group"), "" where there is none. Every other
+            column of the table is a feature.
+        task: "classification" or "anomaly".
+        text_columns: Columns that are text whatever their cells look like.
+    """
+    roles = _invert(role_columns)
+    violations = (
+        _check_column(name, table.column(name), roles.get(name, "feature"), task, name in text_columns)
+        for name in table.column_names
+    )
+    return [violation for violation in violations if violation is not None]
+
+
+def assign_roles(table: pa.Table, role_columns: Mapping[str, str], task: str) -> tuple[pd.DataFrame, Roles]:
+    """Return the columns in the types of the dataset contract, and their roles.
+
+    The table has no violation that `find_role_violations` finds.
+    """
+    special = _invert(role_columns)
+    columns = {name: _to_series(table.column(name), special.get(name, "feature")) for name in table.column_names}
+    features = tuple(name for name in columns if name not in special)
+    numeric = tuple(name for name in features if columns[name].dtype == np.float64)
+    categorical = tuple(name for name in features if name not in numeric)
+    roles = Roles(
+        task,
+        role_columns["target"],
+        numeric,
+        categorical,
+        time=role_columns["time"],
+        group=role_columns["group"],
+        features=features,
+    )
+    return pd.DataFrame(columns), roles
+
+
+def _invert(role_columns: Mapping[str, str]) -> dict[str, str]:
+    return {name: role for role, name in role_columns.items() if name}
+
+
+def _to_series(column: pa.ChunkedArray, role: str) -> pd.Series:
+    if role == "time" and not is_number(column.type):
+        return pd.Series(to_timestamps(column)[0].to_pandas())
+    if pa.types.is_string(column.type):
+        return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
+    if role == "target" or (role == "group" and not pa.types.is_floating(column.type)):
+        return pd.Series(to_float64(column).astype(np.int64))
+    return pd.Series(to_float64(column))
+
+
+def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str, is_text: bool) -> Violation | None:
+    missing = find_missing(column)
+    if role == "feature" and missing.all():
+        return Violation(name, "is empty in every row; put it in drop")
+    if role != "feature" and missing.any():
+        return make_violation(name, f"is the {role} column and is missing", column, missing)
+    if role in ("feature", "target") and not is_text:
+        text_cells = find_text_among_numbers(name, column)
+        if text_cells is not None:
+            return text_cells
+    if role == "target":
+        return _check_target(name, column, task)
+    return {"feature": _check_feature, "time": _check_time, "group": _check_group}[role](name, column)
+
+
+def _check_feature(name: str, column: pa.ChunkedArray) -> Violation | None:
+    arrow_type = column.type
+    if not name.strip():
+        return Violation(name, 'has no name; save the data without its row labels, or put "" in drop')
+    if pa.types.is_string(arrow_type):
+        distinct = len(column.unique()) - bool(column.null_count)
+        if distinct > _MAX_CATEGORIES:
+            return Violation(name, f"is text with {distinct} values (at most {_MAX_CATEGORIES}); put it in drop")
+        return None
+    if pa.types.is_timestamp(arrow_type) or pa.types.is_date(arrow_type):
+        return Violation(name, "holds timestamps; name it in time_column or put it in drop")
+    if not (is_number(arrow_type) or pa.types.is_boolean(arrow_type)):
+        return Violation(name, f"is of type {arrow_type}, neither number nor text; put it in drop")
+    infinite = np.isinf(to_float64(column))
+    return make_violation(name, "is infinite", column, infinite) if infinite.any() else None
+
+
+def _check_time(name: str, column: pa.ChunkedArray) -> Violation | None:
+    if is_number(column.type):
+        return None
+    _, wrong = to_timestamps(column)
+    if not wrong.any():
+        return None
+    return make_violation(name, "is no timestamp like 2024-01-31 13:00:00", column, wrong)
+
+
+def _check_group(name: str, column: pa.ChunkedArray) -> Violation | None:
+    if pa.types.is_string(column.type) or pa.types.is_integer(column.type):
+        return None
+    return Violation(name, f"is the group column and holds {column.type}; groups are text or whole numbers")
+
+
+def _check_target(name: str, column: pa.ChunkedArray, task: str) -> Violation | None:
+    arrow_type, classes = column.type, len(column.unique())
+    is_string = pa.types.is_string(arrow_type)
+    if classes < 2:
+        value = column[0].as_py()
+        return Violation(name, f"is the target and is {value!r} in every row, so there is nothing to learn")
+    if not (is_string or pa.types.is_boolean(arrow_type) or is_number(arrow_type)):
+        return Violation(name, f"is the target and holds {arrow_type}; labels are whole numbers, booleans or text")
+    if task == "anomaly":
+        wrong = np.ones(len(column), dtype=bool) if is_string else ~np.isin(to_float64(column), (0, 1))
+        problem = "is the target of an anomaly task and is neither 0 nor 1"
+    else:
+        wrong = select_none(column) if is_string else _find_fractions(column)
+        problem = "is the target and is no whole number"
+    if wrong.any():
+        return make_violation(name, problem, column, wrong)
+    if classes > _MAX_CLASSES:
+        return Violation(name, f"is the target with {classes} classes (at most {_MAX_CLASSES}); is it really a label?")
+    return None
+
+
+def _find_fractions(column: pa.ChunkedArray) -> Mask:
+    values = to_float64(column)
+    return np.asarray(~(np.isfinite(values) & (values == np.floor(values))))

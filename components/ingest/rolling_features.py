@@ -1,0 +1,49 @@
+"""Rolling features: statistics of a row and the rows before it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pandas as pd
+
+from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.ml.dataset import Roles
+
+
+def add_rolling_features(frame: pd.DataFrame, roles: Roles, windows: Sequence[int]) -> tuple[pd.DataFrame, Roles]:
+    """Add `<name> mean|std|min|max|diff <w>` for each numeric feature and each window of `w` rows.
+
+    A window is a row and the `w - 1` rows before it, of the same group only; fewer at the start. `diff` is
+    the value minus the mean.
+
+    Raises:
+        ParameterError: a window is under 2 rows.
+        DataError: a column of such a name exists.
+    """
+    if min(windows) < 2:
+        raise ParameterError(f"a rolling window must be at least 2 rows, not {min(windows)}.")
+    if roles.group:
+        groups = frame.groupby(roles.group, sort=False)
+        added = pd.concat([_compute_features(group, roles.numeric, windows) for _, group in groups]).sort_index()
+    else:
+        added = _compute_features(frame, roles.numeric, windows)
+    names = tuple(str(name) for name in added)
+    existing = [name for name in names if name in frame]
+    if existing:
+        raise DataError(f"the data already has a column {existing[0]!r}, which rolling_windows would add; rename it.")
+    extended = dataclasses.replace(roles, numeric=roles.numeric + names, features=roles.features + names)
+    return pd.concat([frame, added], axis=1), extended
+
+
+def _compute_features(frame: pd.DataFrame, names: Sequence[str], windows: Sequence[int]) -> pd.DataFrame:
+    features = {}
+    for name in names:
+        values = frame[name]
+        for width in dict.fromkeys(windows):
+            rolling = values.rolling(width, min_periods=1)
+            mean = rolling.mean()
+            features[f"{name} mean {width}"] = mean
+            features[f"{name} std {width}"] = rolling.std().fillna(0.0)
+            features[f"{name} min {width}"] = rolling.min()
+            features[f"{name} max {width}"] = rolling.max()
+            features[f"{name} diff {width}"] = values - mean
+    return pd.DataFrame(features, index=frame.index)

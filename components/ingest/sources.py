@@ -1,0 +1,68 @@
+"""Where data comes from: files that `kfp_edge.storage.fetch` brings (local, S3, HTTP), or generated data.
+
+A new generator is a branch in `read_source`; a new protocol belongs into `kfp_edge.storage.fetch`, a new file format
+into `table_files`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pcsv
+
+from kfp_edge.components.ingest import synthetic, table_files
+from kfp_edge.errors import DataError
+from kfp_edge.storage.fetch import fetch
+from kfp_edge.storage.files import sha256_bytes, sha256_file
+from kfp_edge.storage.urls import redacted_url
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """All rows of the data, unchanged."""
+
+    table: pa.Table
+    #: SHA-256 of the file's bytes; for a folder of the sorted lines "name sha256"; for generated data of
+    #: its CSV.
+    sha256: str
+    #: The address without secrets.
+    name: str
+
+
+def read_source(uri: str, folder: Path, text_columns: Collection[str] = ()) -> SourceTable:
+    """Fetch or generate the data at `uri`.
+
+    Args:
+        uri: What `kfp_edge.storage.fetch.fetch` takes, or `synthetic:ai4i?rows=10000&seed=0`.
+        folder: Where downloads go.
+        text_columns: Columns of a CSV that stay text although their cells look like numbers.
+
+    Raises:
+        StorageError: there is nothing at `uri`, or it cannot be fetched.
+        DataError: it is empty, has no rows, is damaged, or has two columns of the same name.
+        ParameterError: there is no such generator.
+    """
+    if uri.startswith(synthetic.SCHEME):
+        return _generate(uri)
+    name = redacted_url(uri)
+    path = fetch(uri, folder)
+    files = table_files.list_parts(path, name) if path.is_dir() else {name: path}
+    table = table_files.read_parts(files, name, text_columns)
+    if table.num_rows == 0:
+        raise DataError(f"{name} has a header and no rows; give data with rows.")
+    return SourceTable(table, _hash_source(path, list(files.values())), name)
+
+
+def _generate(uri: str) -> SourceTable:
+    table = synthetic.generate(uri)
+    sink = pa.BufferOutputStream()
+    pcsv.write_csv(table, sink)
+    return SourceTable(table, sha256_bytes(sink.getvalue().to_pybytes()), uri)
+
+
+def _hash_source(path: Path, files: list[Path]) -> str:
+    if path.is_file():
+        return sha256_file(path)
+    lines = [f"{file.relative_to(path).as_posix()} {sha256_file(file)}\n" for file in files]
+    return sha256_bytes("".join(lines).encode())
