@@ -60,7 +60,7 @@ unit: setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 images: setup tools  ## Build the runtime and the serving image into build/images (BASE=... names another base)
-	$(BIN)/python scripts/build-images --output build/images $(if $(BASE),--base $(BASE))
+	$(BIN)/python -m kfp_edge.images --output build/images $(if $(BASE),--base $(BASE))
 
 bench: setup tools  ## Measure the line by stage, and the server beside its peers (half an hour)
 	@mkdir -p build

@@ -6,8 +6,10 @@ from pathlib import Path
 import zstandard
 
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.components.containerize.serving_image import find
-from kfp_edge.images.oci import ImageRef, manifest_at
+from kfp_edge.components.containerize.serving_image import fetch_serving_image
+from kfp_edge.images.layout import blob_path
+from kfp_edge.images.references import ImageRef
+from kfp_edge.images.registry import read_manifest
 from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
 
 _LAYERS = ("base", "Python dependencies", "compiled modules", "server")
@@ -41,10 +43,10 @@ def weigh(bundle: Path, scratch: Path) -> Sizes:
     Raises:
         KfpEdgeError: the image cannot be built.
     """
-    layers = [layer["size"] for layer in manifest_at(find().image)["layers"]]
+    layers = [layer["size"] for layer in read_manifest(fetch_serving_image().image)["layers"]]
     names = _LAYERS if len(layers) == len(_LAYERS) else tuple(f"layer {n}" for n in range(1, len(layers) + 1))
     image = containerize(bundle, f"oci:{scratch}")
-    manifest = manifest_at(image)
+    manifest = read_manifest(image)
     return Sizes(
         layers=dict(zip(names, layers, strict=True)),
         model_layer=manifest["layers"][-1]["size"],
@@ -54,7 +56,7 @@ def weigh(bundle: Path, scratch: Path) -> Sizes:
 
 
 def _manifest_size(image: ImageRef) -> int:
-    return (Path(image.repository) / "blobs" / image.digest.replace(":", "/")).stat().st_size
+    return blob_path(Path(image.repository), image.digest).stat().st_size
 
 
 def _compressed(bundle: Bundle) -> int:

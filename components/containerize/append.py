@@ -1,14 +1,41 @@
-"""The model's layer without Buildah: no privileges, no storage, the same bytes."""
+"""The build without Buildah: Python writes the layer, with the bytes that Buildah gives it, and needs no privileges."""
 
+import tempfile
+import time
 from pathlib import Path
 
 from kfp_edge.components.containerize.image_spec import ImageSpec
-from kfp_edge.images.deterministic_tar import write_tar
+from kfp_edge.images.deterministic_tar import write_files
+from kfp_edge.images.layers import AppendedLayer, append_layer
+from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.registry import copy_image, pull_size, read_manifest, select_platform
 
 
-def write_layer(recipe: ImageSpec, scratch: Path) -> Path:
+def build_by_appending(spec: ImageSpec, destination: ImageRepository) -> ImageRef:
+    """Append the model's layer to the serving image, whose blobs stay as they are, and push what the registry lacks.
+
+    Returns:
+        The image as the registry reports it.
+
+    Raises:
+        KfpEdgeError: the serving image is for no platform of Linux, or the registry refuses.
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="kfp-edge-") as name:
+        scratch = Path(name)
+        layer = AppendedLayer(_write_layer(spec, scratch), spec.created, spec.labels)
+        image = append_layer(layer, spec.base.image, scratch / "image")
+        base = f"{spec.base.name}@{spec.base.image.digest}"
+        print(f"built {image.digest} on {base} in {time.perf_counter() - start:.2f} s")
+        pushed = copy_image(image, destination, spec.tag)
+        model_size = read_manifest(select_platform(image))["layers"][-1]["size"]
+        print(f"pushed {pushed}: {pull_size(image):,} bytes, the model's layer {model_size:,}", flush=True)
+    return pushed
+
+
+def _write_layer(spec: ImageSpec, scratch: Path) -> Path:
     """Write the layer as a plain tar into a folder; it is what Buildah makes of our Containerfile."""
     layer = scratch / "layer.tar"
     with layer.open("wb") as stream:
-        write_tar({f"{recipe.folder}/{name}": file for name, file in recipe.files.items()}, stream, recipe.epoch)
+        write_files({f"{spec.folder}/{name}": file for name, file in spec.files.items()}, stream, spec.epoch)
     return layer

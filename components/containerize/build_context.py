@@ -2,14 +2,16 @@
 
 import gzip
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from kfp_edge.components.containerize.image_spec import ImageSpec
-from kfp_edge.components.containerize.local import CONTAINERFILE
-from kfp_edge.images.deterministic_tar import write_tar
+from kfp_edge.images.deterministic_tar import write_files
+
+CONTAINERFILE = Path(__file__).with_name("Containerfile")
 
 
-def write_context(recipe: ImageSpec, archive: Path) -> None:
-    """Write the context of a recipe as tar.gz; what differs between builds of a bundle are flags, not the context."""
-    files = {"Containerfile": CONTAINERFILE} | {f"bundle/{name}": file for name, file in recipe.files.items()}
+def write_context(spec: ImageSpec, archive: Path) -> None:
+    """Write the context of an image as tar.gz; what differs between builds of a bundle are flags, not the context."""
+    files = {"Containerfile": CONTAINERFILE} | {f"bundle/{name}": file for name, file in spec.files.items()}
     with archive.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
-        write_tar(files, stream, recipe.epoch)
+        write_files(files, cast(BinaryIO, stream), spec.epoch)

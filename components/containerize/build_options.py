@@ -1,4 +1,4 @@
-"""What the parameter `build_options` may say: where and how a build in the cluster runs."""
+"""The parameter `build_options`: where and how a build in the cluster runs."""
 
 from typing import ClassVar, Literal
 
@@ -8,7 +8,7 @@ from kfp_edge.cluster.pod_options import PodOptions, Quantity
 
 
 class BuildOptions(PodOptions):
-    """How a build in the cluster runs; the builds on this machine read none of it."""
+    """How a build in the cluster runs; `append` reads none of it."""
 
     parameter: ClassVar[str] = "build_options"
 

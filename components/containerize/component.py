@@ -26,7 +26,7 @@ def containerize(
         revision: Git commit of the training code, recorded in the bundle and in the labels of the image. `kfp-edge run`
             and `kfp-edge submit` fill in that of the checkout.
         build: How the image is built: `tekton` (Buildah in a Tekton TaskRun), `append` (the layer is written without
-            Buildah or privileges), `local` (Buildah on this machine), or `auto`: `tekton` in a pod, `local` elsewhere.
+            Buildah or privileges) or `auto`: `tekton` in a pod, `append` elsewhere.
         build_options: Options of the build `tekton`, such as `{"context": "s3://models/builds", "registry_secret":
             "quay-push"}`; the README of containerize lists them.
         run_id: ID of the pipeline run, for the labels of the objects that the run creates in the cluster. In a

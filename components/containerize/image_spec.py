@@ -1,4 +1,4 @@
-"""What a model image is made of, whoever builds it: the same files, labels and times."""
+"""What a model image is made of, whichever build makes it: the same files, labels and times."""
 
 import os
 from dataclasses import dataclass
@@ -7,14 +7,13 @@ from pathlib import Path
 
 from kfp_edge.components.containerize.serving_image import ServingImage
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.images.labels import BUNDLE_LABEL, MODEL_LABEL
 from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
-
-BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """A bundle, the serving image it goes on, and what the image says about both.
+    """A bundle, the serving image that it is put on, and the labels of the image.
 
     `epoch` is the time, in seconds, that is written everywhere instead of now (reproducible-builds.org).
     """
@@ -25,23 +24,23 @@ class ImageSpec:
     epoch: int
 
     @classmethod
-    def of(cls, bundle: Bundle, base: ServingImage, revision: str) -> "ImageSpec":
-        """Write the recipe of a bundle; `revision` is the commit of the code, the bundle's own when empty.
+    def for_bundle(cls, bundle: Bundle, base: ServingImage, revision: str) -> "ImageSpec":
+        """Return the spec of a bundle's image; `revision` is the commit of the code, the bundle's own when empty.
 
         Raises:
             KfpEdgeError: SOURCE_DATE_EPOCH is no number.
         """
-        epoch = _epoch()
-        return cls(bundle, base, _labels(bundle, base, revision or bundle.manifest.revision, epoch), epoch)
+        epoch = _source_date_epoch()
+        return cls(bundle, base, _make_labels(bundle, base, revision or bundle.manifest.revision, epoch), epoch)
 
     @property
     def created(self) -> str:
         """`epoch` as RFC 3339."""
-        return _time(self.epoch)
+        return _format_time(self.epoch)
 
     @property
     def folder(self) -> str:
-        """Where the bundle lies in the image, without the first slash."""
+        """The folder of the bundle in the image, without the first slash."""
         return f"models/{self.bundle.manifest.name}/{self.bundle.manifest.version}"
 
     @property
@@ -55,26 +54,26 @@ class ImageSpec:
         return f"{self.bundle.manifest.version}-{self.bundle.digest[:12]}"
 
 
-def _labels(bundle: Bundle, base: ServingImage, revision: str, epoch: int) -> dict[str, str]:
+def _make_labels(bundle: Bundle, base: ServingImage, revision: str, epoch: int) -> dict[str, str]:
     """Return the pre-defined annotation keys of the OCI Image Specification ("Annotations"), and two of ours."""
     labels = {
         "org.opencontainers.image.title": bundle.manifest.name,
         "org.opencontainers.image.version": bundle.manifest.version,
         "org.opencontainers.image.revision": revision,
-        "org.opencontainers.image.created": _time(epoch),
+        "org.opencontainers.image.created": _format_time(epoch),
         "org.opencontainers.image.base.name": base.name,
         "org.opencontainers.image.base.digest": base.image.digest,
-        "io.kfp-edge.model.sha256": bundle.manifest.files["model.onnx"].sha256,
+        MODEL_LABEL: bundle.manifest.files["model.onnx"].sha256,
         BUNDLE_LABEL: bundle.digest,
     }
     return {key: value for key, value in labels.items() if value}
 
 
-def _time(epoch: int) -> str:
+def _format_time(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _epoch() -> int:
+def _source_date_epoch() -> int:
     text = os.environ.get("SOURCE_DATE_EPOCH") or "0"
     if not text.isdecimal():
         raise KfpEdgeError(f"SOURCE_DATE_EPOCH is {text!r}; it has to be a number of seconds.")

@@ -1,16 +1,18 @@
-"""Finding the serving image: from the cache, a layout or a registry, always by digest."""
+"""Finding the serving image: in the cache, a layout or a registry, always by digest."""
 
 import os
 from dataclasses import dataclass
 
-from kfp_edge.errors import ImageError, KfpEdgeError
-from kfp_edge.images.oci import ImageRef, ImageRepository, copy, digest_at, exists
-from kfp_edge.images.podman import cache_folder
-from kfp_edge.images.serving import ensure
+from kfp_edge.errors import ImageError
+from kfp_edge.images.cache import cache_folder
+from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.registry import copy_image, find_digest, image_exists
+from kfp_edge.images.serving import ensure_serving_image
 
 AUTO = "auto"
 _VARIABLE = "KFP_EDGE_SERVING_IMAGE"
-_AUTO_NAME = "kfp-edge-serving"
+#: What our own image is called in the label of a model image that names its base.
+_NAME = "kfp-edge-serving"
 
 
 @dataclass(frozen=True)
@@ -24,54 +26,54 @@ class ServingImage:
     name: str
 
 
-def find(text: str = AUTO) -> ServingImage:
-    """Return the serving image, fetched or built if it is not on this machine yet.
+def fetch_serving_image(text: str = AUTO) -> ServingImage:
+    """Return the serving image in a layout on this machine, fetched or built if it is not there yet.
 
     Args:
-        text: `auto` (what KFP_EDGE_SERVING_IMAGE says, else our own, built once into the cache), `oci:FOLDER:TAG`,
+        text: `auto` (what KFP_EDGE_SERVING_IMAGE names, else our own, built once into the cache), `oci:FOLDER:TAG`,
             `oci:FOLDER@sha256:...`, `docker://HOST/REPO[:TAG]` or `docker://HOST/REPO@sha256:...`.
 
     Raises:
         KfpEdgeError: there is no such image, or it can be neither fetched nor built.
     """
-    text = _meant(text)
+    text = _resolve_auto(text)
     if text == AUTO:
-        return _own()
-    image = _by_digest(text)
+        return _build_own()
+    image = _resolve_tag(text)
     if image.transport == "oci":
         return ServingImage(image, image.name)
-    return ServingImage(_fetched(image), image.repository)
+    return ServingImage(_fetch_once(image), image.repository)
 
 
-def in_registry(text: str = AUTO) -> ServingImage:
+def find_in_registry(text: str = AUTO) -> ServingImage:
     """Return the serving image by digest in the registry that holds it, for a build on another machine.
 
     Raises:
         KfpEdgeError: no registry is named, or there is no such image.
     """
-    text = _meant(text)
+    text = _resolve_auto(text)
     if not text.startswith("docker://"):
-        raise KfpEdgeError(
+        raise ImageError(
             f"a build in the cluster cannot reach the serving image {text!r}; name one of a registry, "
             f"docker://HOST/REPO@sha256:..., in serving_image or {_VARIABLE}, or choose build=append."
         )
-    image = _by_digest(text)
+    image = _resolve_tag(text)
     return ServingImage(image, image.repository)
 
 
-def _meant(text: str) -> str:
+def _resolve_auto(text: str) -> str:
     return os.environ.get(_VARIABLE) or AUTO if text == AUTO else text
 
 
-def _own() -> ServingImage:
+def _build_own() -> ServingImage:
     try:
-        layout, digest = ensure(cache_folder())
+        layout, digest = ensure_serving_image(cache_folder())
     except ImageError as error:
         raise ImageError(f"the serving image cannot be built: {error}") from error
-    return ServingImage(ImageRef("oci", str(layout), digest), _AUTO_NAME)
+    return ServingImage(ImageRef("oci", str(layout), digest), _NAME)
 
 
-def _by_digest(text: str) -> ImageRef:
+def _resolve_tag(text: str) -> ImageRef:
     if "@" in text:
         return ImageRef.parse(text)
     folders, slash, last = text.rpartition("/")
@@ -79,15 +81,15 @@ def _by_digest(text: str) -> ImageRef:
     if not colon:
         name, tag = last, "latest"
     repository = ImageRepository.parse(folders + slash + name)
-    digest = digest_at(repository, tag)
+    digest = find_digest(repository, tag)
     if digest is None:
-        raise KfpEdgeError(f"there is no serving image tagged {tag} in {repository}; check serving_image.")
+        raise ImageError(f"there is no serving image tagged {tag} in {repository}; check serving_image.")
     return repository.image(digest)
 
 
-def _fetched(image: ImageRef) -> ImageRef:
-    """Return the image of a registry in a layout on this machine; it is fetched once."""
-    kept = ImageRepository("oci", str(cache_folder() / "serving-images"))
-    if exists(kept.image(image.digest)):
-        return kept.image(image.digest)
-    return copy(image, kept, image.digest.removeprefix("sha256:"))
+def _fetch_once(image: ImageRef) -> ImageRef:
+    """Return the image of a registry in a layout on this machine, where it stays."""
+    layout = ImageRepository("oci", str(cache_folder() / "serving-images"))
+    if image_exists(layout.image(image.digest)):
+        return layout.image(image.digest)
+    return copy_image(image, layout, image.digest.removeprefix("sha256:"))

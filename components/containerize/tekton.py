@@ -25,7 +25,8 @@ from kfp_edge.components.containerize.step_logs import StepLogs
 from kfp_edge.components.containerize.task_run import Build, secret, task_run
 from kfp_edge.components.containerize.task_run_status import condition, ended, failure, waiting
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, ImageRepository, manifest_at
+from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.registry import read_manifest
 from kfp_edge.images.skopeo import registry_flags, skopeo
 from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import sha256_file
@@ -37,8 +38,8 @@ _GRACE = 60
 _MARGIN = 600
 
 
-def build_in_cluster(recipe: ImageSpec, destination: ImageRepository, options: BuildOptions, run_id: str) -> ImageRef:
-    """Let Tekton build and push the image of a recipe, and check what is in the registry then.
+def build_in_cluster(spec: ImageSpec, destination: ImageRepository, options: BuildOptions, run_id: str) -> ImageRef:
+    """Let Tekton build and push the image of a spec, and check what is in the registry then.
 
     Returns:
         The image as the registry reports it.
@@ -58,8 +59,8 @@ def build_in_cluster(recipe: ImageSpec, destination: ImageRepository, options: B
     cluster = Cluster.connect()
     with tempfile.TemporaryDirectory(prefix="kfp-edge-") as folder:
         archive = Path(folder) / "context.tar.gz"
-        write_context(recipe, archive)
-        build = _planned(cluster, recipe, destination, archive, options, run_id)
+        write_context(spec, archive)
+        build = _planned(cluster, spec, destination, archive, options, run_id)
         logs = StepLogs(cluster)
         try:
             _begin(cluster, build, archive)
@@ -69,29 +70,29 @@ def build_in_cluster(recipe: ImageSpec, destination: ImageRepository, options: B
                 _clean_up(cluster, build)
             logs.finish()
     image = destination.image(_result(run, "IMAGE_DIGEST"))
-    _check(image, recipe)
+    _check(image, spec)
     print(f"built and pushed {image} with Tekton in {time.perf_counter() - start:.2f} s", flush=True)
     return image
 
 
 def _planned(
-    cluster: Cluster, recipe: ImageSpec, destination: ImageRepository, archive: Path, options: BuildOptions, run_id: str
+    cluster: Cluster, spec: ImageSpec, destination: ImageRepository, archive: Path, options: BuildOptions, run_id: str
 ) -> Build:
     run_id = run_id or uuid.uuid4().hex
     name = unique_name("build", run_id)
     context = f"{options.context.rstrip('/')}/{name}.tar.gz"
-    base, manifest = recipe.base.image, recipe.bundle.manifest
+    base, manifest = spec.base.image, spec.bundle.manifest
     arguments = {"BASE": f"{base.repository}@{base.digest}", "NAME": manifest.name, "VERSION": manifest.version}
     return Build(
         name=name,
         labels=run_labels("build", run_id),
         annotations={EXPIRES_ANNOTATION: expiry_time(options.timeout + _GRACE + _MARGIN), CONTEXT_ANNOTATION: context},
         owners=_own_pod(cluster),
-        image=f"{destination.path}:{recipe.tag}",
+        image=f"{destination.path}:{spec.tag}",
         flags=(
-            f"--timestamp={recipe.epoch}",
+            f"--timestamp={spec.epoch}",
             *(f"--build-arg={key}={value}" for key, value in arguments.items()),
-            *(f"--label={key}={value}" for key, value in recipe.labels.items()),
+            *(f"--label={key}={value}" for key, value in spec.labels.items()),
         ),
         platforms=_platforms(base),
         context=context,
@@ -108,7 +109,7 @@ def _own_pod(cluster: Cluster) -> tuple[dict[str, Any], ...]:
 
 
 def _platforms(base: ImageRef) -> tuple[str, ...]:
-    entries = [entry.get("platform", {}) for entry in manifest_at(base).get("manifests", [])]
+    entries = [entry.get("platform", {}) for entry in read_manifest(base).get("manifests", [])]
     return tuple(
         "/".join(filter(None, (entry["os"], entry["architecture"], entry.get("variant", ""))))
         for entry in entries
@@ -182,13 +183,13 @@ def _result(run: dict[str, Any], name: str) -> str:
     raise KfpEdgeError(f"the TaskRun {run['metadata']['name']} succeeded without the result {name}; report this.")
 
 
-def _check(image: ImageRef, recipe: ImageSpec) -> None:
+def _check(image: ImageRef, spec: ImageSpec) -> None:
     """Check that the registry has the image, and that it is the one that was to be built."""
-    entries = manifest_at(image).get("manifests", [{"digest": image.digest}])
+    entries = read_manifest(image).get("manifests", [{"digest": image.digest}])
     for one in (image.home.image(entry["digest"]) for entry in entries):
         shown = skopeo("inspect", "--config", *registry_flags("", one.home.host), str(one), where=str(one.home))
         found = json.loads(shown)["config"].get("Labels") or {}
-        for key, value in recipe.labels.items():
+        for key, value in spec.labels.items():
             if found.get(key) != value:
                 raise KfpEdgeError(
                     f"{one} says {key}={found.get(key)!r}, but {value!r} was to be built; "

@@ -1,12 +1,13 @@
 """A tested candidate becomes a release: the same bytes in the release repository."""
 
-from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at
+from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.registry import copy_image, find_digest
 
 
 def release(image: ImageRef, registry: str, model_name: str, model_version: str) -> ImageRef:
     """Copy an image by digest to the releases of its model and tag it with the version.
 
-    The digest is what counts: a version that is released again with another digest moves the tag,
+    What counts is the digest: a version that is released again with another digest moves the tag,
     and the image that had it stays. What is there already is not copied again.
 
     Args:
@@ -22,12 +23,12 @@ def release(image: ImageRef, registry: str, model_name: str, model_version: str)
         KfpEdgeError: the candidate is gone, the registry refuses, or it reports another digest.
     """
     releases = ImageRegistry.parse(registry).releases(model_name)
-    found = digest_at(releases, model_version)
-    if found == image.digest:
-        print(f"{releases}:{model_version} is {found} already; nothing copied", flush=True)
-        return releases.image(found)
-    if found is not None:
-        print(f"warning: {releases}:{model_version} was {found} and moves to {image.digest}", flush=True)
-    released = copy(image, releases, model_version)
+    tagged = find_digest(releases, model_version)
+    if tagged == image.digest:
+        print(f"{releases}:{model_version} is {tagged} already; nothing copied", flush=True)
+        return releases.image(tagged)
+    if tagged is not None:
+        print(f"warning: {releases}:{model_version} was {tagged} and moves to {image.digest}", flush=True)
+    released = copy_image(image, releases, model_version)
     print(f"released {released} as {model_version}", flush=True)
     return released

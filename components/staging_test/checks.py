@@ -9,11 +9,9 @@ from typing import Any
 
 from kfp_edge.components.staging_test.backend import GRACE, ContainerState, StagingBackend
 from kfp_edge.components.staging_test.inference_client import ClientResponse, InferenceClient
+from kfp_edge.images.labels import BUNDLE_LABEL
 from kfp_edge.ml.bundle import Bundle, Sample, Signature
 from kfp_edge.reports.check import Check
-
-#: The label in which `containerize` names the bundle.
-BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"
 
 _WARM_UP = 20
 _MEASURED = 200

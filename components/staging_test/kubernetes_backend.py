@@ -1,6 +1,5 @@
 """The candidate as the pod of a Deployment, reached over a Service."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -12,8 +11,8 @@ from kfp_edge.components.staging_test import manifests, pod_status
 from kfp_edge.components.staging_test.backend import GRACE, PORT, ContainerState
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, platform_image
-from kfp_edge.images.skopeo import registry_flags, skopeo
+from kfp_edge.images.references import ImageRef
+from kfp_edge.images.registry import read_labels, select_platform
 from kfp_edge.reports.check import Check
 from kfp_edge.runtime.signals import deferred_signals
 
@@ -132,7 +131,7 @@ def running(image: ImageRef, options: StagingOptions, run_id: str) -> Iterator[K
     Raises:
         KfpEdgeError: the image cannot be had, or the cluster refuses.
     """
-    labels = _labels(image)
+    labels = read_labels(select_platform(image))
     cluster = Cluster.connect(options.namespace)
     name = unique_name("staging", run_id)
     try:
@@ -151,11 +150,3 @@ def _delete(cluster: Cluster, name: str) -> None:
             cluster.delete(kind, name)
         except ClusterError as error:  # what the test found matters more
             print(f"warning: the {kind} {name} stays until the next sweep: {error}", flush=True)
-
-
-def _labels(image: ImageRef) -> dict[str, str]:
-    """Return the labels of an image in a registry."""
-    home = image.home
-    config = skopeo("inspect", "--config", *registry_flags("", home.host), str(platform_image(image)), where=str(home))
-    labels: dict[str, str] = json.loads(config).get("config", {}).get("Labels") or {}
-    return labels

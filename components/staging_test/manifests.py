@@ -6,7 +6,7 @@ from typing import Any
 from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION, expiry_time, run_labels
 from kfp_edge.components.staging_test.backend import GRACE, PORT
 from kfp_edge.components.staging_test.staging_options import StagingOptions
-from kfp_edge.images.oci import ImageRef
+from kfp_edge.images.references import ImageRef
 
 #: The name of the pod's only container.
 CONTAINER = "candidate"

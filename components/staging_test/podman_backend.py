@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from kfp_edge.components.staging_test.backend import GRACE, PORT, ContainerState
-from kfp_edge.images.oci import ImageRef
-from kfp_edge.images.podman import environment, loaded, podman
+from kfp_edge.images.podman import loaded_image, podman, podman_environment
+from kfp_edge.images.references import ImageRef
 from kfp_edge.reports.check import Check
 from kfp_edge.runtime.signals import deferred_signals
 
@@ -55,7 +55,7 @@ class PodmanBackend:
         """Return all that the container wrote, stdout and stderr as they came."""
         done = subprocess.run(
             ["podman", "logs", self._name],
-            env=environment(),
+            env=podman_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -79,7 +79,7 @@ def running(image: ImageRef) -> Iterator[PodmanBackend]:
     unique = uuid.uuid4().hex[:12]
     stored, name = f"localhost/kfp-edge/staging:{unique}", f"kfp-edge-staging-{unique}"
     flags = ["--pull=never", "--publish", f"127.0.0.1::{PORT}", "--user", f"{_ANY_USER}:0", *_RESTRICTED]
-    with loaded(image, stored):
+    with loaded_image(image, stored):
         try:
             with deferred_signals():
                 podman("run", "--detach", "--name", name, *flags, stored)

@@ -13,7 +13,7 @@ from kfp_edge.components.staging_test.checks import Budget, run_checks
 from kfp_edge.components.staging_test.report import markdown, tail
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef
+from kfp_edge.images.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
 from kfp_edge.storage.files import write_file

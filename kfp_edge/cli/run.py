@@ -90,9 +90,10 @@ def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[s
 
 
 def _image_size(reference: str) -> str:
-    from kfp_edge.images import oci
+    from kfp_edge.images.references import ImageRef
+    from kfp_edge.images.registry import pull_size
 
-    return f"{oci.image_size(oci.ImageRef.parse(reference)) / 1e6:.1f} MB compressed"
+    return f"{pull_size(ImageRef.parse(reference)) / 1e6:.1f} MB compressed"
 
 
 def _gitops_diff(report: str | None) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.command import run
-from kfp_edge.images.platforms import Platform, native
+from kfp_edge.images.platforms import Platform, native_platform
+from kfp_edge.images.tools import run_tool
 
 _HOST_LISTS = Path("/var/lib/apt/lists")
 
@@ -34,15 +34,33 @@ class AptPackage:
 
 
 class Apt:
-    """apt for one architecture; `host()` and `foreign()` make it."""
+    """apt for one architecture: this host's own packages and lists, or others by options of apt."""
 
-    def __init__(self, lists: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, lists: Path = _HOST_LISTS, options: Sequence[str] = ()) -> None:
         self._lists = lists
         self._options = options
 
-    def depends(self, packages: Sequence[str]) -> str:
-        """Return what apt-cache says that the packages depend on, directly or not."""
-        return self("apt-cache", "depends", "--recurse", "--important", *packages)
+    def dependencies(self, seeds: Sequence[str], pruned: re.Pattern[str]) -> tuple[str, ...]:
+        """Return the names of packages and of what they depend on, sorted; of alternatives, the first.
+
+        Args:
+            seeds: The packages to begin with.
+            pruned: Matches packages that stay out, and with them what only they need.
+        """
+        graph = _parse_depends(self("apt-cache", "depends", "--recurse", "--important", *seeds))
+        wanted: set[str] = set()
+        pending = list(seeds)
+        while pending:
+            name = pending.pop()
+            if name not in wanted and not pruned.fullmatch(name):
+                wanted.add(name)
+                pending.extend(graph.get(name, []))
+        return tuple(sorted(wanted))
+
+    def simulate_install(self, seeds: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the packages that apt would install, recommended ones left out."""
+        log = self("apt-get", "install", "--simulate", "--no-install-recommends", *seeds)
+        return tuple(re.findall(r"^Inst (\S+)", log, re.MULTILINE))
 
     def candidates(self, names: Sequence[str]) -> tuple[AptPackage, ...]:
         """Return the packages of those names, sorted by file name.
@@ -51,10 +69,10 @@ class Apt:
             ImageError: apt does not know them.
         """
         listed = self("apt-get", "download", "--print-uris", *names)
-        found = re.findall(r"^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$", listed, re.MULTILINE)
-        if not found:
+        pairs = re.findall(r"^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$", listed, re.MULTILINE)
+        if not pairs:
             raise ImageError("apt offers no package to assemble a base image from; run `apt-get update`.")
-        return tuple(sorted((AptPackage(*pair) for pair in found), key=lambda package: package.file))
+        return tuple(sorted((AptPackage(*pair) for pair in pairs), key=lambda package: package.file))
 
     def download(self, packages: Sequence[AptPackage], folder: Path) -> None:
         """Fetch packages into a folder.
@@ -78,7 +96,7 @@ class Apt:
         return repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in releases])
 
     def __call__(self, program: str, *args: str, cwd: Path | None = None) -> str:
-        return run([program, *self._options, *args], cwd=cwd, title=f"{program} {args[0]}")
+        return run_tool(f"{program} {args[0]}", [program, *self._options, *args], cwd=cwd)
 
 
 def apt_for(platform: Platform, folder: Path) -> Apt:
@@ -91,24 +109,24 @@ def apt_for(platform: Platform, folder: Path) -> Apt:
     """
     if shutil.which("apt-get") is None:
         raise ImageError("this host has no apt to assemble a base image from; name an image with Python as the base.")
-    host = Apt(_HOST_LISTS)
-    if platform == native():
+    host = Apt()
+    if platform == native_platform():
         return host
-    foreign = Apt(folder / "lists", _options(platform, folder))
+    foreign = Apt(folder / "lists", _foreign_options(platform, folder))
     as_of = folder / "as-of"
     if not as_of.is_file() or as_of.read_text() != host.state():
         for needed in ("lists/partial", "cache/archives/partial"):
             (folder / needed).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
         indexes = host("apt-get", "indextargets", "--format", _SOURCE_FIELDS, "Created-By: Packages")
-        (folder / "sources.list").write_text(sources(indexes))
+        (folder / "sources.list").write_text(format_sources(indexes))
         foreign("apt-get", "update", "--error-on=any")
         as_of.write_text(host.state())
     return foreign
 
 
-def sources(indexes: str) -> str:
-    """Return a sources.list(5) of the places where this host's Debian comes from; they have every architecture.
+def format_sources(indexes: str) -> str:
+    """Return a sources.list(5) of the mirrors that this host's Debian comes from; they have every architecture.
 
     Args:
         indexes: A line for each index that the host's apt knows: origin, address, release and component.
@@ -116,10 +134,10 @@ def sources(indexes: str) -> str:
     Raises:
         ImageError: none of them is Debian's own.
     """
-    found = sorted({tuple(line.split()) for line in indexes.splitlines() if line.startswith("Debian ")})
+    indexed = sorted({tuple(line.split()) for line in indexes.splitlines() if line.startswith("Debian ")})
     lines = [
         f"deb [signed-by={_KEYRING}] {address} {release} main\n"
-        for _, address, release, component in found
+        for _, address, release, component in indexed
         if component == "main"
     ]
     if not lines:
@@ -129,7 +147,23 @@ def sources(indexes: str) -> str:
     return "".join(lines)
 
 
-def _options(platform: Platform, folder: Path) -> list[str]:
+def _parse_depends(listing: str) -> dict[str, list[str]]:
+    """Return the dependencies of each package that `apt-cache depends` lists."""
+    graph: dict[str, list[str]] = {}
+    package, skip = "", False
+    for line in listing.splitlines():
+        if not line.startswith(" "):
+            package = line
+            graph[package] = []
+        elif match := re.fullmatch(r" ([ |])(?:Pre)?Depends: (\S+)", line):
+            # of "a | b" the first alternative is taken; <a> is a virtual package
+            if not skip and not match[2].startswith("<"):
+                graph[package].append(match[2])
+            skip = match[1] == "|"
+    return graph
+
+
+def _foreign_options(platform: Platform, folder: Path) -> list[str]:
     settings = {
         "APT::Architecture": platform.architecture,
         "APT::Architectures": platform.architecture,

@@ -1,179 +1,113 @@
-"""Writing an OCI image layout folder (OCI Image Layout Specification), always the same bytes for the same content."""
+"""Reading and writing OCI image layout folders (OCI Image Layout Specification)."""
 
-import hashlib
-import json
 import os
 import shutil
-import tarfile
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BufferedRandom, BufferedReader
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import zstandard
+from kfp_edge.images.documents import Descriptor
+from kfp_edge.images.media_types import INDEX_TYPES
+from kfp_edge.storage.files import canonical_json, read_json, sha256_bytes, sha256_file
 
-from kfp_edge.images.platforms import Platform
-
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-PLAIN_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
-LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
-
-Json = dict[str, Any]
-
-#: The bytes do not depend on how many there are, as long as there is one; a layer gives work to four at most.
-_THREADS = min(os.cpu_count() or 1, 4)
+_REF_NAME = "org.opencontainers.image.ref.name"
+#: The tag in a layout that holds one image only.
+ONLY_TAG = "image"
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer: the digest of its plain tar, and the descriptor of the blob that holds it."""
-
-    diff_id: str
-    descriptor: Json
+def blob_path(layout: Path, digest: str) -> Path:
+    """Return the file of a blob in a layout ("blobs/<algorithm>/<encoded>")."""
+    return layout / "blobs" / digest.replace(":", "/")
 
 
-class Layout:
-    """An image layout folder in the making."""
+def read_blob_json(layout: Path, digest: str) -> Any:
+    """Return a document of a layout.
 
-    def __init__(self, folder: Path, level: int, kept: Path | None = None) -> None:
+    Raises:
+        KfpEdgeError: it is not there, or is no JSON.
+    """
+    return read_json(blob_path(layout, digest))
+
+
+def tagged_images(layout: Path) -> list[Descriptor]:
+    """Return what the layout's index names; nothing when there is no layout in the folder."""
+    if not (layout / "index.json").is_file():
+        return []
+    manifests: list[Descriptor] = read_json(layout / "index.json")["manifests"]
+    return manifests
+
+
+def all_images(layout: Path) -> Iterator[Descriptor]:
+    """Yield what the layout's index names, and what is named in the indexes that it names."""
+    for descriptor in tagged_images(layout):
+        yield descriptor
+        file = blob_path(layout, descriptor["digest"])
+        if descriptor.get("mediaType") in INDEX_TYPES and file.is_file():
+            yield from read_json(file)["manifests"]
+
+
+def find_image(layout: Path, digest: str) -> Descriptor | None:
+    """Return the descriptor of an image whose manifest is in the layout, None when it is not."""
+    for descriptor in all_images(layout):
+        if descriptor["digest"] == digest and blob_path(layout, digest).is_file():
+            return descriptor
+    return None
+
+
+def find_tag(layout: Path, tag: str) -> Descriptor | None:
+    """Return the descriptor of the image that has a tag, None when no image has it."""
+    for descriptor in tagged_images(layout):
+        if descriptor.get("annotations", {}).get(_REF_NAME) == tag:
+            return descriptor
+    return None
+
+
+def write_index(layout: Path, descriptor: Descriptor, tag: str = ONLY_TAG) -> None:
+    """Make a folder with blobs a layout of one image ("oci-layout file", "index.json file")."""
+    index = {"schemaVersion": 2, "manifests": [{**descriptor, "annotations": {_REF_NAME: tag}}]}
+    (layout / "oci-layout").write_bytes(canonical_json({"imageLayoutVersion": "1.0.0"}))
+    (layout / "index.json").write_bytes(canonical_json(index))
+
+
+class LayoutWriter:
+    """A new layout folder, to which blobs are added before `write_index` makes it complete."""
+
+    def __init__(self, folder: Path, encode: Callable[[Any], bytes] = canonical_json) -> None:
         """Make the folder.
 
         Args:
             folder: A folder that does not exist yet.
-            level: How hard zstd tries, 1 to 19.
-            kept: Folder of layers compressed before; None compresses each again.
+            encode: Writes a document as JSON; its bytes are what the document's digest is made of.
         """
-        self._folder = folder
-        self._level = level
-        self._kept = kept
-        self._blobs = folder / "blobs/sha256"
-        self._blobs.mkdir(parents=True)
+        self.folder = folder
+        self._encode = encode
+        (folder / "blobs/sha256").mkdir(parents=True)
 
-    def add_json(self, value: Json, media_type: str) -> Json:
+    def add_json(self, document: Any, media_type: str) -> Descriptor:
         """Add a document and return its descriptor."""
-        data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-        digest = hashlib.sha256(data).hexdigest()
-        (self._blobs / digest).write_bytes(data)
-        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+        data = self._encode(document)
+        digest = f"sha256:{sha256_bytes(data)}"
+        blob_path(self.folder, digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
-    def add_blob(self, file: Path) -> None:
-        """Add a file as it is."""
-        _link(file, self._blobs / _sha256(file))
+    def move_in(self, file: Path, media_type: str) -> Descriptor:
+        """Rename a file of the same file system to the blob that it is, and return its descriptor."""
+        digest = f"sha256:{sha256_file(file)}"
+        blob = file.rename(blob_path(self.folder, digest))
+        return {"mediaType": media_type, "digest": digest, "size": blob.stat().st_size}
 
-    def add_tree(self, *trees: tuple[Path, str]) -> Layer:
-        """Add a layer of folders and the places in the image where their contents lie."""
-        with tempfile.TemporaryFile(dir=self._folder) as plain:
-            with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                _write_tree(archive, trees)
-            return self.add_tar(plain)
+    def add_blob_of(self, layout: Path, digest: str) -> None:
+        """Add a blob of another layout as it is."""
+        link_or_copy(blob_path(layout, digest), blob_path(self.folder, digest))
 
-    def add_tar(self, plain: BufferedRandom | BufferedReader) -> Layer:
-        """Add a layer from a seekable binary stream of its plain tar."""
-        plain.seek(0)
-        diff_id = hashlib.file_digest(plain, "sha256").hexdigest()
-        size = plain.tell()
-        plain.seek(0)
-        blob = self._compressed(plain, size, diff_id)
-        digest = _sha256(blob)
-        blob.rename(self._blobs / digest)
-        size = (self._blobs / digest).stat().st_size
-        return Layer(f"sha256:{diff_id}", {"mediaType": LAYER_TYPE, "digest": f"sha256:{digest}", "size": size})
-
-    def finish(self, tag: str, manifests: Sequence[tuple[Platform, Json]], annotations: dict[str, str]) -> str:
-        """Tag the image, an index when there are several platforms, and return its digest."""
-        descriptor = manifests[0][1]
-        if len(manifests) > 1:
-            listed = [{**manifest, "platform": platform.fields} for platform, manifest in manifests]
-            index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": listed, "annotations": annotations}
-            descriptor = self.add_json(index, INDEX_TYPE)
-        named = {**descriptor, "annotations": {"org.opencontainers.image.ref.name": tag}}
-        (self._folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-        (self._folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
-        return str(descriptor["digest"])
-
-    def _compressed(self, plain: BufferedRandom | BufferedReader, size: int, diff_id: str) -> Path:
-        """Return a file of the layer compressed, from the kept ones or made now, that may be renamed."""
-        blob = self._folder / "layer"
-        if self._kept is None:
-            self._compress(plain, size, blob)
-            return blob
-        self._kept.mkdir(parents=True, exist_ok=True)
-        kept = self._kept / f"{diff_id}-{self._level}-{zstandard.__version__}.zst"
-        if not kept.is_file():
-            self._compress(plain, size, blob)
-            shutil.move(blob, kept)
-        _link(kept, blob)
-        return blob
-
-    def _compress(self, plain: BufferedRandom | BufferedReader, size: int, blob: Path) -> None:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            self._level, source_size=size, threads=_THREADS, write_checksum=True
-        )
-        compressor = zstandard.ZstdCompressor(compression_params=parameters)
-        # piece by piece, so that Ctrl-C is heard in between
-        with blob.open("wb") as sink, compressor.stream_writer(sink, size=size) as stream:
-            shutil.copyfileobj(plain, stream)
+    def refer_to_blob_of(self, layout: Path, digest: str) -> None:
+        """Add a symbolic link to a blob of another layout, which has to stay as long as this one."""
+        link = blob_path(self.folder, digest)
+        if not link.exists():  # platforms share layers
+            link.symlink_to(blob_path(layout, digest))
 
 
-def blob(layout: Path, digest: str) -> Path:
-    """Return the file of a blob in a layout folder."""
-    return layout / "blobs" / digest.replace(":", "/")
-
-
-def read_json(layout: Path, digest: str) -> Json:
-    """Return a document of a layout folder."""
-    value: Json = json.loads(blob(layout, digest).read_bytes())
-    return value
-
-
-def tagged(layout: Path) -> Json:
-    """Return the descriptor of the only image that a layout folder names."""
-    found: Json = json.loads((layout / "index.json").read_bytes())["manifests"][0]
-    return found
-
-
-def _write_tree(archive: tarfile.TarFile, trees: Sequence[tuple[Path, str]]) -> None:
-    entries: dict[str, Path | None] = {}
-    for folder, place in trees:
-        parts = place.strip("/").split("/") if place else []
-        for depth in range(1, len(parts)):
-            entries["/".join(parts[:depth])] = None
-        for path in [folder, *folder.rglob("*")] if place else folder.rglob("*"):
-            entries["/".join([*parts, *path.relative_to(folder).parts])] = path
-    for name in sorted(entries):
-        _write_entry(archive, name, entries[name])
-
-
-def _write_entry(archive: tarfile.TarFile, name: str, path: Path | None) -> None:
-    """Write an entry with one of two modes and no time, whatever the umask and the hour were; None is a folder."""
-    if path is None:
-        entry = tarfile.TarInfo(name)
-        entry.type = tarfile.DIRTYPE
-    else:
-        entry = archive.gettarinfo(path, name)
-    entry.uid = entry.gid = entry.mtime = 0
-    entry.uname = entry.gname = ""
-    if name == "tmp":
-        entry.mode = 0o1777
-    else:
-        entry.mode = 0o755 if entry.isdir() or entry.issym() or entry.mode & 0o100 else 0o644
-    if path is not None and entry.isreg():
-        with path.open("rb") as stream:
-            archive.addfile(entry, stream)
-    else:
-        archive.addfile(entry)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _link(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     """Give a file a second name, or copy it where it cannot have one; a target that is there stays."""
     if target.exists():
         return

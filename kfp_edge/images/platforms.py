@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kfp_edge.errors import ImageError
+from kfp_edge.images.documents import PlatformFields
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,21 @@ class Platform:
     variant: str | None = None
 
     @property
-    def fields(self) -> dict[str, str]:
+    def fields(self) -> PlatformFields:
         """The fields of a platform in an OCI image index, which a configuration has too."""
-        fields = {"architecture": self.architecture, "os": "linux"}
-        return fields | ({"variant": self.variant} if self.variant else {})
+        fields: PlatformFields = {"architecture": self.architecture, "os": "linux"}
+        return {**fields, "variant": self.variant} if self.variant else fields
 
 
 PLATFORMS = (Platform("amd64", "x86_64"), Platform("arm64", "aarch64", "v8"))
 
 
-def native() -> Platform:
+def architecture_of(machine: str) -> str:
+    """Return what OCI calls a processor that the kernel calls `machine`; `machine` itself when we do not know it."""
+    return next((known.architecture for known in PLATFORMS if known.machine == machine), machine)
+
+
+def native_platform() -> Platform:
     """Return the platform of this host.
 
     Raises:
@@ -40,14 +46,14 @@ def native() -> Platform:
     raise ImageError(f"the serving image is for amd64 and arm64; this host is neither ({platform.machine()}).")
 
 
-def chosen(architectures: Sequence[str]) -> list[Platform]:
+def parse_platforms(architectures: Sequence[str]) -> list[Platform]:
     """Return the platforms of those names, each once and always in the same order; this host's when there are none.
 
     Raises:
         ImageError: the server's dependencies have no wheels for one.
     """
     if not architectures:
-        return [native()]
+        return [native_platform()]
     known = {platform.architecture for platform in PLATFORMS}
     for architecture in architectures:
         if architecture not in known:
@@ -55,6 +61,6 @@ def chosen(architectures: Sequence[str]) -> list[Platform]:
     return [platform for platform in PLATFORMS if platform.architecture in architectures]
 
 
-def with_native(platforms: Sequence[Platform]) -> list[Platform]:
+def native_first(platforms: Sequence[Platform]) -> list[Platform]:
     """Return this host's platform and after it the others, as modules are compiled by this host's own Python."""
-    return [native(), *(platform for platform in platforms if platform != native())]
+    return [native_platform(), *(platform for platform in platforms if platform != native_platform())]

@@ -1,4 +1,4 @@
-"""Skopeo: how it reaches a registry, and what its refusals mean.
+"""Skopeo: how it reaches a registry, and what its errors mean.
 
 Three variables of the environment say how a registry is reached; nothing secret is ever an argument:
 
@@ -9,14 +9,14 @@ Three variables of the environment say how a registry is reached; nothing secret
 
 import os
 
-from kfp_edge.errors import CommandError, ImageError, KfpEdgeError
+from kfp_edge.errors import CommandError, ImageError
 from kfp_edge.runtime.process import run
 
 _HERE = ("localhost", "127.0.0.1")
 _RETRIES = ("--retry-times", "2")
 _ABSENT = ("manifest unknown", "name unknown", "404 (not found)", "repository not found")
 
-# What skopeo says (in lower case), and what that means to a person.
+# Parts of what skopeo logs (in lower case), and what they mean to a person.
 _REASONS = (
     (
         ("unauthorized", "authentication required", "denied: ", "is denied", "forbidden", "invalid username/password"),
@@ -52,16 +52,16 @@ def skopeo(command: str, *args: str, where: str) -> str:
 
     Raises:
         MissingImageError: there is no such image.
-        KfpEdgeError: the registry refuses, cannot be reached or is not trusted, or the disk is full.
+        ImageError: the registry refuses, cannot be reached or is not trusted, or the disk is full.
     """
     try:
         return run(["skopeo", command, *_RETRIES, *args], new_session=True)
     except CommandError as error:
-        said = error.output.lower()
+        log = error.output.lower()
         for signs, meaning in _REASONS:
-            if any(sign in said for sign in signs):
-                raise KfpEdgeError(f"{where} {meaning}") from error
-        if any(sign in said for sign in _ABSENT):
+            if any(sign in log for sign in signs):
+                raise ImageError(f"{where} {meaning}") from error
+        if any(sign in log for sign in _ABSENT):
             raise MissingImageError(f"there is no such image in {where}; check the reference.") from error
         raise
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kfp_edge.images.oci import ImageRef
+from kfp_edge.images.references import ImageRef
 from kfp_edge.local.runner import RunProgress
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
 from kfp_edge.storage.files import canonical_json, write_file

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from kfp_edge.images.oci import ImageRepository, copy
+from kfp_edge.images.references import ImageRepository
+from kfp_edge.images.registry import copy_image
 from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.tekton import Fault, Image, TektonController
 from support.fake_kubernetes.workloads import Fault as NodeFault
@@ -380,7 +381,7 @@ def pushed(registry: RegistryServer, program: str) -> str:
     with pytest.MonkeyPatch.context() as patch, serving_image_that(program) as image:
         for name, value in registry.env.items():
             patch.setenv(name, value)
-        found = copy(image, ImageRepository.parse(f"docker://{registry.host}/edge/server"), uuid.uuid4().hex)
+        found = copy_image(image, ImageRepository.parse(f"docker://{registry.host}/edge/server"), uuid.uuid4().hex)
     return str(found).removeprefix("docker://")
 
 

@@ -10,19 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import (
-    ImageRef,
-    ImageRegistry,
-    ImageRepository,
-    blob,
-    copy,
-    digest_at,
-    exists,
-    image_size,
-    manifest_at,
-    platform_image,
-    write_index,
-)
+from kfp_edge.images.layout import blob_path, write_index
+from kfp_edge.images.references import ImageRef, ImageRegistry, ImageRepository
+from kfp_edge.images.registry import copy_image, find_digest, image_exists, pull_size, read_manifest, select_platform
 from kfp_edge.storage.files import sha256_bytes
 from support.images import empty_image
 from support.registry import RegistryServer, registry_server, write_auth_file
@@ -106,47 +96,47 @@ def test_a_model_name_that_a_registry_would_refuse_is_refused_here() -> None:
 def test_a_copy_keeps_the_digest_and_is_found_by_its_tag(tmp_path: Path) -> None:
     image = empty_image(tmp_path / "source")
     there = ImageRepository.parse(f"oci:{tmp_path}/registry/pump")
-    copied = copy(image, there, "1.0")
+    copied = copy_image(image, there, "1.0")
     assert copied == there.image(image.digest)
-    assert digest_at(there, "1.0") == image.digest
-    assert manifest_at(copied) == manifest_at(image)
+    assert find_digest(there, "1.0") == image.digest
+    assert read_manifest(copied) == read_manifest(image)
 
 
 def test_an_image_whose_tag_moved_is_still_had_by_digest(tmp_path: Path) -> None:
     there = ImageRepository.parse(f"oci:{tmp_path}/registry/pump")
-    old = copy(empty_image(tmp_path / "old", b"old"), there, "1.0")
-    new = copy(empty_image(tmp_path / "new", b"new"), there, "1.0")
-    assert digest_at(there, "1.0") == new.digest
-    assert copy(old, ImageRepository.parse(f"oci:{tmp_path}/rollback"), "1.0").digest == old.digest
+    old = copy_image(empty_image(tmp_path / "old", b"old"), there, "1.0")
+    new = copy_image(empty_image(tmp_path / "new", b"new"), there, "1.0")
+    assert find_digest(there, "1.0") == new.digest
+    assert copy_image(old, ImageRepository.parse(f"oci:{tmp_path}/rollback"), "1.0").digest == old.digest
 
 
 def test_the_size_counts_the_layers_and_the_configuration(tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image", b"x" * 1000)
-    config = blob(tmp_path / "image", manifest_at(image)["config"]["digest"])
-    assert image_size(image) == 1000 + config.stat().st_size
+    config = blob_path(tmp_path / "image", read_manifest(image)["config"]["digest"])
+    assert pull_size(image) == 1000 + config.stat().st_size
 
 
 def test_a_digest_that_is_not_there_is_told(tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image")
     missing = image.home.image(DIGEST)
-    assert not exists(missing)
+    assert not image_exists(missing)
     with pytest.raises(KfpEdgeError, match=f"there is no image {DIGEST} in oci:"):
-        copy(missing, ImageRepository.parse(f"oci:{tmp_path}/there"), "1.0")
+        copy_image(missing, ImageRepository.parse(f"oci:{tmp_path}/there"), "1.0")
 
 
 def test_an_altered_manifest_is_told(tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image")
-    with blob(tmp_path / "image", image.digest).open("ab") as stream:
+    with blob_path(tmp_path / "image", image.digest).open("ab") as stream:
         stream.write(b" ")
     with pytest.raises(KfpEdgeError, match="is damaged"):
-        manifest_at(image)
+        read_manifest(image)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     image = empty_image(tmp_path / "image")
     with pytest.raises(KfpEdgeError, match="cannot write images to"):
-        copy(image, ImageRepository.parse(f"oci:{tmp_path}/file/pump"), "1.0")
+        copy_image(image, ImageRepository.parse(f"oci:{tmp_path}/file/pump"), "1.0")
 
 
 def test_an_index_of_several_processors_gives_the_image_for_ours(
@@ -157,30 +147,30 @@ def test_an_index_of_several_processors_gives_the_image_for_ours(
     platforms = [{"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm64"}]
     entries = [{"digest": DIGEST, "platform": platforms[0]}, {"digest": image.digest, "platform": platforms[1]}]
     index = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
-    assert platform_image(_added(tmp_path / "image", index)) == image
+    assert select_platform(_added(tmp_path / "image", index)) == image
 
 
 def test_a_registry_keeps_the_digest(logged_in: RegistryServer, tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image")
     there = ImageRegistry.parse(logged_in.url).releases("kept")
-    copied = copy(image, there, "1.0")
+    copied = copy_image(image, there, "1.0")
     assert str(copied) == f"{logged_in.url}/kept@{image.digest}"
-    assert digest_at(there, "1.0") == image.digest
-    assert image_size(copied) == image_size(image)
+    assert find_digest(there, "1.0") == image.digest
+    assert pull_size(copied) == pull_size(image)
 
 
 def test_an_image_of_a_registry_comes_back_by_digest(logged_in: RegistryServer, tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image")
-    copied = copy(image, ImageRegistry.parse(logged_in.url).releases("back"), "1.0")
-    assert copy(copied, ImageRepository.parse(f"oci:{tmp_path}/back"), "1.0").digest == image.digest
+    copied = copy_image(image, ImageRegistry.parse(logged_in.url).releases("back"), "1.0")
+    assert copy_image(copied, ImageRepository.parse(f"oci:{tmp_path}/back"), "1.0").digest == image.digest
 
 
 def test_a_registry_without_the_image_says_so(logged_in: RegistryServer) -> None:
     missing = ImageRegistry.parse(logged_in.url).releases("missing")
-    assert digest_at(missing, "1.0") is None
-    assert not exists(missing.image(DIGEST))
+    assert find_digest(missing, "1.0") is None
+    assert not image_exists(missing.image(DIGEST))
     with pytest.raises(KfpEdgeError, match="there is no image"):
-        manifest_at(missing.image(DIGEST))
+        read_manifest(missing.image(DIGEST))
 
 
 def test_wrong_credentials_are_told_without_showing_them(
@@ -189,19 +179,19 @@ def test_wrong_credentials_are_told_without_showing_them(
     write_auth_file(tmp_path / "auth.json", logged_in.host, "not the password")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     with pytest.raises(KfpEdgeError, match="refused the credentials") as refused:
-        copy(empty_image(tmp_path / "image"), ImageRegistry.parse(logged_in.url).releases("pump"), "1.0")
+        copy_image(empty_image(tmp_path / "image"), ImageRegistry.parse(logged_in.url).releases("pump"), "1.0")
     assert "not the password" not in str(refused.value)
 
 
 def test_an_unknown_ca_is_told(logged_in: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KFP_EDGE_REGISTRY_CERT_DIR")
     with pytest.raises(KfpEdgeError, match="KFP_EDGE_REGISTRY_CERT_DIR"):
-        digest_at(ImageRegistry.parse(logged_in.url).releases("pump"), "1.0")
+        find_digest(ImageRegistry.parse(logged_in.url).releases("pump"), "1.0")
 
 
 def test_a_registry_that_is_not_there_is_told() -> None:
     with pytest.raises(KfpEdgeError, match="cannot be reached"):
-        digest_at(ImageRepository.parse("docker://127.0.0.1:1/edge/pump"), "1.0")
+        find_digest(ImageRepository.parse("docker://127.0.0.1:1/edge/pump"), "1.0")
 
 
 def test_plain_http_needs_a_word_from_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,29 +199,29 @@ def test_plain_http_needs_a_word_from_the_user(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv("REGISTRY_AUTH_FILE", str(server.auth_file))
         there = ImageRegistry.parse(server.url).releases("pump")
         with pytest.raises(KfpEdgeError, match="KFP_EDGE_REGISTRY_INSECURE=1"):
-            digest_at(there, "1.0")
+            find_digest(there, "1.0")
         monkeypatch.setenv("KFP_EDGE_REGISTRY_INSECURE", "1")
-        assert digest_at(there, "1.0") is None
+        assert find_digest(there, "1.0") is None
 
 
 def test_two_writers_of_one_layout_do_not_lose_an_image(tmp_path: Path) -> None:
     there = ImageRepository.parse(f"oci:{tmp_path}/registry/pump")
     sources = [empty_image(tmp_path / f"image-{number}", str(number).encode()) for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda source: copy(source, there, source.digest[-12:]), sources))
-    assert all(digest_at(there, source.digest[-12:]) == source.digest for source in sources)
+        list(pool.map(lambda source: copy_image(source, there, source.digest[-12:]), sources))
+    assert all(find_digest(there, source.digest[-12:]) == source.digest for source in sources)
 
 
 def test_a_layout_that_was_removed_is_told(tmp_path: Path) -> None:
     image = empty_image(tmp_path / "image")
     shutil.rmtree(tmp_path / "image")
     with pytest.raises(KfpEdgeError, match="there is no image"):
-        manifest_at(image)
+        read_manifest(image)
 
 
 def _added(layout: Path, index: bytes) -> ImageRef:
     digest = f"sha256:{sha256_bytes(index)}"
-    blob(layout, digest).write_bytes(index)
+    blob_path(layout, digest).write_bytes(index)
     media_type = "application/vnd.oci.image.index.v1+json"
     write_index(layout, {"mediaType": media_type, "digest": digest, "size": len(index)})
     return ImageRef("oci", str(layout), digest)

@@ -25,14 +25,14 @@ def hybrid(ordinary: None, tmp_path: Path) -> None:
 
 
 def settings(tmp_path: Path) -> dict[str, dict[str, object]]:
-    found = podman.environment()["CONTAINERS_CONF"]
+    found = podman.podman_environment()["CONTAINERS_CONF"]
     assert Path(found) == tmp_path / "cache" / "containers.conf"
     return tomllib.loads(Path(found).read_text())
 
 
 @pytest.mark.usefixtures("ordinary")
 def test_an_ordinary_machine_is_left_as_it_is() -> None:
-    assert podman.environment() == dict(os.environ)
+    assert podman.podman_environment() == dict(os.environ)
 
 
 @pytest.mark.usefixtures("hybrid")
@@ -46,7 +46,7 @@ def test_hybrid_cgroups_get_runc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_hybrid_cgroups_without_runc_are_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name, path: None)
     with pytest.raises(KfpEdgeError, match="install runc"):
-        podman.environment()
+        podman.podman_environment()
 
 
 @pytest.mark.usefixtures("ordinary")
@@ -59,4 +59,4 @@ def test_root_who_cannot_raise_limits_gets_lower_ones(monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("hybrid")
 def test_a_configuration_of_the_users_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINERS_CONF", "/etc/mine.conf")
-    assert podman.environment()["CONTAINERS_CONF"] == "/etc/mine.conf"
+    assert podman.podman_environment()["CONTAINERS_CONF"] == "/etc/mine.conf"

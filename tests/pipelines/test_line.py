@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kfp_edge.images import oci
+from kfp_edge.images.references import ImageRef
+from kfp_edge.images.registry import find_digest
 from kfp_edge.ml.bundle import Bundle
 from support.git_repositories import bare, git, hook
 from support.images import left_behind
@@ -74,8 +75,8 @@ def test_the_line_on_ai4i_ends_in_a_commit_and_the_same_again_makes_none(tmp_pat
     assert code == 0, said
     assert [stage["name"] for stage in first["stages"]] == [*STAGES, LAST]
     assert first["metrics"]["roc_auc"] >= 0.96
-    image = oci.ImageRef.parse(first["image"]["reference"])
-    assert oci.digest_at(image.home, "0.1.0") == first["image"]["digest"] == image.digest
+    image = ImageRef.parse(first["image"]["reference"])
+    assert find_digest(image.home, "0.1.0") == first["image"]["digest"] == image.digest
     repository = tmp_path / ".kfp-edge/gitops.git"
     assert image.digest in git(repository, "show", first["git"]["commit"])
 

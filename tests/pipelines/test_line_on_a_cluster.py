@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at
+from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.registry import copy_image, find_digest
 from support.containerize import images_of, last_layer, members
 from support.fake_kubernetes import Call, FakeKubernetes
 from support.fake_kubernetes.tekton import Image, TektonController
@@ -124,7 +125,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, manifests: list[dict[str, An
             with pytest.MonkeyPatch.context() as patched:
                 for name, value in registry.env.items():
                     patched.setenv(name, value)
-                serving = copy(serving_image(), ImageRegistry.parse(registry.url).repository("serving"), "1.0")
+                serving = copy_image(serving_image(), ImageRegistry.parse(registry.url).repository("serving"), "1.0")
             (folder / "desk").mkdir()
             yield World(fake, registry, store, serving, mounts, folder / "desk")
 
@@ -186,7 +187,7 @@ def test_the_registry_has_what_was_released(
     for name, value in world.registry.env.items():
         monkeypatch.setenv(name, value)
     image = ImageRef.parse(built_by_tekton["image"]["reference"])
-    assert digest_at(image.home, "0.1.0") == image.digest
+    assert find_digest(image.home, "0.1.0") == image.digest
 
 
 def test_nothing_of_the_run_is_left_in_the_cluster_or_in_the_object_store(

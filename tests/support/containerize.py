@@ -9,16 +9,10 @@ from typing import Any
 
 import zstandard
 
-from kfp_edge.images.oci import (
-    INDEX_TYPE,
-    MANIFEST_TYPE,
-    ImageRef,
-    ImageRepository,
-    blob,
-    copy,
-    manifest_at,
-    write_index,
-)
+from kfp_edge.images.layout import blob_path, write_index
+from kfp_edge.images.media_types import INDEX_TYPE, MANIFEST_TYPE
+from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.registry import copy_image, read_manifest
 from kfp_edge.storage.files import canonical_json, sha256_bytes
 
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -37,23 +31,23 @@ def tiny_base(layout: Path, *architectures: str) -> ImageRef:
 
 def images_of(image: ImageRef, folder: Path) -> list[ImageRef]:
     """Every platform's image of an image of anywhere, here in a layout."""
-    here = copy(image, ImageRepository.parse(f"oci:{folder}"), "here")
-    entries = manifest_at(here).get("manifests", [{"digest": here.digest}])
+    here = copy_image(image, ImageRepository.parse(f"oci:{folder}"), "here")
+    entries = read_manifest(here).get("manifests", [{"digest": here.digest}])
     return [here.home.image(entry["digest"]) for entry in entries]
 
 
 def config_of(image: ImageRef) -> dict[str, Any]:
     """The configuration of an image in a layout."""
     config: dict[str, Any] = json.loads(
-        blob(Path(image.repository), manifest_at(image)["config"]["digest"]).read_bytes()
+        blob_path(Path(image.repository), read_manifest(image)["config"]["digest"]).read_bytes()
     )
     return config
 
 
 def last_layer(image: ImageRef) -> bytes:
     """The last layer of an image in a layout as a plain tar."""
-    layer = manifest_at(image)["layers"][-1]
-    data = blob(Path(image.repository), layer["digest"]).read_bytes()
+    layer = read_manifest(image)["layers"][-1]
+    data = blob_path(Path(image.repository), layer["digest"]).read_bytes()
     if layer["mediaType"].endswith("zstd"):
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     return gzip.decompress(data)
@@ -91,5 +85,5 @@ def _image(layout: Path, architecture: str, variant: str = "") -> dict[str, Any]
 
 def _add(layout: Path, data: bytes, media_type: str) -> dict[str, Any]:
     digest = f"sha256:{sha256_bytes(data)}"
-    blob(layout, digest).write_bytes(data)
+    blob_path(layout, digest).write_bytes(data)
     return {"mediaType": media_type, "digest": digest, "size": len(data)}

@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.images.oci import INDEX_TYPE, MANIFEST_TYPE, ImageRef, blob, manifest_at, write_index
+from kfp_edge.images.layout import blob_path, write_index
+from kfp_edge.images.media_types import INDEX_TYPE, MANIFEST_TYPE
 from kfp_edge.images.podman import cache_folder
+from kfp_edge.images.references import ImageRef
+from kfp_edge.images.registry import read_manifest
 from kfp_edge.images.serving import ensure
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.storage.files import canonical_json, sha256_bytes
@@ -32,8 +35,8 @@ def serving_image() -> ImageRef:
 def serving_image_that(program: str) -> Iterator[ImageRef]:
     """The serving image with a Python program in place of its server; it leaves the storage with the block."""
     original = serving_image()
-    manifest = manifest_at(original)
-    config = json.loads(blob(Path(original.repository), manifest["config"]["digest"]).read_bytes())
+    manifest = read_manifest(original)
+    config = json.loads(blob_path(Path(original.repository), manifest["config"]["digest"]).read_bytes())
     config["config"]["Entrypoint"] = ["python3", "-c", program]
     # no other test's image may have the same digest: each removes its own
     config["config"]["Labels"] = {"test": uuid.uuid4().hex}
@@ -41,7 +44,7 @@ def serving_image_that(program: str) -> Iterator[ImageRef]:
         layout = Path(name) / "serving"
         (layout / "blobs/sha256").mkdir(parents=True)
         for layer in manifest["layers"]:
-            blob(layout, layer["digest"]).symlink_to(blob(Path(original.repository), layer["digest"]))
+            blob_path(layout, layer["digest"]).symlink_to(blob_path(Path(original.repository), layer["digest"]))
         image = _finish(layout, config, manifest["layers"])
         try:
             yield image
@@ -53,15 +56,15 @@ def serving_image_that(program: str) -> Iterator[ImageRef]:
 def serving_index(layout: Path) -> ImageRef:
     """An index, in a new layout, of the serving image and of one that says that it is for another processor."""
     original = serving_image()
-    manifest = manifest_at(original)
-    config = json.loads(blob(Path(original.repository), manifest["config"]["digest"]).read_bytes())
+    manifest = read_manifest(original)
+    config = json.loads(blob_path(Path(original.repository), manifest["config"]["digest"]).read_bytes())
     (layout / "blobs/sha256").mkdir(parents=True)
     for layer in manifest["layers"]:
-        blob(layout, layer["digest"]).symlink_to(blob(Path(original.repository), layer["digest"]))
+        blob_path(layout, layer["digest"]).symlink_to(blob_path(Path(original.repository), layer["digest"]))
     entries = []
     for architecture in ("amd64", "arm64"):
         image = _finish(layout, {**config, "architecture": architecture}, manifest["layers"])
-        size = blob(layout, image.digest).stat().st_size
+        size = blob_path(layout, image.digest).stat().st_size
         platform = {"os": "linux", "architecture": architecture}
         entries.append({"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": size, "platform": platform})
     index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
@@ -109,5 +112,5 @@ def _finish(layout: Path, config: dict[str, Any], layers: list[dict[str, Any]]) 
 
 def _add(layout: Path, data: bytes, media_type: str) -> dict[str, Any]:
     digest = f"sha256:{sha256_bytes(data)}"
-    blob(layout, digest).write_bytes(data)
+    blob_path(layout, digest).write_bytes(data)
     return {"mediaType": media_type, "digest": digest, "size": len(data)}

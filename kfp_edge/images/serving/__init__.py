@@ -1,7 +1,6 @@
-"""Builds the image of the server; not part of the image itself."""
+"""Builds the image of the server, on which models are put."""
 
-from kfp_edge.errors import ImageError
-from kfp_edge.images.serving.builder import FAST, SMALLEST, TAG, build, digest
-from kfp_edge.images.serving.cache import ensure, input_key
+from kfp_edge.images.serving.builder import TAG, build_serving_image, layout_digest
+from kfp_edge.images.serving.image_cache import ensure_serving_image, input_key
 
-__all__ = ["FAST", "SMALLEST", "TAG", "ImageError", "build", "digest", "ensure", "input_key"]
+__all__ = ["TAG", "build_serving_image", "ensure_serving_image", "input_key", "layout_digest"]

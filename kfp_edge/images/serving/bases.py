@@ -1,20 +1,22 @@
-"""What the image is built on: an interpreter and its libraries, for each platform."""
+"""What the serving image is built on: an interpreter and its libraries, for each platform."""
 
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_edge.images import debian_rootfs
 from kfp_edge.images.apt import apt_for
 from kfp_edge.images.buildah import Buildah
-from kfp_edge.images.command import run
-from kfp_edge.images.layout import PLAIN_LAYER_TYPE, Json, Layer, Layout, blob, read_json, tagged
+from kfp_edge.images.documents import Descriptor, ImageConfig, Manifest
+from kfp_edge.images.layer_writer import LayerWriter
+from kfp_edge.images.layers import Layer
+from kfp_edge.images.layout import LayoutWriter, blob_path, read_blob_json, tagged_images
+from kfp_edge.images.media_types import TAR_LAYER_TYPE
 from kfp_edge.images.platforms import Platform
+from kfp_edge.images.serving.debian_base import assemble_rootfs
+from kfp_edge.images.tools import run_tool
 
-#: The base that is made by a recipe of ours.
-UBI9 = "ubi9"
-RECIPE = Path(__file__).with_name("ubi9.Containerfile")
+UBI9_CONTAINERFILE = Path(__file__).with_name("ubi9.Containerfile")
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -25,19 +27,17 @@ class DebianBase:
 
     rootfs: Path
 
-    def configuration(self) -> Json:
+    def configuration(self) -> ImageConfig:
         """Return an OCI image configuration to build on."""
         return {"config": {"Env": [_PATH]}, "history": []}
 
-    def add_layers(self, layout: Layout) -> list[Layer]:
+    def add_layers(self, layout: LayoutWriter, layers: LayerWriter) -> list[Layer]:
         """Add the base's layers to a layout and return them."""
-        return [layout.add_tree((self.rootfs, ""))]
+        return [layers.add_trees((self.rootfs, ""))]
 
     def start(self, buildah: Buildah) -> str:
         """Return a container in which the base's Python runs."""
-        container = buildah("from", "--quiet", "scratch")
-        buildah("copy", "--quiet", "--chown=0:0", container, self.rootfs, "/")
-        return container
+        return buildah.start_from_tree(self.rootfs)
 
     def copy(self, buildah: Buildah, folder: str, container: str, target: str) -> None:
         """Copy a folder of the base, which need not be for this processor, into a container."""
@@ -51,18 +51,20 @@ class ImageBase:
     layout: Path
 
     @property
-    def _manifest(self) -> Json:
-        return read_json(self.layout, tagged(self.layout)["digest"])
+    def _manifest(self) -> Manifest:
+        manifest: Manifest = read_blob_json(self.layout, tagged_images(self.layout)[0]["digest"])
+        return manifest
 
-    def configuration(self) -> Json:
+    def configuration(self) -> ImageConfig:
         """Return an OCI image configuration to build on."""
-        return read_json(self.layout, self._manifest["config"]["digest"])
+        config: ImageConfig = read_blob_json(self.layout, self._manifest["config"]["digest"])
+        return config
 
-    def add_layers(self, layout: Layout) -> list[Layer]:
+    def add_layers(self, layout: LayoutWriter, layers: LayerWriter) -> list[Layer]:
         """Add the base's layers to a layout and return them."""
         diff_ids = self.configuration()["rootfs"]["diff_ids"]
         return [
-            self._add_layer(layout, descriptor, diff_id)
+            self._add_layer(layout, layers, descriptor, diff_id)
             for descriptor, diff_id in zip(self._manifest["layers"], diff_ids, strict=True)
         ]
 
@@ -79,33 +81,34 @@ class ImageBase:
         buildah.load(self.layout, name)
         return name
 
-    def _add_layer(self, layout: Layout, descriptor: Json, diff_id: str) -> Layer:
-        file = blob(self.layout, descriptor["digest"])
-        if descriptor["mediaType"] == PLAIN_LAYER_TYPE:
-            with file.open("rb") as plain:
-                return layout.add_tar(plain)
-        layout.add_blob(file)
+    def _add_layer(self, layout: LayoutWriter, layers: LayerWriter, descriptor: Descriptor, diff_id: str) -> Layer:
+        if descriptor["mediaType"] == TAR_LAYER_TYPE:
+            with blob_path(self.layout, descriptor["digest"]).open("rb") as tar:
+                return layers.add_tar(tar)
+        layout.add_blob_of(self.layout, descriptor["digest"])
         return Layer(diff_id, descriptor)
 
 
 Base = DebianBase | ImageBase
 
 
-def assembled(platform: Platform, folder: Path, lists: Path) -> DebianBase:
+def assemble_debian_base(platform: Platform, folder: Path, lists: Path) -> DebianBase:
     """Return a base of distribution packages, in a new folder.
 
     Args:
+        platform: The processor it is for.
+        folder: A folder that does not exist yet.
         lists: Folder for apt's package lists of another platform than this host's.
 
     Raises:
         ImageError: this host has no apt, or a package cannot be fetched.
     """
     folder.mkdir()
-    debian_rootfs.assemble(apt_for(platform, lists), folder / "rootfs", folder / "packages")
+    assemble_rootfs(apt_for(platform, lists), folder / "rootfs", folder / "packages")
     return DebianBase(folder / "rootfs")
 
 
-def fetched(image: str, platform: Platform, folder: Path) -> ImageBase:
+def fetch_base(image: str, platform: Platform, folder: Path) -> ImageBase:
     """Return a base that is an image as skopeo names it: `docker://HOST/REPO:TAG`, `oci:FOLDER:TAG` and so on.
 
     Raises:
@@ -114,21 +117,19 @@ def fetched(image: str, platform: Platform, folder: Path) -> ImageBase:
     flags = ["--quiet", "--format=oci", "--remove-signatures"]
     variant = [f"--override-variant={platform.variant}"] if platform.variant else []
     choice = ["--override-os=linux", f"--override-arch={platform.architecture}", *variant]
-    run(["skopeo", *choice, "copy", *flags, image, f"oci:{folder}"], title="skopeo copy")
+    run_tool("skopeo copy", ["skopeo", *choice, "copy", *flags, image, f"oci:{folder}"])
     return ImageBase(folder)
 
 
-def ubi9(platform: Platform, folder: Path, buildah: Buildah, arguments: Mapping[str, str]) -> ImageBase:
-    """Return a base that the UBI 9 recipe makes; for another processor than this host's, it needs emulation.
+def build_ubi9_base(platform: Platform, folder: Path, buildah: Buildah, arguments: Mapping[str, str]) -> ImageBase:
+    """Return a base that our Containerfile of UBI 9 makes; for another processor than this host's, it needs emulation.
 
     Raises:
-        ImageError: the recipe fails.
+        ImageError: the build fails.
     """
     name = f"localhost/{folder.name}:latest"
-    flags = ["--quiet", "--layers=false", "--isolation=chroot", "--timestamp=0", "--format=oci", f"--tag={name}"]
-    flags += ["--os=linux", f"--arch={platform.architecture}"]
-    flags += [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    choice = ["--os=linux", f"--arch={platform.architecture}"]
     with tempfile.TemporaryDirectory(dir=folder.parent) as context:
-        buildah("build", *flags, f"--file={RECIPE}", context)
-    buildah.save(name, folder)
+        buildah.build(Path(context), UBI9_CONTAINERFILE, name, arguments, flags=choice)
+    buildah.save(name, str(folder))
     return ImageBase(folder)

@@ -1,29 +1,31 @@
 """Builds the serving image into an OCI layout folder."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from kfp_edge.images.buildah import Buildah, buildah
-from kfp_edge.images.layout import CONFIG_TYPE, MANIFEST_TYPE, Json, Layout, tagged
-from kfp_edge.images.platforms import Platform, chosen, native, with_native
-from kfp_edge.images.serving import bases
-from kfp_edge.images.serving.bases import Base
-from kfp_edge.images.serving.configuration import LABELS, configuration
+from kfp_edge.images.base_names import UBI9
+from kfp_edge.images.buildah import Buildah, temporary_storage
+from kfp_edge.images.compression import SMALLEST
+from kfp_edge.images.documents import Descriptor, Manifest
+from kfp_edge.images.layer_writer import LayerWriter
+from kfp_edge.images.layout import LayoutWriter, tagged_images, write_index
+from kfp_edge.images.media_types import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
+from kfp_edge.images.platforms import Platform, native_first, native_platform, parse_platforms
+from kfp_edge.images.serving.bases import Base, assemble_debian_base, build_ubi9_base, fetch_base
+from kfp_edge.images.serving.configuration import LABELS, make_configuration
 from kfp_edge.images.serving.image_files import BytecodeCompiler, ServerFiles
 
 #: Name of the image in the layout folder.
 TAG = "serving"
 
-#: zstd's levels: the smallest image, and one a tenth larger in a tenth of the time.
-SMALLEST = 19
-FAST = 12
-
 Progress = Callable[[str], None]
 
 
-def build(
+def build_serving_image(
     output: Path,
     base: str | None = None,
     *,
@@ -37,13 +39,13 @@ def build(
 
     Args:
         output: Folder of the OCI image layout, replaced as a whole; the image in it is tagged `serving`.
-        base: Image with Python 3.11 or newer to build on, as skopeo names it, or `ubi9` for our recipe of it;
+        base: Image with Python 3.11 or newer to build on, as skopeo names it, or `ubi9` for our Containerfile of it;
             a base of distribution packages when None.
         architectures: `amd64`, `arm64` or both, which gives an image index; that of this host when empty.
-        arguments: Build arguments of the recipe.
+        arguments: Build arguments of the Containerfile of `ubi9`.
         level: How hard zstd tries, 1 to 19.
         cache: Folder of compressed layers and package lists that may be used again; None uses none.
-        progress: Is given one line a step.
+        progress: Called with one line for each step.
 
     Returns:
         The digest of the image's manifest or index, `sha256:...`.
@@ -51,58 +53,62 @@ def build(
     Raises:
         ImageError: a program is missing, or a package or image cannot be fetched.
     """
-    platforms = chosen(architectures)
-    with _scratch(output.parent) as scratch, buildah(scratch / "storage") as tool:
-        made = {}
-        for platform in with_native(platforms):
+    platforms = parse_platforms(architectures)
+    with _scratch_folder(output.parent) as scratch, temporary_storage(scratch / "storage") as buildah:
+        bases = {}
+        for platform in native_first(platforms):
             progress(f"making the base for {platform.architecture}")
-            made[platform] = _base(base, platform, scratch, (cache or scratch) / "apt", tool, arguments or {})
-        programs = _programs(made, BytecodeCompiler(tool, made[native()], scratch / "work"), progress)
-        layout = Layout(scratch / "layout", level, cache / "layers" if cache else None)
+            bases[platform] = _make_base(base, platform, scratch, (cache or scratch) / "apt", buildah, arguments or {})
+        compiler = BytecodeCompiler(buildah, bases[native_platform()], scratch / "work")
+        files = _install_and_compile(bases, compiler, progress)
+        layout = LayoutWriter(scratch / "layout", _compact_json)
+        layers = LayerWriter(layout, level, cache / "layers" if cache else None)
         progress("compressing the layers")
-        manifests = [(each, _add_image(layout, each, made[each], programs[each])) for each in platforms]
-        layout.finish(TAG, manifests, LABELS)
+        manifests = [(each, _add_image(layout, layers, each, bases[each], files[each])) for each in platforms]
+        write_index(layout.folder, _add_index(layout, manifests), TAG)
         if output.is_dir():
             output.rename(scratch / "replaced")
-        (scratch / "layout").rename(output)
-    return digest(output)
+        layout.folder.rename(output)
+    return layout_digest(output)
 
 
-def digest(layout: Path) -> str:
+def layout_digest(layout: Path) -> str:
     """Return the digest of the only image that an OCI layout folder names."""
-    return str(tagged(layout)["digest"])
+    return tagged_images(layout)[0]["digest"]
 
 
-def _base(
-    name: str | None, platform: Platform, scratch: Path, lists: Path, tool: Buildah, arguments: Mapping[str, str]
+def _make_base(
+    name: str | None, platform: Platform, scratch: Path, lists: Path, buildah: Buildah, arguments: Mapping[str, str]
 ) -> Base:
     folder = scratch / f"base-{platform.architecture}"
     if name is None:
-        return bases.assembled(platform, folder, lists / platform.architecture)
-    if name == bases.UBI9:
-        return bases.ubi9(platform, folder, tool, arguments)
-    return bases.fetched(name, platform, folder)
+        return assemble_debian_base(platform, folder, lists / platform.architecture)
+    if name == UBI9:
+        return build_ubi9_base(platform, folder, buildah, arguments)
+    return fetch_base(name, platform, folder)
 
 
-def _programs(
-    made: Mapping[Platform, Base], workshop: BytecodeCompiler, progress: Progress
+def _install_and_compile(
+    bases: Mapping[Platform, Base], compiler: BytecodeCompiler, progress: Progress
 ) -> dict[Platform, ServerFiles]:
-    programs = {}
-    for platform in made:
-        progress(f"installing the dependencies for Python {workshop.python} on {platform.architecture}")
-        programs[platform] = workshop.install(platform)
+    files = {}
+    for platform in bases:
+        progress(f"installing the dependencies for Python {compiler.python} on {platform.architecture}")
+        files[platform] = compiler.install(platform)
     progress("compiling the modules that are loaded at start")
-    workshop.look(programs[native()])
-    for platform, base in made.items():
-        workshop.compile(programs[platform], base)
-    return programs
+    compiler.find_modules(files[native_platform()])
+    for platform, base in bases.items():
+        compiler.compile(files[platform], base)
+    return files
 
 
-def _add_image(layout: Layout, platform: Platform, base: Base, program: ServerFiles) -> Json:
-    below = base.add_layers(layout)
-    added = program.add_layers(layout)
-    config = configuration(base.configuration(), platform, below, added)
-    manifest = {
+def _add_image(
+    layout: LayoutWriter, layers: LayerWriter, platform: Platform, base: Base, files: ServerFiles
+) -> Descriptor:
+    below = base.add_layers(layout, layers)
+    added = files.add_layers(layers)
+    config = make_configuration(base.configuration(), platform, below, added)
+    manifest: Manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": layout.add_json(config, CONFIG_TYPE),
@@ -112,8 +118,21 @@ def _add_image(layout: Layout, platform: Platform, base: Base, program: ServerFi
     return layout.add_json(manifest, MANIFEST_TYPE)
 
 
+def _add_index(layout: LayoutWriter, manifests: Sequence[tuple[Platform, Descriptor]]) -> Descriptor:
+    """Return the image itself when it is for one platform, else an index that is added for several."""
+    if len(manifests) == 1:
+        return manifests[0][1]
+    entries: list[Descriptor] = [{**descriptor, "platform": platform.fields} for platform, descriptor in manifests]
+    index: Manifest = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries, "annotations": LABELS}
+    return layout.add_json(index, INDEX_TYPE)
+
+
+def _compact_json(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
 @contextmanager
-def _scratch(parent: Path) -> Iterator[Path]:
+def _scratch_folder(parent: Path) -> Iterator[Path]:
     # beside the output, as /tmp may be a small one in memory
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".building-") as folder:

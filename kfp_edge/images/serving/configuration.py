@@ -1,9 +1,10 @@
-"""How the image starts and what it says of itself (OCI Image Specification, "Image Configuration")."""
+"""How the image starts, and its labels (OCI Image Specification, "OCI Image Configuration")."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from kfp_edge.images.layout import Json, Layer
+from kfp_edge.images.documents import ImageConfig
+from kfp_edge.images.labels import HEALTHCHECK_LABEL
+from kfp_edge.images.layers import Layer
 from kfp_edge.images.platforms import Platform
 from kfp_edge.images.serving.image_files import LIB, PYC, SERVER
 from kfp_edge_serving import __version__
@@ -29,17 +30,17 @@ LABELS = {
     "org.opencontainers.image.description": "Open Inference Protocol v2 over onnxruntime, for small edge machines.",
     "org.opencontainers.image.licenses": "Apache-2.0",
     "org.opencontainers.image.version": __version__,
-    # for who reads no `Healthcheck` from an OCI image, as Podman
-    "io.kfp-edge.healthcheck": " ".join(_HEALTH),
+    # for those who do not read `Healthcheck` from an OCI image, such as Podman
+    HEALTHCHECK_LABEL: " ".join(_HEALTH),
 }
 
-_RUN: Json = {
+_RUN: ImageConfig = {
     "User": "1001:0",
     "WorkingDir": "/",
     "Entrypoint": _START,
     "ExposedPorts": {"8080/tcp": {}, "8081/tcp": {}},
     "StopSignal": "SIGTERM",
-    # not of OCI but of Docker, which reads it here too
+    # a field of Docker's, which OCI does not have
     "Healthcheck": {
         "Test": ["CMD", *_HEALTH],
         "Interval": 10 * _SECOND,
@@ -50,11 +51,14 @@ _RUN: Json = {
 }
 
 
-def configuration(base: Json, platform: Platform, below: Sequence[Layer], added: Sequence[tuple[Layer, str]]) -> Json:
+def make_configuration(
+    base: ImageConfig, platform: Platform, below: Sequence[Layer], added: Sequence[tuple[Layer, str]]
+) -> ImageConfig:
     """Return the configuration of the image.
 
     Args:
         base: Configuration of the base.
+        platform: The processor it is for.
         below: The layers of the base.
         added: The layers on it, and what each holds.
     """
@@ -69,10 +73,10 @@ def configuration(base: Json, platform: Platform, below: Sequence[Layer], added:
     }
 
 
-def _environment(inherited: dict[str, Any]) -> list[str]:
+def _environment(inherited: ImageConfig) -> list[str]:
     base = dict(line.split("=", 1) for line in inherited.get("Env") or [])
     return [f"{name}={value}" for name, value in (base | _ENVIRONMENT).items()]
 
 
-def _labels(inherited: dict[str, Any]) -> dict[str, str]:
+def _labels(inherited: ImageConfig) -> dict[str, str]:
     return (inherited.get("Labels") or {}) | LABELS

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import kfp_edge_serving
 from kfp_edge.images.buildah import Buildah
-from kfp_edge.images.layout import Layer, Layout
+from kfp_edge.images.layer_writer import LayerWriter
+from kfp_edge.images.layers import Layer
 from kfp_edge.images.platforms import Platform
-from kfp_edge.images.serving import dependencies
 from kfp_edge.images.serving.bases import Base
+from kfp_edge.images.serving.dependencies import install_dependencies
 
-HERE = Path(__file__).parent
 SERVER_PACKAGE = Path(kfp_edge_serving.__file__).parent
 
-#: Where they lie in the image.
+#: Their folders in the image.
 LIB = "/opt/kfp-edge/lib"
 SERVER = "/opt/kfp-edge/server"
 PYC = "/opt/kfp-edge/pyc"
 
 _WORK = "/kfp-edge-build"
 _FOREIGN = "/kfp-edge-foreign"
-_PRECOMPILE = "precompile.py"
-_ABOUT = (
+_PRECOMPILE = Path(__file__).with_name("precompile.py")
+_DESCRIBE_PYTHON = (
     "import json, sys, sysconfig; print(json.dumps(['%d.%d' % sys.version_info[:2], sysconfig.get_path('stdlib')]))"
 )
 
@@ -34,17 +34,17 @@ class ServerFiles:
 
     folder: Path
 
-    def add_layers(self, layout: Layout) -> list[tuple[Layer, str]]:
-        """Add the layers to a layout, those that change most seldom first; return each and what it holds."""
+    def add_layers(self, layers: LayerWriter) -> list[tuple[Layer, str]]:
+        """Add the layers, those that change least often first; return each and what it holds."""
         lib, pyc, server, server_pyc = (self.folder / name for name in ("lib", "pyc", "server", "server-pyc"))
         return [
-            (layout.add_tree((lib, LIB)), "Python dependencies"),
-            (layout.add_tree((pyc, PYC)), "compiled modules of Python and the dependencies"),
-            (layout.add_tree((server, SERVER), (server_pyc, PYC + SERVER)), "the server"),
+            (layers.add_trees((lib, LIB)), "Python dependencies"),
+            (layers.add_trees((pyc, PYC)), "compiled modules of Python and the dependencies"),
+            (layers.add_trees((server, SERVER), (server_pyc, PYC + SERVER)), "the server"),
         ]
 
 
-def server_files() -> list[Path]:
+def list_server_files() -> list[Path]:
     """Return the modules of the server, relative to its package."""
     return sorted(path.relative_to(SERVER_PACKAGE) for path in SERVER_PACKAGE.rglob("*.py"))
 
@@ -53,15 +53,15 @@ class BytecodeCompiler:
     """The base for this host's processor, in which its Python compiles for every platform."""
 
     def __init__(self, buildah: Buildah, base: Base, folder: Path) -> None:
-        """Start the base; `folder` is a new one for what is made here."""
+        """Start the base; `folder` is a new one for what is installed and compiled."""
         folder.mkdir()
-        shutil.copyfile(HERE / _PRECOMPILE, folder / _PRECOMPILE)
+        shutil.copyfile(_PRECOMPILE, folder / _PRECOMPILE.name)
         self._buildah = buildah
         self._folder = folder
         self._base = base
         self._container = base.start(buildah)
         self._mounts = [f"--volume={folder}:{_WORK}"]
-        self.python, self._stdlib = json.loads(self._run("-c", _ABOUT))
+        self.python, self._stdlib = json.loads(self._run("-c", _DESCRIBE_PYTHON))
 
     def install(self, platform: Platform) -> ServerFiles:
         """Install dependencies and server for a platform.
@@ -70,34 +70,35 @@ class BytecodeCompiler:
             ImageError: a dependency cannot be fetched.
         """
         folder = self._folder / platform.architecture
-        dependencies.install(folder / "lib", self.python, platform.machine)
+        install_dependencies(folder / "lib", self.python, platform)
         server = folder / "server/kfp_edge_serving"
-        for path in server_files():
+        for path in list_server_files():
             (server / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(SERVER_PACKAGE / path, server / path)
         return ServerFiles(folder)
 
-    def look(self, program: ServerFiles) -> None:
-        """Find out what has to be compiled, by importing the program for this host's processor."""
+    def find_modules(self, files: ServerFiles) -> None:
+        """Find the modules that have to be compiled, by importing the server for this host's processor."""
         self._mounts += [
-            f"--volume={program.folder / 'lib'}:{LIB}:ro",
-            f"--volume={program.folder / 'server'}:{SERVER}:ro",
+            f"--volume={files.folder / 'lib'}:{LIB}:ro",
+            f"--volume={files.folder / 'server'}:{SERVER}:ro",
         ]
-        (self._folder / "modules").write_text(self._run(f"{_WORK}/{_PRECOMPILE}", "list"))
+        (self._folder / "modules").write_text(self._run(f"{_WORK}/{_PRECOMPILE.name}", "list"))
 
-    def compile(self, program: ServerFiles, base: Base) -> None:
-        """Compile the modules of a program and of the base below it."""
-        place = f"{_WORK}/{program.folder.name}"
-        moved: list[str] = []
+    def compile(self, files: ServerFiles, base: Base) -> None:
+        """Compile the modules of the server, its dependencies and the base below it."""
+        installed = f"{_WORK}/{files.folder.name}"
+        sources: list[str] = []
         if base is not self._base:
-            stdlib = f"{_FOREIGN}/{program.folder.name}"
+            stdlib = f"{_FOREIGN}/{files.folder.name}"
             base.copy(self._buildah, self._stdlib, self._container, stdlib)
-            moved = [f"{stdlib}/", f"{self._stdlib}/", f"{place}/lib/", f"{LIB}/", f"{place}/server/", f"{SERVER}/"]
-        self._run(f"{_WORK}/{_PRECOMPILE}", "compile", f"{_WORK}/modules", f"{place}/pyc", *moved)
-        (program.folder / f"pyc{SERVER}").rename(program.folder / "server-pyc")
+            pairs = ((stdlib, self._stdlib), (f"{installed}/lib", LIB), (f"{installed}/server", SERVER))
+            sources = [f"{folder}/" for pair in pairs for folder in pair]
+        self._run(f"{_WORK}/{_PRECOMPILE.name}", "compile", f"{_WORK}/modules", f"{installed}/pyc", *sources)
+        (files.folder / f"pyc{SERVER}").rename(files.folder / "server-pyc")
 
     def _run(self, *args: str) -> str:
-        # a hash of its own for each process would give bytes of their own
-        settings = {"PYTHONHASHSEED": "0", "PYTHONPATH": f"{SERVER}:{LIB}", "ORT_DISABLE_TELEMETRY": "1"}
-        flags = [*(f"--env={name}={value}" for name, value in settings.items()), *self._mounts]
+        # with hashes that differ from process to process, the bytecode would too
+        variables = {"PYTHONHASHSEED": "0", "PYTHONPATH": f"{SERVER}:{LIB}", "ORT_DISABLE_TELEMETRY": "1"}
+        flags = [*(f"--env={name}={value}" for name, value in variables.items()), *self._mounts]
         return self._buildah.run(self._container, "python3", *args, flags=flags)

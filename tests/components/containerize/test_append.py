@@ -10,7 +10,8 @@ import pytest
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at, manifest_at
+from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.registry import copy_image, find_digest, read_manifest
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.containerize import config_of, images_of, last_layer, members, tiny_base
@@ -119,13 +120,13 @@ def test_goes_from_registry_to_registry_with_all_processors(
 ) -> None:
     reach(server, monkeypatch, tmp_path)
     there = ImageRegistry.parse(server.url).repository("several")
-    base = copy(tiny_base(tmp_path / "several", "amd64", "arm64/v8"), there, "1.0")
+    base = copy_image(tiny_base(tmp_path / "several", "amd64", "arm64/v8"), there, "1.0")
     candidate = append(bundle, server.url, base)
-    assert [entry["platform"] for entry in manifest_at(candidate)["manifests"]] == [
+    assert [entry["platform"] for entry in read_manifest(candidate)["manifests"]] == [
         {"os": "linux", "architecture": "amd64"},
         {"os": "linux", "architecture": "arm64", "variant": "v8"},
     ]
-    layers = [manifest_at(image)["layers"][-1] for image in images_of(candidate, tmp_path / "here")]
+    layers = [read_manifest(image)["layers"][-1] for image in images_of(candidate, tmp_path / "here")]
     assert layers[0] == layers[1]
 
 
@@ -166,7 +167,7 @@ class TestWhenTheRegistry:
             append(bundle, troubled.server.url, base)
         troubled.fault = None
         candidates = ImageRegistry.parse(troubled.server.url).candidates("tiny")
-        assert digest_at(candidates, f"{bundle.manifest.version}-{bundle.digest[:12]}") is None
+        assert find_digest(candidates, f"{bundle.manifest.version}-{bundle.digest[:12]}") is None
 
 
 class TestTheOptions:

@@ -15,17 +15,10 @@ import pytest
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.containerize.serving_image import find
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import (
-    ImageRef,
-    ImageRegistry,
-    ImageRepository,
-    blob,
-    copy,
-    digest_at,
-    manifest_at,
-    platform_image,
-)
+from kfp_edge.images.layout import blob_path
 from kfp_edge.images.podman import base_in_storage, loaded, podman
+from kfp_edge.images.references import ImageRef, ImageRegistry, ImageRepository
+from kfp_edge.images.registry import copy_image, find_digest, read_manifest, select_platform
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.images import left_behind, serving_image, serving_image_that, serving_index
@@ -54,9 +47,9 @@ def bundle(tmp_path: Path) -> Bundle:
 
 def config_of(image: ImageRef) -> dict[str, dict[str, str]]:
     folder = Path(image.repository)
-    config: dict[str, dict[str, str]] = json.loads(blob(folder, manifest_at(image)["config"]["digest"]).read_bytes())[
-        "config"
-    ]
+    config: dict[str, dict[str, str]] = json.loads(
+        blob_path(folder, read_manifest(image)["config"]["digest"]).read_bytes()
+    )["config"]
     return config
 
 
@@ -65,7 +58,7 @@ def test_the_candidate_is_tagged_and_named_by_the_digest_that_the_registry_repor
 ) -> None:
     image = containerize(bundle.folder, f"oci:{tmp_path}/registry")
     assert image.home == ImageRegistry.parse(f"oci:{tmp_path}/registry").candidates("tiny")
-    assert digest_at(image.home, f"{bundle.manifest.version}-{bundle.digest[:12]}") == image.digest
+    assert find_digest(image.home, f"{bundle.manifest.version}-{bundle.digest[:12]}") == image.digest
 
 
 def test_the_same_bundle_gives_the_same_digest_whatever_its_files_look_like(bundle: Bundle, tmp_path: Path) -> None:
@@ -86,8 +79,8 @@ def test_the_same_bundle_gives_the_same_digest_whatever_its_files_look_like(bund
 
 def test_an_update_ships_one_layer(bundle: Bundle, tmp_path: Path) -> None:
     image = containerize(bundle.folder, f"oci:{tmp_path}/registry")
-    layers = [layer["digest"] for layer in manifest_at(image)["layers"]]
-    assert layers[:-1] == [layer["digest"] for layer in manifest_at(serving_image())["layers"]]
+    layers = [layer["digest"] for layer in read_manifest(image)["layers"]]
+    assert layers[:-1] == [layer["digest"] for layer in read_manifest(serving_image())["layers"]]
 
 
 def test_the_labels_say_what_the_image_is(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +159,9 @@ def test_an_interrupted_build_pushes_nothing_and_leaves_nothing(
         containers = subprocess.run(["buildah", "containers", "--json"], capture_output=True, text=True, check=True)
         assert base.digest[7:] not in containers.stdout
     assert left_behind(bundle) == []
-    assert digest_at(ImageRepository.parse(f"oci:{tmp_path}/registry/tiny-candidate"), bundle.manifest.version) is None
+    assert (
+        find_digest(ImageRepository.parse(f"oci:{tmp_path}/registry/tiny-candidate"), bundle.manifest.version) is None
+    )
     assert not (tmp_path / "registry").exists()
 
 
@@ -174,12 +169,12 @@ class TestAServingImageForSeveralProcessors:
     def test_gives_a_candidate_for_each_of_them_with_the_same_layer(self, bundle: Bundle, tmp_path: Path) -> None:
         base = serving_index(tmp_path / "serving")
         candidate = containerize(bundle.folder, f"oci:{tmp_path}/registry", str(base))
-        entries = manifest_at(candidate)["manifests"]
+        entries = read_manifest(candidate)["manifests"]
         assert [entry["platform"]["architecture"] for entry in entries] == ["amd64", "arm64"]
         images = [candidate.home.image(entry["digest"]) for entry in entries]
-        layers = [[layer["digest"] for layer in manifest_at(image)["layers"]] for image in images]
+        layers = [[layer["digest"] for layer in read_manifest(image)["layers"]] for image in images]
         assert layers[0] == layers[1]
-        assert layers[0][:-1] == [layer["digest"] for layer in manifest_at(serving_image())["layers"]]
+        assert layers[0][:-1] == [layer["digest"] for layer in read_manifest(serving_image())["layers"]]
         assert {config_of(image)["Labels"]["org.opencontainers.image.base.digest"] for image in images} == {base.digest}
 
     def test_keeps_its_digest_in_a_registry_and_in_the_storage(
@@ -188,10 +183,10 @@ class TestAServingImageForSeveralProcessors:
         for name, value in (server.env | {"KFP_EDGE_CACHE": str(tmp_path / "cache")}).items():
             monkeypatch.setenv(name, value)
         there = ImageRegistry.parse(server.url).repository("several")
-        base = copy(serving_index(tmp_path / "serving"), there, "1.0")
+        base = copy_image(serving_index(tmp_path / "serving"), there, "1.0")
         candidate = containerize(bundle.folder, server.url, f"{there}:1.0")
-        here = copy(candidate, ImageRepository.parse(f"oci:{tmp_path}/here"), "1.0")
-        assert config_of(platform_image(here))["Labels"]["org.opencontainers.image.base.digest"] == base.digest
+        here = copy_image(candidate, ImageRepository.parse(f"oci:{tmp_path}/here"), "1.0")
+        assert config_of(select_platform(here))["Labels"]["org.opencontainers.image.base.digest"] == base.digest
         name = f"localhost/kfp-edge/test:{uuid.uuid4().hex}"
         with loaded(candidate, name):
             shown = podman("inspect", "--format={{.Architecture}}", name).strip()
@@ -236,7 +231,7 @@ class TestServingImage:
         for name, value in (server.env | {"KFP_EDGE_CACHE": str(tmp_path / "cache")}).items():
             monkeypatch.setenv(name, value)
         there = ImageRegistry.parse(server.url).repository("serving")
-        digest = copy(serving_image(), there, "1.0").digest
+        digest = copy_image(serving_image(), there, "1.0").digest
         found = find(f"{there}:1.0")
         assert (found.image.transport, found.image.digest, found.name) == ("oci", digest, there.path)
         monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "no-login.json"))

@@ -20,7 +20,8 @@ from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION
 from kfp_edge.components.containerize import tekton
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef, ImageRegistry, copy, digest_at, exists, manifest_at
+from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.registry import copy_image, find_digest, image_exists, read_manifest
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.containerize import config_of, images_of, last_layer, members, tiny_base
@@ -67,7 +68,7 @@ class World:
 
     def push(self, base: ImageRef, name: str) -> ImageRef:
         """Put a base where the cluster can pull it."""
-        return copy(base, ImageRegistry.parse(self.registry.url).repository(name), "1.0")
+        return copy_image(base, ImageRegistry.parse(self.registry.url).repository(name), "1.0")
 
     def give_login(self, auth_file: Path) -> None:
         """Let builds use the credentials of a containers-auth.json(5)."""
@@ -214,7 +215,7 @@ def run_settings(image: ImageRef) -> dict[str, Any]:
 
 def tag_of(world: World, bundle: Bundle) -> str | None:
     candidates = ImageRegistry.parse(world.registry.url).candidates("tiny")
-    return digest_at(candidates, f"{bundle.manifest.version}-{bundle.digest[:12]}")
+    return find_digest(candidates, f"{bundle.manifest.version}-{bundle.digest[:12]}")
 
 
 class TestTheImage:
@@ -231,8 +232,8 @@ class TestTheImage:
         self, serving: ImageRef, world: World, bundle: Bundle
     ) -> None:
         base = world.push(serving, "serving")
-        below = [layer["digest"] for layer in manifest_at(base)["layers"]]
-        assert [layer["digest"] for layer in manifest_at(build(world, bundle, base))["layers"]][:-1] == below
+        below = [layer["digest"] for layer in read_manifest(base)["layers"]]
+        assert [layer["digest"] for layer in read_manifest(build(world, bundle, base))["layers"]][:-1] == below
 
     def test_is_tagged_and_named_by_the_digest_that_the_registry_reports(
         self, world: World, bundle: Bundle, base: ImageRef
@@ -247,7 +248,7 @@ class TestTheImage:
     def test_is_for_every_processor_of_the_base(self, world: World, bundle: Bundle, tmp_path: Path) -> None:
         base = world.push(tiny_base(tmp_path / "several", "amd64", "arm64/v8"), "several")
         candidate = build(world, bundle, base)
-        platforms = [entry["platform"] for entry in manifest_at(candidate)["manifests"]]
+        platforms = [entry["platform"] for entry in read_manifest(candidate)["manifests"]]
         assert [platform["architecture"] for platform in platforms] == ["amd64", "arm64"]
         built = images_of(candidate, tmp_path / "built")
         appended = images_of(build(world, bundle, base, "append"), tmp_path / "appended")
@@ -256,7 +257,7 @@ class TestTheImage:
     def test_that_is_not_what_was_to_be_built_is_refused(
         self, world: World, bundle: Bundle, base: ImageRef, tmp_path: Path
     ) -> None:
-        other = copy(base, ImageRegistry.parse(world.registry.url).candidates("tiny"), "other")
+        other = copy_image(base, ImageRegistry.parse(world.registry.url).candidates("tiny"), "other")
         shim = tmp_path / "shim"
         shim.mkdir()
         find = "for each; do case $each in --digestfile=*) file=${each#*=};; esac; done"
@@ -312,7 +313,7 @@ def test_a_cluster_that_stumbles_is_no_failure(world: World, bundle: Bundle, bas
     world.fake.fail("get", "pods", 429, retry_after=0)
     world.fake.drop_connections(done=True)
     world.fake.drop_watches()
-    assert exists(build(world, bundle, base))
+    assert image_exists(build(world, bundle, base))
 
 
 class TestWhatCannotBeBuiltInACluster:

@@ -17,7 +17,7 @@ from kfp_edge.components.clean_up.clean_up import clean_up
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.oci import ImageRef
+from kfp_edge.images.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.fake_kubernetes import Call, FakeKubernetes
@@ -81,7 +81,7 @@ def good(bundle: Bundle, server: RegistryServer, cluster: FakeKubernetes) -> Ima
 
 
 def pushed(bundle: Bundle, server: RegistryServer, base: ImageRef) -> ImageRef:
-    return containerize(bundle.folder, server.url, str(base), build="local")
+    return containerize(bundle.folder, server.url, str(base))
 
 
 def stage(image: ImageRef, bundle: Bundle, report: Path, options: dict[str, Any] = OPTIONS, **more: Any) -> None:
@@ -263,7 +263,7 @@ class TestAClusterThatCannotRunIt:
 def test_an_image_in_a_folder_is_refused_because_no_cluster_can_pull_it(
     bundle: Bundle, report: Path, tmp_path: Path, cluster: FakeKubernetes
 ) -> None:
-    image = containerize(bundle.folder, f"oci:{tmp_path}/registry", str(serving_image()), build="local")
+    image = containerize(bundle.folder, f"oci:{tmp_path}/registry", str(serving_image()))
     with pytest.raises(KfpEdgeError, match="cannot be staged in a cluster, which pulls from registries only"):
         stage(image, bundle, report)
     assert cluster.requests == []
@@ -306,7 +306,7 @@ def run_apart(image: ImageRef, bundle: Bundle, report: Path) -> subprocess.Popen
     script = f"""
         from pathlib import Path
         from kfp_edge.components.staging_test.run import staging_test
-        from kfp_edge.images.oci import ImageRef
+        from kfp_edge.images.references import ImageRef
         from kfp_edge.runtime.stage import stage
         with stage("staging_test"):
             image, files = ImageRef.parse({str(image)!r}), (Path({str(bundle.folder)!r}), Path({str(report)!r}))

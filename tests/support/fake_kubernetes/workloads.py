@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kfp_edge.errors import CommandError
-from kfp_edge.images.podman import environment as podman_environment
-from kfp_edge.images.podman import podman, remove
+from kfp_edge.images.buildah import Buildah
+from kfp_edge.images.podman import podman, podman_environment
 from kfp_edge.runtime.process import run
 from support.fake_kubernetes._run_admission import USERS, over_quota, quantity, violations
 from support.fake_kubernetes._run_controller import POLL, Controller
@@ -324,7 +324,7 @@ class _Pod:
                 self._controller.delete(self._pod)
         finally:
             self._remove()
-            remove(self._image)
+            Buildah().remove(self._image)
             shutil.rmtree(self._folder)
 
     def _pause(self, seconds: float = POLL) -> None:

@@ -1,0 +1,190 @@
+"""Reading and copying images of registries and of OCI image layout folders, always by digest.
+
+How a registry is reached is documented in `kfp_edge.images.skopeo`.
+"""
+
+import fcntl
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kfp_edge.errors import ImageError
+from kfp_edge.images.documents import Descriptor, ImageConfig, Manifest
+from kfp_edge.images.layout import ONLY_TAG, all_images, blob_path, find_image, find_tag, read_blob_json, write_index
+from kfp_edge.images.platforms import architecture_of
+from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.skopeo import MissingImageError, registry_flags, skopeo
+from kfp_edge.runtime.signals import deferred_signals
+from kfp_edge.storage.files import sha256_bytes, sha256_file
+
+
+def copy_image(source: ImageRef, destination: ImageRepository, tag: str) -> ImageRef:
+    """Copy an image, every byte as it is, and tag it there; return it as the destination names it.
+
+    An index is copied with the images of all its platforms.
+
+    Raises:
+        ImageError: a side refuses, or the destination then reports another digest.
+    """
+    flags = ["--quiet", "--all", "--preserve-digests"]
+    flags += [*registry_flags("src-", source.home.host), *registry_flags("dest-", destination.host)]
+    where = str(source.home if destination.transport == "oci" else destination)
+    with skopeo_source(source) as address, _exclusive_writer(destination):
+        skopeo("copy", *flags, address, f"{destination}:{tag}", where=where)
+    reported = find_digest(destination, tag)
+    if reported != source.digest:
+        raise ImageError(f"{destination}:{tag} reports {reported} after {source} was copied there; push it again.")
+    return destination.image(source.digest)
+
+
+def find_digest(repository: ImageRepository, tag: str) -> str | None:
+    """Return the digest of the manifest that the repository itself gives for a tag; None if it has none.
+
+    Raises:
+        ImageError: the repository refuses or cannot be reached.
+    """
+    if repository.transport == "docker":
+        manifest = _inspect_raw(repository, f"{repository}:{tag}")
+        return None if manifest is None else f"sha256:{sha256_bytes(manifest)}"
+    layout = Path(repository.path)
+    descriptor = find_tag(layout, tag)
+    return descriptor and f"sha256:{sha256_file(blob_path(layout, descriptor['digest']))}"
+
+
+def read_manifest(image: ImageRef) -> Manifest:
+    """Return the manifest of an image, or the index of several (OCI Image Specification, "Image Manifest").
+
+    Raises:
+        ImageError: it is not there, is damaged, or its repository refuses.
+    """
+    if image.transport == "oci":
+        _descriptor(image)
+        data: bytes | None = blob_path(Path(image.repository), image.digest).read_bytes()
+    else:
+        data = _inspect_raw(image.home, str(image))
+    if data is None:
+        raise _missing(image)
+    if f"sha256:{sha256_bytes(data)}" != image.digest:
+        raise ImageError(f"the manifest of {image} is damaged (its bytes are not its digest); push the image again.")
+    manifest: Manifest = json.loads(data)
+    return manifest
+
+
+def read_config(image: ImageRef) -> ImageConfig:
+    """Return the configuration of an image, which must not be an index (OCI Image Specification, "Configuration").
+
+    Raises:
+        ImageError: it is not there, or its repository refuses.
+    """
+    if image.transport == "oci":
+        config: ImageConfig = read_blob_json(Path(image.repository), read_manifest(image)["config"]["digest"])
+    else:
+        flags = registry_flags("", image.home.host)
+        config = json.loads(skopeo("inspect", "--config", *flags, str(image), where=str(image.home)))
+    return config
+
+
+def read_labels(image: ImageRef) -> dict[str, str]:
+    """Return the labels of an image, which must not be an index.
+
+    Raises:
+        ImageError: it is not there, or its repository refuses.
+    """
+    labels: dict[str, str] = (read_config(image).get("config") or {}).get("Labels") or {}
+    return labels
+
+
+def image_exists(image: ImageRef) -> bool:
+    """Whether the repository has the image.
+
+    Raises:
+        ImageError: the repository refuses or cannot be reached.
+    """
+    if image.transport == "oci":
+        return any(descriptor["digest"] == image.digest for descriptor in all_images(Path(image.repository)))
+    return _inspect_raw(image.home, str(image)) is not None
+
+
+def select_platform(image: ImageRef) -> ImageRef:
+    """Return the image for this machine's processor when `image` is an index of several, else `image`.
+
+    Raises:
+        ImageError: the image is not there, or not for this processor.
+    """
+    manifest = read_manifest(image)
+    if "manifests" not in manifest:
+        return image
+    architecture = architecture_of(platform.machine())
+    for entry in manifest["manifests"]:
+        fields = entry.get("platform", {})
+        if (fields.get("os"), fields.get("architecture")) == ("linux", architecture):
+            return image.home.image(entry["digest"])
+    raise ImageError(f"{image} has no image for linux/{architecture}; name one that has.")
+
+
+def pull_size(image: ImageRef) -> int:
+    """Return how many bytes a pull of the image moves here: its compressed layers and its configuration."""
+    manifest = read_manifest(select_platform(image))
+    return manifest["config"]["size"] + sum(layer["size"] for layer in manifest["layers"])
+
+
+@contextmanager
+def skopeo_source(image: ImageRef) -> Iterator[str]:
+    """Yield an address by which skopeo, podman and buildah read exactly this image.
+
+    They know images of a layout by tag only, and tags move. So a layout is shown to them
+    through a folder that has its blobs and one single image.
+
+    Raises:
+        ImageError: the layout has no such image.
+    """
+    if image.transport == "docker":
+        yield str(image)
+        return
+    descriptor = _descriptor(image)
+    with tempfile.TemporaryDirectory(prefix="kfp-edge-") as name:
+        view = Path(name)
+        write_index(view, descriptor)
+        (view / "blobs").symlink_to(Path(image.repository) / "blobs", target_is_directory=True)
+        yield f"oci:{view}:{ONLY_TAG}"
+
+
+def _inspect_raw(repository: ImageRepository, address: str) -> bytes | None:
+    try:
+        return skopeo("inspect", "--raw", *registry_flags("", repository.host), address, where=str(repository)).encode()
+    except MissingImageError:
+        return None
+
+
+def _descriptor(image: ImageRef) -> Descriptor:
+    descriptor = find_image(Path(image.repository), image.digest)
+    if descriptor is None:
+        raise _missing(image)
+    return descriptor
+
+
+def _missing(image: ImageRef) -> ImageError:
+    return ImageError(f"there is no image {image.digest} in {image.home}; check the reference or build it again.")
+
+
+@contextmanager
+def _exclusive_writer(repository: ImageRepository) -> Iterator[None]:
+    """Let one writer at a time into a layout, whose index each rewrites, and put signals off until it has ended."""
+    if repository.transport == "docker":
+        yield
+        return
+    try:
+        Path(repository.path).mkdir(parents=True, exist_ok=True)
+        handle = os.open(repository.path, os.O_RDONLY)
+    except OSError as error:
+        raise ImageError(f"cannot write images to {repository.path}: {error.strerror}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with deferred_signals():
+            yield
+    finally:
+        os.close(handle)
