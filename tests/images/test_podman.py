@@ -1,11 +1,17 @@
+"""Podman is set up so that it works on this machine, and images come and go with a run."""
+
 import os
+import platform
 import tomllib
+import uuid
 from pathlib import Path
 
 import pytest
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images import podman
+from kfp_edge.images.platforms import architecture_of
+from support.images import tiny_base
 
 
 @pytest.fixture
@@ -25,9 +31,9 @@ def hybrid(ordinary: None, tmp_path: Path) -> None:
 
 
 def settings(tmp_path: Path) -> dict[str, dict[str, object]]:
-    found = podman.podman_environment()["CONTAINERS_CONF"]
-    assert Path(found) == tmp_path / "cache" / "containers.conf"
-    return tomllib.loads(Path(found).read_text())
+    path = podman.podman_environment()["CONTAINERS_CONF"]
+    assert Path(path) == tmp_path / "cache" / "containers.conf"
+    return tomllib.loads(Path(path).read_text())
 
 
 @pytest.mark.usefixtures("ordinary")
@@ -43,7 +49,7 @@ def test_hybrid_cgroups_get_runc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.mark.usefixtures("hybrid")
-def test_hybrid_cgroups_without_runc_are_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hybrid_cgroups_without_runc_are_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name, path: None)
     with pytest.raises(KfpEdgeError, match="install runc"):
         podman.podman_environment()
@@ -60,3 +66,14 @@ def test_root_who_cannot_raise_limits_gets_lower_ones(monkeypatch: pytest.Monkey
 def test_a_configuration_of_the_users_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINERS_CONF", "/etc/mine.conf")
     assert podman.podman_environment()["CONTAINERS_CONF"] == "/etc/mine.conf"
+
+
+@pytest.mark.containers
+@pytest.mark.xdist_group("line")
+def test_of_an_index_the_image_for_this_machine_is_loaded_and_then_removed(tmp_path: Path) -> None:
+    image = tiny_base(tmp_path / "several", "amd64", "arm64/v8")
+    name = f"localhost/kfp-edge/test:{uuid.uuid4().hex}"
+    with podman.loaded_image(image, name):
+        architecture = podman.podman("inspect", "--format={{.Architecture}}", name).strip()
+    assert architecture == architecture_of(platform.machine())
+    assert podman.podman("images", "--quiet", name) == ""

@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 from yaml import safe_load
 
-from kfp_edge.images.podman import buildah, podman, remove
+from kfp_edge.images.buildah import Buildah
+from kfp_edge.images.podman import podman
 from support.paths import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
 
-FOLDERS = ("kfp_edge", "components", "pipelines", "serving", "scripts", "deploy")
+FOLDERS = ("kfp_edge", "components", "pipelines", "serving")
 FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
 ANYBODY = "--user=1000680000:0"
 OPENSHIFT = (
@@ -35,10 +36,10 @@ INGEST = {"data": "synthetic:ai4i?rows=500&seed=0", "target": "", "drop": [], "s
 
 def build(name: str, root: Path = ROOT) -> str:
     """Build the image on distribution packages, which a machine without a registry has, and return its id."""
-    command = [sys.executable, root / "scripts/build-images", "runtime", "--base=packages", f"--name={name}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "kfp_edge.images", "runtime", "--base=packages", f"--name={name}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return buildah("images", "--quiet", "--no-trunc", name).strip()
+    return Buildah().find_id(name)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def image() -> Iterator[str]:
         build(name)
         yield name
     finally:
-        remove(name)
+        Buildah().remove(name)
 
 
 def shell(image: str, command: str, *flags: str) -> str:
@@ -146,4 +147,4 @@ def test_the_same_inputs_give_the_same_image(image: str, tmp_path: Path) -> None
         assert first == second
     finally:
         for name in names:
-            remove(name)
+            Buildah().remove(name)

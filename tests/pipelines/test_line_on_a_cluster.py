@@ -20,12 +20,11 @@ import yaml
 
 from kfp_edge.images.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest
-from support.containerize import images_of, last_layer, members
 from support.fake_kubernetes import Call, FakeKubernetes
 from support.fake_kubernetes.tekton import Image, TektonController
 from support.fake_kubernetes.workloads import WorkloadController
 from support.git_repositories import git
-from support.images import serving_image
+from support.images import last_layer, members, platform_images, serving_image
 from support.manifests import OPENSHIFT, rendered
 from support.rbac import unused_and_missing
 from support.registry import PASSWORD, RegistryServer, registry_server
@@ -207,7 +206,10 @@ def test_tekton_and_append_put_the_same_files_into_the_image(
     for name, value in world.registry.env.items():
         monkeypatch.setenv(name, value)
     tekton, append = (
-        [members(last_layer(one)) for one in images_of(ImageRef.parse(told["image"]["reference"]), tmp_path / name)]
+        [
+            members(last_layer(one))
+            for one in platform_images(ImageRef.parse(told["image"]["reference"]), tmp_path / name)
+        ]
         for name, told in (("tekton", built_by_tekton), ("append", built_by_append))
     )
     assert tekton == append

@@ -1,116 +1,169 @@
-"""Images for tests: the real serving image, the same with another program in it, and images without content."""
+"""Images for tests: the real serving image, the same with another program in it, and images of a few bytes."""
 
 import functools
-import json
+import gzip
+import io
 import subprocess
+import tarfile
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.images.layout import blob_path, write_index
-from kfp_edge.images.media_types import INDEX_TYPE, MANIFEST_TYPE
-from kfp_edge.images.podman import cache_folder
-from kfp_edge.images.references import ImageRef
-from kfp_edge.images.registry import read_manifest
-from kfp_edge.images.serving import ensure
-from kfp_edge.ml.bundle import Bundle
-from kfp_edge.storage.files import canonical_json, sha256_bytes
+import zstandard
 
-_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+from kfp_edge.images.cache import cache_folder
+from kfp_edge.images.documents import Descriptor, ImageConfig
+from kfp_edge.images.labels import BUNDLE_LABEL
+from kfp_edge.images.layout import LayoutWriter, blob_path, write_index
+from kfp_edge.images.media_types import CONFIG_TYPE, GZIP_LAYER_TYPE, INDEX_TYPE, MANIFEST_TYPE, TAR_LAYER_TYPE
+from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.registry import copy_image, read_config, read_manifest
+from kfp_edge.images.serving import ensure_serving_image
+from kfp_edge.ml.bundle import Bundle
+from kfp_edge.storage.files import sha256_bytes
 
 
 @functools.cache
 def serving_image() -> ImageRef:
     """The real serving image, built into the cache if it is not there."""
-    layout, digest = ensure(cache_folder())
+    layout, digest = ensure_serving_image(cache_folder())
     return ImageRef("oci", str(layout), digest)
 
 
 @contextmanager
 def serving_image_that(program: str) -> Iterator[ImageRef]:
-    """The serving image with a Python program in place of its server; it leaves the storage with the block."""
+    """The serving image with a Python program in place of its server."""
     original = serving_image()
-    manifest = read_manifest(original)
-    config = json.loads(blob_path(Path(original.repository), manifest["config"]["digest"]).read_bytes())
+    config = read_config(original)
     config["config"]["Entrypoint"] = ["python3", "-c", program]
     # no other test's image may have the same digest: each removes its own
     config["config"]["Labels"] = {"test": uuid.uuid4().hex}
     with tempfile.TemporaryDirectory() as name:
-        layout = Path(name) / "serving"
-        (layout / "blobs/sha256").mkdir(parents=True)
-        for layer in manifest["layers"]:
-            blob_path(layout, layer["digest"]).symlink_to(blob_path(Path(original.repository), layer["digest"]))
-        image = _finish(layout, config, manifest["layers"])
-        try:
-            yield image
-        finally:
-            base = f"localhost/kfp-edge/base:{image.digest.removeprefix('sha256:')}"
-            subprocess.run(["buildah", "rmi", base], capture_output=True, check=False)
+        layout = LayoutWriter(Path(name) / "serving")
+        descriptor = _add_manifest(layout, config, _refer_to_layers(layout, original))
+        yield _finish(layout, descriptor)
 
 
-def serving_index(layout: Path) -> ImageRef:
-    """An index, in a new layout, of the serving image and of one that says that it is for another processor."""
-    original = serving_image()
-    manifest = read_manifest(original)
-    config = json.loads(blob_path(Path(original.repository), manifest["config"]["digest"]).read_bytes())
-    (layout / "blobs/sha256").mkdir(parents=True)
-    for layer in manifest["layers"]:
-        blob_path(layout, layer["digest"]).symlink_to(blob_path(Path(original.repository), layer["digest"]))
-    entries = []
-    for architecture in ("amd64", "arm64"):
-        image = _finish(layout, {**config, "architecture": architecture}, manifest["layers"])
-        size = blob_path(layout, image.digest).stat().st_size
-        platform = {"os": "linux", "architecture": architecture}
-        entries.append({"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": size, "platform": platform})
+def tiny_base(layout: Path, *architectures: str) -> ImageRef:
+    """A base of one file in a new layout; an index when it is for several processors, such as `arm64/v8`."""
+    writer = LayoutWriter(layout)
+    entries = [_add_tiny_image(writer, *architecture.split("/")) for architecture in architectures or ("amd64",)]
+    if len(entries) == 1:
+        return _finish(writer, entries[0])
     index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
-    descriptor = _add(layout, canonical_json(index), INDEX_TYPE)
-    write_index(layout, descriptor)
-    return ImageRef("oci", str(layout), descriptor["digest"])
+    return _finish(writer, writer.add_json(index, INDEX_TYPE))
 
 
-def empty_image(layout: Path, content: bytes = b"content") -> ImageRef:
+def empty_image(layout: Path, content: bytes = b"content", labels: dict[str, str] | None = None) -> ImageRef:
     """An image of one layer that nobody can run, in a new layout."""
-    (layout / "blobs/sha256").mkdir(parents=True)
-    layer = _add(layout, content, _LAYER_TYPE)
-    return _finish(layout, {"rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}, [layer])
+    writer = LayoutWriter(layout)
+    layer = _add_blob(writer, content, TAR_LAYER_TYPE)
+    config: ImageConfig = {"rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
+    if labels:
+        config |= {"architecture": "amd64", "os": "linux", "config": {"Labels": labels}}
+    return _finish(writer, _add_manifest(writer, config, [layer]))
+
+
+def platform_images(image: ImageRef, folder: Path) -> list[ImageRef]:
+    """Every platform's image of an image of any repository, here in a layout."""
+    here = copy_image(image, ImageRepository.parse(f"oci:{folder}"), "here")
+    manifest = read_manifest(here)
+    if "manifests" not in manifest:
+        return [here]
+    return [here.home.image(entry["digest"]) for entry in manifest["manifests"]]
+
+
+def last_layer(image: ImageRef) -> bytes:
+    """The last layer of an image in a layout as a plain tar."""
+    layer = read_manifest(image)["layers"][-1]
+    data = blob_path(Path(image.repository), layer["digest"]).read_bytes()
+    if layer["mediaType"].endswith("zstd"):
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    return gzip.decompress(data) if layer["mediaType"].endswith("gzip") else data
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a tar archive: its metadata and its content."""
+
+    info: dict[str, Any]
+    content: bytes | None
+
+
+def members(layer: bytes) -> list[Member]:
+    """The members of a layer."""
+    read = []
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isfile() else None
+            read.append(Member(dict(member.get_info()), file.read() if file else None))
+    return read
 
 
 def left_behind(bundle: Bundle) -> list[str]:
     """The images and containers in this machine's storage that were made from a bundle."""
-    label = f"label=io.kfp-edge.bundle.sha256={bundle.digest}"
-    found = [
+    label = f"label={BUNDLE_LABEL}={bundle.digest}"
+    commands = [
         ["podman", "images", "--all", "--quiet", "--filter", label],
         ["podman", "ps", "--all", "--quiet", "--filter", label],
     ]
-    return " ".join(_asked(command) for command in found).split()
+    return " ".join(_list_with_podman(command) for command in commands).split()
 
 
-def _asked(command: list[str]) -> str:
-    """Ask podman, which cannot list images while another process writes one."""
+def _list_with_podman(command: list[str]) -> str:
+    """Run podman, which cannot list images while another process writes one."""
     while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode != 0:
         assert "retrieving parent" in done.stderr
         time.sleep(0.1)
     return done.stdout
 
 
-def _finish(layout: Path, config: dict[str, Any], layers: list[dict[str, Any]]) -> ImageRef:
+def _add_tiny_image(layout: LayoutWriter, architecture: str, variant: str = "") -> Descriptor:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        models = tarfile.TarInfo("models")
+        models.type, models.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(models)
+        member = tarfile.TarInfo("etc/of-the-base")
+        member.size = len(architecture)
+        tar.addfile(member, io.BytesIO(architecture.encode()))
+    platform = {"os": "linux", "architecture": architecture} | ({"variant": variant} if variant else {})
+    config = platform | {
+        "config": {"User": "1001"},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256_bytes(plain.getvalue())}"]},
+    }
+    layer = _add_blob(layout, gzip.compress(plain.getvalue(), mtime=0), GZIP_LAYER_TYPE)
+    return _add_manifest(layout, config, [layer]) | {"platform": platform}  # type: ignore[return-value]
+
+
+def _refer_to_layers(layout: LayoutWriter, image: ImageRef) -> list[Descriptor]:
+    layers = read_manifest(image)["layers"]
+    for layer in layers:
+        layout.refer_to_blob_of(Path(image.repository), layer["digest"])
+    return layers
+
+
+def _add_manifest(layout: LayoutWriter, config: ImageConfig, layers: list[Descriptor]) -> Descriptor:
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "config": _add(layout, canonical_json(config), _CONFIG_TYPE),
+        "config": layout.add_json(config, CONFIG_TYPE),
         "layers": layers,
     }
-    descriptor = _add(layout, canonical_json(manifest), MANIFEST_TYPE)
-    write_index(layout, descriptor)
-    return ImageRef("oci", str(layout), descriptor["digest"])
+    return layout.add_json(manifest, MANIFEST_TYPE)
 
 
-def _add(layout: Path, data: bytes, media_type: str) -> dict[str, Any]:
-    digest = f"sha256:{sha256_bytes(data)}"
-    blob_path(layout, digest).write_bytes(data)
-    return {"mediaType": media_type, "digest": digest, "size": len(data)}
+def _add_blob(layout: LayoutWriter, data: bytes, media_type: str) -> Descriptor:
+    file = layout.folder / "blob"
+    file.write_bytes(data)
+    return layout.move_in(file, media_type)
+
+
+def _finish(layout: LayoutWriter, descriptor: Descriptor) -> ImageRef:
+    write_index(layout.folder, descriptor)
+    return ImageRef("oci", str(layout.folder), descriptor["digest"])

@@ -1,4 +1,4 @@
-"""A proxy before a real registry that answers some requests itself, as a registry in trouble does."""
+"""A proxy before a real registry that answers some requests itself, as a registry with a fault does."""
 
 import http.client
 import ssl
@@ -16,7 +16,7 @@ Fault = Callable[[str, str], int | None]
 
 
 @dataclass
-class TroubledRegistry:
+class FaultyRegistry:
     """A registry whose `fault` can be set; `requests` are the method and path of all that came."""
 
     server: RegistryServer
@@ -25,7 +25,7 @@ class TroubledRegistry:
 
 
 @contextmanager
-def troubled_registry(folder: Path) -> Iterator[TroubledRegistry]:
+def faulty_registry(folder: Path) -> Iterator[FaultyRegistry]:
     """Run a registry with a login behind a proxy with TLS."""
     with registry_server(folder, tls=False) as behind:
         certificates = folder / "certificates"
@@ -35,12 +35,12 @@ def troubled_registry(folder: Path) -> Iterator[TroubledRegistry]:
         proxy.socket = context.wrap_socket(proxy.socket, server_side=True, do_handshake_on_connect=False)
         host = f"127.0.0.1:{proxy.server_port}"
         write_auth_file(folder / "proxy-auth.json", host, PASSWORD)
-        troubled = TroubledRegistry(RegistryServer(host, folder / "proxy-auth.json", behind.cert_dir))
-        proxy.behind, proxy.troubled = behind.host, troubled  # type: ignore[attr-defined]
+        faulty = FaultyRegistry(RegistryServer(host, folder / "proxy-auth.json", behind.cert_dir))
+        proxy.behind, proxy.faulty = behind.host, faulty  # type: ignore[attr-defined]
         thread = threading.Thread(target=proxy.serve_forever)
         thread.start()
         try:
-            yield troubled
+            yield faulty
         finally:
             proxy.shutdown()
             thread.join()
@@ -52,9 +52,9 @@ class _Proxy(BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         body = self._body()
-        troubled: TroubledRegistry = self.server.troubled  # type: ignore[attr-defined]
-        troubled.requests.append((self.command, self.path))
-        status = troubled.fault(self.command, self.path) if troubled.fault else None
+        faulty: FaultyRegistry = self.server.faulty  # type: ignore[attr-defined]
+        faulty.requests.append((self.command, self.path))
+        status = faulty.fault(self.command, self.path) if faulty.fault else None
         if status is not None:
             self._answer(status, {"Content-Type": "application/json"}, b'{"errors": []}')
             return

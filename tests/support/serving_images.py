@@ -16,8 +16,9 @@ from typing import Any
 
 import zstandard
 
-from kfp_edge.images.layout import blob, read_json, tagged
-from kfp_edge.images.serving import ensure
+from kfp_edge.images.cache import cache_folder
+from kfp_edge.images.layout import blob_path, read_blob_json, tagged_images
+from kfp_edge.images.serving import ensure_serving_image
 
 OPENSHIFT = [
     "--user=1000680000:0",
@@ -38,28 +39,23 @@ events_logger = "file"
 """
 
 
-def cache() -> Path:
-    """The cache that runs use, so that what was built once is built once."""
-    return Path(os.environ.get("KFP_EDGE_CACHE") or Path.home() / ".cache" / "kfp-edge")
-
-
 @functools.cache
 def serving_image(*architectures: str) -> tuple[Path, str]:
     """The layout folder and the digest of the image, for this machine when no architecture is named."""
-    return ensure(cache(), architectures=architectures)
+    return ensure_serving_image(cache_folder(), architectures=architectures)
 
 
 def manifest(layout: Path, architecture: str | None = None) -> Any:
     """The manifest of an image, of one platform when it has several."""
-    found = read_json(layout, tagged(layout)["digest"])
+    found = read_blob_json(layout, tagged_images(layout)[0]["digest"])
     for entry in found.get("manifests", []):
         if entry["platform"]["architecture"] == architecture:
-            return read_json(layout, entry["digest"])
+            return read_blob_json(layout, entry["digest"])
     return found
 
 
 def config(layout: Path, architecture: str | None = None) -> Any:
-    return read_json(layout, manifest(layout, architecture)["config"]["digest"])
+    return read_blob_json(layout, manifest(layout, architecture)["config"]["digest"])
 
 
 def layers(layout: Path, architecture: str | None = None) -> list[list[tarfile.TarInfo]]:
@@ -150,7 +146,7 @@ def container(image: str, models: Path, *options: str) -> Iterator[Container]:
 
 @contextmanager
 def _opened(layout: Path, digest: str) -> Iterator[tarfile.TarFile]:
-    data = zstandard.ZstdDecompressor().decompress(blob(layout, digest).read_bytes())
+    data = zstandard.ZstdDecompressor().decompress(blob_path(layout, digest).read_bytes())
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         yield archive
 
@@ -158,7 +154,7 @@ def _opened(layout: Path, digest: str) -> Iterator[tarfile.TarFile]:
 @functools.cache
 def _environment() -> dict[str, str]:
     if os.geteuid() == 0 and not _may_raise_limits():
-        settings = cache() / "containers-test.conf"
+        settings = cache_folder() / "containers-test.conf"
         if not settings.is_file():
             temporary = settings.with_name(uuid.uuid4().hex)
             temporary.write_text(_RUNC)

@@ -21,15 +21,14 @@ from kfp_edge.components.containerize import tekton
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.references import ImageRef, ImageRegistry
-from kfp_edge.images.registry import copy_image, find_digest, image_exists, read_manifest
+from kfp_edge.images.registry import copy_image, find_digest, image_exists, read_config, read_manifest
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
-from support.containerize import config_of, images_of, last_layer, members, tiny_base
 from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.tekton import Fault, Image, TektonController
-from support.images import serving_image
-from support.registry import RegistryServer, registry_server, write_auth_file
-from support.registry_proxy import TroubledRegistry, troubled_registry
+from support.images import last_layer, members, platform_images, tiny_base
+from support.registry import RegistryServer, write_auth_file
+from support.registry_proxy import FaultyRegistry
 from support.s3 import S3Server, s3_server
 from support.schemas import check
 
@@ -118,29 +117,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with registry_server(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def serving() -> ImageRef:
-    """The real serving image, made before a test has a cache of its own."""
-    return serving_image()
-
-
-@pytest.fixture(scope="module")
-def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TroubledRegistry]:
-    with troubled_registry(tmp_path_factory.mktemp("troubled")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def here(
     store: S3Server,
-    server: RegistryServer,
-    troubled: TroubledRegistry,
-    serving: ImageRef,
+    registry_server: RegistryServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
     """We are in a pod of a cluster, which may reach the store and the registry."""
@@ -157,12 +136,12 @@ def here(
         for name, value in (store.env | fake.pod(USER, NAMESPACE)).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("KFP_EDGE_CACHE", str(folder / "cache"))
-        yield World(fake, controller, store, server, folder)
+        yield World(fake, controller, store, registry_server, folder)
 
 
 @pytest.fixture
-def world(here: World, server: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> World:
-    here.use(server, monkeypatch)
+def world(here: World, registry_server: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> World:
+    here.use(registry_server, monkeypatch)
     return here
 
 
@@ -187,11 +166,11 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(here: World, server: RegistryServer, tmp_path_factory: pytest.TempPathFactory) -> Done:
+def done(here: World, registry_server: RegistryServer, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("done")
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(said):
-        here.use(server, monkeypatch)
+        here.use(registry_server, monkeypatch)
         base = here.push(tiny_base(folder / "base"), "tiny-base")
         tolerations = [{"key": "builds", "operator": "Exists", "tolerationSeconds": 60.0}]
         options = here.options | {"node_selector": {"disk": "fast"}, "tolerations": tolerations, "cpu": "500m"}
@@ -209,7 +188,7 @@ def build(world: World, bundle: Bundle, base: ImageRef, how: str = "auto", **opt
 
 def run_settings(image: ImageRef) -> dict[str, Any]:
     """Labels, user, command and the like, but not what is no part of OCI: Buildah drops it."""
-    settings = config_of(image)["config"]
+    settings = read_config(image)["config"]
     return {key: settings[key] for key in settings if key != "Healthcheck"}
 
 
@@ -220,18 +199,16 @@ def tag_of(world: World, bundle: Bundle) -> str | None:
 
 class TestTheImage:
     def test_of_a_build_in_a_pod_has_the_files_and_labels_of_append(
-        self, serving: ImageRef, world: World, bundle: Bundle, tmp_path: Path
+        self, world: World, bundle: Bundle, base: ImageRef, tmp_path: Path
     ) -> None:
-        base = world.push(serving, "serving")
-        (built,) = images_of(build(world, bundle, base), tmp_path / "built")
-        (appended,) = images_of(build(world, bundle, base, "append"), tmp_path / "appended")
+        (built,) = platform_images(build(world, bundle, base), tmp_path / "built")
+        (appended,) = platform_images(build(world, bundle, base, "append"), tmp_path / "appended")
         assert members(last_layer(built)) == members(last_layer(appended))
         assert run_settings(built) == run_settings(appended)
 
     def test_keeps_the_layers_of_a_base_in_the_same_registry(
-        self, serving: ImageRef, world: World, bundle: Bundle
+        self, world: World, bundle: Bundle, base: ImageRef
     ) -> None:
-        base = world.push(serving, "serving")
         below = [layer["digest"] for layer in read_manifest(base)["layers"]]
         assert [layer["digest"] for layer in read_manifest(build(world, bundle, base))["layers"]][:-1] == below
 
@@ -250,8 +227,8 @@ class TestTheImage:
         candidate = build(world, bundle, base)
         platforms = [entry["platform"] for entry in read_manifest(candidate)["manifests"]]
         assert [platform["architecture"] for platform in platforms] == ["amd64", "arm64"]
-        built = images_of(candidate, tmp_path / "built")
-        appended = images_of(build(world, bundle, base, "append"), tmp_path / "appended")
+        built = platform_images(candidate, tmp_path / "built")
+        appended = platform_images(build(world, bundle, base, "append"), tmp_path / "appended")
         assert [members(last_layer(image)) for image in built] == [members(last_layer(image)) for image in appended]
 
     def test_that_is_not_what_was_to_be_built_is_refused(
@@ -467,19 +444,19 @@ class TestABuildThatFails:
 @pytest.mark.parametrize(("status", "said"), [(401, "registry_secret"), (500, "exit code")])
 def test_a_registry_that_fails_while_the_image_is_pushed_gets_no_candidate(
     world: World,
-    troubled: TroubledRegistry,
+    faulty: FaultyRegistry,
     bundle: Bundle,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
     said: str,
 ) -> None:
-    world.use(troubled.server, monkeypatch)
+    world.use(faulty.server, monkeypatch)
     base = world.push(tiny_base(tmp_path / "base"), "tiny-base")
-    monkeypatch.setattr(troubled, "fault", lambda method, _: status if method in ("PATCH", "PUT") else None)
+    faulty.fault = lambda method, _: status if method in ("PATCH", "PUT") else None
     with pytest.raises(KfpEdgeError, match=said):
         build(world, bundle, base)
-    troubled.fault = None
+    faulty.fault = None
     assert tag_of(world, bundle) is None
     assert (world.made(), world.stored()) == ([], [])
 

@@ -81,7 +81,7 @@ def good(bundle: Bundle, server: RegistryServer, cluster: FakeKubernetes) -> Ima
 
 
 def pushed(bundle: Bundle, server: RegistryServer, base: ImageRef) -> ImageRef:
-    return containerize(bundle.folder, server.url, str(base))
+    return containerize(bundle.folder, server.url, str(base), build="append")
 
 
 def stage(image: ImageRef, bundle: Bundle, report: Path, options: dict[str, Any] = OPTIONS, **more: Any) -> None:
@@ -263,7 +263,7 @@ class TestAClusterThatCannotRunIt:
 def test_an_image_in_a_folder_is_refused_because_no_cluster_can_pull_it(
     bundle: Bundle, report: Path, tmp_path: Path, cluster: FakeKubernetes
 ) -> None:
-    image = containerize(bundle.folder, f"oci:{tmp_path}/registry", str(serving_image()))
+    image = containerize(bundle.folder, f"oci:{tmp_path}/registry", str(serving_image()), build="append")
     with pytest.raises(KfpEdgeError, match="cannot be staged in a cluster, which pulls from registries only"):
         stage(image, bundle, report)
     assert cluster.requests == []

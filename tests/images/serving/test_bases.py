@@ -1,4 +1,4 @@
-"""Other bases: any image with Python, and the recipe for UBI 9."""
+"""Other bases: any image with Python, and the containerfile for UBI 9."""
 
 import re
 import shutil
@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from kfp_edge.errors import ImageError
 from kfp_edge.images.apt import apt_for
-from kfp_edge.images.debian_rootfs import assemble
-from kfp_edge.images.layout import CONFIG_TYPE, MANIFEST_TYPE, Layout
-from kfp_edge.images.platforms import native
-from kfp_edge.images.serving import ImageError, build, input_key
-from kfp_edge.images.serving.bases import RECIPE
+from kfp_edge.images.cache import cache_folder
+from kfp_edge.images.layer_writer import LayerWriter
+from kfp_edge.images.layout import LayoutWriter, write_index
+from kfp_edge.images.media_types import CONFIG_TYPE, MANIFEST_TYPE
+from kfp_edge.images.platforms import native_platform
+from kfp_edge.images.serving import build_serving_image, input_key
+from kfp_edge.images.serving.bases import UBI9_CONTAINERFILE
+from kfp_edge.images.serving.debian_base import assemble_rootfs
 from serving_support.bundles import mixed_bundle
-from support.serving_images import cache, config, container, entries, manifest, serving_image, stored
+from support.serving_images import config, container, entries, manifest, serving_image, stored
 
 # Stands in for dnf, which has no packages to install here: it copies Python from a folder of the stand-in image.
 _FAKE_DNF = """#!/bin/sh
@@ -26,7 +30,7 @@ cp -a /python/. "$3"
 @pytest.mark.containers
 def test_any_image_with_python_can_be_the_base_and_its_layers_stay_as_they_are(tmp_path: Path) -> None:
     base = serving_image()[0]
-    build(tmp_path / "layout", f"oci:{base}:serving", level=1)
+    build_serving_image(tmp_path / "layout", f"oci:{base}:serving", level=1)
     digests = [layer["digest"] for layer in manifest(tmp_path / "layout")["layers"]]
     below = [layer["digest"] for layer in manifest(base)["layers"]]
     assert digests[: len(below)] == below
@@ -36,22 +40,22 @@ def test_any_image_with_python_can_be_the_base_and_its_layers_stay_as_they_are(t
 @pytest.mark.containers
 def test_a_base_that_cannot_be_fetched_is_told_in_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"^`skopeo copy` failed: .*no such file") as error:
-        build(tmp_path / "layout", f"oci:{tmp_path}/nothing:here")
+        build_serving_image(tmp_path / "layout", f"oci:{tmp_path}/nothing:here")
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.containers
 def test_another_base_is_another_image() -> None:
-    assert input_key(cache(), "docker://registry.example/python:3.12") != input_key(cache(), "ubi9")
+    assert input_key(cache_folder(), "docker://registry.example/python:3.12") != input_key(cache_folder(), "ubi9")
 
 
 @pytest.mark.containers
-def test_the_ubi_recipe_gives_a_base_without_a_shell_on_which_the_server_runs(tmp_path: Path) -> None:
+def test_the_ubi_containerfile_gives_a_base_without_a_shell_on_which_the_server_runs(tmp_path: Path) -> None:
     """With stand-ins for the UBI images and a fake dnf: what dnf really installs is not seen here."""
     version = _stand_ins(tmp_path)
     arguments = {name: f"oci:{tmp_path}/{name.lower()}:latest" for name in ("UBI", "MICRO")} | {"PYTHON": version}
-    build(tmp_path / "layout", "ubi9", arguments=arguments, level=1)
+    build_serving_image(tmp_path / "layout", "ubi9", arguments=arguments, level=1)
     names = {entry.name for entry in entries(tmp_path / "layout")}
     assert "etc/os-release-of-micro" in names
     assert not [name for name in names if re.search(r"bin/(?!python)[^/]+$", name)]
@@ -62,10 +66,13 @@ def test_the_ubi_recipe_gives_a_base_without_a_shell_on_which_the_server_runs(tm
         running.wait_until_healthy()
 
 
-def test_the_ubi_recipe_takes_its_images_from_a_mirror_when_told() -> None:
-    recipe = RECIPE.read_text()
-    assert re.findall(r"^ARG (UBI|MICRO)=registry\.access\.redhat\.com/ubi9/", recipe, re.MULTILINE) == ["UBI", "MICRO"]
-    assert re.findall(r"^FROM (\S+)", recipe, re.MULTILINE) == ["${MICRO}", "${UBI}", "scratch"]
+def test_the_ubi_containerfile_takes_its_images_from_a_mirror_when_told() -> None:
+    containerfile = UBI9_CONTAINERFILE.read_text()
+    assert re.findall(r"^ARG (UBI|MICRO)=registry\.access\.redhat\.com/ubi9/", containerfile, re.MULTILINE) == [
+        "UBI",
+        "MICRO",
+    ]
+    assert re.findall(r"^FROM (\S+)", containerfile, re.MULTILINE) == ["${MICRO}", "${UBI}", "scratch"]
 
 
 def _stand_ins(folder: Path) -> str:
@@ -75,7 +82,7 @@ def _stand_ins(folder: Path) -> str:
     (micro / "usr/bin/bash").write_text("a shell that has to go")
     (micro / "etc").mkdir()
     (micro / "etc/os-release-of-micro").touch()
-    assemble(apt_for(native(), folder / "apt"), ubi / "python", folder / "packages")
+    assemble_rootfs(apt_for(native_platform(), folder / "apt"), ubi / "python", folder / "packages")
     for name in ("sh", "cp", "ln", "find", "rm", "mkdir", "chmod"):
         _copy_program(name, ubi)
     (ubi / "bin/dnf").write_text(_FAKE_DNF)
@@ -99,13 +106,13 @@ def _copy_program(name: str, root: Path) -> None:
 
 
 def _make_image(files: Path, output: Path) -> None:
-    layout = Layout(output, level=1)
-    layer = layout.add_tree((files, ""))
-    settings = {**native().fields, "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]}}
+    layout = LayoutWriter(output)
+    layer = LayerWriter(layout, level=1).add_trees((files, ""))
+    settings = {**native_platform().fields, "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]}}
     document = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": layout.add_json(settings, CONFIG_TYPE),
         "layers": [layer.descriptor],
     }
-    layout.finish("latest", [(native(), layout.add_json(document, MANIFEST_TYPE))], {})
+    write_index(output, layout.add_json(document, MANIFEST_TYPE), "latest")

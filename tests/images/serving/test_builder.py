@@ -10,20 +10,23 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kfp_edge.images.serving import FAST, ImageError, build, ensure, input_key
+from kfp_edge.errors import ImageError
+from kfp_edge.images.cache import cache_folder
+from kfp_edge.images.compression import FAST
+from kfp_edge.images.serving import build_serving_image, ensure_serving_image, input_key
 from kfp_edge.images.serving.dependencies import REQUIREMENTS
 from kfp_edge_serving import __version__
 from support.paths import ROOT
-from support.serving_images import cache, config, content, entries, layers, manifest, serving_image
+from support.serving_images import config, content, entries, layers, manifest, serving_image
 
 
 @pytest.mark.containers
 def test_an_image_that_is_known_is_not_built_again() -> None:
     image = serving_image()
     steps: list[str] = []
-    assert ensure(cache(), progress=steps.append) == image
+    assert ensure_serving_image(cache_folder(), progress=steps.append) == image
     assert steps == []
-    assert image[0].name == f"serving-{input_key(cache())[:16]}"
+    assert image[0].name == f"serving-{input_key(cache_folder())[:16]}"
 
 
 @pytest.mark.containers
@@ -98,7 +101,7 @@ def test_the_labels_say_what_it_is() -> None:
 
 @pytest.mark.containers
 def test_both_platforms_give_an_index_and_each_image_is_that_which_is_built_alone(tmp_path: Path) -> None:
-    build(tmp_path / "both", architectures=["arm64", "amd64"], level=FAST)
+    build_serving_image(tmp_path / "both", architectures=["arm64", "amd64"], level=FAST)
     found = json.loads((tmp_path / "both/index.json").read_bytes())["manifests"]
     assert [entry["mediaType"] for entry in found] == ["application/vnd.oci.image.index.v1+json"]
     index = json.loads((tmp_path / "both/blobs" / found[0]["digest"].replace(":", "/")).read_bytes())
@@ -138,12 +141,12 @@ def test_a_host_without_apt_is_told_to_name_a_base(monkeypatch: pytest.MonkeyPat
 
 def test_a_processor_that_nothing_is_built_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="for amd64 and arm64, not for 's390x'"):
-        build(tmp_path / "layout", architectures=["s390x"])
+        build_serving_image(tmp_path / "layout", architectures=["s390x"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_line_tells_a_mistake_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "kfp_edge.images.serving", "--output", str(tmp_path / "layout")]
+    command = [sys.executable, "-m", "kfp_edge.images", "serving", "--output", str(tmp_path)]
     done = subprocess.run(
         [*command, "--base", f"oci:{tmp_path}/nothing:here"], capture_output=True, text=True, check=False
     )

@@ -14,7 +14,7 @@ import pytest
 from tritonclient.grpc.service_pb2 import ServerReadyRequest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from kfp_edge.images.platforms import native
+from kfp_edge.images.platforms import native_platform
 from serving_support.bundles import mixed_bundle, mixed_request
 from support.serving_images import Container, container, podman, serving_image, stored, tried
 
@@ -99,7 +99,7 @@ def test_messages_are_read_by_compiled_code(image: str) -> None:
 
 
 def test_the_arm64_image_starts_and_answers_under_an_emulator(models: Path, tmp_path: Path) -> None:
-    if native().architecture == "arm64":
+    if native_platform().architecture == "arm64":
         pytest.skip("this machine runs arm64 itself")
     (tmp_path / "cpuinfo").write_text(_CPUINFO)
     with (
