@@ -27,7 +27,9 @@ class Buildah:
     storage: Path | None = None
 
     def __call__(self, command: str, *args: str | Path, new_session: bool = False) -> str:
-        return run_tool(f"buildah {command}", ["buildah", *self._flags, command, *args], new_session=new_session).strip()
+        return run_tool(
+            f"buildah {command}", ["buildah", *self._flags, command, *args], new_session=new_session
+        ).strip()
 
     def build(
         self,

@@ -134,7 +134,8 @@ def _add_tiny_image(layout: LayoutWriter, architecture: str, variant: str = "") 
         tar.addfile(member, io.BytesIO(architecture.encode()))
     platform = {"os": "linux", "architecture": architecture} | ({"variant": variant} if variant else {})
     config = platform | {
-        "config": {"User": "1001"},
+        # without a PATH, Buildah adds one
+        "config": {"User": "1001", "Env": ["PATH=/usr/bin:/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256_bytes(plain.getvalue())}"]},
     }
     layer = _add_blob(layout, gzip.compress(plain.getvalue(), mtime=0), GZIP_LAYER_TYPE)
