@@ -1,14 +1,14 @@
-"""The logs of a TaskRun's steps, shown in ours while they are written."""
+"""Prints the logs of a TaskRun's steps while they are written."""
 
 import threading
 from collections import deque
-from typing import Any
 
 from kfp_edge.cluster import Cluster, ClusterError
+from kfp_edge.cluster.objects import KubernetesObject
 
 _KEPT_LINES = 3
-# A step that has ended has written its log; what does not come then does not come any more.
-_SECONDS_AFTER_THE_END = 10.0
+# A step that has ended has written its log: lines that do not arrive by then will not arrive.
+_FINISH_SECONDS = 10.0
 
 
 class StepLogs:
@@ -17,35 +17,35 @@ class StepLogs:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._threads: dict[str, threading.Thread] = {}
-        self._last: dict[str, deque[str]] = {}
+        self._last_lines: dict[str, deque[str]] = {}
 
-    def follow(self, run: dict[str, Any]) -> None:
-        """Begin with the steps of a TaskRun that have started and are not followed yet."""
+    def follow(self, run: KubernetesObject) -> None:
+        """Start to follow those steps of a TaskRun that have started and are not followed yet."""
         status = run.get("status", {})
         for step in status.get("steps", []):
             name = step["name"]
             if name in self._threads or not {"running", "terminated"} & step.keys():
                 continue
-            self._last[name] = deque(maxlen=_KEPT_LINES)
-            work = (name, status["podName"], step["container"])
-            self._threads[name] = threading.Thread(target=self._show, args=work, daemon=True)
+            self._last_lines[name] = deque(maxlen=_KEPT_LINES)
+            arguments = (name, status["podName"], step["container"])
+            self._threads[name] = threading.Thread(target=self._print_log, args=arguments, daemon=True)
             self._threads[name].start()
 
     def finish(self) -> None:
-        """Wait until the logs of ended steps are shown."""
+        """Wait until the logs of ended steps are printed."""
         for thread in self._threads.values():
-            thread.join(_SECONDS_AFTER_THE_END)
+            thread.join(_FINISH_SECONDS)
 
-    def last(self, step: str) -> str:
-        """Return the last lines of a step in one, `it said nothing` when there are none."""
-        return " | ".join(self._last.get(step, ())) or "it said nothing"
+    def last_lines(self, step: str) -> str:
+        """Return the last lines of a step as one line, `it logged nothing` when there are none."""
+        return " | ".join(self._last_lines.get(step, ())) or "it logged nothing"
 
-    def _show(self, step: str, pod: str, container: str) -> None:
+    def _print_log(self, step: str, pod: str, container: str) -> None:
         try:
             for line in self._cluster.log(pod, container):
                 print(f"[{step}] {line}", flush=True)
                 if line.strip():
-                    self._last[step].append(line.strip())
+                    self._last_lines[step].append(line.strip())
         except ClusterError as error:
-            if error.status != 404:  # a pod that is gone says nothing more, and why it is gone is told elsewhere
+            if error.status != 404:  # a pod that is gone has no log, and the TaskRun reports why it is gone
                 print(f"[{step}] its log cannot be read any more: {error}", flush=True)

@@ -1,4 +1,4 @@
-"""What a build makes in the cluster: a Secret with the link to the context, and a TaskRun of two steps."""
+"""The objects of a build in the cluster: a Secret with the link to the context, and a TaskRun of two steps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ _RESULT_TEXTS = {"IMAGE_URL": "The image by tag.", "IMAGE_DIGEST": "The digest t
 class Build:
     """One build in the cluster; the Secret and the TaskRun have its name.
 
-    `image` is where Buildah pushes (`HOST/REPO:TAG`), `flags` are those of `buildah build`, `platforms` are the
-    processors of the base (`linux/arm64`), none when the base is no index, and `context` is the object at
-    `s3://BUCKET/KEY`, whose bytes have `sha256`.
+    `image` is what Buildah pushes (`HOST/REPO:TAG`), `flags` are those of `buildah build`, `platforms` are those of the
+    base (`linux/arm64`), none when the base is no index, and `context` is the build context, `s3://BUCKET/KEY`, whose
+    bytes have the hash `sha256`.
     """
 
     name: str
@@ -37,18 +37,18 @@ class Build:
     options: BuildOptions
 
 
-def secret(build: Build, url: str) -> KubernetesObject:
-    """Return the Secret that holds the link to the context."""
+def make_secret(build: Build, url: str) -> KubernetesObject:
+    """Return the Secret that holds the presigned link to the context."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(build),
+        "metadata": _make_metadata(build),
         "type": "Opaque",
         "stringData": {"url": url},
     }
 
 
-def task_run(build: Build) -> KubernetesObject:
+def make_task_run(build: Build) -> KubernetesObject:
     """Return the TaskRun, its task embedded: nothing has to be installed in the cluster but Tekton."""
     options = build.options
     template: KubernetesObject = {
@@ -59,7 +59,7 @@ def task_run(build: Build) -> KubernetesObject:
     return {
         "apiVersion": "tekton.dev/v1",
         "kind": "TaskRun",
-        "metadata": _metadata(build),
+        "metadata": _make_metadata(build),
         "spec": {
             "serviceAccountName": options.service_account,
             "timeout": f"{options.timeout}s",
@@ -67,32 +67,32 @@ def task_run(build: Build) -> KubernetesObject:
             "taskSpec": {
                 "description": "Fetches a model's build context, builds its image with Buildah and pushes it.",
                 "results": [{"name": name, "description": text} for name, text in _RESULT_TEXTS.items()],
-                "steps": [_fetch_step(build), _build_step(build)],
-                "volumes": _volumes(build),
+                "steps": [_make_fetch_step(build), _make_build_step(build)],
+                "volumes": _make_volumes(build),
             },
         },
     }
 
 
-def _metadata(build: Build) -> KubernetesObject:
+def _make_metadata(build: Build) -> KubernetesObject:
     metadata: KubernetesObject = {"name": build.name, "labels": build.labels, "annotations": build.annotations}
     return metadata | ({"ownerReferences": list(build.owners)} if build.owners else {})
 
 
-def _fetch_step(build: Build) -> KubernetesObject:
-    variables = {"WORK": _WORK, "LINK": _LINK, "SHA256": build.sha256, "CA": _ca(build)}
+def _make_fetch_step(build: Build) -> KubernetesObject:
+    variables = {"WORK": _WORK, "LINK": _LINK, "SHA256": build.sha256, "CA": _ca_folder(build)}
     return {
         "name": "fetch",
         "image": build.options.builder_image,
         "script": _FETCH,
-        "env": _env(variables),
+        "env": _make_env(variables),
         "computeResources": guaranteed_resources("500m", "256Mi"),
         "securityContext": {"runAsUser": 0, **unprivileged_context()},
-        "volumeMounts": _mounts({"work": _WORK, "link": _LINK} | _ca_mount(build)),
+        "volumeMounts": _make_mounts({"work": _WORK, "link": _LINK} | _ca_mounts(build)),
     }
 
 
-def _build_step(build: Build) -> KubernetesObject:
+def _make_build_step(build: Build) -> KubernetesObject:
     """Return the step that runs Buildah, with the rights that the buildah task of OpenShift Pipelines asks for."""
     auth = {"registry": _AUTH} if build.options.registry_secret else {}
     variables = {
@@ -101,7 +101,7 @@ def _build_step(build: Build) -> KubernetesObject:
         "PLATFORMS": " ".join(build.platforms),
         "STORAGE_DRIVER": build.options.storage_driver,
         "AUTH": auth.get("registry", ""),
-        "CA": _ca(build),
+        "CA": _ca_folder(build),
         "RESULTS": _RESULTS,
     }
     return {
@@ -109,15 +109,15 @@ def _build_step(build: Build) -> KubernetesObject:
         "image": build.options.builder_image,
         "script": _BUILD,
         "args": list(build.flags),
-        "env": _env(variables),
+        "env": _make_env(variables),
         "computeResources": guaranteed_resources(build.options.cpu, build.options.memory),
         "securityContext": {"runAsUser": 0, "capabilities": {"add": ["SETFCAP"]}},
-        "volumeMounts": _mounts({"work": _WORK, "storage": "/var/lib/containers"} | auth | _ca_mount(build)),
+        "volumeMounts": _make_mounts({"work": _WORK, "storage": "/var/lib/containers"} | auth | _ca_mounts(build)),
     }
 
 
-def _volumes(build: Build) -> list[KubernetesObject]:
-    """Return the volumes; what a user names may be absent, since a step says so at once and a kubelet never."""
+def _make_volumes(build: Build) -> list[KubernetesObject]:
+    """Return the volumes; what a user names is optional, as a step reports its absence and a kubelet waits for it."""
     options = build.options
     volumes: list[KubernetesObject] = [
         {"name": "work", "emptyDir": {}},
@@ -131,17 +131,17 @@ def _volumes(build: Build) -> list[KubernetesObject]:
     return volumes
 
 
-def _ca(build: Build) -> str:
+def _ca_folder(build: Build) -> str:
     return _CA if build.options.ca_bundle else ""
 
 
-def _ca_mount(build: Build) -> dict[str, str]:
+def _ca_mounts(build: Build) -> dict[str, str]:
     return {"ca": _CA} if build.options.ca_bundle else {}
 
 
-def _env(variables: dict[str, str]) -> list[KubernetesObject]:
+def _make_env(variables: dict[str, str]) -> list[KubernetesObject]:
     return [{"name": name, "value": value} for name, value in variables.items()]
 
 
-def _mounts(paths: dict[str, str]) -> list[KubernetesObject]:
+def _make_mounts(paths: dict[str, str]) -> list[KubernetesObject]:
     return [{"name": name, "mountPath": path} for name, path in paths.items()]

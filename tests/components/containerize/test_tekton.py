@@ -242,7 +242,7 @@ class TestTheImage:
         (shim / "buildah").write_text(script)
         (shim / "buildah").chmod(0o755)
         world.tekton.images = {BUILDER: Image(environment={"PATH": f"{shim}:/usr/bin:/bin"}, folders=(shim,))}
-        with pytest.raises(KfpEdgeError, match=f"{other.digest} says .*=None, but 'tiny' was to be built"):
+        with pytest.raises(KfpEdgeError, match=f"{other.digest} has the label .*=None, but 'tiny' was to be built"):
             build(world, bundle, base)
 
 
