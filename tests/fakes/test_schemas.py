@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kfp_edge.components.containerize.build_options import BuildOptions
-from kfp_edge.components.containerize.task_run import Build, task_run
+from kfp_edge.components.containerize.task_run import Build, make_task_run
 from kfp_edge.spec import compile_to_manifests, load_pipeline
 from support import schemas
 from support.manifests import OPENSHIFT
@@ -35,7 +35,7 @@ def emitted() -> Iterator[dict[str, Any]]:
         }
     )
     labels, annotations = {"kfp-edge.io/run": "1"}, {"kfp-edge.io/expires": "2026-01-01T00:00:00Z"}
-    yield task_run(
+    yield make_task_run(
         Build("build", labels, annotations, (), "quay.io/a:1", ("--no-cache",), (), "s3://b/k", "0" * 64, options)
     )
 

@@ -224,7 +224,7 @@ class TestTheBuild:
 
 class TestTheOptions:
     def test_that_are_unknown_are_refused_with_those_that_are_known(self, bundle: Bundle, tmp_path: Path) -> None:
-        with pytest.raises(KfpEdgeError, match="no option 'memroy'; it knows .*memory"):
+        with pytest.raises(KfpEdgeError, match="no option 'memroy'; its options are .*memory"):
             containerize(bundle.folder, f"oci:{tmp_path}", build_options={"memroy": "1Gi"})
 
     @pytest.mark.parametrize(
