@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterGroup:
-    """The base of a group of pipeline parameters; while KFP draws a pipeline, the fields hold its channels.
+    """The base class of a group of pipeline parameters.
 
-    A field's description stands in its type, `Annotated[TYPE, "description"]`. A field without one is an input of a
-    component in `described_by`, and is described there.
+    While KFP calls the pipeline's function, the fields hold pipeline channels. The description of a field is in its
+    type, `Annotated[TYPE, "description"]`. A field without one is an input of a component in `described_by`, whose
+    description it takes.
     """
 
     described_by: ClassVar[tuple["BaseComponent", ...]] = ()
@@ -40,10 +41,10 @@ class ParameterGroup:
         Raises:
             TypeError: a field has no description.
         """
-        return {field.name: " ".join(cls._description(field).split()) for field in fields(cls)}
+        return {field.name: " ".join(cls._describe(field).split()) for field in fields(cls)}
 
     @classmethod
-    def _description(cls, field: Field[Any]) -> str:
+    def _describe(cls, field: Field[Any]) -> str:
         if get_origin(field.type) is Annotated:
             return str(get_args(field.type)[1])
         for component in cls.described_by:
@@ -71,26 +72,26 @@ def pipeline(*, name: str, description: str) -> Callable[[Callable[..., Any]], "
             parameter.name: parameter.annotation for parameter in inspect.signature(function).parameters.values()
         }
 
-        def draw(*channels: Any) -> Any:
+        def ungrouped(*channels: Any) -> Any:
             values = iter(channels)
-            drawn = {label: group(**{f.name: next(values) for f in fields(group)}) for label, group in groups.items()}
-            return function(**drawn)
+            grouped = {key: group(**{f.name: next(values) for f in fields(group)}) for key, group in groups.items()}
+            return function(**grouped)
 
-        draw.__name__ = function.__name__
-        draw.__module__ = function.__module__
-        draw.__doc__ = _docstring(function, groups.values())
-        draw.__signature__ = _signature(function, groups.values())  # type: ignore[attr-defined]
-        return dsl.pipeline(draw, name=name, description=description)
+        ungrouped.__name__ = function.__name__
+        ungrouped.__module__ = function.__module__
+        ungrouped.__doc__ = _compose_docstring(function, groups.values())
+        ungrouped.__signature__ = _compose_signature(function, groups.values())  # type: ignore[attr-defined]
+        return dsl.pipeline(ungrouped, name=name, description=description)
 
     return decorate
 
 
-def _signature(function: Callable[..., Any], groups: Iterable[type[ParameterGroup]]) -> inspect.Signature:
-    parameters = [_parameter(field) for group in groups for field in fields(group)]
+def _compose_signature(function: Callable[..., Any], groups: Iterable[type[ParameterGroup]]) -> inspect.Signature:
+    parameters = [_to_parameter(field) for group in groups for field in fields(group)]
     return inspect.Signature(parameters, return_annotation=inspect.signature(function).return_annotation)
 
 
-def _parameter(field: Field[Any]) -> inspect.Parameter:
+def _to_parameter(field: Field[Any]) -> inspect.Parameter:
     kind = field.type
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
@@ -100,7 +101,7 @@ def _parameter(field: Field[Any]) -> inspect.Parameter:
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def _docstring(function: Callable[..., Any], groups: Iterable[type[ParameterGroup]]) -> str:
+def _compose_docstring(function: Callable[..., Any], groups: Iterable[type[ParameterGroup]]) -> str:
     """Return the function's docstring with a section that describes every parameter (Google style)."""
     described = [f"    {name}: {text}" for group in groups for name, text in group.descriptions().items()]
     # KFP 2.16 reads the descriptions of outputs from the last section, so that of the inputs goes before it

@@ -35,7 +35,7 @@ _BLOCK = re.compile(r"(<!-- make docs: (\w+) ([^>]+?) -->\n).*?(<!-- end -->)", 
 _TYPES = {"String": "str", "Integer": "int", "Float": "float", "Boolean": "bool", "Dict": "dict", "List": "list"}
 
 
-def update(text: str) -> str:
+def update_tables(text: str) -> str:
     """Return a document with its generated tables as the code has them now."""
     return _BLOCK.sub(lambda match: f"{match[1]}{_TABLES[match[2]](*match[3].split())}{match[4]}", text)
 
@@ -45,33 +45,33 @@ def documents(root: Path) -> list[Path]:
     return sorted(path for pattern in DOCUMENTS for path in root.glob(pattern))
 
 
-def parameters(module: str) -> str:
+def parameters_table(module: str) -> str:
     """Return the table of all pipeline parameters whose groups a module defines."""
     pipelines = {name: set(compiler.load_pipeline(name).component_spec.inputs) for name in compiler.pipeline_names()}
     rows = [
         (f"`{field.name}`", _pipelines_of(field.name, pipelines), _code(_default(field)), description)
-        for group in _groups(importlib.import_module(module))
+        for group in _find_groups(importlib.import_module(module))
         for field, description in zip(fields(group), group.descriptions().values(), strict=True)
     ]
     return _table(("parameter", "pipelines", "default", "description"), rows)
 
 
-def component(package: str) -> str:
+def component_tables(package: str) -> str:
     """Return the tables of a component's inputs and outputs; the component is `package.component.NAME`."""
     name = package.rpartition(".")[2]
-    spec = _component(package, name).component_spec
+    spec = _load_component(package, name).component_spec
     inputs = [
-        (f"`{key}`", _type(each), _code(each.default) if each.optional else "required", each.description)
-        for key, each in (spec.inputs or {}).items()
+        (f"`{key}`", _type(item), _code(item.default) if item.optional else "required", item.description)
+        for key, item in (spec.inputs or {}).items()
     ]
-    outputs = [(f"`{key}`", _type(each), each.description) for key, each in (spec.outputs or {}).items()]
+    outputs = [(f"`{key}`", _type(item), item.description) for key, item in (spec.outputs or {}).items()]
     tables = [_table(("input", "type", "default", "description"), inputs)]
     if outputs:
         tables.append(_table(("output", "type", "description"), outputs))
     return "\n".join(tables)
 
 
-def options(module: str, name: str) -> str:
+def options_table(module: str, name: str) -> str:
     """Return the table of a pydantic model's fields."""
     model: type[BaseModel] = getattr(importlib.import_module(module), name)
     rows = [
@@ -82,18 +82,22 @@ def options(module: str, name: str) -> str:
 
 
 #: The tables by the first word of the comment that asks for them.
-_TABLES: Mapping[str, Callable[..., str]] = {"parameters": parameters, "component": component, "options": options}
+_TABLES: Mapping[str, Callable[..., str]] = {
+    "parameters": parameters_table,
+    "component": component_tables,
+    "options": options_table,
+}
 
 
-def _groups(module: ModuleType) -> list[type[ParameterGroup]]:
+def _find_groups(module: ModuleType) -> list[type[ParameterGroup]]:
     return [
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, ParameterGroup) and each.__module__ == module.__name__
+        member
+        for member in vars(module).values()
+        if isinstance(member, type) and issubclass(member, ParameterGroup) and member.__module__ == module.__name__
     ]
 
 
-def _component(package: str, name: str) -> "BaseComponent":
+def _load_component(package: str, name: str) -> "BaseComponent":
     return getattr(importlib.import_module(f"{package}.component"), name)
 
 
@@ -137,7 +141,7 @@ def main() -> None:
     argparse.ArgumentParser(prog="make docs", description=main.__doc__).parse_args()
     for path in documents(Path.cwd()):
         text = path.read_text(encoding="utf-8")
-        if (updated := update(text)) != text:
+        if (updated := update_tables(text)) != text:
             path.write_text(updated, encoding="utf-8")
             print(f"wrote {path.relative_to(Path.cwd())}")
 

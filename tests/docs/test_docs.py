@@ -119,7 +119,7 @@ def test_every_parameter_is_described(name):
 @pytest.mark.parametrize("document", reference_tables.documents(ROOT), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_tables_of_parameters_are_up_to_date(document):
     text = document.read_text()
-    assert reference_tables.update(text) == text, "run `make docs` and commit the result"
+    assert reference_tables.update_tables(text) == text, "run `make docs` and commit the result"
 
 
 def test_every_variable_of_ours_is_described():

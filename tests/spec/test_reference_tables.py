@@ -43,7 +43,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_component_has_a_table_of_inputs_and_one_of_outputs() -> None:
-    assert reference_tables.component("example.merge") == (
+    assert reference_tables.component_tables("example.merge") == (
         "| input | type | default | description |\n"
         "|---|---|---|---|\n"
         "| `parts` | `list[Artifact]` | required | What to merge, in order. |\n"
@@ -58,7 +58,7 @@ def test_a_component_has_a_table_of_inputs_and_one_of_outputs() -> None:
 
 
 def test_a_model_has_a_table_of_its_fields() -> None:
-    assert reference_tables.options("example.limits", "Limits") == (
+    assert reference_tables.options_table("example.limits", "Limits") == (
         "| option | default | description |\n"
         "|---|---|---|\n"
         "| `size` | `3` | Largest size. |\n"
@@ -68,7 +68,7 @@ def test_a_model_has_a_table_of_its_fields() -> None:
 
 def test_only_what_is_between_the_comments_changes() -> None:
     text = "before\n<!-- make docs: options example.limits Limits -->\nstale\n<!-- end -->\nafter\n"
-    updated = reference_tables.update(text)
+    updated = reference_tables.update_tables(text)
     assert updated.startswith("before\n<!-- make docs: options example.limits Limits -->\n| option |")
     assert updated.endswith("| `label` | | A label. |\n<!-- end -->\nafter\n")
-    assert reference_tables.update(updated) == updated
+    assert reference_tables.update_tables(updated) == updated
