@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "client", "components", "errors", "local", "pipelines", "rules", "spec"]
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+if not TYPE_CHECKING:  # or a type checker would accept every name
 
     def __getattr__(name: str) -> ModuleType:
         if name not in __all__:

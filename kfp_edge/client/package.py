@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
+from kfp_edge.client.kfp_api import JsonObject
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
 from kfp_edge.spec.protobuf_fields import parse_message
-
-JsonObject: TypeAlias = dict[str, Any]
 
 _COMMIT_LENGTH = 12
 _DIGEST_LENGTH = 12

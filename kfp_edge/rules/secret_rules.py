@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
@@ -78,7 +78,7 @@ def _secret_name_parameters(container: ContainerContext) -> Iterator[str]:
         yield reference.secret_name_parameter.component_input_parameter.removeprefix(_CHANNEL)
 
 
-def _named_values(context: LintContext) -> Iterator[tuple[str, Any, str]]:
+def _named_values(context: LintContext) -> Iterator[tuple[str, object, str]]:
     """Yield every value whose name the author chose: (name, value, path)."""
     for component_path, component in context.components:
         parameters = component.input_definitions.parameters
@@ -97,7 +97,7 @@ def _named_values(context: LintContext) -> Iterator[tuple[str, Any, str]]:
             yield variable.name, variable.value, path
 
 
-def _walk_texts(name: str, value: Any, path: str) -> Iterator[tuple[str, str, str]]:
+def _walk_texts(name: str, value: object, path: str) -> Iterator[tuple[str, str, str]]:
     """Yield the texts in a value with the nearest key: (key, text, path)."""
     match value:
         case str():

@@ -161,7 +161,7 @@ def _is_deferred(task: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     """Whether KFP has a type for every part of a value: YAML also knows null, dates, and keys that are not text."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
@@ -177,7 +177,7 @@ def _parse_yaml(name: str, text: str) -> Any:
         raise ParameterError(f"the parameter {name} is not valid YAML: {' '.join(str(error).split())}.") from error
 
 
-def _has_type(value: Any, parameter_type: str) -> bool:
+def _has_type(value: object, parameter_type: str) -> bool:
     if parameter_type in ("NUMBER_INTEGER", "NUMBER_DOUBLE"):
         number = int if parameter_type == "NUMBER_INTEGER" else int | float
         return isinstance(value, number) and not isinstance(value, bool)

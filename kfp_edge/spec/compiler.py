@@ -7,12 +7,13 @@ import pkgutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kfp_edge.errors import PipelineError, StorageError
 from kfp_edge.storage.files import sha256_bytes, write_file
 
 if TYPE_CHECKING:
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
     from kfp.dsl.base_component import BaseComponent
 
 #: The package with one module per pipeline. Only its name is known here: nothing in this module imports a stage.
@@ -76,16 +77,21 @@ def compile_to_manifests(pipeline: "BaseComponent") -> str:
         pipeline_version_display_name=digest,
         include_pipeline_manifest=True,
     )
-    return _compile(pipeline, kubernetes_manifest_format=True, kubernetes_manifest_options=options)
+    return _compile(pipeline, options)
 
 
-def _compile(pipeline: "BaseComponent", **options: Any) -> str:
+def _compile(pipeline: "BaseComponent", manifest_options: "KubernetesManifestOptions | None" = None) -> str:
     from kfp import compiler
 
     _check_is_pipeline(pipeline, repr(getattr(pipeline, "__name__", pipeline)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "pipeline.yaml")
-        compiler.Compiler().compile(pipeline, str(path), **options)
+        compiler.Compiler().compile(
+            pipeline,
+            str(path),
+            kubernetes_manifest_format=manifest_options is not None,
+            kubernetes_manifest_options=manifest_options,
+        )
         # KFP writes in the encoding of the locale, so it is read without naming one; we write UTF-8 everywhere
         return path.read_text()
 

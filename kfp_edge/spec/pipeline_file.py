@@ -1,7 +1,7 @@
 """Reading a file of compiled pipelines: YAML or JSON, one or two documents, or Kubernetes manifests."""
 
 import codecs
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,9 @@ class YamlDocument:
 class PipelineDocument:
     """One pipeline of a file: the pipeline spec, the platform spec if there is one, and the path of each."""
 
-    spec: Any
+    spec: object
     spec_path: str
-    platform: Any = None
+    platform: object = None
     platform_path: str = ""
 
 
@@ -80,7 +80,7 @@ def read_pipeline_file(text: str | bytes) -> PipelineFile:
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, for which a duplicate key is an error and not a silent choice of the last one."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
@@ -136,11 +136,11 @@ def _pair_specs(text: str, documents: list[YamlDocument]) -> PipelineFile:
     return PipelineFile(text, tuple(documents), (pipeline,))
 
 
-def _is_pipeline_spec(document: Mapping[str, Any]) -> bool:
+def _is_pipeline_spec(document: Mapping[str, object]) -> bool:
     return "kind" not in document and not _SPEC_KEYS.isdisjoint(document)
 
 
-def _is_kubernetes_native(document: Mapping[str, Any]) -> bool:
+def _is_kubernetes_native(document: Mapping[str, object]) -> bool:
     return str(document.get("apiVersion", "")).startswith(_KUBERNETES_NATIVE)
 
 
@@ -171,7 +171,7 @@ def _specs_in_manifests(documents: list[YamlDocument]) -> list[PipelineDocument]
     return pipelines
 
 
-def _not_v2_message(document: Mapping[str, Any], number: int) -> str:
+def _not_v2_message(document: Mapping[str, object], number: int) -> str:
     kind = document.get("kind")
     version = str(document.get("apiVersion", ""))
     if version.startswith(("argoproj.io/", "tekton.dev/")):

@@ -63,7 +63,7 @@ def _field_finding(path: str, message: str) -> Finding:
     return Finding("KE101", path, message)
 
 
-def _check_message(value: Any, descriptor: Descriptor, path: str) -> Iterator[Finding]:
+def _check_message(value: object, descriptor: Descriptor, path: str) -> Iterator[Finding]:
     if not isinstance(value, dict):
         yield _field_finding(path, f"must be a mapping, not {_describe_value(value)}.")
         return
@@ -85,7 +85,7 @@ def _check_message(value: Any, descriptor: Descriptor, path: str) -> Iterator[Fi
         yield from _check_field(item, field, join_path(path, key))
 
 
-def _check_field(value: Any, field: FieldDescriptor, path: str) -> Iterator[Finding]:
+def _check_field(value: object, field: FieldDescriptor, path: str) -> Iterator[Finding]:
     message_type = field.message_type
     if message_type is not None and message_type.GetOptions().map_entry:
         if not isinstance(value, dict):
@@ -108,7 +108,7 @@ def _check_field(value: Any, field: FieldDescriptor, path: str) -> Iterator[Find
         yield from _check_element(value, field, path)
 
 
-def _check_element(value: Any, field: FieldDescriptor, path: str) -> Iterator[Finding]:
+def _check_element(value: object, field: FieldDescriptor, path: str) -> Iterator[Finding]:
     message_type = field.message_type
     if message_type is not None and not message_type.full_name.startswith(_WELL_KNOWN_TYPES):
         yield from _check_message(value, message_type, path)
@@ -136,7 +136,7 @@ def _describe_type(field: FieldDescriptor) -> str:
     return _EXPECTED_SCALAR.get(field.cpp_type, "a whole number")
 
 
-def _describe_value(value: Any) -> str:
+def _describe_value(value: object) -> str:
     """Return a value for a message, without the text of a secret."""
     match value:
         case None:

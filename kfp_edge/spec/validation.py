@@ -79,7 +79,7 @@ def unreadable_report(message: str) -> ValidationReport:
     return ValidationReport((Finding("KE100", "", message),))
 
 
-def get_deployment_spec(parent: Any) -> dict[str, Any]:
+def get_deployment_spec(parent: object) -> dict[str, Any]:
     """Return the deployment spec in a pipeline or platform spec; protobuf keeps it as an uninterpreted `Struct`."""
     return _get_mapping(parent, "deploymentSpec", "deployment_spec")
 
@@ -91,7 +91,7 @@ def get_platform_executors(pipeline: PipelineDocument) -> tuple[str, dict[str, A
     return path, _get_mapping(get_deployment_spec(kubernetes), "executors")
 
 
-def _get_mapping(parent: Any, *names: str) -> dict[str, Any]:
+def _get_mapping(parent: object, *names: str) -> dict[str, Any]:
     """Return the mapping that `parent` holds under the first of `names` that it has; an empty one if none."""
     for name in names:
         member = parent.get(name) if isinstance(parent, dict) else None

@@ -76,7 +76,7 @@ def test_runs_lists_runs_shows_one_and_writes_its_report(server: FakeKfp, tmp_pa
     assert kfp_edge(server, "runs").stdout.split()[:2] == [run_id, "succeeded"]
     output = kfp_edge(server, "runs", run_id).stdout
     assert output.startswith("mine: succeeded\n")
-    assert "✓ tell" in output
+    assert "✓ publish" in output
     assert "auc                   0.8" in output
     assert kfp_edge(server, "runs", run_id, "--report", "learn").stdout == f"{REPORT}\n"
     kfp_edge(server, "runs", run_id, "--report", "learn", "--output", "report.html")

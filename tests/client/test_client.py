@@ -289,8 +289,8 @@ def test_the_report_is_downloaded_without_the_token(server: FakeKfp) -> None:
 
 
 def test_a_stage_without_a_report_is_reported(server: FakeKfp) -> None:
-    with pytest.raises(KfpEdgeError, match="the pipeline has no stage 'tell' with a report; those are: learn"):
-        submit(server).report("tell")
+    with pytest.raises(KfpEdgeError, match="the pipeline has no stage 'publish' with a report; those are: learn"):
+        submit(server).report("publish")
 
 
 def test_a_missing_report_is_reported(server: FakeKfp) -> None:

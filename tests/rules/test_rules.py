@@ -209,16 +209,16 @@ def test_caching_a_command_that_looks_like_a_side_effect_is_reported(command, qu
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_secret_is_recognised_by_its_format_anywhere_and_not_repeated(kind):
     secret = SECRETS[kind]
-    places = {
+    paths = {
         "root.inputDefinitions.parameters.text.defaultValue": lambda spec: spec["root"]["inputDefinitions"][
             "parameters"
         ]["text"].update(defaultValue=f"with {secret}"),
         f"{EXECUTOR}.env[0].value": lambda spec: container(spec).update(env=[{"name": "A", "value": secret}]),
         f"{EXECUTOR}.command[0]": lambda spec: container(spec).update(command=[f"echo {secret}"]),
     }
-    for place, change in places.items():
+    for path, change in paths.items():
         report = lint_changed(lambda spec, _, change=change: change(spec))
-        assert problem_lines(report) == [f"KE006 {place}: contains what looks like {kind}."]
+        assert problem_lines(report) == [f"KE006 {path}: contains what looks like {kind}."]
         assert secret not in repr(report)
 
 
@@ -267,10 +267,10 @@ def test_secrets_are_found_in_defaults_constants_and_nested_values():
     def careless(token: str = "t0p", text: str = "x"):
         work(text=token, options={"registry": {"password": ["hunter2"]}, "depth": 3})
 
-    places = [
+    paths = [
         line.split()[1] for line in problem_lines(lint_text(compiler.compile_to_yaml(careless))) if "KE006" in line
     ]
-    assert sorted(places) == [
+    assert sorted(paths) == [
         "root.dag.tasks.work.inputs.parameters.options.runtimeValue.constant.registry.password[0]:",
         "root.inputDefinitions.parameters.token.defaultValue:",
     ]
@@ -453,9 +453,9 @@ def test_problems_are_sorted_by_line():
         uncached(spec)
 
     report = lint_changed(change)
-    places = [problem.position for problem in report.problems]
-    assert len(places) == 3
-    assert places == sorted(places)
+    positions = [problem.position for problem in report.problems]
+    assert len(positions) == 3
+    assert positions == sorted(positions)
 
 
 def test_problems_in_kubernetes_manifests_have_positions():

@@ -26,8 +26,8 @@ def judge(rate: float, note: str, metrics: Output[Metrics]):
 
 
 @dsl.component(base_image="example.com/runtime:1", install_kfp_package=False)
-def tell(tags: list, about: dict):
-    """Tell."""
+def publish(tags: list, about: dict):
+    """Publish."""
 
 
 @dsl.pipeline(name="small")
@@ -47,10 +47,10 @@ def small(
 ):
     """Run three stages, one of them in a nested pipeline."""
     judged = inner(rate=rate, note=note).after(learn(rows=rows))
-    tell(tags=tags, about=about).after(judged)
+    publish(tags=tags, about=about).after(judged)
 
 
-STAGES = ["learn", "judge", "tell"]
+STAGES = ["learn", "judge", "publish"]
 
 
 def client_of(server: FakeKfp, namespace: str = "ds-project") -> Client:
