@@ -1,31 +1,67 @@
-"""A real server process for tests."""
+"""Fixtures that the tests of several folders share: models, and servers that no test changes."""
 
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from serving_support.bundles import mixed_bundle, numeric_bundle
-from serving_support.server_process import Server, running, start
+from serving_support.grpc_calls import castable_bundle, grpc_port, stub_to
+from serving_support.server_process import PATIENT, Server, running, start
+from serving_support.typed_bundles import typed_bundle
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Return a folder with pump 1 (numbers), which the test may change."""
+    numeric_bundle(tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="session")
+def pump_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with pump 1 (numbers), which no test may change."""
+    models = tmp_path_factory.mktemp("pump")
+    numeric_bundle(models)
+    return models
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server of pump 9 and 10 (numbers) and mill 1 (mixed columns)."""
+    """Return a server, REST and gRPC, of pump 9 and 10 (numbers), mill 1 (mixed columns), typed and castable 1."""
     models = tmp_path_factory.mktemp("models")
     numeric_bundle(models, version="9")
     numeric_bundle(models, version="10")
     mixed_bundle(models)
-    with running(models) as server:
+    typed_bundle(models)
+    castable_bundle(models)
+    with running(models, "--grpc-port", "0", *PATIENT) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def token_server(pump_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a server of pump 1, REST and gRPC, that requires the token `s3cret`."""
+    token = tmp_path_factory.mktemp("secret") / "token"
+    token.write_text("s3cret\n")
+    with running(pump_models, "--grpc-port", "0", "--token-file", str(token), *PATIENT) as server:
         yield server
 
 
 @pytest.fixture
-def refusal() -> Callable[[Path], str]:
-    """Return a function that starts a server which must refuse to, and returns the sentence it says."""
+def stub(server: Server) -> Iterator[GRPCInferenceServiceStub]:
+    """Return a gRPC client of `server`."""
+    with stub_to(grpc_port(server)) as stub:
+        yield stub
 
-    def refused(models: Path) -> str:
+
+@pytest.fixture
+def start_error() -> Callable[[Path], str]:
+    """Return a function that starts a server on models that it must refuse, and returns the error."""
+
+    def start_and_read_error(models: Path) -> str:
         with start(models) as process:
             try:
                 stdout, stderr = process.communicate(timeout=60)
@@ -35,4 +71,4 @@ def refusal() -> Callable[[Path], str]:
         assert (process.returncode, stderr, last["event"]) == (1, "", "refused")
         return str(last["error"])
 
-    return refused
+    return start_and_read_error

@@ -13,23 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from serving_support.bundles import numeric_bundle
+from serving_support.bundles import PUMP_ROW
 from serving_support.raw_http import Client, exchange, get, post, statuses
-from serving_support.server_process import Server, running, start
+from serving_support.server_process import PATIENT, Server, running, start
 
 LIVE = "/v2/health/live"
 READY = "/v2/health/ready"
 INFER = "/v2/models/pump/infer"
-SMALL = post(INFER, b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}')
+SMALL = post(INFER, PUMP_ROW)
 REFUSED = post(INFER, b"{")
-#: A test machine that stalls is no overload.
-PATIENT = ("--max-wait", "60")
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    numeric_bundle(tmp_path / "models")
-    return tmp_path / "models"
 
 
 @contextmanager
@@ -91,9 +83,9 @@ def test_it_writes_to_no_file_and_needs_no_home_and_no_folder_for_temporary_file
     assert sorted(models.rglob("*")) == files
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, start_error: Callable[[Path], str]) -> None:
     folder = tmp_path / ("a" * 300)
-    assert refusal(folder) == f"cannot read {folder}: File name too long."
+    assert start_error(folder) == f"cannot read {folder}: File name too long."
 
 
 # --- limits ---

@@ -13,7 +13,7 @@ import pytest
 from serving_support.bundles import mixed_bundle, numeric_bundle, sign
 from serving_support.server_process import running, start
 
-Refusal = Callable[[Path], str]
+StartError = Callable[[Path], str]
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:
@@ -25,63 +25,67 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
         sign(path.parent)
 
 
-def test_one_altered_byte_of_the_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_one_altered_byte_of_the_model_is_refused(tmp_path: Path, start_error: StartError) -> None:
     model = numeric_bundle(tmp_path) / "model.onnx"
     data = bytearray(model.read_bytes())
     data[-1] ^= 1
     model.write_bytes(data)
-    assert refusal(tmp_path) == f"{model} was altered: its sha256 is not the one in the manifest."
+    assert start_error(tmp_path) == f"{model} was altered: its sha256 is not the one in the manifest."
 
 
-def test_a_missing_file_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path, start_error: StartError) -> None:
     card = numeric_bundle(tmp_path) / "model_card.md"
     card.unlink()
-    assert refusal(tmp_path) == f"cannot read {card}: No such file or directory."
+    assert start_error(tmp_path) == f"cannot read {card}: No such file or directory."
 
 
-def test_a_model_that_answers_otherwise_than_when_it_was_verified_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_model_that_answers_otherwise_than_when_it_was_verified_is_refused(
+    tmp_path: Path, start_error: StartError
+) -> None:
     folder = numeric_bundle(tmp_path)
 
     def worse(samples: Any) -> None:
         samples["samples"][0]["response"]["outputs"][1]["data"][0] += 0.01
 
     edit(folder / "samples.json", worse)
-    assert "model pump 1 fails its self-test: output 'probabilities' of recorded request 0" in refusal(tmp_path)
+    assert "model pump 1 fails its self-test: output 'probabilities' of recorded request 0" in start_error(tmp_path)
 
 
-def test_a_model_that_refuses_its_own_recorded_request_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_model_that_refuses_its_own_recorded_request_is_refused(tmp_path: Path, start_error: StartError) -> None:
     folder = mixed_bundle(tmp_path)
     edit(folder / "signature.json", lambda signature: signature["inputs"][1]["columns"][0].update(categories=["L"]))
-    assert "refuses its recorded request 0: input 'Type', row 0: 'H' is not a category" in refusal(tmp_path)
+    assert "refuses its recorded request 0: input 'Type', row 0: 'H' is not a category" in start_error(tmp_path)
 
 
-def test_a_signature_that_does_not_fit_the_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_signature_that_does_not_fit_the_model_is_refused(tmp_path: Path, start_error: StartError) -> None:
     folder = numeric_bundle(tmp_path)
     edit(folder / "signature.json", lambda signature: signature["inputs"][0].update(datatype="FP64"))
-    assert "does not match its model: inputs are {'X': 'FP32'}, not {'X': 'FP64'}" in refusal(tmp_path)
+    assert "does not match its model: inputs are {'X': 'FP32'}, not {'X': 'FP64'}" in start_error(tmp_path)
 
 
-def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, start_error: StartError) -> None:
     folder = numeric_bundle(tmp_path)
     (folder / "model.onnx").write_bytes(b"not a model")
     sign(folder)
-    assert "model pump 1 cannot be loaded by onnxruntime" in refusal(tmp_path)
+    assert "model pump 1 cannot be loaded by onnxruntime" in start_error(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "signature.json", "samples.json"])
-def test_a_file_that_does_not_follow_the_contract_is_refused(tmp_path: Path, refusal: Refusal, name: str) -> None:
+def test_a_file_that_does_not_follow_the_contract_is_refused(
+    tmp_path: Path, start_error: StartError, name: str
+) -> None:
     folder = numeric_bundle(tmp_path)
     edit(folder / name, lambda content: content.clear())
-    assert "does not follow the bundle contract" in refusal(tmp_path)
+    assert "does not follow the bundle contract" in start_error(tmp_path)
 
 
-def test_a_bundle_in_a_folder_of_another_name_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_bundle_in_a_folder_of_another_name_is_refused(tmp_path: Path, start_error: StartError) -> None:
     numeric_bundle(tmp_path).rename(tmp_path / "pump" / "2")
-    assert "holds pump 1; the folders must be named after it" in refusal(tmp_path)
+    assert "holds pump 1; the folders must be named after it" in start_error(tmp_path)
 
 
-def test_a_folder_without_models_is_refused(tmp_path: Path, refusal: Refusal) -> None:
-    assert refusal(tmp_path) == f"there is no model in {tmp_path}; put a bundle into {tmp_path}/<name>/<version>/."
+def test_a_folder_without_models_is_refused(tmp_path: Path, start_error: StartError) -> None:
+    assert start_error(tmp_path) == f"there is no model in {tmp_path}; put a bundle into {tmp_path}/<name>/<version>/."
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

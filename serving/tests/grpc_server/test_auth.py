@@ -1,4 +1,4 @@
-"""Who may ask over gRPC: a bearer token, TLS and mutual TLS."""
+"""Authentication over gRPC: a bearer token, TLS and mutual TLS."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,32 +9,19 @@ import pytest
 from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from serving_support.bundles import numeric_bundle
 from serving_support.certificates import Authority
+from serving_support.files import replace_file
 from serving_support.grpc_calls import channel_to, code_of, grpc_port, held_back, pump, refused, stub_to
 from serving_support.server_process import Server, running
 
 GUARDED = ["ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer"]
-SENTENCE = "this server requires a bearer token or a client certificate; the request has no valid one."
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    numeric_bundle(tmp_path / "models")
-    return tmp_path / "models"
+NO_ACCESS = "this server requires a bearer token or a client certificate; the request has no valid one."
 
 
 @pytest.fixture
 def token(tmp_path: Path) -> Path:
     (tmp_path / "token").write_text("s3cret\n")
     return tmp_path / "token"
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Replace a file as Kubernetes does: at once."""
-    new = path.with_suffix(".new")
-    new.write_bytes(content)
-    new.replace(path)
 
 
 @contextmanager
@@ -53,13 +40,13 @@ def infer(stub: GRPCInferenceServiceStub, authorization: str = "") -> str:
     return code_of(lambda: stub.ModelInfer(pump(), metadata=metadata, timeout=10))
 
 
-def test_without_the_token_only_the_probes_answer(models: Path, token: Path) -> None:
-    with running(models, "--grpc-port", "0", "--token-file", str(token)) as server, stub_to(grpc_port(server)) as stub:
+def test_without_the_token_only_the_probes_are_answered(token_server: Server) -> None:
+    with stub_to(grpc_port(token_server)) as stub:
         assert stub.ServerLive(service_pb2.ServerLiveRequest()).live
         assert stub.ServerReady(service_pb2.ServerReadyRequest()).ready
         for call in GUARDED:
             request = getattr(service_pb2, f"{call}Request")()
-            assert refused(lambda: getattr(stub, call)(request)) == ("UNAUTHENTICATED", SENTENCE)  # noqa: B023
+            assert refused(lambda: getattr(stub, call)(request)) == ("UNAUTHENTICATED", NO_ACCESS)  # noqa: B023
 
 
 @pytest.mark.parametrize(
@@ -72,29 +59,24 @@ def test_without_the_token_only_the_probes_answer(models: Path, token: Path) -> 
         ("Bearer", "UNAUTHENTICATED"),
     ],
 )
-def test_only_the_right_token_opens(models: Path, token: Path, authorization: str, code: str) -> None:
-    with running(models, "--grpc-port", "0", "--token-file", str(token)) as server, stub_to(grpc_port(server)) as stub:
+def test_only_the_right_token_gives_access(token_server: Server, authorization: str, code: str) -> None:
+    with stub_to(grpc_port(token_server)) as stub:
         assert infer(stub, authorization) == code
 
 
-def test_who_may_not_ask_is_refused_before_the_message_is_read(models: Path, token: Path) -> None:
-    options = ["--grpc-port", "0", "--token-file", str(token)]
-    with (
-        running(models, *options) as server,
-        channel_to(grpc_port(server)) as channel,
-        held_back(channel) as ([call], _),
-    ):
+def test_a_call_without_access_is_refused_before_its_message_is_read(token_server: Server) -> None:
+    with channel_to(grpc_port(token_server)) as channel, held_back(channel) as ([call], _):
         assert call.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_replaced_token_counts_without_a_restart(models: Path, token: Path) -> None:
+def test_a_replaced_token_is_in_force_without_a_restart(models: Path, token: Path) -> None:
     with running(models, "--grpc-port", "0", "--token-file", str(token)) as server, stub_to(grpc_port(server)) as stub:
-        replace(token, b"new")
+        replace_file(token, b"new")
         server.event("reloaded")
         assert [infer(stub, f"Bearer {word}") for word in ("s3cret", "new")] == ["UNAUTHENTICATED", "OK"]
 
 
-def test_with_a_certificate_it_speaks_tls_and_nothing_else(models: Path, tmp_path: Path) -> None:
+def test_with_a_certificate_it_accepts_tls_only(models: Path, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     certificate, key = authority.issue("server")
     options = ["--grpc-port", "0", "--tls-cert", str(certificate), "--tls-key", str(key)]
@@ -105,7 +87,7 @@ def test_with_a_certificate_it_speaks_tls_and_nothing_else(models: Path, tmp_pat
             assert infer(stub) == "UNAVAILABLE"
 
 
-def test_a_renewed_certificate_counts_without_a_restart(models: Path, tmp_path: Path) -> None:
+def test_a_renewed_certificate_is_used_without_a_restart(models: Path, tmp_path: Path) -> None:
     old, new = Authority(tmp_path / "old"), Authority(tmp_path / "new")
     certificate, key = old.issue("server")
     options = ["--grpc-port", "0", "--tls-cert", str(certificate), "--tls-key", str(key)]
@@ -113,7 +95,7 @@ def test_a_renewed_certificate_counts_without_a_restart(models: Path, tmp_path: 
         assert infer(before) == "OK"
         newer = [path.read_bytes() for path in new.issue("server")]
         for path, content in zip((key, certificate), reversed(newer), strict=True):
-            replace(path, content)
+            replace_file(path, content)
         server.event("reloaded")
         with secure(server, new.certificate) as stub:
             assert infer(stub) == "OK"
@@ -122,8 +104,8 @@ def test_a_renewed_certificate_counts_without_a_restart(models: Path, tmp_path: 
         assert infer(before) == "OK"  # a connection that is open stays open
 
 
-def test_mutual_tls_takes_clients_of_its_own_ca_only(models: Path, tmp_path: Path) -> None:
-    authority, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "stranger")
+def test_mutual_tls_accepts_clients_of_its_ca_only(models: Path, tmp_path: Path) -> None:
+    authority, other_ca = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
     certificate, key = authority.issue("server")
     files = ["--tls-cert", str(certificate), "--tls-key", str(key), "--tls-client-ca", str(authority.certificate)]
     with running(models, "--grpc-port", "0", *files) as server:
@@ -131,7 +113,7 @@ def test_mutual_tls_takes_clients_of_its_own_ca_only(models: Path, tmp_path: Pat
             assert infer(stub) == "OK"
         with secure(server, authority.certificate) as stub:
             assert infer(stub) == "UNAVAILABLE"
-        with secure(server, authority.certificate, stranger.issue("plc")) as stub:
+        with secure(server, authority.certificate, other_ca.issue("plc")) as stub:
             assert infer(stub) == "UNAVAILABLE"
 
 

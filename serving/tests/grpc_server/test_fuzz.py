@@ -1,16 +1,12 @@
 """Whatever is sent over gRPC, the answer is an answer or says whose mistake it was."""
 
-from collections.abc import Iterator
-
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from serving_support.bundles import mixed_bundle, numeric_bundle
-from serving_support.grpc_calls import INFER, channel_to, code_of, grpc_port, pump, stub_to
-from serving_support.server_process import Server, running
+from serving_support.grpc_calls import INFER, channel_to, code_of, grpc_port, pump
+from serving_support.server_process import Server
 from serving_support.typed_bundles import TYPES
 
 CLIENTS_MISTAKES = {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
@@ -39,22 +35,6 @@ GOOD = [
     ("count", "INT64", [2, 1], bytes(16)),
     ("on", "BOOL", [2, 1], b"\0\1"),
 ]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server of pump (numbers) and mill (mixed columns)."""
-    models = tmp_path_factory.mktemp("models")
-    numeric_bundle(models)
-    mixed_bundle(models)
-    with running(models, "--grpc-port", "0") as server:
-        yield server
-
-
-@pytest.fixture
-def stub(server: Server) -> Iterator[GRPCInferenceServiceStub]:
-    with stub_to(grpc_port(server)) as stub:
-        yield stub
 
 
 @st.composite

@@ -6,12 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import grpc
-import pytest
 from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from kfp_edge_serving.cpu_limit import usable_cpus
-from serving_support.bundles import numeric_bundle
 from serving_support.grpc_calls import (
     INFER,
     alone,
@@ -25,21 +23,14 @@ from serving_support.grpc_calls import (
     pump,
     refused,
     stub_to,
-    until,
 )
 from serving_support.server_process import running, start
+from serving_support.waiting import until
 
 READY = grpc.ChannelConnectivity.READY
 IDLE = grpc.ChannelConnectivity.IDLE
 INTERNAL_ERROR = "internal server error; see the log of the server."
 NOT_READY = "the server is not ready; try again later."
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """Return a folder with pump 1."""
-    numeric_bundle(tmp_path / "models")
-    return tmp_path / "models"
 
 
 def test_answers_and_refusals_are_counted_by_protocol(models: Path) -> None:

@@ -1,6 +1,6 @@
 """What is refused over gRPC, with which status and in which words."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -9,30 +9,10 @@ from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from serving_support.bundles import numeric_bundle
-from serving_support.grpc_calls import INFER, castable, castable_bundle, channel_to, grpc_port, pump, refused, stub_to
-from serving_support.server_process import Server, running
-from serving_support.typed_bundles import typed_bundle
+from serving_support.grpc_calls import INFER, castable, channel_to, grpc_port, pump, refused
+from serving_support.server_process import Server
 
 Change = Callable[[ModelInferRequest], object]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server of pump 9 and 10 (numbers), typed and castable (every datatype)."""
-    models = tmp_path_factory.mktemp("models")
-    numeric_bundle(models, version="9")
-    numeric_bundle(models, version="10")
-    typed_bundle(models)
-    castable_bundle(models)
-    with running(models, "--grpc-port", "0") as server:
-        yield server
-
-
-@pytest.fixture
-def stub(server: Server) -> Iterator[GRPCInferenceServiceStub]:
-    with stub_to(grpc_port(server)) as stub:
-        yield stub
 
 
 def with_input(**changes: Any) -> Change:
@@ -138,7 +118,7 @@ def test_contents_that_are_there_but_empty_are_none(stub: GRPCInferenceServiceSt
 @pytest.mark.parametrize(
     ("name", "version", "sentence"),
     [
-        ("lathe", "", "there is no model 'lathe' here; there is castable, pump, typed."),
+        ("lathe", "", "there is no model 'lathe' here; there is castable, mill, pump, typed."),
         ("pump", "11", "there is no version '11' of model 'pump'; there is 9, 10."),
     ],
 )

@@ -15,45 +15,18 @@ from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from serving_support.bundles import mixed_bundle, numeric_bundle
-from serving_support.grpc_calls import CASTABLE, castable, castable_bundle, contents, grpc_port, stub_to
+from serving_support.grpc_calls import CASTABLE, castable, contents
 from serving_support.paths import PACKAGE
-from serving_support.server_process import Server, running
-from serving_support.typed_bundles import TYPES, blank, input_name, output_name, typed_bundle
+from serving_support.server_process import Server
+from serving_support.typed_bundles import TYPES, blank, input_name, output_name
 
 Change = Callable[[ModelInferRequest], object]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server of pump 9 and 10 (numbers), mill (mixed columns), typed and castable (every datatype)."""
-    models = tmp_path_factory.mktemp("models")
-    numeric_bundle(models, version="9")
-    numeric_bundle(models, version="10")
-    mixed_bundle(models)
-    typed_bundle(models)
-    castable_bundle(models)
-    with running(models, "--grpc-port", "0") as server:
-        yield server
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[triton.InferenceServerClient]:
     with triton.InferenceServerClient(f"127.0.0.1:{server.grpc_port}") as client:
         yield client
-
-
-@pytest.fixture
-def stub(server: Server) -> Iterator[GRPCInferenceServiceStub]:
-    with stub_to(grpc_port(server)) as stub:
-        yield stub
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """Return a folder with pump 1."""
-    numeric_bundle(tmp_path / "models")
-    return tmp_path / "models"
 
 
 def given_input(name: str, array: Any, datatype: str) -> triton.InferInput:

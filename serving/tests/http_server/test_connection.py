@@ -1,7 +1,6 @@
 """Connections of HTTP/1.1: kept, pipelined, half closed, left."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,7 +8,6 @@ from serving_support.raw_http import (
     Answer,
     Client,
     chunked,
-    echoing,
     exchange,
     fed,
     get,
@@ -23,13 +21,6 @@ from serving_support.server_process import Server
 LIVE = "/v2/health/live"
 INFER = "/v2/models/pump/infer"
 TOO_LARGE = head("POST / HTTP/1.1", "Host: h", "Content-Length: 99999999")
-
-
-@pytest.fixture(scope="module")
-def echo() -> Iterator[int]:
-    """Return the port of our HTTP over a handler that tells what it understood."""
-    with echoing() as port:
-        yield port
 
 
 def test_a_trailer_passes_for_no_header(server: Server) -> None:

@@ -1,7 +1,6 @@
 """HTTP/1.1 as RFC 9112 wants it: where a request ends is never a matter of opinion."""
 
 import re
-from collections.abc import Iterator
 
 import h11
 import pytest
@@ -13,7 +12,6 @@ from serving_support.raw_http import (
     Client,
     chunked,
     connected,
-    echoing,
     exchange,
     fed,
     get,
@@ -27,13 +25,6 @@ from serving_support.server_process import Server
 LIVE = "/v2/health/live"
 #: A request that must not be answered when what stands before it is refused.
 BEHIND = get("/behind")
-
-
-@pytest.fixture(scope="module")
-def echo() -> Iterator[int]:
-    """Return the port of our HTTP over a handler that tells what it understood."""
-    with echoing() as port:
-        yield port
 
 
 def posted(*headers: str, body: bytes = b"hello", host: str = "Host: h") -> bytes:

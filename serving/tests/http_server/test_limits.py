@@ -9,28 +9,18 @@ import pytest
 
 from kfp_edge_serving.http_server.messages import HttpResponse
 from kfp_edge_serving.limits import Limits
-from serving_support.bundles import numeric_bundle
+from serving_support.bundles import PUMP_ROW
 from serving_support.raw_http import Client, chunked, connected, echoing, exchange, get, head, post, statuses
-from serving_support.server_process import Server, memory, running
+from serving_support.server_process import PATIENT, Server, memory, running
 
 LIVE = "/v2/health/live"
 INFER = "/v2/models/pump/infer"
-SMALL = b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}'
 IN_CHUNKS = head(f"POST {INFER} HTTP/1.1", "Host: h", "Transfer-Encoding: chunked")
 MIB = 1 << 20
-#: A test machine that stalls is no overload.
-PATIENT = ("--max-wait", "60")
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    models = tmp_path_factory.mktemp("models")
-    numeric_bundle(models)
-    return models
-
-
-@pytest.fixture(scope="module")
-def strict(models: Path) -> Iterator[Server]:
+def strict(pump_models: Path) -> Iterator[Server]:
     """Return a server with small limits."""
     options = (
         "--max-body",
@@ -43,9 +33,9 @@ def strict(models: Path) -> Iterator[Server]:
         "0.5",
         *PATIENT,
     )
-    with running(models, *options) as server:
+    with running(pump_models, *options) as server:
         # so that what the first requests leave behind is not counted as growth
-        exchange(server.port, post(INFER, SMALL) * 2000 + get("/metrics"))
+        exchange(server.port, post(INFER, PUMP_ROW) * 2000 + get("/metrics"))
         yield server
 
 
@@ -84,7 +74,7 @@ def test_a_long_but_reasonable_head_is_taken(strict: Server) -> None:
 
 
 def test_a_body_may_be_as_large_as_the_limit_and_not_a_byte_larger(strict: Server) -> None:
-    body = SMALL.ljust(MIB)
+    body = PUMP_ROW.ljust(MIB)
     assert statuses(exchange(strict.port, post(INFER, body) + chunked(INFER, body[:1000], body[1000:]))) == [200, 200]
     for request in (post(INFER, body + b" "), chunked(INFER, body, b" ")):
         with Client(strict.port) as client:
@@ -105,49 +95,49 @@ def test_unfinished_bodies_take_a_bounded_share_of_memory(strict: Server) -> Non
         clients = [stack.enter_context(Client(strict.port)) for _ in range(48)]
         for client in clients:
             client.send(post(INFER, b" " * MIB)[:-1])
-        assert statuses(exchange(strict.port, post(INFER, SMALL))) == [200]
+        assert statuses(exchange(strict.port, post(INFER, PUMP_ROW))) == [200]
         ends = [client.answer() for client in clients]
     # 503 at once for those beyond what the server holds, 408 for the others once their time is over
     assert {end and end.status for end in ends} == {408, 503}
     assert {end.headers.get("retry-after") for end in ends if end and end.status == 503} == {"1"}
     assert memory(strict.process, peak=True) - before < 40 * MIB
     await_gauge(strict, "kfp_edge_connections", 1)
-    assert statuses(exchange(strict.port, post(INFER, SMALL.ljust(MIB)))) == [200]
+    assert statuses(exchange(strict.port, post(INFER, PUMP_ROW.ljust(MIB)))) == [200]
 
 
 # --- connections ---
 
 
-def test_beyond_the_limit_only_probes_are_answered(models: Path) -> None:
-    with running(models, "--max-connections", "3") as server, ExitStack() as stack:
+def test_beyond_the_limit_only_probes_are_answered(pump_models: Path) -> None:
+    with running(pump_models, "--max-connections", "3") as server, ExitStack() as stack:
         for _ in range(3):
             client = stack.enter_context(Client(server.port))
             assert client.send(get(LIVE)).answer() is not None
         with Client(server.port) as guest:
             (probed,) = guest.send(get(LIVE)).answers()
         with Client(server.port) as guest:
-            (refused,) = guest.send(post(INFER, SMALL) + get(LIVE)).answers()
+            (refused,) = guest.send(post(INFER, PUMP_ROW) + get(LIVE)).answers()
         assert (probed.status, probed.headers["connection"]) == (200, "close")
         assert (refused.status, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
         stack.close()
         await_gauge(server, "kfp_edge_connections", 1)
-        assert statuses(exchange(server.port, post(INFER, SMALL) * 2)) == [200, 200]
+        assert statuses(exchange(server.port, post(INFER, PUMP_ROW) * 2)) == [200, 200]
 
 
-def test_many_more_connections_than_that_do_not_keep_probes_out_for_long(models: Path) -> None:
-    with running(models, "--max-connections", "3") as server, ExitStack() as stack:
+def test_many_more_connections_than_that_do_not_keep_probes_out_for_long(pump_models: Path) -> None:
+    with running(pump_models, "--max-connections", "3") as server, ExitStack() as stack:
         clients = [stack.enter_context(Client(server.port)) for _ in range(100)]
         while not statuses(exchange(server.port, get(LIVE))):
             time.sleep(0.05)
         # the first ones are no guests, and still welcome
-        assert statuses([clients[0].send(post(INFER, SMALL)).answer() or pytest.fail("closed")]) == [200]
+        assert statuses([clients[0].send(post(INFER, PUMP_ROW)).answer() or pytest.fail("closed")]) == [200]
 
 
 # --- time ---
 
 
 def test_requests_that_do_not_arrive_in_time_are_408(strict: Server) -> None:
-    begun = [b"G", get(LIVE)[:-2], post(INFER, SMALL)[:-1], IN_CHUNKS, IN_CHUNKS + b"1;a"]
+    begun = [b"G", get(LIVE)[:-2], post(INFER, PUMP_ROW)[:-1], IN_CHUNKS, IN_CHUNKS + b"1;a"]
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(strict.port)).send(data) for data in begun]
         ends = [client.answers() for client in clients]
@@ -189,23 +179,23 @@ def test_a_client_that_reads_slowly_but_reads_gets_the_whole_of_its_last_answer(
 def test_many_slow_clients_keep_nobody_else_waiting(strict: Server) -> None:
     with ExitStack() as stack:
         for number in range(60):
-            begun = (get(LIVE)[:-2], post(INFER, SMALL)[:-1], b"")[number % 3]
+            begun = (get(LIVE)[:-2], post(INFER, PUMP_ROW)[:-1], b"")[number % 3]
             stack.enter_context(Client(strict.port)).send(begun)
-        assert statuses(exchange(strict.port, post(INFER, SMALL) * 100)) == [200] * 100
+        assert statuses(exchange(strict.port, post(INFER, PUMP_ROW) * 100)) == [200] * 100
         await_gauge(strict, "kfp_edge_connections", 1)
 
 
 # --- clients that do not read ---
 
 
-def test_a_client_that_does_not_read_is_not_read_from_either_and_loses_nothing(models: Path) -> None:
+def test_a_client_that_does_not_read_is_not_read_from_either_and_loses_nothing(pump_models: Path) -> None:
     request = get("/metrics")
-    with running(models) as server, Client(server.port, buffers=1 << 16) as client:
+    with running(pump_models) as server, Client(server.port, buffers=1 << 16) as client:
         exchange(server.port, request * 1000)
         before = memory(server.process, peak=True)
         taken = client.send_while_taken(request * 20_000)
         assert taken < len(request) * 20_000
-        assert statuses(exchange(server.port, post(INFER, SMALL))) == [200]
+        assert statuses(exchange(server.port, post(INFER, PUMP_ROW))) == [200]
         assert memory(server.process, peak=True) - before < 8 * MIB
         whole, rest = divmod(taken, len(request))
         assert statuses(client.end().answers()) == [200] * whole + [400] * bool(rest)

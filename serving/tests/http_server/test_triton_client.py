@@ -8,9 +8,8 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from serving_support.bundles import numeric_bundle
-from serving_support.server_process import Server, running
-from serving_support.typed_bundles import TYPES, blank, input_name, output_name, typed_bundle
+from serving_support.server_process import Server
+from serving_support.typed_bundles import TYPES, blank, input_name, output_name
 
 Array = np.ndarray[Any, Any]
 VALUES: dict[str, list[Any]] = {
@@ -23,19 +22,9 @@ VALUES: dict[str, list[Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def typed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    models = tmp_path_factory.mktemp("models")
-    typed_bundle(models)
-    numeric_bundle(models, version="9")
-    numeric_bundle(models, version="10")
-    with running(models) as server:
-        yield server
-
-
 @pytest.fixture
-def client(typed: Server) -> Iterator[InferenceServerClient]:
-    client = InferenceServerClient(f"127.0.0.1:{typed.port}")
+def client(server: Server) -> Iterator[InferenceServerClient]:
+    client = InferenceServerClient(f"127.0.0.1:{server.port}")
     yield client
     client.close()
 
@@ -153,8 +142,8 @@ def test_headers_and_query_parameters_do_no_harm(client: InferenceServerClient) 
     assert client.is_server_live(query_params={"a": "b"})
 
 
-def test_many_at_once(client: InferenceServerClient, typed: Server) -> None:
-    many = InferenceServerClient(f"127.0.0.1:{typed.port}", concurrency=8)
+def test_many_at_once(client: InferenceServerClient, server: Server) -> None:
+    many = InferenceServerClient(f"127.0.0.1:{server.port}", concurrency=8)
     pending = [many.async_infer("pump", [pump(number, 0, 0)], request_id=str(number)) for number in range(64)]
     assert [one.get_result().get_response()["id"] for one in pending] == [str(number) for number in range(64)]
     many.close()
@@ -168,7 +157,7 @@ def test_a_client_that_takes_compressed_answers_gets_a_plain_one(client: Inferen
 def test_mistakes_are_told_in_our_words(client: InferenceServerClient) -> None:
     assert refusal(lambda: client.infer("fan", [pump(1, 2, 3)])) == (
         "404",
-        "there is no model 'fan' here; there is pump, typed.",
+        "there is no model 'fan' here; there is castable, mill, pump, typed.",
     )
     assert refusal(lambda: client.get_model_metadata("pump", "8")) == (
         "404",

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from serving_support.bundles import numeric_bundle, sign
 from serving_support.server_process import Server, running
 
@@ -55,13 +53,6 @@ def load(server: Server) -> Iterator[list[tuple[int, Any]]]:
         done.set()
         for thread in threads:
             thread.join()
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    numeric_bundle(folder)
-    return folder
 
 
 def test_a_new_version_takes_over_and_the_old_one_stays_reachable(models: Path, tmp_path: Path) -> None:

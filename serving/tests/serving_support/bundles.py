@@ -9,6 +9,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 CATEGORIES = ["H", "L", "M"]
+#: The body of a request of one row for `numeric_bundle`.
+PUMP_ROW = b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}'
 _WEIGHTS = np.array([[0.5, -0.5], [0.25, 0.75], [-1.0, 1.0]], dtype=np.float32)
 
 

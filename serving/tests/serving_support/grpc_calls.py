@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 from serving_support.bundles import write
 from serving_support.server_process import Server, wait_for
 from serving_support.typed_bundles import TYPES, blank, input_name, output_name, tensor
+from serving_support.waiting import until
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 #: All that `InferTensorContents` has a field for.
@@ -176,18 +176,6 @@ def endless_bundle(models: Path) -> Path:
     }
     signature = {"task": "anomaly", "inputs": [ends[0] | {"columns": []}], "outputs": [ends[1]]}
     return write(models / "press" / "1", "anomaly", graph, signature, [sample])
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Ask again and again until it is so.
-
-    Raises:
-        TimeoutError: it never was.
-    """
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError
 
 
 @contextmanager

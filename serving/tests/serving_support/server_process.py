@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+#: Options of a server that must not shed load because the machine of the tests stalls.
+PATIENT = ("--max-wait", "60")
+
 
 @dataclass
 class Server:

@@ -17,7 +17,7 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from kfp_edge_serving.telemetry.trace_context import trace_ids
 from kfp_edge_serving.telemetry.tracing import create_tracer
-from serving_support.bundles import numeric_bundle
+from serving_support.bundles import PUMP_ROW
 from serving_support.grpc_calls import grpc_port, pump, refused, stub_to
 from serving_support.otlp_collector import attributes, collecting
 from serving_support.server_process import Server, running
@@ -25,19 +25,14 @@ from serving_support.server_process import Server, running
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
 UNSAMPLED = f"00-{TRACE}-{SPAN}-00"
-ROW = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}).encode()
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    numeric_bundle(tmp_path)
-    return tmp_path
 
 
 def infer(server: Server, traceparent: str | None = None) -> None:
     headers = {} if traceparent is None else {"traceparent": traceparent}
-    with urlopen(Request(f"http://127.0.0.1:{server.port}/v2/models/pump/infer", ROW, headers), timeout=30) as answer:
+    with urlopen(
+        Request(f"http://127.0.0.1:{server.port}/v2/models/pump/infer", PUMP_ROW, headers), timeout=30
+    ) as answer:
         answer.read()
 
 
