@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from serving_support.bundles import PUMP_ROW
-from serving_support.raw_http import Client, exchange, get, post, statuses
+from serving_support.raw_http import Answer, Client, exchange, get, post, statuses
 from serving_support.server_process import PATIENT, Server, running, start
+from serving_support.waiting import until
 
 LIVE = "/v2/health/live"
 READY = "/v2/health/ready"
@@ -123,15 +124,20 @@ def test_without_any_file_descriptor_left_it_goes_on_serving_and_recovers(models
 def is_at_rest(server: Server) -> bool:
     """Whether the server sleeps while clients wait that it cannot take."""
     before = seconds_of_cpu(server.process)
-    time.sleep(1)
-    return seconds_of_cpu(server.process) - before < 0.3
+    time.sleep(0.5)
+    return seconds_of_cpu(server.process) - before < 0.15
 
 
-def recovered(server: Server) -> list[object]:
+def recovered(server: Server) -> list[Answer]:
     """Return the answer to an inference, asked again until it is taken."""
-    while not (answers := exchange(server.port, SMALL)) or answers[0].status == 503:
-        time.sleep(0.05)
-    return list(answers)
+    answers: list[Answer] = []
+
+    def is_answered() -> bool:
+        answers[:] = exchange(server.port, SMALL)
+        return bool(answers) and answers[0].status != 503
+
+    until(is_answered)
+    return answers
 
 
 @pytest.fixture
@@ -178,7 +184,7 @@ time.time_ns = lambda: _time_ns() + int(_offset.read_text()) * 10**9
 def test_a_clock_that_jumps_ends_no_wait_and_prolongs_none(models: Path, tmp_path: Path, years: int) -> None:
     (tmp_path / "offset").write_text("0")
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
-    options = ("--read-timeout", "1", "--idle-timeout", "60")
+    options = ("--read-timeout", "0.3", "--idle-timeout", "60")
     with ExitStack() as stack:
         server = stack.enter_context(running(models, *options, PYTHONPATH=str(tmp_path)))
         kept, slow = (stack.enter_context(Client(server.port)) for _ in range(2))
@@ -245,8 +251,7 @@ def test_what_a_thread_works_on_is_answered_before_it_ends(models: Path) -> None
     large = b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [9000, 3], "data": [%b]}]}' % numbers
     with running(models) as server, Client(server.port) as client:
         client.send(post(INFER, large)[:-1])
-        while "in_flight 1" not in server.get("/metrics")[1]:
-            time.sleep(0.01)
+        until(lambda: "in_flight 1" in server.get("/metrics")[1])
         client.send(b"}")
         server.process.terminate()
         assert statuses(client.answers()) == [200]
@@ -256,8 +261,7 @@ def test_what_a_thread_works_on_is_answered_before_it_ends(models: Path) -> None
 def test_while_it_drains_it_is_live_but_not_ready(models: Path) -> None:
     with running(models) as server, Client(server.port) as client:
         client.send(SMALL[:-1])
-        while "in_flight 1" not in server.get("/metrics")[1]:
-            time.sleep(0.01)
+        until(lambda: "in_flight 1" in server.get("/metrics")[1])
         server.process.terminate()
         server.event("draining")
         client.send(SMALL[-1:] + get(READY) + get(LIVE))
@@ -268,7 +272,6 @@ def test_while_it_drains_it_is_live_but_not_ready(models: Path) -> None:
 def test_a_client_that_never_finishes_is_cut_when_the_time_to_drain_is_over(models: Path) -> None:
     with running(models, "--drain-timeout", "0.3") as server, Client(server.port) as client:
         client.send(SMALL[:-1])
-        while "in_flight 1" not in server.get("/metrics")[1]:
-            time.sleep(0.01)
+        until(lambda: "in_flight 1" in server.get("/metrics")[1])
         assert server.stop() == 0
         assert client.answers() == []

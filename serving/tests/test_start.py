@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from serving_support.bundles import mixed_bundle, numeric_bundle, sign
 from serving_support.server_process import running, start
+from serving_support.waiting import until
 
 StartError = Callable[[Path], str]
 
@@ -39,7 +39,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, start_error: StartError) -> N
     assert start_error(tmp_path) == f"cannot read {card}: No such file or directory."
 
 
-def test_a_model_that_answers_otherwise_than_when_it_was_verified_is_refused(
+def test_a_model_whose_outputs_differ_from_the_verified_ones_is_refused(
     tmp_path: Path, start_error: StartError
 ) -> None:
     folder = numeric_bundle(tmp_path)
@@ -88,7 +88,7 @@ def test_a_folder_without_models_is_refused(tmp_path: Path, start_error: StartEr
     assert start_error(tmp_path) == f"there is no model in {tmp_path}; put a bundle into {tmp_path}/<name>/<version>/."
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_start_error(tmp_path: Path) -> None:
     numeric_bundle(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -112,8 +112,7 @@ def test_a_request_in_flight_is_answered_before_the_server_ends(tmp_path: Path) 
         connection.putrequest("POST", "/v2/models/pump/infer")
         connection.putheader("Content-Length", str(len(request)))
         connection.endheaders(request[:10])
-        while "in_flight 1" not in server.get("/metrics")[1]:
-            time.sleep(0.05)
+        until(lambda: "in_flight 1" in server.get("/metrics")[1])
         server.process.terminate()
         connection.send(request[10:])
         assert connection.getresponse().status == 200

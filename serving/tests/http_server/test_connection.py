@@ -17,6 +17,7 @@ from serving_support.raw_http import (
     understood,
 )
 from serving_support.server_process import Server
+from serving_support.waiting import until
 
 LIVE = "/v2/health/live"
 INFER = "/v2/models/pump/infer"
@@ -156,10 +157,13 @@ def test_clients_that_go_in_the_middle_of_a_request_leave_nothing_behind(server:
 
 def in_flight(server: Server) -> dict[str, int]:
     """Return how many connections and requests the server has, this one included, once the last one has gone."""
-    while True:
-        found = {
-            name: int(re.findall(rf"^kfp_edge_{name} (\d+)$", server.get("/metrics")[1], re.MULTILINE)[0])
-            for name in ("connections", "requests_in_flight")
-        }
-        if found["connections"] == 1:
-            return found
+    gauges: dict[str, int] = {}
+
+    def is_alone() -> bool:
+        metrics = server.get("/metrics")[1]
+        for name in ("connections", "requests_in_flight"):
+            gauges[name] = int(re.findall(rf"^kfp_edge_{name} (\d+)$", metrics, re.MULTILINE)[0])
+        return gauges["connections"] == 1
+
+    until(is_alone)
+    return gauges

@@ -271,6 +271,7 @@ DAMAGE = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(
     requests=st.lists(st.sampled_from(GOOD), min_size=1, max_size=3),
@@ -290,6 +291,7 @@ def test_whatever_we_answer_a_second_reader_reads_alike(
 AGAIN = [*GOOD, post("/b?q", b"world", "Authorization: Bearer x"), post("/b?q", b"hello", "Authorization: Bearer y")]
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(
     pieces=st.lists(st.sampled_from([*AGAIN, *(data for _, data in REFUSED.values())]), min_size=1, max_size=4),

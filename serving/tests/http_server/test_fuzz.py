@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from serving_support.bundles import mixed_bundle, mixed_request, numeric_bundle
 from serving_support.raw_http import Client, get, head
 from serving_support.server_process import events_of, memory, running
@@ -169,6 +171,7 @@ def statuses(port: int, data: bytes) -> set[int]:
     return {int(status) for status in re.findall(rb"HTTP/1\.1 ([2-9]\d\d) ", answers)}
 
 
+@pytest.mark.slow
 def test_ten_thousand_damaged_requests_do_no_harm(tmp_path: Path) -> None:
     mixed_bundle(tmp_path)
     numeric_bundle(tmp_path)

@@ -87,6 +87,7 @@ def test_every_answer_is_as_the_document_says(server: Server, case: Any) -> None
     case.call_and_validate(base_url=f"http://127.0.0.1:{server.port}", excluded_checks=[positive_data_acceptance])
 
 
+@pytest.mark.slow
 @PUMP.parametrize()
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_what_the_signature_allows_is_answered_and_all_else_refused(strict: Server, case: Any) -> None:

@@ -1,5 +1,6 @@
 """What happens with every inference, whichever protocol it came by: it is answered, counted, logged and traced."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,15 +111,11 @@ def test_overload_is_counted_and_not_logged(served: ServedModel, events: list[An
 
 
 @pytest.mark.parametrize(("request_", "status"), [("good", 200), ("bad", 400), ("bug", 500)])
-def test_with_a_tracer_every_inference_is_a_span(
-    served: ServedModel, events: list[Any], request_: str, status: int
-) -> None:
+@pytest.mark.usefixtures("events")
+def test_with_a_tracer_every_inference_is_a_span(served: ServedModel, request_: str, status: int) -> None:
     tracer = FakeTracer()
     handler = InferenceHandler(PROTOCOL, tracer)  # type: ignore[arg-type]
-    try:
+    with suppress(RequestError):
         handler.handle(served, request_, 0.0)
-    except RequestError as error:
-        assert error.status == status
     [(record, span_status)] = tracer.spans
     assert (record.status, record.traceparent, span_status) == (status, TRACEPARENT, ("status", status))
-    assert [event for event in events if event["event"] == "inference" and status == 200] == []

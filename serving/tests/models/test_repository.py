@@ -1,6 +1,6 @@
 """Models are exchanged while the server runs: what is good takes over, what is bad is refused, nothing is dropped."""
 
-import json
+import os
 import shutil
 import threading
 import time
@@ -156,16 +156,15 @@ def test_a_single_bundle_can_be_served_from_a_folder_of_any_name(models: Path, t
         assert version(server) == "1"
 
 
-def test_it_is_live_but_not_ready_while_it_loads(tmp_path: Path) -> None:
-    # so many recorded requests take long enough to be seen
-    folder = numeric_bundle(tmp_path)
-    samples = json.loads((folder / "samples.json").read_bytes())
-    samples["samples"] *= 20_000
-    (folder / "samples.json").write_text(json.dumps(samples))
-    sign(folder)
-    with running(tmp_path, until="listening") as server:
+def test_it_is_live_but_not_ready_while_it_loads(models: Path) -> None:
+    model = models / "pump" / "1" / "model.onnx"
+    content = model.read_bytes()
+    model.unlink()
+    os.mkfifo(model)  # so the server reads for as long as the test wants
+    with running(models, until="listening") as server:
         assert server.get("/v2/health/live") == (200, {"live": True})
         status, body = server.get("/v2/health/ready")
         assert (status, "still loading" in body["error"]) == (503, True)
+        model.write_bytes(content)
         server.event("ready")
         assert server.get("/v2/health/ready") == (200, {"ready": True})

@@ -14,6 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+_POLL_SECONDS = 0.02
+
 
 class FakeCollector:
     """What was sent to a collector that listens on a port of 127.0.0.1."""
@@ -78,7 +80,7 @@ def collecting(port: int = 0) -> Iterator[FakeCollector]:
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         collector = FakeCollector(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,))
         thread.start()
         try:
             yield collector

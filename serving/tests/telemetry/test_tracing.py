@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -19,12 +20,12 @@ from kfp_edge_serving.telemetry.trace_context import trace_ids
 from kfp_edge_serving.telemetry.tracing import create_tracer
 from serving_support.bundles import PUMP_ROW
 from serving_support.grpc_calls import grpc_port, pump, refused, stub_to
-from serving_support.otlp_collector import attributes, collecting
+from serving_support.otlp_collector import FakeCollector, attributes, collecting
 from serving_support.server_process import Server, running
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
-UNSAMPLED = f"00-{TRACE}-{SPAN}-00"
+NOT_SAMPLED = f"00-{TRACE}-{SPAN}-00"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
@@ -43,7 +44,7 @@ def infer(server: Server, traceparent: str | None = None) -> None:
     "header",
     [
         SAMPLED,
-        UNSAMPLED,
+        NOT_SAMPLED,
         f"00-{TRACE}-{SPAN}-ff",
         f"01-{TRACE}-{SPAN}-01",
         f"cc-{TRACE}-{SPAN}-01-what-a-later-version-adds",
@@ -92,80 +93,88 @@ def test_every_traceparent_of_the_specification_is_taken(trace: int, span: int, 
 
 # What a collector receives
 
+#: Another trace, which its caller does not record.
+OTHER_TRACE = "0af7651916cd43dd8448eb211c80319c"
+#: Callers of inferences, whose answers are spans: traceparent over REST, or over gRPC, or none.
+REST_CALLS = [SAMPLED, None, f"00-{'0' * 32}-{SPAN}-01", f"00-{OTHER_TRACE}-{SPAN}-00"]
 
-def test_an_inference_is_a_span_of_its_callers_trace(models: Path) -> None:
-    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
-        infer(server, SAMPLED)
-        [span] = collector.wait_for(1)
-    assert collector.paths == ["/v1/traces"]
+
+@pytest.fixture(scope="module")
+def collector(pump_models: Path) -> Iterator[FakeCollector]:
+    """Return a collector with the spans of a server, which has ended.
+
+    The server has answered `REST_CALLS`, then a call over gRPC, and has refused another one.
+    """
+    named = {"OTEL_SERVICE_NAME": "press-17", "OTEL_RESOURCE_ATTRIBUTES": "site=graz,ring=canary"}
+    with collecting() as collector:
+        with running(pump_models, "--grpc-port", "0", **named, **{ENDPOINT: collector.endpoint}) as server:
+            for traceparent in REST_CALLS:
+                infer(server, traceparent)
+            with stub_to(grpc_port(server)) as stub:
+                stub.ModelInfer(pump(), metadata=[("traceparent", SAMPLED)])
+                refused(lambda: stub.ModelInfer(ModelInferRequest(model_name="pump")))
+            assert server.stop() == 0
+        yield collector
+
+
+def test_an_inference_is_a_span_of_its_callers_trace(collector: FakeCollector) -> None:
+    span = collector.spans[0]
+    assert set(collector.paths) == {"/v1/traces"}
     assert (span.trace_id.hex(), span.parent_span_id.hex(), span.kind) == (TRACE, SPAN, Span.SPAN_KIND_SERVER)
     assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano
     assert attributes(span) | {"model": "pump", "version": "1", "http.response.status_code": 200} == attributes(span)
     assert span.status.code == Status.STATUS_CODE_UNSET
 
 
-def test_the_span_says_which_server_it_was(models: Path) -> None:
-    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
-        infer(server)
-        collector.wait_for(1)
-    assert collector.resource()["service.name"] == "kfp-edge-serving"
-    assert collector.resource()["service.version"]
-
-
-def test_the_environment_names_the_server_and_its_site(models: Path) -> None:
-    named = {"OTEL_SERVICE_NAME": "press-17", "OTEL_RESOURCE_ATTRIBUTES": "site=graz,ring=canary"}
-    with collecting() as collector, running(models, **named, **{ENDPOINT: collector.endpoint}) as server:
-        infer(server)
-        collector.wait_for(1)
-    found = collector.resource()
-    assert (found["service.name"], found["site"], found["ring"]) == ("press-17", "graz", "canary")
-
-
-def test_without_a_caller_it_is_a_trace_of_its_own(models: Path) -> None:
-    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
-        infer(server)
-        infer(server, f"00-{'0' * 32}-{SPAN}-01")
-        spans = collector.wait_for(2)
+def test_without_a_valid_caller_it_is_a_trace_of_its_own(collector: FakeCollector) -> None:
+    spans = collector.spans[1:3]
     assert [span.parent_span_id for span in spans] == [b"", b""]
-    assert len({span.trace_id for span in spans}) == 2
+    assert len({span.trace_id for span in spans} | {bytes.fromhex(TRACE)}) == 3
 
 
-def test_a_trace_that_its_caller_does_not_record_is_not_recorded(models: Path) -> None:
-    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
-        infer(server, UNSAMPLED)
-        infer(server, SAMPLED)
-        server.stop()
-        assert [span.trace_id.hex() for span in collector.spans] == [TRACE]
+def test_a_trace_that_its_caller_does_not_record_is_not_recorded(collector: FakeCollector) -> None:
+    assert OTHER_TRACE not in {span.trace_id.hex() for span in collector.spans}
+    assert len(collector.spans) == len(REST_CALLS) - 1 + 2
 
 
-def test_the_sampler_of_the_environment_is_used(models: Path) -> None:
-    options = {"OTEL_TRACES_SAMPLER": "always_off"}
-    with collecting() as collector, running(models, **options, **{ENDPOINT: collector.endpoint}) as server:
-        infer(server, SAMPLED)
-        assert server.stop() == 0
-        assert collector.spans == []
-
-
-def test_a_call_over_grpc_is_a_span_too(models: Path) -> None:
-    with collecting() as collector, running(models, "--grpc-port", "0", **{ENDPOINT: collector.endpoint}) as server:
-        with stub_to(grpc_port(server)) as stub:
-            stub.ModelInfer(pump(), metadata=[("traceparent", SAMPLED)])
-            refused(lambda: stub.ModelInfer(ModelInferRequest(model_name="pump")))
-        answered, failed = collector.wait_for(2)
+def test_a_call_over_grpc_is_a_span_too(collector: FakeCollector) -> None:
+    answered, failed = collector.spans[3:]
     assert (answered.trace_id.hex(), answered.parent_span_id.hex()) == (TRACE, SPAN)
     assert attributes(answered) == {"model": "pump", "version": "1", "rpc.response.status_code": "OK"}
     assert attributes(failed)["rpc.response.status_code"] == "INVALID_ARGUMENT"
 
 
-def test_an_end_sends_the_last_spans(models: Path) -> None:
-    with collecting() as collector, running(models, **{ENDPOINT: collector.endpoint}) as server:
-        for _ in range(300):
-            infer(server)
-        assert server.stop() == 0
-        assert len(collector.spans) == 300
+def test_the_environment_names_the_server_and_its_site(collector: FakeCollector) -> None:
+    resource = collector.resource()
+    assert (resource["service.name"], resource["site"], resource["ring"]) == ("press-17", "graz", "canary")
+    assert resource["service.version"]
 
 
-def test_an_error_of_the_server_is_one_of_the_span(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sampler_of_the_environment_is_used_and_the_server_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for sampler, spans in (("always_off", 0), ("always_on", 1)):
+        with collecting() as collector:
+            monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+            monkeypatch.setenv(ENDPOINT, collector.endpoint)
+            tracer = create_tracer()
+            assert tracer is not None
+            tracer.record("infer", 1, 2, None, {}, error=False)
+            tracer.close()
+        assert len(collector.spans) == spans
+    assert collector.resource()["service.name"] == "kfp-edge-serving"
+
+
+def test_an_end_sends_the_last_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    with collecting() as collector:
+        monkeypatch.setenv(ENDPOINT, collector.endpoint)
+        tracer = create_tracer()
+        assert tracer is not None
+        for number in range(300):
+            tracer.record("infer", number + 1, number + 2, None, {}, error=False)
+        tracer.close()
+    assert sorted(span.start_time_unix_nano for span in collector.spans) == list(range(1, 301))
+
+
+def test_an_error_of_the_server_is_an_error_of_its_span(monkeypatch: pytest.MonkeyPatch) -> None:
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.endpoint}/v1/traces")
         made = create_tracer()
@@ -177,7 +186,8 @@ def test_an_error_of_the_server_is_one_of_the_span(monkeypatch: pytest.MonkeyPat
     assert span.status.code == Status.STATUS_CODE_ERROR
 
 
-def test_a_collector_that_is_away_costs_spans_and_nothing_else(models: Path) -> None:
+@pytest.mark.slow
+def test_a_collector_that_does_not_answer_costs_spans_and_nothing_else(models: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     away = {ENDPOINT: f"http://127.0.0.1:{port}", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
@@ -192,7 +202,7 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(models: Path) -> 
             assert server.stop() == 0
 
 
-def test_without_a_collector_nothing_of_opentelemetry_is_imported() -> None:
+def test_without_a_collector_opentelemetry_is_not_imported() -> None:
     program = (
         "import sys; from kfp_edge_serving.telemetry.tracing import create_tracer; assert create_tracer() is None;"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
@@ -203,7 +213,7 @@ def test_without_a_collector_nothing_of_opentelemetry_is_imported() -> None:
 
 
 @pytest.mark.parametrize("variable", [ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
-def test_a_collector_without_opentelemetry_ends_the_start_with_one_sentence(models: Path, variable: str) -> None:
+def test_a_collector_without_opentelemetry_is_a_start_error(models: Path, variable: str) -> None:
     program = (
         "import sys; sys.modules['opentelemetry'] = None;"
         f"sys.argv[1:] = ['--models', {str(models)!r}, '--host', '127.0.0.1', '--port', '0', '--grpc-port', 'off'];"
