@@ -7,6 +7,7 @@
     ├── PipelineError             there is no such pipeline, or a backend or the local runner cannot run it
     ├── RequirementsNotMetError   checks, gates or a staging test failed
     ├── RunFailedError            a local run failed or was interrupted
+    ├── RunTimeoutError           a run on the cluster has not ended within the time to wait
     ├── StorageError              the file system, S3 or HTTP refused or failed
     ├── ImageError                an image, a registry or a container tool
     ├── GitError                  a git repository
@@ -37,6 +38,7 @@ __all__ = [
     "PipelineError",
     "RequirementsNotMetError",
     "RunFailedError",
+    "RunTimeoutError",
     "StorageError",
 ]
 
@@ -78,6 +80,10 @@ class RunFailedError(KfpEdgeError):
     def __init__(self, message: str, run: "LocalRun") -> None:
         super().__init__(message)
         self.run = run
+
+
+class RunTimeoutError(KfpEdgeError):
+    """A run on the cluster has not ended within the time to wait; it continues."""
 
 
 class StorageError(KfpEdgeError):

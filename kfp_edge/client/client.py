@@ -50,7 +50,8 @@ class Client:
             ca_file: The CA certificates (PEM) of the server; if None, the public ones and the cluster's.
 
         Raises:
-            KfpEdgeError: there is neither a cluster nor a host, or there is no API server in the namespace.
+            ClusterError: there is neither a cluster nor a host, or there is no API server in the namespace.
+            ParameterError: the host, the token or the CA file cannot be used.
         """
         return cls(find_endpoint(namespace, host, token, Path(ca_file) if ca_file else None))
 

@@ -17,7 +17,7 @@ from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
 from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.client.package import parse_api_spec
-from kfp_edge.errors import KfpApiError, KfpEdgeError, ParameterError, StorageError
+from kfp_edge.errors import KfpApiError, ParameterError, RunTimeoutError, StorageError
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 
 #: Seconds between two requests for a run's state.
@@ -142,7 +142,7 @@ class Run:
             timeout: Seconds to wait at most.
 
         Raises:
-            KfpEdgeError: it has not ended in time. The run itself continues.
+            RunTimeoutError: it has not ended in time. The run itself continues.
             KfpApiError: the server refuses or stays unreachable. The run itself continues.
         """
         start = last_response = time.monotonic()
@@ -162,7 +162,7 @@ class Run:
                 if self.state in _FINAL_STATES:
                     return RunResult(self.state, stages, self._error_message(stages))
             if timeout is not None and time.monotonic() - start >= timeout:
-                raise KfpEdgeError(
+                raise RunTimeoutError(
                     f"the run {self.name} has not ended within {timeout:g} s and continues; "
                     f"look at it later with `kfp-edge runs {self.id}`."
                 )

@@ -14,7 +14,7 @@ from kfp_server_api import ApiException, V2beta1Run
 from kfp_edge.client import Client, Run, kfp_api, runs
 from kfp_edge.client.kfp_api import Endpoint
 from kfp_edge.client.package import make_package
-from kfp_edge.errors import KfpApiError, KfpEdgeError
+from kfp_edge.errors import KfpApiError, KfpEdgeError, RunTimeoutError
 from kfp_edge.spec import compiler
 from support.clients import METRICS, REPORT, STAGES, client_of, make_checkout, set_results, small, write_small
 from support.fake_kfp import FakeKfp
@@ -221,7 +221,7 @@ def test_waiting_ends_when_the_run_is_cancelled(server: FakeKfp) -> None:
 
 def test_waiting_ends_after_the_timeout_and_the_run_continues(server: FakeKfp) -> None:
     run = submit(server)
-    with pytest.raises(KfpEdgeError, match=f"has not ended within 0 s and continues; .* `kfp-edge runs {run.id}`"):
+    with pytest.raises(RunTimeoutError, match=f"has not ended within 0 s and continues; .* `kfp-edge runs {run.id}`"):
         run.wait(timeout=0)
 
 

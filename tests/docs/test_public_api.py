@@ -50,6 +50,7 @@ PUBLIC_NAMES = {
         "PipelineError",
         "RequirementsNotMetError",
         "RunFailedError",
+        "RunTimeoutError",
         "StorageError",
     },
     "kfp_edge.pipelines": {"delivery", "edge_mlops", "fleet_training", "training"},
