@@ -1,4 +1,4 @@
-"""A saved model can be loaded, or is refused with a reason; nothing in it is ever run."""
+"""A saved model is loaded, or refused with a reason; no code in it ever runs."""
 
 import io
 import pickle
@@ -12,25 +12,24 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from kfp_edge.components.train.train import fit
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.skops_model import load_model, save_model
-from support.tables import anomalies, failures
+from support.tables import anomalies, failures, train_model
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("models") / "model.skops"
-    save_model(fit(failures(400), seed=0, false_alarm_rate=0.01), path)
+    save_model(train_model(failures(400)), path)
     return path.read_bytes()
 
 
-def test_skops_itself_can_read_what_we_write(saved):
+def test_skops_can_read_a_saved_model(saved):
     types = skops.io.get_untrusted_types(data=saved)
     assert skops.io.loads(saved, trusted=types).classes_.tolist() == [0, 1]
 
 
-def test_a_pickle_is_refused_and_not_run(tmp_path):
+def test_a_pickle_is_refused_and_never_loaded(tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps(LogisticRegression()))
     with pytest.raises(KfpEdgeError, match="damaged or was not saved with skops"):
@@ -63,7 +62,7 @@ def test_a_truncated_model_is_refused(saved, tmp_path_factory, cut):
 
 def test_a_tree_that_points_outside_itself_is_refused(tmp_path):
     data = anomalies(600)
-    forest = fit(data, seed=0, false_alarm_rate=0.01)
+    forest = train_model(data)
     path = tmp_path / "model.skops"
     save_model(forest, path)
     path.write_bytes(_altered(path.read_bytes(), "left_child", 10_000))
@@ -71,7 +70,7 @@ def test_a_tree_that_points_outside_itself_is_refused(tmp_path):
         load_model(path)
 
 
-def test_a_random_forest_of_a_user_is_welcome(tmp_path):
+def test_a_random_forest_can_be_loaded(tmp_path):
     data = failures(300, categorical=False)
     path = tmp_path / "model.skops"
     save_model(RandomForestClassifier(5, random_state=0).fit(data.x(), data.y()), path)

@@ -1,9 +1,15 @@
-"""Small tables with known structure."""
+"""Small tables with known structure, real tables that scikit-learn ships, and models fitted on them."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.pipeline import Pipeline
 
+from kfp_edge.components.train.train import fit, limit_threads
 from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.storage.files import canonical_json
 
 SHA = "0" * 64
 
@@ -11,7 +17,7 @@ SHA = "0" * 64
 def failures(
     rows: int = 2000, seed: int = 0, *, labels: tuple[object, object] = (0, 1), categorical: bool = True
 ) -> Dataset:
-    """A machine that fails, rarely, when it is hot and turns hard; type B stands more."""
+    """Return rows of a machine that rarely fails: when it is hot and the torque is high, higher for type B."""
     rng = np.random.default_rng(seed)
     heat, torque = rng.normal(300, 2, rows), rng.normal(40, 10, rows)
     kind = rng.choice(["A", "B"], rows)
@@ -22,12 +28,12 @@ def failures(
     frame["failed"] = pd.Series(np.where(failed, labels[1], labels[0]).tolist())
     if isinstance(labels[0], str):
         frame["failed"] = frame["failed"].astype(object)
-    words = ("type",) if categorical else ()
-    return Dataset(frame, Roles("classification", "failed", ("heat [K]", "torque [Nm]"), words), SHA)
+    text = ("type",) if categorical else ()
+    return Dataset(frame, Roles("classification", "failed", ("heat [K]", "torque [Nm]"), text), SHA)
 
 
 def anomalies(rows: int = 2000, seed: int = 0, *, labelled: bool = True) -> Dataset:
-    """A sensor that leaves its band for a while in the last third of the rows."""
+    """Return rows of a sensor that leaves its range once, in the last quarter of the rows."""
     rng = np.random.default_rng(seed)
     values = rng.normal(0, 1, (rows, 2))
     odd = np.zeros(rows, dtype=np.int64)
@@ -37,3 +43,40 @@ def anomalies(rows: int = 2000, seed: int = 0, *, labelled: bool = True) -> Data
     frame["odd"] = odd
     roles = Roles("anomaly", "odd" if labelled else "", ("temperature", "vibration"), ())
     return Dataset(frame[list(roles.columns)], roles, SHA)
+
+
+def train_model(data: Dataset, *, seed: int = 0, false_alarm_rate: float = 0.01) -> Pipeline:
+    """Fit as the train component does, with one thread."""
+    with limit_threads(data):
+        return fit(data, seed=seed, false_alarm_rate=false_alarm_rate)
+
+
+def read_sklearn_table(name: str) -> pd.DataFrame:
+    """Return a real table that scikit-learn ships, with its label in the column `target`.
+
+    `breast_cancer` has 569 rows and two classes (0 is malignant), `wine` 178 and three, `digits` 1,797 and ten.
+    """
+    load = {"breast_cancer": load_breast_cancer, "wine": load_wine, "digits": load_digits}[name]
+    frame: pd.DataFrame = load(as_frame=True).frame
+    return frame
+
+
+def write_sklearn_sensor(folder: Path, normal_rows: int = 2000) -> tuple[Path, Path]:
+    """Write a series made of real measurements, and its failure windows; return both files.
+
+    Benign rows of the breast-cancer table, drawn with replacement, are normal; in the last third there are two windows
+    of 40 malignant rows.
+    """
+    table = read_sklearn_table("breast_cancer")
+    table = table[["mean radius", "mean texture", "mean smoothness", "worst concave points", "target"]]
+    benign = table[table["target"] == 1].sample(normal_rows, replace=True, random_state=0)
+    malignant = table[table["target"] == 0].sample(80, random_state=0)
+    cuts = [normal_rows * 2 // 3, normal_rows * 5 // 6]
+    parts = [benign[: cuts[0]], malignant[:40], benign[cuts[0] : cuts[1]], malignant[40:], benign[cuts[1] :]]
+    series = pd.concat(parts, ignore_index=True)
+    series.insert(0, "at", pd.date_range("2024-01-01", periods=len(series), freq="h"))
+    starts = [cuts[0], cuts[1] + 40]
+    windows = [[str(series["at"][start]), str(series["at"][start + 39])] for start in starts]
+    series.drop(columns="target").to_csv(folder / "sensor.csv", index=False)
+    (folder / "windows.json").write_bytes(canonical_json(windows))
+    return folder / "sensor.csv", folder / "windows.json"

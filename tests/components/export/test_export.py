@@ -1,4 +1,4 @@
-"""Exporting: ONNX gives the answers of scikit-learn, and the file says itself what goes in and out."""
+"""Exporting: ONNX predicts as scikit-learn does, and the file describes its own inputs and outputs."""
 
 import numpy as np
 import onnx
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -17,13 +17,12 @@ from sklearn.svm import LinearSVC
 
 from kfp_edge.components.export.export import convert, export_model
 from kfp_edge.components.export.isolation_forest import expected_path_length
-from kfp_edge.components.train.train import fit
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Roles
-from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.ml.onnx_model import OnnxModel, read_signature
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import save_model
-from support.tables import SHA, anomalies, failures
+from support.tables import SHA, anomalies, failures, train_model
 
 
 def _exported(estimator, data, tmp_path) -> OnnxModel:
@@ -37,16 +36,16 @@ def _exported(estimator, data, tmp_path) -> OnnxModel:
     [failures(), failures(categorical=False), failures(labels=("ok", "bad")), anomalies()],
     ids=["mixed", "numeric", "words", "anomaly"],
 )
-def test_onnx_answers_as_scikit_learn_does(tmp_path, data):
-    estimator = fit(data, seed=0, false_alarm_rate=0.01)
-    said, wanted = _exported(estimator, data, tmp_path).predict(data.x()), predict(estimator, data)
-    assert np.array_equal(said.label, wanted.label)
-    assert np.allclose(said.ranking_score, wanted.ranking_score, atol=1e-5)
+def test_onnx_predicts_as_scikit_learn_does(tmp_path, data):
+    estimator = train_model(data)
+    predicted, expected = _exported(estimator, data, tmp_path).predict(data.x()), predict(estimator, data)
+    assert np.array_equal(predicted.label, expected.label)
+    assert np.allclose(predicted.ranking_score, expected.ranking_score, atol=1e-5)
 
 
 def test_numeric_features_are_one_tensor_in_the_order_of_the_data(tmp_path):
     data = failures(categorical=False)
-    signature = _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path).signature
+    signature = _exported(train_model(data), data, tmp_path).signature
     (tensor,) = signature.inputs
     assert (tensor.name, tensor.datatype, tensor.shape) == ("features", "FP32", (-1, 2))
     assert [(column.name, column.units) for column in tensor.columns] == [("heat [K]", "K"), ("torque [Nm]", "Nm")]
@@ -54,7 +53,7 @@ def test_numeric_features_are_one_tensor_in_the_order_of_the_data(tmp_path):
 
 def test_with_a_categorical_feature_every_column_is_a_named_input(tmp_path):
     data = failures()
-    signature = _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path).signature
+    signature = _exported(train_model(data), data, tmp_path).signature
     kinds = [(tensor.columns[0].name, tensor.datatype, tensor.shape) for tensor in signature.inputs]
     assert kinds == [("heat [K]", "FP32", (-1, 1)), ("torque [Nm]", "FP32", (-1, 1)), ("type", "BYTES", (-1, 1))]
     assert signature.inputs[2].columns[0].categories == ("A", "B")
@@ -62,7 +61,7 @@ def test_with_a_categorical_feature_every_column_is_a_named_input(tmp_path):
 
 def test_the_signature_names_classes_and_threshold(tmp_path):
     data = anomalies()
-    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    estimator = train_model(data)
     label, score = _exported(estimator, data, tmp_path).signature.outputs
     assert (label.name, label.datatype, score.name) == ("label", "INT64", "score")
     assert score.threshold == pytest.approx(-estimator[-1].offset_)
@@ -70,7 +69,7 @@ def test_the_signature_names_classes_and_threshold(tmp_path):
 
 def test_an_isolation_forest_is_one_tree_ensemble(tmp_path):
     data = anomalies()
-    model = _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path)
+    model = _exported(train_model(data), data, tmp_path)
     kinds = [node.op_type for node in model.proto.graph.node]
     assert kinds.count("TreeEnsembleRegressor") == 1
     assert len(kinds) < 12
@@ -83,21 +82,22 @@ def test_path_lengths_follow_the_paper():
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), scale=st.sampled_from([1e-3, 1.0, 1e4]))
-def test_any_detector_answers_alike_on_any_rows(tmp_path_factory, seed, scale):
+def test_any_detector_scores_any_rows_as_scikit_learn_does(seed, scale):
     data = anomalies(500, seed)
     rows = pd.DataFrame(np.random.default_rng(seed).normal(0, scale, (200, 2)), columns=list(data.roles.features))
-    estimator = fit(data, seed=seed, false_alarm_rate=0.05)
-    model = _exported(estimator, data, tmp_path_factory.mktemp("model"))
-    wanted = -estimator.score_samples(rows.astype(np.float32).astype(float))
-    assert np.allclose(model.predict(rows).ranking_score, wanted, atol=1e-5)
+    estimator = IsolationForest(n_estimators=20, random_state=seed).fit(data.x())
+    proto = convert(estimator, data)
+    model = OnnxModel(proto, read_signature(proto))
+    expected = -estimator.score_samples(rows.astype(np.float32).astype(float))
+    assert np.allclose(model.predict(rows).ranking_score, expected, atol=1e-5)
 
 
-def test_missing_numbers_are_answered_as_scikit_learn_does(tmp_path):
+def test_missing_numbers_are_predicted_as_scikit_learn_does(tmp_path):
     data = failures(categorical=False)
-    holes = data.frame.copy()
-    holes.loc[::7, "heat [K]"] = np.nan
-    data = Dataset(holes, data.roles, SHA)
-    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    frame = data.frame.copy()
+    frame.loc[::7, "heat [K]"] = np.nan
+    data = Dataset(frame, data.roles, SHA)
+    estimator = train_model(data)
     assert np.allclose(
         _exported(estimator, data, tmp_path).predict(data.x()).ranking_score,
         predict(estimator, data).ranking_score,
@@ -107,40 +107,40 @@ def test_missing_numbers_are_answered_as_scikit_learn_does(tmp_path):
 
 def test_a_missing_category_is_a_category_of_its_own(tmp_path):
     data = failures()
-    holes = data.frame.copy()
-    holes.loc[::7, "type"] = None
-    data = Dataset(holes, data.roles, SHA)
-    estimator = fit(data, seed=0, false_alarm_rate=0.01)
+    frame = data.frame.copy()
+    frame.loc[::7, "type"] = None
+    data = Dataset(frame, data.roles, SHA)
+    estimator = train_model(data)
     model = _exported(estimator, data, tmp_path)
     assert model.signature.inputs[2].columns[0].categories == ("", "A", "B")
     assert np.allclose(model.predict(data.x()).ranking_score, predict(estimator, data).ranking_score, atol=1e-5)
 
 
-def test_a_users_own_pipeline_that_picks_columns_by_name_is_exported(tmp_path):
+def test_a_pipeline_that_selects_columns_by_name_is_exported(tmp_path):
     data = failures(categorical=False)
     prepare = ColumnTransformer([("scale", StandardScaler(), ["torque [Nm]"]), ("fill", SimpleImputer(), ["heat [K]"])])
     estimator = make_pipeline(prepare, LogisticRegression()).fit(data.x(), data.y())
-    said = _exported(estimator, data, tmp_path).predict(data.x())
-    assert np.allclose(said.probabilities, estimator.predict_proba(data.x()), atol=1e-5)
+    predicted = _exported(estimator, data, tmp_path).predict(data.x())
+    assert np.allclose(predicted.probabilities, estimator.predict_proba(data.x()), atol=1e-5)
 
 
 def test_the_same_model_gives_the_same_file(tmp_path):
     data = anomalies()
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path / name)
+        _exported(train_model(data), data, tmp_path / name)
     first, second = ((tmp_path / name / "model.onnx").read_bytes() for name in ("first", "second"))
     assert first == second
 
 
-def test_an_onnx_model_of_ours_passes_unchanged(tmp_path):
+def test_an_onnx_model_with_a_signature_is_unchanged(tmp_path):
     data = failures()
-    _exported(fit(data, seed=0, false_alarm_rate=0.01), data, tmp_path)
+    _exported(train_model(data), data, tmp_path)
     export_model(tmp_path / "model.onnx", data, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
 
 
-def test_an_onnx_model_of_others_gets_a_signature(tmp_path):
+def test_an_onnx_model_without_a_signature_gets_one(tmp_path):
     data = failures(categorical=False)
     foreign = convert(RandomForestClassifier(5, random_state=0).fit(data.x().to_numpy(), data.y()), data)
     del foreign.metadata_props[:]
@@ -184,19 +184,23 @@ def test_a_model_of_other_columns_is_refused_with_their_names():
         convert(LogisticRegression().fit(other, data.y()), data)
 
 
+@pytest.fixture(scope="module")
+def onnx_bytes():
+    data = failures(100, categorical=False)
+    return convert(LogisticRegression().fit(data.x(), data.y()), data).SerializeToString()
+
+
 @given(cut=st.floats(min_value=0, max_value=0.99))
 @settings(deadline=None)
-def test_a_truncated_onnx_file_is_refused(tmp_path_factory, cut):
-    data = failures(100, categorical=False)
-    whole = convert(LogisticRegression().fit(data.x(), data.y()), data).SerializeToString()
+def test_a_truncated_onnx_file_is_refused(onnx_bytes, tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("cut") / "model.onnx"
-    path.write_bytes(whole[: int(len(whole) * cut)])
+    path.write_bytes(onnx_bytes[: int(len(onnx_bytes) * cut)])
     with pytest.raises(KfpEdgeError, match="no valid ONNX file|carries no signature"):
         OnnxModel.load(path)
 
 
-def test_roles_decide_what_is_text():
+def test_roles_decide_which_inputs_are_text():
     frame = pd.DataFrame({"a": [1.0, 2.0] * 20, "b": ["x", "y"] * 20, "t": [0, 1] * 20})
     data = Dataset(frame, Roles("classification", "t", ("a",), ("b",)), SHA)
-    proto = convert(fit(data, seed=0, false_alarm_rate=0.01), data)
+    proto = convert(train_model(data), data)
     assert [value.type.tensor_type.elem_type for value in proto.graph.input] == [1, 8]

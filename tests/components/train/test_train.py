@@ -1,82 +1,77 @@
-"""Training: the same data and seed give the same model, imbalance is handled, alarms keep to their rate."""
+"""Training: the same data and seed give the same model, rare classes count, and false alarms stay rare."""
 
 import numpy as np
 import pytest
 
 from kfp_edge.components.train.report import write_report
-from kfp_edge.components.train.train import fit, measure
+from kfp_edge.components.train.train import measure
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import load_model, save_model
-from support.tables import anomalies, failures
-
-
-def _fit(data: Dataset, seed: int = 0, false_alarm_rate: float = 0.01):
-    return fit(data, seed=seed, false_alarm_rate=false_alarm_rate)
+from support.tables import anomalies, failures, train_model
 
 
 @pytest.mark.parametrize("make", [failures, anomalies])
 def test_same_data_and_seed_give_the_same_model_bytes(tmp_path, make):
     for name in ("first", "second"):
-        save_model(_fit(make()), tmp_path / name)
+        save_model(train_model(make()), tmp_path / name)
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
 def test_another_seed_gives_another_detector(tmp_path):
     for seed in (0, 1):
-        save_model(_fit(anomalies(), seed=seed), tmp_path / str(seed))
+        save_model(train_model(anomalies(), seed=seed), tmp_path / str(seed))
     assert (tmp_path / "0").read_bytes() != (tmp_path / "1").read_bytes()
 
 
 @pytest.mark.parametrize("make", [failures, anomalies])
 def test_a_saved_model_predicts_as_the_fitted_one_did(tmp_path, make):
     data = make()
-    fitted = _fit(data)
+    fitted = train_model(data)
     save_model(fitted, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert np.array_equal(predict(fitted, data).ranking_score, predict(loaded, data).ranking_score)
 
 
-def test_a_rare_failure_is_found():
-    found = measure(_fit(failures(seed=1)), failures(seed=2))
-    assert found.metrics["roc_auc"] > 0.9
-    assert found.metrics["recall"] > 0.5
+def test_rare_failures_are_detected():
+    evaluation = measure(train_model(failures(seed=1)), failures(seed=2))
+    assert evaluation.metrics["roc_auc"] > 0.9
+    assert evaluation.metrics["recall"] > 0.5
 
 
-def test_labels_that_are_words_are_kept():
-    found = measure(_fit(failures(labels=("fine", "broken"))), failures(labels=("fine", "broken"), seed=3))
-    assert found.confusion is not None
-    assert found.confusion[0] == ["broken", "fine"]
+def test_text_labels_are_kept():
+    evaluation = measure(train_model(failures(labels=("fine", "broken"))), failures(labels=("fine", "broken"), seed=3))
+    assert evaluation.confusion is not None
+    assert evaluation.confusion[0] == ["broken", "fine"]
 
 
 def test_the_detector_raises_few_alarms_on_normal_rows():
-    found = measure(_fit(anomalies(rows=4000), false_alarm_rate=0.01), anomalies(rows=4000, seed=5))
-    assert found.metrics["false_alarm_rate"] < 0.03
-    assert found.metrics["event_recall"] > 0.9
+    evaluation = measure(train_model(anomalies(rows=4000), false_alarm_rate=0.01), anomalies(rows=4000, seed=5))
+    assert evaluation.metrics["false_alarm_rate"] < 0.03
+    assert evaluation.metrics["event_recall"] > 0.9
 
 
 def test_the_detector_works_without_labels():
-    found = measure(_fit(anomalies(labelled=False)), anomalies(labelled=False, seed=5))
-    assert set(found.metrics) == {"alarm_rate"}
-    assert found.roc is None
+    evaluation = measure(train_model(anomalies(labelled=False)), anomalies(labelled=False, seed=5))
+    assert set(evaluation.metrics) == {"alarm_rate"}
+    assert evaluation.roc is None
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 0.7])
 def test_an_impossible_false_alarm_rate_is_refused(rate):
     with pytest.raises(KfpEdgeError, match="false_alarm_rate is .* above 0 and at most 0.5"):
-        _fit(anomalies(), false_alarm_rate=rate)
+        train_model(anomalies(), false_alarm_rate=rate)
 
 
-def test_too_few_normal_rows_for_the_rate_are_refused_with_the_number_needed():
+def test_too_few_normal_rows_for_the_rate_are_refused_with_the_number_that_is_needed():
     with pytest.raises(KfpEdgeError, match="too few to set a threshold .* at least 5001 rows"):
-        _fit(anomalies(rows=300), false_alarm_rate=0.0001)
+        train_model(anomalies(rows=300), false_alarm_rate=0.0001)
 
 
 @pytest.mark.parametrize("make", [failures, anomalies])
-def test_the_report_is_one_page_that_needs_no_network(tmp_path, make):
+def test_the_report_is_self_contained(tmp_path, make):
     data = make()
-    fitted = _fit(data)
+    fitted = train_model(data)
     write_report(tmp_path / "report.html", fitted, data, measure(fitted, data), seed=0)
     page = (tmp_path / "report.html").read_text()
     assert page.count("<img ") >= 2

@@ -1,4 +1,4 @@
-"""A bundle that this project made, in the server of the edge: training data are counted as training counted them."""
+"""The inference server on a bundle that `verify` wrote: it counts training data as the bundle's reference does."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from kfp_edge.components.export.export import export_model
-from kfp_edge.components.train.train import fit
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.dataset import Dataset
@@ -20,7 +19,7 @@ from kfp_edge_serving.models import self_test
 from kfp_edge_serving.models.bundle import load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
 from kfp_edge_serving.telemetry.feature_statistics import FeatureCounts
-from support.tables import failures
+from support.tables import failures, train_model
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="module")
 def bundle(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("trained")
-    save_model(fit(data, seed=0, false_alarm_rate=0.01), folder / "model.skops")
+    save_model(train_model(data), folder / "model.skops")
     export_model(folder / "model.skops", data, folder / "model.onnx")
     verify(
         folder / "model.skops",
@@ -74,13 +73,13 @@ def features(model: Model) -> dict[str, FeatureCounts]:
     return {feature.column.name: feature for feature in model.statistics.features()}
 
 
-def test_rows_get_the_answers_that_verification_measured(bundle: Bundle, model: Model, data: Dataset) -> None:
+def test_rows_get_the_predictions_that_verification_measured(bundle: Bundle, model: Model, data: Dataset) -> None:
     answer = ask(model, data)
     expected = OnnxModel(onnx.load(bundle.model), bundle.signature).predict(data.x())
     assert answer["outputs"][0]["data"] == expected.label.tolist()
 
 
-def test_missing_values_are_named_row_by_row(model: Model, data: Dataset) -> None:
+def test_missing_values_are_listed_for_each_row(model: Model, data: Dataset) -> None:
     missing = ask(model, data)["missing"]
     assert missing == [[name for name, value in row.items() if value is None] for row in rows(data)]
 

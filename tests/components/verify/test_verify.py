@@ -1,6 +1,7 @@
 """Verification: a good model becomes a bundle, a bad one is refused with what was measured and required."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from kfp_edge.components.export.export import export_model
-from kfp_edge.components.train.train import fit
 from kfp_edge.components.verify import checks
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.samples import record_samples
@@ -22,24 +22,26 @@ from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.ml.skops_model import save_model
-from support.tables import anomalies, failures
+from support.tables import anomalies, failures, train_model
 
 IDENTITY = ModelIdentity("pump", "1.0.0", "abc")
 
 
 def _trained(folder: Path, data: Dataset, seed: int = 0) -> Path:
-    save_model(fit(data, seed=seed, false_alarm_rate=0.01), folder / "model.skops")
+    save_model(train_model(data, seed=seed), folder / "model.skops")
     export_model(folder / "model.skops", data, folder / "model.onnx")
     return folder
 
 
-def _verify(folder: Path, data: Dataset, held_out: Dataset, identity: ModelIdentity = IDENTITY, **wanted) -> Bundle:
+def _verify(
+    folder: Path, data: Dataset, test_data: Dataset, identity: ModelIdentity = IDENTITY, **requirements
+) -> Bundle:
     verify(
         folder / "model.skops",
         folder / "model.onnx",
         data,
-        held_out,
-        Requirements(**wanted),
+        test_data,
+        Requirements(**requirements),
         identity,
         report=folder / "report.html",
         bundle=folder / "bundle",
@@ -60,7 +62,7 @@ def folder(trained, tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("make", [failures, anomalies])
-def test_a_good_model_becomes_a_whole_bundle(tmp_path, make):
+def test_a_good_model_becomes_a_complete_bundle(tmp_path, make):
     bundle = _verify(_trained(tmp_path, make()), make(), make(seed=1), gates={"roc_auc": 0.8})
     assert bundle.manifest.name == "pump"
     assert bundle.manifest.revision == "abc"
@@ -73,7 +75,7 @@ def test_the_same_model_gives_the_same_bundle(folder):
     assert _verify(folder, failures(), failures(seed=1)).digest == first
 
 
-def test_every_recorded_sample_is_a_real_row_with_the_models_answer(folder):
+def test_every_sample_is_a_held_out_row_with_the_output_of_the_model(folder):
     bundle = _verify(folder, failures(), failures(seed=1))
     samples = bundle.samples.samples
     labels = {sample.response["outputs"][0]["data"][0] for sample in samples}
@@ -84,10 +86,10 @@ def test_every_recorded_sample_is_a_real_row_with_the_models_answer(folder):
 
 
 def test_rows_with_missing_numbers_are_not_recorded(folder):
-    held_out = failures(seed=1)
-    holes = held_out.frame.copy()
-    holes.loc[::2, "heat [K]"] = np.nan
-    samples = record_samples(OnnxModel.load(folder / "model.onnx"), holes)
+    test_data = failures(seed=1)
+    frame = test_data.frame.copy()
+    frame.loc[::2, "heat [K]"] = np.nan
+    samples = record_samples(OnnxModel.load(folder / "model.onnx"), frame)
     json.dumps([sample.request for sample in samples], allow_nan=False)
 
 
@@ -98,59 +100,62 @@ def test_a_gate_that_is_not_met_is_refused_with_both_values(folder):
     assert "gate accuracy" in (folder / "report.html").read_text()
 
 
-def test_a_gate_on_an_unknown_metric_names_those_there_are(folder):
+def test_a_gate_on_an_unknown_metric_lists_the_metrics(folder):
     with pytest.raises(KfpEdgeError, match="'auc' names a metric that was not measured; name one of accuracy, "):
         _verify(folder, failures(), failures(seed=1), gates={"auc": 0.5})
 
 
 def test_a_model_that_differs_from_its_original_is_refused_with_the_worst_rows(folder):
-    save_model(fit(failures(seed=7), seed=3, false_alarm_rate=0.01), folder / "model.skops")
+    save_model(train_model(failures(seed=7), seed=3), folder / "model.skops")
     with pytest.raises(KfpEdgeError, match="parity of numbers was not met: measured largest difference"):
         _verify(folder, failures(), failures(seed=1))
     assert "worst rows" in (folder / "report.html").read_text()
 
 
-def test_a_model_without_its_original_is_judged_on_the_rest(folder):
+def test_a_model_without_its_original_passes_the_other_checks(folder):
     (folder / "model.skops").write_bytes((folder / "model.onnx").read_bytes())
     bundle = _verify(folder, failures(), failures(seed=1))
     assert bundle.manifest.metrics["roc_auc"] > 0.9
     assert "Not checked" in (folder / "report.html").read_text()
 
 
-def test_a_model_worse_than_the_champion_is_refused(folder, tmp_path_factory):
-    champion = tmp_path_factory.mktemp("champion")
-    _verify(_trained(champion, failures()), failures(), failures(seed=1))
+@pytest.fixture(scope="module")
+def champion(trained, tmp_path_factory) -> Path:
+    """The bundle of the trained model."""
+    folder = tmp_path_factory.mktemp("champion")
+    shutil.copytree(trained, folder, dirs_exist_ok=True)
+    return _verify(folder, failures(), failures(seed=1)).folder
+
+
+def test_a_model_worse_than_the_champion_is_refused(folder, champion):
     noisy = failures(seed=5)
     noisy.frame["failed"] = np.random.default_rng(0).permutation(noisy.frame["failed"])
     _trained(folder, noisy)
     with pytest.raises(KfpEdgeError, match="champion roc_auc was not met: measured .* required at least .* champion"):
-        _verify(folder, noisy, failures(seed=1), champion=str(champion / "bundle"))
+        _verify(folder, noisy, failures(seed=1), champion=str(champion))
 
 
-def test_a_model_as_good_as_the_champion_passes(folder, tmp_path_factory):
-    champion = tmp_path_factory.mktemp("champion")
-    _verify(_trained(champion, failures()), failures(), failures(seed=1))
-    _verify(folder, failures(), failures(seed=1), champion=str(champion / "bundle"))
+def test_a_model_as_good_as_the_champion_passes(folder, champion):
+    _verify(folder, failures(), failures(seed=1), champion=str(champion))
 
 
-def test_an_altered_champion_is_refused(folder, tmp_path_factory):
-    champion = tmp_path_factory.mktemp("champion")
-    _verify(_trained(champion, failures()), failures(), failures(seed=1))
-    with (champion / "bundle" / "model.onnx").open("ab") as stream:
+def test_an_altered_champion_is_refused(folder, champion, tmp_path):
+    altered = shutil.copytree(champion, tmp_path / "altered")
+    with (altered / "model.onnx").open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(KfpEdgeError, match=r"model\.onnx was altered after it was verified"):
-        _verify(folder, failures(), failures(seed=1), champion=str(champion / "bundle"))
+        _verify(folder, failures(), failures(seed=1), champion=str(altered))
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"),
+    ("limit", "message"),
     [
         ({"max_model_mb": 0.001}, r"model size was not met: measured .* MB, required at most 0\.001 MB"),
         ({"max_latency_ms": 0.0}, r"latency of one row was not met: measured p50 .* ms, required p99 at most 0 ms"),
     ],
 )
-def test_a_budget_that_is_exceeded_is_refused_with_both_values(folder, limit, said):
-    with pytest.raises(KfpEdgeError, match=said):
+def test_a_budget_that_is_exceeded_is_refused_with_both_values(folder, limit, message):
+    with pytest.raises(KfpEdgeError, match=message):
         _verify(folder, failures(), failures(seed=1), **limit)
 
 
@@ -163,7 +168,7 @@ def test_a_random_operator_is_refused_before_the_model_runs(folder):
         _verify(folder, failures(), failures(seed=1))
 
 
-def test_a_forbidden_operator_inside_a_branch_is_found():
+def test_a_forbidden_operator_inside_a_branch_is_refused():
     inner = helper.make_graph(
         [helper.make_node("RandomUniform", [], ["out"], shape=[1])],
         "inner",
@@ -172,15 +177,15 @@ def test_a_forbidden_operator_inside_a_branch_is_found():
     )
     outer = helper.make_node("If", ["flag"], ["y"], then_branch=inner, else_branch=inner)
     graph = helper.make_graph([outer], "outer", [helper.make_tensor_value_info("flag", TensorProto.BOOL, [])], [])
-    found = checks.check_operators(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
-    assert not found[-1].passed
+    results = checks.check_operators(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
+    assert not results[-1].passed
 
 
 def test_an_operator_of_an_unknown_domain_is_refused():
     graph = helper.make_graph([], "empty", [], [])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.example", 1)]
-    found = checks.check_operators(helper.make_model(graph, opset_imports=opsets))
-    assert [check.passed for check in found] == [True, False, True]
+    results = checks.check_operators(helper.make_model(graph, opset_imports=opsets))
+    assert [check.passed for check in results] == [True, False, True]
 
 
 @given(cut=st.integers(min_value=0, max_value=200_000))
@@ -192,23 +197,23 @@ def test_a_truncated_model_is_refused(trained, tmp_path_factory, cut):
         OnnxModel.load(path)
 
 
-def test_parity_is_judged_on_labels_and_on_numbers():
-    found = checks.Parity(np.array([False, True, False]), np.array([0.5, 0.0, 0.9]))
-    assert found.worst(3) == [1, 2, 0]
-    assert [check.passed for check in checks.check_parity(found, 1.0)] == [False, True]
+def test_parity_compares_labels_and_numbers():
+    parity = checks.Parity(np.array([False, True, False]), np.array([0.5, 0.0, 0.9]))
+    assert parity.worst(3) == [1, 2, 0]
+    assert [check.passed for check in checks.check_parity(parity, 1.0)] == [False, True]
 
 
 def test_the_reference_counts_every_training_row():
     data = failures()
-    holes = data.frame.copy()
-    holes.loc[::5, "heat [K]"] = np.nan
-    reference = compute_reference(replace(data, frame=holes))
+    frame = data.frame.copy()
+    frame.loc[::5, "heat [K]"] = np.nan
+    reference = compute_reference(replace(data, frame=frame))
     heat = reference.features["heat [K]"]
     assert sum(heat.counts) + heat.missing == reference.rows == 2000
     assert sum(reference.features["type"].counts.values()) == 2000
 
 
-def test_a_constant_feature_has_a_histogram_too():
+def test_a_constant_feature_has_a_histogram():
     data = failures()
     data.frame["heat [K]"] = 300.0
     assert compute_reference(data).features["heat [K]"].counts == (2000,)

@@ -1,0 +1,33 @@
+"""An HTML report shows text as text and loads nothing."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from kfp_edge.reports.html import Page, format_number
+
+
+def test_text_is_escaped_everywhere(tmp_path: Path) -> None:
+    page = Page("<b>title", "<b>lead").heading("<b>heading").text("<b>text").table(("<b>head",), [("<b>cell",)])
+    page.figure(Figure(), "<b>description").write(tmp_path / "page.html")
+    assert "<b>" not in (tmp_path / "page.html").read_text()
+
+
+def test_a_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    Page("title", "lead").figure(Figure(), "empty").write(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert 'src="data:image/png;base64,' in page
+    assert "http" not in page
+
+
+def test_a_failed_check_stands_out(tmp_path: Path) -> None:
+    Page("title", "lead").table(("check", "result"), [("size", "fail")]).write(tmp_path / "page.html")
+    assert "<td class=fail>fail</td>" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3.0, "3"), (12345.0, "12,345"), (0.123456, "0.1235"), (1e12, "1e+12"), (1e-7, "1e-07")]
+)
+def test_numbers_have_four_significant_digits_or_are_whole(value: float, text: str) -> None:
+    assert format_number(value) == text
