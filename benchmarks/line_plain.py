@@ -15,7 +15,7 @@ from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.components.train.report import write_report
 from kfp_edge.components.train.train import fit, limit_threads, measure
 from kfp_edge.components.verify.verify import Requirements, verify
-from kfp_edge.git.repository import GitRemote
+from kfp_edge.git.remote import GitRemote
 from kfp_edge.ml import dataset
 from kfp_edge.ml.bundle import ModelIdentity
 from kfp_edge.ml.skops_model import save_model

@@ -1,7 +1,7 @@
-"""A typed edit of a kustomization: one image moves, every other byte stays.
+"""Edit an image in a kustomization without changing any other byte.
 
-The text is read as YAML to find where the two values stand, and only those characters are replaced. Writing
-it back from the parsed form would lose its author's indentation, quotes and line ends.
+The text is parsed as YAML to find the two values, and only their characters are replaced. Writing the parsed form back
+would lose its author's indentation, quotes and line ends.
 """
 
 from typing import Any
@@ -10,72 +10,72 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import GitError
 
 
 def set_image(text: str, name: str, new_name: str, digest: str, *, file: str) -> str:
     """Return a kustomization whose `images` entry `name` has this `newName` and `digest`.
 
-    The text comes back as it was where the entry has them already.
+    The text is unchanged if the entry has them already.
 
     Args:
-        text: The whole file, with its line ends as they are.
+        text: The whole file, with its own line ends.
         name: `name` of the entry in `images`.
         new_name: Repository of the image, without tag or digest.
         digest: `sha256:` and 64 hex digits.
-        file: How an error names the file.
+        file: The name of the file in errors.
 
     Raises:
-        KfpEdgeError: the text is not a kustomization with exactly one such entry, or a value cannot be replaced
+        GitError: the text is not a kustomization with exactly one such entry, or a value cannot be replaced
             without changing something else (an anchor, an alias, a block scalar).
     """
     wanted = {"newName": new_name, "digest": digest}
-    index, entry = _entry(text, name, file)
-    spans = [_span(text, entry, key, value, file) for key, value in wanted.items()]
+    index, entry = _find_entry(text, name, file)
+    spans = [_find_span(text, entry, key, value, file) for key, value in wanted.items()]
     edited = text
     for start, end, value in sorted(spans, reverse=True):
         edited = edited[:start] + value + edited[end:]
     expected = _load(text, file)
     expected["images"][index].update(wanted)
     if _load(edited, file) != expected:
-        raise KfpEdgeError(
+        raise GitError(
             f"the image {name} in {file} cannot be changed without changing something else; "
             "write its newName and digest there without anchors, aliases or other YAML shorthand."
         )
     return edited
 
 
-def _entry(text: str, name: str, file: str) -> tuple[int, MappingNode]:
-    images = _child(_parse(text, file, "compose"), "images")
+def _find_entry(text: str, name: str, file: str) -> tuple[int, MappingNode]:
+    images = _get(_parse(text, file, "compose"), "images")
     entries = enumerate(images.value if isinstance(images, SequenceNode) else [])
-    found = [(index, entry) for index, entry in entries if _value(_child(entry, "name")) == name]
-    if len(found) != 1:
-        raise KfpEdgeError(
-            f"{file} has {len(found) or 'no'} entries named {name} under images; leave exactly one there, "
+    matching = [(index, entry) for index, entry in entries if _scalar(_get(entry, "name")) == name]
+    if len(matching) != 1:
+        raise GitError(
+            f"{file} has {len(matching) or 'no'} entries named {name} under images; leave exactly one there, "
             "with name, newName and digest."
         )
-    return found[0]
+    return matching[0]
 
 
-def _span(text: str, entry: MappingNode, key: str, value: str, file: str) -> tuple[int, int, str]:
-    """Where the scalar `key` of the entry stands, and what replaces it, in the quotes that it has."""
-    node = _child(entry, key)
+def _find_span(text: str, entry: MappingNode, key: str, value: str, file: str) -> tuple[int, int, str]:
+    """Return start and end of the scalar `key` of the entry, and its replacement in the same quotes."""
+    node = _get(entry, key)
     if not isinstance(node, ScalarNode):
-        raise KfpEdgeError(f"{file} has no {key} in its image {_value(_child(entry, 'name'))}; add `{key}: ...` there.")
+        raise GitError(f"{file} has no {key} in its image {_scalar(_get(entry, 'name'))}; add `{key}: ...` there.")
     start, end = node.start_mark.index, node.end_mark.index
     quote = node.style if node.style in ("'", '"') else ""
     if text[start:end] != f"{quote}{node.value}{quote}":
-        raise KfpEdgeError(f"{file} writes {key} in a way that cannot be edited; write it there as a plain text.")
+        raise GitError(f"{file} writes {key} in a way that cannot be edited; write it as plain text.")
     return start, end, f"{quote}{value}{quote}"
 
 
-def _child(node: Node | None, key: str) -> Node | None:
+def _get(node: Node | None, key: str) -> Node | None:
     if not isinstance(node, MappingNode):
         return None
-    return next((value for name, value in node.value if _value(name) == key), None)
+    return next((value for name, value in node.value if _scalar(name) == key), None)
 
 
-def _value(node: Node | None) -> str | None:
+def _scalar(node: Node | None) -> str | None:
     return node.value if isinstance(node, ScalarNode) else None
 
 
@@ -89,6 +89,6 @@ def _parse(text: str, file: str, step: str) -> Any:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = file if mark is None else f"{file}, line {mark.line + 1}"
-        raise KfpEdgeError(
+        raise GitError(
             f"{where}, is not valid YAML: {getattr(error, 'problem', None) or 'it cannot be read'}."
         ) from error

@@ -1,4 +1,4 @@
-"""A candidate that runs, as the checks see it: what is the same for a container here and a pod in a cluster."""
+"""The interface of staging backends: a candidate that runs, in a container on this machine or in a pod."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import Protocol
 
 from kfp_edge.reports.check import Check
 
-#: Where the server in the image listens.
+#: The port of the server in the image.
 PORT = 8080
 #: Seconds between SIGTERM and SIGKILL.
-GRACE = 30
+GRACE_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class ContainerState:
-    """Whether the container runs, and how it ended if it does not; without an exit code when nobody told it."""
+    """Whether the container runs, and how it ended if not; `exit_code` is None if it is unknown."""
 
     running: bool
     exit_code: int | None = None
@@ -36,24 +36,24 @@ class StagingBackend(Protocol):
 
     @property
     def url(self) -> str:
-        """Where its server is reached from here, once it has started."""
+        """The URL of its server, valid once `wait_for_start` has passed."""
 
     @property
-    def poll(self) -> float:
-        """Seconds between two looks at one that is not ready yet."""
+    def poll_interval(self) -> float:
+        """Seconds between two readiness requests."""
 
     @property
-    def silence(self) -> str:
-        """Why a client may get no answer at all though it has started; empty when the server must be at fault."""
+    def no_response_hint(self) -> str:
+        """A reason other than the server why a started candidate may not respond; empty if there is none."""
 
-    def starts(self, seconds: float) -> Iterator[Check]:
-        """Yield what must hold within so many seconds from now, before a client can ask anything."""
+    def wait_for_start(self, seconds: float) -> Iterator[Check]:
+        """Yield the checks that must pass within so many seconds, before a client can send a request."""
 
     def state(self) -> ContainerState:
-        """Look at the container now."""
+        """Return the current state of the container."""
 
     def stop(self) -> ContainerState:
-        """Ask the container to stop, have it killed after the grace period, and say how it ended."""
+        """Stop the container, with SIGKILL after the grace period, and return how it ended."""
 
     def log(self) -> str:
-        """Return what the container wrote so far, stdout and stderr as they came."""
+        """Return the container's output so far, stdout and stderr interleaved."""

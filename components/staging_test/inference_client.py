@@ -1,4 +1,4 @@
-"""The candidate as a client sees it: the Open Inference Protocol v2 over REST."""
+"""A client of the Open Inference Protocol v2 over REST, for the candidate."""
 
 import json
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from typing import Any, Self
 
 import requests
 
-_TIMEOUT = 10.0
-_SHOWN = 120
+_TIMEOUT_SECONDS = 10.0
+_MAX_TEXT = 120
 
 
 @dataclass(frozen=True)
 class ClientResponse:
-    """What came back: the HTTP status and the body as JSON; status 0 and no body when nothing did."""
+    """A response: the HTTP status and the body as JSON, None if it is not JSON; status 0 without a response."""
 
     status: int
     body: Any
@@ -25,14 +25,14 @@ class ClientResponse:
 
 
 class InferenceClient:
-    """Keeps one connection open, as an application beside the machine does."""
+    """Sends all requests over one connection, as an application next to the machine does."""
 
     def __init__(self, url: str, name: str, version: str) -> None:
         self._url = url
         self._session = requests.Session()
-        # A proxy of the environment is not on the way to a container on this machine or in this cluster.
+        # a proxy of the environment does not reach a container on this machine or a Service of this cluster
         self._session.trust_env = False
-        self.model = f"/v2/models/{name}/versions/{version}"
+        self.model_path = f"/v2/models/{name}/versions/{version}"
 
     def __enter__(self) -> Self:
         return self
@@ -43,26 +43,28 @@ class InferenceClient:
         self._session.close()
 
     def get(self, path: str) -> ClientResponse:
-        """Send a GET and return the answer."""
-        return self._ask("GET", path, None)
+        """Send a GET request."""
+        return self._send("GET", path, None)
 
     def post(self, path: str, body: bytes) -> ClientResponse:
-        """Send a JSON body, well-formed or not, and return the answer."""
-        return self._ask("POST", path, body)
+        """Send a JSON body, well-formed or not."""
+        return self._send("POST", path, body)
 
     def infer(self, request: Mapping[str, Any]) -> ClientResponse:
-        """Ask the model ("Inference", "Inference Request JSON Object")."""
-        return self.post(f"{self.model}/infer", json.dumps(request).encode())
+        """Send an inference request (section "Inference Request JSON Object")."""
+        return self.post(f"{self.model_path}/infer", json.dumps(request).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> ClientResponse:
+    def _send(self, method: str, path: str, body: bytes | None) -> ClientResponse:
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            answer = self._session.request(method, self._url + path, data=body, headers=headers, timeout=_TIMEOUT)
+            response = self._session.request(
+                method, self._url + path, data=body, headers=headers, timeout=_TIMEOUT_SECONDS
+            )
         except requests.Timeout:
-            return ClientResponse(0, None, f"no answer within {_TIMEOUT:g} s")
+            return ClientResponse(0, None, f"no response within {_TIMEOUT_SECONDS:g} s")
         except requests.RequestException:
-            return ClientResponse(0, None, "no answer: the connection failed")
+            return ClientResponse(0, None, "no response: the connection failed")
         try:
-            return ClientResponse(answer.status_code, answer.json(), answer.text[:_SHOWN])
+            return ClientResponse(response.status_code, response.json(), response.text[:_MAX_TEXT])
         except requests.JSONDecodeError:
-            return ClientResponse(answer.status_code, None, answer.text[:_SHOWN])
+            return ClientResponse(response.status_code, None, response.text[:_MAX_TEXT])

@@ -1,24 +1,27 @@
-"""The objects that a staging test makes in a cluster: a Deployment, and a Service in front of its pod."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The Kubernetes objects of a staging test: a Deployment, and a Service in front of its pod."""
 
 from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION, expiry_time, run_labels
-from kfp_edge.components.staging_test.backend import GRACE, PORT
+from kfp_edge.cluster.objects import (
+    KubernetesObject,
+    guaranteed_resources,
+    owner_reference,
+    unprivileged_context,
+)
+from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.images.references import ImageRef
 
 #: The name of the pod's only container.
-CONTAINER = "candidate"
-#: The label that no other Deployment's pods have; its value is the Deployment's name.
-INSTANCE = "app.kubernetes.io/instance"
+CONTAINER_NAME = "candidate"
+#: The label that selects the pods of one Deployment; its value is the Deployment's name.
+INSTANCE_LABEL = "app.kubernetes.io/instance"
 
 
-def deployment(name: str, image: ImageRef, options: StagingOptions, run_id: str) -> dict[str, Any]:
+def deployment_manifest(name: str, image: ImageRef, options: StagingOptions, run_id: str) -> KubernetesObject:
     """Return a Deployment of one pod that the Pod Security Standard `restricted` admits.
 
-    Requests equal limits: the latency that is measured must not depend on what else the node runs. There is no
-    volume, as on one machine, and no liveness probe: a candidate that hangs has to fail the test, not be restarted.
+    Requests equal limits, so that the measured latency does not depend on the pod's neighbors. There is no volume, as
+    with Podman, and no liveness probe: a candidate that hangs has to fail the test and not to be restarted.
     """
     metadata = _metadata(name, options, run_id)
     return {
@@ -29,59 +32,57 @@ def deployment(name: str, image: ImageRef, options: StagingOptions, run_id: str)
             "replicas": 1,
             "revisionHistoryLimit": 0,
             "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": {INSTANCE: name}},
-            "template": {"metadata": {"labels": metadata["labels"]}, "spec": _pod(image, options)},
+            "selector": {"matchLabels": {INSTANCE_LABEL: name}},
+            "template": {"metadata": {"labels": metadata["labels"]}, "spec": _pod_spec(image, options)},
         },
     }
 
 
-def service(name: str, options: StagingOptions, run_id: str, owner: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Service of the same name; it goes when its owner, the Deployment as it was created, goes."""
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": owner["metadata"]["uid"]}
+def service_manifest(name: str, options: StagingOptions, run_id: str, deployment: KubernetesObject) -> KubernetesObject:
+    """Return the Service of the same name, owned by the Deployment as the API returned it."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {**_metadata(name, options, run_id), "ownerReferences": [reference]},
+        "metadata": {**_metadata(name, options, run_id), "ownerReferences": [owner_reference(deployment)]},
         "spec": {
             "type": "ClusterIP",
-            "selector": {INSTANCE: name},
+            "selector": {INSTANCE_LABEL: name},
             "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
         },
     }
 
 
-def _metadata(name: str, options: StagingOptions, run_id: str) -> dict[str, Any]:
+def _metadata(name: str, options: StagingOptions, run_id: str) -> KubernetesObject:
     return {
         "name": name,
-        "labels": {**run_labels("staging", run_id), INSTANCE: name},
+        "labels": {**run_labels("staging", run_id), INSTANCE_LABEL: name},
         "annotations": {EXPIRES_ANNOTATION: expiry_time(options.ttl)},
     }
 
 
-def _pod(image: ImageRef, options: StagingOptions) -> dict[str, Any]:
-    pod: dict[str, Any] = {
+def _pod_spec(image: ImageRef, options: StagingOptions) -> KubernetesObject:
+    spec: KubernetesObject = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE,
-        # No runAsUser: OpenShift assigns one to each namespace.
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        # no runAsUser: OpenShift assigns one to each namespace
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_container(image, options)],
     }
     if options.service_account:
-        pod["serviceAccountName"] = options.service_account
+        spec["serviceAccountName"] = options.service_account
     if options.pull_secret:
-        pod["imagePullSecrets"] = [{"name": options.pull_secret}]
+        spec["imagePullSecrets"] = [{"name": options.pull_secret}]
     if options.node_selector:
-        pod["nodeSelector"] = dict(options.node_selector)
+        spec["nodeSelector"] = dict(options.node_selector)
     if options.tolerations:
-        pod["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in options.tolerations]
-    return pod
+        spec["tolerations"] = options.tolerations_json()
+    return spec
 
 
-def _container(image: ImageRef, options: StagingOptions) -> dict[str, Any]:
-    resources = {"cpu": options.cpu, "memory": options.memory}
+def _container(image: ImageRef, options: StagingOptions) -> KubernetesObject:
     return {
-        "name": CONTAINER,
+        "name": CONTAINER_NAME,
         "image": f"{image.repository}@{image.digest}",
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
@@ -90,10 +91,6 @@ def _container(image: ImageRef, options: StagingOptions) -> dict[str, Any]:
             "periodSeconds": 1,
             "timeoutSeconds": 5,
         },
-        "resources": {"requests": resources, "limits": dict(resources)},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "resources": guaranteed_resources(options.cpu, options.memory),
+        "securityContext": {**unprivileged_context(), "readOnlyRootFilesystem": True},
     }

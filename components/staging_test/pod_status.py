@@ -1,126 +1,120 @@
-"""What Kubernetes says of a candidate's Deployment and pod, put into words."""
+"""What Kubernetes reports about a candidate's Deployment and pod, as a status and a sentence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kfp_edge.cluster import KubernetesObject
 from kfp_edge.components.staging_test.backend import ContainerState
 
-Object = Mapping[str, Any]
-
-# Reasons of a waiting container that no retry of the kubelet cures.
-_INCURABLE = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
-_PULL = ("ErrImagePull", "ImagePullBackOff")
-_RESOURCES = "staging_options says how much cpu and memory is asked for, and on which nodes"
+# Reasons of a waiting container that the kubelet's retries cannot fix.
+_UNRECOVERABLE_REASONS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
+_PULL_REASONS = ("ErrImagePull", "ImagePullBackOff")
+_RESOURCES_HINT = "staging_options sets cpu, memory and the nodes"
 
 
 @dataclass(frozen=True)
 class PodStatus:
-    """How a start goes: ready, or why it is not yet; `hopeless` when waiting cannot help any more."""
+    """The status of a pod's start: ready, or the reason why not; `unrecoverable` if waiting cannot help."""
 
     ready: bool
-    hopeless: bool = False
+    unrecoverable: bool = False
     reason: str = ""
 
 
-def pod_status(pod: Object) -> PodStatus:
-    """Return how the start of a pod goes.
+def pod_status(pod: KubernetesObject) -> PodStatus:
+    """Return the status of a pod's start.
 
-    Kubernetes tries most things again (scheduling, pulls, mounts), so those may still come right. An ended container
-    is not one of them, though it is restarted: a candidate has to start the first time.
+    Kubernetes retries scheduling, image pulls and mounts, so that those may still succeed. A container that ended is
+    unrecoverable, although it is restarted: a candidate has to start the first time.
     """
-    if not (state := state_of(pod)).running:
-        return PodStatus(False, hopeless=True, reason=f"the container {state}")
-    if _is(pod, "Ready", "True"):
+    if not (state := container_state(pod)).running:
+        return PodStatus(False, unrecoverable=True, reason=f"the container {state}")
+    if _find_condition(pod, "Ready", "True"):
         return PodStatus(True)
-    if unscheduled := _is(pod, "PodScheduled", "False"):
-        return PodStatus(False, reason=f"no node takes the pod: {_message(unscheduled)} ({_RESOURCES})")
-    waiting = _container(pod).get("state", {}).get("waiting")
+    if unscheduled := _find_condition(pod, "PodScheduled", "False"):
+        return PodStatus(False, reason=f"no node can run the pod: {_message(unscheduled)} ({_RESOURCES_HINT})")
+    waiting = _container_status(pod).get("state", {}).get("waiting")
     if waiting is None:
-        return PodStatus(False, reason="the container runs and is not ready" if has_started(pod) else "no node runs it")
-    why = waiting.get("reason", "")
-    told = f"{why}: {waiting['message']}" if waiting.get("message") else why
-    if why in _PULL:
-        advice = "a registry that asks for a login needs pull_secret in staging_options"
-        return PodStatus(False, reason=f"the image cannot be pulled: {told} ({advice})")
-    return PodStatus(False, hopeless=why in _INCURABLE, reason=f"the container cannot start: {told}")
+        started = has_started(pod)
+        return PodStatus(False, reason="the container runs and is not ready" if started else "it is not on a node yet")
+    reason = waiting.get("reason", "")
+    details = f"{reason}: {waiting['message']}" if waiting.get("message") else reason
+    if reason in _PULL_REASONS:
+        hint = "a registry that requires a login needs pull_secret in staging_options"
+        return PodStatus(False, reason=f"the image cannot be pulled: {details} ({hint})")
+    unrecoverable = reason in _UNRECOVERABLE_REASONS
+    return PodStatus(False, unrecoverable=unrecoverable, reason=f"the container cannot start: {details}")
 
 
-def status_without_pod(deployment: Object | None) -> PodStatus:
-    """Return why a Deployment has no pod; its condition ReplicaFailure tells of quotas and of refused pods."""
+def status_without_pod(deployment: KubernetesObject | None) -> PodStatus:
+    """Return why a Deployment has no pod; its condition ReplicaFailure reports quotas and refused pods."""
     if deployment is None:
-        return PodStatus(False, hopeless=True, reason="its Deployment was deleted by somebody else")
-    if refused := _is(deployment, "ReplicaFailure", "True"):
-        return PodStatus(False, reason=f"the namespace refuses the pod: {_message(refused)} ({_RESOURCES})")
-    return PodStatus(False, reason="its Deployment made no pod")
+        return PodStatus(False, unrecoverable=True, reason="its Deployment was deleted by another client")
+    if failure := _find_condition(deployment, "ReplicaFailure", "True"):
+        return PodStatus(False, reason=f"the namespace refuses the pod: {_message(failure)} ({_RESOURCES_HINT})")
+    return PodStatus(False, reason="its Deployment has not created a pod")
 
 
-def state_of(pod: Object) -> ContainerState:
-    """Return how the first container of a pod ended, also if another was started after it; running if none ended."""
-    status = _container(pod)
+def container_state(pod: KubernetesObject) -> ContainerState:
+    """Return how the pod's container ended first, even if it was restarted since; running if it did not end."""
+    status = _container_status(pod)
     for state in (status.get("state", {}), status.get("lastState", {})):
-        if ended := state.get("terminated"):
-            return ContainerState(False, int(ended["exitCode"]), _cause(pod, ended))
+        if terminated := state.get("terminated"):
+            return ContainerState(False, int(terminated["exitCode"]), _termination_reason(pod, terminated))
     if pod.get("status", {}).get("phase") == "Failed":
-        return ContainerState(False, None, _cause(pod, {}))
+        return ContainerState(False, None, _termination_reason(pod, {}))
     return ContainerState(True)
 
 
-def has_started(pod: Object) -> bool:
+def has_started(pod: KubernetesObject) -> bool:
     """Whether the pod's container was started, so that it has a log."""
-    status = _container(pod)
-    return "running" in status.get("state", {}) or not state_of(pod).running
+    return "running" in _container_status(pod).get("state", {}) or not container_state(pod).running
 
 
-def first(pods: Sequence[Object]) -> Object:
-    """Return the pod that was made first: one that takes the place of another, evicted one does not count."""
+def first_created(pods: Sequence[KubernetesObject]) -> KubernetesObject:
+    """Return the oldest pod: the replacement of an evicted pod does not count."""
     return min(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
-def warning(events: Sequence[Object], pod: Object, known: str = "") -> str:
-    """Return what the last warning about a pod says (why a probe, a pull or a mount fails) beyond what is `known`.
+def last_warning(events: Sequence[KubernetesObject], pod: KubernetesObject, reported: str = "") -> str:
+    """Return the message of the last warning about a pod (probe, pull, mount), empty if there is none.
 
-    It is empty without one.
+    Warnings whose message is part of the text `reported` do not count.
     """
-    about = [
+    warnings = [
         event
         for event in events
         if event["involvedObject"].get("uid") == pod["metadata"]["uid"]
         and event.get("type") == "Warning"
-        # the kubelet tells each failed pull twice; this one only names the state
+        # the kubelet reports each failed pull twice; this event only names the state
         and not event.get("message", "").startswith("Error: ")
-        and not _says(known, event)
+        and not (reported and event.get("message", "") in reported)
     ]
-    about.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    return _message(about[-1]) if about else ""
+    warnings.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return _message(warnings[-1]) if warnings else ""
 
 
-def _says(known: str, event: Object) -> bool:
-    return bool(known) and event.get("message", "") in known
-
-
-def _cause(pod: Object, ended: Object) -> str:
-    """Return why a container was ended from outside, empty when it ended by itself."""
-    if ended.get("reason") == "OOMKilled":
+def _termination_reason(pod: KubernetesObject, terminated: Mapping[str, Any]) -> str:
+    """Return why a container was ended from outside, empty if it ended by itself."""
+    if terminated.get("reason") == "OOMKilled":
         return "out of memory"
-    # what the kubelet says of a pod that it evicts
+    # the kubelet sets this when it evicts a pod
     return f"{pod['status']['reason']}: {_message(pod['status'])}" if pod["status"].get("reason") else ""
 
 
-def _container(pod: Object) -> Object:
-    statuses: Sequence[Object] = pod.get("status", {}).get("containerStatuses") or [{}]
+def _container_status(pod: KubernetesObject) -> KubernetesObject:
+    statuses: Sequence[KubernetesObject] = pod.get("status", {}).get("containerStatuses") or [{}]
     return statuses[0]
 
 
-def _is(resource: Object, kind: str, status: str) -> Object | None:
-    """Return the condition of that type if it has that status."""
-    for condition in resource.get("status", {}).get("conditions") or []:
-        if (condition["type"], condition["status"]) == (kind, status):
-            found: Object = condition
-            return found
-    return None
+def _find_condition(resource: KubernetesObject, kind: str, status: str) -> KubernetesObject | None:
+    """Return the condition of a type, if it has this status."""
+    conditions: Sequence[KubernetesObject] = resource.get("status", {}).get("conditions") or []
+    return next((one for one in conditions if (one["type"], one["status"]) == (kind, status)), None)
 
 
-def _message(told: Object) -> str:
-    """Return the message of a condition, a status or an event as part of a sentence."""
-    return " ".join(str(told.get("message", "")).split()).rstrip(".") or str(told.get("reason", "no reason is given"))
+def _message(resource: KubernetesObject) -> str:
+    """Return the message of a condition, a status or an event, as part of a sentence."""
+    message = " ".join(str(resource.get("message", "")).split()).rstrip(".")
+    return message or str(resource.get("reason", "no reason is given"))

@@ -1,4 +1,4 @@
-"""The candidate as a container on this machine, under the limits that OpenShift gives a pod."""
+"""The staging backend for this machine: a container in Podman, restricted like a pod on OpenShift."""
 
 import json
 import os
@@ -8,52 +8,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+<<<<<<< HEAD
 from kfp_edge.components.staging_test.backend import GRACE, PORT, ContainerState
 from kfp_edge.images.podman import loaded_image, podman, podman_environment
 from kfp_edge.images.references import ImageRef
+=======
+from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
+from kfp_edge.images.oci import ImageRef
+from kfp_edge.images.podman import environment, loaded, podman
+>>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
 from kfp_edge.reports.check import Check
 from kfp_edge.runtime.signals import deferred_signals
 
-# What the restricted-v2 security context constraint allows: any user ID, group 0, no right to anything.
-_RESTRICTED = (
+# What the security context constraint restricted-v2 allows: any user ID, group 0, no capabilities.
+_RESTRICTIONS = (
     *("--read-only", "--read-only-tmpfs=false"),
     *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
     *("--memory", "256m", "--pids-limit", "64"),
 )
-# An ordinary user has some 65,000 user IDs for containers, mapped from 0; OpenShift's begin at a thousand million.
-_ANY_USER = 1_000_680_000 if os.geteuid() == 0 else 54_321
+# An ordinary user has some 65,000 user IDs for containers, from 0; OpenShift's begin at 1,000,000,000.
+_ARBITRARY_USER = 1_000_680_000 if os.geteuid() == 0 else 54_321
 
 
 class PodmanBackend:
-    """A `Candidate` in podman."""
+    """A `StagingBackend` in Podman."""
 
-    poll = 0.05
-    silence = ""
+    poll_interval = 0.05
+    no_response_hint = ""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        found = self._inspect()
-        self.labels: dict[str, str] = found["Config"]["Labels"] or {}
-        self.url = f"http://127.0.0.1:{found['NetworkSettings']['Ports'][f'{PORT}/tcp'][0]['HostPort']}"
+        container = self._inspect()
+        self.labels: dict[str, str] = container["Config"]["Labels"] or {}
+        self.url = f"http://127.0.0.1:{container['NetworkSettings']['Ports'][f'{PORT}/tcp'][0]['HostPort']}"
 
-    def starts(self, seconds: float) -> Iterator[Check]:
-        """Yield nothing: podman has started the container, and its server is reached at once."""
+    def wait_for_start(self, seconds: float) -> Iterator[Check]:
+        """Yield nothing: Podman has started the container, and its port is published."""
         return iter(())
 
     def state(self) -> ContainerState:
-        """Look at the container now."""
+        """Return the current state of the container."""
         state = self._inspect()["State"]
         reason = "out of memory" if state["OOMKilled"] else ""
         return ContainerState(bool(state["Running"]), int(state["ExitCode"]), reason)
 
     def stop(self) -> ContainerState:
-        """Ask the container to stop, kill it after the grace period, and say how it ended."""
-        podman("stop", "--time", str(GRACE), self._name)
+        """Stop the container, with SIGKILL after the grace period, and return how it ended."""
+        podman("stop", "--time", str(GRACE_SECONDS), self._name)
         return self.state()
 
     def log(self) -> str:
-        """Return all that the container wrote, stdout and stderr as they came."""
-        done = subprocess.run(
+        """Return the container's output so far, stdout and stderr interleaved."""
+        logs = subprocess.run(
             ["podman", "logs", self._name],
             env=podman_environment(),
             stdout=subprocess.PIPE,
@@ -62,24 +68,29 @@ class PodmanBackend:
             errors="replace",
             check=False,
         )
-        return done.stdout
+        return logs.stdout
 
     def _inspect(self) -> dict[str, Any]:
-        found: list[dict[str, Any]] = json.loads(podman("container", "inspect", self._name))
-        return found[0]
+        containers: list[dict[str, Any]] = json.loads(podman("container", "inspect", self._name))
+        return containers[0]
 
 
 @contextmanager
-def running(image: ImageRef) -> Iterator[PodmanBackend]:
-    """Have a container of an image while the block runs; whatever happens, container and image are gone after it.
+def run_candidate(image: ImageRef) -> Iterator[PodmanBackend]:
+    """Run a container of an image until the block ends; then remove container and image in any case.
 
     Raises:
-        KfpEdgeError: the image cannot be had, or podman cannot start it.
+        KfpEdgeError: the image cannot be read, or Podman cannot start it.
     """
     unique = uuid.uuid4().hex[:12]
     stored, name = f"localhost/kfp-edge/staging:{unique}", f"kfp-edge-staging-{unique}"
+<<<<<<< HEAD
     flags = ["--pull=never", "--publish", f"127.0.0.1::{PORT}", "--user", f"{_ANY_USER}:0", *_RESTRICTED]
     with loaded_image(image, stored):
+=======
+    flags = ["--pull=never", "--publish", f"127.0.0.1::{PORT}", "--user", f"{_ARBITRARY_USER}:0", *_RESTRICTIONS]
+    with loaded(image, stored):
+>>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
         try:
             with deferred_signals():
                 podman("run", "--detach", "--name", name, *flags, stored)

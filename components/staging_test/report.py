@@ -9,8 +9,8 @@ from kfp_edge.reports.markdown import format_table, to_plain_text
 _LOG_LINES = 200
 
 
-def markdown(image: ImageRef, checks: Sequence[Check], failure: str, log: str) -> str:
-    """Return the report: the verdict, every check as a row, and the container's log if `failure` is not empty."""
+def render_report(image: ImageRef, checks: Sequence[Check], failure: str, log: str) -> str:
+    """Return the report: the verdict, a row for every check, and the container's log if `failure` is not empty."""
     rows = [
         (check.name, "passed" if check.passed else "**failed**", *map(to_plain_text, (check.measured, check.required)))
         for check in checks
@@ -19,14 +19,14 @@ def markdown(image: ImageRef, checks: Sequence[Check], failure: str, log: str) -
     text = f"# Staging test of {image.name}\n\n`{image}`\n\n{failure or 'Passed.'}\n\n{table}\n"
     if not failure:
         return text
-    return f"{text}\n## Log of the container\n\n{_indented(tail(log)) or 'The container wrote nothing.'}\n"
+    return f"{text}\n## Log of the container\n\n{_code_block(last_lines(log)) or 'The container wrote nothing.'}\n"
 
 
-def tail(log: str) -> str:
-    """Return the last lines of a log."""
+def last_lines(log: str) -> str:
+    """Return the last lines of a log, as many as a report has."""
     return "\n".join(log.splitlines()[-_LOG_LINES:])
 
 
-def _indented(log: str) -> str:
-    """Return a code block that no line of the log can end."""
+def _code_block(log: str) -> str:
+    """Return an indented code block, which no line of the log can end."""
     return "\n".join(f"    {line}" for line in log.splitlines())

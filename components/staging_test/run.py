@@ -1,4 +1,4 @@
-"""Run a candidate as the edge will, and test it as a client does."""
+"""Run a candidate as an edge site would, and test it as a client does."""
 
 import uuid
 from collections.abc import Mapping
@@ -9,11 +9,16 @@ from typing import Any
 from kfp_edge.cluster import in_pod
 from kfp_edge.components.staging_test import kubernetes_backend, podman_backend
 from kfp_edge.components.staging_test.backend import StagingBackend
-from kfp_edge.components.staging_test.checks import Budget, run_checks
-from kfp_edge.components.staging_test.report import markdown, tail
+from kfp_edge.components.staging_test.checks import Thresholds, run_checks
+from kfp_edge.components.staging_test.report import last_lines, render_report
 from kfp_edge.components.staging_test.staging_options import StagingOptions
+<<<<<<< HEAD
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.references import ImageRef
+=======
+from kfp_edge.errors import ImageError, KfpEdgeError, ParameterError, RequirementsNotMetError
+from kfp_edge.images.oci import ImageRef
+>>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
 from kfp_edge.storage.files import write_file
@@ -31,72 +36,80 @@ def staging_test(
     staging_options: Mapping[str, Any] | None = None,
     run_id: str = "",
 ) -> None:
-    """Test an image by digest in a container on this machine or in a pod; nothing of it is left afterwards.
+    """Test an image by digest in a container on this machine or in a pod, and remove everything afterwards.
 
     Args:
         image: The candidate.
-        bundle_folder: The bundle that it was made from: what it must say and answer.
-        report: Where the Markdown report goes, also when the test fails.
-        max_latency_ms: Milliseconds that a single-row request may take at the 99th percentile.
-        startup_timeout: Seconds from the start until the candidate must be ready; in a cluster the pull counts too.
-        staging: Where it runs: `kubernetes`, `podman`, or `auto`, which is kubernetes in a pod and podman elsewhere.
-        staging_options: What the cluster is told, see `StagingOptions`.
-        run_id: Marks what is made in the cluster, so that `clean_up` finds it; a random one when empty.
+        bundle_folder: The bundle that it was built from, with the expected metadata and responses.
+        report: Where the Markdown report is written, also when the test fails.
+        max_latency_ms: Upper bound of the 99th percentile of a single-row request's latency, in milliseconds.
+        startup_timeout: Seconds from the start until the candidate must be ready; in a cluster the pull counts.
+        staging: The backend: `kubernetes`, `podman`, or `auto`, which is kubernetes in a pod and podman elsewhere.
+        staging_options: See `StagingOptions`.
+        run_id: The label value by which `clean_up` finds the objects in the cluster; random if empty.
 
     Raises:
-        KfpEdgeError: a check failed; the sentence is the first one's. Or the candidate cannot be started.
+        RequirementsNotMetError: a check failed; the message is that of the first.
+        KfpEdgeError: the candidate cannot be started, the bundle is damaged, or a parameter is not valid.
     """
     bundle = Bundle.load(bundle_folder)
-    staged = _staged(image, staging, StagingOptions.parse(staging_options or {}), run_id or uuid.uuid4().hex)
-    test = _Test(image)
+    options = StagingOptions.parse(staging_options or {})
+    backend = _select_backend(image, staging, options, run_id or uuid.uuid4().hex)
+    test = _StagingTest(image)
     try:
-        test.run(staged, bundle, Budget(startup_timeout, max_latency_ms))
+        test.run(backend, bundle, Thresholds(startup_timeout, max_latency_ms))
     finally:
-        write_file(report, markdown(image, test.checks, test.failure, test.log).encode())
-    if test.failure:
-        print(f"log of the container:\n{tail(test.log)}", flush=True)
-        raise KfpEdgeError(test.failure)
+        failure = str(test.error) if test.error else "" if test.completed else _INTERRUPTED
+        write_file(report, render_report(image, test.checks, failure, test.log).encode())
+    if test.error:
+        print(f"log of the container:\n{last_lines(test.log)}", flush=True)
+        raise test.error
 
 
-def _staged(
+def _select_backend(
     image: ImageRef, staging: str, options: StagingOptions, run_id: str
 ) -> AbstractContextManager[StagingBackend]:
-    """Return the candidate to enter: it runs while the block does."""
+    """Return the context manager in which the candidate runs."""
     if staging not in ("auto", "kubernetes", "podman"):
-        raise KfpEdgeError(f"staging is {staging!r}; it is one of auto, kubernetes and podman.")
+        raise ParameterError(f"staging is {staging!r}; it is one of auto, kubernetes and podman.")
     if staging == "podman" or (staging == "auto" and not in_pod()):
-        return podman_backend.running(image)
+        return podman_backend.run_candidate(image)
     if image.transport == "oci":
-        raise KfpEdgeError(
+        raise ImageError(
             f"{image} cannot be staged in a cluster, which pulls from registries only; set registry to docker://HOST/REPO."
         )
-    return kubernetes_backend.running(image, options, run_id)
+    return kubernetes_backend.run_candidate(image, options, run_id)
 
 
-class _Test:
-    """What is known of a test so far, for the report of one that did not end."""
+class _StagingTest:
+    """Collects the results of a test, so that there is a report even of one that is interrupted."""
 
     def __init__(self, image: ImageRef) -> None:
         self.image = image
         self.checks: list[Check] = []
-        self.failure = _INTERRUPTED
         self.log = ""
+        self.completed = False
+        self.error: KfpEdgeError | None = None
 
-    def run(self, staged: AbstractContextManager[StagingBackend], bundle: Bundle, budget: Budget) -> None:
+    def run(self, backend: AbstractContextManager[StagingBackend], bundle: Bundle, thresholds: Thresholds) -> None:
         try:
-            with staged as candidate:
+            with backend as candidate:
                 try:
-                    for check in run_checks(candidate, bundle, budget):
+                    for check in run_checks(candidate, bundle, thresholds):
                         print(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.measured}", flush=True)
                         self.checks.append(check)
                 finally:
                     self.log = candidate.log()
         except KfpEdgeError as error:
-            self.failure = f"the candidate {self.image} cannot be tested: {error}"
-            return
+            self.error = KfpEdgeError(f"the candidate {self.image} cannot be tested: {error}")
+        else:
+            self.error = self._first_failure()
+        self.completed = True
+
+    def _first_failure(self) -> RequirementsNotMetError | None:
         failed = next((check for check in self.checks if not check.passed), None)
-        self.failure = (
-            ""
-            if failed is None
-            else f"the candidate {self.image} failed its test: {failed.failure_message}; see its log."
+        if failed is None:
+            return None
+        return RequirementsNotMetError(
+            f"the candidate {self.image} failed its test: {failed.failure_message}; see its log."
         )

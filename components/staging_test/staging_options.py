@@ -1,4 +1,4 @@
-"""What the parameter `staging_options` may say: where and how a candidate's pod runs."""
+"""The parameter `staging_options`: namespace, nodes and resources of a candidate's pod."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from kfp_edge.cluster.pod_options import PodOptions, Quantity
 
 
 class StagingOptions(PodOptions):
-    """Where a candidate's pod runs, as whom, and what it may use; a test on this machine reads none of it."""
+    """Namespace, service account, nodes and resources of a candidate's pod; not used by a test on this machine."""
 
     parameter: ClassVar[str] = "staging_options"
 

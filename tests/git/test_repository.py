@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.git.repository import GitRemote, PushedMeanwhileError, check_branch, open_repository
+from kfp_edge.git.remote import GitRemote, check_branch
+from kfp_edge.git.repository import PushedMeanwhileError, open_repository
 from support import git_repositories
-from support.git_repositories import bare, git, git_server, hook, somebody_pushes
+from support.git_repositories import bare, git, git_server, hook, push_from_another_clone
 
 TOKEN = "glpat-s3cr3t-t0ken"
 
@@ -47,13 +48,13 @@ class TestNamingARepository:
         monkeypatch.chdir(tmp_path)
         assert GitRemote.parse("gitops.git").url == str(folder)
 
-    def test_a_missing_folder_is_told_with_the_command_that_makes_it(self, tmp_path: Path) -> None:
+    def test_the_error_about_a_missing_folder_has_the_command_that_creates_it(self, tmp_path: Path) -> None:
         with pytest.raises(
             KfpEdgeError, match=rf"no git repository in {tmp_path}/nowhere; .*`git init --bare {tmp_path}"
         ):
             GitRemote.parse(str(tmp_path / "nowhere"))
 
-    def test_a_folder_without_a_repository_is_told(self, tmp_path: Path) -> None:
+    def test_a_folder_without_a_repository_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(KfpEdgeError, match="no git repository"):
             GitRemote.parse(str(tmp_path))
 
@@ -82,13 +83,13 @@ class TestNamingARepository:
             GitRemote.parse(url)
 
     @pytest.mark.parametrize("name", ["", "a..b", "a b", "a.lock", "a.lock/b", "/a", "a/", "a.", "-a", "a\nb", "a\0b"])
-    def test_what_cannot_name_a_branch_is_refused(self, name: str) -> None:
+    def test_a_name_that_is_not_valid_for_a_branch_is_refused(self, name: str) -> None:
         with pytest.raises(KfpEdgeError, match="cannot be the name of a git branch"):
             check_branch(name)
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.text("aZ0-_./@{}~^:?*[\\ \n#+é", min_size=1, max_size=8) | st.from_regex(r"[a.]+(/|//)[a.]+(\.lock)?"))
-    def test_git_takes_every_branch_name_that_is_not_refused(self, name: str) -> None:
+    def test_git_accepts_every_branch_name_that_is_not_refused(self, name: str) -> None:
         try:
             check_branch(name)
         except KfpEdgeError:
@@ -103,9 +104,9 @@ class TestCommitting:
         assert git(folder, "rev-parse", "main") == commit
         assert git(folder, "show", "main:a.txt") == "a"
 
-    def test_the_bytes_of_a_file_come_and_go_unchanged(self, tmp_path: Path) -> None:
+    def test_the_bytes_of_a_file_are_written_and_read_unchanged(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        somebody_pushes(folder, "main", {".gitattributes": "* text=auto eol=crlf\n"})
+        push_from_another_clone(folder, "main", {".gitattributes": "* text=auto eol=crlf\n"})
         data = b"a\r\nb\n\xff\x00c"
         push_file(GitRemote(str(folder)), "x/y.bin", data)
         with open_repository(GitRemote(str(folder))) as repository:
@@ -113,7 +114,7 @@ class TestCommitting:
 
     def test_other_files_and_file_modes_stay(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        somebody_pushes(folder, "main", {"run.sh": "true\n", "other": "stays\n"})
+        push_from_another_clone(folder, "main", {"run.sh": "true\n", "other": "stays\n"})
         clone = tmp_path / "clone"
         git(tmp_path, "clone", "--quiet", str(folder), str(clone))
         git(clone, "update-index", "--chmod=+x", "run.sh")
@@ -123,9 +124,9 @@ class TestCommitting:
         assert git(folder, "diff-tree", "-r", "main~1", "main").split()[:2] == [":100755", "100755"]
         assert git(folder, "show", "main:other") == "stays"
 
-    def test_a_file_that_is_not_there_reads_as_none(self, tmp_path: Path) -> None:
+    def test_a_file_that_does_not_exist_reads_as_none(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        head = somebody_pushes(folder, "main", {"a/b": "b\n"})
+        head = push_from_another_clone(folder, "main", {"a/b": "b\n"})
         with open_repository(GitRemote(str(folder))) as repository:
             assert repository.read(head, "nowhere") is None
             assert repository.read(head, "a") is None
@@ -143,7 +144,7 @@ class TestCommitting:
         push_file(GitRemote(str(folder)))
         assert git(folder, "log", "-1", "--format=%an <%ae>", "main") == "Ada <ada@example.org>"
 
-    def test_nothing_else_of_the_users_git_configuration_matters(
+    def test_nothing_else_of_the_users_git_configuration_has_an_effect(
         self, tmp_path: Path, users_config: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hooks, ignored = tmp_path / "hooks", tmp_path / "ignored"
@@ -164,14 +165,14 @@ class TestCommitting:
         assert (folder / "refs/heads/main").read_text().strip() == commit
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
-    def test_a_repository_on_a_volume_of_another_user_is_taken(self, tmp_path: Path) -> None:
+    def test_a_repository_that_another_user_owns_is_accepted(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
         for path in (folder, *folder.rglob("*")):
             os.chown(path, 1000680000, 0)
         commit = push_file(GitRemote(str(folder)))
         assert (folder / "refs/heads/main").read_text().strip() == commit
 
-    def test_the_scratch_copy_vanishes_when_the_work_fails(self, tmp_path: Path, scratch: Path) -> None:
+    def test_the_temporary_clone_is_removed_after_an_error(self, tmp_path: Path, scratch: Path) -> None:
         remote = GitRemote(str(bare(tmp_path / "gitops.git")))
         with pytest.raises(KeyboardInterrupt), open_repository(remote):
             raise KeyboardInterrupt
@@ -179,20 +180,20 @@ class TestCommitting:
 
 
 class TestPushing:
-    def test_somebody_elses_commit_is_never_overwritten(self, tmp_path: Path) -> None:
+    def test_a_commit_of_another_client_is_never_overwritten(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        somebody_pushes(folder, "main", {"a": "1\n"})
+        push_from_another_clone(folder, "main", {"a": "1\n"})
         with open_repository(GitRemote(str(folder))) as repository:
             commit = repository.commit(repository.head("main"), {"b": b"2\n"}, "mine\n")
-            theirs = somebody_pushes(folder, "main", {"c": "3\n"})
-            with pytest.raises(PushedMeanwhileError, match="somebody else pushed to the branch main"):
+            theirs = push_from_another_clone(folder, "main", {"c": "3\n"})
+            with pytest.raises(PushedMeanwhileError, match="another client pushed to the branch main"):
                 repository.push(commit, "main")
         assert git(folder, "rev-parse", "main") == theirs
 
-    def test_a_push_at_the_same_moment_is_told_apart_from_a_refusal(self, tmp_path: Path) -> None:
+    def test_a_concurrent_push_is_distinguished_from_a_refusal(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        first = somebody_pushes(folder, "main", {"a": "1\n"})
-        second = somebody_pushes(folder, "other", {"a": "2\n"}, start="origin/main")
+        first = push_from_another_clone(folder, "main", {"a": "1\n"})
+        second = push_from_another_clone(folder, "other", {"a": "2\n"}, start="origin/main")
         with open_repository(GitRemote(str(folder))) as repository:
             commit = repository.commit(first, {"b": b"2\n"}, "mine\n")
             hook(folder, "update", f"git update-ref refs/heads/main {second}")
@@ -200,7 +201,7 @@ class TestPushing:
                 repository.push(commit, "main")
         assert git(folder, "rev-parse", "main") == second
 
-    def test_a_refusal_holds_the_reason_of_the_server(self, tmp_path: Path) -> None:
+    def test_the_error_about_a_refusal_has_the_reason_of_the_server(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
         hook(folder, "pre-receive", "echo 'main is protected: open a merge request' >&2; exit 1")
         with pytest.raises(KfpEdgeError) as error:
@@ -216,7 +217,7 @@ class TestPushing:
 class TestAServerWithALogin:
     @pytest.fixture
     def server(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[git_repositories.GitServer]:
-        somebody_pushes(bare(tmp_path / "team" / "gitops.git"), "main", {"a": "1\n"})
+        push_from_another_clone(bare(tmp_path / "team" / "gitops.git"), "main", {"a": "1\n"})
         with git_server(tmp_path, token=TOKEN) as server:
             monkeypatch.setenv("KFP_EDGE_GIT_CA_FILE", str(server.certificate))
             yield server
@@ -236,7 +237,7 @@ class TestAServerWithALogin:
         with open_repository(GitRemote.parse(server.url("team/gitops.git"))) as repository:
             assert repository.branches() == ["main"]
 
-    def test_the_username_can_be_chosen(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_user_name_is_configurable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         bare(tmp_path / "gitops.git")
         monkeypatch.setenv("KFP_EDGE_GIT_USERNAME", "robot")
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
@@ -245,7 +246,7 @@ class TestAServerWithALogin:
             push_file(GitRemote.parse(server.url("gitops.git")))
         assert git(tmp_path / "gitops.git", "show", "main:a.txt") == "a"
 
-    def test_a_wrong_token_is_told_and_not_shown(
+    def test_the_error_about_a_wrong_token_does_not_show_it(
         self, server: git_repositories.GitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", "wr0ng-t0ken")
@@ -253,8 +254,8 @@ class TestAServerWithALogin:
             push_file(GitRemote.parse(server.url("team/gitops.git")))
         assert "wr0ng-t0ken" not in "".join(traceback.format_exception(error.value))
 
-    def test_a_missing_token_is_told(self, server: git_repositories.GitServer) -> None:
-        with pytest.raises(KfpEdgeError, match=r"no token is set .*KFP_EDGE_GIT_TOKEN"):
+    def test_a_missing_token_is_an_error(self, server: git_repositories.GitServer) -> None:
+        with pytest.raises(KfpEdgeError, match=r"no token is set; .*KFP_EDGE_GIT_TOKEN"):
             push_file(GitRemote.parse(server.url("team/gitops.git")))
 
     def test_the_token_does_not_follow_a_redirect_to_another_host(
@@ -265,14 +266,14 @@ class TestAServerWithALogin:
             push_file(GitRemote.parse(server.url("moved/team/gitops.git")))
         assert {login for host, login in server.seen if host == "localhost"} == {""}
 
-    def test_a_certificate_of_an_unknown_ca_is_told(
+    def test_a_certificate_of_an_unknown_ca_is_refused(
         self, server: git_repositories.GitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("KFP_EDGE_GIT_CA_FILE")
         with pytest.raises(KfpEdgeError, match="certificate"):
             push_file(GitRemote.parse(server.url("team/gitops.git")))
 
-    def test_a_repository_that_the_server_does_not_have_is_told(
+    def test_a_repository_that_the_server_does_not_have_is_an_error(
         self, server: git_repositories.GitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
@@ -287,7 +288,7 @@ class TestAServerWithALogin:
             ("KFP_EDGE_GIT_TOKEN", "two\nlines"),
         ],
     )
-    def test_a_variable_that_cannot_be_used_is_named(
+    def test_the_error_about_an_invalid_variable_names_it(
         self, name: str, value: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Real git repositories for tests, and a test server that runs the real `git http-backend` behind TLS and a login."""
+"""Real git repositories, and a server that runs the real `git http-backend` with TLS and basic authentication."""
 
 import base64
 import os
@@ -13,19 +13,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-_SOMEBODY = {
+_OTHER_AUTHOR = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "somebody"), ("EMAIL", "somebody@localhost"))
+    for what, value in (("NAME", "other"), ("EMAIL", "other@localhost"))
 }
 
 
 def isolate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
-    """Take the git configuration of whoever runs the tests away; return the file that is the user's now."""
+    """Hide the git configuration of the user who runs the tests; return the file that takes its place."""
     for name in [name for name in os.environ if name.startswith(("GIT_", "KFP_EDGE_GIT_"))]:
         monkeypatch.delenv(name)
     home = folder / "home"
     home.mkdir()
+    monkeypatch.chdir(home)  # out of this repository, which may have a user of its own
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -34,7 +35,7 @@ def isolate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
 
 def git(folder: Path, *args: str) -> str:
     done = subprocess.run(
-        ["git", *args], cwd=folder, env=os.environ | _SOMEBODY, check=True, capture_output=True, text=True
+        ["git", *args], cwd=folder, env=os.environ | _OTHER_AUTHOR, check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
 
@@ -45,9 +46,9 @@ def bare(folder: Path) -> Path:
     return folder
 
 
-def somebody_pushes(repository: Path, branch: str, files: Mapping[str, str], *, start: str = "") -> str:
-    """Commit `files` on top of a branch (or of `start`, or of nothing) as somebody else would; return the commit."""
-    clone = repository.parent / f"somebody-{os.urandom(4).hex()}"
+def push_from_another_clone(repository: Path, branch: str, files: Mapping[str, str], *, start: str = "") -> str:
+    """Push a commit with `files` on top of a branch (or `start`, or nothing), as another client; return its hash."""
+    clone = repository.parent / f"other-{os.urandom(4).hex()}"
     git(repository.parent, "clone", "--quiet", str(repository), str(clone))
     tip = start or (f"origin/{branch}" if git(clone, "branch", "--remotes", "--list", f"origin/{branch}") else "")
     git(clone, "checkout", "--quiet", *(["-B", "work", tip] if tip else ["--orphan", "work"]))
@@ -55,7 +56,7 @@ def somebody_pushes(repository: Path, branch: str, files: Mapping[str, str], *, 
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).write_text(text, newline="")
     git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "--message", "somebody's work")
+    git(clone, "commit", "--quiet", "--message", "another client's commit")
     git(clone, "push", "--quiet", "origin", f"work:refs/heads/{branch}")
     return git(clone, "rev-parse", "work")
 
@@ -70,7 +71,7 @@ def merge(repository: Path, branch: str, into: str = "main") -> str:
 
 
 def before_each_push(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
-    """Put a `git` on the PATH that runs a shell script before `git push`, and then the real git."""
+    """Put a `git` on the PATH that runs a shell script before every `git push`, and then the real git."""
     real = subprocess.run(["sh", "-c", "command -v git"], check=True, capture_output=True, text=True).stdout.strip()
     folder.mkdir()
     wrapper = folder / "git"
@@ -80,7 +81,7 @@ def before_each_push(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str)
 
 
 def hook(repository: Path, name: str, script: str) -> None:
-    """Give a repository a server-side hook."""
+    """Install a server-side hook in a repository."""
     file = repository / "hooks" / name
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"#!/bin/sh\n{script}\n")
@@ -88,11 +89,9 @@ def hook(repository: Path, name: str, script: str) -> None:
 
 
 class GitServer(ThreadingHTTPServer):
-    """`https://127.0.0.1:PORT/REPO` serves the repositories of a folder to one login.
+    """Serves the repositories of a folder as `https://127.0.0.1:PORT/REPO` to one user.
 
-    /moved/REPO redirects to the other name of this machine, localhost.
-
-    `seen` collects (host, Authorization header) of every request.
+    /moved/REPO redirects to the same server as localhost. `seen` has (host, Authorization header) of every request.
     """
 
     daemon_threads = False

@@ -7,11 +7,18 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from kfp_edge.components.gitops_commit.gitops_commit import SHOWN_LINES, Change, Release, Target, commit_release, report
+from kfp_edge.components.gitops_commit.gitops_commit import (
+    MAX_DIFF_LINES,
+    Change,
+    Release,
+    Target,
+    commit_release,
+    render_report,
+)
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.git.repository import GitRemote
+from kfp_edge.git.remote import GitRemote
 from support import git_repositories, schemas
-from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, somebody_pushes
+from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, push_from_another_clone
 
 DIGESTS = tuple(f"sha256:{digit * 64}" for digit in "abc")
 OVERLAY = "sites/site-1/pump/kustomization.yaml"
@@ -63,7 +70,7 @@ def rendered(folder: Path, commit: str, path: str, tmp_path: Path) -> dict[str, 
 
 
 class TestAnEmptyRepository:
-    def test_its_base_branch_gets_the_readme_and_the_review_branch_the_rest(self, folder: Path) -> None:
+    def test_its_base_branch_gets_the_readme_and_the_review_branch_everything_else(self, folder: Path) -> None:
         change = commit(folder)
         assert files(folder, "main") == ["README.md"]
         assert files(folder, REVIEW) == [
@@ -79,7 +86,7 @@ class TestAnEmptyRepository:
         assert (change.repository, change.branch) == (str(folder), REVIEW)
         assert git(folder, "log", "--format=%H", f"main..{REVIEW}") == change.commit
 
-    def test_the_commit_says_what_was_released_where(self, folder: Path) -> None:
+    def test_the_commit_message_has_model_version_image_and_site(self, folder: Path) -> None:
         commit(folder)
         assert git(folder, "log", "-1", "--format=%B", REVIEW) == (
             f"feat(site-1): pump 1.0.0 at aaaaaaaaaaaa\n\nImage: quay.io/team/pump@{DIGESTS[0]}\nModel-Version: 1.0.0"
@@ -87,7 +94,7 @@ class TestAnEmptyRepository:
 
     # Each of these words means something else to YAML unless it is quoted.
     @pytest.mark.parametrize(("model", "site", "namespace"), [("pump", "site-1", "edge"), ("no", "007", "1e3")])
-    def test_kustomize_renders_valid_objects_that_name_the_image_by_digest(
+    def test_kustomize_renders_valid_objects_with_the_image_by_digest(
         self, folder: Path, tmp_path: Path, model: str, site: str, namespace: str
     ) -> None:
         change = commit(folder, release(model=model), site, namespace)
@@ -101,7 +108,7 @@ class TestAnEmptyRepository:
         (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
         assert container["image"] == f"quay.io/team/{model}@{DIGESTS[0]}"
 
-    def test_the_service_and_the_policy_reach_the_pods_of_the_deployment(self, folder: Path, tmp_path: Path) -> None:
+    def test_the_service_and_the_policy_select_the_pods_of_the_deployment(self, folder: Path, tmp_path: Path) -> None:
         objects = rendered(folder, commit(folder).commit, "sites/site-1/pump", tmp_path)
         template = objects["Deployment"]["spec"]["template"]
         for labels in (
@@ -158,15 +165,15 @@ class TestTheNextRelease:
             f'+    digest: "{DIGESTS[1]}"',
         ]
 
-    def test_what_people_wrote_stays(self, folder: Path) -> None:
+    def test_edits_of_people_stay(self, folder: Path) -> None:
         released(folder)
         overlay = git(folder, "show", f"main:{OVERLAY}").replace("images:", "# two replicas: see ticket 7\r\n\nimages:")
         edits = {OVERLAY: overlay + "   # the end", "models/pump/base/deployment.yaml": "ours: true\n"}
-        somebody_pushes(folder, "main", edits)
+        push_from_another_clone(folder, "main", edits)
         change = commit(folder, release("2.0.0", DIGESTS[1]))
         assert len(changed_lines(folder, change.commit)) == 2
 
-    def test_files_that_people_removed_do_not_come_back(self, folder: Path, tmp_path: Path) -> None:
+    def test_files_that_people_removed_are_not_restored(self, folder: Path, tmp_path: Path) -> None:
         released(folder)
         clone = tmp_path / "clone"
         git(tmp_path, "clone", "--quiet", str(folder), str(clone))
@@ -178,7 +185,7 @@ class TestTheNextRelease:
         assert "models/pump/base/networkpolicy.yaml" not in files(folder, "kfp-edge/pump/2.0.0")
         assert "argocd/site-1.pump.yaml" not in files(folder, "kfp-edge/pump/2.0.0")
 
-    def test_when_the_registry_moved_the_image_name_changes_too(self, folder: Path) -> None:
+    def test_another_registry_changes_the_image_name_too(self, folder: Path) -> None:
         released(folder)
         change = commit(folder, release("2.0.0", DIGESTS[0], host="mirror.local:5000"))
         assert changed_lines(folder, change.commit) == [
@@ -186,7 +193,7 @@ class TestTheNextRelease:
             '+    newName: "mirror.local:5000/pump"',
         ]
 
-    def test_several_models_and_sites_live_together(self, folder: Path, tmp_path: Path) -> None:
+    def test_several_models_and_sites_share_a_repository(self, folder: Path, tmp_path: Path) -> None:
         released(folder)
         released(folder, site="site-2")
         released(folder, release(model="fan", digest=DIGESTS[2]))
@@ -225,19 +232,19 @@ class TestTheSameReleaseAgain:
         assert git(folder, "rev-parse", f"{change.commit}~1") == merged
 
 
-class TestOthersPushToo:
-    def test_a_push_in_between_is_fetched_and_the_change_made_again(
+class TestConcurrentPushes:
+    def test_after_a_concurrent_push_the_change_is_applied_again(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = commit(folder)
-        theirs = somebody_pushes(folder, "theirs", {"notes.md": "mine\n"}, start=f"origin/{REVIEW}")
+        theirs = push_from_another_clone(folder, "theirs", {"notes.md": "mine\n"}, start=f"origin/{REVIEW}")
         script = f"git -C {folder} update-ref refs/heads/{REVIEW} {theirs} {first.commit} 2>/dev/null"
         before_each_push(monkeypatch, tmp_path / "bin", script)
         change = commit(folder, release(digest=DIGESTS[1]))
         assert git(folder, "rev-parse", f"{change.commit}~1") == theirs
         assert len(changed_lines(folder, change.commit)) == 2
 
-    def test_a_push_from_a_second_clone_to_the_empty_repository_is_kept(
+    def test_a_concurrent_push_to_the_empty_repository_is_kept(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clone = tmp_path / "second"
@@ -249,34 +256,36 @@ class TestOthersPushToo:
         assert git(folder, "log", "-1", "--format=%s", "main") == "theirs"
         assert git(folder, "rev-parse", f"{change.commit}~1") == git(folder, "rev-parse", "main")
 
-    def test_a_release_made_by_another_run_meanwhile_is_not_repeated(
+    def test_a_release_that_another_run_pushed_is_not_repeated(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         released(folder)
         theirs = commit(folder, release("2.0.0", DIGESTS[1]))
         git(folder, "update-ref", "-d", f"refs/heads/{theirs.branch}")
-        other = somebody_pushes(folder, "x", {"x": "x\n"}, start=theirs.commit)
+        other = push_from_another_clone(folder, "x", {"x": "x\n"}, start=theirs.commit)
         before_each_push(
             monkeypatch, tmp_path / "bin", f"git -C {folder} update-ref refs/heads/{theirs.branch} {other}"
         )
         again = commit(folder, release("2.0.0", DIGESTS[1]))
         assert (again.commit, again.committed) == (other, False)
 
-    def test_it_gives_up_in_the_end(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_gives_up_after_five_attempts(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         head = commit(folder).commit
         script = (
             f"new=$(git -C {folder} -c user.name=x -c user.email=x@x commit-tree -p refs/heads/{REVIEW} "
             f"-m theirs refs/heads/{REVIEW}^{{tree}}) && git -C {folder} update-ref refs/heads/{REVIEW} $new"
         )
         before_each_push(monkeypatch, tmp_path / "bin", script)
-        with pytest.raises(KfpEdgeError, match="gave up after 5 attempts: somebody else pushed to the branch"):
+        with pytest.raises(KfpEdgeError, match="gave up after 5 attempts: another client pushed to the branch"):
             commit(folder, release(digest=DIGESTS[1]))
         assert git(folder, "rev-list", "--count", f"{head}..{REVIEW}") == "5"
         assert git(folder, "log", "--format=%s", f"{head}..{REVIEW}").splitlines() == ["theirs"] * 5
 
 
 class TestRefusals:
-    def test_a_push_that_the_server_refuses_leaves_nothing_behind(
+    def test_a_push_that_the_server_refuses_leaves_nothing(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         scratch = tmp_path / "scratch"
@@ -290,8 +299,8 @@ class TestRefusals:
         assert git(folder, "for-each-ref") == refs
         assert list(scratch.iterdir()) == []
 
-    def test_a_base_branch_that_is_not_there_is_told_with_those_that_are(self, folder: Path) -> None:
-        somebody_pushes(folder, "trunk", {"a": "a\n"})
+    def test_the_error_about_a_missing_base_branch_lists_the_branches(self, folder: Path) -> None:
+        push_from_another_clone(folder, "trunk", {"a": "a\n"})
         with pytest.raises(KfpEdgeError, match=r"has no branch main; .*gitops_branch to one of: trunk\."):
             commit(folder)
 
@@ -319,16 +328,14 @@ class TestRefusals:
             ("pump", "1", "quay.io/a", "sha256:abc"),
         ],
     )
-    def test_a_release_that_cannot_be_written_down_is_refused(
-        self, model: str, version: str, image: str, digest: str
-    ) -> None:
+    def test_a_release_with_an_invalid_name_is_refused(self, model: str, version: str, image: str, digest: str) -> None:
         with pytest.raises(KfpEdgeError, match="cannot be"):
             Release(model, version, image, digest)
 
     @pytest.mark.parametrize("text", ["images: []\n", "images: [\n"])
-    def test_an_overlay_that_cannot_be_edited_is_told_by_its_path(self, folder: Path, text: str) -> None:
+    def test_the_error_about_an_overlay_that_cannot_be_edited_has_its_path(self, folder: Path, text: str) -> None:
         released(folder)
-        somebody_pushes(folder, "main", {OVERLAY: text})
+        push_from_another_clone(folder, "main", {OVERLAY: text})
         with pytest.raises(KfpEdgeError, match=OVERLAY):
             commit(folder, release("2.0.0", DIGESTS[1]))
 
@@ -336,19 +343,19 @@ class TestRefusals:
 class TestTheReport:
     def test_it_names_the_commit_and_shows_the_diff(self, folder: Path) -> None:
         change = commit(folder)
-        text = report(change)
+        text = render_report(change)
         for each in (str(folder), REVIEW, change.commit, f'+    digest: "{DIGESTS[0]}"'):
             assert each in text
 
-    def test_it_says_so_when_there_was_nothing_to_commit(self, folder: Path) -> None:
+    def test_it_says_that_there_was_nothing_to_commit(self, folder: Path) -> None:
         released(folder)
-        assert "nothing to commit" in report(commit(folder))
+        assert "nothing to commit" in render_report(commit(folder))
 
-    def test_a_long_diff_is_cut_and_cannot_leave_its_frame(self) -> None:
-        diff = "```\n" * (SHOWN_LINES + 7)
-        text = report(Change("r", "b", "c0ffee", diff, committed=True))
+    def test_a_long_diff_is_truncated_and_cannot_end_its_code_block(self) -> None:
+        diff = "```\n" * (MAX_DIFF_LINES + 7)
+        text = render_report(Change("r", "b", "c0ffee", diff, committed=True))
         assert "````diff\n" in text
-        assert text.splitlines().count("```") == SHOWN_LINES
+        assert text.splitlines().count("```") == MAX_DIFF_LINES
         assert "7 more lines: `git show c0ffee`." in text
 
 
@@ -363,7 +370,7 @@ class TestTheComponent:
         outputs: tuple[str, str, str, bool] = gitops_commit.python_func(image, "pump", "1.0.0", repo, change)
         return outputs
 
-    def test_it_hands_on_repository_branch_and_commit(self, folder: Path, tmp_path: Path) -> None:
+    def test_its_outputs_are_repository_branch_and_commit(self, folder: Path, tmp_path: Path) -> None:
         image = f"docker://registry.local:5000/team/pump@{DIGESTS[0]}"
         outputs = self.run(folder.as_uri(), image, tmp_path / "change.md")
         assert outputs == (str(folder), REVIEW, git(folder, "rev-parse", REVIEW), True)
@@ -380,7 +387,7 @@ class TestTheComponent:
             self.run(str(tmp_path / "nowhere"), f"oci:{tmp_path}/pump@{DIGESTS[0]}", tmp_path / "change.md")
         assert f"git init --bare {tmp_path}/nowhere" in capsys.readouterr().err
 
-    def test_over_https_neither_outputs_nor_repository_know_the_token(
+    def test_over_https_neither_outputs_nor_repository_contain_the_token(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         token = "s3cr3t-t0ken"
@@ -390,6 +397,6 @@ class TestTheComponent:
             url = server.url("gitops.git")
             outputs = self.run(url, f"docker://quay.io/team/pump@{DIGESTS[0]}", tmp_path / "change.md")
         assert outputs[:2] == (url, REVIEW)
-        told = "".join([*map(str, outputs), *capfd.readouterr(), (tmp_path / "change.md").read_text()])
-        assert token not in told
+        text = "".join([*map(str, outputs), *capfd.readouterr(), (tmp_path / "change.md").read_text()])
+        assert token not in text
         assert token not in git(folder, "log", "--patch", REVIEW)

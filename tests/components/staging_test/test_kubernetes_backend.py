@@ -1,4 +1,4 @@
-"""A candidate is staged in a cluster: a fake API, and behind it the real container behind a real listener."""
+"""A candidate is tested in a cluster: the API is a fake, container and network are real."""
 
 import os
 import signal
@@ -88,7 +88,7 @@ def stage(image: ImageRef, bundle: Bundle, report: Path, options: dict[str, Any]
     staging_test(image, bundle.folder, report, staging_options=options, run_id=RUN, **more)
 
 
-def left(cluster: FakeKubernetes) -> list[str]:
+def remaining(cluster: FakeKubernetes) -> list[str]:
     kinds = ("Deployment", "Service", "ReplicaSet", "Pod")
     return [f"{kind} {one['metadata']['name']}" for kind in kinds for one in cluster.objects(kind, STAGING)]
 
@@ -98,20 +98,20 @@ class TestAGoodCandidate:
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         stage(good, bundle, report)
-        found = results(report)
-        assert set(found.values()) == {"passed"}
-        assert {"pod", "liveness", "metadata", "samples", "refuses: not JSON", "clean stop"} <= found.keys()
+        check_results = results(report)
+        assert set(check_results.values()) == {"passed"}
+        assert {"pod", "liveness", "metadata", "samples", "refuses: not JSON", "clean stop"} <= check_results.keys()
         assert "ended with exit code 0 after" in report.read_text()
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_is_staged_in_the_cluster_because_we_are_in_a_pod_and_here_if_asked(
+    def test_is_tested_in_podman_if_the_parameter_says_so(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         stage(good, bundle, report, staging="podman")
         assert cluster.requests == []
         assert "pod" not in results(report)
 
-    def test_passes_though_the_api_fails_for_a_moment_at_every_step(
+    def test_passes_despite_transient_errors_at_every_step(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         for verb, resource in (
@@ -122,22 +122,22 @@ class TestAGoodCandidate:
         cluster.fail("*", "*", 429, times=2, retry_after=0)
         cluster.fail("watch", "pods", 503)
         stage(good, bundle, report)
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_passes_though_every_watch_drops(
+    def test_passes_although_every_watch_drops(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         cluster.drop_watches()  # the log
         with whenever(cluster, "watch", "pods", cluster.drop_watches):
             stage(good, bundle, report)
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_passes_though_our_token_expires_while_it_starts(
+    def test_passes_although_our_token_expires_while_it_starts(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         with whenever(cluster, "create", "services", lambda: cluster.expire_token(USER)):
             stage(good, bundle, report)
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
 
 class TestABadCandidate:
@@ -170,28 +170,28 @@ class TestABadCandidate:
             with pytest.raises(KfpEdgeError, match=sentence):
                 stage(image, bundle, report, startup_timeout=15)
         assert logged in report.read_text()
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_of_another_bundle_is_told(self, good: ImageRef, report: Path, tmp_path: Path, bundle: Bundle) -> None:
+    def test_of_another_bundle_fails(self, good: ImageRef, report: Path, tmp_path: Path, bundle: Bundle) -> None:
         other = tiny_bundle(tmp_path / "other", version=bundle.manifest.version, offset=1.0)
         with pytest.raises(KfpEdgeError, match="made from the bundle"):
             stage(good, other, report)
 
 
 class TestAClusterThatCannotRunIt:
-    """The reason is Kubernetes' own, and nothing stays."""
+    """The error has the reason that Kubernetes reports, and nothing is left."""
 
     def test_says_why_the_image_cannot_be_pulled(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         with pytest.raises(KfpEdgeError, match="the image cannot be pulled: .*pull_secret.*authentication required"):
             stage(good, bundle, report, {"namespace": STAGING}, startup_timeout=5)
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
     @pytest.mark.parametrize(
         ("fault", "sentence"),
         [
-            (Fault.UNSCHEDULABLE, "no node takes the pod: 0/"),
+            (Fault.UNSCHEDULABLE, "no node can run the pod: 0/"),
             (Fault.QUOTA, "the namespace refuses the pod: .* exceeded quota: staging"),
             (Fault.NEVER_READY, "the container runs and is not ready; Readiness probe failed"),
         ],
@@ -211,9 +211,9 @@ class TestAClusterThatCannotRunIt:
         with pytest.raises(KfpEdgeError, match=f"pod was not met: measured {sentence}"):
             stage(good, bundle, report, startup_timeout=10)
         assert results(report) == {"made from the bundle": "passed", "pod": "failed"}
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_waits_for_what_still_comes_right(
+    def test_is_waited_for_while_it_may_recover(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes, node: WorkloadController
     ) -> None:
         node.fault = Fault.QUOTA
@@ -225,31 +225,31 @@ class TestAClusterThatCannotRunIt:
             stage(good, bundle, report)
         assert results(report)["pod"] == "passed"
 
-    def test_says_what_may_keep_us_from_a_pod_that_is_ready(
+    def test_names_a_possible_reason_why_a_ready_pod_does_not_respond(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
-        def lead_astray() -> None:
+        def change_cluster_ip() -> None:
             wait_for(lambda: "clusterIP" in cluster.objects("Service", STAGING)[0]["spec"])
             name = cluster.objects("Service", STAGING)[0]["metadata"]["name"]
             cluster.update("Service", STAGING, name, lambda one: one["spec"].update(clusterIP="127.76.0.1"))
 
         with (
-            whenever(cluster, "create", "services", lead_astray),
-            pytest.raises(KfpEdgeError, match=r"liveness was not met: measured no answer.*look for a NetworkPolicy"),
+            whenever(cluster, "create", "services", change_cluster_ip),
+            pytest.raises(KfpEdgeError, match=r"liveness was not met: measured no response.*look for a NetworkPolicy"),
         ):
             stage(good, bundle, report, startup_timeout=20)
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_refuses_with_a_sentence_that_names_the_right_that_is_missing(
+    def test_refuses_with_a_sentence_that_names_the_missing_permission(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         cluster.fail("create", "services", 403)
         with pytest.raises(KfpEdgeError, match=r"cannot be tested: .*create services .*deploy/openshift/README.md"):
             stage(good, bundle, report)
         assert "cannot be tested" in report.read_text()
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
-    def test_that_fails_all_the_time_ends_the_test_with_a_sentence(
+    def test_that_keeps_failing_ends_the_test_with_a_sentence(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
     ) -> None:
         cluster.fail("list", "pods", 500, times=5)
@@ -257,7 +257,7 @@ class TestAClusterThatCannotRunIt:
             KfpEdgeError, match="cannot be tested: the Kubernetes API answered 500 to the request to list"
         ):
             stage(good, bundle, report)
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
 
 def test_an_image_in_a_folder_is_refused_because_no_cluster_can_pull_it(
@@ -269,40 +269,40 @@ def test_an_image_in_a_folder_is_refused_because_no_cluster_can_pull_it(
     assert cluster.requests == []
 
 
-def test_an_unknown_place_is_refused(good: ImageRef, bundle: Bundle, report: Path) -> None:
+def test_an_unknown_backend_is_refused(good: ImageRef, bundle: Bundle, report: Path) -> None:
     with pytest.raises(KfpEdgeError, match="staging is 'docker'; it is one of auto, kubernetes and podman"):
         stage(good, bundle, report, staging="docker")
 
 
-class TestAnEndBeforeTheEnd:
+class TestAnInterruptedTest:
     @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-    def test_by_an_interrupt_leaves_nothing(
+    def test_by_a_signal_leaves_nothing(
         self, bundle: Bundle, report: Path, server: RegistryServer, cluster: FakeKubernetes, signum: signal.Signals
     ) -> None:
         with serving_image_that(HANGS) as base:
-            process = run_apart(pushed(bundle, server, base), bundle, report)
+            process = start_process(pushed(bundle, server, base), bundle, report)
             wait_for(lambda: asked(cluster, "get", "pods/log"))
             os.killpg(process.pid, signum)
             assert process.wait() == 130
-        assert left(cluster) == []
+        assert remaining(cluster) == []
         assert "interrupted" in report.read_text()
 
     @pytest.mark.parametrize(
         ("verb", "resource"),
         [("create", "deployments"), ("create", "services"), ("list", "pods"), ("get", "pods/log"), ("watch", "pods")],
     )
-    def test_by_a_kill_at_any_point_leaves_nothing_after_the_sweep(
+    def test_by_sigkill_at_any_point_leaves_nothing_after_clean_up(
         self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes, verb: str, resource: str
     ) -> None:
-        process = run_apart(good, bundle, report)
+        process = start_process(good, bundle, report)
         wait_for(lambda: asked(cluster, verb, resource))
         process.kill()
         process.wait()
         clean_up(RUN, OPTIONS)
-        assert left(cluster) == []
+        assert remaining(cluster) == []
 
 
-def run_apart(image: ImageRef, bundle: Bundle, report: Path) -> subprocess.Popen[bytes]:
+def start_process(image: ImageRef, bundle: Bundle, report: Path) -> subprocess.Popen[bytes]:
     script = f"""
         from pathlib import Path
         from kfp_edge.components.staging_test.run import staging_test

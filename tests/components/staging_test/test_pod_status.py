@@ -1,4 +1,4 @@
-"""What the cluster is asked for a candidate, and what it says put into words."""
+"""The objects of a staging test, its options, and the status that is read from Kubernetes."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from support import schemas
 from support.fake_kubernetes._run_admission import violations
 
 IMAGE = ImageRef("docker", "quay.io/plant/pump-candidate", "sha256:" + "0" * 64)
-#: Every option, numbers as KFP hands them over.
-GIVEN: dict[str, Any] = {
+#: Every option, numbers as KFP passes them.
+ALL_OPTIONS: dict[str, Any] = {
     "namespace": "edge-staging",
     "service_account": "staging",
     "pull_secret": "quay",
@@ -25,58 +25,58 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def deployment(**given: Any) -> dict[str, Any]:
-    return manifests.deployment("staging-1", IMAGE, StagingOptions.parse(given), "run-1")
+def deployment(**options: Any) -> dict[str, Any]:
+    return manifests.deployment_manifest("staging-1", IMAGE, StagingOptions.parse(options), "run-1")
 
 
-def service(**given: Any) -> dict[str, Any]:
-    made = deployment(**given)
-    made["metadata"]["uid"] = "4f0c"
-    return manifests.service("staging-1", StagingOptions.parse(given), "run-1", made)
+def service(**options: Any) -> dict[str, Any]:
+    resource = deployment(**options)
+    resource["metadata"]["uid"] = "4f0c"
+    return manifests.service_manifest("staging-1", StagingOptions.parse(options), "run-1", resource)
 
 
-class TestWhatIsAskedOfTheCluster:
-    @pytest.mark.parametrize("given", [{}, GIVEN], ids=["no options", "all options"])
+class TestManifests:
+    @pytest.mark.parametrize("options", [{}, ALL_OPTIONS], ids=["no options", "all options"])
     @pytest.mark.parametrize("make", [deployment, service])
-    def test_is_what_kubernetes_takes(self, make: Any, given: dict[str, Any]) -> None:
-        schemas.check(make(**given))
+    def test_are_valid(self, make: Any, options: dict[str, Any]) -> None:
+        schemas.check(make(**options))
 
-    def test_is_a_pod_that_the_restricted_standard_admits(self) -> None:
+    def test_have_a_pod_that_the_restricted_standard_admits(self) -> None:
         assert violations(deployment()["spec"]["template"]) == ""
 
-    def test_is_a_pod_without_token_volumes_and_a_root_that_can_be_written(self) -> None:
+    def test_have_a_pod_without_token_and_volumes_and_with_a_read_only_root(self) -> None:
         pod = deployment()["spec"]["template"]["spec"]
         assert pod["automountServiceAccountToken"] is False
         assert "volumes" not in pod
         assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
 
-    def test_names_the_image_by_digest(self) -> None:
+    def test_have_the_image_by_digest(self) -> None:
         (container,) = deployment()["spec"]["template"]["spec"]["containers"]
         assert container["image"] == f"quay.io/plant/pump-candidate@{IMAGE.digest}"
 
-    def test_carries_the_run_and_when_it_may_be_swept_up(self) -> None:
-        for made in (deployment(), service()):
-            assert made["metadata"]["labels"]["kfp-edge.io/run"] == "run-1"
-            assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "kfp-edge"
-            assert made["metadata"]["annotations"]["kfp-edge.io/expires"].endswith("Z")
+    def test_have_the_run_and_when_they_expire(self) -> None:
+        for resource in (deployment(), service()):
+            assert resource["metadata"]["labels"]["kfp-edge.io/run"] == "run-1"
+            assert resource["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "kfp-edge"
+            assert resource["metadata"]["annotations"]["kfp-edge.io/expires"].endswith("Z")
 
-    def test_goes_with_the_deployment(self) -> None:
+    def test_are_owned_by_the_deployment(self) -> None:
         owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "staging-1", "uid": "4f0c"}
         assert service()["metadata"]["ownerReferences"] == [owner]
 
-    def test_has_every_option(self) -> None:
-        pod = deployment(**GIVEN)["spec"]["template"]["spec"]
+    def test_have_every_option(self) -> None:
+        pod = deployment(**ALL_OPTIONS)["spec"]["template"]["spec"]
         assert pod["serviceAccountName"] == "staging"
         assert pod["imagePullSecrets"] == [{"name": "quay"}]
         assert pod["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
-        assert pod["tolerations"] == [{**GIVEN["tolerations"][0], "tolerationSeconds": 300}]
+        assert pod["tolerations"] == [{**ALL_OPTIONS["tolerations"][0], "tolerationSeconds": 300}]
         (container,) = pod["containers"]
         assert container["resources"]["limits"] == container["resources"]["requests"]
         assert container["resources"]["limits"] == {"cpu": "2.0", "memory": "1Gi"}
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("options", "sentence"),
     [
         ({"name_space": "x"}, "staging_options has no option 'name_space'; its options are cpu, memory, namespace,"),
         ({"cpu": "many"}, "staging_options: cpu: .* \\(got 'many'\\)"),
@@ -85,9 +85,9 @@ class TestWhatIsAskedOfTheCluster:
         ({"ttl": 1.5}, "staging_options: ttl: "),
     ],
 )
-def test_an_option_that_cannot_be_is_refused_in_a_sentence(given: dict[str, Any], sentence: str) -> None:
+def test_an_option_that_is_not_valid_is_refused_in_a_sentence(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(KfpEdgeError, match=sentence):
-        StagingOptions.parse(given)
+        StagingOptions.parse(options)
 
 
 def pod(
@@ -98,13 +98,13 @@ def pod(
     **conditions: str,
 ) -> dict[str, Any]:
     """A pod in which a container is in a state; a condition is its status and, behind a space, its message."""
-    found = [
+    listed = [
         {"type": name, "status": text.partition(" ")[0], "message": text.partition(" ")[2]}
         for name, text in conditions.items()
     ]
     statuses = [] if state is None else [{"name": "candidate", "state": state, "lastState": last or {}}]
     metadata = {"name": "p", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
-    return {"metadata": metadata, "status": {"phase": "Pending", "conditions": found, "containerStatuses": statuses}}
+    return {"metadata": metadata, "status": {"phase": "Pending", "conditions": listed, "containerStatuses": statuses}}
 
 
 RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -119,26 +119,26 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("seen", "reason"),
+    ("resource", "reason"),
     [
         (
             pod(PodScheduled="False 0/3 nodes are available: 3 Insufficient cpu."),
-            "no node takes the pod: 0/3 nodes are",
+            "no node can run the pod: 0/3 nodes are",
         ),
-        (pod(), "no node runs it"),
+        (pod(), "it is not on a node yet"),
         (pod(waits("ContainerCreating")), "the container cannot start: ContainerCreating"),
         (pod(waits("ImagePullBackOff", "Back-off")), "the image cannot be pulled: ImagePullBackOff: Back-off"),
         (pod(RUNNING, Ready="False"), "the container runs and is not ready"),
     ],
 )
-def test_what_may_still_come_right_is_waited_for(seen: dict[str, Any], reason: str) -> None:
-    found = pod_status.pod_status(seen)
-    assert (found.ready, found.hopeless) == (False, False)
-    assert found.reason.startswith(reason)
+def test_what_kubernetes_retries_is_waited_for(resource: dict[str, Any], reason: str) -> None:
+    status = pod_status.pod_status(resource)
+    assert (status.ready, status.unrecoverable) == (False, False)
+    assert status.reason.startswith(reason)
 
 
 @pytest.mark.parametrize(
-    ("seen", "reason"),
+    ("resource", "reason"),
     [
         (pod(ended(1)), "the container ended with exit code 1"),
         (pod(ended(137, "OOMKilled")), "the container ended with exit code 137 (out of memory)"),
@@ -151,43 +151,45 @@ def test_what_may_still_come_right_is_waited_for(seen: dict[str, Any], reason: s
         ),
     ],
 )
-def test_what_cannot_come_right_ends_the_wait(seen: dict[str, Any], reason: str) -> None:
-    found = pod_status.pod_status(seen)
-    assert (found.ready, found.hopeless) == (False, True)
-    assert found.reason.startswith(reason)
+def test_what_is_unrecoverable_ends_the_wait(resource: dict[str, Any], reason: str) -> None:
+    status = pod_status.pod_status(resource)
+    assert (status.ready, status.unrecoverable) == (False, True)
+    assert status.reason.startswith(reason)
 
 
 @pytest.mark.parametrize(
-    ("statuses", "told"),
+    ("statuses", "text"),
     [
         ([], "ended (Evicted: The node was low on memory)"),
         ([{"state": ended(137)}], "ended with exit code 137 (Evicted: The node was low on memory)"),
     ],
     ids=["before it started", "while it ran"],
 )
-def test_an_evicted_pod_is_told_with_the_nodes_reason(statuses: list[dict[str, Any]], told: str) -> None:
+def test_the_state_of_an_evicted_pod_has_the_reason_of_the_node(statuses: list[dict[str, Any]], text: str) -> None:
     status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}
-    assert str(pod_status.state_of({"metadata": {}, "status": {**status, "containerStatuses": statuses}})) == told
+    assert (
+        str(pod_status.container_state({"metadata": {}, "status": {**status, "containerStatuses": statuses}})) == text
+    )
 
 
-def test_the_pod_that_was_made_first_counts_not_the_one_in_its_place() -> None:
+def test_the_oldest_pod_counts_and_not_its_replacement() -> None:
     second = pod()
     second["metadata"] = {**second["metadata"], "name": "q", "creationTimestamp": "2026-01-01T00:01:00Z"}
-    assert pod_status.first([second, pod()])["metadata"]["name"] == "p"
+    assert pod_status.first_created([second, pod()])["metadata"]["name"] == "p"
 
 
-def test_a_deployment_without_a_pod_is_told_with_the_reason_of_the_namespace() -> None:
+def test_the_status_without_a_pod_has_the_reason_of_the_namespace() -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: small'}
-    found = pod_status.status_without_pod({"status": {"conditions": [refused]}})
-    assert found.reason.startswith('the namespace refuses the pod: pods "x" is forbidden: exceeded quota: small (')
-    assert not found.hopeless
+    status = pod_status.status_without_pod({"status": {"conditions": [refused]}})
+    assert status.reason.startswith('the namespace refuses the pod: pods "x" is forbidden: exceeded quota: small (')
+    assert not status.unrecoverable
 
 
-def test_a_deployment_that_somebody_deleted_ends_the_wait() -> None:
-    assert pod_status.status_without_pod(None).hopeless
+def test_a_deployment_that_another_client_deleted_ends_the_wait() -> None:
+    assert pod_status.status_without_pod(None).unrecoverable
 
 
-def test_the_last_warning_about_the_pod_is_the_one_that_is_told() -> None:
+def test_the_last_warning_about_the_pod_is_reported() -> None:
     def event(message: str, second: int, uid: str = "1", kind: str = "Warning") -> dict[str, Any]:
         about, at = {"uid": uid}, f"2026-01-01T00:00:{second:02}Z"
         return {"type": kind, "message": message, "involvedObject": about, "lastTimestamp": at}
@@ -199,5 +201,5 @@ def test_the_last_warning_about_the_pod_is_the_one_that_is_told() -> None:
         event("Pulled", 5, kind="Normal"),
         event("of another", 6, uid="2"),
     ]
-    assert pod_status.warning(events, pod()) == "Readiness probe failed: 503"
-    assert pod_status.warning([], pod()) == ""
+    assert pod_status.last_warning(events, pod()) == "Readiness probe failed: 503"
+    assert pod_status.last_warning([], pod()) == ""

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.components.staging_test.checks import difference, flat, malformed, one_row
-from kfp_edge.components.staging_test.report import markdown
+from kfp_edge.components.staging_test.inference_messages import first_row, flatten, malformed_requests, max_difference
+from kfp_edge.components.staging_test.report import render_report
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.references import ImageRef
@@ -50,9 +50,16 @@ def candidate(bundle: Bundle, base: ImageRef) -> ImageRef:
 class TestAGoodCandidate:
     def test_passes_every_check_and_leaves_nothing(self, bundle: Bundle, report: Path) -> None:
         staging_test(candidate(bundle, serving_image()), bundle.folder, report)
-        found = results(report)
-        assert set(found.values()) == {"passed"}
-        assert {"liveness", "readiness", "metadata", "samples", "refuses: not JSON", "clean stop"} <= found.keys()
+        check_results = results(report)
+        assert set(check_results.values()) == {"passed"}
+        assert {
+            "liveness",
+            "readiness",
+            "metadata",
+            "samples",
+            "refuses: not JSON",
+            "clean stop",
+        } <= check_results.keys()
         assert left_behind(bundle) == []
 
     def test_that_is_too_slow_for_the_budget_fails_with_both_numbers(self, bundle: Bundle, report: Path) -> None:
@@ -63,14 +70,14 @@ class TestAGoodCandidate:
             staging_test(image, bundle.folder, report, max_latency_ms=1e-6)
         assert [name for name, result in results(report).items() if result == "failed"] == ["latency of one row"]
 
-    def test_of_another_bundle_is_told(self, bundle: Bundle, report: Path, tmp_path: Path) -> None:
+    def test_of_another_bundle_fails(self, bundle: Bundle, report: Path, tmp_path: Path) -> None:
         image = candidate(bundle, serving_image())
         other = tiny_bundle(tmp_path / "other", version=bundle.manifest.version, offset=1.0)
         with pytest.raises(KfpEdgeError, match="made from the bundle"):
             staging_test(image, other.folder, report)
         assert results(report)["samples"] == "failed"
 
-    def test_that_does_not_fit_the_signature_is_told(self, bundle: Bundle, report: Path, tmp_path: Path) -> None:
+    def test_that_does_not_match_the_signature_fails(self, bundle: Bundle, report: Path, tmp_path: Path) -> None:
         signature = tiny_signature()
         renamed = signature.model_copy(update={"outputs": (signature.outputs[0].model_copy(update={"name": "other"}),)})
         other = tiny_bundle(tmp_path / "other", version=bundle.manifest.version, signature=renamed)
@@ -84,7 +91,11 @@ class TestAGoodCandidate:
     ("program", "sentence", "logged"),
     [
         (CRASHES, r"liveness was not met: measured the container ended with exit code 1", "the model cannot be loaded"),
-        (HANGS, r"liveness was not met: measured no answer: the connection failed, required 200 within 2 s", "loading"),
+        (
+            HANGS,
+            r"liveness was not met: measured no response: the connection failed, required 200 within 2 s",
+            "loading",
+        ),
         (
             ANSWERS.format(status=503),
             r"readiness was not met: measured 503 \{\}, required 200 within 2 s",
@@ -107,7 +118,7 @@ def test_a_bad_candidate_fails_with_a_sentence_and_its_log_in_the_report(
 
 
 @containers
-def test_a_candidate_that_takes_malformed_requests_is_told(bundle: Bundle, report: Path) -> None:
+def test_a_candidate_that_accepts_malformed_requests_fails(bundle: Bundle, report: Path) -> None:
     with serving_image_that(ANSWERS.format(status=200)) as base:
         image = candidate(bundle, base)
         with pytest.raises(KfpEdgeError):
@@ -116,7 +127,7 @@ def test_a_candidate_that_takes_malformed_requests_is_told(bundle: Bundle, repor
 
 
 @containers
-def test_a_candidate_that_stops_with_an_error_is_told(bundle: Bundle, report: Path) -> None:
+def test_a_candidate_that_stops_with_an_error_fails(bundle: Bundle, report: Path) -> None:
     with serving_image_that(STOPS_BADLY) as base:
         image = candidate(bundle, base)
         with pytest.raises(KfpEdgeError, match="clean stop was not met: measured ended with exit code 4"):
@@ -137,7 +148,7 @@ def test_an_altered_bundle_is_refused_before_anything_runs(bundle: Bundle, repor
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_test_leaves_nothing_running(bundle: Bundle, report: Path, signum: signal.Signals) -> None:
     with serving_image_that(HANGS) as base:
-        process = run_apart(candidate(bundle, base), bundle, report)
+        process = start_process(candidate(bundle, base), bundle, report)
         wait_for(lambda: any("Up" in line for line in states(bundle)))
         os.killpg(process.pid, signum)
         assert process.wait() == 130
@@ -147,9 +158,9 @@ def test_an_interrupted_test_leaves_nothing_running(bundle: Bundle, report: Path
 
 @containers
 def test_an_interrupt_while_the_image_is_loaded_leaves_no_image(bundle: Bundle, report: Path, tmp_path: Path) -> None:
-    with serving_image_that(HANGS) as base, announcing("skopeo", tmp_path) as (environment, announced):
-        process = run_apart(candidate(bundle, base), bundle, report, environment)
-        announced()
+    with serving_image_that(HANGS) as base, announcing("skopeo", tmp_path) as (environment, wait_for_start):
+        process = start_process(candidate(bundle, base), bundle, report, environment)
+        wait_for_start()
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait() == 130
     assert left_behind(bundle) == []
@@ -158,7 +169,7 @@ def test_an_interrupt_while_the_image_is_loaded_leaves_no_image(bundle: Bundle, 
 @containers
 def test_ctrl_c_twice_while_the_container_starts_leaves_nothing(bundle: Bundle, report: Path) -> None:
     with serving_image_that(HANGS) as base:
-        process = run_apart(candidate(bundle, base), bundle, report)
+        process = start_process(candidate(bundle, base), bundle, report)
         wait_for(lambda: bool(states(bundle)))
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.1)
@@ -172,10 +183,10 @@ class TestDifference:
     def test_is_the_largest_of_the_floats(self, values: list[float], shift: float) -> None:
         moved = [value + shift for value in values]
         expected = max(abs(a - b) for a, b in zip(values, moved, strict=True))
-        assert difference(response("FP32", values), response("FP32", moved)) == expected
+        assert max_difference(response("FP32", values), response("FP32", moved)) == expected
 
     @pytest.mark.parametrize(
-        "found",
+        "actual",
         [
             None,
             {"outputs": []},
@@ -186,34 +197,34 @@ class TestDifference:
             {"outputs": [{"name": "y", "datatype": "FP32", "shape": [1], "data": ["1"]}]},
         ],
     )
-    def test_is_infinite_when_the_answer_is_of_another_form(self, found: object) -> None:
-        assert difference(response("FP32", [1.0]), found) == math.inf
+    def test_is_infinite_when_the_response_has_another_form(self, actual: object) -> None:
+        assert max_difference(response("FP32", [1.0]), actual) == math.inf
 
     def test_is_infinite_when_a_label_differs(self) -> None:
-        assert difference(response("BYTES", ["fail"]), response("BYTES", ["ok"])) == math.inf
+        assert max_difference(response("BYTES", ["fail"]), response("BYTES", ["ok"])) == math.inf
 
 
 def test_nested_data_is_read_in_row_major_order() -> None:
-    assert flat([[1, 2], [3, 4]]) == flat([1, 2, 3, 4]) == [1, 2, 3, 4]
+    assert flatten([[1, 2], [3, 4]]) == flatten([1, 2, 3, 4]) == [1, 2, 3, 4]
 
 
 def test_one_row_is_the_first_of_a_batch() -> None:
     tensor = {"name": "input", "datatype": "FP32", "shape": [2, 2], "data": [[1.0, 2.0], [3.0, 4.0]]}
-    row = one_row({"inputs": [tensor]}, tiny_signature())["inputs"][0]
+    row = first_row({"inputs": [tensor]}, tiny_signature())["inputs"][0]
     assert (row["shape"], row["data"]) == ([1, 2], [1.0, 2.0])
 
 
-def test_every_malformed_request_differs_from_the_good_one() -> None:
+def test_every_malformed_request_differs_from_the_valid_one() -> None:
     request = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}
     good = ("/v2/models/m/versions/1/infer", json.dumps(request).encode())
-    requests = malformed("/v2/models/m/versions/1", request)
+    requests = malformed_requests("/v2/models/m/versions/1", request)
     assert good not in requests.values()
     assert len(set(requests.values())) == len(requests)
 
 
 def test_a_log_cannot_break_out_of_the_report() -> None:
     image = ImageRef("oci", "/registry/tiny", "sha256:" + "0" * 64)
-    text = markdown(image, [Check("a", False, "x | y\nz", "w")], "It failed.", "```\n# not a heading")
+    text = render_report(image, [Check("a", False, "x | y\nz", "w")], "It failed.", "```\n# not a heading")
     assert "\n# not a heading" not in text
     assert "| x \\| y z |" in text
 
@@ -222,7 +233,7 @@ def response(datatype: str, data: list[float] | list[str]) -> dict[str, object]:
     return {"outputs": [{"name": "y", "datatype": datatype, "shape": [len(data)], "data": data}]}
 
 
-def run_apart(
+def start_process(
     image: ImageRef, bundle: Bundle, report: Path, environment: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     script = f"""
