@@ -45,15 +45,9 @@ def gitops_commit(
     with stage("gitops_commit"):
         from pathlib import Path
 
-<<<<<<< HEAD
-        from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, report
-        from kfp_edge.git.repository import GitRemote
-        from kfp_edge.images.references import ImageRef
-=======
         from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, render_report
         from kfp_edge.git.remote import GitRemote
-        from kfp_edge.images.oci import ImageRef
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
+        from kfp_edge.images.references import ImageRef
         from kfp_edge.storage.files import write_file
 
         ref = ImageRef.parse(image)

@@ -9,25 +9,13 @@ from typing import Any
 
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, ContainerState, StagingBackend
 from kfp_edge.components.staging_test.inference_client import ClientResponse, InferenceClient
-<<<<<<< HEAD
-from kfp_edge.images.labels import BUNDLE_LABEL
-from kfp_edge.ml.bundle import Bundle, Sample, Signature
-from kfp_edge.reports.check import Check
-
-_WARM_UP = 20
-_MEASURED = 200
-_FLOATS = ("FP32", "FP64")
-=======
 from kfp_edge.components.staging_test.inference_messages import first_row, malformed_requests, max_difference
+from kfp_edge.images.labels import BUNDLE_LABEL
 from kfp_edge.ml.bundle import Bundle, InputTensor, OutputTensor, Sample
 from kfp_edge.reports.check import Check
 
-#: The image label in which `containerize` records the digest of the bundle.
-BUNDLE_LABEL = "io.kfp-edge.bundle.sha256"
-
 _WARM_UP_REQUESTS = 20
 _MEASURED_REQUESTS = 200
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,8 @@ from kfp_edge.cluster.metadata import label_selector, unique_name
 from kfp_edge.components.staging_test import manifests, pod_status
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
 from kfp_edge.components.staging_test.staging_options import StagingOptions
-<<<<<<< HEAD
-from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.references import ImageRef
 from kfp_edge.images.registry import read_labels, select_platform
-=======
-from kfp_edge.images.oci import ImageRef, platform_image
-from kfp_edge.images.skopeo import registry_flags, skopeo
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
 from kfp_edge.reports.check import Check
 from kfp_edge.runtime.signals import deferred_signals
 
@@ -133,11 +127,7 @@ def run_candidate(image: ImageRef, options: StagingOptions, run_id: str) -> Iter
     Raises:
         KfpEdgeError: the image cannot be read, or the cluster refuses.
     """
-<<<<<<< HEAD
     labels = read_labels(select_platform(image))
-=======
-    labels = _image_labels(image)
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
     cluster = Cluster.connect(options.namespace)
     name = unique_name("staging", run_id)
     try:
@@ -154,18 +144,5 @@ def _delete(cluster: Cluster, name: str) -> None:
     for kind in ("Deployment", "Service"):
         try:
             cluster.delete(kind, name)
-<<<<<<< HEAD
-        except ClusterError as error:  # what the test found matters more
-            print(f"warning: the {kind} {name} stays until the next sweep: {error}", flush=True)
-=======
         except ClusterError as error:  # must not hide the result of the test
             print(f"warning: the {kind} {name} stays until the next clean-up: {error}", flush=True)
-
-
-def _image_labels(image: ImageRef) -> dict[str, str]:
-    repository = image.home
-    flags = registry_flags("", repository.host)
-    config = skopeo("inspect", "--config", *flags, str(platform_image(image)), where=str(repository))
-    labels: dict[str, str] = json.loads(config).get("config", {}).get("Labels") or {}
-    return labels
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)

@@ -8,15 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-<<<<<<< HEAD
-from kfp_edge.components.staging_test.backend import GRACE, PORT, ContainerState
+from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
 from kfp_edge.images.podman import loaded_image, podman, podman_environment
 from kfp_edge.images.references import ImageRef
-=======
-from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
-from kfp_edge.images.oci import ImageRef
-from kfp_edge.images.podman import environment, loaded, podman
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
 from kfp_edge.reports.check import Check
 from kfp_edge.runtime.signals import deferred_signals
 
@@ -84,13 +78,8 @@ def run_candidate(image: ImageRef) -> Iterator[PodmanBackend]:
     """
     unique = uuid.uuid4().hex[:12]
     stored, name = f"localhost/kfp-edge/staging:{unique}", f"kfp-edge-staging-{unique}"
-<<<<<<< HEAD
-    flags = ["--pull=never", "--publish", f"127.0.0.1::{PORT}", "--user", f"{_ANY_USER}:0", *_RESTRICTED]
-    with loaded_image(image, stored):
-=======
     flags = ["--pull=never", "--publish", f"127.0.0.1::{PORT}", "--user", f"{_ARBITRARY_USER}:0", *_RESTRICTIONS]
-    with loaded(image, stored):
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
+    with loaded_image(image, stored):
         try:
             with deferred_signals():
                 podman("run", "--detach", "--name", name, *flags, stored)

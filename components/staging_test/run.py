@@ -12,13 +12,8 @@ from kfp_edge.components.staging_test.backend import StagingBackend
 from kfp_edge.components.staging_test.checks import Thresholds, run_checks
 from kfp_edge.components.staging_test.report import last_lines, render_report
 from kfp_edge.components.staging_test.staging_options import StagingOptions
-<<<<<<< HEAD
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef
-=======
 from kfp_edge.errors import ImageError, KfpEdgeError, ParameterError, RequirementsNotMetError
-from kfp_edge.images.oci import ImageRef
->>>>>>> 78842f6 (refactor: staging test, clean-up, GitOps commit and git in common terms, with addresses and environment of git in modules of their own)
+from kfp_edge.images.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
 from kfp_edge.storage.files import write_file
