@@ -3,11 +3,12 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from kfp import dsl
 from kfp.dsl import HTML, Metrics, Output
 
-from kfp_edge.client import Client, Endpoint
+from kfp_edge.client import Client, Endpoint, Run
 from kfp_edge.spec import compile_to_yaml
 from support.fake_kfp import FakeKfp
 
@@ -56,6 +57,17 @@ STAGES = ["learn", "judge", "publish"]
 def client_of(server: FakeKfp, namespace: str = "ds-project") -> Client:
     """Return a client whose token is always the current one of the server."""
     return Client(Endpoint(server.url, namespace, lambda: server.token))
+
+
+def submit_small(server: FakeKfp, **options: Any) -> Run:
+    """Submit the small pipeline; `options` are those of `Client.submit`."""
+    return client_of(server).submit(small, {"rows": 3}, **options)
+
+
+def only(objects: dict[str, Any]) -> Any:
+    """Return the only object in a collection of the fake's store."""
+    (value,) = objects.values()
+    return value
 
 
 def set_results(server: FakeKfp) -> None:

@@ -32,6 +32,8 @@ def clean(text: str = "x", storage_secret: str = "plant-storage"):
 
 TEXT = compile_to_yaml(clean)
 _SPEC, _PLATFORM = yaml.safe_load_all(TEXT)
+#: The pipeline with an image by tag.
+WITH_TAG = TEXT.replace(f"image: {IMAGE}", "image: quay.io/plant/work:1", 1)
 EXECUTOR = "deploymentSpec.executors.exec-work.container"
 
 
@@ -73,3 +75,13 @@ def problem_lines(report: LintReport) -> list[str]:
 def codes(report: LintReport) -> list[str]:
     """Return the rule codes of the problems that are not suppressed."""
     return [line.split()[0] for line in problem_lines(report)]
+
+
+def component_source(body: str, docstring: str = "Work.") -> str:
+    """Return a component's code as KFP embeds it."""
+    return f'\nimport kfp\nfrom kfp import dsl\n\ndef work():\n    """{docstring}"""\n    {body}\n'
+
+
+def disable_caching(spec: dict[str, Any]) -> None:
+    """Disable caching of the first task."""
+    task(spec)["cachingOptions"] = {}
