@@ -1,4 +1,4 @@
-"""Conversions and tests of Arrow columns that tell which cells do not fit."""
+"""Conversions of Arrow columns, which also return the cells that cannot be converted."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
 def is_number(arrow_type: pa.DataType) -> bool:
-    """Tell whether an Arrow type holds numbers; booleans are not numbers."""
+    """Return whether an Arrow type holds numbers; booleans are not numbers."""
     return bool(pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type) or pa.types.is_decimal(arrow_type))
 
 

@@ -1,13 +1,10 @@
 """Recorded inferences for the bundle: the server replays them at start, the staging test over the network."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kfp_edge.ml.bundle import Datatype, JsonObject, Sample
-from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.ml.onnx_model import OnnxModel, Tensor
 
 _MAX_SAMPLES = 20
 
@@ -41,5 +38,5 @@ def _record_sample(model: OnnxModel, row: pd.DataFrame) -> Sample:
     )
 
 
-def _to_json(name: str, datatype: Datatype, array: npt.NDArray[Any]) -> JsonObject:
+def _to_json(name: str, datatype: Datatype, array: Tensor) -> JsonObject:
     return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": array.reshape(-1).tolist()}

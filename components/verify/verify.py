@@ -139,7 +139,7 @@ def _write_bundle(
 
 
 def _is_skops(path: Path) -> bool:
-    """Tell whether a file is a ZIP archive, as skops files are and ONNX files are not."""
+    """Return whether a file is a ZIP archive, as skops files are and ONNX files are not."""
     return path.read_bytes()[:2] == b"PK"
 
 

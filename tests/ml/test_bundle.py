@@ -1,4 +1,4 @@
-"""The bundle: written whole or not at all, the same bytes for the same model, and an altered one is refused."""
+"""A bundle is written completely or not at all, has the same bytes for the same model, and is refused when altered."""
 
 import json
 import os
@@ -43,21 +43,21 @@ def test_the_same_model_gives_the_same_bundle_wherever_it_is_written(tmp_path):
     assert tiny_bundle(tmp_path / "a").digest == tiny_bundle(tmp_path / "deep" / "b").digest
 
 
-def test_a_new_bundle_replaces_the_old_one_as_a_whole(bundle):
+def test_a_new_bundle_replaces_every_file_of_the_old_one(bundle):
     (bundle.folder / "leftover").touch()
     tiny_bundle(bundle.folder, version="2.0.0")
     assert sorted(path.name for path in bundle.folder.iterdir()) == sorted([MANIFEST, *CONTENTS])
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_a_file_that_is_missing_is_named(bundle, name):
+def test_a_missing_file_is_named(bundle, name):
     (bundle.folder / name).unlink()
     with pytest.raises(KfpEdgeError, match=f"lacks {name}"):
         Bundle.load(bundle.folder)
 
 
 @given(data=st.data(), name=st.sampled_from(CONTENTS))
-def test_one_changed_byte_in_any_file_is_noticed(tmp_path_factory, data, name):
+def test_one_changed_byte_in_any_file_is_detected(tmp_path_factory, data, name):
     folder = tiny_bundle(tmp_path_factory.mktemp("bundle") / "b").folder
     whole = bytearray((folder / name).read_bytes())
     place = data.draw(st.integers(0, len(whole) - 1))
@@ -74,18 +74,18 @@ def test_a_manifest_with_an_unknown_field_is_refused_with_its_name(bundle):
         Bundle.load(bundle.folder)
 
 
-def test_a_folder_that_is_no_bundle_is_told(tmp_path):
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
     with pytest.raises(KfpEdgeError, match=r"cannot read .*manifest\.json: No such file"):
         Bundle.load(tmp_path)
 
 
-def test_everything_that_was_written_can_be_read_again(bundle):
+def test_a_loaded_bundle_has_what_was_written(bundle):
     assert bundle.signature.inputs[0].columns[1].range == (-1, 2)
     assert bundle.samples.samples[0].response["outputs"][0]["data"] == [5.0]
     assert bundle.reference.rows == 3
 
 
-def test_a_full_disk_is_told_and_the_bundle_before_stays(tmp_path):
+def test_a_full_disk_is_reported_and_the_old_bundle_stays(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     script = textwrap.dedent(_ON_A_SMALL_DISK).format(tests=str(ROOT / "tests"), disk=str(disk), filler=36_000)

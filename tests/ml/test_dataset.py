@@ -47,7 +47,7 @@ def one() -> Dataset:
 
 
 @given(values=rows)
-def test_what_is_saved_is_what_is_loaded(
+def test_a_loaded_dataset_equals_the_saved_one(
     values: list[tuple[object, ...]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("dataset") / "data"
@@ -64,12 +64,12 @@ def test_the_same_dataset_gives_the_same_bytes(one: Dataset, tmp_path: Path) -> 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_path_that_looks_like_a_partition_is_only_a_path(one: Dataset, tmp_path: Path) -> None:
+def test_a_path_that_looks_like_a_partition_adds_no_column(one: Dataset, tmp_path: Path) -> None:
     save(one, tmp_path / "speed=3" / "data")
     assert load(tmp_path / "speed=3" / "data").frame["speed"].tolist() == [1.0]
 
 
-def test_features_keep_the_datas_own_order(one: Dataset) -> None:
+def test_features_keep_the_order_of_the_data(one: Dataset) -> None:
     assert list(one.x()) == ["speed", "type", "load"]
 
 
@@ -77,7 +77,7 @@ def test_features_are_numeric_then_categorical_when_no_order_is_given() -> None:
     assert Roles("anomaly", "", ("a", "b"), ("c",)).features == ("a", "b", "c")
 
 
-def test_a_feature_without_a_kind_is_a_mistake() -> None:
+def test_a_feature_must_be_numeric_or_categorical() -> None:
     with pytest.raises(ValueError, match="each once"):
         Roles("anomaly", "", ("a",), (), features=("a", "b"))
 
@@ -91,7 +91,7 @@ def test_labels_are_integers_as_in_the_data(one: Dataset) -> None:
     assert (one.y().tolist(), one.y().dtype) == ([1], np.int64)
 
 
-def test_data_without_labels_says_so() -> None:
+def test_data_without_labels_is_refused_where_labels_are_needed() -> None:
     with pytest.raises(KfpEdgeError, match="no labels"):
         Dataset(pd.DataFrame({"a": [1.0]}), Roles("anomaly", "", ("a",), ()), "ab").y()
 
@@ -119,7 +119,7 @@ def test_an_ordinary_parquet_file_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "data")
 
 
-def test_a_folder_that_cannot_be_written_is_told(one: Dataset, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(one: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(KfpEdgeError, match="cannot write"):
         save(one, tmp_path / "file" / "data")

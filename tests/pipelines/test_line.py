@@ -1,4 +1,4 @@
-"""The whole line with real parts: from a table to a commit that proposes an image by digest."""
+"""The whole pipeline with real tools: from a table to a commit that proposes an image by digest."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from support.git_repositories import bare, git, hook
 from support.images import left_behind
 from support.paths import SHARED
 from support.registry import PASSWORD, registry_server, write_auth_file
+from support.tables import read_sklearn_table, write_sklearn_sensor
 
 DATA = SHARED / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of test data is not beside this checkout")
@@ -38,7 +39,7 @@ SENSOR = {
 }
 SMALL = {"data": "synthetic:ai4i?rows=2000&seed=0"}
 STAGES = ["ingest", "train", "export", "verify", "containerize", "staging-test", "release", "gitops-commit"]
-#: What follows, whatever became of them.
+#: The exit task, which runs in any case.
 LAST = "clean-up"
 
 pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
@@ -55,8 +56,8 @@ def _start(folder: Path, pipeline: str, parameters: Mapping[str, Any], out: str,
 def _run(folder: Path, pipeline: str, parameters: Mapping[str, Any], out: str = "out", **env: str):
     """Run a pipeline in `folder`; return its exit code, its stderr and its summary."""
     with _start(folder, pipeline, parameters, out, env) as process:
-        _, said = process.communicate(timeout=600)
-    return process.returncode, said, json.loads((folder / out / "summary.json").read_text())
+        _, error = process.communicate(timeout=600)
+    return process.returncode, error, json.loads((folder / out / "summary.json").read_text())
 
 
 def _left_over(folder: Path) -> list[str]:
@@ -69,51 +70,70 @@ def _branches(folder: Path) -> list[str]:
     return git(folder / ".kfp-edge/gitops.git", "branch", "--format=%(refname:short)").split()
 
 
-@needs_data
-def test_the_line_on_ai4i_ends_in_a_commit_and_the_same_again_makes_none(tmp_path):
-    code, said, first = _run(tmp_path, "edge_mlops", AI4I, "first")
-    assert code == 0, said
+@pytest.fixture(params=["breast_cancer", pytest.param("ai4i", marks=needs_data)])
+def real_table(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, Any], float]:
+    """Return the parameters for a table of real rows, and the ROC AUC that a model reaches on it."""
+    if request.param == "ai4i":
+        return AI4I, 0.96
+    read_sklearn_table("breast_cancer").to_csv(tmp_path / "data.csv", index=False)
+    return {"data": "data.csv", "target": "target", "model_name": "tumour"}, 0.97
+
+
+@pytest.fixture(params=["breast_cancer", pytest.param("nab", marks=needs_data)])
+def real_series(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, Any], int, float]:
+    """Return the parameters for a series, its number of failure windows, and the share of them that raises alarms."""
+    if request.param == "nab":
+        return SENSOR, 4, 0.75
+    data, windows = write_sklearn_sensor(tmp_path)
+    columns = {"time_column": "at", "windows": str(windows), "rolling_windows": [6]}
+    return {"data": str(data), "task": "anomaly", "model_name": "temperature", **columns}, 2, 1.0
+
+
+def test_the_pipeline_ends_in_a_commit_and_the_same_run_again_makes_none(tmp_path, real_table):
+    parameters, roc_auc = real_table
+    code, error, first = _run(tmp_path, "edge_mlops", parameters, "first")
+    assert code == 0, error
     assert [stage["name"] for stage in first["stages"]] == [*STAGES, LAST]
-    assert first["metrics"]["roc_auc"] >= 0.96
+    assert first["metrics"]["roc_auc"] >= roc_auc
     image = ImageRef.parse(first["image"]["reference"])
     assert find_digest(image.home, "0.1.0") == first["image"]["digest"] == image.digest
     repository = tmp_path / ".kfp-edge/gitops.git"
     assert image.digest in git(repository, "show", first["git"]["commit"])
 
-    code, said, second = _run(tmp_path, "edge_mlops", AI4I, "second")
-    assert code == 0, said
+    code, error, second = _run(tmp_path, "edge_mlops", parameters, "second")
+    assert code == 0, error
     assert second["image"] == first["image"]
     assert first["git"]["committed"]
     assert second["git"] == {**first["git"], "committed": False}
-    for made in ("train/model", "export/onnx_model", "verify/bundle/manifest.json"):
-        one, other = (next((tmp_path / run).glob(f"artifacts/*/{made}")) for run in ("first", "second"))
-        assert one.read_bytes() == other.read_bytes(), made
+    for artifact in ("train/model", "export/onnx_model", "verify/bundle/manifest.json"):
+        paths = [next((tmp_path / run).glob(f"artifacts/*/{artifact}")) for run in ("first", "second")]
+        assert paths[0].read_bytes() == paths[1].read_bytes(), artifact
     assert _left_over(tmp_path) == []
 
 
-@needs_data
-def test_the_line_on_a_sensor_raises_an_alarm_in_its_failure_windows(tmp_path):
-    code, said, told = _run(tmp_path, "edge_mlops", SENSOR)
-    assert code == 0, said
-    assert told["metrics"]["events"] == 4
-    assert told["metrics"]["event_recall"] >= 0.75
-    assert told["metrics"]["false_alarm_rate"] < 0.01
-    assert told["git"]["branch"] == "kfp-edge/temperature/0.1.0"
+def test_a_detector_in_the_pipeline_raises_alarms_in_the_failure_windows(tmp_path, real_series):
+    parameters, windows, event_recall = real_series
+    code, error, summary = _run(tmp_path, "edge_mlops", parameters)
+    assert code == 0, error
+    assert summary["metrics"]["events"] == windows
+    assert summary["metrics"]["event_recall"] >= event_recall
+    assert summary["metrics"]["false_alarm_rate"] < 0.01
+    assert summary["git"]["branch"] == "kfp-edge/temperature/0.1.0"
 
 
 def test_a_saved_model_is_delivered_without_training(tmp_path):
-    code, said, told = _run(tmp_path, "delivery", SMALL)
-    assert code == 0, said
-    assert [stage["name"] for stage in told["stages"]][-5:] == [*STAGES[-4:], LAST]
-    assert told["git"]["commit"]
+    code, error, summary = _run(tmp_path, "delivery", SMALL)
+    assert code == 0, error
+    assert [stage["name"] for stage in summary["stages"]][-5:] == [*STAGES[-4:], LAST]
+    assert summary["git"]["commit"]
 
 
 def test_a_gate_that_is_not_met_pushes_and_commits_nothing(tmp_path):
-    code, said, told = _run(tmp_path, "edge_mlops", {**SMALL, "gates": {"roc_auc": 1.01}})
+    code, error, summary = _run(tmp_path, "edge_mlops", {**SMALL, "gates": {"roc_auc": 1.01}})
     assert code == 1
-    assert "error: verify: the model was refused: gate roc_auc was not met: measured" in said
-    assert "Traceback" not in said
-    assert told["status"] == "failed"
+    assert "error: verify: the model was refused: gate roc_auc was not met: measured" in error
+    assert "Traceback" not in error
+    assert summary["status"] == "failed"
     assert not (tmp_path / ".kfp-edge/registry").exists()
     assert _branches(tmp_path) == []
 
@@ -121,30 +141,30 @@ def test_a_gate_that_is_not_met_pushes_and_commits_nothing(tmp_path):
 def test_a_registry_that_refuses_the_credentials_gets_nothing_and_nothing_is_committed(tmp_path):
     with registry_server(tmp_path / "registry") as server:
         write_auth_file(server.auth_file, server.host, "not the password")
-        code, said, _ = _run(tmp_path, "edge_mlops", {**SMALL, "registry": server.url}, **server.env)
+        code, error, _ = _run(tmp_path, "edge_mlops", {**SMALL, "registry": server.url}, **server.env)
     assert code == 1
-    assert "error: containerize: " in said
-    assert "not the password" not in said + (tmp_path / "out/logs/run.log").read_text()
+    assert "error: containerize: " in error
+    assert "not the password" not in error + (tmp_path / "out/logs/run.log").read_text()
     assert _branches(tmp_path) == []
     assert _left_over(tmp_path) == []
 
 
 def test_through_a_registry_with_tls_and_a_login_the_password_appears_nowhere(tmp_path):
     with registry_server(tmp_path / "registry") as server:
-        code, said, told = _run(tmp_path, "edge_mlops", {**SMALL, "registry": server.url}, **server.env)
-    assert code == 0, said
-    assert told["image"]["reference"] == f"{server.url}/machine-failure@{told['image']['digest']}"
+        code, error, summary = _run(tmp_path, "edge_mlops", {**SMALL, "registry": server.url}, **server.env)
+    assert code == 0, error
+    assert summary["image"]["reference"] == f"{server.url}/machine-failure@{summary['image']['digest']}"
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert all(PASSWORD.encode() not in path.read_bytes() for path in written)
 
 
-def test_a_push_that_git_refuses_is_told_with_the_servers_reason(tmp_path):
+def test_a_push_that_git_refuses_is_reported_with_the_servers_reason(tmp_path):
     hook(bare(tmp_path / "site.git"), "pre-receive", "echo 'only the release team may push'; exit 1")
-    code, said, told = _run(tmp_path, "edge_mlops", {**SMALL, "gitops_repo": "site.git"})
+    code, error, summary = _run(tmp_path, "edge_mlops", {**SMALL, "gitops_repo": "site.git"})
     assert code == 1
-    assert "error: gitops-commit: " in said
-    assert "only the release team may push" in said
-    assert {stage["name"]: stage["status"] for stage in told["stages"]}["release"] == "succeeded"
+    assert "error: gitops-commit: " in error
+    assert "only the release team may push" in error
+    assert {stage["name"]: stage["status"] for stage in summary["stages"]}["release"] == "succeeded"
     assert git(tmp_path / "site.git", "branch") == ""
 
 
@@ -156,11 +176,11 @@ def test_a_run_interrupted_in_any_stage_leaves_nothing_running_and_nothing_commi
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
-    told = json.loads((tmp_path / "out/summary.json").read_text())
+    _, error = process.communicate(timeout=120)
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
     assert process.returncode == 130
-    assert "Traceback" not in said
-    assert told["status"] == "interrupted"
-    assert stage in [one["name"] for one in told["stages"] if one["status"] == "interrupted"]
+    assert "Traceback" not in error
+    assert summary["status"] == "interrupted"
+    assert stage in [run["name"] for run in summary["stages"] if run["status"] == "interrupted"]
     assert _left_over(tmp_path) == []
     assert [branch for branch in _branches(tmp_path) if branch.startswith("kfp-edge/")] == []

@@ -44,24 +44,24 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[Path]:
-    """Where the model goes; nothing is there after a refusal."""
+    """Yield where the model goes, and check that no temporary file is left."""
     yield tmp_path / "out" / "fetched"
     assert not list((tmp_path / "out").glob(".*"))
 
 
 @pytest.mark.parametrize("kind", ["onnx", "skops"])
-def test_a_model_is_copied_as_it_is(models: Path, target: Path, kind: str) -> None:
+def test_a_model_is_copied_unchanged(models: Path, target: Path, kind: str) -> None:
     assert fetch_model(str(models / f"pump.{kind}"), "", target) == kind
     assert target.read_bytes() == (models / f"pump.{kind}").read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["onnx", "skops"])
-def test_the_format_is_told_by_content_and_not_by_name(models: Path, target: Path, kind: str) -> None:
+def test_the_format_is_detected_by_content_and_not_by_name(models: Path, target: Path, kind: str) -> None:
     (models / f"pump.{kind}").rename(models / "model.bin")
     assert fetch_model(str(models / "model.bin"), "", target) == kind
 
 
-def test_a_folder_with_one_model_is_enough(models: Path, target: Path) -> None:
+def test_the_only_model_in_a_folder_is_fetched(models: Path, target: Path) -> None:
     (models / "pump.skops").unlink()
     (models / "notes.txt").write_text("")
     assert fetch_model(str(models), "", target) == "onnx"
@@ -84,49 +84,50 @@ def test_the_right_hash_is_accepted_in_any_case(models: Path, target: Path) -> N
     assert fetch_model(str(models / "pump.onnx"), sha256_file(models / "pump.onnx").upper(), target) == "onnx"
 
 
-def refused(model: object, said: str, target: Path, sha256: str = "", examples: Path | None = None) -> None:
-    with pytest.raises(KfpEdgeError, match=said) as caught:
+def assert_refused(model: object, message: str, target: Path, sha256: str = "", examples: Path | None = None) -> None:
+    with pytest.raises(KfpEdgeError, match=message) as caught:
         fetch_model(str(model), sha256, target, *([examples] if examples else []))
     assert "\n" not in str(caught.value)
     assert not target.exists()
 
 
-def test_another_hash_is_refused_with_both(models: Path, target: Path) -> None:
+def test_another_hash_is_refused_with_both_hashes(models: Path, target: Path) -> None:
     actual = sha256_file(models / "pump.onnx")
-    refused(models / "pump.onnx", f"the sha256 of the model .* is {actual}, not {'0' * 64}", target, sha256="0" * 64)
+    message = f"the sha256 of the model .* is {actual}, not {'0' * 64}"
+    assert_refused(models / "pump.onnx", message, target, sha256="0" * 64)
 
 
-def test_a_hash_that_is_none_is_refused(models: Path, target: Path) -> None:
-    refused(models / "pump.onnx", "64 hex digits", target, sha256="abc")
+def test_an_invalid_hash_is_refused(models: Path, target: Path) -> None:
+    assert_refused(models / "pump.onnx", "64 hex digits", target, sha256="abc")
 
 
 def test_a_missing_model_is_named(models: Path, target: Path) -> None:
-    refused(models / "fan.onnx", "no file or folder .*fan.onnx", target)
+    assert_refused(models / "fan.onnx", "no file or folder .*fan.onnx", target)
 
 
 def test_a_folder_with_several_models_is_refused_with_their_names(models: Path, target: Path) -> None:
-    refused(models, "several models \\(pump.onnx, pump.skops\\)", target)
+    assert_refused(models, "several models \\(pump.onnx, pump.skops\\)", target)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path, target: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "contains no .onnx or .skops file", target)
+    assert_refused(tmp_path / "empty", "contains no .onnx or .skops file", target)
 
 
-def test_an_unknown_example_is_refused_with_those_there_are(models: Path, target: Path) -> None:
-    refused("example:fan", "no example model 'fan'; there is pump", target, examples=models)
+def test_an_unknown_example_is_refused_with_the_available_ones(models: Path, target: Path) -> None:
+    assert_refused("example:fan", "no example model 'fan'; there is pump", target, examples=models)
 
 
 def test_an_empty_model_is_refused(tmp_path: Path, target: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"")
-    refused(tmp_path / "model.onnx", "is empty", target)
+    assert_refused(tmp_path / "model.onnx", "is empty", target)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "skops"])
 def test_a_truncated_model_is_refused(models: Path, target: Path, kind: str) -> None:
     path = models / f"pump.{kind}"
     path.write_bytes(path.read_bytes()[:-30])
-    refused(path, f"pump.{kind} is (damaged|no valid ONNX)", target)
+    assert_refused(path, f"pump.{kind} is (damaged|no valid ONNX)", target)
 
 
 def test_an_altered_skops_model_is_refused(models: Path, target: Path) -> None:
@@ -134,52 +135,52 @@ def test_an_altered_skops_model_is_refused(models: Path, target: Path) -> None:
     data = bytearray(path.read_bytes())
     data[60] ^= 0xFF
     path.write_bytes(data)
-    refused(path, "pump.skops (was altered|is damaged)", target)
+    assert_refused(path, "pump.skops (was altered|is damaged)", target)
 
 
 def test_an_altered_onnx_model_is_refused(models: Path, target: Path) -> None:
     path = models / "pump.onnx"
     path.write_bytes(path.read_bytes().replace(b"MatMul", b"MatMuX"))
-    refused(path, "no valid ONNX file", target)
+    assert_refused(path, "no valid ONNX file", target)
 
 
 @pytest.mark.parametrize("name", ["pump.pkl", "pump.onnx", "pump.bin"])
 def test_a_pickle_is_refused_whatever_its_name(tmp_path: Path, target: Path, name: str) -> None:
     (tmp_path / name).write_bytes(pickle.dumps(sklearn_model()))
-    refused(tmp_path / name, "a pickle can execute code; save it with skops", target)
+    assert_refused(tmp_path / name, "a pickle can execute code; save it with skops", target)
 
 
-def test_a_pickle_is_never_run(tmp_path: Path, target: Path) -> None:
+def test_a_pickle_is_never_loaded(tmp_path: Path, target: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:
             return (Path.touch, (tmp_path / "ran",))
 
     (tmp_path / "pump.onnx").write_bytes(pickle.dumps(Trap()))
-    refused(tmp_path / "pump.onnx", "pickle", target)
+    assert_refused(tmp_path / "pump.onnx", "pickle", target)
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("compress", [0, 3])
 def test_a_joblib_file_is_refused(tmp_path: Path, target: Path, compress: int) -> None:
     joblib.dump(sklearn_model(), tmp_path / "pump.joblib", compress=compress)
-    refused(tmp_path / "pump.joblib", "a pickle can execute code", target)
+    assert_refused(tmp_path / "pump.joblib", "a pickle can execute code", target)
 
 
-def test_a_folder_with_only_a_pickle_says_what_to_do(tmp_path: Path, target: Path) -> None:
+def test_a_folder_with_only_a_pickle_is_refused_with_a_hint(tmp_path: Path, target: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "pump.pkl").write_bytes(pickle.dumps(sklearn_model()))
-    refused(tmp_path / "old", "save it with skops", target)
+    assert_refused(tmp_path / "old", "save it with skops", target)
 
 
 def test_an_ordinary_archive_is_refused(tmp_path: Path, target: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
         archive.writestr("weights.bin", b"1")
-    refused(tmp_path / "model.zip", "no skops model", target)
+    assert_refused(tmp_path / "model.zip", "no skops model", target)
 
 
 def test_text_is_refused(tmp_path: Path, target: Path) -> None:
     (tmp_path / "model.onnx").write_text("<html>sign in</html>")
-    refused(tmp_path / "model.onnx", "no valid ONNX file", target)
+    assert_refused(tmp_path / "model.onnx", "no valid ONNX file", target)
 
 
 def test_an_onnx_model_with_its_weights_elsewhere_is_refused(
@@ -187,4 +188,4 @@ def test_an_onnx_model_with_its_weights_elsewhere_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     onnx.save(onnx_model(), "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
-    refused("m.onnx", "weights in another file", target)
+    assert_refused("m.onnx", "weights in another file", target)

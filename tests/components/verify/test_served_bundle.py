@@ -51,7 +51,7 @@ def bundle(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture
 def model(bundle: Bundle) -> Model:
-    """Return the bundle as a server that refuses what training did not see loads it."""
+    """Load the bundle in a server that refuses values outside the training data."""
     model = Model(load_bundle(bundle.folder, check_name=False), ModelOptions(out_of_range="reject"))
     self_test.replay(model)
     model.start_serving(is_slow=False)
@@ -59,13 +59,13 @@ def model(bundle: Bundle) -> Model:
 
 
 def rows(data: Dataset) -> list[dict[str, Any]]:
-    """Return the rows as a client has them: what is missing is null."""
+    """Return the rows as a client sends them, with null for missing values."""
     frame = data.frame[list(data.roles.features)].astype(object)
-    found: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict(orient="records")
-    return found
+    records: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict(orient="records")
+    return records
 
 
-def ask(model: Model, data: Dataset) -> Any:
+def infer(model: Model, data: Dataset) -> Any:
     return orjson.loads(json_codec.infer(model, orjson.dumps({"rows": rows(data)})).body)
 
 
@@ -74,28 +74,28 @@ def features(model: Model) -> dict[str, FeatureCounts]:
 
 
 def test_rows_get_the_predictions_that_verification_measured(bundle: Bundle, model: Model, data: Dataset) -> None:
-    answer = ask(model, data)
+    response = infer(model, data)
     expected = OnnxModel(onnx.load(bundle.model), bundle.signature).predict(data.x())
-    assert answer["outputs"][0]["data"] == expected.label.tolist()
+    assert response["outputs"][0]["data"] == expected.label.tolist()
 
 
 def test_missing_values_are_listed_for_each_row(model: Model, data: Dataset) -> None:
-    missing = ask(model, data)["missing"]
+    missing = infer(model, data)["missing"]
     assert missing == [[name for name, value in row.items() if value is None] for row in rows(data)]
 
 
-def test_the_training_data_are_within_the_ranges_of_training(model: Model, data: Dataset) -> None:
-    ask(model, data)
+def test_training_rows_are_within_the_ranges_of_the_signature(model: Model, data: Dataset) -> None:
+    infer(model, data)
     assert all(feature.out_of_range == 0 for feature in model.statistics.features())
 
 
-def test_the_training_data_are_counted_as_training_counted_them(bundle: Bundle, model: Model, data: Dataset) -> None:
-    ask(model, data)
-    found = features(model)
+def test_training_rows_are_counted_as_in_the_reference(bundle: Bundle, model: Model, data: Dataset) -> None:
+    infer(model, data)
+    counted = features(model)
     reference = bundle.reference.features
     for name in ("heat [K]", "torque [Nm]"):
-        assert tuple(found[name].bins.tolist()) == (0, *reference[name].counts, 0)
-        assert found[name].missing == reference[name].missing
-    assert dict(found["type"].categories) == reference["type"].counts
-    assert found["type"].missing == reference["type"].missing
+        assert tuple(counted[name].bins.tolist()) == (0, *reference[name].counts, 0)
+        assert counted[name].missing == reference[name].missing
+    assert dict(counted["type"].categories) == reference["type"].counts
+    assert counted["type"].missing == reference["type"].missing
     assert pd.isna(data.frame["type"]).sum() == 20
