@@ -81,14 +81,14 @@ def test_a_stage_runs_without_a_network_as_any_user_on_a_read_only_root(image: s
     # where KFP mounts what the artifacts of a bucket are read and written by
     tmp_path.chmod(0o777)
     kinds = {"train_data": "Dataset", "test_data": "Dataset", "report": "Markdown"}
-    given = {
+    task_input = {
         "inputs": {"parameterValues": INGEST},
         "outputs": {
             "artifacts": {name: artifact(name, kind) for name, kind in kinds.items()},
             "outputFile": "/s3/output_metadata.json",
         },
     }
-    command = [json.dumps(given) if word == "{{$}}" else word for word in executor("training", "ingest")]
+    command = [json.dumps(task_input) if word == "{{$}}" else word for word in executor("training", "ingest")]
     podman("run", "--rm", *OPENSHIFT, f"--volume={tmp_path}:/s3", image, *command)
     rows = {name: len(pd.read_parquet(tmp_path / "bucket/run" / name)) for name in ("train_data", "test_data")}
     assert rows == {"train_data": 400, "test_data": 100}

@@ -47,11 +47,11 @@ def serving_image(*architectures: str) -> tuple[Path, str]:
 
 def manifest(layout: Path, architecture: str | None = None) -> Any:
     """The manifest of an image, of one platform when it has several."""
-    found = read_blob_json(layout, tagged_images(layout)[0]["digest"])
-    for entry in found.get("manifests", []):
+    tagged = read_blob_json(layout, tagged_images(layout)[0]["digest"])
+    for entry in tagged.get("manifests", []):
         if entry["platform"]["architecture"] == architecture:
             return read_blob_json(layout, entry["digest"])
-    return found
+    return tagged
 
 
 def config(layout: Path, architecture: str | None = None) -> Any:
@@ -60,11 +60,11 @@ def config(layout: Path, architecture: str | None = None) -> Any:
 
 def layers(layout: Path, architecture: str | None = None) -> list[list[tarfile.TarInfo]]:
     """The entries of each layer."""
-    found = []
+    members = []
     for descriptor in manifest(layout, architecture)["layers"]:
-        with _opened(layout, descriptor["digest"]) as archive:
-            found.append(archive.getmembers())
-    return found
+        with _open_layer(layout, descriptor["digest"]) as archive:
+            members.append(archive.getmembers())
+    return members
 
 
 def entries(layout: Path, architecture: str | None = None) -> list[tarfile.TarInfo]:
@@ -74,7 +74,7 @@ def entries(layout: Path, architecture: str | None = None) -> list[tarfile.TarIn
 def content(layout: Path, path: str, architecture: str | None = None) -> bytes:
     """The bytes of a file in the image."""
     for descriptor in reversed(manifest(layout, architecture)["layers"]):
-        with _opened(layout, descriptor["digest"]) as archive:
+        with _open_layer(layout, descriptor["digest"]) as archive:
             if path in archive.getnames() and (stream := archive.extractfile(path)) is not None:
                 return stream.read()
     raise FileNotFoundError(path)
@@ -82,12 +82,12 @@ def content(layout: Path, path: str, architecture: str | None = None) -> bytes:
 
 def podman(*args: str | Path) -> str:
     """Run podman to its end and return what it wrote to stdout."""
-    done = tried(*args)
+    done = run_podman(*args)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def tried(*args: str | Path) -> subprocess.CompletedProcess[str]:
+def run_podman(*args: str | Path) -> subprocess.CompletedProcess[str]:
     """Run podman to its end, however it ends."""
     return subprocess.run(
         ["podman", *map(str, args)], capture_output=True, text=True, env=_environment(), check=False, timeout=120
@@ -104,8 +104,8 @@ class Container:
         return podman("port", self.name, f"{port}/tcp")
 
     def is_healthy(self) -> bool:
-        """Whether the health check that the container has says so now."""
-        return tried("healthcheck", "run", self.name).returncode == 0
+        """Whether the container's health check succeeds now."""
+        return run_podman("healthcheck", "run", self.name).returncode == 0
 
     def wait_until_healthy(self) -> None:
         while not self.is_healthy():
@@ -120,7 +120,7 @@ class Container:
 
 @contextmanager
 def stored(layout: Path, *choice: str) -> Iterator[str]:
-    """Have an image in podman's storage and yield its name; `choice` are options that choose a platform."""
+    """Keep an image in podman's storage and yield its name; `choice` are options that choose a platform."""
     name = f"localhost/kfp-edge/serving-test:{uuid.uuid4().hex}"
     copy = ["skopeo", *choice, "copy", "--quiet", f"oci:{layout}:serving", f"containers-storage:{name}"]
     subprocess.run(copy, check=True, capture_output=True)
@@ -134,9 +134,9 @@ def stored(layout: Path, *choice: str) -> Iterator[str]:
 def container(image: str, models: Path, *options: str) -> Iterator[Container]:
     """Run a stored image with OpenShift's limits and with the health check that its label names."""
     health = podman("inspect", image, '--format={{index .Labels "io.kfp-edge.healthcheck"}}').split()
-    given = [*OPENSHIFT, f"--health-cmd={json.dumps(health)}", "--health-interval=disable", *options]
+    flags = [*OPENSHIFT, f"--health-cmd={json.dumps(health)}", "--health-interval=disable", *options]
     ports = ["--publish=127.0.0.1::8080", "--publish=127.0.0.1::8081"]
-    name = podman("create", *given, *ports, f"--volume={models}:/models:ro", image)
+    name = podman("create", *flags, *ports, f"--volume={models}:/models:ro", image)
     try:
         podman("start", name)
         yield Container(name)
@@ -145,7 +145,7 @@ def container(image: str, models: Path, *options: str) -> Iterator[Container]:
 
 
 @contextmanager
-def _opened(layout: Path, digest: str) -> Iterator[tarfile.TarFile]:
+def _open_layer(layout: Path, digest: str) -> Iterator[tarfile.TarFile]:
     data = zstandard.ZstdDecompressor().decompress(blob_path(layout, digest).read_bytes())
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         yield archive

@@ -51,14 +51,14 @@ def test_another_image_of_the_same_version_moves_the_tag_with_a_warning_and_keep
     assert read_manifest(old)["layers"]
 
 
-def test_a_candidate_that_is_gone_is_told_and_nothing_is_released(tmp_path: Path, folder: str) -> None:
+def test_a_candidate_that_is_gone_is_an_error_and_nothing_is_released(tmp_path: Path, folder: str) -> None:
     image = empty_image(tmp_path / "image")
     with pytest.raises(KfpEdgeError, match="there is no image"):
         release(image.home.image("sha256:" + "0" * 64), folder, "pump", "1.0")
     assert find_digest(ImageRegistry.parse(folder).releases("pump"), "1.0") is None
 
 
-def test_refused_credentials_are_told(
+def test_refused_credentials_are_reported(
     registry: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = candidate(tmp_path / "image", registry.url)

@@ -38,7 +38,7 @@ def test_any_image_with_python_can_be_the_base_and_its_layers_stay_as_they_are(t
 
 
 @pytest.mark.containers
-def test_a_base_that_cannot_be_fetched_is_told_in_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_base_that_cannot_be_fetched_is_an_error_of_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"^`skopeo copy` failed: .*no such file") as error:
         build_serving_image(tmp_path / "layout", f"oci:{tmp_path}/nothing:here")
     assert "\n" not in str(error.value)
@@ -52,7 +52,7 @@ def test_another_base_is_another_image() -> None:
 
 @pytest.mark.containers
 def test_the_ubi_containerfile_gives_a_base_without_a_shell_on_which_the_server_runs(tmp_path: Path) -> None:
-    """With stand-ins for the UBI images and a fake dnf: what dnf really installs is not seen here."""
+    """With stand-ins for the UBI images and a fake dnf: what dnf really installs is not tested here."""
     version = _stand_ins(tmp_path)
     arguments = {name: f"oci:{tmp_path}/{name.lower()}:latest" for name in ("UBI", "MICRO")} | {"PYTHON": version}
     build_serving_image(tmp_path / "layout", "ubi9", arguments=arguments, level=1)

@@ -75,20 +75,20 @@ def test_it_carries_the_licence_of_everything_in_it() -> None:
 
 
 @pytest.mark.containers
-def test_its_configuration_says_how_it_is_run() -> None:
-    said = config(serving_image()[0])["config"]
-    assert said["Entrypoint"] == ["python3", "-m", "kfp_edge_serving"]
-    assert said["ExposedPorts"].keys() == {"8080/tcp", "8081/tcp"}
-    assert (said["User"], said["StopSignal"]) == ("1001:0", "SIGTERM")
-    assert "Cmd" not in said
+def test_its_configuration_starts_the_server() -> None:
+    settings = config(serving_image()[0])["config"]
+    assert settings["Entrypoint"] == ["python3", "-m", "kfp_edge_serving"]
+    assert settings["ExposedPorts"].keys() == {"8080/tcp", "8081/tcp"}
+    assert (settings["User"], settings["StopSignal"]) == ("1001:0", "SIGTERM")
+    assert "Cmd" not in settings
 
 
 @pytest.mark.containers
-def test_the_health_check_is_told_to_docker_and_in_a_label() -> None:
-    said = config(serving_image()[0])["config"]
+def test_the_health_check_is_in_dockers_field_and_in_a_label() -> None:
+    settings = config(serving_image()[0])["config"]
     command = ["python3", "-m", "kfp_edge_serving", "health"]
-    assert said["Healthcheck"]["Test"] == ["CMD", *command]
-    assert said["Labels"]["io.kfp-edge.healthcheck"].split() == command
+    assert settings["Healthcheck"]["Test"] == ["CMD", *command]
+    assert settings["Labels"]["io.kfp-edge.healthcheck"].split() == command
 
 
 @pytest.mark.containers
@@ -102,9 +102,9 @@ def test_the_labels_say_what_it_is() -> None:
 @pytest.mark.containers
 def test_both_platforms_give_an_index_and_each_image_is_that_which_is_built_alone(tmp_path: Path) -> None:
     build_serving_image(tmp_path / "both", architectures=["arm64", "amd64"], level=FAST)
-    found = json.loads((tmp_path / "both/index.json").read_bytes())["manifests"]
-    assert [entry["mediaType"] for entry in found] == ["application/vnd.oci.image.index.v1+json"]
-    index = json.loads((tmp_path / "both/blobs" / found[0]["digest"].replace(":", "/")).read_bytes())
+    tagged = json.loads((tmp_path / "both/index.json").read_bytes())["manifests"]
+    assert [entry["mediaType"] for entry in tagged] == ["application/vnd.oci.image.index.v1+json"]
+    index = json.loads((tmp_path / "both/blobs" / tagged[0]["digest"].replace(":", "/")).read_bytes())
     platforms = {entry["platform"]["architecture"]: entry for entry in index["manifests"]}
     assert platforms["amd64"]["platform"] == {"os": "linux", "architecture": "amd64"}
     assert platforms["arm64"]["platform"] == {"os": "linux", "architecture": "arm64", "variant": "v8"}
@@ -116,8 +116,8 @@ def test_both_platforms_give_an_index_and_each_image_is_that_which_is_built_alon
 @pytest.mark.parametrize(("architecture", "variant", "machine"), [("amd64", None, 62), ("arm64", "v8", 183)])
 def test_an_image_for_a_processor_is_for_that_alone(architecture: str, variant: str | None, machine: int) -> None:
     layout = serving_image(architecture)[0]
-    said = config(layout)
-    assert (said["architecture"], said.get("variant")) == (architecture, variant)
+    settings = config(layout)
+    assert (settings["architecture"], settings.get("variant")) == (architecture, variant)
     libraries = [entry.name for entry in entries(layout) if entry.isfile() and ".so" in entry.name]
     wheels = [name for name in libraries if name.startswith("opt/") and name.count(".") < 4][:3]
     for name in [*wheels, next(name for name in libraries if "libc.so" in name)]:
@@ -133,7 +133,7 @@ def test_it_gets_the_versions_that_the_project_is_tested_with_and_no_other_packa
     assert [pin for pin in pinned if f"{pin[0]}=={pin[1]} " not in lock] == []
 
 
-def test_a_host_without_apt_is_told_to_name_a_base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_host_without_apt_has_to_name_a_base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ImageError, match="no apt .* name an image with Python as the base"):
         input_key(tmp_path)
@@ -145,7 +145,7 @@ def test_a_processor_that_nothing_is_built_for_is_refused(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_line_tells_a_mistake_in_one_line(tmp_path: Path) -> None:
+def test_the_command_line_reports_an_error_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kfp_edge.images", "serving", "--output", str(tmp_path)]
     done = subprocess.run(
         [*command, "--base", f"oci:{tmp_path}/nothing:here"], capture_output=True, text=True, check=False

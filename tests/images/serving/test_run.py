@@ -16,7 +16,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from kfp_edge.images.platforms import native_platform
 from serving_support.bundles import mixed_bundle, mixed_request
-from support.serving_images import Container, container, podman, serving_image, stored, tried
+from support.serving_images import Container, container, podman, run_podman, serving_image, stored
 
 pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
 
@@ -55,12 +55,12 @@ def image() -> Iterator[str]:
         yield name
 
 
-def labels(running: Container) -> list[int]:
-    """What the server answers to the request of `mixed_request`."""
+def predict(running: Container) -> list[int]:
+    """The server's predictions for `mixed_request`."""
     address = f"http://{running.address(8080)}/v2/models/mill/infer"
     with urllib.request.urlopen(address, json.dumps(mixed_request()).encode()) as answer:
-        found: list[int] = json.load(answer)["outputs"][0]["data"]
-    return found
+        predictions: list[int] = json.load(answer)["outputs"][0]["data"]
+    return predictions
 
 
 def is_ready_over_grpc(running: Container) -> bool:
@@ -72,7 +72,7 @@ def is_ready_over_grpc(running: Container) -> bool:
 def test_it_serves_under_openshifts_restrictions_and_stops_cleanly(image: str, models: Path) -> None:
     with container(image, models) as running:
         running.wait_until_healthy()
-        assert labels(running) == [1, 0]
+        assert predict(running) == [1, 0]
         assert is_ready_over_grpc(running)
         assert running.stop() == "0"
 
@@ -85,16 +85,16 @@ def test_the_health_check_fails_where_no_server_is_ready(image: str, models: Pat
 def test_nothing_is_compiled_when_it_starts_and_answers(image: str, models: Path) -> None:
     with container(image, models, '--entrypoint=["python3", "-v", "-m", "kfp_edge_serving"]') as running:
         running.wait_until_healthy()
-        labels(running)
+        predict(running)
         is_ready_over_grpc(running)
-        said = tried("logs", running.name).stderr.splitlines()
-    loaded = [line for line in said if line.startswith("# code object from '/")]
+        log = run_podman("logs", running.name).stderr.splitlines()
+    loaded = [line for line in log if line.startswith("# code object from '/")]
     assert len(loaded) > 100
     assert [line for line in loaded if "/opt/kfp-edge/pyc/" not in line] == []
 
 
 def test_messages_are_read_by_compiled_code(image: str) -> None:
-    program = "from google.protobuf.internal import api_implementation as found; print(found.Type())"
+    program = "from google.protobuf.internal import api_implementation as implementation; print(implementation.Type())"
     assert podman("run", "--rm", "--entrypoint=python3", image, "-c", program) == "upb"
 
 
@@ -109,7 +109,7 @@ def test_the_arm64_image_starts_and_answers_under_an_emulator(models: Path, tmp_
     ):
         running.wait_until_healthy()
         assert podman("exec", running.name, "python3", "-c", "import platform; print(platform.machine())") == "aarch64"
-        assert labels(running) == [1, 0]
+        assert predict(running) == [1, 0]
         assert is_ready_over_grpc(running)
 
 
