@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from kfp_edge.cluster import in_pod
 from kfp_edge.components.containerize.append import build_by_appending
@@ -22,7 +21,7 @@ def containerize(
     serving_image: str = AUTO,
     revision: str = "",
     build: str = "auto",
-    build_options: Mapping[str, Any] | None = None,
+    build_options: Mapping[str, object] | None = None,
     run_id: str = "",
 ) -> ImageRef:
     """Build the image of a bundle and push it to the candidates of its model.

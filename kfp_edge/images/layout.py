@@ -72,7 +72,7 @@ def write_index(layout: Path, descriptor: Descriptor, tag: str = ONLY_TAG) -> No
 class LayoutWriter:
     """A new layout folder, to which blobs are added before `write_index` makes it complete."""
 
-    def __init__(self, folder: Path, encode: Callable[[Any], bytes] = canonical_json) -> None:
+    def __init__(self, folder: Path, encode: Callable[[object], bytes] = canonical_json) -> None:
         """Make the folder.
 
         Args:
@@ -83,7 +83,7 @@ class LayoutWriter:
         self._encode = encode
         (folder / "blobs/sha256").mkdir(parents=True)
 
-    def add_json(self, document: Any, media_type: str) -> Descriptor:
+    def add_json(self, document: object, media_type: str) -> Descriptor:
         """Add a document and return its descriptor."""
         data = self._encode(document)
         digest = f"sha256:{sha256_bytes(data)}"

@@ -153,7 +153,7 @@ def check_git(machine: Machine) -> Diagnosis:
 
 
 def check_buildah(machine: Machine) -> Diagnosis:
-    """Check that buildah is installed, which builds the model image."""
+    """Check that buildah is installed, which builds the serving image."""
     return _check_tool(machine, "buildah")
 
 

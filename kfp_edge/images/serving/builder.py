@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from kfp_edge.images.base_names import UBI9
 from kfp_edge.images.buildah import Buildah, temporary_storage
@@ -127,7 +126,7 @@ def _add_index(layout: LayoutWriter, manifests: Sequence[tuple[Platform, Descrip
     return layout.add_json(index, INDEX_TYPE)
 
 
-def _compact_json(document: Any) -> bytes:
+def _compact_json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
