@@ -1,4 +1,4 @@
-# The verbs of the project. `make demo` and `make test` need nothing done by hand before them.
+# The commands of the project. `make demo` and `make test` install what they need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,10 @@ WORKERS ?= 2
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
-.PHONY: help setup tools test-tools demo test lint types compiled unit images bench format docs lock clean
+# The tests start hundreds of Python processes, which would all compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
+.PHONY: help setup tools unit-tools test-tools demo test lint types compiled unit all-tests images bench format docs lock \
+  clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -33,42 +36,48 @@ $(READY): $(LOCKED) pyproject.toml serving/pyproject.toml
 tools:
 	@scripts/install-tools buildah podman runc skopeo git
 
-test-tools: tools
-	@scripts/install-tools docker-registry qemu-aarch64-static:qemu-user-static
+unit-tools:
+	@scripts/install-tools git skopeo docker-registry
 
-demo: setup tools  ## Run the whole line on data that the project generates
+test-tools: tools unit-tools
+	@scripts/install-tools qemu-aarch64-static:qemu-user-static promtool:prometheus
+
+demo: setup tools  ## Run the whole pipeline on data that the project generates
 	$(BIN)/kfp-edge run edge_mlops
 
-test: setup test-tools lint types compiled unit  ## Everything that CI checks
+unit: setup unit-tools  ## Run the tests that need neither containers nor root (about two minutes)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m 'not (containers or root or slow)'
 
-lint: setup
+test: setup test-tools lint types compiled all-tests  ## Run all checks and all tests, as CI does
+
+lint: setup  ## Check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-# mypy does not see setuptools' mapping of the top-level folders, so it gets a tree laid out as installed
-types: setup
+# mypy does not know that setuptools maps the top-level folders into the package: it gets a tree laid out as installed
+types: setup  ## Check types
 	@rm -rf build/types && mkdir -p build/types && cp -rs $(CURDIR)/kfp_edge build/types/ && \
 	  ln -s $(CURDIR)/components $(CURDIR)/pipelines build/types/kfp_edge/
 	$(BIN)/mypy -p kfp_edge
 	cd serving && ../$(BIN)/mypy --config-file ../pyproject.toml -p kfp_edge_serving
 
-compiled: setup
+compiled: setup  ## Check that compiled/ is up to date and follows the rules
 	$(BIN)/kfp-edge compile --check
-	$(BIN)/kfp-edge validate --strict --ignore KE001 compiled/*.yaml  # a release names its image by digest
+	$(BIN)/kfp-edge validate --strict --ignore KE001 compiled/*.yaml  # only a release names its image by digest
 
-unit: setup
+all-tests: setup test-tools
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-images: setup tools  ## Build the runtime and the serving image into build/images (BASE=... names another base)
+images: setup tools  ## Build the runtime image and the serving image into build/images (BASE=... chooses another base)
 	$(BIN)/python -m kfp_edge.images --output build/images $(if $(BASE),--base $(BASE))
 
-bench: setup tools  ## Measure the line by stage, and the server beside its peers (half an hour)
+bench: setup tools  ## Benchmark the pipeline by stage, and the server against others (half an hour)
 	@mkdir -p build
 	$(BIN)/python benchmarks/line.py | tee build/line.md
 	$(BIN)/python benchmarks/serving/run.py | tee build/serving.md
 	@cat build/line.md <(echo) build/serving.md > build/benchmarks.md && mv build/benchmarks.md docs/benchmarks.md
 
-format: setup  ## Put the code into the project's format, and notebooks without their outputs
+format: setup  ## Format the code, and strip the outputs from the notebooks
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python tests/support/notebooks.py
@@ -76,9 +85,9 @@ format: setup  ## Put the code into the project's format, and notebooks without 
 docs: setup  ## Write the tables of parameters in the documents from the code
 	$(BIN)/python -m kfp_edge.spec.reference_tables
 
-lock:  ## Resolve the lock file again (needs uv)
+lock:  ## Update the lock file (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group dev --extra otlp --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
 
-clean:  ## Remove what make created, the virtual environment included
+clean:  ## Remove all that make created, including the virtual environment
 	rm -rf $(VENV) build .kfp-edge

@@ -1,12 +1,46 @@
-"""Servers that tests of several components share."""
+"""What holds for every test: the markers `containers` and `root`, and the servers that several folders use."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from support import registry as registries
+from support.container_storage import ContainerStorage
 from support.registry import RegistryServer
 from support.registry_proxy import FaultyRegistry, faulty_registry
+
+_STORAGE = pytest.StashKey[ContainerStorage]()
+#: Stands before podman and buildah on the PATH of a test without the marker `containers`.
+_GUARD = Path(__file__).parent / "support" / "guard"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need root for anybody else."""
+    if os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give a test that is marked `containers` the storage of this worker, and let no other test start a container."""
+    with pytest.MonkeyPatch.context() as patched:
+        if (marker := item.get_closest_marker("containers")) is None:
+            patched.setenv("PATH", f"{_GUARD}{os.pathsep}{os.environ['PATH']}")
+        elif marker.kwargs.get("storage") != "machine":
+            if _STORAGE not in item.config.stash:
+                item.config.stash[_STORAGE] = ContainerStorage()
+            patched.setenv("CONTAINERS_STORAGE_CONF", str(item.config.stash[_STORAGE].configuration))
+        return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the storage of this worker."""
+    if storage := config.stash.get(_STORAGE, None):
+        storage.remove()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
-"""The CI files for users: what a CI service takes, and commands that work as written."""
+"""CI files, ours and those to copy: valid by the schema of their service, with commands that work as written."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from ruamel.yaml import YAML
@@ -13,17 +14,18 @@ from kfp_edge.spec import compiler
 from support.paths import ROOT
 
 GITHUB = ROOT / ".github" / "workflows" / "pipelines.yml"
+GITHUB_TESTS = ROOT / ".github" / "workflows" / "tests.yml"
 GITLAB = ROOT / "docs" / "ci" / "gitlab-ci.yml"
 
 
 def load(path):
-    """YAML 1.2, as the services read it: `on` is a word."""
+    """Parse YAML 1.2, as the services do: `on` is a string."""
     return YAML(typ="safe", pure=True).load(path)
 
 
-def github_commands():
-    (job,) = load(GITHUB)["jobs"].values()
-    return [step["run"] for step in job["steps"] if "run" in step]
+def github_commands(path):
+    """Return the commands of all jobs of a workflow."""
+    return [step["run"] for job in load(path)["jobs"].values() for step in job["steps"] if "run" in step]
 
 
 def gitlab_commands():
@@ -31,12 +33,16 @@ def gitlab_commands():
     return [*job["before_script"], *job["script"], *job["after_script"]]
 
 
-EXAMPLES = pytest.mark.parametrize("commands", [github_commands(), gitlab_commands()], ids=["github", "gitlab"])
+def make_targets():
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+EXAMPLES = pytest.mark.parametrize("commands", [github_commands(GITHUB), gitlab_commands()], ids=["github", "gitlab"])
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """The files that a user would have committed."""
+    """Return a folder with the files that a user would have committed."""
     folder = tmp_path_factory.mktemp("compiled")
     compiler.write_compiled(compiler.pipeline_names(), folder)
     return folder
@@ -44,25 +50,26 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture
 def checkout(tmp_path, compiled):
-    """A user's checkout after `make setup`: the environment and the committed files."""
+    """Return a user's checkout after `make setup`: the environment and the committed files."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     shutil.copytree(compiled, tmp_path / "compiled")
     return tmp_path
 
 
 def run(command, folder):
-    """Run a command as both services do: by bash, which stops at the first failure."""
+    """Run a command as both services do, with bash, which stops at the first failure."""
     return subprocess.run(
         ["bash", "-eo", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True, check=False
     )
 
 
 def run_all(commands, folder):
-    """Run all commands, also after one that failed, and return those that did; verbs of make are run by no test."""
-    done = {command: run(command, folder) for command in commands if not command.startswith("make ")}
-    return {command: result.stdout + result.stderr for command, result in done.items() if result.returncode}
+    """Run all commands except those of make, even after a failure, and return the output of those that failed."""
+    results = {command: run(command, folder) for command in commands if not command.startswith("make ")}
+    return {command: result.stdout + result.stderr for command, result in results.items() if result.returncode}
 
 
+@pytest.mark.slow
 @EXAMPLES
 def test_every_command_works_as_written(commands, checkout):
     assert run_all(commands, checkout) == {}
@@ -70,23 +77,36 @@ def test_every_command_works_as_written(commands, checkout):
     assert json.loads((checkout / "build" / "pipelines.sarif").read_text())["runs"][0]["results"] == []
 
 
-@EXAMPLES
-def test_make_is_used_for_what_the_makefile_has(commands):
-    verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    used = [command.removeprefix("make ") for command in commands if command.startswith("make ")]
+@pytest.mark.parametrize(
+    "commands",
+    [github_commands(GITHUB), github_commands(GITHUB_TESTS), gitlab_commands()],
+    ids=["github", "github tests", "gitlab"],
+)
+def test_every_make_target_exists(commands):
+    used = re.findall(r"\bmake ([a-z-]+)", "\n".join(commands))
     assert used
-    assert set(used) <= set(verbs)
+    assert set(used) <= make_targets()
 
 
+def test_our_workflow_runs_all_tests_and_the_unit_tests_on_every_python_that_we_support():
+    jobs = load(GITHUB_TESTS)["jobs"]
+    assert "make test" in jobs["full"]["steps"][-1]["run"]
+    assert jobs["unit"]["steps"][-1]["run"] == "make unit"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    first, after = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"]).groups())
+    assert jobs["unit"]["strategy"]["matrix"] == {"python-version": [f"3.{minor}" for minor in range(first, after)]}
+
+
+@pytest.mark.slow
 @EXAMPLES
-def test_a_file_that_was_changed_by_hand_and_is_unwise_fails_and_is_told(commands, checkout):
+def test_a_file_changed_by_hand_that_breaks_a_rule_fails_with_both_findings(commands, checkout):
     file = checkout / "compiled" / "training.yaml"
     file.write_text(re.sub(r"(image: \S+):[\w.]+", r"\1:latest", file.read_text(encoding="utf-8"), count=1))
     (checkout / "build").mkdir()
     checks = [command for command in commands if "--output" not in command]
-    stale, unwise, _ = run_all(checks, checkout).values()
+    stale, broken, _ = run_all(checks, checkout).values()
     assert "compiled is out of date" in stale
-    assert "KE007" in unwise
+    assert "KE007" in broken
     (result,) = json.loads((checkout / "build" / "pipelines.sarif").read_text())["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "compiled/training.yaml"
 
@@ -95,19 +115,19 @@ def test_a_file_that_was_changed_by_hand_and_is_unwise_fails_and_is_told(command
     ("file", "schema"),
     [
         (GITHUB, ["--builtin-schema", "vendor.github-workflows"]),
+        (GITHUB_TESTS, ["--builtin-schema", "vendor.github-workflows"]),
         (GITLAB, ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"]),
     ],
-    ids=["github", "gitlab"],
+    ids=["github", "github tests", "gitlab"],
 )
 def test_the_file_is_valid_by_the_schema_of_the_service(file, schema):
-    pytest.importorskip("check_jsonschema", reason="check-jsonschema holds the schemas")
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", *schema, file], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
 
 
-def test_what_is_uploaded_is_what_the_commands_write():
+def test_the_uploaded_files_are_those_that_the_commands_write():
     steps = next(iter(load(GITHUB)["jobs"].values()))["steps"]
     uploads = [step["with"] for step in steps if "upload" in step.get("uses", "")]
     assert [upload.get("sarif_file") or upload["path"] for upload in uploads] == [

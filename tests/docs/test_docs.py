@@ -55,7 +55,7 @@ def desk(tmp_path_factory) -> Path:
 
 
 @pytest.mark.containers
-@pytest.mark.xdist_group("line")
+@pytest.mark.xdist_group(__name__)
 @pytest.mark.parametrize("command", [command for command in _commands() if re.match(_HERE, command)])
 def test_every_command_in_the_documents_works_as_written(desk, command):
     if command.startswith("kfp-edge validate") or "--check" in command:
@@ -65,7 +65,7 @@ def test_every_command_in_the_documents_works_as_written(desk, command):
 
 
 @pytest.mark.containers
-@pytest.mark.xdist_group("line")
+@pytest.mark.xdist_group(__name__)
 @pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("kfp-edge serve ")])
 def test_every_server_in_the_documents_starts_and_ends(desk, command):
     """On free ports, and after the commands above, whose models it serves."""

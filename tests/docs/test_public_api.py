@@ -113,7 +113,7 @@ def test_every_public_function_and_class_has_a_docstring():
     assert [name for name, value in code.items() if not inspect.getdoc(value)] == []
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", sorted(BASES))
 def test_an_error_can_be_caught_by_its_kind(name):
     assert getattr(errors, name).__bases__[0].__name__ == BASES[name]
 

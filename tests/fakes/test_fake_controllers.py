@@ -1,7 +1,6 @@
 """The fakes themselves: what stands in for Tekton, for controllers and for nodes has to do what it stands for."""
 
 import itertools
-import os
 import socket
 import subprocess
 import time
@@ -24,8 +23,8 @@ from support.registry import RegistryServer, registry_server
 
 pytestmark = [
     pytest.mark.containers,
-    pytest.mark.xdist_group("line"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="the fake node needs root"),
+    pytest.mark.xdist_group(__name__),
+    pytest.mark.root,
 ]
 
 _SECONDS = 60

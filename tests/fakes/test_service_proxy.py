@@ -1,6 +1,5 @@
 """The address of a Service in the fake cluster: reached at its own port, whatever else listens on this machine."""
 
-import os
 import socket
 from collections.abc import Iterator
 
@@ -8,7 +7,7 @@ import pytest
 
 from support.fake_kubernetes.service_proxy import Proxy, ServiceAddress
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may lead a port to another one")
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture

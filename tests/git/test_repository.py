@@ -164,7 +164,7 @@ class TestCommitting:
         commit = push_file(GitRemote(str(folder)))
         assert (folder / "refs/heads/main").read_text().strip() == commit
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+    @pytest.mark.root
     def test_a_repository_that_another_user_owns_is_accepted(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
         for path in (folder, *folder.rglob("*")):

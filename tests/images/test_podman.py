@@ -69,7 +69,6 @@ def test_a_configuration_of_the_users_own_is_left_alone(monkeypatch: pytest.Monk
 
 
 @pytest.mark.containers
-@pytest.mark.xdist_group("line")
 def test_of_an_index_the_image_for_this_machine_is_loaded_and_then_removed(tmp_path: Path) -> None:
     image = tiny_base(tmp_path / "several", "amd64", "arm64/v8")
     name = f"localhost/kfp-edge/test:{uuid.uuid4().hex}"

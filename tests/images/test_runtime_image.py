@@ -17,7 +17,7 @@ from kfp_edge.images.buildah import Buildah
 from kfp_edge.images.podman import podman
 from support.paths import ROOT
 
-pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
+pytestmark = [pytest.mark.containers(storage="machine"), pytest.mark.xdist_group(__name__)]
 
 FOLDERS = ("kfp_edge", "components", "pipelines", "serving")
 FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")

@@ -34,6 +34,7 @@ def _name(path: Path) -> str:
     return path.stem
 
 
+@pytest.mark.slow
 def test_notebook_1_trains_and_verifies_a_model(tmp_path, laptop):
     notebook = execute(EXPLORE, tmp_path, laptop)
     assert (tmp_path / ".kfp-edge/explore/model.onnx").exists()
@@ -42,7 +43,6 @@ def test_notebook_1_trains_and_verifies_a_model(tmp_path, laptop):
 
 
 @pytest.mark.containers
-@pytest.mark.xdist_group("line")
 def test_notebook_2_builds_an_image_and_displays_the_report(tmp_path, laptop):
     notebook = execute(RUN, tmp_path, laptop)
     assert re.search(r"^image: oci:\S+@sha256:[0-9a-f]{64}$", printed_text(notebook, "stdout"), re.MULTILINE)
@@ -51,6 +51,7 @@ def test_notebook_2_builds_an_image_and_displays_the_report(tmp_path, laptop):
     assert printed_text(notebook, "stderr") == ""
 
 
+@pytest.mark.slow
 def test_notebook_3_submits_a_run_from_a_workbench_and_displays_its_results(tmp_path, laptop):
     with openshift_ai(tmp_path / "cluster") as cluster:
         notebook = execute(LAUNCH, tmp_path / "work", {**laptop, **cluster.pod(USER, NAMESPACE)})
@@ -61,6 +62,7 @@ def test_notebook_3_submits_a_run_from_a_workbench_and_displays_its_results(tmp_
     assert printed_text(notebook, "stderr") == ""
 
 
+@pytest.mark.slow
 def test_notebook_4_schedules_from_a_laptop_and_cleans_up(tmp_path, laptop):
     with openshift_ai(tmp_path / "cluster") as cluster:
         notebook = execute(SCHEDULE, tmp_path / "work", {**laptop, **cluster.environ(USER, NAMESPACE)})
@@ -70,6 +72,7 @@ def test_notebook_4_schedules_from_a_laptop_and_cleans_up(tmp_path, laptop):
     assert printed_text(notebook, "stderr") == ""
 
 
+@pytest.mark.slow
 def test_notebook_5_composes_a_pipeline_that_validates_and_runs(tmp_path, laptop):
     notebook = execute(COMPOSE, tmp_path, laptop)
     assert re.search("^0 errors", printed_text(notebook, "stdout"), re.MULTILINE)

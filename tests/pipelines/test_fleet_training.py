@@ -21,6 +21,7 @@ def compiled() -> str:
     return compiler.compile_to_yaml(compiler.load_pipeline("fleet_training"))
 
 
+@pytest.mark.slow
 def test_each_asset_gets_a_model_of_its_own_name_and_data(compiled: str, tmp_path: Path) -> None:
     spec = next(iter(yaml.safe_load_all(compiled)))
     del spec["root"]["dag"]["tasks"]["fleet-summary"]

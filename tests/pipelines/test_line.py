@@ -42,7 +42,7 @@ STAGES = ["ingest", "train", "export", "verify", "containerize", "staging-test",
 #: The exit task, which runs in any case.
 LAST = "clean-up"
 
-pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
+pytestmark = pytest.mark.containers
 
 
 def _start(folder: Path, pipeline: str, parameters: Mapping[str, Any], out: str, env: Mapping[str, str] | None = None):

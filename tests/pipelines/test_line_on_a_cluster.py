@@ -32,8 +32,8 @@ from support.s3 import S3Server, s3_server
 
 pytestmark = [
     pytest.mark.containers,
-    pytest.mark.xdist_group("line"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="the fake Tekton needs root to run steps"),
+    pytest.mark.xdist_group(__name__),
+    pytest.mark.root,
 ]
 
 PROJECT, STAGING = "ds-project", "edge-staging"

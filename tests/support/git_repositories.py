@@ -30,6 +30,8 @@ def isolate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    # this clone may have a user.name of its own
+    monkeypatch.chdir(home)
     return home / ".gitconfig"
 
 

@@ -25,8 +25,8 @@ from support.schemas import check
 
 pytestmark = [
     pytest.mark.containers,
-    pytest.mark.xdist_group("line"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="the fake Tekton needs root to run steps"),
+    pytest.mark.xdist_group(__name__),
+    pytest.mark.root,
 ]
 
 

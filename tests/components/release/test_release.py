@@ -69,7 +69,6 @@ def test_refused_credentials_are_reported(
 
 
 @pytest.mark.containers
-@pytest.mark.xdist_group("line")
 def test_a_bundle_is_built_tested_and_released_through_a_registry(registry: RegistryServer, tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundle", version="2.0-registry")
     image = containerize(bundle.folder, registry.url, str(serving_image()))

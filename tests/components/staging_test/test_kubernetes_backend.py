@@ -26,7 +26,7 @@ from support.images import serving_image, serving_image_that
 from support.registry import RegistryServer, registry_server
 from support.staging import ANSWERS, CRASHES, HANGS, STOPS_BADLY, results, wait_for
 
-pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
+pytestmark = [pytest.mark.containers, pytest.mark.xdist_group(__name__)]
 
 USER = "system:serviceaccount:ds-project:pipeline-runner-dspa"
 STAGING = "edge-staging"

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,11 +26,6 @@ from support.interruptions import announcing
 from support.staging import ANSWERS, CRASHES, HANGS, STOPS_BADLY, results, wait_for
 
 
-def containers(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that starts containers: one at a time on a machine."""
-    return pytest.mark.containers(pytest.mark.xdist_group("line")(test))
-
-
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     return tiny_bundle(tmp_path / "bundle", version=f"1-{tmp_path.parent.name}-{tmp_path.name}"[:60])
@@ -46,7 +40,7 @@ def candidate(bundle: Bundle, base: ImageRef) -> ImageRef:
     return containerize(bundle.folder, f"oci:{bundle.folder.parent}/registry", str(base))
 
 
-@containers
+@pytest.mark.containers
 class TestAGoodCandidate:
     def test_passes_every_check_and_leaves_nothing(self, bundle: Bundle, report: Path) -> None:
         staging_test(candidate(bundle, serving_image()), bundle.folder, report)
@@ -86,7 +80,7 @@ class TestAGoodCandidate:
         assert results(report)["metadata"] == "failed"
 
 
-@containers
+@pytest.mark.containers
 @pytest.mark.parametrize(
     ("program", "sentence", "logged"),
     [
@@ -117,7 +111,7 @@ def test_a_bad_candidate_fails_with_a_sentence_and_its_log_in_the_report(
     assert logged in capsys.readouterr().out
 
 
-@containers
+@pytest.mark.containers
 def test_a_candidate_that_accepts_malformed_requests_fails(bundle: Bundle, report: Path) -> None:
     with serving_image_that(ANSWERS.format(status=200)) as base:
         image = candidate(bundle, base)
@@ -126,7 +120,7 @@ def test_a_candidate_that_accepts_malformed_requests_fails(bundle: Bundle, repor
     assert results(report)["refuses: not JSON"] == "failed"
 
 
-@containers
+@pytest.mark.containers
 def test_a_candidate_that_stops_with_an_error_fails(bundle: Bundle, report: Path) -> None:
     with serving_image_that(STOPS_BADLY) as base:
         image = candidate(bundle, base)
@@ -134,7 +128,7 @@ def test_a_candidate_that_stops_with_an_error_fails(bundle: Bundle, report: Path
             staging_test(image, bundle.folder, report)
 
 
-@containers
+@pytest.mark.containers
 def test_an_altered_bundle_is_refused_before_anything_runs(bundle: Bundle, report: Path) -> None:
     image = candidate(bundle, serving_image())
     with bundle.model.open("ab") as stream:
@@ -144,7 +138,7 @@ def test_an_altered_bundle_is_refused_before_anything_runs(bundle: Bundle, repor
     assert not report.exists()
 
 
-@containers
+@pytest.mark.containers
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_test_leaves_nothing_running(bundle: Bundle, report: Path, signum: signal.Signals) -> None:
     with serving_image_that(HANGS) as base:
@@ -156,7 +150,7 @@ def test_an_interrupted_test_leaves_nothing_running(bundle: Bundle, report: Path
     assert "interrupted" in report.read_text()
 
 
-@containers
+@pytest.mark.containers
 def test_an_interrupt_while_the_image_is_loaded_leaves_no_image(bundle: Bundle, report: Path, tmp_path: Path) -> None:
     with serving_image_that(HANGS) as base, announcing("skopeo", tmp_path) as (environment, wait_for_start):
         process = start_process(candidate(bundle, base), bundle, report, environment)
@@ -166,7 +160,7 @@ def test_an_interrupt_while_the_image_is_loaded_leaves_no_image(bundle: Bundle, 
     assert left_behind(bundle) == []
 
 
-@containers
+@pytest.mark.containers
 def test_ctrl_c_twice_while_the_container_starts_leaves_nothing(bundle: Bundle, report: Path) -> None:
     with serving_image_that(HANGS) as base:
         process = start_process(candidate(bundle, base), bundle, report)

@@ -18,7 +18,7 @@ from kfp_edge.images.platforms import native_platform
 from serving_support.bundles import mixed_bundle, mixed_request
 from support.serving_images import Container, container, podman, run_podman, serving_image, stored
 
-pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("line")]
+pytestmark = [pytest.mark.containers, pytest.mark.xdist_group(__name__)]
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # As qemu's own scripts register it. F: the kernel opens the emulator now, as no container has it.
