@@ -1,4 +1,4 @@
-"""What a cluster is given: every manifest is valid, asks for what is used, and is explained."""
+"""The manifests for a cluster are valid, grant what is used and no more, and are documented."""
 
 import re
 import shutil
@@ -47,7 +47,7 @@ def test_what_is_applied_is_valid_and_has_no_unknown_field(objects: list[dict[st
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=lambda path: str(path.relative_to(OPENSHIFT)))
-def test_every_manifest_is_valid_as_it_stands(path: Path) -> None:
+def test_every_manifest_is_valid_by_itself(path: Path) -> None:
     for each in documents(path):
         check(each)
 
@@ -61,7 +61,7 @@ def test_no_manifest_is_forgotten() -> None:
     )
 
 
-def test_the_names_are_set_in_one_place(tmp_path: Path) -> None:
+def test_the_names_are_set_in_one_file(tmp_path: Path) -> None:
     copy = tmp_path / "openshift"
     shutil.copytree(OPENSHIFT, copy)
     names = copy / "overlays/example/names.yaml"
@@ -79,28 +79,28 @@ def test_the_names_are_set_in_one_place(tmp_path: Path) -> None:
     }
 
 
-def test_nobody_is_given_a_wildcard_or_a_right_in_the_whole_cluster(objects: list[dict[str, Any]]) -> None:
+def test_nobody_gets_a_wildcard_or_a_permission_in_the_whole_cluster(objects: list[dict[str, Any]]) -> None:
     assert not [right for right in rights(objects) if "*" in "".join(right)]
     assert not [each for each in objects if each["kind"].startswith("Cluster")]
 
 
-def test_secrets_are_touched_by_the_stages_in_their_own_project_only(objects: list[dict[str, Any]]) -> None:
+def test_only_stages_in_their_own_project_may_use_secrets(objects: list[dict[str, Any]]) -> None:
     touched = {(right.user, right.namespace) for right in rights(objects) if right.resource == "secrets"}
     assert touched == {(RUNNER, "ds-project")}
 
 
-def test_each_right_is_explained(objects: list[dict[str, Any]]) -> None:
-    """The table "what is asked for, why" has a row for each rule, with its verbs."""
+def test_each_permission_is_documented(objects: list[dict[str, Any]]) -> None:
+    """The table of permissions in the README has a row for each rule, with its verbs."""
     rows = [line for line in README.read_text().splitlines() if line.startswith("| ")]
     for each in objects:
         for rule in each.get("rules", []):
             for resource in rule["resources"]:
-                said = f"`{resource}`: {', '.join(rule['verbs'])}"
-                assert [row for row in rows if f"`{each['metadata']['name']}`" in row and said in row], said
+                permission = f"`{resource}`: {', '.join(rule['verbs'])}"
+                assert [row for row in rows if f"`{each['metadata']['name']}`" in row and permission in row], permission
 
 
 @pytest.mark.parametrize("path", sorted(OPENSHIFT.glob("secrets/*.yaml")), ids=lambda path: path.stem)
-def test_a_template_holds_placeholders_and_no_values(path: Path) -> None:
+def test_a_template_has_placeholders_and_no_values(path: Path) -> None:
     for each in documents(path):
         assert "namespace" not in each["metadata"]
         assert "data" not in each
@@ -108,7 +108,7 @@ def test_a_template_holds_placeholders_and_no_values(path: Path) -> None:
             assert re.fullmatch("<.+>", value)
 
 
-def test_the_templates_are_what_the_pipelines_look_for() -> None:
+def test_the_templates_have_the_names_and_keys_that_the_pipelines_use() -> None:
     found = {each["metadata"]["name"]: each for path in OPENSHIFT.glob("secrets/*.yaml") for each in documents(path)}
     connection = found[ClusterParameters.data_connection]["stringData"]
     assert set(DATA_CONNECTION_KEYS) <= set(connection)
@@ -117,12 +117,12 @@ def test_the_templates_are_what_the_pipelines_look_for() -> None:
     assert found[ClusterParameters.ca_bundle]["kind"] == "ConfigMap"
 
 
-def test_the_build_pods_are_those_that_the_network_policy_closes(objects: list[dict[str, Any]]) -> None:
+def test_the_network_policy_of_builds_selects_their_pods(objects: list[dict[str, Any]]) -> None:
     chosen = the(objects, "NetworkPolicy", "kfp-edge-build")["spec"]["podSelector"]["matchLabels"]
     assert chosen.items() <= metadata.run_labels("build", "a-run").items()
 
 
-def test_a_candidate_answers_the_stages_of_the_project_and_nobody_else(objects: list[dict[str, Any]]) -> None:
+def test_only_stages_of_the_project_may_connect_to_a_candidate(objects: list[dict[str, Any]]) -> None:
     nothing = the(objects, "NetworkPolicy", "kfp-edge-nothing")["spec"]
     assert (nothing["podSelector"], nothing["ingress"], nothing["egress"]) == ({}, [], [])
     (rule,) = the(objects, "NetworkPolicy", "kfp-edge-stages")["spec"]["ingress"]
@@ -132,7 +132,7 @@ def test_a_candidate_answers_the_stages_of_the_project_and_nobody_else(objects: 
     assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
 
 
-def test_the_staging_namespace_takes_restricted_pods_only(objects: list[dict[str, Any]]) -> None:
+def test_the_staging_namespace_admits_only_restricted_pods(objects: list[dict[str, Any]]) -> None:
     marks = the(objects, "Namespace", "edge-staging")["metadata"]["labels"]
     assert marks["pod-security.kubernetes.io/enforce"] == "restricted"
 
@@ -143,7 +143,7 @@ def test_service_accounts_that_call_no_api_get_no_token(objects: list[dict[str, 
     assert all(each["automountServiceAccountToken"] is False for each in accounts)
 
 
-def test_the_example_of_a_run_names_what_is_there(objects: list[dict[str, Any]]) -> None:
+def test_the_example_parameters_refer_to_objects_that_exist(objects: list[dict[str, Any]]) -> None:
     given = safe_load(PARAMETERS.read_text())
     known = CompiledPipeline((ROOT / "compiled/edge_mlops.yaml").read_text()).parameters
     assert given.keys() <= known.keys()
@@ -173,7 +173,7 @@ class Made:
     namespace: str
 
 
-def test_a_right_that_no_call_needs_and_a_call_without_a_right_are_told() -> None:
+def test_a_permission_that_no_call_needs_and_a_call_without_permission_are_reported() -> None:
     role = {
         "kind": "Role",
         "metadata": {"name": "r", "namespace": "n"},
@@ -187,6 +187,6 @@ def test_a_right_that_no_call_needs_and_a_call_without_a_right_are_told() -> Non
     }
     user = "system:serviceaccount:m:s"
     calls = [Made(user, "get", "tekton.dev", "taskruns", "n"), Made(user, "get", "", "pods/log", "n")]
-    told = unused_and_missing([role, binding], calls)
-    assert told.unused == {Right(user, "n", "delete", "taskruns.tekton.dev")}
-    assert told.missing == {Right(user, "n", "get", "pods/log")}
+    difference = unused_and_missing([role, binding], calls)
+    assert difference.unused == {Right(user, "n", "delete", "taskruns.tekton.dev")}
+    assert difference.missing == {Right(user, "n", "get", "pods/log")}
