@@ -18,12 +18,12 @@ from kfp_edge.images.registry import find_digest
 from kfp_edge.ml.bundle import Bundle
 from support.git_repositories import bare, git, hook
 from support.images import left_behind
+from support.ingest import needs_data
 from support.paths import SHARED
 from support.registry import PASSWORD, registry_server, write_auth_file
 from support.tables import read_sklearn_table, write_sklearn_sensor
 
 DATA = SHARED / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of test data is not beside this checkout")
 AI4I = {
     "data": str(DATA / "ai4i2020.csv"),
     "target": "Machine failure",

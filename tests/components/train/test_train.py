@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kfp_edge.components.train.report import write_report
-from kfp_edge.components.train.train import measure
+from kfp_edge.components.train.train import limit_threads, measure
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import load_model, save_model
@@ -70,9 +70,10 @@ def test_too_few_normal_rows_for_the_rate_are_refused_with_the_number_that_is_ne
 
 @pytest.mark.parametrize("make", [failures, anomalies])
 def test_the_report_is_self_contained(tmp_path, make):
-    data = make()
+    data = make(500)
     fitted = train_model(data)
-    write_report(tmp_path / "report.html", fitted, data, measure(fitted, data), seed=0)
+    with limit_threads(data):
+        write_report(tmp_path / "report.html", fitted, data, measure(fitted, data), seed=0)
     page = (tmp_path / "report.html").read_text()
     assert page.count("<img ") >= 2
     assert "http" not in page

@@ -8,18 +8,16 @@ import orjson
 import pandas as pd
 import pytest
 
-from kfp_edge.components.export.export import export_model
-from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.skops_model import save_model
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.models import self_test
 from kfp_edge_serving.models.bundle import load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
 from kfp_edge_serving.telemetry.feature_statistics import FeatureCounts
-from support.tables import failures, train_model
+from support.models import verify_model, write_model
+from support.tables import failures
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +31,8 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def bundle(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("trained")
-    save_model(train_model(data), folder / "model.skops")
-    export_model(folder / "model.skops", data, folder / "model.onnx")
-    verify(
-        folder / "model.skops",
-        folder / "model.onnx",
-        data,
-        failures(seed=1),
-        Requirements(),
-        ModelIdentity("pump", "1", "abc"),
-        report=folder / "report.html",
-        bundle=folder / "bundle",
-    )
-    return Bundle.load(folder / "bundle")
+    folder = write_model(tmp_path_factory.mktemp("trained"), data)
+    return verify_model(folder, data, failures(seed=1), ModelIdentity("pump", "1", "abc"))
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.components.export.export import export_model
 from kfp_edge.components.ingest.ingest import TrainTestSplit, ingest
 from kfp_edge.components.ingest.request import IngestRequest
 from kfp_edge.components.train.train import measure
-from kfp_edge.components.verify.verify import Requirements, verify
-from kfp_edge.ml.bundle import Bundle, ModelIdentity
-from kfp_edge.ml.skops_model import save_model
+from kfp_edge.ml.bundle import Bundle
+from support.models import verify_model, write_model
 from support.tables import read_sklearn_table, train_model, write_sklearn_sensor
 
 
@@ -31,19 +29,7 @@ def _ingest_sensor(folder: Path) -> TrainTestSplit:
 
 
 def _make_bundle(folder: Path, parts: TrainTestSplit, **gates: float) -> Bundle:
-    save_model(train_model(parts.train), folder / "model.skops")
-    export_model(folder / "model.skops", parts.train, folder / "model.onnx")
-    verify(
-        folder / "model.skops",
-        folder / "model.onnx",
-        parts.train,
-        parts.test,
-        Requirements(gates),
-        ModelIdentity("real", "1.0.0", "abc"),
-        report=folder / "report.html",
-        bundle=folder / "bundle",
-    )
-    return Bundle.load(folder / "bundle")
+    return verify_model(write_model(folder, parts.train), parts.train, parts.test, gates=gates)
 
 
 @pytest.mark.parametrize(("name", "roc_auc"), [("breast_cancer", 0.97), ("wine", 0.97), ("digits", 0.98)])

@@ -12,46 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from kfp_edge.components.export.export import export_model
 from kfp_edge.components.verify import checks
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.samples import record_samples
-from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.bundle import Bundle, ModelIdentity
-from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.ml.skops_model import save_model
+from support.models import IDENTITY, verify_model, write_model
 from support.tables import anomalies, failures, train_model
-
-IDENTITY = ModelIdentity("pump", "1.0.0", "abc")
-
-
-def _trained(folder: Path, data: Dataset, seed: int = 0) -> Path:
-    save_model(train_model(data, seed=seed), folder / "model.skops")
-    export_model(folder / "model.skops", data, folder / "model.onnx")
-    return folder
-
-
-def _verify(
-    folder: Path, data: Dataset, test_data: Dataset, identity: ModelIdentity = IDENTITY, **requirements
-) -> Bundle:
-    verify(
-        folder / "model.skops",
-        folder / "model.onnx",
-        data,
-        test_data,
-        Requirements(**requirements),
-        identity,
-        report=folder / "report.html",
-        bundle=folder / "bundle",
-    )
-    return Bundle.load(folder / "bundle")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    return _trained(tmp_path_factory.mktemp("trained"), failures())
+    return write_model(tmp_path_factory.mktemp("trained"), failures())
 
 
 @pytest.fixture
@@ -63,7 +36,7 @@ def folder(trained, tmp_path) -> Path:
 
 @pytest.mark.parametrize("make", [failures, anomalies])
 def test_a_good_model_becomes_a_complete_bundle(tmp_path, make):
-    bundle = _verify(_trained(tmp_path, make()), make(), make(seed=1), gates={"roc_auc": 0.8})
+    bundle = verify_model(write_model(tmp_path, make()), make(), make(seed=1), gates={"roc_auc": 0.8})
     assert bundle.manifest.name == "pump"
     assert bundle.manifest.revision == "abc"
     assert bundle.manifest.metrics["roc_auc"] > 0.8
@@ -71,12 +44,12 @@ def test_a_good_model_becomes_a_complete_bundle(tmp_path, make):
 
 
 def test_the_same_model_gives_the_same_bundle(folder):
-    first = _verify(folder, failures(), failures(seed=1)).digest
-    assert _verify(folder, failures(), failures(seed=1)).digest == first
+    first = verify_model(folder, failures(), failures(seed=1)).digest
+    assert verify_model(folder, failures(), failures(seed=1)).digest == first
 
 
 def test_every_sample_is_a_held_out_row_with_the_output_of_the_model(folder):
-    bundle = _verify(folder, failures(), failures(seed=1))
+    bundle = verify_model(folder, failures(), failures(seed=1))
     samples = bundle.samples.samples
     labels = {sample.response["outputs"][0]["data"][0] for sample in samples}
     heats = failures(seed=1).frame["heat [K]"].to_numpy(np.float32)
@@ -95,26 +68,26 @@ def test_rows_with_missing_numbers_are_not_recorded(folder):
 
 def test_a_gate_that_is_not_met_is_refused_with_both_values(folder):
     with pytest.raises(KfpEdgeError, match="gate accuracy was not met: measured .*, required at least 1.01"):
-        _verify(folder, failures(), failures(seed=1), gates={"accuracy": 1.01})
+        verify_model(folder, failures(), failures(seed=1), gates={"accuracy": 1.01})
     assert not (folder / "bundle").exists()
     assert "gate accuracy" in (folder / "report.html").read_text()
 
 
 def test_a_gate_on_an_unknown_metric_lists_the_metrics(folder):
     with pytest.raises(KfpEdgeError, match="'auc' names a metric that was not measured; name one of accuracy, "):
-        _verify(folder, failures(), failures(seed=1), gates={"auc": 0.5})
+        verify_model(folder, failures(), failures(seed=1), gates={"auc": 0.5})
 
 
 def test_a_model_that_differs_from_its_original_is_refused_with_the_worst_rows(folder):
     save_model(train_model(failures(seed=7), seed=3), folder / "model.skops")
     with pytest.raises(KfpEdgeError, match="parity of numbers was not met: measured largest difference"):
-        _verify(folder, failures(), failures(seed=1))
+        verify_model(folder, failures(), failures(seed=1))
     assert "worst rows" in (folder / "report.html").read_text()
 
 
 def test_a_model_without_its_original_passes_the_other_checks(folder):
     (folder / "model.skops").write_bytes((folder / "model.onnx").read_bytes())
-    bundle = _verify(folder, failures(), failures(seed=1))
+    bundle = verify_model(folder, failures(), failures(seed=1))
     assert bundle.manifest.metrics["roc_auc"] > 0.9
     assert "Not checked" in (folder / "report.html").read_text()
 
@@ -124,19 +97,19 @@ def champion(trained, tmp_path_factory) -> Path:
     """The bundle of the trained model."""
     folder = tmp_path_factory.mktemp("champion")
     shutil.copytree(trained, folder, dirs_exist_ok=True)
-    return _verify(folder, failures(), failures(seed=1)).folder
+    return verify_model(folder, failures(), failures(seed=1)).folder
 
 
 def test_a_model_worse_than_the_champion_is_refused(folder, champion):
     noisy = failures(seed=5)
     noisy.frame["failed"] = np.random.default_rng(0).permutation(noisy.frame["failed"])
-    _trained(folder, noisy)
+    write_model(folder, noisy)
     with pytest.raises(KfpEdgeError, match="champion roc_auc was not met: measured .* required at least .* champion"):
-        _verify(folder, noisy, failures(seed=1), champion=str(champion))
+        verify_model(folder, noisy, failures(seed=1), champion=str(champion))
 
 
 def test_a_model_as_good_as_the_champion_passes(folder, champion):
-    _verify(folder, failures(), failures(seed=1), champion=str(champion))
+    verify_model(folder, failures(), failures(seed=1), champion=str(champion))
 
 
 def test_an_altered_champion_is_refused(folder, champion, tmp_path):
@@ -144,7 +117,7 @@ def test_an_altered_champion_is_refused(folder, champion, tmp_path):
     with (altered / "model.onnx").open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(KfpEdgeError, match=r"model\.onnx was altered after it was verified"):
-        _verify(folder, failures(), failures(seed=1), champion=str(altered))
+        verify_model(folder, failures(), failures(seed=1), champion=str(altered))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +129,7 @@ def test_an_altered_champion_is_refused(folder, champion, tmp_path):
 )
 def test_a_budget_that_is_exceeded_is_refused_with_both_values(folder, limit, message):
     with pytest.raises(KfpEdgeError, match=message):
-        _verify(folder, failures(), failures(seed=1), **limit)
+        verify_model(folder, failures(), failures(seed=1), **limit)
 
 
 def test_a_random_operator_is_refused_before_the_model_runs(folder):
@@ -165,7 +138,7 @@ def test_a_random_operator_is_refused_before_the_model_runs(folder):
     model.graph.node.append(noise)
     onnx.save(model, folder / "model.onnx")
     with pytest.raises(KfpEdgeError, match=r"allowed operators was not met: measured RandomNormal \(it is random\)"):
-        _verify(folder, failures(), failures(seed=1))
+        verify_model(folder, failures(), failures(seed=1))
 
 
 def test_a_forbidden_operator_inside_a_branch_is_refused():
@@ -223,5 +196,5 @@ def test_a_constant_feature_has_a_histogram():
 def test_a_name_that_cannot_be_a_folder_or_a_tag_is_refused(folder, field, value):
     identity = replace(IDENTITY, **{field: value})
     with pytest.raises(KfpEdgeError, match=f"the bundle cannot be written: {field}: "):
-        _verify(folder, failures(), failures(seed=1), identity)
+        verify_model(folder, failures(), failures(seed=1), identity)
     assert not (folder / "bundle").exists()
