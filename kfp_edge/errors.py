@@ -91,7 +91,7 @@ class StorageError(KfpEdgeError):
 
 
 class ImageError(KfpEdgeError):
-    """An image cannot be built, read or copied, or a registry or container tool refused or failed."""
+    """An image cannot be built, read, copied or run, or a registry or container tool refused or failed."""
 
 
 class GitError(KfpEdgeError):

@@ -8,7 +8,7 @@ from kfp_edge.components.containerize.append import build_by_appending
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.serving_image import AUTO, fetch_serving_image, find_in_registry
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ParameterError
 from kfp_edge.images.references import ImageRef, ImageRegistry
 from kfp_edge.ml.bundle import Bundle
 
@@ -61,7 +61,7 @@ def containerize(
 
 def _select_build(build: str) -> str:
     if build not in _BUILDS:
-        raise KfpEdgeError(f"there is no build {build!r}; choose one of {', '.join(_BUILDS)}.")
+        raise ParameterError(f"there is no build {build!r}; choose one of {', '.join(_BUILDS)}.")
     if build != AUTO:
         return build
     return "tekton" if in_pod() else "append"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kfp_edge.components.containerize.serving_image import ServingImage
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import ParameterError
 from kfp_edge.images.labels import BUNDLE_LABEL, MODEL_LABEL
 from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
 
@@ -28,7 +28,7 @@ class ImageSpec:
         """Return the spec of a bundle's image; `revision` is the commit of the code, the bundle's own when empty.
 
         Raises:
-            KfpEdgeError: SOURCE_DATE_EPOCH is no number.
+            ParameterError: SOURCE_DATE_EPOCH is no number.
         """
         epoch = _source_date_epoch()
         return cls(bundle, base, _make_labels(bundle, base, revision or bundle.manifest.revision, epoch), epoch)
@@ -76,5 +76,5 @@ def _format_time(epoch: int) -> str:
 def _source_date_epoch() -> int:
     text = os.environ.get("SOURCE_DATE_EPOCH") or "0"
     if not text.isdecimal():
-        raise KfpEdgeError(f"SOURCE_DATE_EPOCH is {text!r}; it has to be a number of seconds.")
+        raise ParameterError(f"SOURCE_DATE_EPOCH is {text!r}; it has to be a number of seconds.")
     return int(text)

@@ -96,7 +96,7 @@ class _StagingTest:
                 finally:
                     self.log = candidate.log()
         except KfpEdgeError as error:
-            self.error = KfpEdgeError(f"the candidate {self.image} cannot be tested: {error}")
+            self.error = ImageError(f"the candidate {self.image} cannot be tested: {error}")
         else:
             self.error = self._first_failure()
         self.completed = True
