@@ -27,7 +27,7 @@ class Limits:
     idle_timeout: float = 75.0
     #: Time that a refused client has to read why, and that a connection beyond `max_connections` has in all.
     linger_timeout: float = 2.0
-    #: Time for requests in flight when the server is told to stop.
+    #: Time for requests in flight when the server is to stop.
     drain_timeout: float = 20.0
     #: gRPC calls at once, waiting ones included.
     grpc_max_calls: int = 64

@@ -220,12 +220,12 @@ def _stop_event(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
     return stop
 
 
-def _max_connections(wanted: int) -> int:
+def _max_connections(requested: int) -> int:
     """Return how many connections this process may have within its limit of file descriptors."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(1, min(wanted, limit - _RESERVED_FILES)) if limit != resource.RLIM_INFINITY else wanted
+    return max(1, min(requested, limit - _RESERVED_FILES)) if limit != resource.RLIM_INFINITY else requested
 
 
 def _call_on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[Value], object], value: Value) -> None:

@@ -1,25 +1,25 @@
-"""The OpenAPI document of the REST face ("OpenAPI Specification" 3.1): every path, body and error."""
+"""The OpenAPI document of the REST API ("OpenAPI Specification" 3.1): every path, body and error."""
 
 from functools import cache
-from typing import Any
 
 import orjson
 
 from kfp_edge_serving import __version__
 from kfp_edge_serving.codecs.tensors import DATATYPES
+from kfp_edge_serving.json_types import JsonObject
 
-Schema = dict[str, Any]
+Schema = JsonObject
 
 _JSON = "application/json"
 _OCTETS = "application/octet-stream"
 _HEADER = "Inference-Header-Content-Length"
 
 _ERRORS = {
-    "400": "The request is not what the model takes; the sentence names the field.",
-    "401": "No valid bearer token or client certificate; only where the server asks for one.",
+    "400": "The request does not match the model; the message names the field.",
+    "401": "No valid bearer token or client certificate; only if the server requires one.",
     "404": "No such path, model or version.",
     "405": "This path takes another method.",
-    "413": "The body or the batch is larger than this server takes.",
+    "413": "The body or the batch is too large.",
     "415": "The body is compressed.",
     "503": "The server is not ready, or has more requests than it can answer in time.",
 }
@@ -43,11 +43,11 @@ def document() -> bytes:
             "paths": {
                 "/v2/health/live": _get("live", "Whether the server listens.", "Live", open_to_all=True),
                 "/v2/health/ready": _get("ready", "Whether all models are ready.", "Ready", "503", open_to_all=True),
-                "/v2": _get("server", "What this server is.", "Server"),
+                "/v2": _get("server", "Server metadata.", "Server"),
                 "/v2/models": _get("models", "The names of all models.", "Models"),
                 **_model_paths("/v2/models/{name}", "", []),
                 **_model_paths("/v2/models/{name}/versions/{version}", "Version", [_parameter("version")]),
-                "/metrics": _get("metrics", "What Prometheus scrapes.", None),
+                "/metrics": _get("metrics", "The metrics, in the text format of Prometheus.", None),
                 "/openapi.json": _get("openapi", "This document.", "OpenApi"),
             },
             "components": {
@@ -77,17 +77,17 @@ def _parameter(name: str) -> Schema:
 
 
 def _get(operation: str, summary: str, schema: str | None, *errors: str, open_to_all: bool = False) -> Schema:
-    """Describe a path that takes GET; its answer is plain text where there is no schema."""
+    """Describe a path that takes GET; the response is plain text if there is no schema."""
     content = {"text/plain": {"schema": {"type": "string"}}} if schema is None else _json(_ref(schema))
-    found: Schema = {"operationId": operation, "summary": summary}
+    description: Schema = {"operationId": operation, "summary": summary}
     if open_to_all:
-        found["security"] = []
-    refused = errors if open_to_all else ("401", *errors)
-    responses = {"200": {"description": summary, "content": content}} | _refusals(*refused, "405")
+        description["security"] = []
+    statuses = errors if open_to_all else ("401", *errors)
+    responses = {"200": {"description": summary, "content": content}} | _error_responses(*statuses, "405")
     if "503" in errors and schema is not None:
-        # readiness is told in the same words, whatever it is
+        # the body of readiness is the same, ready or not
         responses["503"] = {"description": _ERRORS["503"], "content": _json({"anyOf": [_ref(schema), _ref("Error")]})}
-    return {"get": found | {"responses": responses}}
+    return {"get": description | {"responses": responses}}
 
 
 def _infer(operation: str) -> Schema:
@@ -95,37 +95,37 @@ def _infer(operation: str) -> Schema:
     raw = {_OCTETS: {"schema": {"type": "string", "contentMediaType": _OCTETS}}}
     return {
         "operationId": operation,
-        "summary": "Ask a model; without a version the latest.",
+        "summary": "Infer with a model; without a version, with the latest one.",
         "parameters": [
             {
                 "name": _HEADER,
                 "in": "header",
-                "description": "Length in bytes of the JSON object, where raw tensors follow it.",
+                "description": "Length in bytes of the JSON object, if raw tensors follow it.",
                 **length,
             }
         ],
         "requestBody": {"required": True, "content": _json(_ref("Request")) | raw},
         "responses": {
             "200": {
-                "description": "The outputs; as application/octet-stream where one of them was wanted as raw bytes.",
+                "description": "The outputs; as application/octet-stream if one of them was requested as raw bytes.",
                 "headers": {_HEADER: {"description": "Length in bytes of the JSON object.", **length}},
                 "content": _json(_ref("Response")) | raw,
             },
-            **_refusals(*_ERRORS),
+            **_error_responses(*_ERRORS),
         },
     }
 
 
-def _refusals(*statuses: str) -> Schema:
-    default = {"description": "Anything else that went wrong.", "content": _json(_ref("Error"))}
+def _error_responses(*statuses: str) -> Schema:
+    default = {"description": "Any other error.", "content": _json(_ref("Error"))}
     return {status: {"$ref": f"#/components/responses/{status}"} for status in statuses} | {"default": default}
 
 
 def _error(status: str) -> Schema:
-    found: Schema = {"description": _ERRORS[status], "content": _json(_ref("Error"))}
+    response: Schema = {"description": _ERRORS[status], "content": _json(_ref("Error"))}
     if header := _ERROR_HEADERS.get(status):
-        found["headers"] = {header: {"schema": {"type": "string"}}}
-    return found
+        response["headers"] = {header: {"schema": {"type": "string"}}}
+    return response
 
 
 def _schemas() -> Schema:
@@ -135,35 +135,33 @@ def _schemas() -> Schema:
     shape = _list({"type": "integer", "minimum": 0})
     data = {"type": "array", "description": "Flat or nested as the shape, in row-major order."}
     raw_size = {"type": "integer", "minimum": 0, "description": "Bytes of this tensor behind the JSON object."}
-    wanted = {
+    common = {
         "id": _or_null(text),
-        "outputs": _or_null(_list(_ref("WantedOutput"))),
+        "outputs": _or_null(_list(_ref("RequestedOutput"))),
         "parameters": _or_null(_object({}, binary_data_output=flag)),
     }
     row = {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}}
-    rows = {
-        "description": "One object a row: values by the names of the columns; what is null or not there is missing."
-    }
+    rows = {"description": "One object per row: values by column name; a value that is null or absent is missing."}
     return {
         "Error": _object({"error": text | {"description": "One sentence."}}),
         "Live": _object({"live": flag}),
         "Ready": _object({"ready": flag}),
         "Server": _object({"name": text, "version": text, "extensions": _list(text)}),
         "Models": _object({"models": _list(text)}),
-        "Described": _object(named | {"shape": _list(any_size)}),
+        "TensorMetadata": _object(named | {"shape": _list(any_size)}),
         "Model": _object(
             {"name": text, "versions": _list(text), "platform": text}
-            | dict.fromkeys(("inputs", "outputs"), _list(_ref("Described")))
+            | dict.fromkeys(("inputs", "outputs"), _list(_ref("TensorMetadata")))
         ),
         "ModelReady": _object({"name": text, "ready": flag}),
         "OpenApi": _object({"openapi": text, "info": anything, "paths": anything}),
         "Request": {"oneOf": [_ref("TensorRequest"), _ref("RowsRequest")]},
-        "TensorRequest": _without("rows", _object({"inputs": _list(_ref("Input"), minItems=1)}, **wanted)),
-        "RowsRequest": _without("inputs", _object({"rows": rows | _list(row, minItems=1)}, **wanted)),
+        "TensorRequest": _without("rows", _object({"inputs": _list(_ref("Input"), minItems=1)}, **common)),
+        "RowsRequest": _without("inputs", _object({"rows": rows | _list(row, minItems=1)}, **common)),
         "Input": _object(
             named | {"shape": shape}, data=data, parameters=_or_null(_object({}, binary_data_size=raw_size))
         ),
-        "WantedOutput": _object({"name": text}, parameters=_or_null(_object({}, binary_data=flag))),
+        "RequestedOutput": _object({"name": text}, parameters=_or_null(_object({}, binary_data=flag))),
         "Response": _object(
             {"model_name": text, "model_version": text, "outputs": _list(_ref("Output"))},
             id=text,
@@ -173,9 +171,9 @@ def _schemas() -> Schema:
     }
 
 
-def _object(required: Schema, **optional: Any) -> Schema:
-    found: Schema = {"type": "object", "properties": required | optional}
-    return found | ({"required": list(required)} if required else {})
+def _object(required: Schema, **optional: Schema) -> Schema:
+    schema: Schema = {"type": "object", "properties": required | optional}
+    return schema | ({"required": list(required)} if required else {})
 
 
 def _without(name: str, schema: Schema) -> Schema:

@@ -50,7 +50,7 @@ def for_pump() -> Any:
     columns = ["torque", "speed", "wear"]
     row = {"properties": dict.fromkeys(columns, number), "required": columns, "additionalProperties": False}
     schemas["RowsRequest"]["properties"]["rows"]["items"] |= row
-    schemas["WantedOutput"]["properties"]["name"] = {"enum": ["label", "probabilities"]}
+    schemas["RequestedOutput"]["properties"]["name"] = {"enum": ["label", "probabilities"]}
     for request in ("TensorRequest", "RowsRequest"):
         schemas[request]["properties"]["outputs"]["maxItems"] = 1
     narrowed["paths"] = {"/v2/models/{name}/infer": path}
