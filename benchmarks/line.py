@@ -48,16 +48,16 @@ def plain(parameters: dict[str, Any], folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def report(name: str, told: dict[str, Any], without: float) -> None:
+def report(name: str, summary: dict[str, Any], plain_seconds: float) -> None:
     """Print one case as a Markdown table."""
-    stages, wall = told["stages"], told["wall"]
+    stages, wall = summary["stages"], summary["wall"]
     work = sum(stage["work_seconds"] for stage in stages)
     print(f"\n## {name}\n\n| stage | wall s | work s |\n|---|---:|---:|")
     for stage in stages:
         print(f"| {stage['name']} | {stage['seconds']:.2f} | {stage['work_seconds']:.2f} |")
     print(f"| **whole command** | **{wall:.2f}** | **{work:.2f}** |")
     print(f"\nOrchestration: {wall - work:.2f} s, {(wall - work) / wall:.0%} of the wall time.")
-    print(f"Peer, one plain Python process: {without:.2f} s. ROC AUC {told['metrics']['roc_auc']:.4f}.")
+    print(f"Peer, one plain Python process: {plain_seconds:.2f} s. ROC AUC {summary['metrics']['roc_auc']:.4f}.")
 
 
 def main() -> None:

@@ -23,10 +23,10 @@ from kfp_edge.ml.skops_model import save_model
 
 def main(parameters: str) -> None:
     """Run every stage's function in the current folder."""
-    given = json.loads(parameters)
-    given["drop"] = tuple(given.get("drop", ()))
+    options = json.loads(parameters)
+    options["drop"] = tuple(options.get("drop", ()))
     here = Path.cwd()
-    ingest(IngestRequest(**given), here / "train", here / "test", here / "ingest.md")
+    ingest(IngestRequest(**options), here / "train", here / "test", here / "ingest.md")
     train_data, test_data = dataset.load(here / "train"), dataset.load(here / "test")
     with limit_threads(train_data):
         estimator = fit(train_data, seed=0, false_alarm_rate=0.001)

@@ -1,8 +1,8 @@
-"""The aims of the server, each beside what was measured; nothing here is known beforehand but the aims."""
+"""The performance targets of the server, each with the measured value."""
 
 from dataclasses import dataclass
 
-from bodies import Case
+from payloads import Case
 from results import ONE_ROW, Results
 from servers import FLOOR, KSERVE, KSERVE_TUNED, MLSERVER, MLSERVER_TUNED, OURS, Server
 
@@ -11,16 +11,16 @@ _MB = 1e6
 
 @dataclass(frozen=True)
 class Aim:
-    """One aim; `measured` says what was, `met` whether that is enough."""
+    """One target; `measured` is the value, `met` whether it is good enough."""
 
-    what: str
-    wanted: str
+    name: str
+    target: str
     measured: str
     met: bool
 
 
 def aims(results: Results) -> list[Aim]:
-    """Judge every aim."""
+    """Compare every target with the results."""
     return [
         _latency(results),
         _throughput(results, MLSERVER, 20),
@@ -28,64 +28,65 @@ def aims(results: Results) -> list[Aim]:
         _throughput(results, KSERVE, 10),
         _throughput(results, KSERVE_TUNED, 10),
         _grpc(results),
-        *_weights(results),
-        *_strength(results),
+        *_resources(results),
+        *_robustness(results),
     ]
 
 
 def _latency(results: Results) -> Aim:
     ours, floor = (results.rows[server.title].loads[ONE_ROW, 1].p50.value for server in (OURS, FLOOR))
     ratio = ours / floor
-    told = f"{ours:.0f} us, {ratio:.1f}x of {floor:.0f} us" + (", the stretch as well" if ratio <= 2.5 else "")
-    return Aim("p50 of one row, JSON, one connection", "3.5x of the floor (stretch 2.5x)", told, ratio <= 3.5)
+    measured = f"{ours:.0f} us, {ratio:.1f}x of {floor:.0f} us" + (", the stretch as well" if ratio <= 2.5 else "")
+    return Aim("p50 of one row, JSON, one connection", "3.5x of the floor (stretch 2.5x)", measured, ratio <= 3.5)
 
 
 def _throughput(results: Results, peer: Server, times: float) -> Aim:
     ours, theirs = (results.rows[server.title].loads[ONE_ROW, 16].rate.value for server in (OURS, peer))
-    what = f"requests/s of one row, JSON, 16 connections, beside {peer.title}"
-    told = f"{ours / theirs:.1f}x: {ours:,.0f} beside {theirs:,.0f}"
-    return Aim(what, f"{times:g}x", told, ours / theirs >= times)
+    name = f"requests/s of one row, JSON, 16 connections, beside {peer.title}"
+    measured = f"{ours / theirs:.1f}x: {ours:,.0f} beside {theirs:,.0f}"
+    return Aim(name, f"{times:g}x", measured, ours / theirs >= times)
 
 
 def _grpc(results: Results) -> Aim:
     row = results.rows[OURS.title]
     python, c = row.python_calls[1].p50.value, row.loads[Case("gRPC", 1), 1].p50.value
-    told = f"{python:.0f} us from Python's grpcio, {c:.0f} us from the C generator"
-    return Aim("p50 of one row, gRPC, one connection", "under 250 us", told, python < 250)
+    measured = f"{python:.0f} us from Python's grpcio, {c:.0f} us from the C generator"
+    return Aim("p50 of one row, gRPC, one connection", "under 250 us", measured, python < 250)
 
 
-def _weights(results: Results) -> list[Aim]:
+def _resources(results: Results) -> list[Aim]:
     row, sizes = results.rows[OURS.title], results.sizes
     start = row.cold_start.value
-    more = sizes.update / sizes.bundle - 1
+    overhead = sizes.update / sizes.bundle - 1
     update = (
-        f"{more:+.1%}: {sizes.update:,} bytes, of which the layer {sizes.model_layer:,}"
+        f"{overhead:+.1%}: {sizes.update:,} bytes, of which the layer {sizes.model_layer:,}"
         f" and manifest and configuration {sizes.documents:,}; the bundle compressed is {sizes.bundle:,}"
     )
     return [
         Aim("cold start to ready", "under 0.5 s", f"{start:.2f} s", start < 0.5),
         Aim("memory with one model, after the load", "under 120 MB", f"{row.memory / _MB:.0f} MB", row.memory < 120e6),
         Aim("image without a model, compressed", "under 45 MB", f"{sizes.image / _MB:.1f} MB", sizes.image < 45e6),
-        Aim("a model update ships no more than the model", "+10 %", update, more <= 0.1),
+        Aim("a model update ships no more than the model", "+10 %", update, overhead <= 0.1),
     ]
 
 
-def _strength(results: Results) -> list[Aim]:
+def _robustness(results: Results) -> list[Aim]:
     soak, overload, swaps = results.soak, results.overload, results.swaps
     refused = overload.outcome.answers.get(503, 0)
-    asked = sum(overload.outcome.answers.values())
+    requests = sum(overload.outcome.answers.values())
     slowest = overload.outcome.percentile(200, 0.99)
     probe = overload.probes.percentile(200, 1)
-    under = f"{refused / asked:.0%} refused, p99 of the others {slowest * 1000:.0f} ms, slowest probe {probe:.2f} s"
+    share, p99 = f"{refused / requests:.0%}", f"{slowest * 1000:.0f} ms"
+    measured = f"{share} refused, p99 of the others {p99}, slowest probe {probe:.2f} s"
     return [
         Aim(
             f"memory over {soak.seconds / 60:.3g} minutes of mixed load",
             "flat within 2 %",
             f"{soak.growth:+.1%}",
-            soak.kept,
+            soak.passed,
         ),
-        Aim("four times the load it can do", "all answered, or refused, or probed within 1 s", under, overload.kept),
-        Aim(f"{swaps.count} hot swaps under load", "no failed request", _failed(swaps.failed), swaps.kept),
+        Aim("four times the load it can do", "all answered, refused or probed within 1 s", measured, overload.passed),
+        Aim(f"{swaps.count} hot swaps under load", "no failed request", _failed(swaps.failed), swaps.passed),
     ]
 
 

@@ -13,7 +13,7 @@ def main(model: str, name: str, columns: str, seconds: str) -> None:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options)
     outputs = [output.name for output in session.get_outputs()]
-    stopwatch.tell(lambda: session.run(outputs, feed), float(seconds))
+    stopwatch.measure(lambda: session.run(outputs, feed), float(seconds))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ def main(port: str, seconds: str) -> None:
     request = service_pb2.ModelInferRequest.FromString(sys.stdin.buffer.read())
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
-        stopwatch.tell(lambda: infer(request), float(seconds))
+        stopwatch.measure(lambda: infer(request), float(seconds))
 
 
 if __name__ == "__main__":

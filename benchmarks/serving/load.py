@@ -7,15 +7,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median
 
-from bodies import Case, message, payload
 from environments import HERE, program
-from processes import Running
-from subject import Subject
+from payloads import Case, message, payload
+from processes import RunningServer
+from served_bundle import ServedBundle
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of load saw: latencies in microseconds, and answers a second."""
+    """The result of one run of load: latencies in microseconds, and responses per second."""
 
     p50: float
     p99: float
@@ -58,7 +58,7 @@ class Effort:
     cold_starts: int
 
 
-def closed_loop(subject: Subject, case: Case, server: Running, connections: int, effort: Effort) -> Measured:
+def closed_loop(served: ServedBundle, case: Case, server: RunningServer, connections: int, effort: Effort) -> Measured:
     """Send the request of a case over some connections, each of which has one under way.
 
     With one connection the server and the generator take turns, so they share a processor: across two, the figure
@@ -70,23 +70,23 @@ def closed_loop(subject: Subject, case: Case, server: Running, connections: int,
     ports = server.ports
     where = ["grpc", str(ports.grpc)] if case.encoding == "gRPC" else ["http", str(ports.http)]
     command = [str(program("load")), *where, str(connections)]
-    request = payload(subject, case)
+    request = payload(served, case)
     with server.on_one_processor() if connections == 1 else nullcontext():
         _run([*command, str(effort.warm_up)], request)
         return _repeated(command, request, effort)
 
 
-def python_grpc(subject: Subject, rows: int, server: Running, effort: Effort) -> Measured:
+def python_grpc(served: ServedBundle, rows: int, server: RunningServer, effort: Effort) -> Measured:
     """Call one after another with Python's grpcio, whose own time is in the figures; on one processor as well."""
     command = [sys.executable, str(HERE / "grpc_client.py"), str(server.ports.grpc)]
     with server.on_one_processor():
-        return _repeated(command, message(subject, rows).SerializeToString(), effort)
+        return _repeated(command, message(served, rows).SerializeToString(), effort)
 
 
-def bare(subject: Subject, rows: int, effort: Effort) -> Measured:
+def bare(served: ServedBundle, rows: int, effort: Effort) -> Measured:
     """Call the model with onnxruntime in one thread, without any server."""
-    [(name, values)] = subject.feed(rows).items()
-    command = [sys.executable, str(HERE / "bare.py"), str(subject.model), name, str(values.shape[1])]
+    [(name, values)] = served.feed(rows).items()
+    command = [sys.executable, str(HERE / "bare.py"), str(served.onnx_file), name, str(values.shape[1])]
     return _repeated(command, values.tobytes(), effort)
 
 
@@ -98,7 +98,7 @@ def _run(command: list[str], request: bytes) -> Run:
     done = subprocess.run(command, input=request, capture_output=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.decode()}")
-    told = json.loads(done.stdout)
-    if told["errors"]:
-        raise RuntimeError(f"{' '.join(command)}: {told['errors']} of {told['answers']} answers are errors")
-    return Run(told["p50_us"], told["p99_us"], told["answers"] / told["seconds"])
+    result = json.loads(done.stdout)
+    if result["errors"]:
+        raise RuntimeError(f"{' '.join(command)}: {result['errors']} of {result['answers']} answers are errors")
+    return Run(result["p50_us"], result["p99_us"], result["answers"] / result["seconds"])

@@ -1,4 +1,4 @@
-"""What the figures were measured on and with."""
+"""The machine and the versions of the software of a measurement."""
 
 import os
 import platform
@@ -14,20 +14,20 @@ _OURS = ("onnxruntime", "numpy", "grpcio", "protobuf", "httptools", "uvloop", "o
 
 def machine() -> str:
     """Return processor, memory and system in one line."""
-    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    processor = found[1] if found else platform.machine()
+    match = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    processor = match[1] if match else platform.machine()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     return f"{processor}, {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release()}"
 
 
 def versions() -> str:
-    """Return what was installed, ours and the peers'."""
+    """Return the versions of what is installed, ours and the peers'."""
     gcc = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
     ours = ", ".join(f"{package} {version(package)}" for package in _OURS)
     peers = ", ".join(f"{package} {version_of(package, package)}" for package in ("mlserver", "kserve"))
     return f"Python {platform.python_version()}, gcc {gcc}. Ours: {ours}. Peers, with the same onnxruntime: {peers}"
 
 
-def busy() -> float:
-    """Return how many processes wanted a processor in the last minute, on average."""
+def load_average() -> float:
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]

@@ -1,4 +1,4 @@
-"""Server processes: started, waited for, weighed and ended."""
+"""Server processes: start, readiness, memory and end."""
 
 import http.client
 import os
@@ -12,17 +12,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from served_bundle import ServedBundle
 from servers import Ports, Server
-from subject import Subject
 
 _START_SECONDS = 60
 _POLL_SECONDS = 0.002
-_SHOWN = 2000
+_MAX_OUTPUT = 2000
 
 
 @dataclass(frozen=True)
-class Running:
-    """A server that is ready; `cold_start` is the seconds from its exec until it first said so."""
+class RunningServer:
+    """A server that is ready; `cold_start` is the seconds from its exec until its first ready response."""
 
     process: subprocess.Popen[bytes]
     ports: Ports
@@ -30,11 +30,11 @@ class Running:
 
     def memory(self) -> int:
         """Return the resident bytes of the process and all its children; what they share counts for each."""
-        return sum(_resident(pid) for pid in _family(self.process.pid))
+        return sum(_resident(pid) for pid in _process_tree(self.process.pid))
 
     @contextmanager
     def on_one_processor(self) -> Iterator[None]:
-        """Keep the server, and what we start in the block, on one and the same processor."""
+        """Keep the server, and what is started in the block, on one and the same processor."""
         everything = os.sched_getaffinity(0)
         self._move({max(everything)})
         try:
@@ -44,31 +44,31 @@ class Running:
 
     def _move(self, processors: set[int]) -> None:
         os.sched_setaffinity(0, processors)
-        for pid in _family(self.process.pid):
+        for pid in _process_tree(self.process.pid):
             for task in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(task.name), processors)
 
 
 @contextmanager
-def running(server: Server, subject: Subject) -> Iterator[Running]:
+def running(server: Server, served: ServedBundle) -> Iterator[RunningServer]:
     """Run a server in a folder of its own until the block ends.
 
     Raises:
-        RuntimeError: it ends, or is not ready within a minute; with the end of what it said.
+        RuntimeError: it ends, or is not ready within a minute; with the end of its output.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as name, (Path(name) / "log").open("wb") as log:
         folder = Path(name)
         ports = _free_ports()
-        command = server.command(subject, ports, folder)
+        command = server.command(served, ports, folder)
         # compiled modules are kept, as an image has them
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             if not _wait_ready(process, ports.http):
-                said = (folder / "log").read_text(errors="replace")[-_SHOWN:]
-                raise RuntimeError(f"{server.title} did not start:\n{said}")
-            yield Running(process, ports, time.perf_counter() - start)
+                output = (folder / "log").read_text(errors="replace")[-_MAX_OUTPUT:]
+                raise RuntimeError(f"{server.title} did not start:\n{output}")
+            yield RunningServer(process, ports, time.perf_counter() - start)
         finally:
             _end(process)
 
@@ -109,11 +109,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _family(pid: int) -> Iterator[int]:
+def _process_tree(pid: int) -> Iterator[int]:
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            yield from _family(int(child))
+            yield from _process_tree(int(child))
 
 
 def _resident(pid: int) -> int:

@@ -1,26 +1,26 @@
-"""The results as Markdown, and as one picture."""
+"""The report: the results as Markdown, and as one picture."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from aims import aims
-from bodies import Case
 from load import Figure, Measured
 from machine import machine, versions
+from payloads import Case
 from results import CASES, CONNECTIONS, ONE_ROW, Results, Row
 from servers import OURS
-from soak import tell_overload, tell_soak, tell_swaps
+from soak import overload_lines, soak_lines, swaps_lines
 
 _BARE = "bare onnxruntime, no server"
 
 
-def write(results: Results, busy: float) -> str:
-    """Return the whole report; `busy` is what else wanted the processors before it began."""
+def write(results: Results, load_average: float) -> str:
+    """Return the whole report; `load_average` is that of the machine before the measurement."""
     parts = [
-        _about(results, busy),
+        _about(results, load_average),
         "## The aims",
         _table(
-            ["aim", "wanted", "measured", ""], [[a.what, a.wanted, a.measured, _verdict(a.met)] for a in aims(results)]
+            ["aim", "wanted", "measured", ""], [[a.name, a.target, a.measured, _verdict(a.met)] for a in aims(results)]
         ),
         "## One row of JSON",
         _overview(results),
@@ -31,9 +31,9 @@ def write(results: Results, busy: float) -> str:
         "## What is moved",
         _sizes(results),
         "## For long, under too much, and while models are exchanged",
-        *tell_soak(results.soak),
-        *tell_overload(results.overload),
-        *tell_swaps(results.swaps),
+        *soak_lines(results.soak),
+        *overload_lines(results.overload),
+        *swaps_lines(results.swaps),
     ]
     return "\n\n".join(parts)
 
@@ -60,7 +60,7 @@ def draw(results: Results, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _about(results: Results, busy: float) -> str:
+def _about(results: Results, load_average: float) -> str:
     effort = results.effort
     return f"""# The server beside its peers
 
@@ -74,7 +74,7 @@ take turns, and were kept on one processor: across two the figure is mostly the 
 wake an idle one. With 16 connections nothing was pinned, for no server. Each figure is the median of {effort.runs} runs
 of {effort.seconds:g} s, the smallest and the largest in brackets. Cold start: median of {effort.cold_starts}, files
 already in memory, from exec to the first 200 of `/v2/health/ready`. Memory: resident, with all children, after all
-load. Other work on the machine before: {busy:.2f} processors.
+load. Other work on the machine before: {load_average:.2f} processors.
 
 Every request of a case is the same, byte by byte, as from a machine that asks on and on; ours parses a head that it has
 seen before only once, and answers none from memory.

@@ -1,9 +1,9 @@
-"""Everything that one run of the benchmark found."""
+"""The results of one run of the benchmark."""
 
 from dataclasses import dataclass, field
 
-from bodies import Case
 from load import Effort, Figure, Measured
+from payloads import Case
 from sizes import Sizes
 from soak import Overload, Soak, Swaps
 
@@ -14,7 +14,7 @@ ONE_ROW = Case("JSON", 1)
 
 @dataclass
 class Row:
-    """What was measured of one server; `memory` in bytes, `cold_start` in seconds."""
+    """The measurements of one server; `memory` in bytes, `cold_start` in seconds."""
 
     title: str
     cold_start: Figure

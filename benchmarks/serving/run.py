@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import report
-from bodies import check
 from environments import HERE, program, python_of
 from load import Effort, Figure, bare, closed_loop, python_grpc
-from machine import busy
-from processes import Running, running
+from machine import load_average
+from payloads import check
+from processes import RunningServer, running
 from results import CASES, CONNECTIONS, Results, Row
+from served_bundle import ServedBundle, train_bundle
 from servers import ALL, OURS, Server
 from sizes import weigh
 from soak import overload, soak, swaps
-from subject import Subject, make
 
 _PICTURE = HERE.parents[1] / "docs" / "benchmarks-serving.svg"
 _ROWS = (1, 32)
@@ -28,7 +28,7 @@ _ROWS = (1, 32)
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured; times in seconds."""
+    """Durations in seconds and counts of the measurements."""
 
     effort: Effort
     soak: float
@@ -41,9 +41,9 @@ _QUICK = Plan(Effort(runs=1, seconds=0.5, warm_up=0.1, cold_starts=1), soak=20, 
 
 
 def measure(plan: Plan, scratch: Path) -> Results:
-    """Measure everything, one after another; the swaps last, as they change the model's folder."""
-    numbers, whole = make(scratch / "numbers", drop=("Type",)), make(scratch / "whole")
-    sizes = weigh(whole.bundle, scratch / "registry")
+    """Measure everything, one after another; the model updates last, as they change the models folder."""
+    numbers, whole = train_bundle(scratch / "numbers", drop=("Type",)), train_bundle(scratch / "whole")
+    sizes = weigh(whole.folder, scratch / "registry")
     rows = [_row(server, numbers, plan.effort) for server in ALL]
     # the bundle that the line makes of all of AI4I: an input tensor for each column, one of them of text
     of_the_line = replace(OURS, title=f"{OURS.title}, 6 input tensors, one of text", encodings=("JSON",))
@@ -59,31 +59,31 @@ def measure(plan: Plan, scratch: Path) -> Results:
     )
 
 
-def _row(server: Server, subject: Subject, effort: Effort) -> Row:
+def _row(server: Server, served: ServedBundle, effort: Effort) -> Row:
     """Start a server several times, and load it after the last."""
     starts = []
     for _ in range(effort.cold_starts):
-        with running(server, subject) as one:
-            starts.append(one.cold_start)
-    with running(server, subject) as one:
+        with running(server, served) as running_server:
+            starts.append(running_server.cold_start)
+    with running(server, served) as running_server:
         row = Row(server.title, Figure.of(starts))
-        _load(server, subject, one, row, effort)
-        row.memory = one.memory()
+        _load(server, served, running_server, row, effort)
+        row.memory = running_server.memory()
     return row
 
 
-def _load(server: Server, subject: Subject, one: Running, row: Row, effort: Effort) -> None:
+def _load(server: Server, served: ServedBundle, running_server: RunningServer, row: Row, effort: Effort) -> None:
     for case in filter(server.takes, CASES):
         if server.infers:
-            check(subject, case, one.ports.http, one.ports.grpc)
+            check(served, case, running_server.ports.http, running_server.ports.grpc)
         for connections in CONNECTIONS:
-            _say(f"{server.title}: {case}, {connections} connection(s)")
-            row.loads[case, connections] = closed_loop(subject, case, one, connections, effort)
+            _log(f"{server.title}: {case}, {connections} connection(s)")
+            row.loads[case, connections] = closed_loop(served, case, running_server, connections, effort)
         if case.encoding == "gRPC":
-            row.python_calls[case.rows] = python_grpc(subject, case.rows, one, effort)
+            row.python_calls[case.rows] = python_grpc(served, case.rows, running_server, effort)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -96,12 +96,12 @@ def main() -> None:
         program(name)
     for peer in ("mlserver", "kserve"):
         python_of(peer)
-    before = busy()
+    load_before = load_average()
     with tempfile.TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):
         results = measure(_QUICK if quick else _FULL, Path(scratch))
     if not quick:
         report.draw(results, _PICTURE)
-    print(report.write(results, before))
+    print(report.write(results, load_before))
 
 
 if __name__ == "__main__":

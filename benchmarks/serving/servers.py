@@ -1,4 +1,4 @@
-"""The servers that are measured: how each is started, and what it can be asked."""
+"""The servers that are measured: how each is started, and which requests it takes."""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodies import Case, Encoding
 from environments import HERE, program, python_of
-from subject import NAME, Subject
+from payloads import Case, Encoding
+from served_bundle import NAME, ServedBundle
 
 _PEERS = HERE / "peers"
 _QUIET = {"version": 1, "disable_existing_loggers": False, "root": {"level": "ERROR"}}
@@ -17,7 +17,7 @@ _QUIET = {"version": 1, "disable_existing_loggers": False, "root": {"level": "ER
 
 @dataclass(frozen=True)
 class Ports:
-    """Where a server listens; `spare` is for what nobody asks."""
+    """Where a server listens; `spare` is for a port that a server needs and nobody uses."""
 
     http: int
     grpc: int
@@ -29,7 +29,7 @@ class Server:
     """One server; `command` prepares a folder to run it in and returns how it is started there."""
 
     title: str
-    command: Callable[[Subject, Ports, Path], list[str | Path]]
+    command: Callable[[ServedBundle, Ports, Path], list[str | Path]]
     encodings: tuple[Encoding, ...]
     #: Whether it answers what it was asked, or always the same.
     infers: bool = True
@@ -41,28 +41,28 @@ class Server:
 def ours(*options: str) -> Server:
     """Return our server with further options of its command line."""
 
-    def command(subject: Subject, ports: Ports, folder: Path) -> list[str | Path]:
+    def command(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
         listen = ["--host", "127.0.0.1", "--port", str(ports.http), "--grpc-port", str(ports.grpc)]
-        return [sys.executable, "-m", "kfp_edge_serving", "--models", subject.models, *listen, *options]
+        return [sys.executable, "-m", "kfp_edge_serving", "--models", served.models, *listen, *options]
 
     return Server("kfp-edge-serving", command, ("JSON", "binary", "gRPC"))
 
 
-def _floor(subject: Subject, ports: Ports, folder: Path) -> list[str | Path]:
+def _floor(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
     return [program("floor"), str(ports.http)]
 
 
-def _grpc_floor(subject: Subject, ports: Ports, folder: Path) -> list[str | Path]:
+def _grpc_floor(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
     return [sys.executable, HERE / "grpc_floor.py", str(ports.http), str(ports.grpc)]
 
 
-def _mlserver(settings: dict[str, Any]) -> Callable[[Subject, Ports, Path], list[str | Path]]:
-    def command(subject: Subject, ports: Ports, folder: Path) -> list[str | Path]:
+def _mlserver(settings: dict[str, Any]) -> Callable[[ServedBundle, Ports, Path], list[str | Path]]:
+    def command(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
         listen = {"host": "127.0.0.1", "http_port": ports.http, "grpc_port": ports.grpc, "metrics_port": ports.spare}
         model = {
             "name": NAME,
             "implementation": "mlserver_runtime.OnnxModel",
-            "parameters": {"uri": str(subject.model), "version": "1"},
+            "parameters": {"uri": str(served.onnx_file), "version": "1"},
         }
         (folder / "settings.json").write_text(json.dumps(listen | settings))
         (folder / "model-settings.json").write_text(json.dumps(model))
@@ -72,11 +72,11 @@ def _mlserver(settings: dict[str, Any]) -> Callable[[Subject, Ports, Path], list
     return command
 
 
-def _kserve(*options: str) -> Callable[[Subject, Ports, Path], list[str | Path]]:
-    def command(subject: Subject, ports: Ports, folder: Path) -> list[str | Path]:
+def _kserve(*options: str) -> Callable[[ServedBundle, Ports, Path], list[str | Path]]:
+    def command(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
         (folder / "quiet.json").write_text(json.dumps(_QUIET))
         listen = ["--http_port", str(ports.http), "--grpc_port", str(ports.grpc)]
-        return [python_of("kserve"), _PEERS / "kserve_model.py", *listen, *options, subject.model]
+        return [python_of("kserve"), _PEERS / "kserve_model.py", *listen, *options, served.onnx_file]
 
     return command
 
@@ -94,5 +94,5 @@ MLSERVER_TUNED = Server(
 KSERVE = Server("KServe SDK, default", _kserve(), ("JSON", "binary", "gRPC"))
 KSERVE_TUNED = Server("KServe SDK, no logs", _kserve("--log_config_file", "quiet.json"), ("JSON", "binary", "gRPC"))
 
-#: In the order in which they are measured and told.
+#: In the order in which they are measured and reported.
 ALL = (FLOOR, GRPC_FLOOR, OURS, KSERVE, KSERVE_TUNED, MLSERVER, MLSERVER_TUNED)

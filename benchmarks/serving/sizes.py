@@ -1,4 +1,4 @@
-"""What the image weighs layer by layer, and what a site moves when only the model has changed."""
+"""The size of the image layer by layer, and what a site pulls when only the model has changed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,12 @@ class Sizes:
 
     @property
     def update(self) -> int:
-        """What a site moves that has the image with another model."""
+        """What a site pulls that has the image with another model."""
         return self.model_layer + self.documents
 
 
 def weigh(bundle: Path, scratch: Path) -> Sizes:
-    """Build the image of a bundle as the pipelines do, and read its parts.
+    """Build the image of a bundle as the pipelines do, and read the sizes of its parts.
 
     Raises:
         KfpEdgeError: the image cannot be built.

@@ -9,7 +9,7 @@ import numpy as np
 _WARM_UP = 500
 
 
-def tell(call: Callable[[], object], seconds: float) -> None:
+def measure(call: Callable[[], object], seconds: float) -> None:
     """Call for so many seconds and print one JSON object; times are microseconds."""
     for _ in range(_WARM_UP):
         call()

@@ -1,4 +1,4 @@
-"""The requests that are sent, byte for byte the same to every server, and the check that each server answers them."""
+"""The requests, byte for byte the same for every server, and the check that each server answers them."""
 
 import http.client
 import json
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import grpc
 import numpy as np
 import numpy.typing as npt
-from subject import NAME, Subject
+from served_bundle import NAME, ServedBundle
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 Encoding = Literal["JSON", "binary", "gRPC"]
@@ -29,43 +29,43 @@ class Case:
         return f"{self.encoding}, {self.rows} row{'s' if self.rows > 1 else ''}"
 
 
-def payload(subject: Subject, case: Case) -> bytes:
+def payload(served: ServedBundle, case: Case) -> bytes:
     """Return what the load generator sends: an HTTP/1.1 request, or the frames of a gRPC call."""
     if case.encoding == "gRPC":
-        return _frames(message(subject, case.rows).SerializeToString())
-    headers, body = _http(subject, case)
+        return _frames(message(served, case.rows).SerializeToString())
+    headers, body = _http(served, case)
     fields = {"Host": "localhost", "Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"POST {_PATH} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
-def check(subject: Subject, case: Case, port: int, grpc_port: int) -> None:
-    """Ask a server once and compare its answer with the model's own.
+def check(served: ServedBundle, case: Case, port: int, grpc_port: int) -> None:
+    """Send a server one request and compare its response with the outputs of the model.
 
     Raises:
-        ValueError: it answers with an error, or otherwise than the model.
+        ValueError: it answers with an error, or its outputs differ from those of the model.
     """
     if case.encoding == "gRPC":
-        got = _ask_grpc(message(subject, case.rows), grpc_port)
+        outputs = _call_grpc(message(served, case.rows), grpc_port)
     else:
-        got = _ask_http(*_http(subject, case), port)
-    for name, wanted in subject.answers(case.rows).items():
-        if not np.allclose(got[name].reshape(wanted.shape), wanted, atol=1e-5):
-            raise ValueError(f"{case}: output {name} is not the model's own answer")
+        outputs = _post_http(*_http(served, case), port)
+    for name, expected in served.answers(case.rows).items():
+        if not np.allclose(outputs[name].reshape(expected.shape), expected, atol=1e-5):
+            raise ValueError(f"{case}: output {name} differs from that of the model")
 
 
-def message(subject: Subject, rows: int) -> service_pb2.ModelInferRequest:
+def message(served: ServedBundle, rows: int) -> service_pb2.ModelInferRequest:
     """Return the gRPC request, its values as raw contents, as clients of the protocol send them."""
     request = service_pb2.ModelInferRequest(model_name=NAME)
-    for name, values in subject.feed(rows).items():
+    for name, values in served.feed(rows).items():
         request.inputs.add(name=name, datatype="FP32", shape=values.shape)
         request.raw_input_contents.append(values.tobytes())
     return request
 
 
-def _http(subject: Subject, case: Case) -> tuple[dict[str, str], bytes]:
+def _http(served: ServedBundle, case: Case) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body."""
-    feed = subject.feed(case.rows)
+    feed = served.feed(case.rows)
     if case.encoding == "JSON":
         inputs = [_head(name, values) | {"data": _plain(values)} for name, values in feed.items()]
         return {"Content-Type": "application/json"}, json.dumps({"inputs": inputs}).encode()
@@ -106,7 +106,7 @@ def _frame(kind: int, flags: int, content: bytes) -> bytes:
     return len(content).to_bytes(3, "big") + bytes([kind, flags]) + bytes(4) + content
 
 
-def _ask_http(headers: dict[str, str], body: bytes, port: int) -> dict[str, npt.NDArray[Any]]:
+def _post_http(headers: dict[str, str], body: bytes, port: int) -> dict[str, npt.NDArray[Any]]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("POST", _PATH, body, headers)
@@ -132,7 +132,7 @@ def _raw(outputs: list[dict[str, Any]], data: bytes) -> dict[str, npt.NDArray[An
     return arrays
 
 
-def _ask_grpc(request: service_pb2.ModelInferRequest, port: int) -> dict[str, npt.NDArray[Any]]:
+def _call_grpc(request: service_pb2.ModelInferRequest, port: int) -> dict[str, npt.NDArray[Any]]:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         answer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=30)
     pairs = zip(answer.outputs, answer.raw_output_contents, strict=True)

@@ -1,4 +1,4 @@
-"""What is served: the AI4I classifier as the line makes it, and rows that it was not trained on."""
+"""The bundle that is served: the AI4I classifier as the pipeline trains it, with rows that it was not trained on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,32 +23,32 @@ _DTYPES: dict[str, type] = {"FP32": np.float32, "BYTES": object}
 
 
 @dataclass(frozen=True)
-class Subject:
+class ServedBundle:
     """A bundle at `models/<NAME>/1/`, and held-out rows by input tensor, each of shape [rows, columns]."""
 
     models: Path
     rows: dict[str, npt.NDArray[Any]]
 
     @property
-    def bundle(self) -> Path:
+    def folder(self) -> Path:
         return self.models / NAME / "1"
 
     @property
-    def model(self) -> Path:
-        return self.bundle / "model.onnx"
+    def onnx_file(self) -> Path:
+        return self.folder / "model.onnx"
 
     def feed(self, rows: int) -> dict[str, npt.NDArray[Any]]:
         """Return the first rows as onnxruntime takes them."""
         return {name: values[:rows] for name, values in self.rows.items()}
 
     def answers(self, rows: int) -> dict[str, npt.NDArray[Any]]:
-        """Return what the model itself says of the first rows, by output."""
-        session = onnxruntime.InferenceSession(self.model)
+        """Return the outputs of the model for the first rows, by name."""
+        session = onnxruntime.InferenceSession(self.onnx_file)
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, self.feed(rows)), strict=True))
 
 
-def make(folder: Path, drop: tuple[str, ...] = ()) -> Subject:
+def train_bundle(folder: Path, drop: tuple[str, ...] = ()) -> ServedBundle:
     """Train, export and verify in `folder`; without the category `Type` the model has one FP32 input [-1, 5]."""
     folder.mkdir(parents=True)
     ingest(IngestRequest(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
@@ -68,7 +68,7 @@ def make(folder: Path, drop: tuple[str, ...] = ()) -> Subject:
         bundle=models / NAME / "1",
     )
     inputs = Bundle.load(models / NAME / "1").signature.inputs
-    return Subject(models, {tensor.name: _values(test_data, tensor) for tensor in inputs})
+    return ServedBundle(models, {tensor.name: _values(test_data, tensor) for tensor in inputs})
 
 
 def _values(data: dataset.Dataset, tensor: InputTensor) -> npt.NDArray[Any]:
