@@ -186,8 +186,7 @@ class Connection(asyncio.Protocol):
 
     def _respond(self, request: HttpRequest, response: HttpResponse) -> None:
         self._responses += 1
-        ends_here = (self._server.is_draining or self._has_client_ended) and self._is_last_response()
-        if not request.keep_alive or self._is_over_limit or ends_here:
+        if not request.keep_alive or self._is_over_limit or self._is_last_response():
             self._state = _CLOSING
             end = _CLOSE
         else:
@@ -196,7 +195,8 @@ class Connection(asyncio.Protocol):
         self._write(response, end, has_body=request.method != b"HEAD")
 
     def _is_last_response(self) -> bool:
-        return not self.is_busy and self._refusal is None
+        is_ending = self._server.is_draining or self._has_client_ended
+        return is_ending and not self.is_busy and self._refusal is None
 
     def _write(self, response: HttpResponse, end: bytes, has_body: bool = True) -> None:
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b" % (

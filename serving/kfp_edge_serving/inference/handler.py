@@ -49,6 +49,7 @@ class InferenceHandler(Generic[Request, Response]):
     ) -> None:
         """Log every inference if `access_log`, else failed ones only."""
         self._protocol = protocol
+        self._name = protocol.name
         self._infer = protocol.infer
         self._tracer = tracer
         self._access_log = access_log
@@ -75,7 +76,7 @@ class InferenceHandler(Generic[Request, Response]):
             log(
                 "internal error",
                 "error",
-                protocol=self._protocol.name,
+                protocol=self._name,
                 model=served.name,
                 version=served.version,
                 traceback=traceback.format_exc(),
@@ -83,7 +84,7 @@ class InferenceHandler(Generic[Request, Response]):
             raise RequestError(message, status) from error
         finally:
             seconds = time.monotonic() - began
-            served.metrics.count(self._protocol.name, status, seconds)
+            served.metrics.count(self._name, status, seconds)
             if message or self._records_success:
                 self._record(served, request, seconds, status, message or None)
 
@@ -95,12 +96,12 @@ class InferenceHandler(Generic[Request, Response]):
         with self._lock:
             self.overloaded += 1
         error = overload_error()
-        served.metrics.count(self._protocol.name, error.status, 0.0)
+        served.metrics.count(self._name, error.status, 0.0)
         return error
 
     def _record(self, served: ServedModel, request: Request, seconds: float, status: int, error: str | None) -> None:
         record = InferenceRecord(
-            protocol=self._protocol.name,
+            protocol=self._name,
             model=served.name,
             version=served.version,
             status=status,
