@@ -108,8 +108,8 @@ class _DagChecker:
             yield from self._check_required_inputs(task, self.components[reference].input_definitions, path)
         for index, name in enumerate(task.dependent_tasks):
             yield from self._check_producer(name, f"{join_path(path, 'dependentTasks')}[{index}]")
-        yield from self._check_parameters(task, path)
-        yield from self._check_artifacts(task, path)
+        yield from self._check_input_sources(task, "parameter", path)
+        yield from self._check_input_sources(task, "artifact", path)
         for name in _CONDITION_INPUT.findall(task.trigger_policy.condition):
             if name not in task.inputs.parameters:
                 yield _graph_finding(
@@ -130,49 +130,27 @@ class _DagChecker:
                     message = f"{task.component_ref.name} needs the input {kind[:-1]} {name!r}."
                     yield _graph_finding(join_path(path, "inputs", kind), message)
 
-    def _check_parameters(self, task: PipelineTaskSpec, path: str) -> Iterator[Finding]:
-        for name in sorted(task.inputs.parameters):
-            value = task.inputs.parameters[name]
-            value_path = join_path(path, "inputs", "parameters", name)
-            match value.WhichOneof("kind"):
-                case "task_output_parameter":
-                    source, source_path = value.task_output_parameter, join_path(value_path, "taskOutputParameter")
-                    yield from self._check_output(
-                        "parameters",
-                        (source.producer_task, join_path(source_path, "producerTask")),
-                        (source.output_parameter_key, join_path(source_path, "outputParameterKey")),
-                    )
-                case "component_input_parameter":
-                    source_name = value.component_input_parameter
-                    if source_name not in self.inputs.parameters:
-                        yield _graph_finding(
-                            join_path(value_path, "componentInputParameter"),
-                            self._no_input_message("parameter", source_name),
-                        )
-                case "task_final_status":
-                    yield from self._check_producer(
-                        value.task_final_status.producer_task, join_path(value_path, "taskFinalStatus", "producerTask")
-                    )
-
-    def _check_artifacts(self, task: PipelineTaskSpec, path: str) -> Iterator[Finding]:
-        for name in sorted(task.inputs.artifacts):
-            value = task.inputs.artifacts[name]
-            value_path = join_path(path, "inputs", "artifacts", name)
-            match value.WhichOneof("kind"):
-                case "task_output_artifact":
-                    source, source_path = value.task_output_artifact, join_path(value_path, "taskOutputArtifact")
-                    yield from self._check_output(
-                        "artifacts",
-                        (source.producer_task, join_path(source_path, "producerTask")),
-                        (source.output_artifact_key, join_path(source_path, "outputArtifactKey")),
-                    )
-                case "component_input_artifact":
-                    source_name = value.component_input_artifact
-                    if source_name not in self.inputs.artifacts:
-                        yield _graph_finding(
-                            join_path(value_path, "componentInputArtifact"),
-                            self._no_input_message("artifact", source_name),
-                        )
+    def _check_input_sources(self, task: PipelineTaskSpec, kind: str, path: str) -> Iterator[Finding]:
+        """Check where a task's inputs come from; `kind` is parameter or artifact."""
+        inputs, title = getattr(task.inputs, f"{kind}s"), kind.capitalize()
+        for name in sorted(inputs):
+            value, value_path = inputs[name], join_path(path, "inputs", f"{kind}s", name)
+            source_kind = value.WhichOneof("kind")
+            if source_kind == f"task_output_{kind}":
+                output, output_path = getattr(value, source_kind), join_path(value_path, f"taskOutput{title}")
+                yield from self._check_output(
+                    f"{kind}s",
+                    (output.producer_task, join_path(output_path, "producerTask")),
+                    (getattr(output, f"output_{kind}_key"), join_path(output_path, f"output{title}Key")),
+                )
+            elif source_kind == f"component_input_{kind}":
+                source_name = getattr(value, source_kind)
+                if source_name not in getattr(self.inputs, f"{kind}s"):
+                    message = self._no_input_message(kind, source_name)
+                    yield _graph_finding(join_path(value_path, f"componentInput{title}"), message)
+            elif source_kind == "task_final_status":
+                producer = value.task_final_status.producer_task
+                yield from self._check_producer(producer, join_path(value_path, "taskFinalStatus", "producerTask"))
 
     def _no_input_message(self, kind: str, name: str) -> str:
         owner = "the pipeline" if self.path.endswith("root.dag") else "the component around it"
