@@ -118,8 +118,8 @@ def test_every_stage_has_its_readme_and_is_tested(stage):
     assert list((ROOT / "tests/components" / stage).glob("test_*.py"))
 
 
-@pytest.mark.xdist_group("house")
-def test_tests_that_share_a_machine_stay_with_one_worker(request):
-    """Groups keep tests that use podman's storage after one another; without workers there is nothing to keep."""
+@pytest.mark.xdist_group("layout")
+def test_tests_of_one_group_run_on_one_worker(request):
+    """Groups share what is expensive to start, such as a cluster; this version of xdist keeps them together."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        assert request.node.nodeid.endswith("@house")
+        assert request.node.nodeid.endswith("@layout")
