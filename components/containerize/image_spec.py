@@ -1,4 +1,4 @@
-"""What a model image is made of, whichever build makes it: the same files, labels and times."""
+"""The files, labels and times of a model image, which are the same for every build."""
 
 import os
 from dataclasses import dataclass

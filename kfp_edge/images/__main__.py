@@ -40,20 +40,20 @@ def _parse_arguments() -> argparse.Namespace:
         "--base",
         default=UBI9,
         help="ubi9 (the default); packages: made from this machine's distribution packages; or an image: of runtime "
-        "HOST/REPO@sha256:..., UBI 9 or one with python3, git and skopeo; of serving alone, as skopeo names it, with "
-        "Python (when both are built, serving is on ubi9 then)",
+        "HOST/REPO@sha256:..., UBI 9 or one with python3, git and skopeo; of serving, when it is built alone, an image "
+        "with Python as skopeo names it, such as docker://HOST/REPO:TAG",
     )
     parser.add_argument("--output", type=Path, help="folder to write the images into, as OCI layouts to be pushed")
-    runtime = parser.add_argument_group("of runtime")
+    runtime = parser.add_argument_group("options of runtime")
     runtime.add_argument("--python", default="3.12", help="the base's version of Python, unless the base is packages")
     runtime.add_argument("--name", default=DEFAULT_NAME, help="name of the image in Buildah's storage")
-    serving = parser.add_argument_group("of serving")
+    serving = parser.add_argument_group("options of serving")
     serving.add_argument(
         "--arch",
         action="append",
         default=[],
         choices=[platform.architecture for platform in PLATFORMS],
-        help="processor; twice gives an image for both; this machine's when not given",
+        help="processor, given twice for an image index of both; this machine's by default",
     )
     serving.add_argument(
         "--build-arg",
@@ -68,7 +68,7 @@ def _parse_arguments() -> argparse.Namespace:
         type=int,
         choices=range(1, SMALLEST + 1),
         metavar="1-19",
-        help="how hard to compress; 12 takes a tenth of the time of 19, which is the default; needs --output",
+        help="level of zstd, by default 19; 12 takes a tenth of the time; needs --output",
     )
     options = parser.parse_args()
     if unknown := set(options.images) - set(_IMAGES):

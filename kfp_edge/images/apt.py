@@ -34,13 +34,13 @@ class AptPackage:
 
 
 class Apt:
-    """apt for one architecture: this host's own packages and lists, or others by options of apt."""
+    """Runs apt with this host's package lists and settings, or with others."""
 
     def __init__(self, lists: Path = _HOST_LISTS, options: Sequence[str] = ()) -> None:
         self._lists = lists
         self._options = options
 
-    def dependencies(self, seeds: Sequence[str], pruned: re.Pattern[str]) -> tuple[str, ...]:
+    def resolve_dependencies(self, seeds: Sequence[str], pruned: re.Pattern[str]) -> tuple[str, ...]:
         """Return the names of packages and of what they depend on, sorted; of alternatives, the first.
 
         Args:
@@ -62,7 +62,7 @@ class Apt:
         log = self("apt-get", "install", "--simulate", "--no-install-recommends", *seeds)
         return tuple(re.findall(r"^Inst (\S+)", log, re.MULTILINE))
 
-    def candidates(self, names: Sequence[str]) -> tuple[AptPackage, ...]:
+    def find_packages(self, names: Sequence[str]) -> tuple[AptPackage, ...]:
         """Return the packages of those names, sorted by file name.
 
         Raises:
@@ -78,7 +78,7 @@ class Apt:
         """Fetch packages into a folder.
 
         Raises:
-            ImageError: apt cannot fetch one, or it is not what apt's lists promise.
+            ImageError: apt cannot fetch one, or it has another hash than in apt's lists.
         """
         folder.mkdir()
         # apt changes to a user of its own when root runs it, who may not write here
@@ -88,9 +88,9 @@ class Apt:
         for package in packages:
             path = folder / package.file
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != package.sha256:
-                raise ImageError(f"apt did not fetch {package.file} as its lists promise it; run `apt-get update`.")
+                raise ImageError(f"apt did not fetch {package.file} with the hash in its lists; run `apt-get update`.")
 
-    def state(self) -> str:
+    def describe_lists(self) -> str:
         """Return a text that stays the same as long as the package lists do."""
         releases = sorted(self._lists.glob("*Release"))
         return repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in releases])
@@ -114,14 +114,14 @@ def apt_for(platform: Platform, folder: Path) -> Apt:
         return host
     foreign = Apt(folder / "lists", _foreign_options(platform, folder))
     as_of = folder / "as-of"
-    if not as_of.is_file() or as_of.read_text() != host.state():
+    if not as_of.is_file() or as_of.read_text() != host.describe_lists():
         for needed in ("lists/partial", "cache/archives/partial"):
             (folder / needed).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
         indexes = host("apt-get", "indextargets", "--format", _SOURCE_FIELDS, "Created-By: Packages")
         (folder / "sources.list").write_text(format_sources(indexes))
         foreign("apt-get", "update", "--error-on=any")
-        as_of.write_text(host.state())
+        as_of.write_text(host.describe_lists())
     return foreign
 
 
@@ -129,7 +129,7 @@ def format_sources(indexes: str) -> str:
     """Return a sources.list(5) of the mirrors that this host's Debian comes from; they have every architecture.
 
     Args:
-        indexes: A line for each index that the host's apt knows: origin, address, release and component.
+        indexes: One line for each index that the host's apt knows: origin, address, release and component.
 
     Raises:
         ImageError: none of them is Debian's own.

@@ -1,4 +1,4 @@
-"""Where images, layers and package lists are kept that are made once and used again."""
+"""The folder of images, layers and package lists that later runs use again."""
 
 import os
 from pathlib import Path

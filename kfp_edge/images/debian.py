@@ -16,7 +16,7 @@ _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 
 
 def make_merged_usr(rootfs: Path) -> None:
-    """Make the folder of a root filesystem, in which `/bin`, `/lib` and so on are links into `/usr`."""
+    """Create the folder of a root filesystem, in which `/bin`, `/lib` and so on are links into `/usr`."""
     for name in _MERGED:
         (rootfs / "usr" / name).mkdir(parents=True)
         (rootfs / name).symlink_to(f"usr/{name}")
@@ -27,9 +27,9 @@ def unpack_package(package: Path, rootfs: Path, unused: re.Pattern[str], *, with
 
     Args:
         package: A .deb file.
-        rootfs: A folder that `make_merged_usr` made.
+        rootfs: A folder that `make_merged_usr` created.
         unused: Matches the beginning of paths, without the first slash, that are left out.
-        with_folders: Whether the package's folders are made with its modes; else only those that files need.
+        with_folders: Whether to create all folders of the package, with their modes; else only those that files need.
 
     Raises:
         ImageError: it is no package.
@@ -52,7 +52,7 @@ def write_texts(rootfs: Path, texts: Mapping[str, str]) -> None:
 
 
 def bundle_certificates(rootfs: Path) -> None:
-    """Write the bundle that the installation of `ca-certificates` would have made."""
+    """Write the bundle that the installation of `ca-certificates` would create."""
     bundle = rootfs / _CERTIFICATES
     bundle.parent.mkdir(parents=True, exist_ok=True)
     certificates = sorted((rootfs / "usr/share/ca-certificates").rglob("*.crt"))

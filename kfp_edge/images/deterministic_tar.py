@@ -1,7 +1,7 @@
 """Tar archives whose bytes depend on nothing but what is in them.
 
-`write_files` writes them as Buildah writes a layer, `write_trees` as Python does: both are what images that exist
-are made of, so neither may change.
+`write_files` writes them as Buildah writes a layer, `write_trees` as Python does: released images consist of
+both, so the bytes of neither may change.
 """
 
 import shutil
@@ -42,11 +42,11 @@ def write_files(files: Mapping[str, Path], stream: BinaryIO, epoch: int) -> None
 def _buildah_header(path: str, mode: int, size: int, epoch: int) -> bytes:
     """Return a header as Go's archive/tar writes it, so that the same files give the same layer as Buildah's.
 
-    It differs from Python's in what readers do not mind: the mode says the type as well, the numbers of the
-    device are zeros in digits, and a long path is split at its last slash.
+    Readers ignore how it differs from Python's header: the mode includes the file type, the device numbers are zeros
+    in digits, and a long path is split at its last slash.
     """
-    written = len(path) + stat.S_ISDIR(mode)  # a folder's ends with a slash
-    prefix, _, name = path.rpartition("/") if written > _NAME_LENGTH else ("", "", path)
+    length = len(path) + stat.S_ISDIR(mode)  # a folder's path ends with a slash
+    prefix, _, name = path.rpartition("/") if length > _NAME_LENGTH else ("", "", path)
     info = tarfile.TarInfo(name)
     info.type = tarfile.DIRTYPE if stat.S_ISDIR(mode) else tarfile.REGTYPE
     info.mode, info.size, info.mtime = mode, size, epoch

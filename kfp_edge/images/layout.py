@@ -29,7 +29,7 @@ def read_blob_json(layout: Path, digest: str) -> Any:
     return read_json(blob_path(layout, digest))
 
 
-def tagged_images(layout: Path) -> list[Descriptor]:
+def list_tagged_images(layout: Path) -> list[Descriptor]:
     """Return what the layout's index names; nothing when there is no layout in the folder."""
     if not (layout / "index.json").is_file():
         return []
@@ -37,9 +37,9 @@ def tagged_images(layout: Path) -> list[Descriptor]:
     return manifests
 
 
-def all_images(layout: Path) -> Iterator[Descriptor]:
+def iterate_images(layout: Path) -> Iterator[Descriptor]:
     """Yield what the layout's index names, and what is named in the indexes that it names."""
-    for descriptor in tagged_images(layout):
+    for descriptor in list_tagged_images(layout):
         yield descriptor
         file = blob_path(layout, descriptor["digest"])
         if descriptor.get("mediaType") in INDEX_TYPES and file.is_file():
@@ -48,7 +48,7 @@ def all_images(layout: Path) -> Iterator[Descriptor]:
 
 def find_image(layout: Path, digest: str) -> Descriptor | None:
     """Return the descriptor of an image whose manifest is in the layout, None when it is not."""
-    for descriptor in all_images(layout):
+    for descriptor in iterate_images(layout):
         if descriptor["digest"] == digest and blob_path(layout, digest).is_file():
             return descriptor
     return None
@@ -56,7 +56,7 @@ def find_image(layout: Path, digest: str) -> Descriptor | None:
 
 def find_tag(layout: Path, tag: str) -> Descriptor | None:
     """Return the descriptor of the image that has a tag, None when no image has it."""
-    for descriptor in tagged_images(layout):
+    for descriptor in list_tagged_images(layout):
         if descriptor.get("annotations", {}).get(_REF_NAME) == tag:
             return descriptor
     return None
@@ -77,7 +77,7 @@ class LayoutWriter:
 
         Args:
             folder: A folder that does not exist yet.
-            encode: Writes a document as JSON; its bytes are what the document's digest is made of.
+            encode: Writes a document as JSON; the digest of the document is the hash of these bytes.
         """
         self.folder = folder
         self._encode = encode

@@ -14,7 +14,15 @@ from pathlib import Path
 
 from kfp_edge.errors import ImageError
 from kfp_edge.images.documents import Descriptor, ImageConfig, Manifest
-from kfp_edge.images.layout import ONLY_TAG, all_images, blob_path, find_image, find_tag, read_blob_json, write_index
+from kfp_edge.images.layout import (
+    ONLY_TAG,
+    blob_path,
+    find_image,
+    find_tag,
+    iterate_images,
+    read_blob_json,
+    write_index,
+)
 from kfp_edge.images.platforms import architecture_of
 from kfp_edge.images.references import ImageRef, ImageRepository
 from kfp_edge.images.skopeo import MissingImageError, registry_flags, skopeo
@@ -105,7 +113,7 @@ def image_exists(image: ImageRef) -> bool:
         ImageError: the repository refuses or cannot be reached.
     """
     if image.transport == "oci":
-        return any(descriptor["digest"] == image.digest for descriptor in all_images(Path(image.repository)))
+        return any(descriptor["digest"] == image.digest for descriptor in iterate_images(Path(image.repository)))
     return _inspect_raw(image.home, str(image)) is not None
 
 
@@ -136,8 +144,8 @@ def pull_size(image: ImageRef) -> int:
 def skopeo_source(image: ImageRef) -> Iterator[str]:
     """Yield an address by which skopeo, podman and buildah read exactly this image.
 
-    They know images of a layout by tag only, and tags move. So a layout is shown to them
-    through a folder that has its blobs and one single image.
+    They find an image of a layout by its tag only, and tags move. So they read a layout through a temporary folder that
+    links to its blobs and names this image only.
 
     Raises:
         ImageError: the layout has no such image.

@@ -29,13 +29,13 @@ def run_tool(title: str, args: Sequence[str | Path], *, cwd: Path | None = None,
     try:
         return run(args, cwd=cwd, new_session=new_session)
     except CommandError as error:
-        lines = error_lines(error.output)
+        lines = find_error_lines(error.output)
         if not lines:
             raise ImageError(str(error)) from error
         raise ImageError(f"`{title}` failed: {' | '.join(lines[-_REPORTED_LINES:])}") from error
 
 
-def error_lines(stderr: str) -> list[str]:
+def find_error_lines(stderr: str) -> list[str]:
     """Return the lines of a container tool's output that say why it failed."""
     lines = []
     for line in stderr.splitlines():

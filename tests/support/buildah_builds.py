@@ -7,7 +7,7 @@ from kfp_edge.components.containerize.build_context import CONTAINERFILE
 from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.serving_image import ServingImage
 from kfp_edge.images.buildah import temporary_storage
-from kfp_edge.images.layout import tagged_images
+from kfp_edge.images.layout import list_tagged_images
 from kfp_edge.images.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 
@@ -35,4 +35,4 @@ def build_with_buildah(bundle: Bundle, base: ImageRef, folder: Path) -> ImageRef
         buildah.load(Path(base.repository), _BASE)
         buildah.build(context, CONTAINERFILE, _NAME, arguments, flags)
         buildah.save(_NAME, str(folder / "built"))
-    return ImageRef("oci", str(folder / "built"), tagged_images(folder / "built")[0]["digest"])
+    return ImageRef("oci", str(folder / "built"), list_tagged_images(folder / "built")[0]["digest"])

@@ -1,6 +1,7 @@
 """Builds in the cluster: a fake Kubernetes whose TaskRuns really run, a real object store and a real registry."""
 
 import base64
+import signal
 import subprocess
 import sys
 import textwrap
@@ -140,6 +141,22 @@ def wait_for_state(changes: Iterator[Any], reached: Callable[[KubernetesObject],
         if "kfp-edge.io/run" in metadata.get("labels", {}) and reached(change.object):
             return str(metadata["name"])
     raise AssertionError("the fake stopped")
+
+
+def interrupt_build(
+    cluster: BuildCluster,
+    bundle: Bundle,
+    base: ImageRef,
+    kind: str,
+    reached: Callable[[KubernetesObject], object],
+    signum: signal.Signals,
+) -> tuple[str, int]:
+    """Send a signal to a build once an object of it is in a state; return the object's name and the exit code."""
+    changes = cluster.fake.events(kind)
+    process = start_build(cluster, bundle, base)
+    name = wait_for_state(changes, reached)
+    process.send_signal(signum)
+    return name, process.wait()
 
 
 class on_first_object:

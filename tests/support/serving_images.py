@@ -17,7 +17,7 @@ from typing import Any
 import zstandard
 
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.layout import blob_path, read_blob_json, tagged_images
+from kfp_edge.images.layout import blob_path, list_tagged_images, read_blob_json
 from kfp_edge.images.serving import ensure_serving_image
 
 OPENSHIFT = [
@@ -47,7 +47,7 @@ def serving_image(*architectures: str) -> tuple[Path, str]:
 
 def manifest(layout: Path, architecture: str | None = None) -> Any:
     """The manifest of an image, of one platform when it has several."""
-    tagged = read_blob_json(layout, tagged_images(layout)[0]["digest"])
+    tagged = read_blob_json(layout, list_tagged_images(layout)[0]["digest"])
     for entry in tagged.get("manifests", []):
         if entry["platform"]["architecture"] == architecture:
             return read_blob_json(layout, entry["digest"])

@@ -1,6 +1,6 @@
 """Builds the runtime image with Buildah (`Containerfile`), in this user's storage.
 
-The dependencies below it stay in the storage too, named by what they were made from: the next build starts from them.
+The image of its dependencies stays in the storage too, named by a hash of its inputs: the next build starts from it.
 A base that is named by tag counts by its name.
 """
 

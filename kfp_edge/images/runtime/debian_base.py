@@ -37,11 +37,11 @@ def assemble_base(buildah: Buildah, work: Path) -> tuple[str, str]:
     status.touch()  # of a machine without packages, so that apt lists all that they depend on
     apt = Apt(options=[f"--option=Dir::State::status={status}"])
     # apt takes seconds to list the same again, as long as its lists are the same
-    inputs = [apt.state(), *_SEEDS, _PRUNED.pattern, _UNUSED.pattern, *_ACCOUNTS.values()]
+    inputs = [apt.describe_lists(), *_SEEDS, _PRUNED.pattern, _UNUSED.pattern, *_ACCOUNTS.values()]
     known = json.loads(memo.read_text()) if memo.is_file() else {}
     if known.get("inputs") == inputs and buildah.find_id(known["name"]):
         return known["name"], known["python"]
-    packages = apt.candidates([name for name in apt.simulate_install(_SEEDS) if not _PRUNED.fullmatch(name)])
+    packages = apt.find_packages([name for name in apt.simulate_install(_SEEDS) if not _PRUNED.fullmatch(name)])
     name = f"{REPOSITORY}:{hashlib.sha256(repr((packages, inputs[1:])).encode()).hexdigest()[:16]}"
     if not buildah.find_id(name):
         with tempfile.TemporaryDirectory(dir=work) as scratch:
@@ -55,7 +55,7 @@ def assemble_base(buildah: Buildah, work: Path) -> tuple[str, str]:
 
 
 def fill_rootfs(packages: list[Path], rootfs: Path) -> None:
-    """Fill a new folder with the files of packages, and with what their installation would have made."""
+    """Fill a new folder with the files of packages, and with what their installation would create."""
     make_merged_usr(rootfs)
     for package in packages:
         unpack_package(package, rootfs, _UNUSED, with_folders=True)

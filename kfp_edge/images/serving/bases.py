@@ -10,7 +10,7 @@ from kfp_edge.images.buildah import Buildah
 from kfp_edge.images.documents import Descriptor, ImageConfig, Manifest
 from kfp_edge.images.layer_writer import LayerWriter
 from kfp_edge.images.layers import Layer
-from kfp_edge.images.layout import LayoutWriter, blob_path, read_blob_json, tagged_images
+from kfp_edge.images.layout import LayoutWriter, blob_path, list_tagged_images, read_blob_json
 from kfp_edge.images.media_types import TAR_LAYER_TYPE
 from kfp_edge.images.platforms import Platform
 from kfp_edge.images.serving.debian_base import assemble_rootfs
@@ -27,7 +27,7 @@ class DebianBase:
 
     rootfs: Path
 
-    def configuration(self) -> ImageConfig:
+    def get_configuration(self) -> ImageConfig:
         """Return an OCI image configuration to build on."""
         return {"config": {"Env": [_PATH]}, "history": []}
 
@@ -52,17 +52,17 @@ class ImageBase:
 
     @property
     def _manifest(self) -> Manifest:
-        manifest: Manifest = read_blob_json(self.layout, tagged_images(self.layout)[0]["digest"])
+        manifest: Manifest = read_blob_json(self.layout, list_tagged_images(self.layout)[0]["digest"])
         return manifest
 
-    def configuration(self) -> ImageConfig:
+    def get_configuration(self) -> ImageConfig:
         """Return an OCI image configuration to build on."""
         config: ImageConfig = read_blob_json(self.layout, self._manifest["config"]["digest"])
         return config
 
     def add_layers(self, layout: LayoutWriter, layers: LayerWriter) -> list[Layer]:
         """Add the base's layers to a layout and return them."""
-        diff_ids = self.configuration()["rootfs"]["diff_ids"]
+        diff_ids = self.get_configuration()["rootfs"]["diff_ids"]
         return [
             self._add_layer(layout, layers, descriptor, diff_id)
             for descriptor, diff_id in zip(self._manifest["layers"], diff_ids, strict=True)

@@ -11,7 +11,7 @@ from kfp_edge.images.buildah import Buildah, temporary_storage
 from kfp_edge.images.compression import SMALLEST
 from kfp_edge.images.documents import Descriptor, Manifest
 from kfp_edge.images.layer_writer import LayerWriter
-from kfp_edge.images.layout import LayoutWriter, tagged_images, write_index
+from kfp_edge.images.layout import LayoutWriter, list_tagged_images, write_index
 from kfp_edge.images.media_types import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
 from kfp_edge.images.platforms import Platform, native_first, native_platform, parse_platforms
 from kfp_edge.images.serving.bases import Base, assemble_debian_base, build_ubi9_base, fetch_base
@@ -73,7 +73,7 @@ def build_serving_image(
 
 def layout_digest(layout: Path) -> str:
     """Return the digest of the only image that an OCI layout folder names."""
-    return tagged_images(layout)[0]["digest"]
+    return list_tagged_images(layout)[0]["digest"]
 
 
 def _make_base(
@@ -106,7 +106,7 @@ def _add_image(
 ) -> Descriptor:
     below = base.add_layers(layout, layers)
     added = files.add_layers(layers)
-    config = make_configuration(base.configuration(), platform, below, added)
+    config = make_configuration(base.get_configuration(), platform, below, added)
     manifest: Manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,

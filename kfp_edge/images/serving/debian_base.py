@@ -53,7 +53,7 @@ def find_packages(apt: Apt) -> tuple[AptPackage, ...]:
     Raises:
         ImageError: apt does not know the packages.
     """
-    return apt.candidates(apt.dependencies(_SEEDS, _PRUNED))
+    return apt.find_packages(apt.resolve_dependencies(_SEEDS, _PRUNED))
 
 
 def assemble_rootfs(apt: Apt, rootfs: Path, downloads: Path) -> None:

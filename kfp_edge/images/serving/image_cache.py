@@ -1,4 +1,4 @@
-"""Builds the serving image once and finds it again by what it was made from."""
+"""Builds the serving image once and finds it again by a hash of its inputs."""
 
 import fcntl
 import hashlib
@@ -41,7 +41,7 @@ def ensure_serving_image(
 
 
 def input_key(cache: Path, base: str | None = None, *, architectures: Sequence[str] = ()) -> str:
-    """Return 64 hex digits that change when anything changes that the image is made from.
+    """Return 64 hex digits that change when any input of the image changes.
 
     A base that is named by tag counts by its name; name it by digest to notice that it moved.
 
@@ -54,7 +54,7 @@ def input_key(cache: Path, base: str | None = None, *, architectures: Sequence[s
 
 def _remembered_key(cache: Path, base: str | None, platforms: Sequence[Platform]) -> str:
     """Return `input_key`, which takes apt a second, from the last time that apt's lists were the same."""
-    state = base or repr([apt.state() for apt in _all_apt(cache, platforms)])
+    state = base or repr([apt.describe_lists() for apt in _all_apt(cache, platforms)])
     memo = cache / f"key-{_hash_inputs(state, platforms)[:16]}"
     if not memo.is_file():
         temporary = memo.with_suffix(".new")

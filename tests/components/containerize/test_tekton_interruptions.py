@@ -1,6 +1,7 @@
 """Builds in the cluster whose process is killed."""
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -12,8 +13,7 @@ from kfp_edge.ml.bundle import Bundle
 from support.cluster_builds import (
     BUCKET,
     BuildCluster,
-    start_build,
-    wait_for_state,
+    interrupt_build,
 )
 
 pytestmark = [
@@ -23,12 +23,16 @@ pytestmark = [
 ]
 
 
+def has_pod(run: KubernetesObject) -> bool:
+    return bool(run.get("status", {}).get("podName"))
+
+
 class TestABuildThatIsKilled:
     # what has happened when the signal comes: a kind of object, and its state
     POINTS = (
         pytest.param("Secret", lambda secret: "data" in secret or "stringData" in secret, id="link"),
         pytest.param("TaskRun", lambda run: True, id="task-run"),
-        pytest.param("TaskRun", lambda run: run.get("status", {}).get("podName"), id="pod"),
+        pytest.param("TaskRun", has_pod, id="pod"),
         pytest.param(
             "TaskRun", lambda run: any("running" in step for step in run.get("status", {}).get("steps", [])), id="steps"
         ),
@@ -43,21 +47,14 @@ class TestABuildThatIsKilled:
         kind: str,
         reached: Callable[[KubernetesObject], bool],
     ) -> None:
-        changes = cluster.fake.events(kind)
-        process = start_build(cluster, bundle, pushed_base)
-        wait_for_state(changes, reached)
-        process.terminate()
-        assert process.wait() == 130
+        _, exit_code = interrupt_build(cluster, bundle, pushed_base, kind, reached, signal.SIGTERM)
+        assert exit_code == 130
         assert (cluster.list_objects(), cluster.list_contexts()) == ([], [])
 
     def test_by_sigterm_cancels_its_task_run(
         self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef
     ) -> None:
-        changes = cluster.fake.events("TaskRun")
-        process = start_build(cluster, bundle, pushed_base)
-        name = wait_for_state(changes, lambda run: run.get("status", {}).get("podName"))
-        process.terminate()
-        process.wait()
+        name, _ = interrupt_build(cluster, bundle, pushed_base, "TaskRun", has_pod, signal.SIGTERM)
         states = [
             each for each in cluster.list_states() if each["kind"] == "TaskRun" and each["metadata"]["name"] == name
         ]
@@ -72,11 +69,7 @@ class TestABuildThatIsKilled:
         kind: str,
         reached: Callable[[KubernetesObject], bool],
     ) -> None:
-        changes = cluster.fake.events(kind)
-        process = start_build(cluster, bundle, pushed_base)
-        wait_for_state(changes, reached)
-        process.kill()
-        process.wait()
+        interrupt_build(cluster, bundle, pushed_base, kind, reached, signal.SIGKILL)
         left = [each for each in cluster.list_objects() if each["kind"] in ("TaskRun", "Secret")]
         assert left
         assert all(EXPIRES_ANNOTATION in each["metadata"]["annotations"] for each in left)
