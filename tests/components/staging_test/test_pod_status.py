@@ -9,7 +9,7 @@ from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.references import ImageRef
 from support import schemas
-from support.fake_kubernetes._run_admission import violations
+from support.fake_kubernetes.admission import violations
 
 IMAGE = ImageRef("docker", "quay.io/plant/pump-candidate", "sha256:" + "0" * 64)
 #: Every option, numbers as KFP passes them.

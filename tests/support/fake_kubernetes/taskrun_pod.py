@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from support.fake_kubernetes._run_objects import Object, owned
+from support.fake_kubernetes.objects import Object, condition, owned
 
 RESULTS = "/tekton/results"
 SCRIPTS = "tekton-internal-scripts"
@@ -131,3 +131,41 @@ def _value(name: str, variables: Mapping[str, str]) -> str:
     if name not in variables:
         raise InvalidError(f'non-existent variable in "$({name})"')
     return variables[name]
+
+
+#: What CRI-O gives a container on OpenShift.
+_CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE", "KILL"),
+)
+
+
+def step_capabilities(container: Object) -> tuple[str, ...]:
+    changes = container.get("securityContext", {}).get("capabilities", {})
+    dropped = changes.get("drop", [])
+    kept = () if "ALL" in dropped else tuple(name for name in _CAPABILITIES if name not in dropped)
+    return (*kept, *changes.get("add", []))
+
+
+def step_name(container: Object) -> str:
+    return str(container["name"]).removeprefix("step-")
+
+
+def unfinished_condition(phase: str, conditions: list[Object], statuses: list[Object]) -> Object:
+    """Tekton's `updateIncompleteTaskRunStatus`."""
+    if phase == "Running":
+        return condition("Succeeded", "Unknown", "Running", "Not all Steps in the Task have finished executing")
+    if any("Insufficient" in one.get("message", "") for one in conditions):
+        return condition("Succeeded", "Unknown", "ExceededNodeResources", "TaskRun Pod exceeded available resources")
+    for status in statuses:
+        found = status["state"].get("waiting", {})
+        if "message" in found:
+            pulls = found["reason"] in ("ErrImagePull", "ImagePullBackOff")
+            said = f'build step "{status["name"]}" is pending with reason "{found["message"]}"'
+            return condition("Succeeded", "Unknown", "PullImageFailed" if pulls else "Pending", said)
+    first = next((one for one in conditions if one["status"] != "True"), None)
+    said = (
+        f'pod status "{first["type"]}":"{first["status"]}"; message: "{first.get("message", "")}"'
+        if first
+        else "Pending"
+    )
+    return condition("Succeeded", "Unknown", "Pending", said)

@@ -1,4 +1,4 @@
-"""Started by `_run_sandbox` in namespaces of its own: lays out a root, moves into it and becomes a container.
+"""Started by `sandbox` in namespaces of its own: lays out a root, moves into it and becomes a container.
 
 Standard library only, and run with nothing else on its path. Its argument is the number of a file descriptor
 from which it reads, as JSON, what it is to do.

@@ -113,3 +113,8 @@ def event(about: Object, kind: str, reason: str, message: str, component: str) -
         "lastTimestamp": time,
         "source": {"component": component, "host": NODE},
     }
+
+
+def started_at(state: Object) -> str:
+    """When a container of a state was started; now, if it was not."""
+    return str(state.get("running", state.get("terminated", {})).get("startedAt") or now())

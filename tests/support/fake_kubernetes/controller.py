@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.fake_kubernetes._run_objects import Object, event, key
+from support.fake_kubernetes.objects import Object, event, key
 from support.fake_kubernetes.store import Refused
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Controller(ABC):
             if refusal.code != GONE:
                 raise
 
-    def tell(self, about: Object, kind: str, reason: str, message: str, component: str = "kubelet") -> None:
+    def record_event(self, about: Object, kind: str, reason: str, message: str, component: str = "kubelet") -> None:
         """Write an Event."""
         self.fake.apply(event(about, kind, reason, message, component))
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from support.fake_kubernetes._run_volumes import Mount
+from support.fake_kubernetes.volumes import Mount
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_LAUNCH = Path(__file__).with_name("_run_launch.py")
+_INIT = Path(__file__).with_name("sandbox_init.py")
 _NAMESPACES = ("--mount", "--propagation", "private", "--pid", "--fork", "--ipc", "--uts")
 
 
@@ -40,7 +40,7 @@ class Process:
         with os.fdopen(write, "w") as sink:
             try:
                 self._process = subprocess.Popen(
-                    ["unshare", *_NAMESPACES, sys.executable, "-I", "-S", str(_LAUNCH), str(read)],
+                    ["unshare", *_NAMESPACES, sys.executable, "-I", "-S", str(_INIT), str(read)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from support.fake_kubernetes._run_objects import Object
+from support.fake_kubernetes.objects import Object
 
 #: The user IDs that OpenShift gives the namespace of a fake; containers get the first.
 USERS = range(1_000_680_000, 1_000_690_000)
@@ -78,3 +78,20 @@ def _asked(pod: Object) -> dict[str, float]:
         if None not in amounts:
             total[key] = sum(quantity(amount) for amount in amounts)
     return total
+
+
+#: What the security context constraint `pipelines-scc` of OpenShift Pipelines lets a step add.
+_ADDABLE = {"SETFCAP"}
+
+
+def refusal_by_pipelines_scc(pod: Object) -> str:
+    """Why `pipelines-scc` refuses the Pod; empty if it does not."""
+    for number, container in enumerate(pod["spec"]["containers"]):
+        context = container.get("securityContext", {})
+        if context.get("privileged"):
+            return f"spec.containers[{number}].securityContext.privileged: Invalid value: true: not allowed"
+        added = set(context.get("capabilities", {}).get("add", [])) - _ADDABLE
+        if added:
+            said = f'capabilities.add: Invalid value: "{min(added)}": capability may not be added'
+            return f"spec.containers[{number}].securityContext.{said}"
+    return ""
