@@ -1,4 +1,4 @@
-"""How many threads a container with a CPU limit gives to onnxruntime."""
+"""The number of processors that a container with a CPU limit may use."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What goes wrong at a site: power, disks, clocks, limits, log collectors, impatient operators."""
+"""Faults at a site: power, disks, clocks, limits, log collectors, signals."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_it_writes_to_no_file_and_needs_no_home_and_no_folder_for_temporary_file
     assert sorted(models.rglob("*")) == files
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, start_error: Callable[[Path], str]) -> None:
+def test_a_folder_that_cannot_be_read_is_a_start_error(tmp_path: Path, start_error: Callable[[Path], str]) -> None:
     folder = tmp_path / ("a" * 300)
     assert start_error(folder) == f"cannot read {folder}: File name too long."
 
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, start_error: Calla
 # --- limits ---
 
 
-def test_with_few_file_descriptors_it_takes_fewer_clients_and_recovers(models: Path) -> None:
+def test_with_few_file_descriptors_it_accepts_fewer_clients_and_recovers(models: Path) -> None:
     with limited(resource.RLIMIT_NOFILE, 96):
         process = start(models)
     with ended(process), ExitStack() as stack:
@@ -181,7 +181,7 @@ time.time_ns = lambda: _time_ns() + int(_offset.read_text()) * 10**9
 
 
 @pytest.mark.parametrize("years", [10, -10])
-def test_a_clock_that_jumps_ends_no_wait_and_prolongs_none(models: Path, tmp_path: Path, years: int) -> None:
+def test_a_clock_that_jumps_neither_ends_nor_prolongs_a_timeout(models: Path, tmp_path: Path, years: int) -> None:
     (tmp_path / "offset").write_text("0")
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
     options = ("--read-timeout", "0.3", "--idle-timeout", "60")
@@ -194,17 +194,17 @@ def test_a_clock_that_jumps_ends_no_wait_and_prolongs_none(models: Path, tmp_pat
         assert statuses(slow.answers()) == [408]
         answer, metrics = kept.send(SMALL + get("/metrics", "Connection: close")).answers()
     assert (answer.status, metrics.status) == (200, 200)
-    # all that moved is what is told of the time
+    # only the reported times have changed
     year = time.gmtime().tm_year + years
     assert abs(parsedate_to_datetime(answer.headers["date"]).year - year) <= 1
     last = next(line for line in metrics.body.decode().splitlines() if line.startswith("kfp_edge_last_inference"))
     assert abs(time.gmtime(float(last.split()[-1])).tm_year - year) <= 1
 
 
-# --- whoever reads its log ---
+# --- the reader of its log ---
 
 
-def test_a_log_that_nobody_reads_holds_nothing_up(models: Path) -> None:
+def test_a_log_without_a_reader_blocks_nothing(models: Path) -> None:
     with running(models, "--access-log", "on", *PATIENT) as server:
         for _ in range(4):
             assert statuses(exchange(server.port, SMALL * 1000)) == [200] * 1000
@@ -212,7 +212,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(models: Path) -> None:
         assert server.stop() == 0
 
 
-def test_a_log_that_nobody_can_read_any_more_ends_nothing(models: Path) -> None:
+def test_a_log_whose_reader_has_gone_ends_nothing(models: Path) -> None:
     with running(models) as server:
         assert server.process.stdout is not None
         server.process.stdout.close()
@@ -228,7 +228,7 @@ def test_a_log_that_nobody_can_read_any_more_ends_nothing(models: Path) -> None:
 
 @pytest.mark.parametrize("moment", ["listening", "loaded", "ready"])
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM] * 3])
-def test_it_ends_in_peace_whenever_it_is_told_to(models: Path, moment: str, signals: list[signal.Signals]) -> None:
+def test_a_signal_ends_it_cleanly_at_any_moment(models: Path, moment: str, signals: list[signal.Signals]) -> None:
     with running(models, until="listening") as server:
         if moment != "listening":
             server.event(moment)
@@ -239,14 +239,14 @@ def test_it_ends_in_peace_whenever_it_is_told_to(models: Path, moment: str, sign
         assert json.loads(stdout.splitlines()[-1])["event"] == "stopped"
 
 
-def test_an_idle_connection_does_not_hold_it_up(models: Path) -> None:
+def test_an_idle_connection_does_not_delay_the_end(models: Path) -> None:
     with running(models) as server, Client(server.port) as client, Client(server.port) as silent:
         assert client.send(get(LIVE)).answer() is not None
         assert server.stop() == 0
         assert client.answers() == silent.answers() == []
 
 
-def test_what_a_thread_works_on_is_answered_before_it_ends(models: Path) -> None:
+def test_a_request_in_a_thread_is_answered_before_the_end(models: Path) -> None:
     numbers = b",".join([b"0.25"] * 27_000)
     large = b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [9000, 3], "data": [%b]}]}' % numbers
     with running(models) as server, Client(server.port) as client:
@@ -269,7 +269,7 @@ def test_while_it_drains_it_is_live_but_not_ready(models: Path) -> None:
     assert statuses(answers) == [200, 503, 200]
 
 
-def test_a_client_that_never_finishes_is_cut_when_the_time_to_drain_is_over(models: Path) -> None:
+def test_a_request_that_never_arrives_is_aborted_after_the_drain_timeout(models: Path) -> None:
     with running(models, "--drain-timeout", "0.3") as server, Client(server.port) as client:
         client.send(SMALL[:-1])
         until(lambda: "in_flight 1" in server.get("/metrics")[1])

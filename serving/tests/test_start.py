@@ -1,4 +1,4 @@
-"""What the server refuses to start with, and how it ends."""
+"""Errors at the start of the server, and its end."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""What a REST request may be: how large, how encoded, and how its path is written."""
+"""REST requests: size, encoding and path."""
 
 import gzip
 import http.client
@@ -90,12 +90,12 @@ def test_identity_is_no_compression(server: Server) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", ""])
-def test_the_type_of_the_content_may_be_told_or_not(server: Server, content_type: str) -> None:
+def test_the_content_type_is_optional(server: Server, content_type: str) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     assert send(server, "POST", "/v2/models/pump/infer", BODY, headers)[0] == 200
 
 
-def test_a_raw_answer_tells_the_length_of_its_json(server: Server) -> None:
+def test_a_raw_response_has_the_length_of_its_json_in_a_header(server: Server) -> None:
     body = json.dumps(rows(1) | {"parameters": {"binary_data_output": True}}).encode()
     status, headers, content = send(server, "POST", "/v2/models/pump/infer", body)
     assert (status, headers["content-type"]) == (200, "application/octet-stream")
@@ -150,7 +150,7 @@ def test_a_strange_path_is_404(server: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_tells_what_get_would_without_the_body(server: Server, path: str) -> None:
+def test_head_has_the_headers_of_get_and_no_body(server: Server, path: str) -> None:
     status, headers, content = send(server, "HEAD", path)
     assert (status, content) == (200, b"")
     assert int(headers["content-length"]) > 0
@@ -159,7 +159,7 @@ def test_head_tells_what_get_would_without_the_body(server: Server, path: str) -
 @pytest.mark.parametrize(
     ("method", "path", "allowed"), [("PUT", "/v2", "GET, HEAD"), ("HEAD", "/v2/models/pump/infer", "POST")]
 )
-def test_405_tells_what_is_allowed(server: Server, method: str, path: str, allowed: str) -> None:
+def test_405_lists_the_allowed_methods(server: Server, method: str, path: str, allowed: str) -> None:
     status, headers, _ = send(server, method, path)
     assert (status, headers["allow"]) == (405, allowed)
 
@@ -192,8 +192,8 @@ def test_a_wrong_length_of_the_json_part_is_named(server: Server, length: str) -
     headers = {"Inference-Header-Content-Length": length}
     status, _, content = send(server, "POST", "/v2/models/pump/infer", BODY, headers)
     assert status == 400
-    sentence = "inference-header-content-length must be a number of bytes, at most the length of the body."
-    assert error(content) == sentence
+    message = "inference-header-content-length must be a number of bytes, at most the length of the body."
+    assert error(content) == message
 
 
 def test_a_raw_input_without_the_length_of_the_json_part_is_named(server: Server) -> None:
@@ -202,5 +202,5 @@ def test_a_raw_input_without_the_length_of_the_json_part_is_named(server: Server
     request["inputs"][0]["parameters"] = {"binary_data_size": 12}
     status, answer = server.infer("pump", request)
     assert status == 400
-    sentence = "input 'X' has a binary_data_size, but the request has no header Inference-Header-Content-Length."
-    assert answer["error"] == sentence
+    message = "input 'X' has a binary_data_size, but the request has no header Inference-Header-Content-Length."
+    assert answer["error"] == message

@@ -89,8 +89,8 @@ def test_an_empty_category_is_a_value_like_any_other(echo: Model) -> None:
 
 @pytest.mark.parametrize("column", ["count", "on"])
 def test_a_number_without_nan_cannot_be_missing(echo: Model, column: str) -> None:
-    sentence = refusal(lambda: ask(echo, {"rows": [row(), row(**{column: None})]}))
-    assert sentence == f"row 1 lacks the column '{column}', which cannot be missing."
+    message = refusal(lambda: ask(echo, {"rows": [row(), row(**{column: None})]}))
+    assert message == f"row 1 lacks the column '{column}', which cannot be missing."
 
 
 def test_a_category_cannot_be_missing_where_training_knew_none(server: Server) -> None:
@@ -141,14 +141,14 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_value_is_refused_with_one_sentence_that_names_row_and_column(echo: Model, case: str) -> None:
-    rows, sentence = BAD[case]
-    assert refusal(lambda: ask(echo, {"rows": rows})) == sentence
+    rows, message = BAD[case]
+    assert refusal(lambda: ask(echo, {"rows": rows})) == message
 
 
 @pytest.mark.parametrize("rows", [[], {}, None, "x", [1], [{}, None], [[0.5]]])
 def test_rows_are_a_list_of_objects(echo: Model, rows: Any) -> None:
-    sentence = refusal(lambda: ask(echo, {"rows": rows}))
-    assert sentence == "'rows' must be a list of objects, each with the values of one row by their columns' names."
+    message = refusal(lambda: ask(echo, {"rows": rows}))
+    assert message == "'rows' must be a list of objects, each with the values of one row by their columns' names."
 
 
 def test_rows_and_inputs_are_not_mixed(server: Server) -> None:
@@ -158,8 +158,8 @@ def test_rows_and_inputs_are_not_mixed(server: Server) -> None:
 
 def test_rows_need_named_columns(tmp_path: Path) -> None:
     model = load(typed_bundle(tmp_path))
-    sentence = refusal(lambda: ask(model, {"rows": [{"fp32": 1}]}))
-    assert sentence == "input 'bool' has no named columns; give 'inputs' instead of 'rows'."
+    message = refusal(lambda: ask(model, {"rows": [{"fp32": 1}]}))
+    assert message == "input 'bool' has no named columns; give 'inputs' instead of 'rows'."
 
 
 @given(
@@ -188,8 +188,8 @@ def test_any_rows_reach_the_model_as_they_are(echo: Model, rows: list[dict[str, 
 
 
 @pytest.mark.parametrize("write", [numeric_bundle, mixed_bundle])
-def test_rows_are_answered_in_the_versions_own_words(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+def test_rows_are_answered_by_the_version_in_the_path(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     model = load(write(tmp_path))
     known = [column.name for tensor in model.inputs.values() for column in tensor.columns]
-    sentence = refusal(lambda: ask(model, {"rows": [{"": 1}]}))
-    assert all(f"'{name}'" in sentence for name in known)
+    message = refusal(lambda: ask(model, {"rows": [{"": 1}]}))
+    assert all(f"'{name}'" in message for name in known)

@@ -65,17 +65,17 @@ def all_raw(given: dict[str, Array], **more: Any) -> tuple[bytes, int]:
 
 
 def output(answer: Any, datatype: str) -> Any:
-    return next(found for found in answer["outputs"] if found["name"] == output_name(datatype))
+    return next(tensor_out for tensor_out in answer["outputs"] if tensor_out["name"] == output_name(datatype))
 
 
 def raw_output(answer: json_codec.EncodedResponse, datatype: str) -> tuple[Any, bytes]:
     """Return the description and the bytes of an output in an answer whose outputs are all raw."""
     position = answer.json_bytes
     assert position is not None
-    for found in orjson.loads(answer.body[:position])["outputs"]:
-        size = found["parameters"]["binary_data_size"]
-        if found["name"] == output_name(datatype):
-            return found, answer.body[position : position + size]
+    for tensor_out in orjson.loads(answer.body[:position])["outputs"]:
+        size = tensor_out["parameters"]["binary_data_size"]
+        if tensor_out["name"] == output_name(datatype):
+            return tensor_out, answer.body[position : position + size]
         position += size
     return pytest.fail(f"no output of {datatype}")
 
@@ -92,9 +92,9 @@ def refusal(call: Callable[[], object]) -> str:
 @settings(max_examples=40, deadline=None)
 def test_json_comes_back_exactly(model: Model, datatype: str, data: st.DataObject) -> None:
     array = data.draw(arrays(datatype))
-    found = output(ask(model, typed_request({datatype: array})), datatype)
-    assert (found["datatype"], found["shape"]) == (datatype, list(array.shape))
-    back = np.array(found["data"], TYPES[datatype][1]).reshape(array.shape)
+    tensor_out = output(ask(model, typed_request({datatype: array})), datatype)
+    assert (tensor_out["datatype"], tensor_out["shape"]) == (datatype, list(array.shape))
+    back = np.array(tensor_out["data"], TYPES[datatype][1]).reshape(array.shape)
     assert raw(back) == raw(array)
 
 
@@ -104,8 +104,8 @@ def test_json_comes_back_exactly(model: Model, datatype: str, data: st.DataObjec
 def test_raw_bytes_come_back_exactly_nan_included(model: Model, datatype: str, data: st.DataObject) -> None:
     array = data.draw(arrays(datatype, nan=True))
     body, json_bytes = all_raw({datatype: array}, parameters={"binary_data_output": True})
-    found, content = raw_output(json_codec.infer(model, body, json_bytes), datatype)
-    assert (found["datatype"], found["shape"]) == (datatype, list(array.shape))
+    tensor_out, content = raw_output(json_codec.infer(model, body, json_bytes), datatype)
+    assert (tensor_out["datatype"], tensor_out["shape"]) == (datatype, list(array.shape))
     assert content == raw(array)
 
 
@@ -144,8 +144,8 @@ def test_raw_bytes_may_begin_anywhere(model: Model, padding: int) -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_infinity_is_refused(model: Model, datatype: str, sign: int) -> None:
     array = np.array([[1, sign * np.inf]], TYPES[datatype][1])
-    sentence = refusal(lambda: json_codec.infer(model, *all_raw({datatype: array})))
-    assert sentence == f"input '{input_name(datatype)}' holds an infinite value."
+    message = refusal(lambda: json_codec.infer(model, *all_raw({datatype: array})))
+    assert message == f"input '{input_name(datatype)}' holds an infinite value."
 
 
 @pytest.mark.parametrize(("datatype", "largest"), [("FP16", 65519.99), ("FP32", 3.4028235677973362e38)])
@@ -167,13 +167,13 @@ def test_an_integer_beyond_the_datatype_is_refused_and_named(model: Model, datat
     for beyond in (EXTREMES[datatype][0] - 1, EXTREMES[datatype][1] + 1):
         request = typed_request({datatype: blank(datatype)})
         next(tensor for tensor in request["inputs"] if tensor["datatype"] == datatype)["data"] = [beyond]
-        sentence = refusal(lambda request=request: json_codec.infer(model, json.dumps(request).encode()))
-        assert sentence.startswith(f"input '{input_name(datatype)}' ")
-        assert "cannot hold" in sentence or "takes integers" in sentence
+        message = refusal(lambda request=request: json_codec.infer(model, json.dumps(request).encode()))
+        assert message.startswith(f"input '{input_name(datatype)}' ")
+        assert "cannot hold" in message or "takes integers" in message
 
 
 @pytest.mark.parametrize(
-    ("datatype", "content", "sentence"),
+    ("datatype", "content", "message"),
     [
         ("FP32", b"\0" * 3, "input 'fp32' of shape [1, 1] needs 4 bytes of FP32, got 3."),
         ("FP32", b"\0" * 8, "input 'fp32' of shape [1, 1] needs 4 bytes of FP32, got 8."),
@@ -187,14 +187,14 @@ def test_an_integer_beyond_the_datatype_is_refused_and_named(model: Model, datat
     ],
 )
 def test_wrong_raw_bytes_are_refused_with_one_sentence(
-    model: Model, datatype: str, content: bytes, sentence: str
+    model: Model, datatype: str, content: bytes, message: str
 ) -> None:
     request = typed_request({})
     tensor = next(tensor for tensor in request["inputs"] if tensor["datatype"] == datatype)
     del tensor["data"]
     tensor["parameters"] = {"binary_data_size": len(content)}
     head = json.dumps(request).encode()
-    assert refusal(lambda: json_codec.infer(model, head + content, len(head))) == sentence
+    assert refusal(lambda: json_codec.infer(model, head + content, len(head))) == message
 
 
 NUMBERS = st.integers(-(2**66), 2**66) | st.sampled_from([-1, 0, 1, 2**31, 2**63]) | st.none() | st.text() | st.floats()
@@ -257,8 +257,8 @@ def test_a_tensor_between_others_takes_only_its_own_bytes(tmp_path: Path, model:
             tensor["data"] = [0.25]
     head = json.dumps(request).encode()
     answer = orjson.loads(json_codec.infer(model, head + without_fp16(body[json_bytes:]), len(head)).body)
-    found = {name: output(answer, name)["data"] for name in ("FP16", "FP32", "BYTES")}
-    assert found == {"FP16": [0.25], "FP32": [1.5], "BYTES": ["x"]}
+    tensor_out = {name: output(answer, name)["data"] for name in ("FP16", "FP32", "BYTES")}
+    assert tensor_out == {"FP16": [0.25], "FP32": [1.5], "BYTES": ["x"]}
 
 
 def without_fp16(tail: bytes) -> bytes:
@@ -268,16 +268,16 @@ def without_fp16(tail: bytes) -> bytes:
 
 def test_bytes_that_belong_to_no_input_are_refused(model: Model) -> None:
     body, json_bytes = all_raw({"FP32": blank("FP32")})
-    sentence = refusal(lambda: json_codec.infer(model, body + b"123", json_bytes))
-    assert sentence == "3 bytes at the end of the body belong to no input."
+    message = refusal(lambda: json_codec.infer(model, body + b"123", json_bytes))
+    assert message == "3 bytes at the end of the body belong to no input."
 
 
 def test_a_tensor_has_data_or_raw_bytes_but_not_both(model: Model) -> None:
     request = typed_request({})
     request["inputs"][0]["parameters"] = {"binary_data_size": 1}
     head = json.dumps(request).encode()
-    sentence = refusal(lambda: json_codec.infer(model, head + b"\1", len(head)))
-    assert sentence == "input 'bool' has both data and a binary_data_size; give one of them."
+    message = refusal(lambda: json_codec.infer(model, head + b"\1", len(head)))
+    assert message == "input 'bool' has both data and a binary_data_size; give one of them."
 
 
 def test_only_outputs_that_are_wanted_raw_are_raw(model: Model) -> None:
@@ -309,8 +309,8 @@ def test_nested_data_have_the_shape_at_every_depth(data: Any) -> None:
     assert decode(tensor | {"data": [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]}, wanted).reshape(-1).tolist() == [
         *range(1, 9)
     ]
-    sentence = refusal(lambda: decode(tensor | {"data": data}, wanted))
-    assert sentence == "the nested data of input 'x' do not have its shape [2, 2, 2]."
+    message = refusal(lambda: decode(tensor | {"data": data}, wanted))
+    assert message == "the nested data of input 'x' do not have its shape [2, 2, 2]."
 
 
 def test_a_long_shape_is_not_repeated_to_its_sender(model: Model) -> None:
@@ -326,5 +326,5 @@ def test_nan_in_json_is_refused_as_json_has_none(model: Model) -> None:
 
 def test_an_answer_that_json_cannot_hold_is_refused_but_given_raw(model: Model) -> None:
     body, json_bytes = all_raw({"FP32": np.array([[np.nan]], np.float32)})
-    sentence = refusal(lambda: json_codec.infer(model, body, json_bytes))
-    assert sentence == "these inputs make output 'fp32_out' infinite or NaN, which JSON cannot hold."
+    message = refusal(lambda: json_codec.infer(model, body, json_bytes))
+    assert message == "these inputs make output 'fp32_out' infinite or NaN, which JSON cannot hold."

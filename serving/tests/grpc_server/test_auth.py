@@ -11,7 +11,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from serving_support.certificates import Authority
 from serving_support.files import replace_file
-from serving_support.grpc_calls import channel_to, code_of, grpc_port, held_back, pump, refused, stub_to
+from serving_support.grpc_calls import calls_without_message, channel_to, code_of, grpc_port, pump, refused, stub_to
 from serving_support.server_process import Server, running
 
 GUARDED = ["ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer"]
@@ -65,7 +65,7 @@ def test_only_the_right_token_gives_access(token_server: Server, authorization: 
 
 
 def test_a_call_without_access_is_refused_before_its_message_is_read(token_server: Server) -> None:
-    with channel_to(grpc_port(token_server)) as channel, held_back(channel) as ([call], _):
+    with channel_to(grpc_port(token_server)) as channel, calls_without_message(channel) as ([call], _):
         assert call.code() is grpc.StatusCode.UNAUTHENTICATED
 
 

@@ -1,4 +1,4 @@
-"""Whatever is sent over gRPC, the answer is an answer or says whose mistake it was."""
+"""Whatever is sent over gRPC is answered, or refused with the status of an error of the client."""
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ from serving_support.grpc_calls import INFER, channel_to, code_of, grpc_port, pu
 from serving_support.server_process import Server
 from serving_support.typed_bundles import TYPES
 
-CLIENTS_MISTAKES = {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
+CLIENT_ERRORS = {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
 RAW_VALUES = st.one_of(
     st.binary(max_size=64),
     st.lists(st.binary(max_size=8), max_size=4).map(
@@ -67,7 +67,7 @@ def test_raw_contents_of_any_kind_are_answered_or_refused(
     for name, datatype, shape, raw in inputs:
         request.inputs.add(name=name, datatype=datatype, shape=shape)
         request.raw_input_contents.append(raw)
-    assert code_of(lambda: stub.ModelInfer(request)) in CLIENTS_MISTAKES | {"OK"}
+    assert code_of(lambda: stub.ModelInfer(request)) in CLIENT_ERRORS | {"OK"}
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -77,7 +77,7 @@ def test_messages_of_any_bytes_are_answered_or_refused(server: Server, position:
     message[position % len(message)] = byte
     with channel_to(grpc_port(server)) as channel:
         code = code_of(lambda: channel.unary_unary(INFER)(bytes(message) + tail))
-    assert code in CLIENTS_MISTAKES | {"OK", "NOT_FOUND"}
+    assert code in CLIENT_ERRORS | {"OK", "NOT_FOUND"}
 
 
 def test_it_still_answers_after_all_of_this(stub: GRPCInferenceServiceStub) -> None:

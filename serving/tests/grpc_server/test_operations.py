@@ -1,4 +1,4 @@
-"""How gRPC is run: what is counted and logged, what is too much, and how it ends."""
+"""Operation of the gRPC server: metrics and log, limits, and draining."""
 
 import json
 import threading
@@ -12,16 +12,16 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 from kfp_edge_serving.cpu_limit import usable_cpus
 from serving_support.grpc_calls import (
     INFER,
-    alone,
+    calls_without_message,
     channel_to,
     code_of,
     endless_bundle,
     events,
     fill,
     grpc_port,
-    held_back,
     pump,
     refused,
+    run_grpc_only,
     stub_to,
 )
 from serving_support.server_process import running, start
@@ -72,19 +72,19 @@ def test_with_an_access_log_answers_are_logged_too(models: Path) -> None:
     assert (event["status"], event["id"], event["level"]) == (200, "8", "info")
 
 
-def test_a_port_that_is_taken_ends_the_start_with_one_sentence(models: Path) -> None:
+def test_a_port_in_use_is_a_start_error(models: Path) -> None:
     with running(models, "--grpc-port", "0") as server:
         process = start(models, "--grpc-port", str(server.grpc_port))
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (1, "")
-    sentence = f"cannot listen on 127.0.0.1 port {server.grpc_port}: Address already in use."
-    assert json.loads(stdout.splitlines()[-1])["error"] == sentence
+    message = f"cannot listen on 127.0.0.1 port {server.grpc_port}: Address already in use."
+    assert json.loads(stdout.splitlines()[-1])["error"] == message
 
 
-def test_sigterm_lets_a_call_in_flight_end_and_takes_no_more(models: Path) -> None:
+def test_sigterm_lets_a_call_in_flight_end_and_refuses_others(models: Path) -> None:
     message = pump().SerializeToString()
     with running(models, "--grpc-port", "0") as server, channel_to(grpc_port(server)) as channel:
-        with held_back(channel) as ([call], release):
+        with calls_without_message(channel) as ([call], release):
             until(lambda: "kfp_edge_requests_in_flight 1\n" in server.get("/metrics")[1])
             server.process.terminate()
             server.event("draining")
@@ -95,39 +95,47 @@ def test_sigterm_lets_a_call_in_flight_end_and_takes_no_more(models: Path) -> No
         assert server.process.wait(timeout=30) == 0
 
 
-def test_a_server_that_is_not_ready_says_so_and_infers_nothing(models: Path) -> None:
-    with alone(models, "--not-ready") as server, stub_to(server.port) as stub:
+def test_a_server_that_is_not_ready_reports_it_and_refuses_inference(models: Path) -> None:
+    with run_grpc_only(models, "--not-ready") as server, stub_to(server.port) as stub:
         assert stub.ServerLive(service_pb2.ServerLiveRequest()).live
         assert not stub.ServerReady(service_pb2.ServerReadyRequest()).ready
         assert not stub.ModelReady(service_pb2.ModelReadyRequest(name="pump")).ready
         assert refused(lambda: stub.ModelInfer(pump())) == ("UNAVAILABLE", NOT_READY)
 
 
-def test_a_bug_is_internal_and_only_the_log_shows_where(models: Path) -> None:
-    with alone(models, "--broken") as server, stub_to(server.port) as stub:
+def test_a_bug_is_an_internal_error_whose_details_only_the_log_has(models: Path) -> None:
+    with run_grpc_only(models, "--broken") as server, stub_to(server.port) as stub:
         assert refused(lambda: stub.ModelInfer(pump())) == ("INTERNAL", INTERNAL_ERROR)
         server.end()
         bug = next(event for event in events(server.process) if event["event"] == "internal error")
     assert "ZeroDivisionError: a detail of the server" in bug["traceback"]
 
 
-def test_clients_that_do_not_send_their_message_do_not_hold_up_others(models: Path) -> None:
-    with alone(models) as server, channel_to(server.port) as channel, held_back(channel, calls=20):
+def test_clients_that_do_not_send_their_message_do_not_block_others(models: Path) -> None:
+    with (
+        run_grpc_only(models) as server,
+        channel_to(server.port) as channel,
+        calls_without_message(channel, calls=20),
+    ):
         server.wait_until_in_flight(20)
         with stub_to(server.port) as stub:
             assert stub.ModelInfer(pump(), timeout=30).model_name == "pump"
 
 
-def test_a_client_that_does_not_send_its_message_is_cut(models: Path) -> None:
-    with alone(models, read_timeout=0.5) as server, channel_to(server.port) as channel:
-        with held_back(channel) as ([call], _):
+def test_a_call_whose_message_does_not_arrive_is_cancelled(models: Path) -> None:
+    with run_grpc_only(models, read_timeout=0.5) as server, channel_to(server.port) as channel:
+        with calls_without_message(channel) as ([call], _):
             assert call.code() is grpc.StatusCode.CANCELLED
         server.wait_until_in_flight(0)
 
 
 def test_calls_beyond_the_limit_are_refused_at_once_and_counted(models: Path) -> None:
-    with alone(models, grpc_max_calls=4) as server, channel_to(server.port) as channel, stub_to(server.port) as stub:
-        with held_back(channel, calls=4) as (calls, release):
+    with (
+        run_grpc_only(models, grpc_max_calls=4) as server,
+        channel_to(server.port) as channel,
+        stub_to(server.port) as stub,
+    ):
+        with calls_without_message(channel, calls=4) as (calls, release):
             server.wait_until_in_flight(4)
             assert [refused(lambda: stub.ModelInfer(pump()))[0] for _ in range(3)] == ["RESOURCE_EXHAUSTED"] * 3
             release()
@@ -141,7 +149,7 @@ def test_a_call_that_waits_too_long_for_a_slow_model_is_refused_and_counted(tmp_
     endless_bundle(tmp_path)
     request = ModelInferRequest(model_name="press")
     fill(request, "turns", "INT64", [1], [10**12])
-    with alone(tmp_path, max_wait=0.1) as server, stub_to(server.port) as stub:
+    with run_grpc_only(tmp_path, max_wait=0.1) as server, stub_to(server.port) as stub:
         calls = [stub.ModelInfer.future(request) for _ in range(usable_cpus() + 1)]
         until(lambda: any(call.done() for call in calls))
         [refusal] = [call for call in calls if call.done()]
@@ -151,7 +159,7 @@ def test_a_call_that_waits_too_long_for_a_slow_model_is_refused_and_counted(tmp_
 
 
 def test_connections_beyond_the_limit_are_refused(models: Path) -> None:
-    with alone(models, grpc_max_connections=2) as server, stub_to(server.port) as stub:
+    with run_grpc_only(models, grpc_max_connections=2) as server, stub_to(server.port) as stub:
         stub.ModelInfer(pump())
         with channel_to(server.port) as second, channel_to(server.port) as third, channel_to(server.port) as fourth:
             calls = [channel.unary_unary(INFER) for channel in (second, third, fourth)]
@@ -169,7 +177,7 @@ def test_a_connection_without_calls_is_closed_and_comes_back(models: Path) -> No
             is_idle.set()
         states.append(state)
 
-    with alone(models, grpc_idle_timeout=0.5) as server, channel_to(server.port) as channel:
+    with run_grpc_only(models, grpc_idle_timeout=0.5) as server, channel_to(server.port) as channel:
         channel.subscribe(note)
         call = channel.unary_unary(INFER)
         call(pump().SerializeToString())

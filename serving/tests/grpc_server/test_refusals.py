@@ -1,4 +1,4 @@
-"""What is refused over gRPC, with which status and in which words."""
+"""What is refused over gRPC, with which status and message."""
 
 from collections.abc import Callable
 from typing import Any
@@ -73,19 +73,19 @@ INVALID: list[tuple[Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "sentence"), INVALID)
+@pytest.mark.parametrize(("change", "message"), INVALID)
 def test_a_request_that_the_model_does_not_take_is_an_invalid_argument(
-    stub: GRPCInferenceServiceStub, change: Change, sentence: str
+    stub: GRPCInferenceServiceStub, change: Change, message: str
 ) -> None:
     request = pump()
     change(request)
     code, details = refused(lambda: stub.ModelInfer(request))
     assert code == "INVALID_ARGUMENT"
-    assert sentence in details
+    assert message in details
 
 
 @pytest.mark.parametrize(
-    ("changed", "sentence"),
+    ("changed", "message"),
     [
         ({"int8": [128]}, "INT8 cannot hold"),
         ({"uint16": [65536]}, "UINT16 cannot hold"),
@@ -93,22 +93,22 @@ def test_a_request_that_the_model_does_not_take_is_an_invalid_argument(
     ],
 )
 def test_a_value_that_its_datatype_cannot_hold_is_an_invalid_argument(
-    stub: GRPCInferenceServiceStub, changed: dict[str, list[Any]], sentence: str
+    stub: GRPCInferenceServiceStub, changed: dict[str, list[Any]], message: str
 ) -> None:
     code, details = refused(lambda: stub.ModelInfer(castable(**changed)))
     assert code == "INVALID_ARGUMENT"
     assert f"input '{next(iter(changed))}'" in details
-    assert sentence in details
+    assert message in details
 
 
 def test_fp16_cannot_be_typed(stub: GRPCInferenceServiceStub) -> None:
     request = ModelInferRequest(model_name="typed")
     request.inputs.add(name="fp16", datatype="FP16", shape=[1, 1]).contents.fp32_contents.append(1)
-    sentence = "input 'fp16' is FP16, which only raw_input_contents can hold."
-    assert refused(lambda: stub.ModelInfer(request)) == ("INVALID_ARGUMENT", sentence)
+    message = "input 'fp16' is FP16, which only raw_input_contents can hold."
+    assert refused(lambda: stub.ModelInfer(request)) == ("INVALID_ARGUMENT", message)
 
 
-def test_contents_that_are_there_but_empty_are_none(stub: GRPCInferenceServiceStub) -> None:
+def test_empty_contents_count_as_absent(stub: GRPCInferenceServiceStub) -> None:
     request = pump()
     request.inputs[0].contents.SetInParent()
     assert len(stub.ModelInfer(request).raw_output_contents) == 2
@@ -116,21 +116,21 @@ def test_contents_that_are_there_but_empty_are_none(stub: GRPCInferenceServiceSt
 
 @pytest.mark.parametrize("call", ["ModelReady", "ModelMetadata", "ModelInfer"])
 @pytest.mark.parametrize(
-    ("name", "version", "sentence"),
+    ("name", "version", "message"),
     [
         ("lathe", "", "there is no model 'lathe' here; there is castable, mill, pump, typed."),
         ("pump", "11", "there is no version '11' of model 'pump'; there is 9, 10."),
     ],
 )
 def test_an_unknown_model_or_version_is_not_found(
-    stub: GRPCInferenceServiceStub, call: str, name: str, version: str, sentence: str
+    stub: GRPCInferenceServiceStub, call: str, name: str, version: str, message: str
 ) -> None:
     request = (
         ModelInferRequest(model_name=name, model_version=version)
         if call == "ModelInfer"
         else getattr(service_pb2, f"{call}Request")(name=name, version=version)
     )
-    assert refused(lambda: getattr(stub, call)(request)) == ("NOT_FOUND", sentence)
+    assert refused(lambda: getattr(stub, call)(request)) == ("NOT_FOUND", message)
 
 
 def test_too_large_a_batch_is_resource_exhausted(stub: GRPCInferenceServiceStub) -> None:
@@ -150,7 +150,7 @@ def test_a_compressed_message_is_refused_before_it_is_unpacked(server: Server) -
         assert refused(lambda: call(bytes(50 << 20), compression=grpc.Compression.Gzip))[0] == "UNIMPLEMENTED"
 
 
-def test_a_message_that_is_none_is_an_invalid_argument(server: Server) -> None:
+def test_bytes_that_are_no_message_are_an_invalid_argument(server: Server) -> None:
     with channel_to(grpc_port(server)) as channel:
         call = channel.unary_unary(INFER)
         assert refused(lambda: call(b"\xff")) == ("INVALID_ARGUMENT", "the message is not a ModelInferRequest.")
@@ -162,10 +162,10 @@ def test_a_call_without_a_message_is_an_invalid_argument(server: Server) -> None
         assert refused(lambda: call(iter(()))) == ("INVALID_ARGUMENT", "the call has no message.")
 
 
-def test_a_very_long_error_is_cut(stub: GRPCInferenceServiceStub) -> None:
+def test_a_very_long_error_is_truncated(stub: GRPCInferenceServiceStub) -> None:
     code, details = refused(lambda: stub.ModelInfer(ModelInferRequest(model_name="x" * 50_000)))
     assert (code, len(details)) == ("NOT_FOUND", 1000)
 
 
-def test_a_call_of_another_protocol_is_unimplemented(stub: GRPCInferenceServiceStub) -> None:
+def test_an_unknown_call_is_unimplemented(stub: GRPCInferenceServiceStub) -> None:
     assert refused(lambda: stub.RepositoryIndex(service_pb2.RepositoryIndexRequest()))[0] == "UNIMPLEMENTED"

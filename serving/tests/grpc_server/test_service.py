@@ -1,4 +1,4 @@
-"""What a client of the Open Inference Protocol is promised over gRPC; asked by tritonclient and by its stubs."""
+"""The Open Inference Protocol over gRPC, called by tritonclient and by its stubs."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def test_the_generated_messages_are_those_of_the_proto_file(tmp_path: Path) -> N
         assert (PACKAGE / "codecs" / name).read_text() == (tmp_path / "kfp_edge_serving" / "codecs" / name).read_text()
 
 
-def test_every_message_and_call_is_the_standards(tmp_path: Path) -> None:
+def test_every_message_and_call_is_that_of_the_standard(tmp_path: Path) -> None:
     described = tmp_path / "oip"
     command = ["-m", "grpc_tools.protoc", "-I", ".", f"--descriptor_set_out={described}"]
     command += ["kfp_edge_serving/codecs/oip.proto"]
@@ -84,7 +84,7 @@ def described_fields(message: DescriptorProto) -> Any:
     return {(field.name, field.number, field.type, field.label, field.type_name) for field in message.field}, nested
 
 
-# Every call, from a client that nobody here wrote
+# Every call, from an independent client
 
 
 def test_the_server_and_its_models_are_live_and_ready(client: triton.InferenceServerClient) -> None:
@@ -134,12 +134,12 @@ def test_only_the_outputs_that_are_asked_for_come_back_in_that_order(client: tri
     assert client.infer("mill", mill(), outputs=asked[1:]).as_numpy("score") is None
 
 
-def test_parameters_are_taken_and_change_nothing(client: triton.InferenceServerClient) -> None:
+def test_parameters_are_accepted_and_ignored(client: triton.InferenceServerClient) -> None:
     result = client.infer("mill", mill(), priority=1, timeout=5, parameters={"asset": "17", "line": 3, "trial": True})
     assert result.as_numpy("label").tolist() == [1, 0]
 
 
-def test_calls_in_the_background_are_answered_too(client: triton.InferenceServerClient) -> None:
+def test_asynchronous_calls_are_answered_too(client: triton.InferenceServerClient) -> None:
     answers: list[Any] = []
     done = threading.Event()
 

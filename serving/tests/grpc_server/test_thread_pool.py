@@ -1,4 +1,4 @@
-"""Few threads for many short calls, and more while some are stuck."""
+"""Few threads for many short calls, and more while some are blocked."""
 
 import threading
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def test_every_call_is_run_with_its_arguments() -> None:
         assert [answer.result(SECONDS) for answer in answers] == [divmod(number, 7) for number in range(1000)]
 
 
-def test_an_error_belongs_to_who_submitted_the_call_and_the_thread_goes_on() -> None:
+def test_an_error_is_the_result_of_its_call_and_the_thread_goes_on() -> None:
     with workers(1, 1) as pool:
         failed = pool.submit(divmod, 1, 0)
         with pytest.raises(ZeroDivisionError):
@@ -34,7 +34,7 @@ def test_an_error_belongs_to_who_submitted_the_call_and_the_thread_goes_on() -> 
         assert pool.submit(divmod, 7, 3).result(SECONDS) == (2, 1)
 
 
-def test_calls_that_are_stuck_do_not_hold_up_others() -> None:
+def test_blocked_calls_do_not_block_others() -> None:
     released = threading.Event()
     with workers(2, 8) as pool:
         stuck = [pool.submit(released.wait) for _ in range(7)]
@@ -59,7 +59,7 @@ def test_there_are_never_more_threads_than_allowed() -> None:
     assert len(names) == 3
 
 
-def test_it_knows_how_many_calls_wait_or_are_run() -> None:
+def test_it_counts_the_calls_that_wait_or_run() -> None:
     released = threading.Event()
     with workers(1, 1) as pool:
         for _ in range(3):
@@ -71,7 +71,7 @@ def test_it_knows_how_many_calls_wait_or_are_run() -> None:
         assert pool.active == 0
 
 
-def test_shut_down_it_runs_what_was_submitted_before() -> None:
+def test_calls_submitted_before_the_shutdown_are_run() -> None:
     released = threading.Event()
     pool = ThreadPool(1, 1)
     pool.submit(released.wait)

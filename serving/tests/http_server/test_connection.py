@@ -1,4 +1,4 @@
-"""Connections of HTTP/1.1: kept, pipelined, half closed, left."""
+"""Connections of HTTP/1.1: keep-alive, pipelining, half-closed connections, clients that disconnect."""
 
 import re
 
@@ -8,13 +8,13 @@ from serving_support.raw_http import (
     Answer,
     Client,
     chunked,
+    echo_body,
     exchange,
-    fed,
+    feed,
     get,
     head,
     post,
     statuses,
-    understood,
 )
 from serving_support.server_process import Server
 from serving_support.waiting import until
@@ -54,10 +54,10 @@ def test_a_connection_is_kept_as_long_as_the_client_wants(server: Server, lines:
 def test_the_answer_to_head_is_that_to_get_without_its_body(server: Server) -> None:
     with Client(server.port) as client:
         client.send(head("HEAD /v2 HTTP/1.1", "Host: h") + get("/v2"))
-        told, answer = client.answer(has_body=False), client.answer()
-    assert told is not None
+        head_answer, answer = client.answer(has_body=False), client.answer()
+    assert head_answer is not None
     assert answer is not None
-    assert told.headers["content-length"] == str(len(answer.body))
+    assert head_answer.headers["content-length"] == str(len(answer.body))
 
 
 # --- pipelining ---
@@ -84,7 +84,7 @@ def test_a_refusal_waits_for_the_thread_that_answers_the_request_before_it(echo:
 # --- Expect ---
 
 
-def test_a_client_that_asks_before_it_sends_its_body_is_told_to_continue(server: Server) -> None:
+def test_a_client_that_expects_100_continue_receives_it(server: Server) -> None:
     body = b'{"inputs": []}'
     request = post(INFER, body, "Expect: 100-continue")
     with Client(server.port) as client:
@@ -95,7 +95,7 @@ def test_a_client_that_asks_before_it_sends_its_body_is_told_to_continue(server:
     assert b"input 'X' is missing" in answer.body
 
 
-def test_it_is_told_so_behind_the_answers_to_the_requests_before_it(echo: int) -> None:
+def test_100_continue_follows_the_responses_to_the_requests_before(echo: int) -> None:
     request = post("/b", b"hello", "Expect: 100-continue")
     with Client(echo) as client:
         client.send(get("/a") + get("/later") + request[:-5])
@@ -105,13 +105,13 @@ def test_it_is_told_so_behind_the_answers_to_the_requests_before_it(echo: int) -
     assert [answer and answer.status for answer in answers] == [200, 200, 100, 200, 200]
 
 
-def test_it_is_told_so_also_when_it_offers_another_protocol(echo: int) -> None:
+def test_100_continue_is_sent_also_if_the_request_offers_an_upgrade(echo: int) -> None:
     request = post("/b", b"hello", "Expect: 100-continue", "Connection: Upgrade", "Upgrade: h2c")
     with Client(echo) as client:
         client.send(request[:-5])
         assert client.answer() == Answer(100, {}, b"")
         assert (answer := client.send(b"hello").answer()) is not None
-    assert answer.body == understood(b"POST", b"/b", b"hello")
+    assert answer.body == echo_body(b"POST", b"/b", b"hello")
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server: Server) -> None:
@@ -129,15 +129,15 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server: Server) -
         (head("GET /b HTTP/1.1", "Host: h", "Expect: 100-continue"), True),
     ],
 )
-def test_nobody_is_told_to_continue_who_need_not_be(request_: bytes, is_whole: bool) -> None:
-    written = fed([request_] if is_whole else [request_[:-5], request_[-5:]]).written
+def test_100_continue_is_not_sent_if_it_is_not_needed(request_: bytes, is_whole: bool) -> None:
+    written = feed([request_] if is_whole else [request_[:-5], request_[-5:]]).written
     assert re.findall(rb"HTTP/1.1 (\d+)", written) == [b"200"]
 
 
 # --- clients that leave ---
 
 
-def test_a_client_that_ended_its_side_still_gets_all_answers(server: Server) -> None:
+def test_a_half_closed_connection_still_gets_all_responses(server: Server) -> None:
     assert statuses(exchange(server.port, get(LIVE) * 3)) == [200, 200, 200]
 
 
@@ -147,7 +147,7 @@ def test_a_request_that_is_cut_short_is_refused(server: Server, cut: int) -> Non
     assert statuses(exchange(server.port, get(LIVE) + request[:cut])) == [200, 400]
 
 
-def test_clients_that_go_in_the_middle_of_a_request_leave_nothing_behind(server: Server) -> None:
+def test_clients_that_disconnect_within_a_request_leave_nothing_behind(server: Server) -> None:
     body = b" " * 100_000
     for data in (b"GE", get(LIVE)[:-2], post(INFER, body)[:-1], post(INFER, body), chunked(INFER, body)[:-3]) * 4:
         with Client(server.port) as client:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as RFC 9112 wants it: where a request ends is never a matter of opinion."""
+"""Message framing of HTTP/1.1 (RFC 9112): where a request ends is never ambiguous."""
 
 import re
 
@@ -12,13 +12,13 @@ from serving_support.raw_http import (
     Client,
     chunked,
     connected,
+    echo_body,
     exchange,
-    fed,
+    feed,
     get,
     head,
     post,
     statuses,
-    understood,
 )
 from serving_support.server_process import Server
 
@@ -105,7 +105,7 @@ REFUSED = {
     "chunk size before a space": (400, in_chunks(b"5 \r\nhello\r\n0\r\n\r\n")),
     "chunk size beyond 64 bits": (400, in_chunks(b"fffffffffffffffff\r\nhello\r\n0\r\n\r\n")),
     "chunk without a size": (400, in_chunks(b"\r\nhello\r\n0\r\n\r\n")),
-    "chunk that is longer than it says": (400, in_chunks(b"5\r\nhello!\r\n0\r\n\r\n")),
+    "chunk that is longer than its size": (400, in_chunks(b"5\r\nhello!\r\n0\r\n\r\n")),
     "chunk size before a bare LF": (400, in_chunks(b"5\nhello\r\n0\r\n\r\n")),
     "chunk before a bare LF": (400, in_chunks(b"5\r\nhello\n0\r\n\r\n")),
     "extension before a bare LF": (400, in_chunks(b"5;a\nhello\r\n0\r\n\r\n")),
@@ -119,7 +119,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_not_clearly_http_is_refused_and_nothing_behind_it_is_answered(server: Server, case: str) -> None:
+def test_what_is_not_strictly_http_is_refused_and_nothing_behind_it_is_answered(server: Server, case: str) -> None:
     status, data = REFUSED[case]
     with Client(server.port) as client:
         answers = client.send(data + BEHIND).answers()
@@ -187,12 +187,12 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_what_is_clearly_http_is_understood_and_the_connection_goes_on(echo: int, case: str) -> None:
+def test_what_is_strictly_http_is_parsed_and_the_connection_stays_open(echo: int, case: str) -> None:
     data, requests = ACCEPTED[case]
     answers = exchange(echo, data + BEHIND)
     assert [answer.body for answer in answers] == [
-        *[understood(*request) for request in requests],
-        understood(b"GET", b"/behind", b""),
+        *[echo_body(*request) for request in requests],
+        echo_body(b"GET", b"/behind", b""),
     ]
 
 
@@ -212,25 +212,25 @@ WHOLE = b"".join([*GOOD[:6], b"\r\n", post("/i", BEHIND)])
 
 
 def test_a_request_cut_in_two_anywhere_is_the_same_request() -> None:
-    whole = fed([WHOLE])
+    whole = feed([WHOLE])
     assert [path for _, path, _ in whole.requests] == [b"/a", b"/b", b"/c", b"/d", b"/e", b"/f", b"/i"]
     for cut in range(1, len(WHOLE)):
-        assert fed([WHOLE[:cut], WHOLE[cut:]]) == whole
+        assert feed([WHOLE[:cut], WHOLE[cut:]]) == whole
 
 
 @pytest.mark.parametrize("case", [*REFUSED, *ACCEPTED])
 def test_byte_by_byte_everything_is_answered_as_in_one_piece(case: str) -> None:
     data = (REFUSED[case][1] if case in REFUSED else ACCEPTED[case][0]) + BEHIND
-    assert fed(data[at : at + 1] for at in range(len(data))) == fed([data])
+    assert feed(data[at : at + 1] for at in range(len(data))) == feed([data])
 
 
-def second_reading(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+def parse_with_h11(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
     """Return the requests that h11 finds, each read on its own, until it sees a mistake or the end.
 
     RFC 9112 gives a server two freedoms (2.2, 3) that llhttp takes and h11 does not, so they are taken beforehand:
     empty lines before a request, and several spaces within its first line.
     """
-    found = []
+    requests = []
     while data := data.lstrip(b"\r\n"):
         reader = h11.Connection(h11.SERVER)
         reader.receive_data(re.sub(rb"^([A-Z]+) +(\S+) +(HTTP/1\.[01]\r\n)", rb"\1 \2 \3", data))
@@ -244,23 +244,23 @@ def second_reading(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
         if not (isinstance(request, h11.Request) and isinstance(event, h11.EndOfMessage)):
             break
         path = re.sub(rb"^\w+://[^/]*/?", b"/", request.target.partition(b"?")[0])
-        found.append((request.method, path, body))
+        requests.append((request.method, path, body))
         data = reader.trailing_data[0]
-    return found
+    return requests
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_second_reader_finds_all_that_we_answer(case: str) -> None:
+def test_a_second_parser_finds_every_request_that_is_answered(case: str) -> None:
     data = GOOD[0] + REFUSED[case][1] + BEHIND
-    assert fed([data]).requests == second_reading(data)[:1]
+    assert feed([data]).requests == parse_with_h11(data)[:1]
 
 
 @given(requests=st.lists(st.sampled_from(GOOD), max_size=5))
-def test_we_find_all_that_a_second_reader_finds(requests: list[bytes]) -> None:
+def test_every_request_that_a_second_parser_finds_is_parsed(requests: list[bytes]) -> None:
     last = GOOD[6]  # asks to close
     data = b"".join(requests)
     until = data.find(last)
-    assert fed([data]).requests == second_reading(data if until < 0 else data[: until + len(last)])
+    assert feed([data]).requests == parse_with_h11(data if until < 0 else data[: until + len(last)])
 
 
 DAMAGE = [
@@ -277,15 +277,15 @@ DAMAGE = [
     requests=st.lists(st.sampled_from(GOOD), min_size=1, max_size=3),
     damages=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(DAMAGE)), min_size=1, max_size=3),
 )
-def test_whatever_we_answer_a_second_reader_reads_alike(
+def test_a_second_parser_agrees_on_every_request_that_is_answered(
     requests: list[bytes], damages: list[tuple[float, int, bytes]]
 ) -> None:
     data = b"".join(requests)
     for where, removed, put in damages:
         at = int(where * len(data))
         data = data[:at] + put + data[at + removed :]
-    ours = fed([data]).requests
-    assert ours == second_reading(data)[: len(ours)]
+    ours = feed([data]).requests
+    assert ours == parse_with_h11(data)[: len(ours)]
 
 
 AGAIN = [*GOOD, post("/b?q", b"world", "Authorization: Bearer x"), post("/b?q", b"hello", "Authorization: Bearer y")]
@@ -297,18 +297,16 @@ AGAIN = [*GOOD, post("/b?q", b"world", "Authorization: Bearer x"), post("/b?q", 
     pieces=st.lists(st.sampled_from([*AGAIN, *(data for _, data in REFUSED.values())]), min_size=1, max_size=4),
     damage=st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(DAMAGE)),
 )
-def test_a_head_that_came_before_means_what_it_meant_then(
-    pieces: list[bytes], damage: tuple[float, int, bytes]
-) -> None:
+def test_a_cached_head_means_the_same_as_a_parsed_one(pieces: list[bytes], damage: tuple[float, int, bytes]) -> None:
     """In pieces of whole requests heads are remembered, in one piece they are not."""
     where, removed, put = damage
     last = b"".join(pieces)
     at = int(where * len(last))
     pieces = [*pieces, *pieces, last[:at] + put + last[at + removed :], *pieces]
-    assert fed(pieces) == fed([b"".join(pieces)])
+    assert feed(pieces) == feed([b"".join(pieces)])
 
 
-def test_what_is_remembered_of_heads_is_bounded() -> None:
+def test_the_cache_of_heads_is_bounded() -> None:
     connection, transport = connected(lambda request: HttpResponse(200, request.path))
     for number in range(1000):
         connection.data_received(post(f"/{number}", b"hello"))

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the server does: schemathesis asks all that the document allows, and much that not."""
+"""The OpenAPI document describes the server: schemathesis sends what it allows, and much that it does not."""
 
 import json
 from collections.abc import Iterator
@@ -75,20 +75,20 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_the_document_is_served_and_valid(server: Server) -> None:
-    status, found = server.get("/openapi.json")
-    assert (status, found) == (200, json.loads(document()))
-    schemathesis.openapi.from_dict(found).validate()
+    status, served = server.get("/openapi.json")
+    assert (status, served) == (200, json.loads(document()))
+    schemathesis.openapi.from_dict(served).validate()
 
 
 @SCHEMA.parametrize()
 @settings(max_examples=50, deadline=None, derandomize=True)
-def test_every_answer_is_as_the_document_says(server: Server, case: Any) -> None:
-    # what one model takes, the document of all cannot say
+def test_every_response_matches_the_document(server: Server, case: Any) -> None:
+    # what one model accepts, the document for all models cannot specify
     case.call_and_validate(base_url=f"http://127.0.0.1:{server.port}", excluded_checks=[positive_data_acceptance])
 
 
 @pytest.mark.slow
 @PUMP.parametrize()
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_what_the_signature_allows_is_answered_and_all_else_refused(strict: Server, case: Any) -> None:
+def test_requests_that_match_the_signature_are_answered_and_others_refused(strict: Server, case: Any) -> None:
     case.call_and_validate(base_url=f"http://127.0.0.1:{strict.port}")

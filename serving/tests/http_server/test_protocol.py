@@ -1,4 +1,4 @@
-"""What a client of the Open Inference Protocol v2 is promised, over real HTTP."""
+"""The Open Inference Protocol v2 over REST."""
 
 import copy
 import urllib.request
@@ -137,11 +137,11 @@ BAD_REQUESTS = {
 
 @pytest.mark.parametrize("case", BAD_REQUESTS)
 def test_a_bad_request_is_400_with_one_sentence_that_names_what_is_wrong(server: Server, case: str) -> None:
-    model, request, sentence = BAD_REQUESTS[case]
+    model, request, message = BAD_REQUESTS[case]
     status, body = server.infer(model, request)
     assert status == 400
     assert list(body) == ["error"]
-    assert sentence in body["error"]
+    assert message in body["error"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"inputs": [NaN]}', b"[" * 100_000])
@@ -157,7 +157,7 @@ def test_a_body_above_the_limit_is_413(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "sentence"),
+    ("method", "path", "status", "message"),
     [
         ("GET", "/v2/models/fan", 404, "no model 'fan' here; there is castable, mill, pump, typed"),
         ("POST", "/v2/models/pump/versions/3/infer", 404, "no version '3' of model 'pump'; there is 9, 10"),
@@ -167,10 +167,10 @@ def test_a_body_above_the_limit_is_413(server: Server) -> None:
         ("DELETE", "/v2/models/pump", 405, "takes GET, not DELETE"),
     ],
 )
-def test_a_wrong_place_or_method_is_refused(server: Server, method: str, path: str, status: int, sentence: str) -> None:
+def test_a_wrong_path_or_method_is_refused(server: Server, method: str, path: str, status: int, message: str) -> None:
     answer = server.send(method, path)
     assert answer[0] == status
-    assert sentence in answer[1]["error"]
+    assert message in answer[1]["error"]
 
 
 def test_metrics_count_answers_errors_and_time(server: Server) -> None:
@@ -221,7 +221,7 @@ REQUESTS = JSON | st.fixed_dictionaries(
 
 @given(request=REQUESTS)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_no_json_body_is_the_servers_fault(server: Server, request: Any) -> None:
+def test_no_json_body_causes_a_server_error(server: Server, request: Any) -> None:
     assert server.infer("mill", request)[0] < 500
 
 
@@ -231,11 +231,11 @@ def test_no_json_body_is_the_servers_fault(server: Server, request: Any) -> None
     value=JSON,
 )
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_no_damage_to_a_good_request_is_the_servers_fault(server: Server, name: str, field: str, value: Any) -> None:
+def test_no_change_of_a_valid_request_causes_a_server_error(server: Server, name: str, field: str, value: Any) -> None:
     assert server.infer("mill", with_input(name, **{field: value}))[0] < 500
 
 
 @given(body=st.binary(max_size=200))
 @settings(max_examples=100, deadline=None)
-def test_no_bytes_at_all_are_the_servers_fault(server: Server, body: bytes) -> None:
+def test_no_bytes_cause_a_server_error(server: Server, body: bytes) -> None:
     assert server.send("POST", "/v2/models/pump/infer", body)[0] == 400

@@ -1,4 +1,4 @@
-"""A client that nobody here wrote runs every call of the protocol: NVIDIA's `tritonclient.http`."""
+"""An independent client, NVIDIA's `tritonclient.http`, runs every call of the protocol."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,12 +32,12 @@ def client(server: Server) -> Iterator[InferenceServerClient]:
 def inputs(arrays: dict[str, Array], binary: bool = True) -> list[InferInput]:
     """Return all inputs of the typed model: zeros for those that are not given."""
     rows = len(next(iter(arrays.values())))
-    found = []
+    tensors = []
     for datatype in TYPES:
         array = arrays.get(datatype, blank(datatype, rows))
         tensor = InferInput(input_name(datatype), list(array.shape), datatype)
-        found.append(tensor.set_data_from_numpy(array, binary_data=binary))
-    return found
+        tensors.append(tensor.set_data_from_numpy(array, binary_data=binary))
+    return tensors
 
 
 def pump(*values: float) -> InferInput:
@@ -49,11 +49,11 @@ def given(datatype: str) -> Array:
     return np.array([[value] for value in VALUES[datatype]], TYPES[datatype][1])
 
 
-def same(datatype: str, found: Array, array: Array) -> bool:
+def same(datatype: str, output: Array, array: Array) -> bool:
     if datatype == "BYTES":
-        texts = [value.decode() if isinstance(value, bytes) else value for value in found.reshape(-1).tolist()]
-        return found.shape == array.shape and texts == array.reshape(-1).tolist()
-    return (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes())
+        texts = [value.decode() if isinstance(value, bytes) else value for value in output.reshape(-1).tolist()]
+        return output.shape == array.shape and texts == array.reshape(-1).tolist()
+    return (output.dtype, output.shape, output.tobytes()) == (array.dtype, array.shape, array.tobytes())
 
 
 def refusal(call: Callable[[], object]) -> tuple[str, str]:
@@ -72,17 +72,17 @@ def test_health(client: InferenceServerClient) -> None:
 
 
 def test_server_metadata(client: InferenceServerClient) -> None:
-    found = client.get_server_metadata()
-    assert (found["name"], found["extensions"]) == ("kfp-edge-serving", ["binary_tensor_data"])
+    result = client.get_server_metadata()
+    assert (result["name"], result["extensions"]) == ("kfp-edge-serving", ["binary_tensor_data"])
 
 
 @pytest.mark.parametrize("version", ["", "1"])
 def test_model_metadata(client: InferenceServerClient, version: str) -> None:
-    found = client.get_model_metadata("typed", version)
-    assert (found["name"], found["versions"], found["platform"]) == ("typed", ["1"], "onnx_onnxv1")
+    result = client.get_model_metadata("typed", version)
+    assert (result["name"], result["versions"], result["platform"]) == ("typed", ["1"], "onnx_onnxv1")
     shape = [-1, -1]
-    assert found["inputs"] == [{"name": input_name(name), "datatype": name, "shape": shape} for name in TYPES]
-    assert found["outputs"] == [{"name": output_name(name), "datatype": name, "shape": shape} for name in TYPES]
+    assert result["inputs"] == [{"name": input_name(name), "datatype": name, "shape": shape} for name in TYPES]
+    assert result["outputs"] == [{"name": output_name(name), "datatype": name, "shape": shape} for name in TYPES]
 
 
 @pytest.mark.parametrize("datatype", TYPES)
@@ -105,10 +105,10 @@ def test_all_outputs_come_raw_unless_asked_otherwise(client: InferenceServerClie
     assert all(same(datatype, answer.as_numpy(output_name(datatype)), array) for datatype, array in arrays.items())
 
 
-def test_nan_travels_raw(client: InferenceServerClient) -> None:
+def test_nan_is_transferred_raw(client: InferenceServerClient) -> None:
     array = np.array([[np.nan]], np.float32)
-    found = client.infer("typed", inputs({"FP32": array})).as_numpy("fp32_out")
-    assert np.isnan(found).all()
+    result = client.infer("typed", inputs({"FP32": array})).as_numpy("fp32_out")
+    assert np.isnan(result).all()
 
 
 def test_raw_and_json_inputs_in_one_request(client: InferenceServerClient) -> None:
@@ -129,32 +129,32 @@ def test_the_request_id_comes_back(client: InferenceServerClient) -> None:
     assert client.infer("pump", [pump(1, 2, 3)], request_id="press 7").get_response()["id"] == "press 7"
 
 
-def test_parameters_that_the_model_has_no_use_for_do_no_harm(client: InferenceServerClient) -> None:
+def test_unknown_parameters_are_ignored(client: InferenceServerClient) -> None:
     answer = client.infer(
         "pump", [pump(1, 2, 3)], priority=1, timeout=1_000_000, sequence_id=7, parameters={"site": "north"}
     )
     assert answer.as_numpy("label").tolist() == [1]
 
 
-def test_headers_and_query_parameters_do_no_harm(client: InferenceServerClient) -> None:
-    found = client.infer("pump", [pump(1, 2, 3)], headers={"X-Site": "north"}, query_params={"a": "b"})
-    assert found.as_numpy("label").tolist() == [1]
+def test_unknown_headers_and_query_parameters_are_ignored(client: InferenceServerClient) -> None:
+    result = client.infer("pump", [pump(1, 2, 3)], headers={"X-Site": "north"}, query_params={"a": "b"})
+    assert result.as_numpy("label").tolist() == [1]
     assert client.is_server_live(query_params={"a": "b"})
 
 
-def test_many_at_once(client: InferenceServerClient, server: Server) -> None:
+def test_concurrent_requests_get_their_own_responses(client: InferenceServerClient, server: Server) -> None:
     many = InferenceServerClient(f"127.0.0.1:{server.port}", concurrency=8)
     pending = [many.async_infer("pump", [pump(number, 0, 0)], request_id=str(number)) for number in range(64)]
     assert [one.get_result().get_response()["id"] for one in pending] == [str(number) for number in range(64)]
     many.close()
 
 
-def test_a_client_that_takes_compressed_answers_gets_a_plain_one(client: InferenceServerClient) -> None:
+def test_a_client_that_accepts_compression_gets_an_uncompressed_response(client: InferenceServerClient) -> None:
     answer = client.infer("pump", [pump(1, 2, 3)], response_compression_algorithm="gzip")
     assert answer.as_numpy("label").tolist() == [1]
 
 
-def test_mistakes_are_told_in_our_words(client: InferenceServerClient) -> None:
+def test_errors_have_a_message_that_names_the_cause(client: InferenceServerClient) -> None:
     assert refusal(lambda: client.infer("fan", [pump(1, 2, 3)])) == (
         "404",
         "there is no model 'fan' here; there is castable, mill, pump, typed.",
@@ -177,11 +177,11 @@ def test_mistakes_are_told_in_our_words(client: InferenceServerClient) -> None:
     )
 
 
-def test_what_the_protocol_does_not_have_is_told_plainly(client: InferenceServerClient) -> None:
-    status, sentence = refusal(client.get_model_repository_index)
-    assert (status, "there is nothing at /v2/repository/index" in sentence) == ("404", True)
-    status, sentence = refusal(lambda: client.get_model_config("pump"))
-    assert (status, "there is no /v2/models/pump/config for model 'pump'" in sentence) == ("404", True)
+def test_extensions_that_are_not_supported_are_refused_with_a_reason(client: InferenceServerClient) -> None:
+    status, message = refusal(client.get_model_repository_index)
+    assert (status, "there is nothing at /v2/repository/index" in message) == ("404", True)
+    status, message = refusal(lambda: client.get_model_config("pump"))
+    assert (status, "there is no /v2/models/pump/config for model 'pump'" in message) == ("404", True)
     wanted = InferRequestedOutput("probabilities", class_count=2)
     assert refusal(lambda: client.infer("pump", [pump(1, 2, 3)], outputs=[wanted])) == (
         "400",

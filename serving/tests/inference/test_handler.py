@@ -49,7 +49,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def infer(_model: Model, request: str) -> str:
-    """Answer a request with itself, unless it says otherwise."""
+    """Answer a request with itself, unless it is `bad` or `bug`."""
     if request == "bad":
         raise RequestError("input 'X' is missing.", 400)
     if request == "bug":

@@ -108,7 +108,7 @@ LARGE = b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [4000, 3], "dat
 
 
 class HeldExecutor(Executor):
-    """Runs what was submitted only when the test says so."""
+    """Runs what was submitted only when the test wants it."""
 
     def __init__(self) -> None:
         self._work: list[Callable[[], None]] = []

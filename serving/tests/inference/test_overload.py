@@ -26,8 +26,8 @@ IN_THREADS, ON_EVENT_LOOP = batch(9_000), batch(2_000)
 def counted(server: Server, status: int) -> int:
     """Return how many inferences the server has answered with a status."""
     metrics = ask(server.port, "GET", "/metrics")[1].decode()
-    found = re.search(rf'^kfp_edge_requests_total{{.*code="{status}"}} (\d+)$', metrics, re.MULTILINE)
-    return int(found[1]) if found else 0
+    match = re.search(rf'^kfp_edge_requests_total{{.*code="{status}"}} (\d+)$', metrics, re.MULTILINE)
+    return int(match[1]) if match else 0
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What happens to a value outside of the range of training: nothing, it is counted, clipped, or refused."""
+"""The policies for a value outside of the range of training: off, count, clip and reject."""
 
 import json
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def out_of_range(model: Model) -> dict[str, int]:
         {"count": COUNTS[1]},
     ],
 )
-def test_a_value_of_training_is_never_outside(folder: Path, policy: str, changes: dict[str, Any]) -> None:
+def test_a_value_of_training_is_never_out_of_range(folder: Path, policy: str, changes: dict[str, Any]) -> None:
     model = load(folder, out_of_range=policy)
     wanted = {"torque": 0.5, "speed": 1, "wear": 2.5, "count": 3, "on": False} | changes
     assert seen(model, **changes) == pytest.approx(wanted, rel=1e-7)
@@ -88,7 +88,7 @@ def test_off_neither_changes_nor_counts(folder: Path, name: str, value: Any, _in
 
 
 @pytest.mark.parametrize(("name", "value", "_inside", "column"), OUTSIDE)
-def test_count_lets_it_through_and_counts_it(folder: Path, name: str, value: Any, _inside: Any, column: str) -> None:
+def test_count_changes_nothing_and_counts_it(folder: Path, name: str, value: Any, _inside: Any, column: str) -> None:
     model = load(folder, out_of_range="count")
     assert seen(model, **{name: value})[name] == pytest.approx(value, rel=1e-7)
     assert {feature for feature, count in out_of_range(model).items() if count} == {column}
@@ -125,7 +125,7 @@ def test_the_refusal_shows_the_value_exactly_enough_to_see_that_it_is_outside(fo
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_missing_value_is_not_outside(folder: Path, policy: str) -> None:
+def test_a_missing_value_is_not_out_of_range(folder: Path, policy: str) -> None:
     model = load(folder, out_of_range=policy)
     request = {"rows": [row(torque=None, kind=None)], "outputs": [{"name": "label"}]}
     assert ask(model, request)["missing"] == [["Torque [Nm]", "kind"]]
@@ -166,7 +166,7 @@ def test_a_column_without_a_range_beside_one_that_has_is_left_alone(tmp_path: Pa
 
 
 @pytest.mark.parametrize("datatype", [name for name in TYPES if "INT" in name])
-def test_what_is_not_limited_is_limited_by_the_datatype_alone(datatype: str) -> None:
+def test_without_a_range_the_datatype_alone_limits(datatype: str) -> None:
     whole = np.iinfo(TYPES[datatype][1])
     low, high = limits([-np.inf, float(whole.min)], [np.inf, float(whole.max)], TensorSpec("x", datatype, (-1, 2)))
     assert (low.dtype, high.dtype) == (TYPES[datatype][1], TYPES[datatype][1])
@@ -220,8 +220,8 @@ WRONG: dict[str, tuple[Callable[[Any], None], str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_columns_that_do_not_fit_their_input_are_refused_at_start(tmp_path: Path, case: str) -> None:
     folder = echo_bundle(tmp_path)
-    edit, sentence = WRONG[case]
+    edit, message = WRONG[case]
     change(folder, "signature.json", lambda signature: edit(signature["inputs"]))
     with pytest.raises(StartError) as refused:
         Model(load_bundle(folder), ModelOptions())
-    assert str(refused.value) == f"the signature of model echo 1 is wrong: {sentence}"
+    assert str(refused.value) == f"the signature of model echo 1 is wrong: {message}"

@@ -1,4 +1,4 @@
-"""Models are exchanged while the server runs: what is good takes over, what is bad is refused, nothing is dropped."""
+"""Model updates while the server runs: good ones take over, bad ones are refused, no request fails."""
 
 import os
 import shutil
@@ -142,7 +142,7 @@ def test_a_folder_that_is_suddenly_empty_leaves_the_last_models_in_service(model
         assert version(server) == "1"
 
 
-def test_one_bad_version_of_two_does_not_keep_the_server_from_starting(models: Path) -> None:
+def test_one_bad_version_of_two_does_not_prevent_the_start(models: Path) -> None:
     bad = numeric_bundle(models, version="2")
     (bad / "samples.json").unlink()
     with running(models, *WATCH) as server:

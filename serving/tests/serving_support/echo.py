@@ -90,5 +90,5 @@ def echo_bundle(models: Path, name: str = "echo", version: str = "1") -> Path:
 def row(**changes: Any) -> dict[str, Any]:
     """Return a row that lies within all ranges; `torque` is the column `Torque [Nm]`, and ... leaves a column out."""
     values: dict[str, Any] = {"torque": 0.5, "speed": 1, "wear": 2.5, "count": 3, "kind": "H", "on": False} | changes
-    found = {name: value for name, value in values.items() if value is not ...}
-    return {"Torque [Nm]" if name == "torque" else name: value for name, value in found.items()}
+    present = {name: value for name, value in values.items() if value is not ...}
+    return {"Torque [Nm]" if name == "torque" else name: value for name, value in present.items()}

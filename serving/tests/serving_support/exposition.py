@@ -48,8 +48,8 @@ class Exposition:
         """Return the value of the one series of a metric that has these labels, `class_` being `class`."""
         wanted = {(key.removesuffix("_"), value) for key, value in labels.items()}
         family = self.families[name]
-        (found,) = [value for (end, own), value in family.samples.items() if end == suffix and wanted <= own]
-        return found
+        (value,) = [sample for (end, own), sample in family.samples.items() if end == suffix and wanted <= own]
+        return value
 
     def values(self, name: str, label: str, suffix: str = "", **labels: str) -> dict[str, float]:
         """Return the values of all series of a metric that have these labels, by one more label."""
@@ -71,15 +71,15 @@ class Exposition:
 
 
 def _labels(text: str) -> Labels:
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     position = 0
     while position < len(text):
         matched = _LABEL.match(text, position)
         assert matched, text
-        assert matched[1] not in found, text
-        found[matched[1]] = re.sub(r"\\.", lambda escaped: _UNESCAPED[escaped[0]], matched[2])
+        assert matched[1] not in labels, text
+        labels[matched[1]] = re.sub(r"\\.", lambda escaped: _UNESCAPED[escaped[0]], matched[2])
         position = matched.end()
-    return frozenset(found.items())
+    return frozenset(labels.items())
 
 
 def _check_histogram(family: Family) -> None:

@@ -1,4 +1,4 @@
-"""gRPC clients and servers for tests. The stubs are tritonclient's: nobody here wrote them."""
+"""gRPC clients and servers for tests; the stubs are those of tritonclient, an independent implementation."""
 
 import json
 import subprocess
@@ -140,7 +140,7 @@ def castable_bundle(models: Path) -> Path:
 
 
 def endless_bundle(models: Path) -> Path:
-    """Write `press`, a model that counts to its one input `turns` of INT64 [-1]: as slow as it is told to be."""
+    """Write `press`, a model that counts to its one input `turns` of INT64 [-1]: as slow as that number."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go_on"], ["goes_on"]),
@@ -179,7 +179,9 @@ def endless_bundle(models: Path) -> Path:
 
 
 @contextmanager
-def held_back(channel: grpc.Channel, calls: int = 1) -> Iterator[tuple[list[grpc.Future], Callable[[], None]]]:
+def calls_without_message(
+    channel: grpc.Channel, calls: int = 1
+) -> Iterator[tuple[list[grpc.Future], Callable[[], None]]]:
     """Begin calls to `pump` that send their message only when the second of what this returns is called."""
     released = threading.Event()
 
@@ -195,7 +197,7 @@ def held_back(channel: grpc.Channel, calls: int = 1) -> Iterator[tuple[list[grpc
 
 
 @dataclass
-class Alone:
+class GrpcOnlyServer:
     """A gRPC server without REST, see `grpc_without_package.py`."""
 
     process: subprocess.Popen[str]
@@ -212,27 +214,27 @@ class Alone:
         until(lambda: self.state()["in_flight"] == calls)
 
     def end(self) -> None:
-        """Tell it to drain."""
+        """Let it drain and end."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
 
 @contextmanager
-def alone(models: Path, *options: str, **limits: float) -> Iterator[Alone]:
+def run_grpc_only(models: Path, *options: str, **limits: float) -> Iterator[GrpcOnlyServer]:
     """Run such a server until the block ends."""
     script = str(Path(__file__).with_name("grpc_without_package.py"))
-    told = [word for name, value in limits.items() for word in ("--limit", f"{name}={value}")]
-    command = [sys.executable, script, str(models), *options, *told]
+    arguments = [word for name, value in limits.items() for word in ("--limit", f"{name}={value}")]
+    command = [sys.executable, script, str(models), *options, *arguments]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            yield Alone(process, wait_for(process, "ready")["grpc_port"])
+            yield GrpcOnlyServer(process, wait_for(process, "ready")["grpc_port"])
         finally:
             process.kill()
 
 
 def events(process: subprocess.Popen[str]) -> list[Any]:
-    """Return what a server that has been told to end still says."""
+    """Return the remaining events of a server that is ending."""
     assert process.stdout is not None
     return [json.loads(line) for line in process.stdout]

@@ -26,7 +26,7 @@ def ask(model: Model, request: Any) -> Any:
 
 
 def raw(array: np.ndarray[Any, Any]) -> bytes:
-    """Return the raw bytes of a tensor; strings are packed here by hand, as the extension says."""
+    """Return the raw bytes of a tensor; strings are packed here by hand, as the extension specifies."""
     if array.dtype != np.object_:
         return array.tobytes()
     encoded = [str(value).encode() for value in array.reshape(-1)]

@@ -1,4 +1,4 @@
-"""HTTP as bytes: what is sent is exactly what a test says, and what comes back is read by the rules of RFC 9112."""
+"""HTTP as bytes: requests are sent exactly as a test writes them, responses are parsed by the rules of RFC 9112."""
 
 import asyncio
 import select
@@ -57,7 +57,7 @@ class Client:
         self._socket.close()
 
     def send(self, data: bytes) -> "Client":
-        """Send, as far as the server takes it: it may have refused already, and reading tells."""
+        """Send, as far as the server accepts it: it may have refused and closed already, which the responses show."""
         with suppress(ConnectionError):
             self._socket.sendall(data)
         return self
@@ -70,7 +70,7 @@ class Client:
         return sent
 
     def hears(self) -> bool:
-        """Wait a moment for the server to say something or to close, and return whether it did."""
+        """Wait a moment for data or the end of the connection, and return whether there was any."""
         return bool(select.select([self._socket], [], [], _MOMENT)[0])
 
     def end(self) -> "Client":
@@ -151,10 +151,10 @@ def chunked(path: str, *chunks: bytes, trailer: bytes = b"") -> bytes:
 
 @contextmanager
 def echoing(limits: Limits | None = None) -> Iterator[int]:
-    """Run our HTTP over a handler that answers with what it understood, and yield its port.
+    """Run the HTTP server with a handler that repeats the request as it was parsed, and yield its port.
 
     The paths `/later` and `/slow` are answered by another thread, the latter after a second. The body of an answer is
-    `understood(...)`.
+    `echo_body(...)`.
     """
     started: Future[tuple[int, asyncio.Event, asyncio.AbstractEventLoop]] = Future()
 
@@ -220,14 +220,14 @@ def connected(handler: HttpHandler, limits: Limits | None = None) -> tuple[Conne
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of bytes: the requests that were understood, all that was answered, and how it ended, if it did."""
+    """The result of parsing bytes: the requests, all that was written, and how the connection ended, if it did."""
 
     requests: list[tuple[bytes, bytes, bytes]]
     written: bytes
     end: str | None
 
 
-def fed(pieces: Iterable[bytes]) -> Outcome:
+def feed(pieces: Iterable[bytes]) -> Outcome:
     """Feed bytes to a connection in exactly these pieces."""
     requests = []
 
@@ -241,13 +241,13 @@ def fed(pieces: Iterable[bytes]) -> Outcome:
     return Outcome(requests, transport.written, transport.end)
 
 
-def understood(method: bytes, path: bytes, body: bytes) -> bytes:
+def echo_body(method: bytes, path: bytes, body: bytes) -> bytes:
     """Return what `echoing` answers to a request."""
     return b"\n".join([method, path, body])
 
 
 def _echo(loop: asyncio.AbstractEventLoop, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
-    response = HttpResponse(200, understood(request.method, request.path, request.body))
+    response = HttpResponse(200, echo_body(request.method, request.path, request.body))
     if request.path in (b"/later", b"/slow"):
         return loop.run_in_executor(None, lambda: time.sleep(request.path == b"/slow") or response)
     return response

@@ -29,12 +29,12 @@ class Server:
 
     @classmethod
     def after(cls, process: subprocess.Popen[str], name: str) -> "Server":
-        """Wait for the server to say that it is `ready`, or that it is `listening`."""
+        """Wait for the event `ready` or `listening` of the server."""
         event = wait_for(process, name)
         return cls(process, event["port"], event.get("grpc_port"))
 
     def event(self, name: str) -> Any:
-        """Wait for the server to say something, and return it."""
+        """Wait for an event of the server, and return it."""
         return wait_for(self.process, name)
 
     def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
@@ -73,7 +73,7 @@ def wait_for(process: subprocess.Popen[str], name: str) -> Any:
 
 @contextmanager
 def events_of(server: Server) -> Iterator[list[Any]]:
-    """Read what a server says while the block runs, as a collector of logs does; the server ends with the block."""
+    """Read the log of a server while the block runs, as a log collector does; the server ends with the block."""
     events: list[Any] = []
     lines = server.process.stdout
     assert lines is not None

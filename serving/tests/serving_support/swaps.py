@@ -1,4 +1,4 @@
-"""Exchanging bundles in a folder that a server watches, as sites do it: whole folders, by rename."""
+"""Updates of bundles in a folder that a server watches, as sites do them: whole folders, by rename."""
 
 import ctypes
 import hashlib

@@ -50,15 +50,15 @@ def scrape(server: Server) -> Exposition:
     return Exposition(text)
 
 
-def told(model: Model) -> Exposition:
-    """Return what is told of a model in this process."""
+def exposed(model: Model) -> Exposition:
+    """Return the metrics of a model in this process."""
     one = ModelSnapshot(model.bundle, RequestTotals(), model.statistics.features(), model.statistics.classes())
     return Exposition(exposition([one], GAUGES).decode())
 
 
-def bins(found: Exposition, feature: str) -> list[float]:
+def bins(metrics: Exposition, feature: str) -> list[float]:
     """Return how many values lie below, in each bin, and above; the exposition has running totals."""
-    running_totals = list(found.values("kfp_edge_input_feature", "le", "_bucket", feature=feature).values())
+    running_totals = list(metrics.values("kfp_edge_input_feature", "le", "_bucket", feature=feature).values())
     return np.diff([0, *running_totals]).tolist()
 
 
@@ -89,37 +89,37 @@ def test_numbers_are_counted_as_numpy_counts_them_in_the_bins_of_training(
         if part:
             ask(model, {"rows": [row() | {column: value} for value in part], "outputs": [{"name": "label"}]})
     present = [value for value in values if value is not None]
-    found = told(model)
-    assert bins(found, column) == expected_bins(present, EDGES[column], np.float32)
+    metrics = exposed(model)
+    assert bins(metrics, column) == expected_bins(present, EDGES[column], np.float32)
     total = np.array(present, np.float32).sum(dtype=np.float64)
-    assert found.value("kfp_edge_input_feature", "_sum", feature=column) == pytest.approx(total, rel=1e-9, abs=1e-9)
-    assert found.value("kfp_edge_input_feature", "_count", feature=column) == len(present)
-    assert found.value("kfp_edge_input_missing_total", feature=column) == len(values) - len(present)
+    assert metrics.value("kfp_edge_input_feature", "_sum", feature=column) == pytest.approx(total, rel=1e-9, abs=1e-9)
+    assert metrics.value("kfp_edge_input_feature", "_count", feature=column) == len(present)
+    assert metrics.value("kfp_edge_input_missing_total", feature=column) == len(values) - len(present)
     low, high = np.array(NUMBERS[column], np.float32)
     outside = [value for value in np.array(present, np.float32) if not low <= value <= high]
-    assert found.value("kfp_edge_input_out_of_range_total", feature=column) == len(outside)
+    assert metrics.value("kfp_edge_input_out_of_range_total", feature=column) == len(outside)
 
 
 @given(values=st.lists(st.integers(-10, 10) | st.sampled_from([-(2**63), 2**63 - 1]), min_size=1, max_size=20))
 @settings(max_examples=60, deadline=None)
-def test_integers_are_counted_so_too(folder: Path, values: list[int]) -> None:
+def test_integers_are_counted_likewise(folder: Path, values: list[int]) -> None:
     model = load(folder)
     ask(model, {"rows": [row(count=value) for value in values]})
-    assert bins(told(model), "count") == expected_bins(values, EDGES["count"], np.float64)
+    assert bins(exposed(model), "count") == expected_bins(values, EDGES["count"], np.float64)
 
 
 def test_flags_are_counted_as_0_and_1(folder: Path) -> None:
     model = load(folder)
     ask(model, {"rows": [row(on=value) for value in (True, False, True)]})
-    found = told(model)
-    assert bins(found, "on") == [0, 3, 0]
-    assert found.value("kfp_edge_input_feature", "_sum", feature="on") == 2
+    metrics = exposed(model)
+    assert bins(metrics, "on") == [0, 3, 0]
+    assert metrics.value("kfp_edge_input_feature", "_sum", feature="on") == 2
 
 
-def test_every_category_and_class_is_told_from_the_start(folder: Path) -> None:
-    found = told(load(folder))
-    assert found.values("kfp_edge_input_category_total", "category", feature="kind") == {"H": 0, "L": 0}
-    assert found.values("kfp_edge_output_class_total", "class") == {"H": 0, "L": 0, "M": 0}
+def test_every_category_and_class_is_exposed_from_the_start(folder: Path) -> None:
+    metrics = exposed(load(folder))
+    assert metrics.values("kfp_edge_input_category_total", "category", feature="kind") == {"H": 0, "L": 0}
+    assert metrics.values("kfp_edge_output_class_total", "class") == {"H": 0, "L": 0, "M": 0}
 
 
 @given(kinds=st.lists(st.none() | st.sampled_from(KINDS), min_size=1, max_size=20))
@@ -127,12 +127,12 @@ def test_every_category_and_class_is_told_from_the_start(folder: Path) -> None:
 def test_categories_are_counted_and_the_empty_one_is_a_missing_one(folder: Path, kinds: list[str | None]) -> None:
     model = load(folder)
     ask(model, {"rows": [row(kind=kind) for kind in kinds]})
-    found = told(model)
+    metrics = exposed(model)
     counts = Counter(kinds)
     wanted = {"H": counts["H"], "L": counts["L"]}
-    assert found.values("kfp_edge_input_category_total", "category", feature="kind") == wanted
-    assert found.value("kfp_edge_input_missing_total", feature="kind") == counts[None] + counts[""]
-    classes = found.values("kfp_edge_output_class_total", "class")
+    assert metrics.values("kfp_edge_input_category_total", "category", feature="kind") == wanted
+    assert metrics.value("kfp_edge_input_missing_total", feature="kind") == counts[None] + counts[""]
+    classes = metrics.values("kfp_edge_output_class_total", "class")
     assert classes == wanted | {"M": 0} | ({"": counts[None] + counts[""]} if counts[None] + counts[""] else {})
 
 
@@ -140,39 +140,39 @@ def test_a_refused_request_is_not_counted_among_the_values(folder: Path) -> None
     model = load(folder)
     with pytest.raises(RequestError):
         ask(model, {"rows": [row(), row(kind="M")]})
-    assert bins(told(model), "speed") == [0, 0, 0, 0, 0, 0]
+    assert bins(exposed(model), "speed") == [0, 0, 0, 0, 0, 0]
 
 
-def test_a_server_tells_all_of_it(fresh: Server) -> None:
+def test_a_server_exposes_all_of_it(fresh: Server) -> None:
     begun = time.time()
     rows = [row(), row(speed=None, kind="L"), row(wear=251)]
     assert fresh.infer("echo", {"rows": rows, "outputs": [{"name": "label"}]})[0] == 200
     assert fresh.infer("echo", {"rows": [row(speed="x")]})[0] == 400
     assert fresh.infer("fan", {})[0] == 404
-    found = scrape(fresh)
-    assert found.value("kfp_edge_ready") == 1
-    assert found.value("kfp_edge_requests_in_flight") == 0
-    assert found.value("kfp_edge_model_info", **ECHO) == 1
-    assert found.values("kfp_edge_requests_total", "code", protocol="rest", **ECHO) == {"200": 1, "400": 1}
-    assert found.value("kfp_edge_request_errors_total", **ECHO) == 1
-    assert found.value("kfp_edge_request_duration_seconds", "_count", **ECHO) == 2
-    assert begun <= found.value("kfp_edge_last_inference_timestamp_seconds", **ECHO) <= time.time()
-    assert bins(found, "speed") == [0, 0, 0, 2, 0, 0]
-    assert found.value("kfp_edge_input_missing_total", feature="speed") == 1
-    assert found.value("kfp_edge_input_out_of_range_total", feature="wear") == 1
-    assert found.value("kfp_edge_output_class_total", class_="H") == 2
-    assert found.value("kfp_edge_output_class_total", class_="L") == 1
+    metrics = scrape(fresh)
+    assert metrics.value("kfp_edge_ready") == 1
+    assert metrics.value("kfp_edge_requests_in_flight") == 0
+    assert metrics.value("kfp_edge_model_info", **ECHO) == 1
+    assert metrics.values("kfp_edge_requests_total", "code", protocol="rest", **ECHO) == {"200": 1, "400": 1}
+    assert metrics.value("kfp_edge_request_errors_total", **ECHO) == 1
+    assert metrics.value("kfp_edge_request_duration_seconds", "_count", **ECHO) == 2
+    assert begun <= metrics.value("kfp_edge_last_inference_timestamp_seconds", **ECHO) <= time.time()
+    assert bins(metrics, "speed") == [0, 0, 0, 2, 0, 0]
+    assert metrics.value("kfp_edge_input_missing_total", feature="speed") == 1
+    assert metrics.value("kfp_edge_input_out_of_range_total", feature="wear") == 1
+    assert metrics.value("kfp_edge_output_class_total", class_="H") == 2
+    assert metrics.value("kfp_edge_output_class_total", class_="L") == 1
 
 
 def test_the_self_test_at_start_is_not_counted(fresh: Server) -> None:
-    found = scrape(fresh)
-    assert found.value("kfp_edge_requests_total", code="200", **ECHO) == 0
-    assert found.value("kfp_edge_input_feature", "_count", feature="speed") == 0
-    assert found.value("kfp_edge_last_inference_timestamp_seconds", **ECHO) == 0
+    metrics = scrape(fresh)
+    assert metrics.value("kfp_edge_requests_total", code="200", **ECHO) == 0
+    assert metrics.value("kfp_edge_input_feature", "_count", feature="speed") == 0
+    assert metrics.value("kfp_edge_last_inference_timestamp_seconds", **ECHO) == 0
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's package prometheus")
-def test_prometheus_own_tool_has_nothing_to_remark(fresh: Server) -> None:
+def test_promtool_accepts_the_metrics(fresh: Server) -> None:
     fresh.infer("echo", {"rows": [row()]})
     text = fresh.get("/metrics")[1]
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
@@ -195,13 +195,13 @@ def test_names_with_quotes_backslashes_and_newlines_come_back_as_they_are(tmp_pa
     values = row(kind=name)
     values[name] = values.pop("speed")
     ask(model, {"rows": [values]})
-    found = told(model)
-    assert found.value("kfp_edge_input_feature", "_count", feature=name) == 1
-    assert found.value("kfp_edge_input_category_total", category=name) == 1
-    assert found.value("kfp_edge_output_class_total", class_=name) == 1
+    metrics = exposed(model)
+    assert metrics.value("kfp_edge_input_feature", "_count", feature=name) == 1
+    assert metrics.value("kfp_edge_input_category_total", category=name) == 1
+    assert metrics.value("kfp_edge_output_class_total", class_=name) == 1
 
 
-def test_who_the_server_is_comes_from_opentelemetrys_variables(folder: Path) -> None:
+def test_the_resource_attributes_come_from_the_variables_of_opentelemetry(folder: Path) -> None:
     attributes = "service.name=other,site=Werk%20S%C3%BCd,ring=canary,7th.floor=1,empty=,=x,  k8s.pod-name = a-b "
     variables = {
         "OTEL_SERVICE_NAME": 'press "7"',
@@ -233,19 +233,19 @@ def hasty() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hasty")
 def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
-    model, metrics = load(folder), ModelMetrics()
+    model, request_metrics = load(folder), ModelMetrics()
     rows = [row(speed=-60), row(speed=-1), row(speed=None, kind="L"), row(wear=251)]
     each, threads = 500, 8
 
     def work(number: int) -> None:
         for turn in range(each):
             ask(model, {"rows": [rows[(number + turn) % len(rows)]], "outputs": [{"name": "label"}]})
-            metrics.count("grpc" if turn % 2 else "rest", 200 if turn % 5 else 400, 0.001 * (turn % 3))
+            request_metrics.count("grpc" if turn % 2 else "rest", 200 if turn % 5 else 400, 0.001 * (turn % 3))
             model.statistics.classes()
             if turn % 50 == 0:
                 Exposition(
                     exposition(
-                        [ModelSnapshot(model.bundle, metrics.totals(), model.statistics.features(), {})], GAUGES
+                        [ModelSnapshot(model.bundle, request_metrics.totals(), model.statistics.features(), {})], GAUGES
                     ).decode()
                 )
 
@@ -254,14 +254,14 @@ def test_requests_from_many_threads_are_all_counted(folder: Path) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    found = told(model)
+    metrics = exposed(model)
     quarter = each * threads / len(rows)
-    assert bins(found, "speed") == [quarter, 0, quarter, quarter, 0, 0]
-    assert found.value("kfp_edge_input_missing_total", feature="speed") == quarter
-    assert found.values("kfp_edge_input_category_total", "category") == {"H": 3 * quarter, "L": quarter}
-    assert found.value("kfp_edge_input_out_of_range_total", feature="wear") == quarter
-    assert sum(found.values("kfp_edge_output_class_total", "class").values()) == 4 * quarter
-    counted = metrics.totals()
+    assert bins(metrics, "speed") == [quarter, 0, quarter, quarter, 0, 0]
+    assert metrics.value("kfp_edge_input_missing_total", feature="speed") == quarter
+    assert metrics.values("kfp_edge_input_category_total", "category") == {"H": 3 * quarter, "L": quarter}
+    assert metrics.value("kfp_edge_input_out_of_range_total", feature="wear") == quarter
+    assert sum(metrics.values("kfp_edge_output_class_total", "class").values()) == 4 * quarter
+    counted = request_metrics.totals()
     assert sum(counted.statuses.values()) == sum(counted.buckets) == each * threads
     assert counted.statuses["rest", 400] == threads * len([turn for turn in range(0, each, 2) if turn % 5 == 0])
 
@@ -300,4 +300,4 @@ def test_large_batches_are_counted_at_once(tmp_path: Path) -> None:
     model = load(numeric_bundle(tmp_path))
     body, json_bytes = raw_request({"X": ("FP32", np.ones((10_000, 3), np.float32))}, outputs=[{"name": "label"}])
     assert growth(lambda: json_codec.infer(model, body, json_bytes), 50) < 2_000_000
-    assert told(model).value("kfp_edge_input_feature", "_count", feature="torque") == 510_000
+    assert exposed(model).value("kfp_edge_input_feature", "_count", feature="torque") == 510_000
