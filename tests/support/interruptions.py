@@ -1,4 +1,4 @@
-"""Interrupting a program at a chosen moment: while it waits for a certain other program."""
+"""Interrupt a program at a chosen moment: while it waits for another program."""
 
 import os
 import shutil
@@ -12,16 +12,16 @@ _SECONDS = 60
 
 @contextmanager
 def announcing(program: str, folder: Path) -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
-    """Yield an environment in which `program` soon says that it is at work, and a function that waits for that."""
+    """Yield an environment in which `program` reports its start, and a function that waits for that."""
     real = shutil.which(program)
-    shims, said = folder / "shims", folder / "said"
+    shims, started = folder / "shims", folder / "started"
     shims.mkdir()
-    (shims / program).write_text(f'#!/bin/sh\n(sleep 0.2; touch "{said}") &\nexec {real} "$@"\n')
+    (shims / program).write_text(f'#!/bin/sh\n(sleep 0.2; touch "{started}") &\nexec {real} "$@"\n')
     (shims / program).chmod(0o755)
 
     def wait() -> None:
         deadline = time.monotonic() + _SECONDS
-        while not said.exists():
+        while not started.exists():
             assert time.monotonic() < deadline, f"{program} was not started"
             time.sleep(0.01)
 

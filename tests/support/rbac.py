@@ -1,11 +1,11 @@
-"""Compares the rights that manifests grant with the calls that were made to a Kubernetes API."""
+"""Compare the permissions that manifests grant with the calls to a Kubernetes API."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 
 class Call(Protocol):
-    """One request as the fake Kubernetes records it; `resource` may have a part behind a slash: `pods/log`."""
+    """One request as the fake Kubernetes records it; `resource` may have a subresource: `pods/log`."""
 
     user: str
     verb: str
@@ -15,7 +15,7 @@ class Call(Protocol):
 
 
 class Right(NamedTuple):
-    """What a user may do, or did: `resource` is `pods`, `pods/log`, `taskruns.tekton.dev`."""
+    """A permission, or a call: `resource` is `pods`, `pods/log`, `taskruns.tekton.dev`."""
 
     user: str
     namespace: str
@@ -29,13 +29,13 @@ class Difference(NamedTuple):
 
 
 def unused_and_missing(manifests: Iterable[Mapping[str, Any]], calls: Iterable[Call]) -> Difference:
-    """Return the rights that no call needed, and those that a call needed and nobody granted.
+    """Return the permissions that no call needed, and those that a call needed and no role grants.
 
-    Only users who made a call count, so that one run need not be everybody's. A wildcard covers nothing: it is unused.
+    Only users with a call count, so that a run need not involve all of them. A wildcard counts as unused.
 
     Args:
-        manifests: Among them the Roles and RoleBindings; other kinds are passed over.
-        calls: What the users asked for.
+        manifests: The Roles and RoleBindings; other kinds are ignored.
+        calls: The calls of all users.
     """
     used = {Right(call.user, call.namespace, call.verb, _resource(call.resource, call.group)) for call in calls}
     users = {right.user for right in used}
@@ -44,7 +44,7 @@ def unused_and_missing(manifests: Iterable[Mapping[str, Any]], calls: Iterable[C
 
 
 def rights(manifests: Iterable[Mapping[str, Any]]) -> Iterator[Right]:
-    """Yield every right that RoleBindings to Roles among the manifests give to service accounts."""
+    """Yield every permission that RoleBindings to Roles among the manifests grant to service accounts."""
     objects = list(manifests)
     roles = {_key(role): role for role in objects if role["kind"] == "Role"}
     for binding in objects:

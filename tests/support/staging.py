@@ -1,4 +1,4 @@
-"""Parts of the staging tests: candidates that are bad each in its own way, and what a report says."""
+"""Programs of bad candidates, and the results in a report of the staging test."""
 
 import re
 import time
@@ -9,7 +9,7 @@ _SECONDS = 60
 
 CRASHES = "import sys; sys.exit('the model cannot be loaded')"
 HANGS = "import time; print('loading', flush=True); time.sleep(600)"
-#: Answers every request in the same way; {status} is for readiness.
+#: Answers every request in the same way; {status} is the status of readiness requests.
 ANSWERS = """
 import http.server, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -24,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET
 http.server.HTTPServer(('', 8080), Handler).serve_forever()
 """
-# the server ends its process by itself
+# replaces the exit code of the server
 STOPS_BADLY = """
 import os
 from kfp_edge_serving.__main__ import main
@@ -35,7 +35,7 @@ main()
 
 
 def results(report: Path) -> dict[str, str]:
-    """The result of every check in a report."""
+    """Return the result of every check in a report."""
     rows = re.findall(r"^\| (.+?) \| (passed|\*\*failed\*\*) \|", report.read_text(), re.MULTILINE)
     return {name: result.strip("*") for name, result in rows}
 
@@ -43,5 +43,5 @@ def results(report: Path) -> dict[str, str]:
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.02)

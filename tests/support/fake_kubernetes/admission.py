@@ -18,35 +18,35 @@ _FACTORS = {"m": 1e-3, "": 1.0} | {
 
 def quantity(text: Any) -> float:
     """The number of bytes or processors that 512Mi, 250m or 2 stand for."""
-    found = _QUANTITY.fullmatch(str(text))
-    assert found, f"the fake does not know the quantity {text}"
-    return float(found[1]) * _FACTORS[found[2].replace("Ki", "ki")]
+    match = _QUANTITY.fullmatch(str(text))
+    assert match, f"the fake does not know the quantity {text}"
+    return float(match[1]) * _FACTORS[match[2].replace("Ki", "ki")]
 
 
 def violations(pod: Object) -> str:
     """What breaks the Pod Security Standard `restricted`, or the security context constraint `restricted-v2`."""
     spec = pod["spec"]
     whole = spec.get("securityContext", {})
-    found = []
+    problems = []
     for container in spec["containers"]:
         context = container.get("securityContext", {})
         both = whole | context
         capabilities, who = context.get("capabilities", {}), f'container "{container["name"]}" must set securityContext'
         if context.get("allowPrivilegeEscalation") is not False:
-            found.append(f"allowPrivilegeEscalation != false ({who}.allowPrivilegeEscalation=false)")
+            problems.append(f"allowPrivilegeEscalation != false ({who}.allowPrivilegeEscalation=false)")
         if "ALL" not in capabilities.get("drop", []) or set(capabilities.get("add", [])) - {"NET_BIND_SERVICE"}:
-            found.append(f'unrestricted capabilities ({who}.capabilities.drop=["ALL"])')
+            problems.append(f'unrestricted capabilities ({who}.capabilities.drop=["ALL"])')
         if both.get("runAsNonRoot") is not True:
-            found.append(f"runAsNonRoot != true (pod or {who}.runAsNonRoot=true)")
+            problems.append(f"runAsNonRoot != true (pod or {who}.runAsNonRoot=true)")
         if both.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
-            found.append(f'seccompProfile (pod or {who}.seccompProfile.type to "RuntimeDefault" or "Localhost")')
+            problems.append(f'seccompProfile (pod or {who}.seccompProfile.type to "RuntimeDefault" or "Localhost")')
         user = both.get("runAsUser", USERS[0])
         if user not in USERS:
-            said = f"runAsUser: Invalid value: {user}: must be in the ranges: [{USERS[0]}, {USERS[-1]}]"
-            return f"unable to validate against any security context constraint: {said}"
+            detail = f"runAsUser: Invalid value: {user}: must be in the ranges: [{USERS[0]}, {USERS[-1]}]"
+            return f"unable to validate against any security context constraint: {detail}"
     if spec.get("hostNetwork") or any("hostPath" in volume for volume in spec.get("volumes", [])):
-        found.append("host namespaces or hostPath volumes")
-    return f'violates PodSecurity "restricted:latest": {", ".join(found)}' if found else ""
+        problems.append("host namespaces or hostPath volumes")
+    return f'violates PodSecurity "restricted:latest": {", ".join(problems)}' if problems else ""
 
 
 def over_quota(pod: Object, others: Iterable[Object], quotas: Iterable[Object]) -> str:
@@ -60,8 +60,8 @@ def over_quota(pod: Object, others: Iterable[Object], quotas: Iterable[Object]) 
         for key, limit in hard.items():
             before = sum(one.get(key, 0.0) for one in used)
             if before + asked[key] > quantity(limit):
-                told = f"requested: {key}={asked[key]:g}, used: {key}={before:g}, limited: {key}={limit}"
-                return f"exceeded quota: {name}, {told}"
+                amounts = f"requested: {key}={asked[key]:g}, used: {key}={before:g}, limited: {key}={limit}"
+                return f"exceeded quota: {name}, {amounts}"
     return ""
 
 
@@ -92,6 +92,6 @@ def refusal_by_pipelines_scc(pod: Object) -> str:
             return f"spec.containers[{number}].securityContext.privileged: Invalid value: true: not allowed"
         added = set(context.get("capabilities", {}).get("add", [])) - _ADDABLE
         if added:
-            said = f'capabilities.add: Invalid value: "{min(added)}": capability may not be added'
-            return f"spec.containers[{number}].securityContext.{said}"
+            detail = f'capabilities.add: Invalid value: "{min(added)}": capability may not be added'
+            return f"spec.containers[{number}].securityContext.{detail}"
     return ""

@@ -251,11 +251,11 @@ class FakeKubernetes:
         """
         with self.store.changed:
             kinds = [kind] if kind else list(BY_NAME)
-            found = [Change("ADDED", each) for name in kinds for each in self.objects(name)]
-            return self._follow(kind, found, self.store.version)
+            existing = [Change("ADDED", each) for name in kinds for each in self.objects(name)]
+            return self._follow(kind, existing, self.store.version)
 
-    def _follow(self, kind: str, found: list[Change], at: int) -> Iterator[Change]:
-        yield from found
+    def _follow(self, kind: str, existing: list[Change], at: int) -> Iterator[Change]:
+        yield from existing
         while not self.stopped.is_set():
             with self.store.changed:
                 self.store.changed.wait_for(lambda at=at: self.store.version > at or self.stopped.is_set())

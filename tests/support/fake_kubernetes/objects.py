@@ -48,18 +48,20 @@ def matches(labels: dict[str, str], selector: dict[str, str]) -> bool:
 
 def condition(kind: str, status: str, reason: str = "", message: str = "") -> Object:
     """A condition that changed now; of reason and message, what is empty is left out."""
-    said = {"reason": reason, "message": message}
-    return {"type": kind, "status": status, "lastTransitionTime": now()} | {key: said[key] for key in said if said[key]}
+    detail = {"reason": reason, "message": message}
+    return {"type": kind, "status": status, "lastTransitionTime": now()} | {
+        key: detail[key] for key in detail if detail[key]
+    }
 
 
 def with_conditions(before: Iterable[Object], *changes: Object) -> list[Object]:
     """The conditions after changes; a status that stays keeps the time of its transition."""
-    found = {one["type"]: one for one in before}
+    merged = {one["type"]: one for one in before}
     for change in changes:
-        same = found.get(change["type"], {})
+        same = merged.get(change["type"], {})
         stays = same.get("status") == change["status"]
-        found[change["type"]] = change | ({"lastTransitionTime": same["lastTransitionTime"]} if stays else {})
-    return list(found.values())
+        merged[change["type"]] = change | ({"lastTransitionTime": same["lastTransitionTime"]} if stays else {})
+    return list(merged.values())
 
 
 def waiting(reason: str, message: str = "") -> Object:

@@ -128,9 +128,9 @@ class PodProcess:
 
     def _schedule(self) -> None:
         if self._fault is Fault.UNSCHEDULABLE:
-            said = "0/3 nodes are available: 3 Insufficient memory. preemption: not eligible."
-            self._record_warning("FailedScheduling", said, "default-scheduler")
-            status = {"phase": "Pending", "conditions": [condition("PodScheduled", "False", "Unschedulable", said)]}
+            detail = "0/3 nodes are available: 3 Insufficient memory. preemption: not eligible."
+            self._record_warning("FailedScheduling", detail, "default-scheduler")
+            status = {"phase": "Pending", "conditions": [condition("PodScheduled", "False", "Unschedulable", detail)]}
             self._controller.set_status(self._pod, status)
             self._wait_for_ever()
         self._conditions = [condition("PodScheduled", "True")]
@@ -143,9 +143,9 @@ class PodProcess:
             self._state = waiting("ErrImagePull", why)
             self._publish()
             self._pause(_BACK_OFF)
-            said = f'Back-off pulling image "{image}"'
-            self._record_warning("BackOff", said)
-            self._state = waiting("ImagePullBackOff", said)
+            detail = f'Back-off pulling image "{image}"'
+            self._record_warning("BackOff", detail)
+            self._state = waiting("ImagePullBackOff", detail)
             self._publish()
             self._pause(_BACK_OFF)
         self._image_id = image
@@ -208,9 +208,11 @@ class PodProcess:
         self._last = self._state
         self._pause(0)
         name, (namespace, pod) = self._container["name"], key(self._pod)
-        said = f"back-off 10s restarting failed container={name} pod={pod}_{namespace}({self._pod['metadata']['uid']})"
+        detail = (
+            f"back-off 10s restarting failed container={name} pod={pod}_{namespace}({self._pod['metadata']['uid']})"
+        )
         self._record_warning("BackOff", f"Back-off restarting failed container {name} in pod {pod}")
-        self._state = waiting("CrashLoopBackOff", said)
+        self._state = waiting("CrashLoopBackOff", detail)
         self._publish()
         self._pause(_BACK_OFF)
 
@@ -253,7 +255,7 @@ class PodProcess:
         return [f"--volume={each.source}:{each.path}{':ro' if each.read_only else ''}" for each in found]
 
     def _watch(self) -> None:
-        """Start the container, ask its probes until it ends or the Pod is to end, and tell how it ended."""
+        """Start the container, ask its probes until it ends or the Pod is to end, and record how it ended."""
         log = self._controller.fake.set_log(*key(self._pod), self._container["name"])
         process = subprocess.Popen(
             ["podman", "start", "--attach", self._name],
@@ -286,9 +288,9 @@ class PodProcess:
     def _stop(self, process: subprocess.Popen[bytes]) -> None:
         """End the container if it runs: SIGTERM, and SIGKILL after the grace period, which `end` may cut short."""
         begun = time.monotonic()
-        told = False
+        signalled = False
         while process.poll() is None and time.monotonic() - begun < self._left:
-            told = told or self._signal("TERM")
+            signalled = signalled or self._signal("TERM")
             time.sleep(POLL)
         while process.poll() is None:
             self._signal("KILL")

@@ -28,9 +28,9 @@ def _rules(objects: Objects, user: str, namespace: str) -> Iterator[dict[str, An
         if any(_is(subject, user) for subject in binding.get("subjects") or ()):
             role = binding["roleRef"]
             places = objects(role["kind"], namespace if role["kind"] == "Role" else "")
-            for found in places:
-                if found["metadata"]["name"] == role["name"]:
-                    yield from found.get("rules") or ()
+            for candidate in places:
+                if candidate["metadata"]["name"] == role["name"]:
+                    yield from candidate.get("rules") or ()
 
 
 def _is(subject: dict[str, Any], user: str) -> bool:

@@ -20,8 +20,8 @@ def selects(labels: str, fields: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _fits(part: str, labels: Mapping[str, str]) -> bool:
-    if found := _SET.match(part):
-        key, word, values = found.groups()
+    if match := _SET.match(part):
+        key, word, values = match.groups()
         return (labels.get(key) in [value.strip() for value in values.split(",")]) == (word == "in")
     if "!=" in part:
         key, value = part.split("!=")

@@ -49,13 +49,13 @@ class Target:
     def of(cls, method: str, url: str) -> "Target":
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        found = _PATH.fullmatch(parts.path)
-        kind = BY_PATH.get((found["core"] or found["custom"], found["plural"])) if found else None
-        if not found or not kind:
+        match = _PATH.fullmatch(parts.path)
+        kind = BY_PATH.get((match["core"] or match["custom"], match["plural"])) if match else None
+        if not match or not kind:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
-        name = unquote(found["name"] or "")
+        name = unquote(match["name"] or "")
         verb = (_ITEM_VERBS if name else _ALL_VERBS).get(method, "")
-        if not verb or (kind.namespaced and not found["namespace"] and verb != "list"):
+        if not verb or (kind.namespaced and not match["namespace"] and verb != "list"):
             raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         if verb == "list" and query.get("watch") in _TRUE:
             verb = "watch"
@@ -63,7 +63,7 @@ class Target:
             name = dict(part.split("=", 1) for part in query.get("fieldSelector", "").split(",") if part).get(
                 "metadata.name", ""
             )
-        return cls(verb, kind, unquote(found["namespace"] or ""), name, found["subresource"] or "", query)
+        return cls(verb, kind, unquote(match["namespace"] or ""), name, match["subresource"] or "", query)
 
     @property
     def resource(self) -> str:
@@ -181,13 +181,13 @@ class Handler(BaseHTTPRequestHandler):
         store = self._fake.store
         with store.changed:
             version = store.version
-            found = [each for each in store.list(target.kind.name, target.namespace) if target.takes(each)]
+            resources = [each for each in store.list(target.kind.name, target.namespace) if target.takes(each)]
         after: list[str] = []
         if target.query.get("continue"):
             version, after = json.loads(base64.urlsafe_b64decode(target.query["continue"]))
             if version < self._fake.forgotten:
                 raise Refused(410, "Expired", "the provided continue parameter is too old")
-        rest = [each for each in found if _place(each) > after]
+        rest = [each for each in resources if _place(each) > after]
         limit = int(target.query.get("limit") or 0) or len(rest)
         more = ""
         if rest[limit:]:
@@ -243,13 +243,15 @@ class Handler(BaseHTTPRequestHandler):
             since = int(target.query.get("resourceVersion") or 0)
             if 0 < since < self._fake.forgotten:
                 raise Refused(410, "Expired", f"too old resource version: {since} ({self._fake.forgotten})")
-            found = [] if since else [each for each in store.list(target.kind.name, target.namespace) if takes(each)]
+            resources = (
+                [] if since else [each for each in store.list(target.kind.name, target.namespace) if takes(each)]
+            )
             since = since or store.version
         deadline = time.monotonic() + int(target.query.get("timeoutSeconds") or 1800)
 
         def follow() -> Iterator[bytes]:
             at = since
-            yield b"".join(_event("ADDED", each) for each in found)
+            yield b"".join(_event("ADDED", each) for each in resources)
             while True:
                 with store.changed:
                     self._wait(lambda at=at: store.version > at, deadline)
@@ -275,7 +277,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _log(self, target: Target) -> Iterator[bytes]:
         log = self._fake.log(target.namespace, target.name, target.query.get("container", ""))
-        since = target.query.get("sinceTime", "")[:19]  # the kubelet is told whole seconds
+        since = target.query.get("sinceTime", "")[:19]  # the kubelet gets whole seconds
         follows, stamped = (target.query.get(key) in _TRUE for key in ("follow", "timestamps"))
         forever = time.monotonic() + 3600
 

@@ -146,11 +146,11 @@ class Store:
             self._drop(lost)
 
     def _orphans(self) -> Iterator[Resource]:
-        places = {found["metadata"]["uid"]: key[1] for key, found in self._objects.items()}
-        for (_, namespace, _), found in self._objects.items():
-            owners = found["metadata"].get("ownerReferences") or ()
+        places = {resource["metadata"]["uid"]: key[1] for key, resource in self._objects.items()}
+        for (_, namespace, _), resource in self._objects.items():
+            owners = resource["metadata"].get("ownerReferences") or ()
             if owners and not any(places.get(owner["uid"]) in ("", namespace) for owner in owners):
-                yield found
+                yield resource
 
 
 def _texts(secret: Resource) -> list[tuple[str, str]]:

@@ -75,8 +75,8 @@ class TaskRunExecution:
         if taskrun is None:
             self._interrupt(TaskRunEndedError())
         elif taskrun["spec"].get("status") == _CANCELLED:
-            said = taskrun["spec"].get("statusMessage", "")
-            self._interrupt(TaskRunEndedError(_CANCELLED, f'TaskRun "{self._name}" was cancelled. {said}'))
+            detail = taskrun["spec"].get("statusMessage", "")
+            self._interrupt(TaskRunEndedError(_CANCELLED, f'TaskRun "{self._name}" was cancelled. {detail}'))
         elif 0 < self._limit() < time.monotonic() + self._controller.skipped_seconds - self._started:
             limit = taskrun["spec"].get("timeout", "1h0m0s")
             self._interrupt(
@@ -88,7 +88,7 @@ class TaskRunExecution:
         self._thread.join()
 
     def _limit(self) -> float:
-        with contextlib.suppress(InvalidError):  # that it is invalid is told by the run itself
+        with contextlib.suppress(InvalidError):  # the run itself reports that it is invalid
             return timeout(self._taskrun)
         return 0
 
@@ -157,8 +157,8 @@ class TaskRunExecution:
         if account not in known | _SERVICE_ACCOUNTS:
             raise self._not_created(f'translating TaskSpec to Pod: serviceaccounts "{account}" not found')
         forbidden = f'pods "{pod["metadata"]["name"]}" is forbidden:'
-        said = "provider restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges"
-        if refused := said if self._fault is Fault.ADMISSION else refusal_by_pipelines_scc(pod):
+        detail = "provider restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges"
+        if refused := detail if self._fault is Fault.ADMISSION else refusal_by_pipelines_scc(pod):
             message = f"{forbidden} unable to validate against any security context constraint: [{refused}]"
             raise TaskRunEndedError("PodAdmissionFailed", message)
         objects = self._controller.fake.objects
@@ -166,19 +166,19 @@ class TaskRunExecution:
         if self._fault is Fault.QUOTA:
             exceeded = "exceeded quota: build, requested: limits.cpu=1, used: limits.cpu=4, limited: limits.cpu=4"
         if exceeded:
-            said = f"TaskRun Pod exceeded available resources: {forbidden} {exceeded}"
-            self._write({}, condition("Succeeded", "Unknown", "ExceededResourceQuota", said))
+            detail = f"TaskRun Pod exceeded available resources: {forbidden} {exceeded}"
+            self._write({}, condition("Succeeded", "Unknown", "ExceededResourceQuota", detail))
             self._wait_for_ever()
 
     def _not_created(self, why: str) -> TaskRunEndedError:
-        said = f'failed to create task run pod "{self._name}": {why}. Maybe invalid TaskSpec'
-        return TaskRunEndedError("PodCreationFailed", said)
+        detail = f'failed to create task run pod "{self._name}": {why}. Maybe invalid TaskSpec'
+        return TaskRunEndedError("PodCreationFailed", detail)
 
     def _schedule(self) -> None:
         if self._fault is Fault.NEVER_STARTS:
-            said = "0/3 nodes are available: 3 Insufficient memory. preemption: not eligible."
-            self._controller.record_event(self._made, "Warning", "FailedScheduling", said, "default-scheduler")
-            self._publish("Pending", condition("PodScheduled", "False", "Unschedulable", said))
+            detail = "0/3 nodes are available: 3 Insufficient memory. preemption: not eligible."
+            self._controller.record_event(self._made, "Warning", "FailedScheduling", detail, "default-scheduler")
+            self._publish("Pending", condition("PodScheduled", "False", "Unschedulable", detail))
             self._wait_for_ever()
         self._publish("Pending", condition("PodScheduled", "True"), condition("Ready", "False", "ContainersNotReady"))
 
@@ -187,9 +187,12 @@ class TaskRunExecution:
             image = container["image"]
             if image in self._controller.images and self._fault is not Fault.IMAGE_PULL:
                 continue
-            said = f"initializing source docker://{image}: reading manifest: manifest unknown"
-            self._controller.record_event(self._made, "Warning", "Failed", f'Failed to pull image "{image}": {said}')
-            for reason, message in (("ErrImagePull", said), ("ImagePullBackOff", f'Back-off pulling image "{image}"')):
+            detail = f"initializing source docker://{image}: reading manifest: manifest unknown"
+            self._controller.record_event(self._made, "Warning", "Failed", f'Failed to pull image "{image}": {detail}')
+            for reason, message in (
+                ("ErrImagePull", detail),
+                ("ImagePullBackOff", f'Back-off pulling image "{image}"'),
+            ):
                 self._states[number] = waiting(reason, message)
                 self._publish("Pending")
             raise TaskRunEndedError(
@@ -202,17 +205,17 @@ class TaskRunExecution:
         """Make the Pod's volumes; the kubelet waits for what is not there yet."""
         find = self._controller.finder(self._namespace)
         (self._folder / "volumes").mkdir()
-        told = ""
+        reported = ""
         for volume in self._made["spec"]["volumes"]:
             while True:
                 try:
                     write_volume(volume, self._volumes / volume["name"], self._made, find)
                     break
                 except MissingError as error:
-                    if str(error) != told:
-                        told = str(error)
-                        said = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {told}'
-                        self._controller.record_event(self._made, "Warning", "FailedMount", said)
+                    if str(error) != reported:
+                        reported = str(error)
+                        detail = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {reported}'
+                        self._controller.record_event(self._made, "Warning", "FailedMount", detail)
                 self._pause()
         for name, script in scripts.items():
             path = self._volumes / SCRIPTS / name
@@ -250,8 +253,8 @@ class TaskRunExecution:
                 why = reason
             message = self._message(results)
             if len(message) > _MAX_MESSAGE:
-                said = "Termination message is above max allowed size 4096, caused by large task result."
-                self._log(container, said)
+                detail = "Termination message is above max allowed size 4096, caused by large task result."
+                self._log(container, detail)
                 code, reason, why, message = 1, "Error", "Error", ""
             self._logs[container["name"]].close()
             self._states[number] = terminated(code, reason, started, message)
@@ -296,11 +299,11 @@ class TaskRunExecution:
     def _evict(self) -> None:
         self._states = [terminated(_KILLED, "Error", started_at(state)) for state in self._states]
         self._reasons = ["Error" for _ in self._states]
-        said = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 68Mi."
-        self._controller.record_event(self._made, "Warning", "Evicted", said)
-        self._publish("Failed", reason="Evicted", message=said)
+        detail = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 68Mi."
+        self._controller.record_event(self._made, "Warning", "Evicted", detail)
+        self._publish("Failed", reason="Evicted", message=detail)
         reason = "PodEvicted" if self._controller.specific_reasons else _FAILED
-        self._write({"completionTime": now()}, condition("Succeeded", "False", reason, said))
+        self._write({"completionTime": now()}, condition("Succeeded", "False", reason, detail))
         raise TaskRunEndedError
 
     def _finish(self, failed: bool, results: list[str]) -> None:
@@ -308,8 +311,8 @@ class TaskRunExecution:
         values = [{"name": name, "type": "string", "value": value} for name, value in self._results(results)]
         found = {"completionTime": now()} | ({"results": values} if values else {})
         if not failed:
-            said = "All Steps have completed executing"
-            self._write(found, condition("Succeeded", "True", "Succeeded", said))
+            detail = "All Steps have completed executing"
+            self._write(found, condition("Succeeded", "True", "Succeeded", detail))
             return
         pairs = zip(self._containers, self._states, strict=True)
         name, state = next(
@@ -317,16 +320,16 @@ class TaskRunExecution:
         )
         specific = "StepOOM" if state["reason"] == "OOMKilled" else "StepFailed"
         reason = specific if self._controller.specific_reasons else _FAILED
-        said = f'"{name}" exited with code {state["exitCode"]}: {state["reason"]}'
-        self._write(found, condition("Succeeded", "False", reason, said))
+        detail = f'"{name}" exited with code {state["exitCode"]}: {state["reason"]}'
+        self._write(found, condition("Succeeded", "False", reason, detail))
 
     def _give_up(self, end: TaskRunEndedError) -> None:
         """End as Tekton does when it is not the steps that decide: it deletes the Pod, and the logs with it."""
         for number, state in enumerate(self._states):
             if "terminated" not in state:
                 pod = self._made["metadata"]["name"]
-                said = f"Step {step_name(self._containers[number])} terminated as pod {pod} is terminated"
-                self._states[number] = terminated(1, end.reason, started_at(state), said)
+                detail = f"Step {step_name(self._containers[number])} terminated as pod {pod} is terminated"
+                self._states[number] = terminated(1, end.reason, started_at(state), detail)
                 self._reasons[number] = end.reason
         final = condition("Succeeded", "False", end.reason, end.message)
         self._write({"completionTime": now(), "steps": self._steps()}, final)
@@ -345,8 +348,8 @@ class TaskRunExecution:
             for container, state in zip(self._containers, self._states, strict=True)
         ]
         status = {"phase": phase, "conditions": self._conditions, "containerStatuses": statuses, "hostIP": "127.0.0.1"}
-        said = {"reason": reason, "message": message}
-        self._controller.set_status(self._made, status | {name: text for name, text in said.items() if text})
+        detail = {"reason": reason, "message": message}
+        self._controller.set_status(self._made, status | {name: text for name, text in detail.items() if text})
         found = {"podName": self._made["metadata"]["name"], "steps": self._steps()}
         if phase in ("Pending", "Running"):
             self._write(found, unfinished_condition(phase, self._conditions, statuses))

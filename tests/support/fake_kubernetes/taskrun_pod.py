@@ -157,15 +157,15 @@ def unfinished_condition(phase: str, conditions: list[Object], statuses: list[Ob
     if any("Insufficient" in one.get("message", "") for one in conditions):
         return condition("Succeeded", "Unknown", "ExceededNodeResources", "TaskRun Pod exceeded available resources")
     for status in statuses:
-        found = status["state"].get("waiting", {})
-        if "message" in found:
-            pulls = found["reason"] in ("ErrImagePull", "ImagePullBackOff")
-            said = f'build step "{status["name"]}" is pending with reason "{found["message"]}"'
-            return condition("Succeeded", "Unknown", "PullImageFailed" if pulls else "Pending", said)
+        waiting = status["state"].get("waiting", {})
+        if "message" in waiting:
+            pulls = waiting["reason"] in ("ErrImagePull", "ImagePullBackOff")
+            detail = f'build step "{status["name"]}" is pending with reason "{waiting["message"]}"'
+            return condition("Succeeded", "Unknown", "PullImageFailed" if pulls else "Pending", detail)
     first = next((one for one in conditions if one["status"] != "True"), None)
-    said = (
+    detail = (
         f'pod status "{first["type"]}":"{first["status"]}"; message: "{first.get("message", "")}"'
         if first
         else "Pending"
     )
-    return condition("Succeeded", "Unknown", "Pending", said)
+    return condition("Succeeded", "Unknown", "Pending", detail)

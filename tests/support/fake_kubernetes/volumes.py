@@ -34,26 +34,26 @@ def environment(container: Object, pod: Object, find: Find) -> dict[str, str]:
     Raises:
         MissingError: something that is not optional is not there.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for source in container.get("envFrom", []):
         for field, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
             if field in source:
                 data = _data(kind, source[field]["name"], source[field].get("optional", False), find)
                 prefix = source.get("prefix", "")
-                found |= {prefix + name: value.decode() for name, value in data.items()}
+                variables |= {prefix + name: value.decode() for name, value in data.items()}
     for variable in container.get("env", []):
         if "valueFrom" not in variable:
-            found[variable["name"]] = expanded(variable.get("value", ""), found)
+            variables[variable["name"]] = expanded(variable.get("value", ""), variables)
         elif (value := _value(variable["valueFrom"], pod, find)) is not None:
-            found[variable["name"]] = value
-    return found
+            variables[variable["name"]] = value
+    return variables
 
 
 def expanded(text: str, variables: dict[str, str]) -> str:
     """Text with $(NAME) replaced where NAME is known, and $$ by one dollar, as in commands, arguments and variables."""
 
-    def replaced(found: re.Match[str]) -> str:
-        return "$" if found[1] is None else variables.get(found[1], found[0])
+    def replaced(match: re.Match[str]) -> str:
+        return "$" if match[1] is None else variables.get(match[1], match[0])
 
     return _REFERENCE.sub(replaced, text)
 
@@ -84,14 +84,14 @@ def mounts(container: Object, pod: Object, folder: Path) -> list[Mount]:
     """The volume mounts of a container, the volumes being folders in `folder`."""
     given = {"secret", "configMap", "projected", "downwardAPI"}
     volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
-    found = []
+    result = []
     for mount in container.get("volumeMounts", []):
         source = folder / mount["name"] / mount.get("subPath", "")
         if not source.exists():
             source.mkdir(parents=True)
         read_only = mount.get("readOnly", False) or bool(given & volumes[mount["name"]].keys())
-        found.append(Mount(source, mount["mountPath"].rstrip("/"), read_only))
-    return found
+        result.append(Mount(source, mount["mountPath"].rstrip("/"), read_only))
+    return result
 
 
 def _files(source: Object, pod: Object, find: Find) -> dict[str, bytes]:
@@ -125,8 +125,8 @@ def _value(source: Object, pod: Object, find: Find) -> str | None:
 
 def _field(reference: Object, pod: Object) -> str:
     path = reference["fieldPath"]
-    if found := re.fullmatch(r"metadata\.(labels|annotations)\['(.+)'\]", path):
-        return str(pod["metadata"].get(found[1], {}).get(found[2], ""))
+    if match := re.fullmatch(r"metadata\.(labels|annotations)\['(.+)'\]", path):
+        return str(pod["metadata"].get(match[1], {}).get(match[2], ""))
     if path == "status.podIP":
         return "127.0.0.1"
     part, name = path.split(".")

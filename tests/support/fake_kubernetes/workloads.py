@@ -100,31 +100,31 @@ class WorkloadController(Controller):
         self.set_status(deployment, self._deployment_status(deployment, replica_set))
 
     def _deployment_status(self, deployment: Object, replica_set: Object) -> Object:
-        wanted, found = deployment["spec"].get("replicas", 1), replica_set.get("status", {})
-        available = found.get("availableReplicas", 0)
+        wanted, status = deployment["spec"].get("replicas", 1), replica_set.get("status", {})
+        available = status.get("availableReplicas", 0)
         name = replica_set["metadata"]["name"]
         late = time.monotonic() - self._begun[replica_set["metadata"]["uid"]]
         if available >= wanted:
-            said = ("True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.')
+            detail = ("True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.')
         elif late > deployment["spec"].get("progressDeadlineSeconds", _PROGRESS_DEADLINE):
-            said = ("False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.')
+            detail = ("False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.')
         else:
-            said = ("True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
+            detail = ("True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
         enough = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
         too_few = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
         minimum = condition("Available", *(enough if available >= wanted else too_few))
-        failures = [each for each in found.get("conditions", []) if each["type"] == "ReplicaFailure"]
+        failures = [each for each in status.get("conditions", []) if each["type"] == "ReplicaFailure"]
         before = [
             each for each in deployment.get("status", {}).get("conditions", []) if each["type"] != "ReplicaFailure"
         ]
         return {
             "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": found.get("replicas", 0),
-            "updatedReplicas": found.get("replicas", 0),
-            "readyReplicas": found.get("readyReplicas", 0),
+            "replicas": status.get("replicas", 0),
+            "updatedReplicas": status.get("replicas", 0),
+            "readyReplicas": status.get("readyReplicas", 0),
             "availableReplicas": available,
             "unavailableReplicas": max(0, wanted - available),
-            "conditions": with_conditions(before, minimum, condition("Progressing", *said), *failures),
+            "conditions": with_conditions(before, minimum, condition("Progressing", *detail), *failures),
         }
 
     def _look_at_replica_set(self, replica_set: Object) -> None:
@@ -173,8 +173,8 @@ class WorkloadController(Controller):
         if account != "default" and self.find("ServiceAccount", namespace, account) is None:
             return f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
         if self.fault is Fault.QUOTA:
-            said = "requested: limits.memory=256Mi, used: limits.memory=1Gi, limited: limits.memory=1Gi"
-            return f"exceeded quota: staging, {said}"
+            detail = "requested: limits.memory=256Mi, used: limits.memory=1Gi, limited: limits.memory=1Gi"
+            return f"exceeded quota: staging, {detail}"
         others = self.fake.objects("Pod", namespace)
         return violations(pod) or over_quota(pod, others, self.fake.objects("ResourceQuota", namespace))
 
@@ -229,9 +229,9 @@ class WorkloadController(Controller):
         for pod in pods:
             selected = matches(pod["metadata"].get("labels", {}), service["spec"].get("selector", {}))
             if key(pod)[0] == key(service)[0] and selected and _is_ready(pod):
-                found = self._pods[pod["metadata"]["uid"]].host_port(port.get("targetPort", port["port"]))
-                if found is not None:
-                    yield HOST, found
+                host_port = self._pods[pod["metadata"]["uid"]].host_port(port.get("targetPort", port["port"]))
+                if host_port is not None:
+                    yield HOST, host_port
 
 
 def _owner(pod: Object) -> str:
