@@ -1,4 +1,4 @@
-"""Load for a server: HTTP/1.1 from any number of clients in one thread, and gRPC in another.
+"""A load generator: HTTP/1.1 from any number of clients in one thread, and gRPC in another.
 
 The tests use it for seconds, `benchmarks/serving/soak.py` for minutes.
 """
@@ -18,20 +18,20 @@ from itertools import cycle
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-_ANSWER_SECONDS = 30
-_PROBE_SECONDS = 0.25
+_RESPONSE_TIMEOUT = 30
+_PROBE_INTERVAL = 0.25
 _CHUNK = 1 << 16
 
 
 @dataclass
 class Outcome:
-    """What became of every request."""
+    """The outcome of every request."""
 
     #: Seconds until the answer was there, by its status.
     seconds: dict[int, list[float]] = field(default_factory=dict)
-    #: Answers with 503 that do not say when to come back.
+    #: Responses with 503 that have no Retry-After.
     without_retry_after: int = 0
-    #: What came in place of an answer.
+    #: Requests without a response, by reason.
     failures: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -53,7 +53,7 @@ def http_request(method: str, path: str, body: bytes = b"", *headers: str) -> by
 
 def ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
     """Send one request and return status and body of its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_RESPONSE_TIMEOUT)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()
@@ -65,34 +65,34 @@ def ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, byte
 def drive(
     port: int, requests: Sequence[bytes], clients: int, going_on: Callable[[], bool], rate: float | None = None
 ) -> Outcome:
-    """Send requests in turn from some clients, each over a connection of its own, as long as `going_on`.
+    """Send requests in rotation from several clients, each over a connection of its own, as long as `going_on`.
 
     Args:
-        rate: Requests a second that all clients together intend. Each sends at regular times of its own, but never
-            before it has its last answer. Without a rate each sends as soon as it has its answer.
+        rate: Requests per second of all clients together. Each client sends at regular times of its own, but never
+            before it has its last response. Without a rate, each sends as soon as it has its response.
     """
     outcome = Outcome()
-    pace = 0.0 if rate is None else clients / rate
-    turns = cycle(requests)
+    interval = 0.0 if rate is None else clients / rate
+    rotation = cycle(requests)
     with selectors.EpollSelector() as selector:
-        everyone = [_Client(port, selector, outcome) for _ in range(clients)]
+        all_clients = [_Client(port, selector, outcome) for _ in range(clients)]
         start = time.perf_counter()
-        due = [(start + number * pace / clients, number) for number in range(clients)]
+        due = [(start + number * interval / clients, number) for number in range(clients)]
         while going_on():
             while due and due[0][0] <= time.perf_counter():
                 planned, number = heapq.heappop(due)
-                everyone[number].send(next(turns), (planned, number))
-            patience = due[0][0] - time.perf_counter() if due else 0.1
-            for key, _ in selector.select(min(max(0.0, patience), 0.1)):
+                all_clients[number].send(next(rotation), (planned, number))
+            time_left = due[0][0] - time.perf_counter() if due else 0.1
+            for key, _ in selector.select(min(max(0.0, time_left), 0.1)):
                 for planned, number in key.data.receive():
-                    heapq.heappush(due, (max(planned + pace, time.perf_counter()), number))
-        for client in everyone:
+                    heapq.heappush(due, (max(planned + interval, time.perf_counter()), number))
+        for client in all_clients:
             client.finish()
     return outcome
 
 
 def probe(port: int, path: str, going_on: Callable[[], bool]) -> Outcome:
-    """Ask from time to time as long as `going_on`, each time over a new connection, as Kubernetes does."""
+    """Send a probe at intervals as long as `going_on`, each over a new connection, as Kubernetes does."""
     outcome = Outcome()
     while going_on():
         sent = time.perf_counter()
@@ -102,7 +102,7 @@ def probe(port: int, path: str, going_on: Callable[[], bool]) -> Outcome:
             outcome.failures[type(error).__name__] += 1
         else:
             outcome.seconds.setdefault(status, []).append(time.perf_counter() - sent)
-        time.sleep(_PROBE_SECONDS)
+        time.sleep(_PROBE_INTERVAL)
     return outcome
 
 
@@ -125,14 +125,14 @@ def in_background(load: Callable[[Callable[[], bool]], Outcome]) -> Iterator[Out
 
 
 def drive_grpc(port: int, request: service_pb2.ModelInferRequest, going_on: Callable[[], bool]) -> Outcome:
-    """Call one after another as long as `going_on`; an answer counts as 200, a refusal by its gRPC status."""
+    """Make one call after the other as long as `going_on`; a success counts as 200, a failure by its gRPC status."""
     outcome = Outcome(seconds={200: []})
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
         while going_on():
             sent = time.perf_counter()
             try:
-                infer(request, timeout=_ANSWER_SECONDS)
+                infer(request, timeout=_RESPONSE_TIMEOUT)
             except grpc.RpcError as error:
                 outcome.failures[str(error.code())] += 1
             else:
@@ -140,8 +140,8 @@ def drive_grpc(port: int, request: service_pb2.ModelInferRequest, going_on: Call
     return outcome
 
 
-#: When a client meant to send, and its number.
-_Turn = tuple[float, int]
+#: The time at which a client planned to send, and the number of the client.
+_Slot = tuple[float, int]
 
 
 class _Client:
@@ -154,47 +154,47 @@ class _Client:
         self._socket: socket.socket | None = None
         self._received = b""
         self._sent = 0.0
-        self._turn: _Turn | None = None
+        self._slot: _Slot | None = None
 
-    def send(self, request: bytes, turn: _Turn) -> None:
-        self._turn, self._sent = turn, time.perf_counter()
+    def send(self, request: bytes, slot: _Slot) -> None:
+        self._slot, self._sent = slot, time.perf_counter()
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=_ANSWER_SECONDS)
+            self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=_RESPONSE_TIMEOUT)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(self._socket, selectors.EVENT_READ, self)
         try:
             self._socket.sendall(request)
         except OSError:
-            return  # the server may have answered before it closed; reading tells
+            return  # the server may have responded before it closed, which reading shows
 
-    def receive(self) -> list[_Turn]:
-        """Read what is there; return the turn that it ends, if it does."""
+    def receive(self) -> list[_Slot]:
+        """Read what has arrived; return the slot whose response is complete, if it is."""
         assert self._socket is not None
         try:
-            got = self._socket.recv(_CHUNK)
+            data = self._socket.recv(_CHUNK)
         except OSError as error:
-            got, why = b"", type(error).__name__
+            data, reason = b"", type(error).__name__
         else:
-            why = "closed without an answer"
-        self._received += got
-        answered = self._take_answer()
-        if not got:
+            reason = "closed without a response"
+        self._received += data
+        answered = self._take_response()
+        if not data:
             self._close()
-            if not answered and self._turn is not None:
-                self._outcome.failures[why] += 1
+            if not answered and self._slot is not None:
+                self._outcome.failures[reason] += 1
                 answered = True
-        if not answered or self._turn is None:
+        if not answered or self._slot is None:
             return []
-        turn, self._turn = self._turn, None
-        return [turn]
+        slot, self._slot = self._slot, None
+        return [slot]
 
     def finish(self) -> None:
-        """Wait for the answer that is still under way, and close."""
-        while self._socket is not None and self._turn is not None:
+        """Wait for the response that is outstanding, and close."""
+        while self._socket is not None and self._slot is not None:
             self.receive()
         self._close()
 
-    def _take_answer(self) -> bool:
+    def _take_response(self) -> bool:
         head, blank, body = self._received.partition(b"\r\n\r\n")
         if not blank:
             return False
