@@ -1,4 +1,4 @@
-"""The image of every stage, built by Buildah and run as OpenShift runs it."""
+"""The runtime image of the stages, built by Buildah and run as OpenShift runs it."""
 
 import json
 import shutil
@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.containers(storage="machine"), pytest.mark.xdist_group
 
 FOLDERS = ("kfp_edge", "components", "pipelines", "serving")
 FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
-ANYBODY = "--user=1000680000:0"
+ARBITRARY_USER = "--user=1000680000:0"
 OPENSHIFT = (
-    ANYBODY,
+    ARBITRARY_USER,
     "--network=none",
     "--read-only",
     "--read-only-tmpfs=false",
@@ -44,7 +44,7 @@ def build(name: str, root: Path = ROOT) -> str:
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
-    """The image's name; its dependencies stay in the storage, so that the next build is quick."""
+    """Return the name of the image; its dependencies stay in the machine's storage, so that the next build is fast."""
     name = f"localhost/kfp-edge/runtime-test:{uuid.uuid4().hex}"
     try:
         build(name)
@@ -58,7 +58,7 @@ def shell(image: str, command: str, *flags: str) -> str:
 
 
 def executor(pipeline: str, stage: str) -> list[str]:
-    """The command by which the compiled pipeline runs a stage, up to its input."""
+    """Return the command by which the compiled pipeline runs a stage, with a placeholder for its input."""
     document = next(iter(safe_load_documents(ROOT / "compiled" / f"{pipeline}.yaml")))
     container = document["deploymentSpec"]["executors"][f"exec-{stage}"]["container"]
     assert container["args"][:2] == ["--executor_input", "{{$}}"]
@@ -78,7 +78,7 @@ def artifact(name: str, kind: str) -> dict[str, Any]:
 
 
 def test_a_stage_runs_without_a_network_as_any_user_on_a_read_only_root(image: str, tmp_path: Path) -> None:
-    # where KFP mounts what the artifacts of a bucket are read and written by
+    # where KFP mounts a bucket
     tmp_path.chmod(0o777)
     kinds = {"train_data": "Dataset", "test_data": "Dataset", "report": "Markdown"}
     task_input = {
@@ -125,7 +125,7 @@ def test_it_has_no_pip(image: str) -> None:
 
 
 def test_its_home_can_be_written_by_any_user_of_group_0(image: str) -> None:
-    assert shell(image, "touch $HOME/file && echo $HOME", ANYBODY, "--network=none") == "/home/kfp-edge\n"
+    assert shell(image, "touch $HOME/file && echo $HOME", ARBITRARY_USER, "--network=none") == "/home/kfp-edge\n"
 
 
 def test_it_does_not_start_as_root(image: str) -> None:
@@ -137,7 +137,7 @@ def test_it_names_no_folder_of_the_machine_that_built_it(image: str) -> None:
 
 
 def test_the_same_inputs_give_the_same_image(image: str, tmp_path: Path) -> None:
-    # of a copy, which nobody edits meanwhile
+    # from a copy, which nobody edits meanwhile
     for name in (*FOLDERS, *FILES):
         copy = shutil.copytree if name in FOLDERS else shutil.copyfile
         copy(ROOT / name, tmp_path / name)

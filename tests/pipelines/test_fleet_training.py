@@ -59,7 +59,7 @@ def test_the_comparison_takes_the_bundles_of_all_assets(tmp_path: Path) -> None:
     assert "press-2" in (tmp_path / "report").read_text()
 
 
-def test_as_a_whole_it_is_for_a_cluster_which_is_told_before_anything_runs(compiled: str, tmp_path: Path) -> None:
+def test_a_local_run_of_the_whole_pipeline_is_refused_before_anything_runs(compiled: str, tmp_path: Path) -> None:
     with pytest.raises(
         KfpEdgeError, match=r"starts fleet-summary before .*; run it on a cluster with `kfp-edge submit`"
     ):

@@ -1,4 +1,4 @@
-"""The whole line through the backends of a cluster: fakes of its API only, all else is real.
+"""The whole pipeline through the backends of a cluster: only the API is a fake.
 
 Buildah builds in the steps of a TaskRun, podman runs the candidate behind a Service, images go through a registry with
 TLS and a login, the build context through an S3 server; the rights are those of deploy/openshift.
@@ -40,11 +40,11 @@ PROJECT, STAGING = "ds-project", "edge-staging"
 RUNNER = f"system:serviceaccount:{PROJECT}:pipeline-runner-dspa"
 BUILDER = "quay.io/kfp-edge-test/buildah@sha256:" + "0" * 64
 BUCKET = "builds"
-OURS = ("TaskRun", "Secret", "Deployment", "Service", "ReplicaSet", "Pod")
+CREATED_KINDS = ("TaskRun", "Secret", "Deployment", "Service", "ReplicaSet", "Pod")
 
 
 @dataclass(frozen=True)
-class World:
+class PreparedCluster:
     """A cluster as a platform engineer prepared it, and a folder to run in."""
 
     fake: FakeKubernetes
@@ -76,7 +76,7 @@ class World:
         }
 
     def environment(self) -> dict[str, str]:
-        """What a pod of a pipeline sees, with the data connection and the Secrets mounted."""
+        """Return the environment of a pipeline's pod, with the data connection and the mounted Secrets."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KFP_EDGE_REG"))}
         plain.pop("REGISTRY_AUTH_FILE", None)
         return plain | self.store.env | self.fake.pod(RUNNER, PROJECT) | {"KFP_EDGE_MOUNTS": str(self.mounts)}
@@ -91,19 +91,19 @@ class World:
 
     def run(self, out: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         with self.start(out, parameters) as process:
-            _, said = process.communicate(timeout=600)
-        told: dict[str, Any] = json.loads((self.folder / out / "summary.json").read_text())
-        assert process.returncode == (told["status"] != "succeeded"), said + self.log(out)
-        return told
+            _, stderr = process.communicate(timeout=600)
+        summary: dict[str, Any] = json.loads((self.folder / out / "summary.json").read_text())
+        assert process.returncode == (summary["status"] != "succeeded"), stderr + self.log(out)
+        return summary
 
     def log(self, out: str) -> str:
         return (self.folder / out / "logs/run.log").read_text()
 
-    def left(self) -> list[str]:
-        found = [(kind, one["metadata"]) for kind in OURS for one in self.fake.objects(kind)]
-        return [f"{kind} {about['name']}" for kind, about in found if "kfp-edge.io/run" in about.get("labels", {})]
+    def leftover_objects(self) -> list[str]:
+        objects = [(kind, each["metadata"]) for kind in CREATED_KINDS for each in self.fake.objects(kind)]
+        return [f"{kind} {meta['name']}" for kind, meta in objects if "kfp-edge.io/run" in meta.get("labels", {})]
 
-    def stored(self) -> list[str]:
+    def stored_objects(self) -> list[str]:
         return [each["Key"] for each in self.store.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
 
@@ -113,20 +113,20 @@ def manifests() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, manifests: list[dict[str, Any]]) -> Iterator[World]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, manifests: list[dict[str, Any]]) -> Iterator[PreparedCluster]:
     folder = tmp_path_factory.mktemp("cluster")
     with registry_server(folder / "registry") as registry, s3_server(folder / "s3") as store:
         store.client().create_bucket(Bucket=BUCKET)
         controllers = [TektonController({BUILDER: Image()}), WorkloadController(registry.cert_dir)]
         with FakeKubernetes(folder / "kubernetes", roles=manifests, controllers=controllers) as fake:
             mounts = _mounts(folder / "mounts", registry)
-            _give(fake, registry)
+            _create_secrets(fake, registry)
             with pytest.MonkeyPatch.context() as patched:
                 for name, value in registry.env.items():
                     patched.setenv(name, value)
                 serving = copy_image(serving_image(), ImageRegistry.parse(registry.url).repository("serving"), "1.0")
-            (folder / "desk").mkdir()
-            yield World(fake, registry, store, serving, mounts, folder / "desk")
+            (folder / "work").mkdir()
+            yield PreparedCluster(fake, registry, store, serving, mounts, folder / "work")
 
 
 def _mounts(folder: Path, registry: RegistryServer) -> Path:
@@ -137,7 +137,7 @@ def _mounts(folder: Path, registry: RegistryServer) -> Path:
     return folder
 
 
-def _give(fake: FakeKubernetes, registry: RegistryServer) -> None:
+def _create_secrets(fake: FakeKubernetes, registry: RegistryServer) -> None:
     """Create what the templates of deploy/openshift/secrets describe."""
     for namespace in (PROJECT, STAGING):
         fake.apply(
@@ -160,102 +160,107 @@ def _give(fake: FakeKubernetes, registry: RegistryServer) -> None:
 
 
 @pytest.fixture(scope="module")
-def built_by_tekton(world: World) -> dict[str, Any]:
-    return world.run("tekton", {})
+def built_by_tekton(cluster: PreparedCluster) -> dict[str, Any]:
+    return cluster.run("tekton", {})
 
 
 @pytest.fixture(scope="module")
-def built_by_append(world: World) -> dict[str, Any]:
-    return world.run("append", {"build": "append"})
+def built_by_append(cluster: PreparedCluster) -> dict[str, Any]:
+    return cluster.run("append", {"build": "append"})
 
 
-def test_in_a_pod_the_line_builds_with_tekton_stages_in_kubernetes_and_ends_in_a_commit(
-    world: World, built_by_tekton: dict[str, Any]
+def test_in_a_pod_the_pipeline_builds_with_tekton_tests_in_kubernetes_and_ends_in_a_commit(
+    cluster: PreparedCluster, built_by_tekton: dict[str, Any]
 ) -> None:
     assert built_by_tekton["status"] == "succeeded"
     image = ImageRef.parse(built_by_tekton["image"]["reference"])
-    repository = world.folder / ".kfp-edge/gitops.git"
+    repository = cluster.folder / ".kfp-edge/gitops.git"
     assert image.digest in git(repository, "show", built_by_tekton["git"]["commit"])
-    kinds = {change.object["kind"] for change in world.fake.store.history}
+    kinds = {change.object["kind"] for change in cluster.fake.store.history}
     assert {"TaskRun", "Deployment", "Service"} <= kinds
 
 
 def test_the_registry_has_what_was_released(
-    world: World, built_by_tekton: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    cluster: PreparedCluster, built_by_tekton: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in world.registry.env.items():
+    for name, value in cluster.registry.env.items():
         monkeypatch.setenv(name, value)
     image = ImageRef.parse(built_by_tekton["image"]["reference"])
     assert find_digest(image.home, "0.1.0") == image.digest
 
 
 def test_nothing_of_the_run_is_left_in_the_cluster_or_in_the_object_store(
-    world: World, built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
+    cluster: PreparedCluster, built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
 ) -> None:
-    assert world.left() == []
-    assert world.stored() == []
+    assert cluster.leftover_objects() == []
+    assert cluster.stored_objects() == []
 
 
 def test_tekton_and_append_put_the_same_files_into_the_image(
-    world: World,
+    cluster: PreparedCluster,
     built_by_tekton: dict[str, Any],
     built_by_append: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in world.registry.env.items():
+    for name, value in cluster.registry.env.items():
         monkeypatch.setenv(name, value)
     tekton, append = (
         [
-            members(last_layer(one))
-            for one in platform_images(ImageRef.parse(told["image"]["reference"]), tmp_path / name)
+            members(last_layer(image))
+            for image in platform_images(ImageRef.parse(summary["image"]["reference"]), tmp_path / name)
         ]
-        for name, told in (("tekton", built_by_tekton), ("append", built_by_append))
+        for name, summary in (("tekton", built_by_tekton), ("append", built_by_append))
     )
     assert tekton == append
 
 
-def test_the_log_of_the_build_is_in_the_log_of_the_run(world: World, built_by_tekton: dict[str, Any]) -> None:
-    assert "COPY" in world.log("tekton")
+def test_the_log_of_the_build_is_in_the_log_of_the_run(
+    cluster: PreparedCluster, built_by_tekton: dict[str, Any]
+) -> None:
+    assert "COPY" in cluster.log("tekton")
 
 
 def test_no_secret_is_in_what_the_runs_wrote(
-    world: World, built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
+    cluster: PreparedCluster, built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
 ) -> None:
-    written = [path for out in ("tekton", "append") for path in (world.folder / out).rglob("*") if path.is_file()]
-    for secret in (PASSWORD, world.store.secret_key, "X-Amz-Signature"):
+    written = [path for out in ("tekton", "append") for path in (cluster.folder / out).rglob("*") if path.is_file()]
+    for secret in (PASSWORD, cluster.store.secret_key, "X-Amz-Signature"):
         assert [path for path in written if secret.encode() in path.read_bytes()] == []
 
 
-def test_a_candidate_that_fails_is_not_released_and_leaves_nothing(world: World) -> None:
-    told = world.run("slow", {"model_name": "too-slow", "staging_options": _tight(world)})
-    assert told["status"] == "failed"
-    assert told["image"] is None
-    assert world.left() == []
-    assert world.stored() == []
+def test_a_candidate_that_fails_is_not_released_and_leaves_nothing(cluster: PreparedCluster) -> None:
+    summary = cluster.run("slow", {"model_name": "too-slow", "staging_options": _tight(cluster)})
+    assert summary["status"] == "failed"
+    assert summary["image"] is None
+    assert cluster.leftover_objects() == []
+    assert cluster.stored_objects() == []
 
 
-def _tight(world: World) -> dict[str, Any]:
+def _tight(cluster: PreparedCluster) -> dict[str, Any]:
     """Staging options under which no candidate can start."""
-    return {**world.parameters["staging_options"], "memory": "4Mi"}
+    return {**cluster.parameters["staging_options"], "memory": "4Mi"}
 
 
-def test_an_interrupted_run_cancels_its_build_and_leaves_nothing(world: World) -> None:
-    builds = sum((call.verb, call.resource) == ("create", "taskruns") for call in world.fake.requests)
-    with world.start("interrupted", {}) as process:
-        world.fake.wait_for_request("create", "taskruns", times=builds + 1)
+def test_an_interrupted_run_cancels_its_build_and_leaves_nothing(cluster: PreparedCluster) -> None:
+    builds = sum((call.verb, call.resource) == ("create", "taskruns") for call in cluster.fake.requests)
+    with cluster.start("interrupted", {}) as process:
+        cluster.fake.wait_for_request("create", "taskruns", times=builds + 1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 130, said
-    assert ("patch", "taskruns") in {(call.verb, call.resource) for call in world.fake.requests}
-    assert world.left() == []
-    assert world.stored() == []
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert ("patch", "taskruns") in {(call.verb, call.resource) for call in cluster.fake.requests}
+    assert cluster.leftover_objects() == []
+    assert cluster.stored_objects() == []
 
 
-def test_the_rights_that_a_platform_engineer_gives_are_exactly_those_that_the_runs_above_used(
-    world: World, manifests: list[dict[str, Any]], built_by_tekton: dict[str, Any], built_by_append: dict[str, Any]
+def test_the_roles_grant_exactly_the_permissions_that_the_runs_above_used(
+    cluster: PreparedCluster,
+    manifests: list[dict[str, Any]],
+    built_by_tekton: dict[str, Any],
+    built_by_append: dict[str, Any],
 ) -> None:
-    calls: list[Call] = [call for call in world.fake.requests if call.user == RUNNER]
+    calls: list[Call] = [call for call in cluster.fake.requests if call.user == RUNNER]
     assert [call for call in calls if call.status == 403] == []
     found = unused_and_missing(manifests, calls)
     assert (found.missing, found.unused) == (set(), set())
