@@ -101,7 +101,7 @@ def test_the_labels_say_what_it_is() -> None:
 
 @pytest.mark.containers
 def test_both_platforms_give_an_index_and_each_image_is_that_which_is_built_alone(tmp_path: Path) -> None:
-    build_serving_image(tmp_path / "both", architectures=["arm64", "amd64"], level=FAST)
+    build_serving_image(tmp_path / "both", architectures=["arm64", "amd64"], level=FAST, cache=cache_folder())
     tagged = json.loads((tmp_path / "both/index.json").read_bytes())["manifests"]
     assert [entry["mediaType"] for entry in tagged] == ["application/vnd.oci.image.index.v1+json"]
     index = json.loads((tmp_path / "both/blobs" / tagged[0]["digest"].replace(":", "/")).read_bytes())
