@@ -1,6 +1,7 @@
 """What holds for every test: the markers `containers` and `root`, and the servers that several folders use."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from support.registry_proxy import FaultyRegistry, faulty_registry
 _STORAGE = pytest.StashKey[ContainerStorage]()
 #: Stands before podman and buildah on the PATH of a test without the marker `containers`.
 _GUARD = Path(__file__).parent / "support" / "guard"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C work: a shell starts background jobs with SIGINT ignored, which the programs of our tests inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

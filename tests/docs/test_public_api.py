@@ -144,6 +144,7 @@ def test_the_page_names_everything_that_is_public():
     assert sorted(name for name in names if not re.search(rf"\b{name}\b", PAGE)) == []
 
 
+@pytest.mark.slow
 def test_the_examples_on_the_page_run(tmp_path, monkeypatch, capsys):
     """In one namespace and one folder, against a cluster and a pipeline server that are fakes."""
     monkeypatch.chdir(tmp_path)
