@@ -149,7 +149,7 @@ def test_infinity_is_refused(model: Model, datatype: str, sign: int) -> None:
 
 
 @pytest.mark.parametrize(("datatype", "largest"), [("FP16", 65519.99), ("FP32", 3.4028235677973362e38)])
-def test_what_rounds_to_the_largest_float_is_taken_and_what_rounds_to_infinity_is_not(
+def test_what_rounds_to_the_largest_float_is_accepted_and_what_rounds_to_infinity_is_not(
     model: Model, datatype: str, largest: float
 ) -> None:
     def ask_for(value: float) -> Any:
@@ -206,7 +206,7 @@ NUMBERS = st.integers(-(2**66), 2**66) | st.sampled_from([-1, 0, 1, 2**31, 2**63
     shape=st.lists(st.integers(-1, 3) | st.integers(0, 2**64), max_size=3),
 )
 @settings(max_examples=300, deadline=None)
-def test_no_lie_about_a_size_is_the_servers_fault(model: Model, number: int, size: Any, shape: list[int]) -> None:
+def test_no_wrong_size_causes_a_server_error(model: Model, number: int, size: Any, shape: list[int]) -> None:
     body, json_bytes = all_raw({"FP32": np.ones((2, 2), np.float32)})
     request = json.loads(body[:json_bytes])
     request["inputs"][number]["parameters"]["binary_data_size"] = size
@@ -217,7 +217,9 @@ def test_no_lie_about_a_size_is_the_servers_fault(model: Model, number: int, siz
 
 @given(data=st.data(), more=st.binary(max_size=8))
 @settings(max_examples=300, deadline=None)
-def test_no_shorter_longer_or_shifted_body_is_the_servers_fault(model: Model, data: st.DataObject, more: bytes) -> None:
+def test_no_truncated_extended_or_shifted_body_causes_a_server_error(
+    model: Model, data: st.DataObject, more: bytes
+) -> None:
     body, json_bytes = all_raw({"BYTES": np.array([["a"], [""]], object)})
     body = body[: data.draw(st.integers(0, len(body)))] + more
     cut = data.draw(st.integers(0, len(body)) | st.just(min(json_bytes, len(body))))
@@ -226,7 +228,7 @@ def test_no_shorter_longer_or_shifted_body_is_the_servers_fault(model: Model, da
 
 @given(positions=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4))
 @settings(max_examples=300, deadline=None)
-def test_no_changed_byte_is_the_servers_fault(model: Model, positions: list[tuple[int, int]]) -> None:
+def test_no_changed_byte_causes_a_server_error(model: Model, positions: list[tuple[int, int]]) -> None:
     body, json_bytes = all_raw({"BYTES": np.array([["a"], ["\U0001f600"]], object)})
     changed = bytearray(body)
     for position, value in positions:
@@ -280,7 +282,7 @@ def test_a_tensor_has_data_or_raw_bytes_but_not_both(model: Model) -> None:
     assert message == "input 'bool' has both data and a binary_data_size; give one of them."
 
 
-def test_only_outputs_that_are_wanted_raw_are_raw(model: Model) -> None:
+def test_only_outputs_requested_as_raw_bytes_are_raw(model: Model) -> None:
     request = typed_request({"FP32": np.array([[1.5]], np.float32)})
     request["parameters"] = {"binary_data_output": True}
     request["outputs"] = [{"name": "fp32_out"}, {"name": "bytes_out", "parameters": {"binary_data": False}}]
@@ -319,12 +321,12 @@ def test_a_long_shape_is_not_repeated_to_its_sender(model: Model) -> None:
     assert len(refusal(lambda: ask(model, request))) < 200
 
 
-def test_nan_in_json_is_refused_as_json_has_none(model: Model) -> None:
+def test_nan_in_json_is_refused_as_json_has_no_nan(model: Model) -> None:
     body = json.dumps(typed_request({"FP32": np.array([[np.nan]], np.float32)})).encode()
     assert "not valid JSON" in refusal(lambda: json_codec.infer(model, body))
 
 
-def test_an_answer_that_json_cannot_hold_is_refused_but_given_raw(model: Model) -> None:
+def test_a_response_that_json_cannot_represent_is_refused_but_sent_raw(model: Model) -> None:
     body, json_bytes = all_raw({"FP32": np.array([[np.nan]], np.float32)})
     message = refusal(lambda: json_codec.infer(model, body, json_bytes))
     assert message == "these inputs make output 'fp32_out' infinite or NaN, which JSON cannot hold."
