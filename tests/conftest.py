@@ -6,11 +6,16 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support import registry as registries
 from support.container_storage import ContainerStorage
 from support.registry import RegistryServer
 from support.registry_proxy import FaultyRegistry, faulty_registry
+
+# no test asserts on time; Hypothesis does, by default
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 _STORAGE = pytest.StashKey[ContainerStorage]()
 #: Stands before podman and buildah on the PATH of a test without the marker `containers`.

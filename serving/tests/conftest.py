@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from serving_support.bundles import mixed_bundle, numeric_bundle
 from serving_support.grpc_calls import castable_bundle, grpc_port, stub_to
 from serving_support.server_process import PATIENT, Server, running, start
 from serving_support.typed_bundles import typed_bundle
+
+# no test asserts on time; Hypothesis does, by default
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture
