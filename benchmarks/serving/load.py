@@ -61,7 +61,7 @@ class Effort:
 def closed_loop(served: ServedBundle, case: Case, server: RunningServer, connections: int, effort: Effort) -> Measured:
     """Send the request of a case over some connections, each of which has one under way.
 
-    With one connection the server and the generator take turns, so they share a processor: across two, the figure
+    With one connection the server and the generator alternate, so they share a processor: across two, the figure
     would mostly be the time that a virtual machine takes to wake an idle one, or not, as the scheduler likes.
 
     Raises:

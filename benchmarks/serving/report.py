@@ -28,9 +28,9 @@ def write(results: Results, load_average: float) -> str:
         *(part for case in CASES for part in (f"## {case}", _case(results, case))),
         "## gRPC from Python, one call after another",
         _python_calls(results),
-        "## What is moved",
+        "## What a site pulls",
         _sizes(results),
-        "## For long, under too much, and while models are exchanged",
+        "## Soak, overload, and model updates under load",
         *soak_lines(results.soak),
         *overload_lines(results.overload),
         *swaps_lines(results.swaps),
@@ -68,21 +68,21 @@ Written by `make bench`: `benchmarks/serving/run.py`. {machine()}.
 {versions()}.
 
 Every server ran alone, one after another, with the same model (AI4I, 5 numbers, gradient-boosted trees) and the same
-bytes for requests; before it was measured its answer was compared with the model's own. Load came from one thread of C
-on the same machine, a closed loop, each connection with one request under way. With one connection server and generator
-take turns, and were kept on one processor: across two the figure is mostly the time that a virtual machine takes to
-wake an idle one. With 16 connections nothing was pinned, for no server. Each figure is the median of {effort.runs} runs
+request bytes; before the measurement its response was compared with the outputs of the model. Load came from one thread
+of C on the same machine, a closed loop, each connection with one request in flight. With one connection, server and
+generator alternate, and were pinned to one processor: across two, the figure is mostly the time that a virtual machine
+takes to wake an idle one. With 16 connections no server was pinned. Each figure is the median of {effort.runs} runs
 of {effort.seconds:g} s, the smallest and the largest in brackets. Cold start: median of {effort.cold_starts}, files
 already in memory, from exec to the first 200 of `/v2/health/ready`. Memory: resident, with all children, after all
 load. Other work on the machine before: {load_average:.2f} processors.
 
-Every request of a case is the same, byte by byte, as from a machine that asks on and on; ours parses a head that it has
-seen before only once, and answers none from memory.
+Every request of a case is the same, byte by byte, as from a machine that repeats its request; ours has a cache of
+parsed request heads, and none of responses.
 
-MLServer runs as it comes (a worker process beside the server, access log, metrics), and tuned: one process, no access
-log, no metrics, no gzip. The KServe SDK runs as it comes, and with its logs off. Both have a custom model that runs
-onnxruntime and no more. MLServer does not know the binary extension over REST. The last of ours serves the bundle that
-the line makes of all of AI4I: one input tensor a column, one of them of text."""
+MLServer runs with its defaults (a worker process beside the server, access log, metrics), and tuned: one process, no
+access log, no metrics, no gzip. The KServe SDK runs with its defaults, and with its logs off. Both have a custom model
+that only runs onnxruntime. MLServer does not support the binary extension over REST. The last of ours serves the bundle
+that the pipeline makes of all of AI4I: one input tensor per column, one of them of text."""
 
 
 def _overview(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""A cache of parsed request heads: a client sends few different ones, and the same bytes mean the same."""
+"""A cache of the parsed head of each request: a client sends few different ones, and the same bytes mean the same."""
 
 from kfp_edge_serving.http_server.messages import HttpRequest
 
