@@ -7,8 +7,8 @@ import zstandard
 
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.containerize.serving_image import fetch_serving_image
-from kfp_edge.images.layout import blob_path
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.layout import blob_path
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import read_manifest
 from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
 

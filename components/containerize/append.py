@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from kfp_edge.components.containerize.image_spec import ImageSpec
-from kfp_edge.images.deterministic_tar import write_files
 from kfp_edge.images.layers import AppendedLayer, append_layer
-from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.oci.deterministic_tar import write_files
+from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import copy_image, pull_size, read_manifest, select_platform
 
 

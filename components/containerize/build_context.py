@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from kfp_edge.components.containerize.image_spec import ImageSpec
-from kfp_edge.images.deterministic_tar import write_files
+from kfp_edge.images.oci.deterministic_tar import write_files
 
 CONTAINERFILE = Path(__file__).with_name("Containerfile")
 

@@ -9,7 +9,7 @@ from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.serving_image import AUTO, fetch_serving_image, find_in_registry
 from kfp_edge.errors import ParameterError
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.ml.bundle import Bundle
 
 _BUILDS = (AUTO, "tekton", "append")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kfp_edge.components.containerize.serving_image import ServingImage
 from kfp_edge.errors import ParameterError
-from kfp_edge.images.labels import BUNDLE_LABEL, MODEL_LABEL
+from kfp_edge.images.oci.labels import BUNDLE_LABEL, MODEL_LABEL
 from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
 
 

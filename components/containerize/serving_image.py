@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kfp_edge.errors import ImageError
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import copy_image, find_digest, image_exists
 from kfp_edge.images.serving import ensure_serving_image
 

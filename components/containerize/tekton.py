@@ -28,8 +28,8 @@ from kfp_edge.components.containerize.task_run_status import (
     has_ended,
 )
 from kfp_edge.errors import ImageError, KfpEdgeError, ParameterError
-from kfp_edge.images.documents import linux_manifests
-from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.oci.documents import linux_manifests
+from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import read_labels, read_manifest
 from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import sha256_file

@@ -47,7 +47,7 @@ def gitops_commit(
 
         from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, render_report
         from kfp_edge.git.remote import GitRemote
-        from kfp_edge.images.references import ImageRef
+        from kfp_edge.images.oci.references import ImageRef
         from kfp_edge.storage.files import write_file
 
         ref = ImageRef.parse(image)

@@ -24,6 +24,6 @@ def release(image: str, registry: str, model_name: str, model_version: str) -> N
 
     with stage("release"):
         from kfp_edge.components.release.release import release
-        from kfp_edge.images.references import ImageRef
+        from kfp_edge.images.oci.references import ImageRef
 
         return (str(release(ImageRef.parse(image), registry, model_name, model_version)),)

@@ -1,6 +1,6 @@
 """A tested candidate becomes a release: the same bytes in the release repository."""
 
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, ContainerState, StagingBackend
 from kfp_edge.components.staging_test.inference_client import ClientResponse, InferenceClient
 from kfp_edge.components.staging_test.inference_messages import first_row, malformed_requests, max_difference
-from kfp_edge.images.labels import BUNDLE_LABEL
+from kfp_edge.images.oci.labels import BUNDLE_LABEL
 from kfp_edge.ml.bundle import Bundle, InputTensor, OutputTensor, Sample
 from kfp_edge.reports.check import Check
 

@@ -41,7 +41,7 @@ def staging_test(
         from pathlib import Path
 
         from kfp_edge.components.staging_test.run import staging_test
-        from kfp_edge.images.references import ImageRef
+        from kfp_edge.images.oci.references import ImageRef
 
         candidate = ImageRef.parse(image)
         files = Path(bundle.path), Path(report.path)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfp_edge.ml.bundle import Signature
-
-#: A JSON body, or a tensor in one.
-JsonObject = dict[str, Any]
+from kfp_edge.storage.files import JsonObject
 
 _FLOAT_TYPES = ("FP32", "FP64")
 

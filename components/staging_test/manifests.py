@@ -9,7 +9,7 @@ from kfp_edge.cluster.objects import (
 )
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT
 from kfp_edge.components.staging_test.staging_options import StagingOptions
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 
 #: The name of the pod's only container.
 CONTAINER_NAME = "candidate"

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.podman import loaded_image, podman, podman_environment
-from kfp_edge.images.references import ImageRef
 from kfp_edge.reports.check import Check
 from kfp_edge.runtime.signals import deferred_signals
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.markdown import format_table, to_plain_text
 

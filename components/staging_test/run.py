@@ -13,7 +13,7 @@ from kfp_edge.components.staging_test.checks import Thresholds, run_checks
 from kfp_edge.components.staging_test.report import last_lines, render_report
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import ImageError, KfpEdgeError, ParameterError, RequirementsNotMetError
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
 from kfp_edge.storage.files import write_file

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from kfp_edge.ml.bundle import Datatype, JsonObject, Sample
+from kfp_edge.ml.bundle import Datatype, Sample
 from kfp_edge.ml.onnx_model import OnnxModel, Tensor
+from kfp_edge.storage.files import JsonObject
 
 _MAX_SAMPLES = 20
 

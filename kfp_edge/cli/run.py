@@ -90,7 +90,7 @@ def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[s
 
 
 def _image_size(reference: str) -> str:
-    from kfp_edge.images.references import ImageRef
+    from kfp_edge.images.oci.references import ImageRef
     from kfp_edge.images.registry import pull_size
 
     return f"{pull_size(ImageRef.parse(reference)) / 1e6:.1f} MB compressed"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import kfp_server_api
@@ -17,9 +17,9 @@ import urllib3
 
 from kfp_edge.errors import KfpApiError
 from kfp_edge.runtime.process import redact
+from kfp_edge.storage.files import JsonObject
 
 T = TypeVar("T")
-JsonObject: TypeAlias = dict[str, Any]
 
 #: Seconds to connect, and to wait for a response.
 TIMEOUT = (10.0, 60.0)

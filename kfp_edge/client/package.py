@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
-from kfp_edge.client.kfp_api import JsonObject
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
 from kfp_edge.spec.protobuf_fields import parse_message
+from kfp_edge.storage.files import JsonObject
 
 _COMMIT_LENGTH = 12
 _DIGEST_LENGTH = 12

@@ -10,7 +10,7 @@ from pathlib import Path
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.base_names import PACKAGES, UBI9
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.compression import SMALLEST
+from kfp_edge.images.oci.compression import SMALLEST
 from kfp_edge.images.platforms import PLATFORMS
 from kfp_edge.images.runtime import DEFAULT_NAME, build_runtime_image, save_runtime_image
 from kfp_edge.images.serving import TAG, build_serving_image, ensure_serving_image

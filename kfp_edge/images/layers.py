@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.compression import SMALLEST, compress
-from kfp_edge.images.documents import Descriptor, ImageConfig, Manifest, linux_manifests
-from kfp_edge.images.layout import LayoutWriter, write_index
-from kfp_edge.images.media_types import (
+from kfp_edge.images.oci.compression import SMALLEST, compress
+from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest, linux_manifests
+from kfp_edge.images.oci.layer_writer import Layer
+from kfp_edge.images.oci.layout import LayoutWriter, write_index
+from kfp_edge.images.oci.media_types import (
     CONFIG_TYPE,
     DOCKER_LAYER_TYPE,
     GZIP_LAYER_TYPE,
@@ -15,17 +16,9 @@ from kfp_edge.images.media_types import (
     MANIFEST_TYPE,
     ZSTD_LAYER_TYPE,
 )
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import read_config, read_manifest
 from kfp_edge.storage.files import sha256_file
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer: the digest of its plain tar, and the descriptor of the blob that holds it."""
-
-    diff_id: str
-    descriptor: Descriptor
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ def _add_image(appended: AppendedLayer, base: ImageRef, layer: Layer, writer: La
     layers = [_convert_to_oci(below) for below in read_manifest(base)["layers"]]
     for below in layers:
         writer.refer_to_blob_of(Path(base.repository), below["digest"])
-    manifest: Manifest = {
+    manifest: ImageManifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": writer.add_json(_extend_config(read_config(base), appended, layer), CONFIG_TYPE),

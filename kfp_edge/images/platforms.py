@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.documents import PlatformFields
+from kfp_edge.images.oci.documents import PlatformFields
 
 
 @dataclass(frozen=True)

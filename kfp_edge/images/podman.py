@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.buildah import Buildah
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import skopeo_source
-from kfp_edge.images.skopeo import registry_flags, skopeo
+from kfp_edge.images.tools.buildah import Buildah
+from kfp_edge.images.tools.skopeo import registry_flags, skopeo
 from kfp_edge.runtime.process import run
 from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import write_file

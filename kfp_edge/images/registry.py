@@ -1,6 +1,6 @@
 """Reading and copying images of registries and of OCI image layout folders, always by digest.
 
-How a registry is reached is documented in `kfp_edge.images.skopeo`.
+How a registry is reached is documented in `kfp_edge.images.tools.skopeo`.
 """
 
 import fcntl
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.documents import Descriptor, ImageConfig, Manifest
-from kfp_edge.images.layout import (
+from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest
+from kfp_edge.images.oci.layout import (
     ONLY_TAG,
     blob_path,
     find_image,
@@ -23,9 +23,9 @@ from kfp_edge.images.layout import (
     read_blob_json,
     write_index,
 )
+from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.platforms import architecture_of
-from kfp_edge.images.references import ImageRef, ImageRepository
-from kfp_edge.images.skopeo import MissingImageError, registry_flags, skopeo
+from kfp_edge.images.tools.skopeo import MissingImageError, registry_flags, skopeo
 from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import sha256_bytes, sha256_file
 
@@ -63,7 +63,7 @@ def find_digest(repository: ImageRepository, tag: str) -> str | None:
     return descriptor and f"sha256:{sha256_file(blob_path(layout, descriptor['digest']))}"
 
 
-def read_manifest(image: ImageRef) -> Manifest:
+def read_manifest(image: ImageRef) -> ImageManifest:
     """Return the manifest of an image, or the index of several (OCI Image Specification, "Image Manifest").
 
     Raises:
@@ -78,7 +78,7 @@ def read_manifest(image: ImageRef) -> Manifest:
         raise _missing(image)
     if f"sha256:{sha256_bytes(data)}" != image.digest:
         raise ImageError(f"the manifest of {image} is damaged (its bytes are not its digest); push the image again.")
-    manifest: Manifest = json.loads(data)
+    manifest: ImageManifest = json.loads(data)
     return manifest
 
 

@@ -4,14 +4,11 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.local.runner import RunProgress
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
-from kfp_edge.storage.files import canonical_json, write_file
-
-JsonObject: TypeAlias = dict[str, Any]
+from kfp_edge.storage.files import JsonObject, canonical_json, write_file
 
 _SUFFIXES = {"system.HTML": "html", "system.Markdown": "md"}
 _GIT_OUTPUTS = ("git_repository", "git_branch", "git_commit", "git_committed")

@@ -7,16 +7,14 @@ gives the same bundle, and the same bundle gives the same image.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kfp_edge.errors import ModelError
-from kfp_edge.storage.files import canonical_json, new_folder, read_json, sha256_bytes, sha256_file
+from kfp_edge.storage.files import JsonObject, canonical_json, new_folder, read_json, sha256_bytes, sha256_file
 
 Task = Literal["classification", "anomaly"]
-
-JsonObject = dict[str, Any]
 
 #: Datatypes of the Open Inference Protocol v2 that a model here may use ("Tensor Data Types").
 Datatype = Literal[

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from kfp_edge import __version__
 from kfp_edge.rules.catalog import RULES, Rule
 from kfp_edge.rules.lint import LintReport, Problem
-
-JsonObject: TypeAlias = dict[str, Any]
+from kfp_edge.storage.files import JsonObject
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _RULE_INDEX = {code: index for index, code in enumerate(RULES)}

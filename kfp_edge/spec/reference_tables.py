@@ -130,9 +130,9 @@ def _code(default: object) -> str:
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = [" | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in row) for row in rows]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {line} |" for line in body)]
+    lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}", *(f"| {line} |" for line in body)]
     return "".join(f"{line.replace('  ', ' ')}\n" for line in lines)
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from kfp_edge.errors import StorageError
 
+#: A JSON object as the standard library reads it.
+JsonObject = dict[str, Any]
+
 _CHUNK_SIZE = 1 << 20
 
 

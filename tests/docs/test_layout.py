@@ -27,8 +27,8 @@ GRAPH = {
     "reports": {"storage"},
     "spec": {"errors", "storage"},
     # neighbours: none of these three imports another
-    "rules": {"errors", "spec"},
-    "client": {"cluster", "errors", "runtime", "spec"},
+    "rules": {"errors", "spec", "storage"},
+    "client": {"cluster", "errors", "runtime", "spec", "storage"},
     "local": {"errors", "images", "runtime", "spec", "storage"},
     "cli": {"client", "errors", "images", "local", "ml", "rules", "runtime", "spec", "storage"},
     "components": {"cluster", "errors", "git", "images", "ml", "reports", "runtime", "storage"},

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from kfp_edge.images.references import ImageRepository
+from kfp_edge.images.oci.references import ImageRepository
 from kfp_edge.images.registry import copy_image
 from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.tekton import Fault, Image, TektonController

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.layout import blob_path, write_index
-from kfp_edge.images.media_types import INDEX_TYPE
-from kfp_edge.images.references import ImageRef, ImageRegistry, ImageRepository
+from kfp_edge.images.oci.layout import blob_path, write_index
+from kfp_edge.images.oci.media_types import INDEX_TYPE
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry, ImageRepository
 from kfp_edge.images.registry import (
     copy_image,
     find_digest,

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from yaml import safe_load
 
-from kfp_edge.images.buildah import Buildah
 from kfp_edge.images.podman import podman
+from kfp_edge.images.tools.buildah import Buildah
 from support.paths import ROOT
 
 pytestmark = [pytest.mark.containers(storage="machine"), pytest.mark.xdist_group(__name__)]

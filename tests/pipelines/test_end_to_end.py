@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import find_digest
 from kfp_edge.ml.bundle import Bundle
 from support.git_repositories import bare, git, hook

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest
 from support.fake_kubernetes import Call, FakeKubernetes
 from support.fake_kubernetes.tekton import Image, TektonController

@@ -6,9 +6,9 @@ from pathlib import Path
 from kfp_edge.components.containerize.build_context import CONTAINERFILE
 from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.serving_image import ServingImage
-from kfp_edge.images.buildah import temporary_storage
-from kfp_edge.images.layout import list_tagged_images
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.layout import list_tagged_images
+from kfp_edge.images.oci.references import ImageRef
+from kfp_edge.images.tools.buildah import temporary_storage
 from kfp_edge.ml.bundle import Bundle
 
 _BASE = "localhost/kfp-edge-test/base:latest"

@@ -15,7 +15,7 @@ import pytest
 
 from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest
 from kfp_edge.ml.bundle import Bundle
 from support.fake_kubernetes import FakeKubernetes

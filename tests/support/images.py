@@ -17,11 +17,11 @@ from typing import Any
 import zstandard
 
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.documents import Descriptor, ImageConfig
-from kfp_edge.images.labels import BUNDLE_LABEL
-from kfp_edge.images.layout import LayoutWriter, blob_path, write_index
-from kfp_edge.images.media_types import CONFIG_TYPE, GZIP_LAYER_TYPE, INDEX_TYPE, MANIFEST_TYPE, TAR_LAYER_TYPE
-from kfp_edge.images.references import ImageRef, ImageRepository
+from kfp_edge.images.oci.documents import Descriptor, ImageConfig
+from kfp_edge.images.oci.labels import BUNDLE_LABEL
+from kfp_edge.images.oci.layout import LayoutWriter, blob_path, write_index
+from kfp_edge.images.oci.media_types import CONFIG_TYPE, GZIP_LAYER_TYPE, INDEX_TYPE, MANIFEST_TYPE, TAR_LAYER_TYPE
+from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import copy_image, read_config, read_manifest
 from kfp_edge.images.serving import ensure_serving_image
 from kfp_edge.ml.bundle import Bundle

@@ -17,7 +17,7 @@ from typing import Any
 import zstandard
 
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.layout import blob_path, list_tagged_images, read_blob_json
+from kfp_edge.images.oci.layout import blob_path, list_tagged_images, read_blob_json
 from kfp_edge.images.serving import ensure_serving_image
 
 OPENSHIFT = [

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from kfp_edge import __version__
 from kfp_edge.images.base_names import PACKAGES, UBI9
-from kfp_edge.images.buildah import Buildah
 from kfp_edge.images.cache import cache_folder
 from kfp_edge.images.runtime.debian_base import REPOSITORY as BASES
 from kfp_edge.images.runtime.debian_base import assemble_base
 from kfp_edge.images.runtime.dependencies import UNUSED, install_dependencies, pinned_requirements
 from kfp_edge.images.runtime.project import install_project
+from kfp_edge.images.tools.buildah import Buildah
 
 DEFAULT_NAME = f"localhost/kfp-edge/runtime:{__version__}"
 

@@ -6,9 +6,9 @@ import re
 import tempfile
 from pathlib import Path
 
-from kfp_edge.images.apt import Apt, AptPackage
-from kfp_edge.images.buildah import Buildah
-from kfp_edge.images.debian import bundle_certificates, link_openssl, make_merged_usr, unpack_package, write_texts
+from kfp_edge.images.tools.apt import Apt, AptPackage
+from kfp_edge.images.tools.buildah import Buildah
+from kfp_edge.images.tools.debian import bundle_certificates, link_openssl, make_merged_usr, unpack_package, write_texts
 
 REPOSITORY = "localhost/kfp-edge/runtime-base"
 

@@ -10,9 +10,9 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from kfp_edge.images.pip import install_pinned, remove_paths
 from kfp_edge.images.platforms import native_platform
 from kfp_edge.images.runtime.project import PROJECTS, let_all_read, repository_file
+from kfp_edge.images.tools.pip import install_pinned, remove_paths
 
 #: What no stage loads.
 UNUSED = (

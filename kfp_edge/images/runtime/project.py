@@ -7,8 +7,8 @@ from pathlib import Path
 
 import kfp_edge
 from kfp_edge.errors import ImageError
-from kfp_edge.images.pip import pip
-from kfp_edge.images.tools import run_tool
+from kfp_edge.images.tools.command import run_tool
+from kfp_edge.images.tools.pip import pip
 
 #: The distributions of this repository.
 PROJECTS = ("kfp-edge", "kfp-edge-serving")

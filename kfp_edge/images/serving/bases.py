@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_edge.images.apt import apt_for
-from kfp_edge.images.buildah import Buildah
-from kfp_edge.images.documents import Descriptor, ImageConfig, Manifest
-from kfp_edge.images.layer_writer import LayerWriter
-from kfp_edge.images.layers import Layer
-from kfp_edge.images.layout import LayoutWriter, blob_path, list_tagged_images, read_blob_json
-from kfp_edge.images.media_types import TAR_LAYER_TYPE
+from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest
+from kfp_edge.images.oci.layer_writer import Layer, LayerWriter
+from kfp_edge.images.oci.layout import LayoutWriter, blob_path, list_tagged_images, read_blob_json
+from kfp_edge.images.oci.media_types import TAR_LAYER_TYPE
 from kfp_edge.images.platforms import Platform
 from kfp_edge.images.serving.debian_base import assemble_rootfs
-from kfp_edge.images.tools import run_tool
+from kfp_edge.images.tools.apt import apt_for
+from kfp_edge.images.tools.buildah import Buildah
+from kfp_edge.images.tools.command import run_tool
 
 UBI9_CONTAINERFILE = Path(__file__).with_name("ubi9.Containerfile")
 
@@ -51,8 +50,8 @@ class ImageBase:
     layout: Path
 
     @property
-    def _manifest(self) -> Manifest:
-        manifest: Manifest = read_blob_json(self.layout, list_tagged_images(self.layout)[0]["digest"])
+    def _manifest(self) -> ImageManifest:
+        manifest: ImageManifest = read_blob_json(self.layout, list_tagged_images(self.layout)[0]["digest"])
         return manifest
 
     def get_configuration(self) -> ImageConfig:

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kfp_edge.images.base_names import UBI9
-from kfp_edge.images.buildah import Buildah, temporary_storage
-from kfp_edge.images.compression import SMALLEST
-from kfp_edge.images.documents import Descriptor, Manifest
-from kfp_edge.images.layer_writer import LayerWriter
-from kfp_edge.images.layout import LayoutWriter, list_tagged_images, write_index
-from kfp_edge.images.media_types import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
+from kfp_edge.images.oci.compression import SMALLEST
+from kfp_edge.images.oci.documents import Descriptor, ImageManifest
+from kfp_edge.images.oci.layer_writer import LayerWriter
+from kfp_edge.images.oci.layout import LayoutWriter, list_tagged_images, write_index
+from kfp_edge.images.oci.media_types import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
 from kfp_edge.images.platforms import Platform, native_first, native_platform, parse_platforms
 from kfp_edge.images.serving.bases import Base, assemble_debian_base, build_ubi9_base, fetch_base
 from kfp_edge.images.serving.configuration import LABELS, make_configuration
 from kfp_edge.images.serving.image_files import BytecodeCompiler, ServerFiles
+from kfp_edge.images.tools.buildah import Buildah, temporary_storage
 
 #: Name of the image in the layout folder.
 TAG = "serving"
@@ -107,7 +107,7 @@ def _add_image(
     below = base.add_layers(layout, layers)
     added = files.add_layers(layers)
     config = make_configuration(base.get_configuration(), platform, below, added)
-    manifest: Manifest = {
+    manifest: ImageManifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": layout.add_json(config, CONFIG_TYPE),
@@ -122,7 +122,7 @@ def _add_index(layout: LayoutWriter, manifests: Sequence[tuple[Platform, Descrip
     if len(manifests) == 1:
         return manifests[0][1]
     entries: list[Descriptor] = [{**descriptor, "platform": platform.fields} for platform, descriptor in manifests]
-    index: Manifest = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries, "annotations": LABELS}
+    index: ImageManifest = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries, "annotations": LABELS}
     return layout.add_json(index, INDEX_TYPE)
 
 

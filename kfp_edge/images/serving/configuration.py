@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from kfp_edge.images.documents import ImageConfig
-from kfp_edge.images.labels import HEALTHCHECK_LABEL
-from kfp_edge.images.layers import Layer
+from kfp_edge.images.oci.documents import ImageConfig
+from kfp_edge.images.oci.labels import HEALTHCHECK_LABEL
+from kfp_edge.images.oci.layer_writer import Layer
 from kfp_edge.images.platforms import Platform
 from kfp_edge.images.serving.image_files import LIB, PYC, SERVER
 from kfp_edge_serving import __version__

@@ -8,9 +8,9 @@ import re
 import shutil
 from pathlib import Path
 
-from kfp_edge.images.apt import Apt, AptPackage
-from kfp_edge.images.debian import bundle_certificates, link_openssl, make_merged_usr, unpack_package, write_texts
-from kfp_edge.images.tools import run_tool
+from kfp_edge.images.tools.apt import Apt, AptPackage
+from kfp_edge.images.tools.command import run_tool
+from kfp_edge.images.tools.debian import bundle_certificates, link_openssl, make_merged_usr, unpack_package, write_texts
 
 _SEEDS = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "ca-certificates", "tzdata", "netbase")
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from kfp_edge.images.pip import install_pinned, remove_paths
 from kfp_edge.images.platforms import Platform
+from kfp_edge.images.tools.pip import install_pinned, remove_paths
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kfp_edge_serving
-from kfp_edge.images.buildah import Buildah
-from kfp_edge.images.layer_writer import LayerWriter
-from kfp_edge.images.layers import Layer
+from kfp_edge.images.oci.layer_writer import Layer, LayerWriter
 from kfp_edge.images.platforms import Platform
 from kfp_edge.images.serving.bases import Base
 from kfp_edge.images.serving.dependencies import install_dependencies
+from kfp_edge.images.tools.buildah import Buildah
 
 SERVER_PACKAGE = Path(kfp_edge_serving.__file__).parent
 

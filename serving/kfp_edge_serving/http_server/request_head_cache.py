@@ -12,15 +12,15 @@ class RequestHeadCache:
     """Maps the bytes of a head to its request, still without a body, and the length of that body."""
 
     def __init__(self) -> None:
-        self._heads: dict[bytes, tuple[HttpRequest, int]] = {}
+        self._entries: dict[bytes, tuple[HttpRequest, int]] = {}
 
     def __len__(self) -> int:
-        return len(self._heads)
+        return len(self._entries)
 
     def find(self, data: bytes, has_certificate: bool) -> HttpRequest | None:
         """Return the request that `data` is, if its head is cached and the rest of `data` is exactly its body."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
-        request, length = self._heads.get(data[:end], _MISS)
+        request, length = self._entries.get(data[:end], _MISS)
         if request is None or len(data) - end != length:
             return None
         return request.with_body(data[end:], has_certificate)
@@ -31,6 +31,6 @@ class RequestHeadCache:
         is_whole = len(data) - end == len(request.body) and b"transfer-encoding" not in request.headers
         is_usual = request.keep_alive and request.version == "1.1" and b"traceparent" not in request.headers
         if is_whole and is_usual and end <= _MAX_HEAD_BYTES and request.method == b"POST":
-            if len(self._heads) >= _MAX_HEADS:
-                self._heads.clear()
-            self._heads[data[:end]] = request.with_body(b"", has_certificate=False), len(request.body)
+            if len(self._entries) >= _MAX_HEADS:
+                self._entries.clear()
+            self._entries[data[:end]] = request.with_body(b"", has_certificate=False), len(request.body)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.cluster_builds import BUCKET, BUILDER, NAMESPACE, USER, BuildCluster, FinishedBuild

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import read_config, read_labels
 from kfp_edge.ml.bundle import Bundle
 from support.buildah_builds import build_with_buildah

@@ -14,7 +14,7 @@ import pytest
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest, read_config, read_labels, read_manifest
 from kfp_edge.ml.bundle import Bundle
 from support.images import platform_images, tiny_base

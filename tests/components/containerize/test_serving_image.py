@@ -6,7 +6,7 @@ import pytest
 
 from kfp_edge.components.containerize.serving_image import fetch_serving_image
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image
 from support.images import serving_image, tiny_base
 from support.registry import RegistryServer

@@ -9,7 +9,7 @@ from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION
 from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, image_exists, read_config, read_manifest
 from kfp_edge.ml.bundle import Bundle
 from support.cluster_builds import (

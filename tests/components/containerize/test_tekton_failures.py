@@ -12,7 +12,7 @@ from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.components.containerize import tekton
 from kfp_edge.components.containerize.task_run_status import describe_waiting
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from support.cluster_builds import (
     BUCKET,

@@ -8,7 +8,7 @@ import pytest
 
 from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION
 from kfp_edge.cluster.objects import KubernetesObject
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from support.cluster_builds import (
     BUCKET,

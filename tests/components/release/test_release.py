@@ -6,7 +6,7 @@ from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.release.release import release
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest, read_manifest
 from support.bundles import tiny_bundle
 from support.images import empty_image, left_behind, serving_image

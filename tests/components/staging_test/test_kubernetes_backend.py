@@ -17,7 +17,7 @@ from kfp_edge.components.clean_up.clean_up import clean_up
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
 from support.fake_kubernetes import Call, FakeKubernetes
@@ -306,7 +306,7 @@ def start_process(image: ImageRef, bundle: Bundle, report: Path) -> subprocess.P
     script = f"""
         from pathlib import Path
         from kfp_edge.components.staging_test.run import staging_test
-        from kfp_edge.images.references import ImageRef
+        from kfp_edge.images.oci.references import ImageRef
         from kfp_edge.runtime.stage import stage
         with stage("staging_test"):
             image, files = ImageRef.parse({str(image)!r}), (Path({str(bundle.folder)!r}), Path({str(report)!r}))

@@ -7,7 +7,7 @@ import pytest
 from kfp_edge.components.staging_test import manifests, pod_status
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from support import schemas
 from support.fake_kubernetes.admission import violations
 

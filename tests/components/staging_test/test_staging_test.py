@@ -17,7 +17,7 @@ from kfp_edge.components.staging_test.inference_messages import first_row, flatt
 from kfp_edge.components.staging_test.report import render_report
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef
+from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
 from support.bundles import tiny_bundle, tiny_signature
@@ -233,7 +233,7 @@ def start_process(
     script = f"""
         from pathlib import Path
         from kfp_edge.components.staging_test.run import staging_test
-        from kfp_edge.images.references import ImageRef
+        from kfp_edge.images.oci.references import ImageRef
         from kfp_edge.runtime.stage import stage
         with stage("staging_test"):
             staging_test(ImageRef.parse({str(image)!r}), Path({str(bundle.folder)!r}), Path({str(report)!r}))

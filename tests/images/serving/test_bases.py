@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.apt import apt_for
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.layer_writer import LayerWriter
-from kfp_edge.images.layout import LayoutWriter, write_index
-from kfp_edge.images.media_types import CONFIG_TYPE, MANIFEST_TYPE
+from kfp_edge.images.oci.layer_writer import LayerWriter
+from kfp_edge.images.oci.layout import LayoutWriter, write_index
+from kfp_edge.images.oci.media_types import CONFIG_TYPE, MANIFEST_TYPE
 from kfp_edge.images.platforms import native_platform
 from kfp_edge.images.serving import build_serving_image, input_key
 from kfp_edge.images.serving.bases import UBI9_CONTAINERFILE
 from kfp_edge.images.serving.debian_base import assemble_rootfs
+from kfp_edge.images.tools.apt import apt_for
 from serving_support.bundles import mixed_bundle
 from support.serving_images import config, container, entries, manifest, serving_image, stored
 

@@ -12,7 +12,7 @@ import pytest
 
 from kfp_edge.errors import ImageError
 from kfp_edge.images.cache import cache_folder
-from kfp_edge.images.compression import FAST
+from kfp_edge.images.oci.compression import FAST
 from kfp_edge.images.serving import build_serving_image, ensure_serving_image, input_key
 from kfp_edge.images.serving.dependencies import REQUIREMENTS
 from kfp_edge_serving import __version__

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kfp_edge.errors import CommandError
-from kfp_edge.images.buildah import Buildah
 from kfp_edge.images.podman import podman, podman_environment
+from kfp_edge.images.tools.buildah import Buildah
 from kfp_edge.runtime.process import run
 from support.fake_kubernetes.admission import USERS, quantity
 from support.fake_kubernetes.controller import POLL

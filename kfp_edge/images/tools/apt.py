@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kfp_edge.errors import ImageError
 from kfp_edge.images.platforms import Platform, native_platform
-from kfp_edge.images.tools import run_tool
+from kfp_edge.images.tools.command import run_tool
 
 _HOST_LISTS = Path("/var/lib/apt/lists")
 

@@ -3,14 +3,23 @@
 import hashlib
 import shutil
 import tempfile
+from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
-from kfp_edge.images.compression import ZSTD_VERSION, compress_in_threads
-from kfp_edge.images.deterministic_tar import write_trees
-from kfp_edge.images.layers import Layer
-from kfp_edge.images.layout import LayoutWriter, link_or_copy
-from kfp_edge.images.media_types import ZSTD_LAYER_TYPE
+from kfp_edge.images.oci.compression import ZSTD_VERSION, compress_in_threads
+from kfp_edge.images.oci.deterministic_tar import write_trees
+from kfp_edge.images.oci.documents import Descriptor
+from kfp_edge.images.oci.layout import LayoutWriter, link_or_copy
+from kfp_edge.images.oci.media_types import ZSTD_LAYER_TYPE
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: the digest of its plain tar, and the descriptor of the blob that holds it."""
+
+    diff_id: str
+    descriptor: Descriptor
 
 
 class LayerWriter:

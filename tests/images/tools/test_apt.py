@@ -3,7 +3,7 @@
 import pytest
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.apt import format_sources
+from kfp_edge.images.tools.apt import format_sources
 
 _DEBIAN = "Debian http://mirror.example/debian/ bookworm main\n"
 _UBUNTU = "Ubuntu http://mirror.example/ubuntu/ noble main\nUbuntu http://mirror.example/ubuntu/ noble universe\n"

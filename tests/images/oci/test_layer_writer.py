@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.images import compression
-from kfp_edge.images.layer_writer import LayerWriter, remove_unused_layers
-from kfp_edge.images.layers import Layer
-from kfp_edge.images.layout import LayoutWriter, blob_path
+from kfp_edge.images.oci import compression
+from kfp_edge.images.oci.layer_writer import Layer, LayerWriter, remove_unused_layers
+from kfp_edge.images.oci.layout import LayoutWriter, blob_path
 
 
 def tree(folder: Path, mode: int, time: int) -> Path:

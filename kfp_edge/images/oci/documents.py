@@ -24,7 +24,7 @@ class Descriptor(TypedDict):
     annotations: NotRequired[dict[str, str]]
 
 
-class Manifest(TypedDict):
+class ImageManifest(TypedDict):
     """An image manifest, which has `config` and `layers`, or an image index, which has `manifests`."""
 
     schemaVersion: int
@@ -35,6 +35,6 @@ class Manifest(TypedDict):
     annotations: NotRequired[dict[str, str]]
 
 
-def linux_manifests(index: Manifest) -> list[Descriptor]:
+def linux_manifests(index: ImageManifest) -> list[Descriptor]:
     """Return the images of an index; other entries, such as attestations, are for no platform that exists."""
     return [entry for entry in index.get("manifests", []) if entry.get("platform", {}).get("os") == "linux"]

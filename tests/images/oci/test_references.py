@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.images.references import ImageRef, ImageRegistry
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.images.documents import Descriptor
-from kfp_edge.images.media_types import INDEX_TYPES
+from kfp_edge.images.oci.documents import Descriptor
+from kfp_edge.images.oci.media_types import INDEX_TYPES
 from kfp_edge.storage.files import canonical_json, read_json, sha256_bytes, sha256_file
 
 _REF_NAME = "org.opencontainers.image.ref.name"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.tools import run_tool
+from kfp_edge.images.tools.command import run_tool
 from kfp_edge.runtime.signals import deferred_signals
 
 #: What buildah reports of an image that is gone.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kfp_edge.images.platforms import Platform
-from kfp_edge.images.tools import run_tool
+from kfp_edge.images.tools.command import run_tool
 
 #: Newest first: pip takes the first that a wheel was built for, and else one in pure Python, which is slow.
 #: UBI 9 has glibc 2.34.

@@ -1,0 +1,1 @@
+"""The formats of the OCI Image Specification: references, manifests, layouts and layers."""

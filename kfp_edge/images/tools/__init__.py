@@ -1,0 +1,1 @@
+"""The programs that build, copy and run images, and fetch what goes into them."""
