@@ -53,6 +53,8 @@ test: setup test-tools lint types compiled all-tests  ## Run all checks and all 
 lint: setup  ## Check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
+	$(BIN)/proselint check $$(git ls-files '*.md')
 
 # mypy does not know that setuptools maps the top-level folders into the package: it gets a tree laid out as installed
 types: setup  ## Check types
