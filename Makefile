@@ -75,9 +75,9 @@ images: setup tools  ## Build the runtime image and the serving image into build
 
 bench: setup tools  ## Benchmark the pipeline by stage, and the server against others (half an hour)
 	@mkdir -p build
-	$(BIN)/python benchmarks/line.py | tee build/line.md
+	$(BIN)/python benchmarks/pipeline.py | tee build/pipeline.md
 	$(BIN)/python benchmarks/serving/run.py | tee build/serving.md
-	@cat build/line.md <(echo) build/serving.md > build/benchmarks.md && mv build/benchmarks.md docs/benchmarks.md
+	@cat build/pipeline.md <(echo) build/serving.md > build/benchmarks.md && mv build/benchmarks.md docs/benchmarks.md
 
 format: setup  ## Format the code, and strip the outputs from the notebooks
 	$(BIN)/ruff check --fix

@@ -86,7 +86,7 @@ def python_grpc(served: ServedBundle, rows: int, server: RunningServer, effort: 
 def bare(served: ServedBundle, rows: int, effort: Effort) -> Measured:
     """Call the model with onnxruntime in one thread, without any server."""
     [(name, values)] = served.feed(rows).items()
-    command = [sys.executable, str(HERE / "bare.py"), str(served.onnx_file), name, str(values.shape[1])]
+    command = [sys.executable, str(HERE / "bare_onnxruntime.py"), str(served.onnx_file), name, str(values.shape[1])]
     return _repeated(command, values.tobytes(), effort)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from aims import aims
 from load import Figure, Measured
 from machine import machine, versions
 from payloads import Case
 from results import CASES, CONNECTIONS, ONE_ROW, Results, Row
 from servers import OURS
 from soak import overload_lines, soak_lines, swaps_lines
+from targets import targets
 
 _BARE = "bare onnxruntime, no server"
 
@@ -18,9 +18,10 @@ def write(results: Results, load_average: float) -> str:
     """Return the whole report; `load_average` is that of the machine before the measurement."""
     parts = [
         _about(results, load_average),
-        "## The aims",
+        "## Performance targets",
         _table(
-            ["aim", "wanted", "measured", ""], [[a.name, a.target, a.measured, _verdict(a.met)] for a in aims(results)]
+            ["target", "required", "measured", ""],
+            [[a.name, a.target, a.measured, _verdict(a.met)] for a in targets(results)],
         ),
         "## One row of JSON",
         _overview(results),

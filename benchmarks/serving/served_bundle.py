@@ -10,7 +10,7 @@ import onnxruntime
 
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.ingest.ingest import ingest
-from kfp_edge.components.ingest.request import IngestRequest
+from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.train.train import fit, limit_threads
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml import dataset
@@ -51,7 +51,7 @@ class ServedBundle:
 def train_bundle(folder: Path, drop: tuple[str, ...] = ()) -> ServedBundle:
     """Train, export and verify in `folder`; without the category `Type` the model has one FP32 input [-1, 5]."""
     folder.mkdir(parents=True)
-    ingest(IngestRequest(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
+    ingest(IngestOptions(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
     train_data, test_data = dataset.load(folder / "train"), dataset.load(folder / "test")
     with limit_threads(train_data):
         save_model(fit(train_data, seed=0, false_alarm_rate=0.001), folder / "model")

@@ -58,9 +58,9 @@ def ingest(
         from pathlib import Path
 
         from kfp_edge.components.ingest.ingest import ingest as ingest_data
-        from kfp_edge.components.ingest.request import IngestRequest
+        from kfp_edge.components.ingest.options import IngestOptions
 
-        request = IngestRequest(
+        options = IngestOptions(
             data=data,
             target=target,
             drop=tuple(drop),
@@ -74,6 +74,6 @@ def ingest(
             test_fraction=test_fraction,
             seed=seed,
         )
-        parts = ingest_data(request, Path(train_data.path), Path(test_data.path), Path(report.path))
+        parts = ingest_data(options, Path(train_data.path), Path(test_data.path), Path(report.path))
         for artifact, part in ((train_data, parts.train), (test_data, parts.test)):
             artifact.metadata.update(rows=len(part.frame), sha256=part.sha256)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from kfp_edge.components.ingest import failure_windows, split
 from kfp_edge.components.ingest.failure_windows import Window
+from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
 from kfp_edge.components.ingest.report import format_refusal, format_summary
-from kfp_edge.components.ingest.request import IngestRequest, check_request, complete_request
 from kfp_edge.components.ingest.roles import assign_roles, check_column_exists, find_role_violations
 from kfp_edge.components.ingest.rolling_features import add_rolling_features
 from kfp_edge.components.ingest.schema import (
@@ -39,7 +39,7 @@ class TrainTestSplit:
     test: Dataset
 
 
-def ingest(request: IngestRequest, train: Path, test: Path, report: Path) -> TrainTestSplit:
+def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> TrainTestSplit:
     """Make the two parts of a dataset and a Markdown report about them, and write all three.
 
     The report is also written when the data violates its rules; then it lists every violation.
@@ -49,28 +49,28 @@ def ingest(request: IngestRequest, train: Path, test: Path, report: Path) -> Tra
         DataError: the data cannot be read, or violates a rule.
         StorageError: the data cannot be fetched, or the file system refuses.
     """
-    request = complete_request(request)
-    check_request(request)
-    expectations = parse_expectations(request.columns)
+    options = complete_options(options)
+    check_options(options)
+    expectations = parse_expectations(options.columns)
     with TemporaryDirectory() as scratch:
-        source = read_source(request.data, Path(scratch), _find_text_columns(expectations))
+        source = read_source(options.data, Path(scratch), _find_text_columns(expectations))
         rows, columns = source.table.num_rows, source.table.num_columns
         print(f"read {rows:,} rows and {columns} columns from {source.name}", flush=True)
-        windows = _read_windows(request, source.name, Path(scratch))
-    frame, roles = _check_and_assign_roles(source, request, expectations, report)
+        windows = _read_windows(options, source.name, Path(scratch))
+    frame, roles = _check_and_assign_roles(source, options, expectations, report)
     if windows:
         frame, roles = _add_labels(frame, roles, windows)
     frame = _sort_by_time(frame, roles)
-    if request.rolling_windows:
-        frame, roles = add_rolling_features(frame, roles, request.rolling_windows)
-    is_test = _select_test_rows(frame, roles, request, windows)
+    if options.rolling_windows:
+        frame, roles = add_rolling_features(frame, roles, options.rolling_windows)
+    is_test = _select_test_rows(frame, roles, options, windows)
     parts = TrainTestSplit(
         *(Dataset(frame[mask].reset_index(drop=True), roles, source.sha256) for mask in (~is_test, is_test))
     )
     _check_parts(parts)
     dataset.save(parts.train, train)
     dataset.save(parts.test, test)
-    write_file(report, format_summary(source, parts.train, parts.test, request.split_method).encode())
+    write_file(report, format_summary(source, parts.train, parts.test, options.split_method).encode())
     return parts
 
 
@@ -78,36 +78,36 @@ def _find_text_columns(expectations: dict[str, ColumnExpectation]) -> list[str]:
     return [name for name, rules in expectations.items() if rules.kind == "string"]
 
 
-def _read_windows(request: IngestRequest, name: str, scratch: Path) -> list[Window]:
-    return failure_windows.read_windows(fetch(request.windows, scratch), name) if request.windows else []
+def _read_windows(options: IngestOptions, name: str, scratch: Path) -> list[Window]:
+    return failure_windows.read_windows(fetch(options.windows, scratch), name) if options.windows else []
 
 
 def _check_and_assign_roles(
-    source: SourceTable, request: IngestRequest, expectations: dict[str, ColumnExpectation], report: Path
+    source: SourceTable, options: IngestOptions, expectations: dict[str, ColumnExpectation], report: Path
 ) -> tuple[pd.DataFrame, Roles]:
     """Return the data as a frame with roles; if it violates rules, write the report and raise."""
-    _check_names(source.table.column_names, request)
+    _check_names(source.table.column_names, options)
     violations = find_violations(source.table, expectations)
     wrong = {violation.column for violation in violations}
     table = cast_columns(source.table, {name: rules for name, rules in expectations.items() if name not in wrong})
-    table = table.drop_columns(list(request.drop))
+    table = table.drop_columns(list(options.drop))
     text_columns = _find_text_columns(expectations)
-    role_violations = find_role_violations(table, request.role_columns, request.task, text_columns)
+    role_violations = find_role_violations(table, options.role_columns, options.task, text_columns)
     violations += [violation for violation in role_violations if violation.column not in wrong]
     if violations:
         raise _report_violations(source, violations, report)
-    frame, roles = assign_roles(table, request.role_columns, request.task)
+    frame, roles = assign_roles(table, options.role_columns, options.task)
     if not roles.features:
         raise DataError("no column is left to learn from; take some out of drop.")
     return frame, roles
 
 
-def _check_names(columns: list[str], request: IngestRequest) -> None:
+def _check_names(columns: list[str], options: IngestOptions) -> None:
     for parameter in ("target", "time_column", "group_column"):
-        name = getattr(request, parameter)
+        name = getattr(options, parameter)
         if name:
             check_column_exists(columns, name, parameter)
-    for name in request.drop:
+    for name in options.drop:
         check_column_exists(columns, name, "drop")
 
 
@@ -142,15 +142,15 @@ def _sort_by_time(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     return frame.sort_values(roles.time, kind="stable", ignore_index=True)
 
 
-def _select_test_rows(frame: pd.DataFrame, roles: Roles, request: IngestRequest, windows: list[Window]) -> Mask:
-    if windows and request.task == "anomaly":
+def _select_test_rows(frame: pd.DataFrame, roles: Roles, options: IngestOptions, windows: list[Window]) -> Mask:
+    if windows and options.task == "anomaly":
         return split.select_from(frame[roles.time], windows[0][0])
-    if request.split_method == "time":
-        return split.select_latest(frame[roles.time], request.test_fraction)
-    if request.split_method == "group":
-        return split.select_groups(frame[roles.group], request.test_fraction, request.seed)
+    if options.split_method == "time":
+        return split.select_latest(frame[roles.time], options.test_fraction)
+    if options.split_method == "group":
+        return split.select_groups(frame[roles.group], options.test_fraction, options.seed)
     labels = frame[roles.target] if roles.target else None
-    return split.select_stratified(labels, len(frame), request.test_fraction, request.seed)
+    return split.select_stratified(labels, len(frame), options.test_fraction, options.seed)
 
 
 def _check_parts(parts: TrainTestSplit) -> None:

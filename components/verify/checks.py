@@ -1,23 +1,22 @@
 """The checks that a model must pass before its bundle is written.
 
-A new check is one more function that returns `Check`s, and a call in `verify.run_checks`. A gate on another metric
-needs only the metric, in `kfp_edge.ml.metrics`.
+A new check is one more function that returns `Check`s, and a call in `verify.run_checks`. Quality gates are in
+`gates.py`.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 import pandas as pd
 
-from kfp_edge.errors import ParameterError, RequirementsNotMetError
+from kfp_edge.errors import RequirementsNotMetError
 from kfp_edge.ml.arrays import Floats, Mask
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.ml.predictions import Predictions
 from kfp_edge.reports.check import Check
-from kfp_edge.reports.html import format_number
 
 #: Newest operator sets that the onnxruntime of the serving image runs.
 MAX_OPSETS = {"": 22, "ai.onnx.ml": 4}
@@ -116,39 +115,6 @@ def check_parity(parity: Parity, tolerance: float) -> list[Check]:
     return [
         Check("parity of labels", wrong_labels == 0, f"{wrong_labels} of {rows:,} rows differ", "0 rows differ"),
         Check("parity of numbers", worst <= tolerance, f"largest difference {worst:.2g}", f"at most {tolerance:g}"),
-    ]
-
-
-def check_gates(metrics: Mapping[str, float], required: Mapping[str, float]) -> list[Check]:
-    """Require every named metric to reach its minimum.
-
-    Raises:
-        ParameterError: a gate names a metric that was not measured.
-    """
-    for name in required:
-        if name not in metrics:
-            raise ParameterError(
-                f"the gate {name!r} names a metric that was not measured; "
-                f"name one of {', '.join(sorted(metrics))}, or give ingest the labels it needs."
-            )
-    return [
-        Check(f"gate {name}", metrics[name] >= minimum, format_number(metrics[name]), f"at least {minimum:g}")
-        for name, minimum in sorted(required.items())
-    ]
-
-
-def check_champion(
-    metrics: Mapping[str, float], champion_metrics: Mapping[str, float], names: Iterable[str], margin: float
-) -> list[Check]:
-    """Require the challenger to be no more than `margin` below the champion, on the same rows, in each named metric."""
-    return [
-        Check(
-            f"champion {name}",
-            metrics[name] >= champion_metrics[name] - margin,
-            format_number(metrics[name]),
-            f"at least {format_number(champion_metrics[name])} of the champion, less {margin:g}",
-        )
-        for name in names
     ]
 
 

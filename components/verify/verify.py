@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kfp_edge.components.verify import checks
+from kfp_edge.components.verify import checks, gates
 from kfp_edge.components.verify.checks import VerificationResult
 from kfp_edge.components.verify.model_card import write_model_card
 from kfp_edge.components.verify.reference import compute_reference
@@ -99,11 +99,11 @@ def run_checks(
         parity = checks.measure_parity(predict(load_model(original), test_data), predictions)
         results += checks.check_parity(parity, requirements.tolerance)
     metrics = evaluate(predictions, labels)
-    results += checks.check_gates(metrics, requirements.gates)
+    results += gates.check_gates(metrics, requirements.gates)
     if requirements.champion:
         champion_metrics = evaluate(_load_champion(requirements.champion).predict(rows), labels)
-        names = _select_champion_metrics(requirements, metrics)
-        results += checks.check_champion(metrics, champion_metrics, names, requirements.champion_margin)
+        names = gates.select_champion_metrics(requirements.gates, metrics)
+        results += gates.check_champion(metrics, champion_metrics, names, requirements.champion_margin)
     latencies = checks.measure_latencies(candidate, rows)
     results.append(checks.check_size(size, requirements.max_model_mb))
     results.append(checks.check_latency(latencies, requirements.max_latency_ms))
@@ -146,11 +146,3 @@ def _is_skops(path: Path) -> bool:
 def _load_champion(uri: str) -> OnnxModel:
     with TemporaryDirectory() as scratch:
         return OnnxModel.load(Bundle.load(fetch(uri, Path(scratch))).model)
-
-
-def _select_champion_metrics(requirements: Requirements, metrics: dict[str, float]) -> list[str]:
-    """Return the metrics that have gates; without gates, how well the model ranks, or how rarely it alarms falsely."""
-    if requirements.gates:
-        return sorted(requirements.gates)
-    ranking = next((name for name in ("roc_auc", "specificity") if name in metrics), None)
-    return [ranking] if ranking else []

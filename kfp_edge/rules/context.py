@@ -15,7 +15,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
     PipelineTaskSpec,
 )
 
-from kfp_edge.spec.findings import join_path
+from kfp_edge.spec.lint_findings import join_path
 from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.protobuf_fields import parse_message
 from kfp_edge.spec.validation import get_deployment_spec, get_platform_executors

@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 
 from kfp_edge.rules.context import ContainerContext, LintContext
-from kfp_edge.spec.findings import Finding, join_path
+from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.secret_patterns import detect_secret
 
 #: A field by which a pod uses a Secret.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from kfp_edge.spec.findings import join_path
+from kfp_edge.spec.lint_findings import join_path
 from kfp_edge.spec.pipeline_file import PipelineFile
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#\s*kfp-edge:\s*(.*?)\s*$", re.MULTILINE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
 
 from kfp_edge.rules.context import ContainerContext, LintContext
-from kfp_edge.spec.findings import Finding, join_path
+from kfp_edge.spec.lint_findings import Finding, join_path
 
 #: A pod with this annotation has a side effect; the value says which one.
 SIDE_EFFECT = "kfp-edge.io/side-effect"

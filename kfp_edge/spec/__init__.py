@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, Stage
     from kfp_edge.spec.compiler import compile_to_manifests, compile_to_yaml, load_pipeline, pipeline_names
-    from kfp_edge.spec.findings import Finding
+    from kfp_edge.spec.lint_findings import Finding
     from kfp_edge.spec.validation import PipelineInfo, ValidationReport, validate_file, validate_text
 
 _MODULES = {

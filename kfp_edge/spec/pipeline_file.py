@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.spec.findings import join_path
+from kfp_edge.spec.lint_findings import join_path
 
 _KUBERNETES_NATIVE = "pipelines.kubeflow.org/"
 _SPEC_KEYS = frozenset({"pipelineInfo", "deploymentSpec", "schemaVersion", "components", "root"})

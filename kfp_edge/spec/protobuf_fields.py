@@ -11,7 +11,7 @@ from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from kfp_edge.spec.findings import Finding, join_path
+from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.secret_patterns import detect_secret
 
 M = TypeVar("M", bound=Message)

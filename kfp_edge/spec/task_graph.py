@@ -12,7 +12,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
     PipelineTaskSpec,
 )
 
-from kfp_edge.spec.findings import Finding, join_path
+from kfp_edge.spec.lint_findings import Finding, join_path
 
 _CONDITION_INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
 

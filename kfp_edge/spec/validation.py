@@ -14,7 +14,7 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.spec.findings import Finding, join_path
+from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.pipeline_file import TOO_DEEP, PipelineDocument, PipelineFile, read_pipeline_file
 from kfp_edge.spec.protobuf_fields import check_fields, parse_message
 from kfp_edge.spec.task_graph import check_task_graph

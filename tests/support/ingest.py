@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from kfp_edge.components.ingest.ingest import TrainTestSplit, ingest
-from kfp_edge.components.ingest.request import IngestRequest
+from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.errors import KfpEdgeError
 from support.paths import SHARED
 
@@ -57,7 +57,7 @@ class IngestRunner:
     def run(self, data: object, **options: Any) -> TrainTestSplit:
         options = {"target": "failed", "drop": ("at", "site"), **options}
         out = self.folder / "out"
-        return ingest(IngestRequest(str(data), **options), out / "train", out / "test", self.report)
+        return ingest(IngestOptions(str(data), **options), out / "train", out / "test", self.report)
 
     def assert_refused(self, data: object, *expected: str, **options: Any) -> None:
         """Check that `ingest` fails with one sentence that contains each of `expected`, and writes no data."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.components.ingest.ingest import TrainTestSplit, ingest
-from kfp_edge.components.ingest.request import IngestRequest
+from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.train.train import measure
 from kfp_edge.ml.bundle import Bundle
 from support.models import verify_model, write_model
@@ -15,14 +15,14 @@ from support.tables import read_sklearn_table, train_model, write_sklearn_sensor
 def _ingest(folder: Path, name: str) -> TrainTestSplit:
     folder.mkdir(parents=True, exist_ok=True)
     read_sklearn_table(name).to_csv(folder / "data.csv", index=False)
-    request = IngestRequest(str(folder / "data.csv"), target="target")
+    request = IngestOptions(str(folder / "data.csv"), target="target")
     return ingest(request, folder / "train", folder / "test", folder / "report.md")
 
 
 def _ingest_sensor(folder: Path) -> TrainTestSplit:
     folder.mkdir(parents=True, exist_ok=True)
     data, windows = write_sklearn_sensor(folder)
-    request = IngestRequest(
+    request = IngestOptions(
         str(data), task="anomaly", time_column="at", windows=str(windows), rolling_windows=(6,), split="auto"
     )
     return ingest(request, folder / "train", folder / "test", folder / "report.md")

@@ -1,4 +1,4 @@
-"""The line's wall time by stage, and what of it is orchestration: `make bench`.
+"""The wall time of the pipeline by stage, and what of it is orchestration: `make bench`.
 
 The peer is the same work without any orchestrator: one Python process that calls the stages' own functions one after
 another. It cannot cache, retry, schedule or run on a cluster; it is the floor that an orchestrator is measured against.
@@ -29,7 +29,7 @@ def cases() -> dict[str, dict[str, Any]]:
 
 
 def orchestrated(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run the line as users do and return its summary, with the wall time of the whole command."""
+    """Run the pipeline as users do and return its summary, with the wall time of the whole command."""
     (folder / "parameters.yaml").write_text(json.dumps(parameters))
     start = time.perf_counter()
     command = [KFP_EDGE, "run", "edge_mlops", "--params", "parameters.yaml", "--out", "out"]
@@ -42,7 +42,7 @@ def orchestrated(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def plain(parameters: dict[str, Any], folder: Path) -> float:
     """Do the same work in one Python process and return its wall time in seconds."""
-    script = Path(__file__).with_name("line_plain.py")
+    script = Path(__file__).with_name("pipeline_plain.py")
     start = time.perf_counter()
     subprocess.run([sys.executable, script, json.dumps(parameters)], cwd=folder, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - start
@@ -63,7 +63,7 @@ def report(name: str, summary: dict[str, Any], plain_seconds: float) -> None:
 def main() -> None:
     """Measure every case beside its peer and print the tables."""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(f"# The line, stage by stage\n\nWritten by `make bench`. {machine}, serving image built before.")
+    print(f"# The pipeline, stage by stage\n\nWritten by `make bench`. {machine}, serving image built before.")
     print("Work is all time inside a stage's own code, the import of its libraries included.")
     for name, parameters in cases().items():
         with tempfile.TemporaryDirectory() as scratch:

@@ -10,7 +10,7 @@ _MB = 1e6
 
 
 @dataclass(frozen=True)
-class Aim:
+class Target:
     """One target; `measured` is the value, `met` whether it is good enough."""
 
     name: str
@@ -19,7 +19,7 @@ class Aim:
     met: bool
 
 
-def aims(results: Results) -> list[Aim]:
+def targets(results: Results) -> list[Target]:
     """Compare every target with the results."""
     return [
         _latency(results),
@@ -33,28 +33,28 @@ def aims(results: Results) -> list[Aim]:
     ]
 
 
-def _latency(results: Results) -> Aim:
+def _latency(results: Results) -> Target:
     ours, floor = (results.rows[server.title].loads[ONE_ROW, 1].p50.value for server in (OURS, FLOOR))
     ratio = ours / floor
     measured = f"{ours:.0f} us, {ratio:.1f}x of {floor:.0f} us" + (", the stretch as well" if ratio <= 2.5 else "")
-    return Aim("p50 of one row, JSON, one connection", "3.5x of the floor (stretch 2.5x)", measured, ratio <= 3.5)
+    return Target("p50 of one row, JSON, one connection", "3.5x of the floor (stretch 2.5x)", measured, ratio <= 3.5)
 
 
-def _throughput(results: Results, peer: Server, times: float) -> Aim:
+def _throughput(results: Results, peer: Server, times: float) -> Target:
     ours, theirs = (results.rows[server.title].loads[ONE_ROW, 16].rate.value for server in (OURS, peer))
     name = f"requests/s of one row, JSON, 16 connections, beside {peer.title}"
     measured = f"{ours / theirs:.1f}x: {ours:,.0f} beside {theirs:,.0f}"
-    return Aim(name, f"{times:g}x", measured, ours / theirs >= times)
+    return Target(name, f"{times:g}x", measured, ours / theirs >= times)
 
 
-def _grpc(results: Results) -> Aim:
+def _grpc(results: Results) -> Target:
     row = results.rows[OURS.title]
     python, c = row.python_calls[1].p50.value, row.loads[Case("gRPC", 1), 1].p50.value
     measured = f"{python:.0f} us from Python's grpcio, {c:.0f} us from the C generator"
-    return Aim("p50 of one row, gRPC, one connection", "under 250 us", measured, python < 250)
+    return Target("p50 of one row, gRPC, one connection", "under 250 us", measured, python < 250)
 
 
-def _resources(results: Results) -> list[Aim]:
+def _resources(results: Results) -> list[Target]:
     row, sizes = results.rows[OURS.title], results.sizes
     start = row.cold_start.value
     overhead = sizes.update / sizes.bundle - 1
@@ -63,14 +63,16 @@ def _resources(results: Results) -> list[Aim]:
         f" and manifest and configuration {sizes.documents:,}; the bundle compressed is {sizes.bundle:,}"
     )
     return [
-        Aim("cold start to ready", "under 0.5 s", f"{start:.2f} s", start < 0.5),
-        Aim("memory with one model, after the load", "under 120 MB", f"{row.memory / _MB:.0f} MB", row.memory < 120e6),
-        Aim("image without a model, compressed", "under 45 MB", f"{sizes.image / _MB:.1f} MB", sizes.image < 45e6),
-        Aim("a model update ships no more than the model", "+10 %", update, overhead <= 0.1),
+        Target("cold start to ready", "under 0.5 s", f"{start:.2f} s", start < 0.5),
+        Target(
+            "memory with one model, after the load", "under 120 MB", f"{row.memory / _MB:.0f} MB", row.memory < 120e6
+        ),
+        Target("image without a model, compressed", "under 45 MB", f"{sizes.image / _MB:.1f} MB", sizes.image < 45e6),
+        Target("a model update ships no more than the model", "+10 %", update, overhead <= 0.1),
     ]
 
 
-def _robustness(results: Results) -> list[Aim]:
+def _robustness(results: Results) -> list[Target]:
     soak, overload, swaps = results.soak, results.overload, results.swaps
     refused = overload.outcome.answers.get(503, 0)
     requests = sum(overload.outcome.answers.values())
@@ -79,14 +81,16 @@ def _robustness(results: Results) -> list[Aim]:
     share, p99 = f"{refused / requests:.0%}", f"{slowest * 1000:.0f} ms"
     measured = f"{share} refused, p99 of the others {p99}, slowest probe {probe:.2f} s"
     return [
-        Aim(
+        Target(
             f"memory over {soak.seconds / 60:.3g} minutes of mixed load",
             "flat within 2 %",
             f"{soak.growth:+.1%}",
             soak.passed,
         ),
-        Aim("four times the load it can do", "all answered, refused or probed within 1 s", measured, overload.passed),
-        Aim(f"{swaps.count} hot swaps under load", "no failed request", _failed(swaps.failed), swaps.passed),
+        Target(
+            "four times the load it can do", "all answered, refused or probed within 1 s", measured, overload.passed
+        ),
+        Target(f"{swaps.count} hot swaps under load", "no failed request", _failed(swaps.failed), swaps.passed),
     ]
 
 

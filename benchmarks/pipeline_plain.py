@@ -1,4 +1,4 @@
-"""The line's work in one plain Python process, the peer of `line.py`: python line_plain.py PARAMETERS-AS-JSON."""
+"""The same work in one plain Python process, the peer of `pipeline.py`: python pipeline_plain.py PARAMETERS-JSON."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release
 from kfp_edge.components.ingest.ingest import ingest
-from kfp_edge.components.ingest.request import IngestRequest
+from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.release.release import release
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.components.train.report import write_report
@@ -26,7 +26,7 @@ def main(parameters: str) -> None:
     options = json.loads(parameters)
     options["drop"] = tuple(options.get("drop", ()))
     here = Path.cwd()
-    ingest(IngestRequest(**options), here / "train", here / "test", here / "ingest.md")
+    ingest(IngestOptions(**options), here / "train", here / "test", here / "ingest.md")
     train_data, test_data = dataset.load(here / "train"), dataset.load(here / "test")
     with limit_threads(train_data):
         estimator = fit(train_data, seed=0, false_alarm_rate=0.001)

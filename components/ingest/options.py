@@ -13,7 +13,7 @@ _SPLITS = ("auto", "random", "time", "group")
 
 
 @dataclass(frozen=True)
-class IngestRequest:
+class IngestOptions:
     """The parameters of `ingest`; the component describes each of them."""
 
     data: str
@@ -44,51 +44,51 @@ class IngestRequest:
         return {"target": self.target, "time": self.time_column, "group": self.group_column}
 
 
-def complete_request(request: IngestRequest) -> IngestRequest:
+def complete_options(options: IngestOptions) -> IngestOptions:
     """Set the target of generated data, and drop the columns that leak it."""
-    if not request.data.startswith(synthetic.SCHEME) or request.target:
-        return request
-    drop = tuple(dict.fromkeys((*synthetic.NOT_FEATURES, *request.drop)))
-    return dataclasses.replace(request, target=synthetic.TARGET, drop=drop)
+    if not options.data.startswith(synthetic.SCHEME) or options.target:
+        return options
+    drop = tuple(dict.fromkeys((*synthetic.NOT_FEATURES, *options.drop)))
+    return dataclasses.replace(options, target=synthetic.TARGET, drop=drop)
 
 
-def check_request(request: IngestRequest) -> None:
+def check_options(options: IngestOptions) -> None:
     """Refuse parameters that are out of range or contradict each other.
 
     Raises:
         ParameterError: with the first contradiction.
     """
-    method = request.split_method
+    method = options.split_method
     contradictions = {
-        "task must be classification or anomaly.": request.task not in _TASKS,
-        "split must be auto, random, time or group.": request.split not in _SPLITS,
-        "test_fraction must lie between 0 and 1.": not 0 < request.test_fraction < 1,
+        "task must be classification or anomaly.": options.task not in _TASKS,
+        "split must be auto, random, time or group.": options.split not in _SPLITS,
+        "test_fraction must lie between 0 and 1.": not 0 < options.test_fraction < 1,
         "classification needs labels: name the label column in target, or give failure windows.": (
-            request.task == "classification" and not request.target and not request.windows
+            options.task == "classification" and not options.target and not options.windows
         ),
-        "split=time needs a time_column.": method == "time" and not request.time_column,
-        "split=group needs a group_column.": method == "group" and not request.group_column,
-        "windows need a time_column.": bool(request.windows) and not request.time_column,
+        "split=time needs a time_column.": method == "time" and not options.time_column,
+        "split=group needs a group_column.": method == "group" and not options.group_column,
+        "windows need a time_column.": bool(options.windows) and not options.time_column,
         "rolling_windows need a time_column, by which the rows are ordered.": (
-            bool(request.rolling_windows) and not request.time_column
+            bool(options.rolling_windows) and not options.time_column
         ),
         "split=random with rolling_windows would leak: neighbouring rows share their past; use split=time or group.": (
-            method == "random" and bool(request.rolling_windows)
+            method == "random" and bool(options.rolling_windows)
         ),
         "an anomaly task with windows trains on the rows before the first one; use split=auto.": (
-            request.task == "anomaly" and bool(request.windows) and method != "time"
+            options.task == "anomaly" and bool(options.windows) and method != "time"
         ),
     }
     for message, is_violated in contradictions.items():
         if is_violated:
             raise ParameterError(message)
-    _check_role_columns(request)
+    _check_role_columns(options)
 
 
-def _check_role_columns(request: IngestRequest) -> None:
-    names = [name for name in request.role_columns.values() if name]
+def _check_role_columns(options: IngestOptions) -> None:
+    names = [name for name in options.role_columns.values() if name]
     for name in names:
-        if name in request.drop:
+        if name in options.drop:
             raise ParameterError(f"column {name!r} is in drop and has another role too; remove it from one of them.")
         if names.count(name) > 1:
             raise ParameterError(f"column {name!r} has two roles; target, time_column and group_column must differ.")

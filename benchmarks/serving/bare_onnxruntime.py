@@ -1,4 +1,4 @@
-"""onnxruntime without a server: python bare.py MODEL INPUT COLUMNS SECONDS < ROWS (float32)."""
+"""onnxruntime without a server: python bare_onnxruntime.py MODEL INPUT COLUMNS SECONDS < ROWS (float32)."""
 
 import sys
 
