@@ -6,7 +6,7 @@
     ├── ModelError                a model file or bundle is damaged, refused or cannot be converted
     ├── PipelineError             there is no such pipeline, or a backend or the local runner cannot run it
     ├── RequirementsNotMetError   checks, gates or a staging test failed
-    ├── RunFailedError            a local run failed or was interrupted
+    ├── kfp_edge.local.RunFailedError    a local run failed or was interrupted
     ├── RunTimeoutError           a run on the cluster has not ended within the time to wait
     ├── StorageError              the file system, S3 or HTTP refused or failed
     ├── ImageError                an image, a registry or a container tool
@@ -18,11 +18,6 @@
 
 Any other exception is a defect of kfp-edge and keeps its traceback.
 """
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kfp_edge.local import LocalRun
 
 __all__ = [
     "ApiError",
@@ -37,7 +32,6 @@ __all__ = [
     "ParameterError",
     "PipelineError",
     "RequirementsNotMetError",
-    "RunFailedError",
     "RunTimeoutError",
     "StorageError",
 ]
@@ -68,18 +62,6 @@ class PipelineError(KfpEdgeError):
 
 class RequirementsNotMetError(KfpEdgeError):
     """A model did not pass its checks, its gates or its staging test."""
-
-
-class RunFailedError(KfpEdgeError):
-    """A local run failed or was interrupted.
-
-    Attributes:
-        run: what the run left, its reports included.
-    """
-
-    def __init__(self, message: str, run: "LocalRun") -> None:
-        super().__init__(message)
-        self.run = run
 
 
 class RunTimeoutError(KfpEdgeError):

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.errors import ParameterError, RunFailedError, StorageError
+from kfp_edge.errors import KfpEdgeError, ParameterError, StorageError
 from kfp_edge.local import runner, summary, workspace
 from kfp_edge.local.runner import RunProgress, StageRun, Status
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
@@ -81,6 +81,18 @@ class LocalRun:
             existing = sorted(f"{path.parent.name}/{path.name}" for path in self.folder.glob("artifacts/*/*/*"))
             raise StorageError(f"there is no {stage}/{name} in {self.folder}; it has: {', '.join(existing)}.")
         return artifact
+
+
+class RunFailedError(KfpEdgeError):
+    """A local run failed or was interrupted.
+
+    Attributes:
+        run: what the run left, its reports included.
+    """
+
+    def __init__(self, message: str, run: LocalRun) -> None:
+        super().__init__(message)
+        self.run = run
 
 
 def run(

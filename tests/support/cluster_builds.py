@@ -1,6 +1,7 @@
 """Builds in the cluster: a fake Kubernetes whose TaskRuns really run, a real object store and a real registry."""
 
 import base64
+import os
 import signal
 import subprocess
 import sys
@@ -131,6 +132,8 @@ def start_build(cluster: BuildCluster, bundle: Bundle, base: ImageRef) -> subpro
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # a killed process leaves its temporary files
+        env={**os.environ, "TMPDIR": str(cluster.folder)},
     )
 
 

@@ -1,6 +1,5 @@
 """Builds in the cluster that fail: the error says why, and nothing of them is left."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +30,8 @@ from support.registry_proxy import FaultyRegistry
 
 pytestmark = [
     pytest.mark.containers,
-    pytest.mark.xdist_group("line"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="the fake Tekton needs root to run steps"),
+    pytest.mark.xdist_group(__name__),
+    pytest.mark.root,
 ]
 
 

@@ -1,6 +1,5 @@
 """Builds in the cluster whose process is killed."""
 
-import os
 import signal
 from collections.abc import Callable
 
@@ -18,8 +17,8 @@ from support.cluster_builds import (
 
 pytestmark = [
     pytest.mark.containers,
-    pytest.mark.xdist_group("line"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="the fake Tekton needs root to run steps"),
+    pytest.mark.xdist_group(__name__),
+    pytest.mark.root,
 ]
 
 
