@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 LOCK := requirements.lock
-WORKERS ?= 2
+# Three workers keep two processors busy: tests wait for containers and servers.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "CompiledPipeline": "compiled_pipeline",
-    "Finding": "findings",
+    "Finding": "lint_findings",
     "PipelineInfo": "validation",
     "PipelineLike": "compiled_pipeline",
     "Stage": "compiled_pipeline",
