@@ -178,7 +178,7 @@ def _clean_up(cluster: Cluster, build: Build) -> None:
         try:
             step()
         except KfpEdgeError as error:  # the next step may succeed, and the reason why the build failed matters more
-            print(f"warning: of TaskRun {build.name} something stays until the next sweep: {error}", flush=True)
+            print(f"warning: objects of TaskRun {build.name} remain until the next clean_up: {error}", flush=True)
 
 
 def _read_result(run: KubernetesObject, name: str) -> str:

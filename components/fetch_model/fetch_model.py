@@ -82,7 +82,7 @@ def _find_only_model(folder: Path) -> Path:
 def _find_example(name: str, examples: Path) -> Path:
     available = {file.stem: file for file in sorted(examples.glob("*.onnx"))}
     if name not in available:
-        raise ParameterError(f"there is no example model {name!r}; there is {', '.join(available) or 'none'}.")
+        raise ParameterError(f"there is no example model {name!r}; the examples are: {', '.join(available) or 'none'}.")
     return available[name]
 
 

@@ -119,7 +119,7 @@ def _report_violations(source: SourceTable, violations: list[Violation], report:
     first = "; ".join(str(violation) for violation in violations[:_MAX_LISTED_VIOLATIONS])
     more = len(violations) - _MAX_LISTED_VIOLATIONS
     rest = f"; and {more} more, all of them in the log and the report" if more > 0 else ""
-    return DataError(f"{source.name} breaks its rules: {first}{rest}.")
+    return DataError(f"{source.name} cannot be used: {first}{rest}.")
 
 
 def _add_labels(frame: pd.DataFrame, roles: Roles, windows: list[Window]) -> tuple[pd.DataFrame, Roles]:

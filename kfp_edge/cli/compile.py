@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from kfp_edge.errors import PipelineError
+
 
 def compile_pipelines(
     pipelines: Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="All if none is named.")] = None,
@@ -31,6 +33,8 @@ def compile_pipelines(
         for path in compiler.write_compiled(names, folder, compile_pipeline):
             typer.echo(f"wrote {path}")
         return
+    if not folder.is_dir():
+        raise PipelineError(f"there is no folder {folder} to check; run kfp-edge compile, or name it with --output.")
     if diff := compiler.diff_compiled(names, folder, compile_pipeline):
         command = "kfp-edge compile --kubernetes" if kubernetes else "kfp-edge compile"
         typer.echo(diff, nl=False)

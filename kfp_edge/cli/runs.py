@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def runs(
-    run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="The id of a run; none: list the latest.")] = "",
+    run_id: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Run ID; without it, the latest runs are listed.")
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", help="How many runs are listed.", min=1, max=200)] = 10,
     wait: Annotated[bool, typer.Option("--wait", help="Show the run's progress until it has ended.")] = False,
     report: Annotated[str, typer.Option("--report", metavar="STAGE", help="Write the report of this stage.")] = "",

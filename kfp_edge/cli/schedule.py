@@ -23,7 +23,7 @@ def add(
     params: ParametersFile = None,
     cron: Annotated[str, typer.Option("--cron", help="Six fields, seconds first: '0 30 2 * * *' is 02:30.")] = "",
     every: Annotated[int, typer.Option("--every", metavar="SECONDS", help="An interval, instead of cron.")] = 0,
-    concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum of parallel runs, 1 to 10.")] = 1,
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of parallel runs, 1 to 10.")] = 1,
     catch_up: Annotated[bool, typer.Option("--catch-up", help="Start runs that were missed during a pause.")] = False,
     experiment: Experiment = "kfp-edge",
     namespace: Namespace = "",

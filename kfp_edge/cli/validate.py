@@ -32,7 +32,7 @@ def validate(
     ] = OutputFormat.TEXT,
     explain: Annotated[str, typer.Option(metavar="CODE", help="Explain a rule and how to fix what violates it.")] = "",
 ) -> None:
-    """Check compiled pipelines, ours or not: what a KFP 2.16 backend refuses, and the rules in docs/rules.md."""
+    """Check compiled pipelines (any KFP v2 YAML): what a KFP 2.16 backend refuses, and the rules in docs/rules.md."""
     from kfp_edge.rules import RULES, lint_file
 
     if explain:

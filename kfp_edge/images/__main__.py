@@ -16,6 +16,8 @@ from kfp_edge.images.runtime import DEFAULT_NAME, build_runtime_image, save_runt
 from kfp_edge.images.serving import TAG, build_serving_image, ensure_serving_image
 
 _IMAGES = ("runtime", "serving")
+#: What `requires-python` allows.
+_PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def main() -> int:
@@ -45,7 +47,12 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, help="folder to write the images into, as OCI layouts to be pushed")
     runtime = parser.add_argument_group("options of runtime")
-    runtime.add_argument("--python", default="3.12", help="the base's version of Python, unless the base is packages")
+    runtime.add_argument(
+        "--python",
+        default="3.12",
+        choices=_PYTHONS,
+        help="the base's version of Python, unless the base is packages",
+    )
     runtime.add_argument("--name", default=DEFAULT_NAME, help="name of the image in Buildah's storage")
     serving = parser.add_argument_group("options of serving")
     serving.add_argument(

@@ -46,8 +46,10 @@ def _read_validated(path: Path) -> str:
 
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PipelineError(f"cannot read the pipeline {path}: {error}.") from error
+    except OSError as error:
+        raise PipelineError(f"cannot read the pipeline {path}: {error.strerror}; check the path.") from error
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{path} is not UTF-8 text; give a pipeline that KFP compiled.") from error
     report = validate_text(text)
     if not report.ok:
         finding = report.findings[0]

@@ -62,6 +62,20 @@ def test_a_user_s_mistake_is_one_line_on_stderr() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["run", "missing.yaml"], "cannot read the pipeline missing.yaml: No such file or directory; check the path."),
+        (["compile", "--check", "-o", "nowhere"], "there is no folder nowhere to check; run kfp-edge compile"),
+    ],
+)
+def test_a_path_that_does_not_exist_is_named_once_with_what_to_do(
+    args: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(monkeypatch, *args) == 1
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("args", [["no-such-command"], ["compile", "--no-such-option"], ["validate"], []])
 def test_wrong_usage_exits_with_2(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(monkeypatch, *args) == 2

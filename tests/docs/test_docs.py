@@ -1,5 +1,6 @@
 """The documents promise nothing that does not work: every command in them is run here, or is a verb of CI's."""
 
+import json
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from kfp_edge.components.train.train import fit
@@ -68,14 +70,22 @@ def test_every_command_in_the_documents_works_as_written(desk, command):
 @pytest.mark.xdist_group(__name__)
 @pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("kfp-edge serve ")])
 def test_every_server_in_the_documents_starts_and_ends(desk, command):
-    """On free ports, and after the commands above, whose models it serves."""
+    """On free ports, and after the commands above, whose models it serves; it answers the request of the README."""
     ports = ["--port", "0", "--grpc-port", "0"]
     with subprocess.Popen(
         [*shlex.split(command), *ports], cwd=desk, env=_with_venv(), stdout=subprocess.PIPE
     ) as server:
-        assert any(b'"event":"ready"' in line for line in server.stdout)
+        ready = next(event for event in map(json.loads, server.stdout) if event["event"] == "ready")
+        assert [_post(curl, ready["port"]) for curl in _commands() if curl.startswith("curl ")] == [200]
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=30) == 0
+
+
+def _post(curl: str, port: int) -> int:
+    """Send what a curl command sends, on another port, and return the status."""
+    _, url, option, body = shlex.split(curl)
+    assert option == "-d"
+    return requests.post(url.replace(":8080", f":{port}"), data=body, timeout=30).status_code
 
 
 @pytest.mark.parametrize("command", [command for command in _commands() if re.match(_THERE, command)])
@@ -98,7 +108,7 @@ def _pipeline_server(url: str) -> dict[str, Any]:
 
 
 def test_every_other_command_in_the_documents_is_a_verb_of_the_makefile():
-    others = [command for command in _commands() if not command.startswith("kfp-edge ")]
+    others = [command for command in _commands() if not command.startswith(("kfp-edge ", "curl "))]
     verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert others
     assert [command for command in others if command.split() not in [["make", verb] for verb in verbs]] == []

@@ -150,7 +150,7 @@ def _parse_location(text: str) -> tuple[ImageTransport, str]:
         return "docker", text.removeprefix("docker://").rstrip("/")
     if text.startswith("oci:") and len(text) > len("oci:"):
         return "oci", str(Path(text.removeprefix("oci:")).expanduser().absolute())
-    raise ImageError(f"{text!r} is no place for images; write oci:FOLDER or docker://HOST/REPO.")
+    raise ImageError(f"{text!r} is not a valid image location; write oci:FOLDER or docker://HOST/REPO.")
 
 
 def _check_folder(path: str) -> None:

@@ -115,7 +115,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path, target: Path) -> No
 
 
 def test_an_unknown_example_is_refused_with_the_available_ones(models: Path, target: Path) -> None:
-    assert_refused("example:fan", "no example model 'fan'; there is pump", target, examples=models)
+    assert_refused("example:fan", "no example model 'fan'; the examples are: pump", target, examples=models)
 
 
 def test_an_empty_model_is_refused(tmp_path: Path, target: Path) -> None:

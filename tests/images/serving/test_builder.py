@@ -43,7 +43,7 @@ def test_it_holds_no_shell_no_package_manager_and_nothing_set_uid() -> None:
 def test_it_holds_the_server_but_not_its_builder() -> None:
     names = {entry.name for entry in entries(serving_image()[0])}
     assert "opt/kfp-edge/server/kfp_edge_serving/server.py" in names
-    assert not [name for name in names if "kfp_edge_serving/image" in name]
+    assert not [name for name in names if "images/serving" in name or "precompile" in name or "Containerfile" in name]
 
 
 @pytest.mark.containers
