@@ -43,13 +43,13 @@ def test_a_reference_has_the_parts_that_it_was_made_of() -> None:
     [
         ("docker://quay.io/edge/pump:1.0", "not named by digest"),
         (f"docker://quay.io/edge/pump@{DIGEST[:-1]}", "not named by digest"),
-        (f"quay.io/edge/pump@{DIGEST}", "no place for images"),
+        (f"quay.io/edge/pump@{DIGEST}", "not a valid image location"),
         (f"docker://quay.io@{DIGEST}", "names no repository"),
         (f"docker://quay.io/Edge/pump@{DIGEST}", "not a registry's address"),
         (f"docker://edge/pump@{DIGEST}", "not a registry's address"),
         (f"docker://me:secret@quay.io/pump@{DIGEST}", "not a registry's address"),
         (f"oci:/a/b:1.0@{DIGEST}", "colon"),
-        (f"oci:@{DIGEST}", "no place for images"),
+        (f"oci:@{DIGEST}", "not a valid image location"),
     ],
 )
 def test_a_wrong_reference_is_refused_with_the_reason(text: str, sentence: str) -> None:
