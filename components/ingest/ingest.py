@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 
 from kfp_edge.components.ingest import failure_windows, split
@@ -63,6 +64,7 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     frame = _sort_by_time(frame, roles)
     if options.rolling_windows:
         frame, roles = add_rolling_features(frame, roles, options.rolling_windows)
+    frame = frame.astype(dict.fromkeys(roles.numeric, np.float32))
     is_test = _select_test_rows(frame, roles, options, windows)
     parts = TrainTestSplit(
         *(Dataset(frame[mask].reset_index(drop=True), roles, source.sha256) for mask in (~is_test, is_test))

@@ -1,21 +1,23 @@
 """The dataset: the contract between ingest, train, export and verify.
 
-One Parquet file. The roles of the columns and the hash of the source data are in the metadata of the Parquet
-schema, under the key `kfp_edge`, so that the file describes itself.
+One Parquet file. The roles of the columns, how the rows were prepared, and the hash of the source data are in the
+metadata of the Parquet schema, under the key `kfp_edge`, so that the file describes itself.
 """
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_edge.errors import DataError
-from kfp_edge.ml.arrays import Labels
+from kfp_edge.ml.arrays import ClassLabel, Labels
 from kfp_edge.storage.files import write_file
 
 _METADATA_KEY = b"kfp_edge"
@@ -29,7 +31,7 @@ class Roles:
     task: str
     #: The label column; "" when there are no labels, which only `anomaly` allows.
     target: str
-    #: Feature columns of numbers: float64 in the frame, NaN where missing.
+    #: Feature columns of numbers: float32 in the frame, as the model gets them at the edge; NaN where missing.
     numeric: tuple[str, ...]
     #: Feature columns of text: str in an object column, None where missing.
     categorical: tuple[str, ...]
@@ -39,6 +41,8 @@ class Roles:
     group: str = ""
     #: All feature columns in the data's own order; numeric, then categorical when not given.
     features: tuple[str, ...] = ()
+    #: The class that metrics of two classes describe, such as "Fail" or 1; None for more classes or without labels.
+    positive: ClassLabel | None = None
 
     def __post_init__(self) -> None:
         if not self.features:
@@ -53,6 +57,20 @@ class Roles:
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """How `ingest` made the two parts of a dataset, for reports and the model card; the same for both parts."""
+
+    #: `random`, `time`, `group` or `group-and-time`; "" where the rows did not come from `ingest`.
+    split: str = ""
+    #: Why rows were split so, such as "there is a time column".
+    split_reason: str = ""
+    #: Number of rows that are in neither part, by the reason.
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    #: What a reviewer should know about the data, each in one sentence.
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Rows and the roles of their columns. `frame` has the columns of `roles.columns` and a plain index from 0."""
 
@@ -60,13 +78,17 @@ class Dataset:
     roles: Roles
     #: SHA-256 of the source's bytes, 64 hex digits; the same for both parts of a split.
     sha256: str
+    preparation: Preparation = Preparation()
 
     def x(self) -> pd.DataFrame:
         """Return the features, shape [rows, features], in the data's own column order.
 
-        A missing category is the category "", because ONNX has no missing strings.
+        Numbers are float32, because that is what the model gets at the edge: whatever is fitted or compared in double
+        precision differs from it. A missing category is the category "", because ONNX has no missing strings.
         """
-        return self.frame[list(self.roles.features)].fillna(dict.fromkeys(self.roles.categorical, ""))
+        types = dict.fromkeys(self.roles.numeric, np.float32)
+        filled = self.frame[list(self.roles.features)].fillna(dict.fromkeys(self.roles.categorical, ""))
+        return filled.astype(types)
 
     def y(self) -> Labels:
         """Return the labels, shape [rows].
@@ -88,7 +110,11 @@ def save(dataset: Dataset, path: Path) -> None:
     Raises:
         StorageError: the file system refuses.
     """
-    metadata = {"roles": dataclasses.asdict(dataset.roles), "sha256": dataset.sha256}
+    metadata = {
+        "roles": dataclasses.asdict(dataset.roles),
+        "sha256": dataset.sha256,
+        "preparation": dataclasses.asdict(dataset.preparation),
+    }
     frame = dataset.frame[list(dataset.roles.columns)]
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
@@ -111,17 +137,15 @@ def load(path: Path) -> Dataset:
         raise DataError(f"{path} is not a readable dataset (damaged Parquet); make it again with ingest.") from error
     try:
         metadata = json.loads(table.schema.metadata[_METADATA_KEY])
-        roles = _parse_roles(metadata["roles"])
-        return Dataset(_to_frame(table, roles), roles, metadata["sha256"])
+        roles = Roles(**_restore_tuples(metadata["roles"]))
+        preparation = Preparation(**_restore_tuples(metadata.get("preparation", {})))
+        return Dataset(_to_frame(table, roles), roles, metadata["sha256"], preparation)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} was not written by kfp-edge's ingest; give its train_data or test_data.") from error
 
 
-def _parse_roles(fields: dict[str, Any]) -> Roles:
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }
-    return Roles(**values)
+def _restore_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def _to_frame(table: pa.Table, roles: Roles) -> pd.DataFrame:

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.dataset import Dataset, Roles, load, save
+from kfp_edge.ml.dataset import Dataset, Preparation, Roles, load, save
 
 ROLES = Roles(
     "classification",
@@ -123,3 +124,17 @@ def test_a_folder_that_cannot_be_written_is_reported(one: Dataset, tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(KfpEdgeError, match="cannot write"):
         save(one, tmp_path / "file" / "data")
+
+
+def test_features_are_numbers_in_single_precision_as_at_the_edge() -> None:
+    frame = pd.DataFrame({"hours": [250_000.01, np.nan], "mode": ["a", None]})
+    x = Dataset(frame, Roles("anomaly", "", ("hours",), ("mode",)), "ab" * 32).x()
+    assert x["hours"].dtype == np.float32
+    assert x["mode"].tolist() == ["a", ""]
+
+
+def test_how_the_rows_were_prepared_is_kept(one: Dataset, tmp_path: Path) -> None:
+    preparation = Preparation("time", "there is a time column", {"warm-up": 5}, ("few positives",))
+    data = dataclasses.replace(one, preparation=preparation)
+    save(data, tmp_path / "data")
+    assert load(tmp_path / "data").preparation == preparation

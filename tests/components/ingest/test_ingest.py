@@ -25,12 +25,12 @@ def test_numbers_are_numeric_and_text_is_categorical_in_the_order_of_the_data(ru
     assert roles == Roles("classification", "failed", ("speed", "load"), ("type",), features=("type", "speed", "load"))
 
 
-def test_integers_become_float64_and_labels_stay_integers(runner: IngestRunner) -> None:
+def test_numbers_become_float32_and_labels_stay_integers(runner: IngestRunner) -> None:
     frame = runner.run(runner.write(table())).train.frame
     assert frame.dtypes.astype(str).to_dict() == {
         "type": "object",
-        "speed": "float64",
-        "load": "float64",
+        "speed": "float32",
+        "load": "float32",
         "failed": "int64",
     }
 
