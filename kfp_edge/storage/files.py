@@ -1,5 +1,6 @@
 """Atomic writes of files and folders, canonical JSON and SHA-256."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from kfp_edge.errors import StorageError
 JsonObject = dict[str, Any]
 
 _CHUNK_SIZE = 1 << 20
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -97,4 +99,5 @@ def _translate_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(f"cannot write {path}: {reason}; no incomplete file is left.") from error
+        remedy = "; free some space and run again" if error.errno in _DISK_FULL else ""
+        raise StorageError(f"cannot write {path}: {reason}; no incomplete file is left{remedy}.") from error

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import requests
 
 from kfp_edge.errors import StorageError
+from kfp_edge.storage.ca_certificates import check_ca_variable
 from kfp_edge.storage.files import new_folder
 from kfp_edge.storage.urls import download_name, redacted_url
 
@@ -30,6 +31,7 @@ def download(url: str, folder: Path) -> Path:
     Raises:
         StorageError: there is no such file, or the server refuses, fails or cannot be reached.
     """
+    check_ca_variable("REQUESTS_CA_BUNDLE")
     name = download_name(unquote(redacted_url(url).partition("://")[2].partition("/")[2]))
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -77,7 +79,7 @@ def _translate_errors(url: str) -> Iterator[None]:
         yield
     except requests.exceptions.SSLError:
         raise StorageError(
-            f"the certificate of {redacted_url(url)} is not trusted; set REQUESTS_CA_BUNDLE to its CA."
+            f"the certificate of {redacted_url(url)} is not trusted; set REQUESTS_CA_BUNDLE to a file with its CA."
         ) from None
     except requests.exceptions.ChunkedEncodingError:
         raise _RetryableError(

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions as aws
-from boto3.exceptions import Boto3Error
+from boto3.exceptions import Boto3Error, RetriesExceededError
 from botocore.config import Config
 
 from kfp_edge.errors import StorageError
+from kfp_edge.storage.ca_certificates import check_ca_variable
 from kfp_edge.storage.files import new_folder
 from kfp_edge.storage.urls import download_name, url_scheme
 
@@ -26,6 +27,9 @@ _ATTEMPTS = 3
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _SCHEME = "s3://"
+_UNREACHABLE = (aws.ReadTimeoutError, aws.ConnectionError)
+#: Error codes of S3 when a request was signed for, or sent to, another region than the bucket's.
+_OTHER_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
 
 def download(uri: str, folder: Path) -> Path:
@@ -41,13 +45,13 @@ def download(uri: str, folder: Path) -> Path:
     bucket, _, key = uri.partition("://")[2].partition("/")
     if not bucket:
         raise StorageError(f"{uri} names no bucket; write s3://BUCKET/KEY.")
-    with _translate_errors(uri, bucket):
+    name = download_name(key or bucket)
+    # inside new_folder: some errors of botocore are an OSError too, and new_folder takes those for the file system's
+    with new_folder(folder) as temporary, _translate_errors(uri, bucket):
         client = _create_client()
-        with new_folder(folder) as temporary:
-            name = download_name(key or bucket)
-            if key.endswith("/") or not key or not _download_object(client, bucket, key, temporary / name):
-                _download_prefix(client, uri, temporary / name)
-        return folder / name
+        if key.endswith("/") or not key or not _download_object(client, bucket, key, temporary / name):
+            _download_prefix(client, uri, temporary / name)
+    return folder / name
 
 
 def upload(file: Path, uri: str) -> None:
@@ -95,6 +99,7 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _create_client() -> "S3Client":
+    check_ca_variable("AWS_CA_BUNDLE")
     endpoint = os.environ.get("AWS_S3_ENDPOINT") or None
     if endpoint and not url_scheme(endpoint):
         endpoint = f"https://{endpoint}"
@@ -154,22 +159,33 @@ def _translate_errors(uri: str, bucket: str) -> Iterator[None]:
         ) from error
     except aws.SSLError as error:
         raise StorageError(
-            f"the certificate of the object store of {uri} is not trusted; set AWS_CA_BUNDLE to its CA."
+            f"the certificate of the object store of {uri} is not trusted; set AWS_CA_BUNDLE to a file with its CA."
         ) from error
     except (aws.IncompleteReadError, aws.ResponseStreamingError, Boto3Error) as error:
+        if isinstance(error, RetriesExceededError) and isinstance(error.last_exception, _UNREACHABLE):
+            raise _unreachable_error(uri) from error
         raise StorageError(f"the transfer of {uri} was interrupted; run again.") from error
     except (aws.HTTPClientError, aws.ConnectionError) as error:
-        raise StorageError(
-            f"the object store of {uri} cannot be reached; check AWS_S3_ENDPOINT and the network."
-        ) from error
+        raise _unreachable_error(uri) from error
     except (aws.BotoCoreError, ValueError) as error:
         raise StorageError(f"cannot use {uri}: the address or AWS_S3_ENDPOINT is not valid.") from error
+
+
+def _unreachable_error(uri: str) -> StorageError:
+    return StorageError(f"the object store of {uri} cannot be reached; check AWS_S3_ENDPOINT and the network.")
 
 
 def _client_error_message(error: aws.ClientError, uri: str, bucket: str) -> str:
     code = error.response.get("Error", {}).get("Code", "no code")
     if code == "NoSuchBucket":
         return f"there is no bucket {bucket!r} in the object store of {uri}; check the name."
+    if code in _OTHER_REGION:
+        return f"the bucket {bucket!r} is in another region ({code}); set AWS_DEFAULT_REGION to that one."
+    if _status(error) == 400:  # without a reason where the request was HEAD, whose responses have no body
+        return (
+            f"the object store refuses {uri} ({code}); set AWS_DEFAULT_REGION to the region of the bucket, "
+            "and check whether the credentials have expired."
+        )
     if _status(error) in (401, 403):
         return (
             f"the object store denied access to {uri} ({code}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
