@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions as aws
-from boto3.exceptions import Boto3Error, RetriesExceededError
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 
 from kfp_edge.errors import StorageError
@@ -162,7 +162,7 @@ def _translate_errors(uri: str, bucket: str) -> Iterator[None]:
             f"the certificate of the object store of {uri} is not trusted; set AWS_CA_BUNDLE to a file with its CA."
         ) from error
     except (aws.IncompleteReadError, aws.ResponseStreamingError, Boto3Error) as error:
-        if isinstance(error, RetriesExceededError) and isinstance(error.last_exception, _UNREACHABLE):
+        if isinstance(getattr(error, "last_exception", None), _UNREACHABLE):
             raise _unreachable_error(uri) from error
         raise StorageError(f"the transfer of {uri} was interrupted; run again.") from error
     except (aws.HTTPClientError, aws.ConnectionError) as error:
