@@ -28,6 +28,8 @@ class SourceTable:
     sha256: str
     #: The address without secrets.
     name: str
+    #: For each row of a folder's table the name of its file, relative to the folder and without suffix; None otherwise.
+    file_names: pa.ChunkedArray | None = None
 
 
 def read_source(uri: str, folder: Path, text_columns: Collection[str] = ()) -> SourceTable:
@@ -48,10 +50,10 @@ def read_source(uri: str, folder: Path, text_columns: Collection[str] = ()) -> S
     name = redacted_url(uri)
     path = fetch(uri, folder)
     files = table_files.list_parts(path, name) if path.is_dir() else {name: path}
-    table = table_files.read_parts(files, name, text_columns)
+    table, file_names = table_files.read_parts(files, name, text_columns)
     if table.num_rows == 0:
         raise DataError(f"{name} has a header and no rows; give data with rows.")
-    return SourceTable(table, _hash_source(path, list(files.values())), name)
+    return SourceTable(table, _hash_source(path, list(files.values())), name, file_names)
 
 
 def _generate(uri: str) -> SourceTable:

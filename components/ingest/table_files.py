@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
@@ -34,8 +35,12 @@ def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
     return files
 
 
-def read_parts(files: Mapping[str, Path], name: str, text_columns: Collection[str]) -> pa.Table:
-    """Return the rows of all files, which have the same columns, in the order of the files.
+def read_parts(
+    files: Mapping[str, Path], name: str, text_columns: Collection[str]
+) -> tuple[pa.Table, pa.ChunkedArray | None]:
+    """Return the rows of all files, which have the same columns, in the order of the files, and each row's file.
+
+    The file is named relative to the folder and without its suffix, such as `2024/run1`; None for a single file.
 
     Args:
         files: The files by the names that error messages use.
@@ -46,7 +51,17 @@ def read_parts(files: Mapping[str, Path], name: str, text_columns: Collection[st
         DataError: a file cannot be read, or the files have different columns or types.
     """
     tables = {file_name: _read_file(path, file_name, text_columns) for file_name, path in files.items()}
-    return next(iter(tables.values())) if len(tables) == 1 else _concatenate(tables, name)
+    if len(tables) == 1:
+        return next(iter(tables.values())), None
+    return _concatenate(tables, name), _name_files(tables, name)
+
+
+def _name_files(tables: Mapping[str, pa.Table], name: str) -> pa.ChunkedArray:
+    """Return the file that each row of the concatenated tables comes from."""
+    prefix = f"{name.rstrip('/')}/"
+    names = [Path(file_name.removeprefix(prefix)).with_suffix("").as_posix() for file_name in tables]
+    indices = np.repeat(np.arange(len(names), dtype=np.int32), [table.num_rows for table in tables.values()])
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(names, pa.string()))])
 
 
 def _read_file(path: Path, name: str, text_columns: Collection[str]) -> pa.Table:

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kfp_edge.components.ingest.sources import read_source
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml import dataset
 from kfp_edge.ml.dataset import Roles
@@ -129,6 +130,18 @@ def test_a_folder_is_read_in_the_order_of_file_names(runner: IngestRunner) -> No
     parts = runner.run(runner.folder / "parts")
     whole = runner.run(runner.write(frame))
     pd.testing.assert_frame_equal(parts.train.frame, whole.train.frame)
+
+
+def test_each_row_of_a_folder_knows_its_file(runner: IngestRunner) -> None:
+    runner.write(table(3), "parts/2024/run2.csv")
+    runner.write(table(2), "parts/run1.csv")
+    file_names = read_source(str(runner.folder / "parts"), runner.folder).file_names
+    assert file_names is not None
+    assert file_names.to_pylist() == ["2024/run2"] * 3 + ["run1"] * 2
+
+
+def test_a_single_file_names_no_files(runner: IngestRunner) -> None:
+    assert read_source(str(runner.write(table())), runner.folder).file_names is None
 
 
 def test_the_hash_of_a_folder_changes_with_any_file(runner: IngestRunner) -> None:
