@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.train.train import Evaluation
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.metrics import find_events
+from kfp_edge.ml.evaluation import find_events
 from kfp_edge.reports.html import BLUE, GREY, ORANGE, RED, Page
 
 #: Permutation importance predicts every row many times; this many rows are enough to rank the features.

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.arrays import Float64s, Labels
 from kfp_edge.ml.dataset import Dataset, Roles
-from kfp_edge.ml.metrics import evaluate
+from kfp_edge.ml.evaluation import evaluate
 from kfp_edge.ml.predictions import Predictions, predict
 
 #: Share of the normal rows, the latest, that set the threshold and are not used for fitting.

@@ -3,52 +3,155 @@
 A gate names any metric of `kfp_edge.ml.metrics`; a new gate metric is a new metric there.
 """
 
+import difflib
+import math
+import operator
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.ml.metrics import METRICS, Direction, Metric, find_metric
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.html import format_number
 
+_OPERATORS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
+_WORDS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
+_LIMIT = re.compile(r"(?P<operator>>=|<=|>|<)?\s*(?P<number>[^\s%<>=]+)\s*(?P<percent>%)?")
+_EXAMPLES = 'write a number, or a string such as ">=0.95" or "<=0.001"'
 
-def check_gates(metrics: Mapping[str, float], required: Mapping[str, float]) -> list[Check]:
-    """Require every named metric to reach its minimum.
+
+@dataclass(frozen=True)
+class Gate:
+    """The limit of one metric on held-out rows; `operator` is one of >=, >, <= and <."""
+
+    metric: str
+    operator: str
+    limit: float
+
+    @property
+    def requirement(self) -> str:
+        """What is required, in words."""
+        return f"{_WORDS[self.operator]} {self.limit:g}"
+
+    def is_met(self, value: float) -> bool:
+        """Return whether a measured value is within the limit."""
+        return bool(_OPERATORS[self.operator](value, self.limit))
+
+
+def parse_gates(gates: Mapping[str, object]) -> tuple[Gate, ...]:
+    """Parse `{metric: limit}`, sorted by metric; a limit of None switches a default gate off and gives no gate.
+
+    A limit is a number, which is the lowest value of a metric of which higher values are better and else the highest
+    one, or a string: a number, a percentage, or either of them after `>=`, `>`, `<=` or `<`.
+
+    Raises:
+        ParameterError: there is no such metric, or the limit is no number or outside the metric's range.
+    """
+    parsed = [_parse_gate(name, limit) for name, limit in gates.items()]
+    return tuple(sorted((gate for gate in parsed if gate is not None), key=lambda gate: gate.metric))
+
+
+def _parse_gate(name: object, limit: object) -> Gate | None:
+    metric = find_metric(name) if isinstance(name, str) else None
+    if metric is None:
+        raise ParameterError(f"the gate {name!r} names no metric; {_suggest_metric(str(name))}")
+    if limit is None:
+        return None
+    sign, number = _parse_limit(str(name), limit)
+    if not metric.low <= number <= metric.high:
+        raise ParameterError(f"the gate {name} is {limit!r}, but {metric.name} is {_describe_range(metric, number)}")
+    if not sign:
+        sign = ">=" if metric.direction is Direction.HIGHER else "<="
+    return Gate(str(name), sign, number)
+
+
+def _parse_limit(name: str, limit: object) -> tuple[str, float]:
+    """Return the operator, "" where there is none, and the number."""
+    if isinstance(limit, int | float) and not isinstance(limit, bool):
+        sign, number = "", float(limit)
+    elif isinstance(limit, str) and (match := _LIMIT.fullmatch(limit.strip())):
+        sign, number = match["operator"] or "", _to_float(match["number"]) / (100 if match["percent"] else 1)
+    else:
+        sign, number = "", math.nan
+    if math.isnan(number):
+        raise ParameterError(f"the gate {name} is {limit!r}, which is no limit; {_EXAMPLES}.")
+    return sign, number
+
+
+def _to_float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _describe_range(metric: Metric, limit: float) -> str:
+    if math.isinf(metric.high):
+        return f"never below {metric.low:g}."
+    hint = f"; did you mean {limit:g}%?" if metric.high < limit <= 100 * metric.high else "."
+    return f"between {metric.low:g} and {metric.high:g}{hint}"
+
+
+def _suggest_metric(name: str) -> str:
+    base, bracket, label = name.partition("(")
+    similar = difflib.get_close_matches(base.strip().lower(), METRICS, 1)
+    if similar and (not bracket or METRICS[similar[0]].has_classes):
+        return f"did you mean {similar[0]}{bracket}{label}?"
+    if bracket:
+        per_class = ", ".join(f"{metric.name}(CLASS)" for metric in METRICS.values() if metric.has_classes)
+        return f"of one class there are {per_class}."
+    return f"name one of {', '.join(METRICS)}."
+
+
+def check_gates(metrics: Mapping[str, float], gates: Iterable[Gate]) -> list[Check]:
+    """Require every metric with a gate to be within its limit.
 
     Raises:
         ParameterError: a gate names a metric that was not measured.
     """
-    for name in required:
-        if name not in metrics:
-            raise ParameterError(
-                f"the gate {name!r} names a metric that was not measured; "
-                f"name one of {', '.join(sorted(metrics))}, or give ingest the labels it needs."
-            )
-    return [
-        Check(f"gate {name}", metrics[name] >= minimum, format_number(metrics[name]), f"at least {minimum:g}")
-        for name, minimum in sorted(required.items())
-    ]
+    return [_check_gate(metrics, gate) for gate in gates]
+
+
+def _check_gate(metrics: Mapping[str, float], gate: Gate) -> Check:
+    if gate.metric not in metrics:
+        raise ParameterError(f"the gate {gate.metric!r} names a metric that was not measured; {_list(metrics, gate)}")
+    value = metrics[gate.metric]
+    return Check(f"gate {gate.metric}", gate.is_met(value), format_number(value), gate.requirement)
+
+
+def _list(metrics: Mapping[str, float], gate: Gate) -> str:
+    similar = difflib.get_close_matches(gate.metric, metrics, 1, cutoff=0.75)
+    if similar:
+        return f"did you mean {similar[0]}?"
+    return f"name one of {', '.join(sorted(metrics))}, or give ingest the labels it needs."
 
 
 def check_champion(
     metrics: Mapping[str, float], champion: Mapping[str, float], names: Iterable[str], margin: float
 ) -> list[Check]:
-    """Require the challenger to be no more than `margin` below the champion, on the same rows, in each named metric."""
-    return [
-        Check(
-            f"champion {name}",
-            metrics[name] >= champion[name] - margin,
-            format_number(metrics[name]),
-            f"at least {format_number(champion[name])} of the champion, less {margin:g}",
-        )
-        for name in names
-    ]
+    """Require the challenger to be at most `margin` worse than the champion, on the same rows, in each named metric."""
+    return [_compare(name, metrics[name], champion[name], margin) for name in names]
 
 
-def select_champion_metrics(required: Mapping[str, float], metrics: Mapping[str, float]) -> list[str]:
+def _compare(name: str, value: float, champion: float, margin: float) -> Check:
+    metric = find_metric(name)
+    is_lower_better = metric is not None and metric.direction is Direction.LOWER
+    limit, words = (champion + margin, "at most") if is_lower_better else (champion - margin, "at least")
+    return Check(
+        f"champion {name}",
+        value <= limit if is_lower_better else value >= limit,
+        format_number(value),
+        f"{words} {format_number(champion)} of the champion, {'plus' if is_lower_better else 'less'} {margin:g}",
+    )
+
+
+def select_champion_metrics(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[str]:
     """Return the metrics to compare with the champion's: those that have gates.
 
     Without gates it is how well the model ranks, or how rarely it raises a false alarm.
     """
-    if required:
-        return sorted(required)
+    if names := sorted({gate.metric for gate in gates}):
+        return names
     ranking = next((name for name in ("roc_auc", "specificity") if name in metrics), None)
     return [ranking] if ranking else []

@@ -1,6 +1,7 @@
 """Verify a model against its original, its gates, the champion and its budgets; then write the bundle."""
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from kfp_edge.components.verify.report import write_report
 from kfp_edge.components.verify.samples import record_samples
 from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, write_bundle
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.metrics import evaluate
+from kfp_edge.ml.evaluation import evaluate
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import load_model
@@ -28,11 +29,11 @@ _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy"
 class Requirements:
     """What a model must reach.
 
-    `gates` maps a metric to its minimum. `tolerance` is absolute, for probabilities and scores; sizes are in MB, times
-    in milliseconds. `champion` is the URI of the bundle in use, or empty.
+    `gates` maps a metric to its limit, as `gates.parse_gates` reads it. `tolerance` is absolute, for probabilities and
+    scores; sizes are in MB, times in milliseconds. `champion` is the URI of the bundle in use, or empty.
     """
 
-    gates: dict[str, float] = field(default_factory=dict)
+    gates: Mapping[str, object] = field(default_factory=dict)
     tolerance: float = 1e-5
     max_model_mb: float = 50.0
     max_latency_ms: float = 5.0
@@ -89,6 +90,7 @@ def run_checks(
         ModelError: a file is damaged.
         ParameterError: a gate names a metric that was not measured.
     """
+    required = gates.parse_gates(requirements.gates)
     rows = test_data.x()
     labels = test_data.y() if test_data.roles.target else None
     results = checks.check_operators(candidate.proto)
@@ -99,10 +101,10 @@ def run_checks(
         parity = checks.measure_parity(predict(load_model(original), test_data), predictions)
         results += checks.check_parity(parity, requirements.tolerance)
     metrics = evaluate(predictions, labels)
-    results += gates.check_gates(metrics, requirements.gates)
+    results += gates.check_gates(metrics, required)
     if requirements.champion:
         champion_metrics = evaluate(_load_champion(requirements.champion).predict(rows), labels)
-        names = gates.select_champion_metrics(requirements.gates, metrics)
+        names = gates.select_champion_metrics(required, metrics)
         results += gates.check_champion(metrics, champion_metrics, names, requirements.champion_margin)
     latencies = checks.measure_latencies(candidate, rows)
     results.append(checks.check_size(size, requirements.max_model_mb))

@@ -1,103 +1,93 @@
-"""The metrics that gates and reports use.
+"""The metrics that gates, reports and comparisons use: name, direction, range and meaning of each.
 
-A new gate metric is one more entry in a dictionary of this module: gates name a metric by its key.
+A new metric is one more entry of `METRICS`, and its value one more entry in `kfp_edge.ml.evaluation`.
 """
 
-import numpy as np
-from sklearn import metrics as sk
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
 
-from kfp_edge.errors import DataError
-from kfp_edge.ml.arrays import Float64s, Labels, Mask
-from kfp_edge.ml.predictions import Predictions
-
-
-def evaluate(predictions: Predictions, labels: Labels | None) -> dict[str, float]:
-    """Measure predictions against the true labels, shape [n], or on their own where there are none.
-
-    Classification: accuracy, balanced_accuracy, log_loss; for two classes also roc_auc, average_precision,
-    f1, precision, recall (of the second class) and brier_score; for more, roc_auc one against the rest and
-    macro f1. Anomaly: alarm_rate; with labels also false_alarm_rate, specificity, recall, precision, roc_auc,
-    average_precision, and event_recall: the share of unbroken runs of anomalous rows in which an alarm was raised.
-
-    Raises:
-        DataError: a classifier has no labels to compare with, or all labels are anomalous.
-    """
-    if predictions.score is not None:
-        metrics = _measure_detector(predictions, labels)
-    elif labels is None:
-        raise DataError("a classifier cannot be evaluated without labels; give ingest a target column.")
-    elif len(predictions.classes) == 2:
-        metrics = _measure_two_classes(predictions, labels)
-    else:
-        metrics = _measure_many_classes(predictions, labels)
-    return {name: round(float(value), 6) for name, value in metrics.items()}
+_PER_CLASS = re.compile(r"(?P<name>\w+)\((?P<label>.+)\)")
 
 
-def find_events(labels: Labels | Mask) -> list[slice]:
-    """Return the unbroken runs of 1 in `labels`, shape [n], in order."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], labels.astype(int), [0]))))
-    return [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+class Direction(StrEnum):
+    """Which values of a metric are better."""
+
+    HIGHER = "higher is better"
+    LOWER = "lower is better"
 
 
-def _measure_two_classes(predictions: Predictions, labels: Labels) -> dict[str, float]:
-    positive = predictions.classes[-1]
-    truth, predicted = labels == positive, predictions.label == positive
-    probability = predictions.ranking_score
-    return {
-        **_measure_agreement(predictions, labels),
-        "roc_auc": sk.roc_auc_score(truth, probability),
-        "average_precision": sk.average_precision_score(truth, probability),
-        "f1": sk.f1_score(truth, predicted, zero_division=0),
-        "precision": sk.precision_score(truth, predicted, zero_division=0),
-        "recall": sk.recall_score(truth, predicted, zero_division=0),
-        "brier_score": sk.brier_score_loss(truth, probability),
-    }
+@dataclass(frozen=True)
+class Metric:
+    """A number that is measured on held-out rows; it lies between `low` and `high`, both included."""
+
+    name: str
+    direction: Direction
+    description: str
+    low: float = 0.0
+    high: float = 1.0
+    #: Whether it is measured for each class too, as `recall(Fail)`.
+    has_classes: bool = False
+
+    @property
+    def range(self) -> str:
+        """The range in words, such as `0 to 1` or `at least 0`."""
+        return f"at least {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
 
 
-def _measure_many_classes(predictions: Predictions, labels: Labels) -> dict[str, float]:
-    return {
-        **_measure_agreement(predictions, labels),
-        "roc_auc": sk.roc_auc_score(
-            labels, _normalize_rows(predictions), multi_class="ovr", labels=list(predictions.classes)
+_HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
+
+#: Every metric by its name; those of one class have its label in brackets, such as `recall(Fail)`.
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", _HIGHER, "share of the rows whose class is predicted right"),
+        Metric("alarm_rate", _LOWER, "share of the rows that raise an alarm"),
+        Metric("average_precision", _HIGHER, "area under the precision-recall curve of the positive class"),
+        Metric("balanced_accuracy", _HIGHER, "mean of the recall of every class; chance is 1 / number of classes"),
+        Metric("brier_score", _LOWER, "mean squared error of the probability of the positive class"),
+        Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised"),
+        Metric("events", _HIGHER, "number of events: unbroken runs of anomalous rows of one group", high=math.inf),
+        Metric(
+            "f1",
+            _HIGHER,
+            "harmonic mean of precision and recall of the positive class; with more classes, its mean over them",
+            has_classes=True,
         ),
-        "f1": sk.f1_score(labels, predictions.label, average="macro", zero_division=0),
-    }
+        Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm"),
+        Metric("log_loss", _LOWER, "mean negative logarithm of the probability of the true class", high=math.inf),
+        Metric(
+            "precision",
+            _HIGHER,
+            "share of the rows predicted as the positive class, or as anomalous, that are",
+            has_classes=True,
+        ),
+        Metric(
+            "recall",
+            _HIGHER,
+            "share of the rows of the positive class, or of the anomalous rows, that are predicted so",
+            has_classes=True,
+        ),
+        Metric(
+            "roc_auc",
+            _HIGHER,
+            "area under the ROC curve of the positive class; with more classes, its mean one against the rest",
+        ),
+        Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm"),
+    )
+}
 
 
-def _measure_agreement(predictions: Predictions, labels: Labels) -> dict[str, float]:
-    return {
-        "accuracy": sk.accuracy_score(labels, predictions.label),
-        "balanced_accuracy": sk.recall_score(labels, predictions.label, average="macro", zero_division=0),
-        "log_loss": sk.log_loss(labels, _normalize_rows(predictions), labels=list(predictions.classes)),
-    }
+def find_metric(name: str) -> Metric | None:
+    """Return the metric of a name such as `recall` or `recall(Fail)`, or None where there is none."""
+    of_class = _PER_CLASS.fullmatch(name)
+    if of_class is None:
+        return METRICS.get(name)
+    metric = METRICS.get(of_class["name"])
+    return metric if metric is not None and metric.has_classes else None
 
 
-def _normalize_rows(predictions: Predictions) -> Float64s:
-    """Return probabilities whose rows sum to 1 in double precision; in single precision they miss it by rounding."""
-    assert predictions.probabilities is not None
-    rows = predictions.probabilities.astype(np.float64)
-    normalized: Float64s = rows / rows.sum(axis=1, keepdims=True)
-    return normalized
-
-
-def _measure_detector(predictions: Predictions, labels: Labels | None) -> dict[str, float]:
-    alarm = predictions.label == 1
-    metrics = {"alarm_rate": float(alarm.mean())}
-    if labels is None:
-        return metrics
-    truth = labels == 1
-    if not (~truth).any():
-        raise DataError("every held-out row is labelled anomalous, so false alarms cannot be counted; hold out more.")
-    false_alarm_rate = float(alarm[~truth].mean())
-    metrics |= {"false_alarm_rate": false_alarm_rate, "specificity": 1 - false_alarm_rate}
-    if not truth.any():
-        return metrics
-    events = find_events(truth)
-    return metrics | {
-        "recall": sk.recall_score(truth, alarm, zero_division=0),
-        "precision": sk.precision_score(truth, alarm, zero_division=0),
-        "roc_auc": sk.roc_auc_score(truth, predictions.ranking_score),
-        "average_precision": sk.average_precision_score(truth, predictions.ranking_score),
-        "events": len(events),
-        "event_recall": np.mean([alarm[event].any() for event in events]),
-    }
+def name_of_class(metric: str, label: object) -> str:
+    """Return the name of a metric of one class, such as `recall(Fail)`."""
+    return f"{metric}({label})"

@@ -129,9 +129,9 @@ def test_a_saved_model_is_delivered_without_training(tmp_path):
 
 
 def test_a_gate_that_is_not_met_pushes_and_commits_nothing(tmp_path):
-    code, error, summary = _run(tmp_path, "edge_mlops", {**SMALL, "gates": {"roc_auc": 1.01}})
+    code, error, summary = _run(tmp_path, "edge_mlops", {**SMALL, "gates": {"log_loss": 0}})
     assert code == 1
-    assert "error: verify: the model was refused: gate roc_auc was not met: measured" in error
+    assert "error: verify: the model was refused: gate log_loss was not met: measured" in error
     assert "Traceback" not in error
     assert summary["status"] == "failed"
     assert not (tmp_path / ".kfp-edge/registry").exists()

@@ -67,15 +67,15 @@ def test_rows_with_missing_numbers_are_not_recorded(folder):
 
 
 def test_a_gate_that_is_not_met_is_refused_with_both_values(folder):
-    with pytest.raises(KfpEdgeError, match="gate accuracy was not met: measured .*, required at least 1.01"):
-        verify_model(folder, failures(), failures(seed=1), gates={"accuracy": 1.01})
+    with pytest.raises(KfpEdgeError, match="gate log_loss was not met: measured .*, required at most 0;"):
+        verify_model(folder, failures(), failures(seed=1), gates={"log_loss": 0})
     assert not (folder / "bundle").exists()
-    assert "gate accuracy" in (folder / "report.html").read_text()
+    assert "gate log_loss" in (folder / "report.html").read_text()
 
 
-def test_a_gate_on_an_unknown_metric_lists_the_metrics(folder):
-    with pytest.raises(KfpEdgeError, match="'auc' names a metric that was not measured; name one of accuracy, "):
-        verify_model(folder, failures(), failures(seed=1), gates={"auc": 0.5})
+def test_a_gate_on_a_metric_that_this_task_lacks_lists_those_it_has(folder):
+    with pytest.raises(KfpEdgeError, match="'events' names a metric that was not measured; name one of accuracy, "):
+        verify_model(folder, failures(), failures(seed=1), gates={"events": 1})
 
 
 def test_a_model_that_differs_from_its_original_is_refused_with_the_worst_rows(folder):

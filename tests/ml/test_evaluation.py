@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.metrics import evaluate, find_events
+from kfp_edge.ml.evaluation import evaluate, find_events
 from kfp_edge.ml.predictions import Predictions
 
 
