@@ -1,7 +1,8 @@
 """A pipeline's parameters on the command line."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,7 +14,7 @@ ParameterOptions = Annotated[
 ParametersFile = Annotated[Path | None, typer.Option("--params", metavar="FILE", help="A YAML file with parameters.")]
 
 
-def read_parameters(options: list[str] | None, file: Path | None) -> dict[str, Any]:
+def read_parameters(options: list[str] | None, file: Path | None) -> dict[str, object]:
     """Return the parameters of a file and of options, which override those of the file.
 
     Raises:
@@ -22,20 +23,19 @@ def read_parameters(options: list[str] | None, file: Path | None) -> dict[str, A
     return {**_from_file(file), **_from_options(options or [])}
 
 
-def _from_file(path: Path | None) -> dict[str, Any]:
-    import yaml
+def _from_file(path: Path | None) -> Mapping[str, object]:
+    from kfp_edge.spec.parameter_values import read_parameter_file
 
     if path is None:
         return {}
     try:
-        parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_parameter_file(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ParameterError(f"cannot read {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(parameters, dict):
-        raise ParameterError(f"{path} must be a mapping of parameter names to values.")
-    return parameters
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    except ParameterError as error:
+        raise ParameterError(f"the parameter file {path} cannot be used: {error}") from error
 
 
 def _from_options(options: list[str]) -> dict[str, str]:

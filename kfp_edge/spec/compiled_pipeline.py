@@ -1,9 +1,9 @@
 """A compiled pipeline: its parameters with their types, its stages and the artifacts that they produce."""
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -11,21 +11,14 @@ import yaml
 
 from kfp_edge.errors import ParameterError, PipelineError
 from kfp_edge.spec import compiler
+from kfp_edge.spec.element_types import ElementType, find_element_types
+from kfp_edge.spec.parameter_values import Parameter, read_value
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
 #: A pipeline of kfp-edge by name, a compiled one by its file, or a function with `@dsl.pipeline`.
 PipelineLike = Union[str, Path, "BaseComponent"]
-
-_TYPE_NAMES = {
-    "STRING": "text",
-    "NUMBER_INTEGER": "a whole number",
-    "NUMBER_DOUBLE": "a number",
-    "BOOLEAN": "true or false",
-    "LIST": "a list",
-    "STRUCT": "a mapping",
-}
 
 
 def read_or_compile(pipeline: PipelineLike) -> str:
@@ -86,6 +79,10 @@ class CompiledPipeline:
         parameters: dict[str, dict[str, Any]] = self._spec["root"].get("inputDefinitions", {}).get("parameters", {})
         return parameters
 
+    @cached_property
+    def _element_types(self) -> dict[str, ElementType]:
+        return find_element_types(self._spec)
+
     @property
     def stages(self) -> list[Stage]:
         """Every task that runs a container, those of nested pipelines included, in topological order."""
@@ -120,7 +117,10 @@ class CompiledPipeline:
                     )
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Check values against the parameters; a text is parsed as the parameter's type requires.
+        """Check values against the parameters; what people write is read as the parameter's type requires.
+
+        Args:
+            values: By name: a text as on the command line, a value of a parameter file, or a value of Python.
 
         Raises:
             ParameterError: an unknown parameter, a value of the wrong type, or a required one that is missing.
@@ -137,23 +137,13 @@ class CompiledPipeline:
             )
         return arguments
 
-    def _argument(self, name: str, value: Any) -> Any:
+    def _argument(self, name: str, value: object) -> Any:
         if name not in self.parameters:
             similar = difflib.get_close_matches(name, self.parameters, n=1)
             hint = f"did you mean {similar[0]}?" if similar else f"it has: {', '.join(self.parameters)}."
             raise ParameterError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
-        parameter_type = self.parameters[name]["parameterType"]
-        argument = _parse_yaml(name, value) if isinstance(value, str) and parameter_type != "STRING" else value
-        if not _has_type(argument, parameter_type):
-            raise ParameterError(
-                f"the parameter {name} must be {_TYPE_NAMES[parameter_type]}, not {json.dumps(value, default=str)}."
-            )
-        if not _is_plain(argument):
-            raise ParameterError(
-                f"the parameter {name} contains an empty value or a date: {argument}; "
-                "write {name: value}, texts in quotes."
-            )
-        return float(argument) if parameter_type == "NUMBER_DOUBLE" else argument
+        kind = self.parameters[name]["parameterType"]
+        return read_value(Parameter(name, kind, self._element_types.get(name)), value)
 
 
 def _is_deferred(task: Mapping[str, Any]) -> bool:
@@ -161,27 +151,3 @@ def _is_deferred(task: Mapping[str, Any]) -> bool:
     return bool(
         {"parameterIterator", "artifactIterator"} & task.keys() or task.get("triggerPolicy", {}).get("condition")
     )
-
-
-def _is_plain(value: object) -> bool:
-    """Whether KFP has a type for every part of a value: YAML also knows null, dates, and keys that are not text."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return isinstance(value, str | int | float | bool)
-
-
-def _parse_yaml(name: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ParameterError(f"the parameter {name} is not valid YAML: {' '.join(str(error).split())}.") from error
-
-
-def _has_type(value: object, parameter_type: str) -> bool:
-    if parameter_type in ("NUMBER_INTEGER", "NUMBER_DOUBLE"):
-        number = int if parameter_type == "NUMBER_INTEGER" else int | float
-        return isinstance(value, number) and not isinstance(value, bool)
-    types = {"STRING": str, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
-    return isinstance(value, types[parameter_type])

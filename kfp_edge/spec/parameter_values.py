@@ -1,0 +1,310 @@
+"""The values of a pipeline's parameters: what people write is read as YAML 1.2, by the type of the parameter.
+
+A text is taken exactly as it is typed: `target=no`, `model_version=1.10` and `drop=[no, 1, 2024-01-01]` hold texts.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any
+
+import yaml
+
+from kfp_edge.errors import ParameterError
+from kfp_edge.spec import core_schema
+from kfp_edge.spec.element_types import ElementType
+from kfp_edge.spec.secret_patterns import detect_secret
+
+_TYPE_NAMES = {
+    "STRING": "text",
+    "NUMBER_INTEGER": "a whole number",
+    "NUMBER_DOUBLE": "a number",
+    "BOOLEAN": "true or false",
+    "LIST": "a list",
+    "STRUCT": "a mapping",
+}
+_KINDS: dict[ElementType, str] = {
+    "str": "STRING",
+    "int": "NUMBER_INTEGER",
+    "float": "NUMBER_DOUBLE",
+    "bool": "BOOLEAN",
+    "dict": "STRUCT",
+    "list": "LIST",
+}
+_LISTS_OF: dict[ElementType, str] = {
+    "str": "a list of texts",
+    "int": "a list of whole numbers",
+    "float": "a list of numbers",
+    "bool": "a list of true or false",
+    "dict": "a list of mappings",
+    "list": "a list of lists",
+}
+_PERCENTAGE = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)) ?%")
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+#: KFP passes whole numbers as doubles, which are exact up to here.
+_LARGEST_INTEGER = 2**53
+_MAX_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class WrittenValue:
+    """A value as somebody wrote it in a YAML file; the type of the parameter decides how it is read."""
+
+    node: yaml.Node
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A pipeline's parameter: its name, its type in the compiled pipeline, and that of its elements if it is a list."""
+
+    name: str
+    kind: str
+    element: ElementType | None = None
+
+    @property
+    def requirement(self) -> str:
+        """What a value must be."""
+        return _LISTS_OF[self.element] if self.kind == "LIST" and self.element else _TYPE_NAMES[self.kind]
+
+
+def read_parameter_file(text: str) -> dict[str, WrittenValue]:
+    """Return the values in a YAML file by the names of the parameters.
+
+    Raises:
+        ParameterError: it is not valid YAML, or not a mapping.
+    """
+    try:
+        node = core_schema.compose(text)
+        if node is None:
+            return {}
+        if not isinstance(node, yaml.MappingNode):
+            raise ParameterError("it must be a mapping of parameter names to values.")
+        return {name: WrittenValue(value) for name, value in core_schema.items(node)}
+    except yaml.YAMLError as error:
+        raise ParameterError(f"it is not valid YAML: {_yaml_reason(error)}.") from error
+
+
+def read_value(parameter: Parameter, value: object) -> Any:
+    """Return a value as KFP takes it: a text, number, boolean, list or mapping.
+
+    Args:
+        parameter: What the value is for.
+        value: A `WrittenValue`, a text as it is typed on the command line, or a value of Python.
+
+    Raises:
+        ParameterError: it has the wrong type, is not valid YAML, or contains a secret.
+    """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, WrittenValue):
+        argument = _read_node(parameter, value.node)
+    elif isinstance(value, str) and parameter.kind != "STRING":
+        argument = _parse(parameter, value)
+    else:
+        argument = value
+    _check_no_secret(parameter, argument)
+    return _convert(parameter, argument)
+
+
+def _parse(parameter: Parameter, text: str) -> object:
+    """Read a text from the command line as YAML, or as JSON where that allows more: tabs."""
+    try:
+        node = core_schema.compose(text)
+        return text if node is None else _read_node(parameter, node)
+    except yaml.YAMLError as error:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            reason = _yaml_reason(error)
+            raise ParameterError(f"the parameter {parameter.name} is not valid YAML: {reason}.") from error
+
+
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem or error.context} (line {mark.line + 1}, column {mark.column + 1})"
+    return " ".join(str(error).split())
+
+
+def _read_node(parameter: Parameter, node: yaml.Node) -> object:
+    """Return the value of a node; a scalar where the type asks for a text is that text."""
+    if isinstance(node, yaml.ScalarNode) and parameter.kind == "STRING":
+        if core_schema.is_null(node):
+            raise ParameterError(
+                f"the parameter {parameter.name} is empty; leave it out, or write it in quotes: "
+                f"{parameter.name}: '{node.value}'."
+            )
+        return core_schema.text_of(node)
+    if isinstance(node, yaml.SequenceNode) and parameter.element == "str":
+        return [
+            core_schema.text_of(item) if isinstance(item, yaml.ScalarNode) else _construct(parameter, item)
+            for item in node.value
+        ]
+    return _construct(parameter, node)
+
+
+def _construct(parameter: Parameter, node: yaml.Node) -> object:
+    try:
+        return core_schema.construct(node)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"the parameter {parameter.name} is not valid YAML: {_yaml_reason(error)}.") from error
+
+
+def _convert(parameter: Parameter, value: object) -> Any:
+    """Return a value with the types that KFP takes.
+
+    Raises:
+        ParameterError: it has the wrong type.
+    """
+    match parameter.kind:
+        case "STRING" if isinstance(value, str):
+            return value
+        case "BOOLEAN" if isinstance(value, bool):
+            return value
+        case "NUMBER_INTEGER" if isinstance(value, Integral) and not isinstance(value, bool):
+            return _check_integer(parameter, int(value))
+        case "NUMBER_DOUBLE":
+            number = _to_float(value)
+            if number is not None:
+                return _check_finite(parameter, number)
+        case "LIST" if isinstance(value, list | tuple):
+            return [_convert_element(parameter, item) for item in value]
+        case "STRUCT" if isinstance(value, Mapping):
+            return _convert_nested(parameter, value)
+    raise ParameterError(
+        f"the parameter {parameter.name} must be {parameter.requirement}, not {_show(value)}{_hint(parameter, value)}."
+    )
+
+
+def _convert_element(parameter: Parameter, value: object) -> Any:
+    if parameter.element is None:
+        return _convert_nested(parameter, value)
+    try:
+        return _convert(Parameter(parameter.name, _KINDS[parameter.element]), value)
+    except ParameterError as error:
+        if parameter.element == "dict" and isinstance(value, Mapping):
+            raise
+        hint = _hint(Parameter(parameter.name, _KINDS[parameter.element]), value)
+        raise ParameterError(
+            f"the parameter {parameter.name} must be {parameter.requirement}; it contains {_show(value)}{hint}."
+        ) from error
+
+
+def _convert_nested(parameter: Parameter, value: object) -> Any:
+    """Return a value inside a list or mapping.
+
+    Raises:
+        ParameterError: KFP has no type for it: an empty value, a key that is not a text, or any other Python object.
+    """
+    match value:
+        case str() | bool():
+            return value
+        case Integral():
+            return _check_integer(parameter, int(value))
+        case Real():
+            return _check_finite(parameter, float(value))
+        case list() | tuple():
+            return [_convert_nested(parameter, item) for item in value]
+        case Mapping():
+            return {_check_key(parameter, key): _convert_entry(parameter, key, item) for key, item in value.items()}
+    raise ParameterError(
+        f"the parameter {parameter.name} contains {_show(value)}, for which KFP has no type; quote it."
+    )
+
+
+def _convert_entry(parameter: Parameter, key: object, value: object) -> Any:
+    if value is None:
+        remedy = "write {name: value} with a space after the colon" if ":" in str(key) else "give it a value"
+        raise ParameterError(
+            f"the parameter {parameter.name} has no value for {_show(key)}; {remedy}, or leave it out."
+        )
+    return _convert_nested(parameter, value)
+
+
+def _check_key(parameter: Parameter, key: object) -> str:
+    if not isinstance(key, str):
+        raise ParameterError(
+            f"the parameter {parameter.name} has the key {_show(key)}; write it as a text: {str(key)!r}."
+        )
+    return key
+
+
+def _check_integer(parameter: Parameter, number: int) -> int:
+    if abs(number) > _LARGEST_INTEGER:
+        raise ParameterError(
+            f"the parameter {parameter.name} contains {number}, which KFP cannot pass exactly; "
+            f"give a whole number of at most {_LARGEST_INTEGER}, or write it as a text in quotes."
+        )
+    return number
+
+
+def _check_finite(parameter: Parameter, number: float) -> float:
+    if not math.isfinite(number):
+        raise ParameterError(f"the parameter {parameter.name} contains {number}, which is no finite number; give one.")
+    return number
+
+
+def _to_float(value: object) -> float | None:
+    """Return a number, or a percentage as a share: `80%` is 0.8."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and (percentage := _PERCENTAGE.fullmatch(value.strip())):
+        return float(Decimal(percentage[1]).scaleb(-2))
+    return None
+
+
+def _hint(parameter: Parameter, value: object) -> str:
+    """Return how to write what was probably meant, after a semicolon; empty if that is not known."""
+    hint = ""
+    match parameter.kind, value:
+        case "STRING", bool() | int() | float():
+            hint = f"write it as a text in quotes: {_show(str(value))}"
+        case "NUMBER_INTEGER", float() if value.is_integer() and abs(value) <= _LARGEST_INTEGER:
+            hint = f"write {int(value)}"
+        case "NUMBER_INTEGER", str() if value.replace("_", "").isdigit():
+            hint = f"write {value.replace('_', '')}"
+        case "NUMBER_DOUBLE", str() if _DECIMAL_COMMA.fullmatch(value):
+            hint = f"write {value.replace(',', '.')}"
+        case "BOOLEAN", str() if value.lower() in ("yes", "no", "on", "off"):
+            hint = f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
+        case "LIST", str() | bool() | int() | float():
+            hint = f"write [{value}]" if value != "" else "write [] for an empty one"
+        case "STRUCT", "":
+            hint = "write {} for an empty one"
+        case "STRUCT", str():
+            hint = "write {name: value}"
+    return f"; {hint}" if hint else ""
+
+
+def _show(value: object) -> str:
+    """Return a value for a message, shortened, without the text of a secret."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    if kind := detect_secret(text):
+        return kind
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
+
+
+def _check_no_secret(parameter: Parameter, value: object) -> None:
+    """Refuse a secret: KFP stores the parameters of a run and shows them.
+
+    Raises:
+        ParameterError: a text in the value looks like a secret.
+    """
+    match value:
+        case str() if kind := detect_secret(value.partition("?")[0] if "://" in value else value):
+            remedy = "the file of logins that NETRC names, or an S3 data connection" if "URL" in kind else "a Secret"
+            raise ParameterError(
+                f"the parameter {parameter.name} contains what looks like {kind}, and KFP stores and shows parameters; "
+                f"use an environment variable, {remedy} instead (docs/parameters.md)."
+            )
+        case list() | tuple():
+            for item in value:
+                _check_no_secret(parameter, item)
+        case Mapping():
+            for item in value.values():
+                _check_no_secret(parameter, item)
