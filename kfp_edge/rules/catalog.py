@@ -122,13 +122,13 @@ _ALL = (
     ),
     Rule(
         "KE011",
-        "Condition on a text",
+        "Condition, which runs on a cluster only",
         "warning",
-        "A cluster compares texts correctly. `kfp.local`, and with it `kfp-edge run`, pastes the value into the "
-        "expression: with a quote in the value, such as `it's`, neither the branch nor its `Else` runs, and the run "
-        "still succeeds.",
-        "Compare a number or a boolean: let a component take the text and return a `bool`. Or suppress the rule here "
-        "when the values are known to contain no quotes.",
+        "A cluster evaluates conditions (`dsl.If`, `dsl.Elif`, `dsl.Else`). KFP's local runner 2.16 does not: it skips "
+        "every branch, or runs all of them, and reports success. So `kfp-edge run` refuses a pipeline with a "
+        "condition.",
+        "Suppress the rule for a pipeline that runs on a cluster only. To run it on this machine too, decide inside a "
+        "component: let it take the value and do the work of the branch, or nothing.",
     ),
     Rule(
         "KE012",

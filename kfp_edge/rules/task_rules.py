@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
-
 from kfp_edge.rules.context import ContainerContext, LintContext
+from kfp_edge.spec.compiled_pipeline import readable_condition
 from kfp_edge.spec.lint_findings import Finding, join_path
 
 #: A pod with this annotation has a side effect; the value says which one.
@@ -67,15 +66,11 @@ def check_retries(context: LintContext) -> Iterator[Finding]:
 
 
 def check_conditions(context: LintContext) -> Iterator[Finding]:
-    """Find conditions that no backend can parse, and those that a quote in a value breaks in a local run."""
+    """Find conditions that no backend can parse, and those that a cluster evaluates but a local run does not."""
     for task in context.tasks:
         condition, path = task.spec.trigger_policy.condition, join_path(task.path, "triggerPolicy", "condition")
         if _UNBALANCED.search(re.sub(_STRING_LITERAL, "\0", re.sub(_INPUT, "input", condition))):
             yield Finding("KE012", path, "a text in the condition contains a quote, which ends the text too early.")
-            continue
-        for name in re.findall(_INPUT, condition):
-            if task.component.input_definitions.parameters[name].parameter_type == ParameterType.STRING:
-                parameter = name.removeprefix("pipelinechannel--")
-                message = f"{parameter!r} is a text; if it contains a quote, kfp.local runs no branch."
-                yield Finding("KE011", path, message)
-                break
+        elif condition:
+            message = f"`kfp-edge run` refuses the pipeline: it cannot evaluate `{readable_condition(condition)}`."
+            yield Finding("KE011", path, message)

@@ -1,6 +1,7 @@
 """A compiled pipeline: its parameters with their types, its stages and the artifacts that they produce."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,10 +105,13 @@ class CompiledPipeline:
         """Refuse what `kfp.local` cannot run.
 
         Raises:
-            PipelineError: a task depends on a loop or a condition, which `kfp.local` runs after all other tasks.
+            PipelineError: the pipeline has a condition, which `kfp.local` does not evaluate, or a task depends on a
+                loop, which `kfp.local` runs after all other tasks.
         """
         for component in (self._spec["root"], *self._spec["components"].values()):
             tasks = component.get("dag", {}).get("tasks", {})
+            for name, task in tasks.items():
+                self._refuse_condition(name, task)
             deferred = {name for name, task in tasks.items() if _is_deferred(task)}
             for name, task in tasks.items():
                 if name not in deferred and (blockers := deferred & set(task.get("dependentTasks", ()))):
@@ -115,6 +119,16 @@ class CompiledPipeline:
                         f"the pipeline {self.name} cannot run on this machine: KFP's local runner starts {name} before "
                         f"{min(blockers)}, on which it depends; run it on a cluster with `kfp-edge submit`."
                     )
+
+    def _refuse_condition(self, name: str, task: Mapping[str, Any]) -> None:
+        if condition := task.get("triggerPolicy", {}).get("condition"):
+            component = self._spec["components"][task["componentRef"]["name"]]
+            conditional = ", ".join(component.get("dag", {}).get("tasks", [name]))
+            raise PipelineError(
+                f"the pipeline {self.name} cannot run on this machine: KFP's local runner does not evaluate the "
+                f"condition `{readable_condition(condition)}` of {conditional}; "
+                "run it on a cluster with `kfp-edge submit`, or decide inside a component."
+            )
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Check values against the parameters; what people write is read as the parameter's type requires.
@@ -146,8 +160,11 @@ class CompiledPipeline:
         return read_value(Parameter(name, kind, self._element_types.get(name)), value)
 
 
+def readable_condition(condition: str) -> str:
+    """Return the condition of a task as its author would write it: `mode == 'a'`."""
+    return re.sub(r"inputs\.parameter_values\['(?:pipelinechannel--)?([^']+)'\]", r"\1", condition)
+
+
 def _is_deferred(task: Mapping[str, Any]) -> bool:
     """Whether `kfp.local` 2.16 runs a task only after all others (`run_enhanced_dag`)."""
-    return bool(
-        {"parameterIterator", "artifactIterator"} & task.keys() or task.get("triggerPolicy", {}).get("condition")
-    )
+    return bool({"parameterIterator", "artifactIterator"} & task.keys())

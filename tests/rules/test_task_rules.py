@@ -118,10 +118,11 @@ def lint_condition(value):
     return [line for line in problem_lines(lint_text(compiler.compile_to_yaml(pipeline))) if re.match("KE01[12]", line)]
 
 
-def test_a_condition_on_a_text_is_reported_and_one_on_a_number_is_not():
-    (line,) = lint_condition("a")
-    assert line.startswith("KE011 root.dag.tasks.condition-1.triggerPolicy.condition: 'mode' is a text;")
-    assert lint_condition(3) == []
+@pytest.mark.parametrize(("value", "condition"), [("a", "mode == 'a'"), (3, "int(count-Output) == 3")])
+def test_a_condition_is_reported_because_a_local_run_refuses_it(value, condition):
+    (line,) = lint_condition(value)
+    path = "root.dag.tasks.condition-1.triggerPolicy.condition"
+    assert line == f"KE011 {path}: `kfp-edge run` refuses the pipeline: it cannot evaluate `{condition}`."
 
 
 @pytest.mark.parametrize("value", ["it's", "' or '", "'", "Bob's and Ann's"])
