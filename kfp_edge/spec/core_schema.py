@@ -64,6 +64,11 @@ def is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and _scalar(node) is None
 
 
+def is_empty(node: yaml.Node) -> bool:
+    """Whether nothing is written where a value belongs."""
+    return is_plain(node) and node.value == ""
+
+
 def text_of(node: yaml.ScalarNode) -> str:
     """Return the text of a scalar as it was typed; JSON writes rare characters as two escapes."""
     value = str(node.value)

@@ -150,9 +150,26 @@ def _read_node(parameter: Parameter, node: yaml.Node) -> object:
 
 def _construct(parameter: Parameter, node: yaml.Node) -> object:
     try:
-        return core_schema.construct(node)
+        value = core_schema.construct(node)
     except yaml.YAMLError as error:
         raise ParameterError(f"the parameter {parameter.name} is not valid YAML: {_yaml_reason(error)}.") from error
+    _check_no_empty_value(parameter, node)
+    return value
+
+
+def _check_no_empty_value(parameter: Parameter, node: yaml.Node) -> None:
+    """Refuse `{recall:0.9}`, which is a key without a value; `{recall: null}` has one."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_no_empty_value(parameter, item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, item in core_schema.items(node):
+            if core_schema.is_empty(item):
+                remedy = "write {name: value} with a space after the colon" if ":" in key else "give it a value"
+                raise ParameterError(
+                    f"the parameter {parameter.name} has no value for {_show(key)}; {remedy}, or leave it out."
+                )
+            _check_no_empty_value(parameter, item)
 
 
 def _convert(parameter: Parameter, value: object) -> Any:
@@ -199,10 +216,10 @@ def _convert_nested(parameter: Parameter, value: object) -> Any:
     """Return a value inside a list or mapping.
 
     Raises:
-        ParameterError: KFP has no type for it: an empty value, a key that is not a text, or any other Python object.
+        ParameterError: KFP has no type for it: a key that is not a text, or any other Python object.
     """
     match value:
-        case str() | bool():
+        case str() | bool() | None:
             return value
         case Integral():
             return _check_integer(parameter, int(value))
@@ -211,19 +228,10 @@ def _convert_nested(parameter: Parameter, value: object) -> Any:
         case list() | tuple():
             return [_convert_nested(parameter, item) for item in value]
         case Mapping():
-            return {_check_key(parameter, key): _convert_entry(parameter, key, item) for key, item in value.items()}
+            return {_check_key(parameter, key): _convert_nested(parameter, item) for key, item in value.items()}
     raise ParameterError(
         f"the parameter {parameter.name} contains {_show(value)}, for which KFP has no type; quote it."
     )
-
-
-def _convert_entry(parameter: Parameter, key: object, value: object) -> Any:
-    if value is None:
-        remedy = "write {name: value} with a space after the colon" if ":" in str(key) else "give it a value"
-        raise ParameterError(
-            f"the parameter {parameter.name} has no value for {_show(key)}; {remedy}, or leave it out."
-        )
-    return _convert_nested(parameter, value)
 
 
 def _check_key(parameter: Parameter, key: object) -> str:

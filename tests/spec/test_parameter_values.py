@@ -60,6 +60,7 @@ def test_a_text_in_a_parameter_file_is_taken_as_typed(pipeline: CompiledPipeline
         ({"false_alarm_rate": np.float32(0.5)}, 0.5),
         ({"drop": ("a", "b")}, ["a", "b"]),
         ({"data": Path("machines.csv")}, "machines.csv"),
+        ({"gates": "{roc_auc: null, recall: ~}"}, {"roc_auc": None, "recall": None}),
         ({"gates": "{roc_auc: 0.8, recall: '>=0.9', f1: 80%}"}, {"roc_auc": 0.8, "recall": ">=0.9", "f1": "80%"}),
     ],
 )
@@ -83,6 +84,7 @@ def test_a_value_is_read_by_the_core_schema_of_yaml_1_2(
         ({"false_alarm_rate": ".nan"}, "which is no finite number"),
         ({"gates": "{recall: .inf}"}, "which is no finite number"),
         ({"gates": "{recall:0.9}"}, 'gates has no value for "recall:0.9"; write {name: value} with a space'),
+        ({"gates": "{recall: }"}, 'gates has no value for "recall"; give it a value'),
         ({"gates": "recall"}, 'gates must be a mapping, not "recall"; write {name: value}.'),
         ({"gates": "{recall: 1, recall: 2}"}, "the key 'recall' is given twice (line 1, column 13)"),
         ({"gates": "&a {b: *a}"}, "an alias refers to what encloses it"),
