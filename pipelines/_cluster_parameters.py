@@ -110,6 +110,6 @@ def set_retries(*tasks: PipelineTask) -> None:
 
 
 def disable_caching(*tasks: PipelineTask) -> None:
-    """Run tasks every time: they have side effects, which a cached result would skip."""
+    """Run tasks every time, because they have side effects, or read addresses: KFP's cache does not see the content."""
     for task in tasks:
         task.set_caching_options(False)

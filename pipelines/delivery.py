@@ -4,7 +4,7 @@ from kfp_edge.components.export.component import export
 from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.verify.component import verify
-from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, set_retries
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching, set_retries
 from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
 from kfp_edge.pipelines._parameters import (
     DataOptions,
@@ -43,5 +43,6 @@ def delivery(
         cluster.configure_compute(rows, exported, verified)
         cluster.configure_light(fetched)
         cluster.use_data_connection(fetched, rows, verified)
+        disable_caching(fetched, rows, verified)
         set_retries(fetched, rows)
         deliver(verified.outputs["bundle"], name, verification, delivery, cluster, secrets)

@@ -8,7 +8,7 @@ from kfp_edge.components.export.component import export
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
-from kfp_edge.pipelines._cluster_parameters import ClusterParameters, set_retries
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching, set_retries
 from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, ModelName, Verification
 from kfp_edge.spec.parameter_groups import arguments, pipeline
 
@@ -50,5 +50,6 @@ def training(
     )
     cluster.configure_compute(rows, trained, exported, verified)
     cluster.use_data_connection(rows, verified)
+    disable_caching(rows, verified)
     set_retries(rows)
     return Trained(bundle=verified.outputs["bundle"])

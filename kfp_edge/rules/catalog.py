@@ -158,6 +158,19 @@ _ALL = (
         "of kfp-edge does both.",
     ),
     Rule(
+        "KE015",
+        "Reads an address, with caching on",
+        "warning",
+        "KFP's cache compares the inputs of a task, and an address is the same text tomorrow when other data is there. "
+        "A nightly run would read the data once, and reuse that result, and the model made from it, for ever. An input "
+        "counts as an address by its value (`s3://`, `gs://`, `https://`, a Git repository and the like), by its name "
+        "(`..._uri`, `..._url`, `..._path`), or because a stage of kfp-edge reads it. Artifacts are no addresses: each "
+        "that a task produces has an id of its own, so the tasks behind one that ran again run again, too.",
+        "Call `set_caching_options(False)` on the task. Or pass it a digest of the content that a cheap task without "
+        "caching takes, and suppress the rule here; also when what is at the address never changes. An importer needs "
+        "`reimport=True`.",
+    ),
+    Rule(
         "KE099",
         "Comment that suppresses nothing",
         "warning",

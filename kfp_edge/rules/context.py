@@ -65,9 +65,14 @@ class ContainerContext:
 
 @dataclass(frozen=True)
 class TaskContext:
-    """A task with the component that it runs; `container` is None when that is a graph or an importer."""
+    """A task with the component that it runs; `container` is None when that is a graph or an importer.
+
+    `parent` is the path of the component in whose graph the task is, `component_path` that of the one that it runs.
+    """
 
     path: str
+    parent: str
+    component_path: str
     spec: PipelineTaskSpec
     component: ComponentSpec
     container: ContainerContext | None
@@ -98,7 +103,9 @@ def build_lint_context(pipeline: PipelineDocument) -> LintContext:
             task = component.dag.tasks[name]
             task_component = spec.components[task.component_ref.name]
             container = containers.get(task_component.executor_label)
-            tasks.append(TaskContext(join_path(path, "dag", "tasks", name), task, task_component, container))
+            task_path = join_path(path, "dag", "tasks", name)
+            component_path = join_path(pipeline.spec_path, "components", task.component_ref.name)
+            tasks.append(TaskContext(task_path, path, component_path, task, task_component, container))
     return LintContext(pipeline, tuple(components), tuple(containers.values()), tuple(tasks))
 
 

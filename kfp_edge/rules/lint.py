@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.rules import container_rules, secret_rules, task_rules
+from kfp_edge.rules import address_rules, container_rules, secret_rules, task_rules
 from kfp_edge.rules.catalog import RULES, Rule
 from kfp_edge.rules.context import LintContext, build_lint_context
 from kfp_edge.rules.source_map import Position, SourceMap
@@ -20,6 +20,8 @@ _CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
     container_rules.check_package_installs,
     container_rules.check_privileges,
     task_rules.check_caching,
+    address_rules.check_cached_addresses,
+    address_rules.check_importers,
     task_rules.check_retries,
     task_rules.check_conditions,
     secret_rules.check_secret_values,
