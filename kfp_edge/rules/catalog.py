@@ -162,7 +162,7 @@ _ALL = (
         "Reads an address, with caching on",
         "warning",
         "KFP's cache compares the inputs of a task, and an address is the same text tomorrow when other data is there. "
-        "A nightly run would read the data once, and reuse that result, and the model made from it, for ever. An input "
+        "A nightly run would read the data once, and then reuse that result and the model made from it. An input "
         "counts as an address by its value (`s3://`, `gs://`, `https://`, a Git repository and the like), by its name "
         "(`..._uri`, `..._url`, `..._path`), or because a stage of kfp-edge reads it. Artifacts are no addresses: each "
         "that a task produces has an id of its own, so the tasks behind one that ran again run again, too.",
