@@ -36,11 +36,14 @@ class DataOptions(ParameterGroup):
 
     task: str = "classification"
     target: str = ""
+    positive: str = ""
     drop: list[str] = field(default_factory=list)
     time_column: str = ""
     group_column: str = ""
     rolling_windows: list[int] = field(default_factory=list)
     columns: dict = field(default_factory=dict)
+    split: str = "auto"
+    test_fraction: float = 0.2
     seed: int = 0
 
 

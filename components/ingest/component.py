@@ -12,6 +12,7 @@ def ingest(
     report: Output[Markdown],
     data: str = "synthetic:ai4i?rows=10000&seed=0",
     target: str = "",
+    positive: str = "",
     drop: list[str] = [],
     task: str = "classification",
     time_column: str = "",
@@ -30,6 +31,7 @@ def ingest(
             generated rows, `synthetic:ai4i?rows=10000&seed=0`.
         target: Name of the label column. If empty, the failure windows or the generated data provide the label; an
             anomaly task needs none.
+        positive: The class that the metrics of two classes describe, such as `Fail` or `1`. If empty, the rarer one.
         drop: Names of the columns to leave out, such as identifiers and whatever gives the label away.
         task: What the model learns: `classification` (predict the label), or `anomaly` (learn what is normal; labels, 0
             and 1, are used only to measure).
@@ -63,6 +65,7 @@ def ingest(
         options = IngestOptions(
             data=data,
             target=target,
+            positive=positive,
             drop=tuple(drop),
             task=task,
             time_column=time_column,

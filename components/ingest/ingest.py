@@ -10,6 +10,7 @@ import pandas as pd
 
 from kfp_edge.components.ingest import failure_windows, split
 from kfp_edge.components.ingest.failure_windows import Window
+from kfp_edge.components.ingest.labels import choose_positive_class
 from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
 from kfp_edge.components.ingest.report import format_refusal, format_summary
 from kfp_edge.components.ingest.roles import assign_roles, check_column_exists, find_role_violations
@@ -61,6 +62,9 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     frame, roles = _check_and_assign_roles(source, options, expectations, report)
     if windows:
         frame, roles = _add_labels(frame, roles, windows)
+    if roles.target:
+        positive = choose_positive_class(frame[roles.target], options.positive, roles.task)
+        roles = dataclasses.replace(roles, positive=positive)
     frame = _sort_by_time(frame, roles)
     if options.rolling_windows:
         frame, roles = add_rolling_features(frame, roles, options.rolling_windows)

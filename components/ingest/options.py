@@ -18,6 +18,7 @@ class IngestOptions:
 
     data: str
     target: str = ""
+    positive: str = ""
     drop: tuple[str, ...] = ()
     task: str = "classification"
     time_column: str = ""
@@ -65,6 +66,9 @@ def check_options(options: IngestOptions) -> None:
         "test_fraction must lie between 0 and 1.": not 0 < options.test_fraction < 1,
         "classification needs labels: name the label column in target, or give failure windows.": (
             options.task == "classification" and not options.target and not options.windows
+        ),
+        "positive names a class, and there are no labels: name the label column in target, or leave positive empty.": (
+            bool(options.positive) and not options.target and not options.windows
         ),
         "split=time needs a time_column.": method == "time" and not options.time_column,
         "split=group needs a group_column.": method == "group" and not options.group_column,
