@@ -7,12 +7,10 @@ from kfp_edge.cluster import in_pod
 from kfp_edge.components.containerize.append import build_by_appending
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
-from kfp_edge.components.containerize.serving_image import AUTO, fetch_serving_image, find_in_registry
-from kfp_edge.errors import ParameterError
+from kfp_edge.components.containerize.parameters import AUTO, select_build
+from kfp_edge.components.containerize.serving_image import fetch_serving_image, find_in_registry
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.ml.bundle import Bundle
-
-_BUILDS = (AUTO, "tekton", "append")
 
 
 def containerize(
@@ -46,7 +44,7 @@ def containerize(
         KfpEdgeError: the bundle was altered, the serving image is missing, the build fails, or the registry refuses.
     """
     options = BuildOptions.parse(build_options or {})
-    build = _select_build(build)
+    build = select_build(build, in_pod=in_pod())
     bundle = Bundle.load(bundle_folder)
     destination = ImageRegistry.parse(registry).candidates(bundle.manifest.name)
     if build == "tekton":
@@ -57,11 +55,3 @@ def containerize(
         return build_in_cluster(spec, destination, options, run_id)
     spec = ImageSpec.for_bundle(bundle, fetch_serving_image(serving_image), revision)
     return build_by_appending(spec, destination)
-
-
-def _select_build(build: str) -> str:
-    if build not in _BUILDS:
-        raise ParameterError(f"there is no build {build!r}; choose one of {', '.join(_BUILDS)}.")
-    if build != AUTO:
-        return build
-    return "tekton" if in_pod() else "append"

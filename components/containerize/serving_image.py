@@ -1,16 +1,19 @@
 """Finding the serving image: in the cache, a layout or a registry, always by digest."""
 
-import os
 from dataclasses import dataclass
 
+from kfp_edge.components.containerize.parameters import (
+    AUTO,
+    SERVING_IMAGE_VARIABLE,
+    parse_serving_image,
+    resolve_auto,
+)
 from kfp_edge.errors import ImageError
 from kfp_edge.images.cache import cache_folder
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import copy_image, find_digest, image_exists
 from kfp_edge.images.serving import ensure_serving_image
 
-AUTO = "auto"
-_VARIABLE = "KFP_EDGE_SERVING_IMAGE"
 #: What our own image is called in the label of a model image that names its base.
 _NAME = "kfp-edge-serving"
 
@@ -36,10 +39,9 @@ def fetch_serving_image(text: str = AUTO) -> ServingImage:
     Raises:
         KfpEdgeError: there is no such image, or it can be neither fetched nor built.
     """
-    text = _resolve_auto(text)
-    if text == AUTO:
+    image = find_serving_image(text)
+    if image is None:
         return _build_own()
-    image = _resolve_tag(text)
     if image.transport == "oci":
         return ServingImage(image, image.name)
     return ServingImage(_fetch_once(image), image.repository)
@@ -51,18 +53,13 @@ def find_in_registry(text: str = AUTO) -> ServingImage:
     Raises:
         KfpEdgeError: no registry is named, or there is no such image.
     """
-    text = _resolve_auto(text)
-    if not text.startswith("docker://"):
+    image = find_serving_image(text) if resolve_auto(text).startswith("docker://") else None
+    if image is None:
         raise ImageError(
-            f"a build in the cluster cannot reach the serving image {text!r}; name one of a registry, "
-            f"docker://HOST/REPO@sha256:..., in serving_image or {_VARIABLE}, or choose build=append."
+            f"a build in the cluster cannot reach the serving image {resolve_auto(text)!r}; name one of a registry, "
+            f"docker://HOST/REPO@sha256:..., in serving_image or {SERVING_IMAGE_VARIABLE}, or choose build=append."
         )
-    image = _resolve_tag(text)
     return ServingImage(image, image.repository)
-
-
-def _resolve_auto(text: str) -> str:
-    return os.environ.get(_VARIABLE) or AUTO if text == AUTO else text
 
 
 def _build_own() -> ServingImage:
@@ -73,14 +70,16 @@ def _build_own() -> ServingImage:
     return ServingImage(ImageRef("oci", str(layout), digest), _NAME)
 
 
-def _resolve_tag(text: str) -> ImageRef:
-    if "@" in text:
-        return ImageRef.parse(text)
-    folders, slash, last = text.rpartition("/")
-    name, colon, tag = last.rpartition(":")
-    if not colon:
-        name, tag = last, "latest"
-    repository = ImageRepository.parse(folders + slash + name)
+def find_serving_image(text: str) -> ImageRef | None:
+    """Return the serving image by digest, as its repository gives it; None where our own is to be built.
+
+    Raises:
+        ImageError: there is no such image, or the repository refuses or cannot be reached.
+    """
+    named = parse_serving_image(text)
+    if not isinstance(named, tuple):
+        return named
+    repository, tag = named
     digest = find_digest(repository, tag)
     if digest is None:
         raise ImageError(f"there is no serving image tagged {tag} in {repository}; check serving_image.")

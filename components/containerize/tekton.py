@@ -19,6 +19,7 @@ from kfp_edge.cluster.objects import KubernetesObject, owner_reference
 from kfp_edge.components.containerize.build_context import write_context
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
+from kfp_edge.components.containerize.parameters import check_build_in_cluster
 from kfp_edge.components.containerize.step_logs import StepLogs
 from kfp_edge.components.containerize.task_run import Build, make_secret, make_task_run
 from kfp_edge.components.containerize.task_run_status import (
@@ -27,7 +28,7 @@ from kfp_edge.components.containerize.task_run_status import (
     get_condition,
     has_ended,
 )
-from kfp_edge.errors import ImageError, KfpEdgeError, ParameterError
+from kfp_edge.errors import ImageError, KfpEdgeError
 from kfp_edge.images.oci.documents import linux_manifests
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import read_labels, read_manifest
@@ -51,15 +52,7 @@ def build_in_cluster(spec: ImageSpec, destination: ImageRepository, options: Bui
         KfpEdgeError: the parameters do not fit such a build, the cluster or the object store refuses,
             the build fails or takes too long, or what was pushed is something else.
     """
-    if destination.transport != "docker":
-        raise ParameterError(
-            f"a build in the cluster cannot push to {destination}; name docker://HOST/REPO in registry."
-        )
-    if not options.context:
-        raise ParameterError(
-            "a build in the cluster needs a place for its context; name s3://BUCKET/PREFIX in build_options' "
-            "context, or choose build=append, which needs none."
-        )
+    check_build_in_cluster(destination, options)
     start = time.perf_counter()
     cluster = Cluster.connect()
     with tempfile.TemporaryDirectory(prefix="kfp-edge-") as folder:

@@ -1,27 +1,23 @@
 """Fetch a model that was trained elsewhere, and check that it is complete and runs no code when it is loaded."""
 
-import re
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onnx.external_data_helper import uses_external_data
 
-from kfp_edge.errors import ModelError, ParameterError
+from kfp_edge.components.fetch_model.parameters import EXAMPLES, find_example, parse_sha256
+from kfp_edge.errors import ModelError
 from kfp_edge.ml.onnx_model import load_proto
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import sha256_bytes, write_file
 from kfp_edge.storage.urls import redacted_url
 
-EXAMPLES = Path(__file__).with_name("example")
-
-_EXAMPLE_SCHEME = "example:"
 _SUFFIXES = (".onnx", ".skops")
 _PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib")
 #: The opcode PROTO of pickle protocols 2 to 5; older pickles are recognized by their suffix.
 _PICKLE_PREFIXES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def fetch_model(model: str, sha256: str, target: Path, examples: Path = EXAMPLES) -> str:
@@ -38,14 +34,9 @@ def fetch_model(model: str, sha256: str, target: Path, examples: Path = EXAMPLES
         ParameterError: `sha256` is not a SHA-256, or there is no such example.
         StorageError: the file cannot be fetched.
     """
-    expected = sha256.strip().lower()
-    if expected and not _SHA256.fullmatch(expected):
-        raise ParameterError("the parameter sha256 must be 64 hex digits.")
+    expected = parse_sha256(sha256)
     with TemporaryDirectory() as scratch:
-        is_example = model.startswith(_EXAMPLE_SCHEME)
-        source = (
-            _find_example(model.removeprefix(_EXAMPLE_SCHEME), examples) if is_example else fetch(model, Path(scratch))
-        )
+        source = find_example(model, examples) or fetch(model, Path(scratch))
         try:
             path = _find_only_model(source) if source.is_dir() else source
             data = path.read_bytes()
@@ -77,13 +68,6 @@ def _find_only_model(folder: Path) -> Path:
         if file.suffix.lower() in _PICKLE_SUFFIXES:
             raise _pickle_error(file)
     raise ModelError(f"{folder} contains no .onnx or .skops file; check the address.")
-
-
-def _find_example(name: str, examples: Path) -> Path:
-    available = {file.stem: file for file in sorted(examples.glob("*.onnx"))}
-    if name not in available:
-        raise ParameterError(f"there is no example model {name!r}; the examples are: {', '.join(available) or 'none'}.")
-    return available[name]
 
 
 def _detect_format(path: Path, data: bytes) -> str:

@@ -39,16 +39,14 @@ class Release:
     digest: str
 
     def __post_init__(self) -> None:
-        _validate("model_name", self.model, _SERVICE, f"{_LABEL_RULE}, with a letter first (it names a Service)")
-        _validate("model_version", self.version, _VERSION, "letters, digits and . _ -, at most 63")
+        check_model(self.model, self.version)
         _validate("image name", self.image_name, _IMAGE_NAME, "HOST[:PORT]/REPO/NAME")
         _validate("image digest", self.digest, _DIGEST, "sha256: and 64 hex digits")
-        check_branch(self.branch)
 
     @property
     def branch(self) -> str:
         """The review branch."""
-        return f"kfp-edge/{self.model}/{self.version}"
+        return review_branch(self.model, self.version)
 
     def message(self, site: str) -> str:
         """Return the commit message: a Conventional Commit with trailers."""
@@ -87,6 +85,22 @@ class Change:
     diff: str
     #: False if there was nothing to commit.
     committed: bool
+
+
+def check_model(name: str, version: str) -> None:
+    """Refuse a name or a version that cannot be committed.
+
+    Raises:
+        ParameterError: it cannot name a Kubernetes Service, a folder, or the review branch.
+    """
+    _validate("model_name", name, _SERVICE, f"{_LABEL_RULE}, with a letter first (it names a Service)")
+    _validate("model_version", version, _VERSION, "letters, digits and . _ -, at most 63")
+    check_branch(review_branch(name, version))
+
+
+def review_branch(name: str, version: str) -> str:
+    """Return the branch on which a version of a model is proposed."""
+    return f"kfp-edge/{name}/{version}"
 
 
 def commit_release(release: Release, target: Target) -> Change:

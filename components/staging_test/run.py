@@ -10,9 +10,10 @@ from kfp_edge.cluster import in_pod
 from kfp_edge.components.staging_test import kubernetes_backend, podman_backend
 from kfp_edge.components.staging_test.backend import StagingBackend
 from kfp_edge.components.staging_test.checks import Thresholds, run_checks
+from kfp_edge.components.staging_test.parameters import check_can_be_pulled, select_backend
 from kfp_edge.components.staging_test.report import last_lines, render_report
 from kfp_edge.components.staging_test.staging_options import StagingOptions
-from kfp_edge.errors import ImageError, KfpEdgeError, ParameterError, RequirementsNotMetError
+from kfp_edge.errors import ImageError, KfpEdgeError, RequirementsNotMetError
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
@@ -65,14 +66,9 @@ def _select_backend(
     image: ImageRef, staging: str, options: StagingOptions, run_id: str
 ) -> AbstractContextManager[StagingBackend]:
     """Return the context manager in which the candidate runs."""
-    if staging not in ("auto", "kubernetes", "podman"):
-        raise ParameterError(f"staging is {staging!r}; it is one of auto, kubernetes and podman.")
-    if staging == "podman" or (staging == "auto" and not in_pod()):
+    if select_backend(staging, in_pod=in_pod()) == "podman":
         return podman_backend.run_candidate(image)
-    if image.transport == "oci":
-        raise ImageError(
-            f"{image} cannot be staged in a cluster, which pulls from registries only; set registry to docker://HOST/REPO."
-        )
+    check_can_be_pulled(image)
     return kubernetes_backend.run_candidate(image, options, run_id)
 
 

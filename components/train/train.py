@@ -18,7 +18,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
-from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.components.train.options import check_false_alarm_rate
+from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import Float64s, Labels
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.evaluation import evaluate
@@ -100,8 +101,7 @@ def _compute_weights(labels: Labels) -> Float64s:
 
 
 def _fit_detector(data: Dataset, seed: int, false_alarm_rate: float) -> Pipeline:
-    if not 0 < false_alarm_rate <= 0.5:
-        raise ParameterError(f"false_alarm_rate is {false_alarm_rate:g}; give a share above 0 and at most 0.5.")
+    check_false_alarm_rate(false_alarm_rate)
     normal = data.x()[data.y() == 0] if data.roles.target else data.x()
     calibration_rows = round(len(normal) * _CALIBRATION_SHARE)
     if calibration_rows * false_alarm_rate < 0.1:

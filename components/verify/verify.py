@@ -13,7 +13,7 @@ from kfp_edge.components.verify.model_card import write_model_card
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.report import write_report
 from kfp_edge.components.verify.samples import record_samples
-from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, write_bundle
+from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, check_identity, write_bundle
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.evaluation import evaluate
 from kfp_edge.ml.onnx_model import OnnxModel
@@ -66,10 +66,11 @@ def verify(
 
     Raises:
         RequirementsNotMetError: a check failed; the message has what was measured and required.
-        ModelError: a file is damaged, or the name or version violates the bundle contract.
-        ParameterError: a gate names a metric that was not measured.
+        ModelError: a file is damaged.
+        ParameterError: no bundle may have the name or the version, or a gate names a metric that was not measured.
         StorageError: the file system refuses, or the champion cannot be fetched.
     """
+    check_identity(identity.name, identity.version)
     candidate = OnnxModel.load(exported)
     result = run_checks(original, candidate, exported.stat().st_size, test_data, requirements)
     write_report(report, identity, result)

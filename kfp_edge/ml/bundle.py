@@ -4,6 +4,7 @@ A bundle is a folder of six files. Its bytes depend only on the model and what i
 gives the same bundle, and the same bundle gives the same image.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kfp_edge.errors import ModelError
+from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.storage.files import JsonObject, canonical_json, new_folder, read_json, sha256_bytes, sha256_file
 
 Task = Literal["classification", "anomaly"]
@@ -20,6 +21,10 @@ Task = Literal["classification", "anomaly"]
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
 ]  # fmt: skip
+
+_NAME = "[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?"
+_VERSION = "[A-Za-z0-9_][A-Za-z0-9._-]{0,62}"
+_MAX_NAME = 53
 
 MANIFEST = "manifest.json"
 #: Every file of a bundle but the manifest, which lists their hashes.
@@ -121,8 +126,8 @@ class Manifest(_Contract):
     """`manifest.json`: identity and origin of the model, and the hash of every other file."""
 
     format: Literal[1] = 1
-    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")
-    version: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$")
+    name: str = Field(pattern=f"^{_NAME}$")
+    version: str = Field(pattern=f"^{_VERSION}$")
     task: Task
     opset: int
     data_sha256: str
@@ -140,6 +145,25 @@ class ModelIdentity:
     name: str
     version: str
     revision: str = ""
+
+
+def check_identity(name: str, version: str) -> None:
+    """Refuse a name or a version that no bundle may have.
+
+    Raises:
+        ParameterError: with what to write instead.
+    """
+    if not re.fullmatch(_NAME, name):
+        similar = re.sub("[^a-z0-9]+", "-", name.lower())[:_MAX_NAME].strip("-")
+        hint = f"; did you mean {similar}?" if similar else "."
+        raise ParameterError(
+            f"model_name {name!r} cannot be used; it must be a DNS label: lower-case letters, digits and -, at most "
+            f"{_MAX_NAME}{hint}"
+        )
+    if not re.fullmatch(_VERSION, version):
+        raise ParameterError(
+            f"model_version {version!r} cannot be used; it must be letters, digits and . _ -, at most 63, as in 1.4.0."
+        )
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ import html
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Self
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Self
 
 from kfp_edge.storage.files import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito, 2008).
 BLUE, ORANGE, GREY, RED = "#0072B2", "#E69F00", "#9AA0A6", "#D55E00"
@@ -45,7 +46,7 @@ class Page:
         self._parts.append(f"<table><tr>{cells}</tr>{body}</table>")
         return self
 
-    def figure(self, figure: Figure, description: str) -> Self:
+    def figure(self, figure: "Figure", description: str) -> Self:
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=_DPI, metadata={"Software": None})
         data = base64.b64encode(image.getvalue()).decode()

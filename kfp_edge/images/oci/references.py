@@ -126,6 +126,9 @@ class ImageRegistry:
             _check_host_path(location)
         return cls(transport, location)
 
+    def __str__(self) -> str:
+        return f"oci:{self.location}" if self.transport == "oci" else f"docker://{self.location}"
+
     def repository(self, name: str) -> ImageRepository:
         """Return the repository of that name.
 

@@ -195,6 +195,6 @@ def test_a_constant_feature_has_a_histogram():
 @pytest.mark.parametrize(("field", "value"), [("name", "Not A Label"), ("version", "a/b")])
 def test_a_name_that_cannot_be_a_folder_or_a_tag_is_refused(folder, field, value):
     identity = replace(IDENTITY, **{field: value})
-    with pytest.raises(KfpEdgeError, match=f"the bundle cannot be written: {field}: "):
+    with pytest.raises(KfpEdgeError, match=f"model_{field} '{value}' cannot be used; it must be "):
         verify_model(folder, failures(), failures(seed=1), identity)
     assert not (folder / "bundle").exists()

@@ -1,0 +1,57 @@
+"""The parameters of `staging_test`: checked before a run starts, and by the stage itself."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.errors import ImageError, ParameterError
+from kfp_edge.images.oci.references import ImageRef, ImageRegistry
+
+_BACKENDS = ("auto", "kubernetes", "podman")
+
+
+def check_parameters(registry: str, staging: str, staging_options: Mapping[str, Any], *, in_pod: bool) -> None:
+    """Refuse an unknown backend, options that it does not have, and a registry from which it cannot pull.
+
+    Args:
+        registry: Where candidates are pushed.
+        staging: The backend.
+        staging_options: Options of the test in a cluster.
+        in_pod: Whether the stage will run in a pod of a cluster, which decides what `auto` means.
+
+    Raises:
+        ParameterError: a parameter has a value that cannot be used.
+        ImageError: a cluster cannot pull from the registry.
+    """
+    StagingOptions.parse(staging_options)
+    if select_backend(staging, in_pod=in_pod) == "kubernetes":
+        check_can_be_pulled(ImageRegistry.parse(registry))
+
+
+def select_backend(staging: str, *, in_pod: bool) -> str:
+    """Return `kubernetes` or `podman`.
+
+    Raises:
+        ParameterError: there is no such backend.
+    """
+    if staging not in _BACKENDS:
+        similar = difflib.get_close_matches(staging, _BACKENDS, n=1)
+        hint = f"; did you mean {similar[0]}?" if similar else "."
+        raise ParameterError(f"staging is {staging!r}; it is one of auto, kubernetes and podman{hint}")
+    if staging != "auto":
+        return staging
+    return "kubernetes" if in_pod else "podman"
+
+
+def check_can_be_pulled(location: ImageRef | ImageRegistry) -> None:
+    """Refuse a layout on this machine.
+
+    Raises:
+        ImageError: no cluster can pull from there.
+    """
+    if location.transport == "oci":
+        raise ImageError(
+            f"{location} cannot be staged in a cluster, which pulls from registries only; set registry to "
+            "docker://HOST/REPO."
+        )
