@@ -95,7 +95,8 @@ def test_a_full_disk_is_reported_and_the_old_bundle_stays(tmp_path):
     command = ["unshare", "--mount", *rights, "sh", "-c", mounted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        f"cannot write {disk}/bundle: No space left on device; no incomplete file is left; free some space and run again.",
+        f"cannot write {disk}/bundle: No space left on device; no incomplete file is left; "
+        "free some space and run again.",
         "['bundle', 'other']",
         "1.0.0",
     ], done.stderr
