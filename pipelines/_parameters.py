@@ -45,6 +45,14 @@ class DataOptions(ParameterGroup):
     split: str = "auto"
     test_fraction: float = 0.2
     seed: int = 0
+    separator: str = ""
+    decimal: str = ""
+    thousands: str = ""
+    encoding: str = ""
+    missing_values: list[str] = field(default_factory=list)
+    time_format: str = ""
+    time_zone: str = ""
+    column_names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,20 @@ def ingest(
     split: str = "auto",
     test_fraction: float = 0.2,
     seed: int = 0,
+    separator: str = "",
+    decimal: str = "",
+    thousands: str = "",
+    encoding: str = "",
+    missing_values: list[str] = [],
+    time_format: str = "",
+    time_zone: str = "",
+    column_names: list[str] = [],
 ):
     """Read a table, check it, and split it into training and test rows without leakage.
 
     Args:
-        data: The table, CSV (UTF-8, commas) or Parquet: a file, a folder, `s3://BUCKET/KEY` or `https://...`; or
-            generated rows, `synthetic:ai4i?rows=10000&seed=0`.
+        data: The table, CSV (also `.tsv`, `.csv.gz` or one in a `.zip`) or Parquet: a file, a folder, `s3://BUCKET/KEY`
+            or `https://...`; or generated rows, `synthetic:ai4i?rows=10000&seed=0`.
         target: Name of the label column. If empty, the failure windows or the generated data provide the label; an
             anomaly task needs none.
         positive: The class that the metrics of two classes describe, such as `Fail` or `1`. If empty, the rarer one.
@@ -48,6 +56,17 @@ def ingest(
             random.
         test_fraction: Fraction of the rows, or of the groups, that is held out for testing.
         seed: Seed of the random split and of the training. The same data and seed give the same bytes of the model.
+        separator: Character between the columns of a CSV, or `tab` or `space`. If empty, the header shows it.
+        decimal: Decimal mark, `.` or `,`, of columns whose numbers could be read in two ways, such as `1,234`.
+        thousands: Separator of thousands in such columns: `,`, `.`, `'` or `space`.
+        encoding: Encoding of a CSV, such as `cp1252` or `utf-16-le`. If empty, UTF-8, or what a byte order mark states.
+        missing_values: What stands for a missing value in every column, such as `["?", "na", "-200"]`. Empty cells,
+            `NA`, `N/A`, `NaN` and `null` always do.
+        time_format: Format of the times in `time_column` for `strptime`, such as `%d.%m.%Y %H:%M`. If empty, ISO 8601
+            or the only format that fits every row.
+        time_zone: Time zone of times without an offset from UTC, an IANA name such as `Europe/Berlin`. If empty, they
+            are in UTC.
+        column_names: Names of the columns of a CSV without a header.
 
     Returns:
         train_data: Rows to train on, as one Parquet file.
@@ -61,6 +80,7 @@ def ingest(
 
         from kfp_edge.components.ingest.ingest import ingest as ingest_data
         from kfp_edge.components.ingest.options import IngestOptions
+        from kfp_edge.components.ingest.table_format import TableFormat
 
         options = IngestOptions(
             data=data,
@@ -76,6 +96,16 @@ def ingest(
             split=split,
             test_fraction=test_fraction,
             seed=seed,
+            table_format=TableFormat(
+                separator=separator,
+                decimal=decimal,
+                thousands=thousands,
+                encoding=encoding,
+                missing_values=tuple(str(value) for value in missing_values),
+                time_format=time_format,
+                time_zone=time_zone,
+                column_names=tuple(column_names),
+            ),
         )
         parts = ingest_data(options, Path(train_data.path), Path(test_data.path), Path(report.path))
         for artifact, part in ((train_data, parts.train), (test_data, parts.test)):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,13 @@ TARGET = "anomaly"
 Window = tuple[pd.Timestamp, pd.Timestamp]
 
 
-def read_windows(path: Path, data: str) -> list[Window]:
+def read_windows(path: Path, data: str, time_zone: str = "") -> list[Window]:
     """Read failure windows, sorted by their start, both ends included.
 
     Args:
         path: JSON: `[[start, end], ...]`, or `{name: [[start, end], ...]}` as in the Numenta Anomaly Benchmark.
         data: The name of the data, which selects the entry when there are several.
+        time_zone: IANA name of the zone of times without an offset from UTC; UTC if empty.
 
     Raises:
         DataError: the file has another form, or none of its entries is for this data.
@@ -33,7 +35,7 @@ def read_windows(path: Path, data: str) -> list[Window]:
         pairs = _select_entry(pairs, path, data)
     if not isinstance(pairs, list) or not pairs:
         raise DataError(f"{path} contains no windows; write [[start, end], ...].")
-    return sorted(_parse_window(pair, path) for pair in pairs)
+    return sorted(_parse_window(pair, path, time_zone) for pair in pairs)
 
 
 def label_rows(times: pd.Series, windows: Sequence[Window]) -> Int64s:
@@ -61,9 +63,11 @@ def _select_entry(entries: dict[str, Any], path: Path, data: str) -> Any:
     return matches[0]
 
 
-def _parse_window(pair: Any, path: Path) -> Window:
+def _parse_window(pair: Any, path: Path, time_zone: str) -> Window:
     try:
-        start, end = (_to_naive_utc(pd.Timestamp(text)) for text in pair)
+        first, last = (pd.Timestamp(text) for text in pair)
+        # in the hour that occurs twice a window begins with the first and ends with the second
+        start, end = _to_naive_utc(first, time_zone, is_first=True), _to_naive_utc(last, time_zone, is_first=False)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} contains {pair!r}, which is no window; write [start, end] as timestamps.") from error
     if not start <= end:
@@ -71,5 +75,7 @@ def _parse_window(pair: Any, path: Path) -> Window:
     return start, end
 
 
-def _to_naive_utc(timestamp: pd.Timestamp) -> pd.Timestamp:
+def _to_naive_utc(timestamp: pd.Timestamp, time_zone: str, *, is_first: bool) -> pd.Timestamp:
+    if timestamp.tzinfo is None and time_zone:
+        timestamp = timestamp.tz_localize(ZoneInfo(time_zone), ambiguous=is_first, nonexistent="shift_forward")
     return timestamp if timestamp.tzinfo is None else timestamp.tz_convert(None)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kfp_edge.components.ingest import failure_windows, split
+from kfp_edge.components.ingest.column_kinds import convert_columns, find_times_without_role
 from kfp_edge.components.ingest.failure_windows import Window
 from kfp_edge.components.ingest.labels import choose_positive_class
 from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
@@ -23,6 +24,7 @@ from kfp_edge.components.ingest.schema import (
     parse_expectations,
 )
 from kfp_edge.components.ingest.sources import SourceTable, read_source
+from kfp_edge.components.ingest.table_files import ReadOptions
 from kfp_edge.errors import DataError
 from kfp_edge.ml import dataset
 from kfp_edge.ml.arrays import Mask
@@ -55,11 +57,16 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     check_options(options)
     expectations = parse_expectations(options.columns)
     with TemporaryDirectory() as scratch:
-        source = read_source(options.data, Path(scratch), _find_text_columns(expectations))
+        source = read_source(options.data, Path(scratch), _choose_read_options(options, expectations))
         rows, columns = source.table.num_rows, source.table.num_columns
         print(f"read {rows:,} rows and {columns} columns from {source.name}", flush=True)
+        _check_names(source.table.column_names, options)
         windows = _read_windows(options, source.name, Path(scratch))
-    frame, roles = _check_and_assign_roles(source, options, expectations, report)
+    source, violations = convert_columns(source, options, expectations)
+    source, options = _leave_out_times(source, options)
+    for remark in source.remarks:
+        print(remark, flush=True)
+    frame, roles = _check_and_assign_roles(source, options, expectations, violations, report)
     if windows:
         frame, roles = _add_labels(frame, roles, windows)
     if roles.target:
@@ -80,25 +87,50 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     return parts
 
 
-def _find_text_columns(expectations: dict[str, ColumnExpectation]) -> list[str]:
-    return [name for name, rules in expectations.items() if rules.kind == "string"]
+def _choose_read_options(options: IngestOptions, expectations: dict[str, ColumnExpectation]) -> ReadOptions:
+    text_columns = [name for name, rules in expectations.items() if rules.kind == "string"]
+    if options.table_format.time_format and options.time_column:
+        text_columns.append(options.time_column)
+    exact_columns = tuple(name for name in (options.target, options.group_column) if name)
+    return ReadOptions(options.table_format, tuple(text_columns), exact_columns)
 
 
 def _read_windows(options: IngestOptions, name: str, scratch: Path) -> list[Window]:
-    return failure_windows.read_windows(fetch(options.windows, scratch), name) if options.windows else []
+    return (
+        failure_windows.read_windows(fetch(options.windows, scratch), name, options.table_format.time_zone)
+        if options.windows
+        else []
+    )
+
+
+def _leave_out_times(source: SourceTable, options: IngestOptions) -> tuple[SourceTable, IngestOptions]:
+    """Leave out the columns of timestamps that have no role, and state it."""
+    names = find_times_without_role(source.table, options)
+    remarks = [
+        f"column {name!r} holds timestamps and is left out; name it in time_column to order the rows by it"
+        for name in names
+    ]
+    return (
+        dataclasses.replace(source, remarks=(*source.remarks, *remarks)),
+        dataclasses.replace(options, drop=(*options.drop, *names)),
+    )
 
 
 def _check_and_assign_roles(
-    source: SourceTable, options: IngestOptions, expectations: dict[str, ColumnExpectation], report: Path
+    source: SourceTable,
+    options: IngestOptions,
+    expectations: dict[str, ColumnExpectation],
+    violations: list[Violation],
+    report: Path,
 ) -> tuple[pd.DataFrame, Roles]:
     """Return the data as a frame with roles; if it violates rules, write the report and raise."""
-    _check_names(source.table.column_names, options)
-    violations = find_violations(source.table, expectations)
+    wrong = {violation.column for violation in violations}
+    correct = {name: rules for name, rules in expectations.items() if name not in wrong}
+    violations = violations + find_violations(source.table, correct)
     wrong = {violation.column for violation in violations}
     table = cast_columns(source.table, {name: rules for name, rules in expectations.items() if name not in wrong})
-    table = table.drop_columns(list(options.drop))
-    text_columns = _find_text_columns(expectations)
-    role_violations = find_role_violations(table, options.role_columns, options.task, text_columns)
+    table = table.drop_columns([name for name in options.drop if name in table.column_names])
+    role_violations = find_role_violations(table, options.role_columns, options.task)
     violations += [violation for violation in role_violations if violation.column not in wrong]
     if violations:
         raise _report_violations(source, violations, report)
@@ -113,7 +145,7 @@ def _check_names(columns: list[str], options: IngestOptions) -> None:
         name = getattr(options, parameter)
         if name:
             check_column_exists(columns, name, parameter)
-    for name in options.drop:
+    for name in filter(None, options.drop):  # an empty column without a name was left out already
         check_column_exists(columns, name, "drop")
 
 

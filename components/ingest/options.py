@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kfp_edge.components.ingest import synthetic
+from kfp_edge.components.ingest.table_format import TableFormat
 from kfp_edge.errors import ParameterError
 
 _TASKS = ("classification", "anomaly")
@@ -29,6 +30,7 @@ class IngestOptions:
     split: str = "auto"
     test_fraction: float = 0.2
     seed: int = 0
+    table_format: TableFormat = field(default_factory=TableFormat)
 
     @property
     def split_method(self) -> str:
@@ -87,6 +89,7 @@ def check_options(options: IngestOptions) -> None:
         if is_violated:
             raise ParameterError(message)
     _check_role_columns(options)
+    options.table_format.check()
 
 
 def _check_role_columns(options: IngestOptions) -> None:

@@ -31,6 +31,8 @@ def format_summary(source: SourceTable, train: Dataset, test: Dataset, split: st
             ],
         ),
     ]
+    if source.remarks:
+        lines += ["", "## How it was read", "", *(f"- {to_plain_text(remark)}" for remark in source.remarks)]
     if roles.target:
         lines += ["", f"## Target: {to_plain_text(roles.target)}", "", _format_shares(train, test)]
     lines += ["", "## Features", "", _format_features(whole, roles.features)]

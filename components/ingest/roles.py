@@ -1,7 +1,7 @@
 """Assign a role to each column, and refuse columns that cannot play it."""
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from kfp_edge.components.ingest.arrow_columns import (
     to_float64,
     to_timestamps,
 )
-from kfp_edge.components.ingest.schema import Violation, find_text_among_numbers, make_violation
+from kfp_edge.components.ingest.schema import Violation, make_violation
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Roles
@@ -42,9 +42,7 @@ def _list_columns(columns: Sequence[str]) -> str:
     return ", ".join(columns[:_MAX_LISTED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
 
 
-def find_role_violations(
-    table: pa.Table, role_columns: Mapping[str, str], task: str, text_columns: Collection[str] = ()
-) -> list[Violation]:
+def find_role_violations(table: pa.Table, role_columns: Mapping[str, str], task: str) -> list[Violation]:
     """Return the columns that cannot play their roles, and why.
 
     Args:
@@ -52,12 +50,10 @@ def find_role_violations(
         role_columns: Column name by role ("target", "time", "group"), "" where there is none. Every other
             column of the table is a feature.
         task: "classification" or "anomaly".
-        text_columns: Columns that are text whatever their cells look like.
     """
     roles = _invert(role_columns)
     violations = (
-        _check_column(name, table.column(name), roles.get(name, "feature"), task, name in text_columns)
-        for name in table.column_names
+        _check_column(name, table.column(name), roles.get(name, "feature"), task) for name in table.column_names
     )
     return [violation for violation in violations if violation is not None]
 
@@ -93,21 +89,19 @@ def _to_series(column: pa.ChunkedArray, role: str) -> pd.Series:
         return pd.Series(to_timestamps(column)[0].to_pandas())
     if pa.types.is_string(column.type):
         return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
-    if role == "target" or (role == "group" and not pa.types.is_floating(column.type)):
+    if pa.types.is_integer(column.type) and role in ("target", "group"):
+        return pd.Series(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
+    if role == "target":
         return pd.Series(to_float64(column).astype(np.int64))
     return pd.Series(to_float64(column))
 
 
-def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str, is_text: bool) -> Violation | None:
+def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str) -> Violation | None:
     missing = find_missing(column)
     if role == "feature" and missing.all():
         return Violation(name, "is empty in every row; put it in drop")
     if role != "feature" and missing.any():
         return make_violation(name, f"is the {role} column and is missing", column, missing)
-    if role in ("feature", "target") and not is_text:
-        text_cells = find_text_among_numbers(name, column)
-        if text_cells is not None:
-            return text_cells
     if role == "target":
         return _check_target(name, column, task)
     return {"feature": _check_feature, "time": _check_time, "group": _check_group}[role](name, column)

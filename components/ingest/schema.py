@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,6 @@ from kfp_edge.components.ingest.arrow_columns import Kind, convert, find_missing
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import Mask
 
-#: A text column with at least this share of numbers is a numeric column with wrong cells.
-_MIN_NUMBER_SHARE = 0.5
 _MAX_EXAMPLE_LENGTH = 40
 
 
@@ -57,12 +56,15 @@ class Violation:
     rows: int = 0
     example_row: int = 0
     example: str = ""
+    #: What to do about it, as the end of the sentence.
+    remedy: str = ""
 
     def __str__(self) -> str:
-        if not self.rows:
-            return f"column {self.column!r} {self.problem}"
-        where = f"{self.rows} row" if self.rows == 1 else f"{self.rows} rows"
-        return f"column {self.column!r} {self.problem} in {where} (row {self.example_row}: {self.example})"
+        what = f"column {self.column!r} {self.problem}"
+        if self.rows:
+            where = f"{self.rows} row" if self.rows == 1 else f"{self.rows} rows"
+            what += f" in {where} (row {self.example_row}: {self.example})"
+        return f"{what}; {self.remedy}" if self.remedy else what
 
 
 def parse_expectations(columns: Mapping[str, Any]) -> dict[str, ColumnExpectation]:
@@ -103,24 +105,14 @@ def cast_columns(table: pa.Table, expectations: Mapping[str, ColumnExpectation])
     return table
 
 
-def find_text_among_numbers(name: str, column: pa.ChunkedArray) -> Violation | None:
-    """Return the cells that make a column text although most of its cells are numbers."""
-    if not pa.types.is_string(column.type):
-        return None
-    _, wrong = convert(column, "number")
-    values = len(column) - column.null_count
-    if not wrong.any() or wrong.sum() > (1 - _MIN_NUMBER_SHARE) * values:
-        return None
-    return make_violation(name, "holds numbers but is not a number", column, wrong)
-
-
-def make_violation(name: str, problem: str, column: pa.ChunkedArray, wrong: Mask) -> Violation:
+def make_violation(name: str, problem: str, column: pa.ChunkedArray, wrong: Mask, remedy: str = "") -> Violation:
     """Return a violation in the rows that `wrong` selects, with the first of them as the example."""
     row = int(np.argmax(wrong))
-    example = repr(column[row].as_py())
+    cell = column[row].as_py()
+    example = str(cell) if isinstance(cell, date) else repr(cell)
     if len(example) > _MAX_EXAMPLE_LENGTH:
         example = f"{example[:_MAX_EXAMPLE_LENGTH]}..."
-    return Violation(name, problem, int(wrong.sum()), row + 1, example)
+    return Violation(name, problem, int(wrong.sum()), row + 1, example, remedy)
 
 
 def _check_column(name: str, column: pa.ChunkedArray, rules: ColumnExpectation) -> list[Violation]:

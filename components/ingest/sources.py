@@ -4,7 +4,6 @@ A new generator is a branch in `read_source`; a new protocol belongs into `kfp_e
 into `table_files`.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +11,14 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from kfp_edge.components.ingest import synthetic, table_files
+from kfp_edge.components.ingest.table_files import ReadOptions
 from kfp_edge.errors import DataError
 from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import sha256_bytes, sha256_file
 from kfp_edge.storage.urls import redacted_url
+
+#: Nothing is stated about the files.
+PLAIN = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,21 @@ class SourceTable:
     name: str
     #: For each row of a folder's table the name of its file, relative to the folder and without suffix; None otherwise.
     file_names: pa.ChunkedArray | None = None
+    #: How it was read where that was not stated and is not plain, such as a sniffed separator.
+    remarks: tuple[str, ...] = ()
+    #: Whether text columns are text by their type, as in Parquet, and not for lack of one, as in CSV.
+    is_typed: bool = False
+    #: Whether some number is known to have a decimal comma.
+    uses_decimal_comma: bool = False
 
 
-def read_source(uri: str, folder: Path, text_columns: Collection[str] = ()) -> SourceTable:
+def read_source(uri: str, folder: Path, options: ReadOptions = PLAIN) -> SourceTable:
     """Fetch or generate the data at `uri`.
 
     Args:
         uri: What `kfp_edge.storage.fetch.fetch` takes, or `synthetic:ai4i?rows=10000&seed=0`.
-        folder: Where downloads go.
-        text_columns: Columns of a CSV that stay text although their cells look like numbers.
+        folder: Where downloads and unpacked files go.
+        options: How files are read.
 
     Raises:
         StorageError: there is nothing at `uri`, or it cannot be fetched.
@@ -50,17 +59,20 @@ def read_source(uri: str, folder: Path, text_columns: Collection[str] = ()) -> S
     name = redacted_url(uri)
     path = fetch(uri, folder)
     files = table_files.list_parts(path, name) if path.is_dir() else {name: path}
-    table, file_names = table_files.read_parts(files, name, text_columns)
-    if table.num_rows == 0:
+    read = table_files.read_parts(files, name, options, folder / "plain")
+    if read.table.num_rows == 0:
         raise DataError(f"{name} has a header and no rows; give data with rows.")
-    return SourceTable(table, _hash_source(path, list(files.values())), name, file_names)
+    sha256 = _hash_source(path, list(files.values()))
+    return SourceTable(
+        read.table, sha256, name, read.file_names, read.remarks, read.is_parquet, read.uses_decimal_comma
+    )
 
 
 def _generate(uri: str) -> SourceTable:
     table = synthetic.generate(uri)
     sink = pa.BufferOutputStream()
     pcsv.write_csv(table, sink)
-    return SourceTable(table, sha256_bytes(sink.getvalue().to_pybytes()), uri)
+    return SourceTable(table, sha256_bytes(sink.getvalue().to_pybytes()), uri, is_typed=True)
 
 
 def _hash_source(path: Path, files: list[Path]) -> str:

@@ -1,20 +1,54 @@
 """Reading CSV and Parquet, one file or a folder of parts, into one table."""
 
-from collections.abc import Collection, Mapping
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
-from kfp_edge.errors import DataError
+from kfp_edge.components.ingest.arrow_columns import is_number
+from kfp_edge.components.ingest.csv_table import read_csv
+from kfp_edge.components.ingest.plain_text import PlainFile, prepare
+from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.errors import DataError, ParameterError
 
-_FORMATS = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet"}
-#: pyarrow infers the type of a CSV column from one block, so the whole file must be one.
-_MAX_BLOCK_SIZE = 2**31 - 1
-_GZIP_MAGIC, _ZIP_MAGIC, _PARQUET_MAGIC = b"\x1f\x8b", b"PK", b"PAR1"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip")
+_PARQUET_SUFFIXES = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read: what was stated about them, and which columns need care."""
+
+    table_format: TableFormat = field(default_factory=TableFormat)
+    #: Columns of a CSV that stay text although their cells look like numbers.
+    text_columns: tuple[str, ...] = ()
+    #: Columns whose integers keep all their digits, such as labels and groups.
+    exact_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FilesTable:
+    """The rows of all files, and how they were read."""
+
+    table: pa.Table
+    #: For each row the name of its file, relative to the folder and without suffix; None for a single file.
+    file_names: pa.ChunkedArray | None
+    remarks: tuple[str, ...]
+    is_parquet: bool
+    uses_decimal_comma: bool
+
+
+@dataclass(frozen=True)
+class _Part:
+    table: pa.Table
+    plain: PlainFile
+    remarks: tuple[str, ...] = ()
+    uses_decimal_comma: bool = False
 
 
 def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
@@ -26,115 +60,123 @@ def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
     files = {}
     for file in sorted(folder.rglob("*")):
         relative = file.relative_to(folder)
-        if file.suffix.lower() in _FORMATS and not any(part.startswith((".", "_")) for part in relative.parts):
+        if _find_suffix(file) and not any(part.startswith((".", "_")) for part in relative.parts):
             files[f"{folder_name.rstrip('/')}/{relative.as_posix()}"] = file
     if not files:
         raise DataError(f"the folder {folder_name} contains no .csv or .parquet file; check the address.")
-    if len({_FORMATS[file.suffix.lower()] for file in files.values()}) > 1:
+    if len({_find_suffix(file) in _PARQUET_SUFFIXES for file in files.values()}) > 1:
         raise DataError(f"the folder {folder_name} contains CSV and Parquet files; give a folder of one format.")
     return files
 
 
-def read_parts(
-    files: Mapping[str, Path], name: str, text_columns: Collection[str]
-) -> tuple[pa.Table, pa.ChunkedArray | None]:
-    """Return the rows of all files, which have the same columns, in the order of the files, and each row's file.
+def _find_suffix(file: Path) -> str:
+    """Return the suffix of a file by which it is a table, "" for other files."""
+    name = file.name.lower()
+    return next((suffix for suffix in (*_CSV_SUFFIXES, *_PARQUET_SUFFIXES) if name.endswith(suffix)), "")
 
-    The file is named relative to the folder and without its suffix, such as `2024/run1`; None for a single file.
+
+def read_parts(files: Mapping[str, Path], name: str, options: ReadOptions, scratch: Path) -> FilesTable:
+    """Return the rows of all files, which have the same columns, in the order of the files.
 
     Args:
         files: The files by the names that error messages use.
         name: The name of the whole data.
-        text_columns: Columns of a CSV that stay text although their cells look like numbers.
+        options: How they are read.
+        scratch: Folder for unpacked files.
 
     Raises:
         DataError: a file cannot be read, or the files have different columns or types.
+        ParameterError: something was stated that only CSV files have.
     """
-    tables = {file_name: _read_file(path, file_name, text_columns) for file_name, path in files.items()}
-    if len(tables) == 1:
-        return next(iter(tables.values())), None
-    return _concatenate(tables, name), _name_files(tables, name)
+    parts = {file_name: _read_part(path, file_name, options, scratch) for file_name, path in files.items()}
+    remarks = Counter(remark for part in parts.values() for remark in part.remarks)
+    first = next(iter(parts.values()))
+    return FilesTable(
+        first.table if len(parts) == 1 else _concatenate(parts, name, options),
+        None if len(parts) == 1 else _name_files(parts, name),
+        tuple(remark if count == 1 else f"{remark}, in {count} files" for remark, count in remarks.items()),
+        first.plain.is_parquet,
+        any(part.uses_decimal_comma for part in parts.values()),
+    )
 
 
-def _name_files(tables: Mapping[str, pa.Table], name: str) -> pa.ChunkedArray:
-    """Return the file that each row of the concatenated tables comes from."""
-    prefix = f"{name.rstrip('/')}/"
-    names = [Path(file_name.removeprefix(prefix)).with_suffix("").as_posix() for file_name in tables]
-    indices = np.repeat(np.arange(len(names), dtype=np.int32), [table.num_rows for table in tables.values()])
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(names, pa.string()))])
-
-
-def _read_file(path: Path, name: str, text_columns: Collection[str]) -> pa.Table:
-    try:
-        with path.open("rb") as stream:
-            magic = stream.read(4)
-    except OSError as error:
-        raise DataError(f"cannot read {name}: {error.strerror}.") from error
-    if not magic:
-        raise DataError(f"{name} is empty; give a CSV or Parquet file with rows.")
-    if magic[:2] in (_GZIP_MAGIC, _ZIP_MAGIC):
-        raise DataError(f"{name} is compressed; unpack it, or save it as Parquet, which is compressed inside.")
-    if magic[:2] in _UTF16_MARKS:
-        raise DataError(f"{name} is UTF-16 text; save it as CSV in UTF-8.")
-    table = _read_parquet(path, name) if magic == _PARQUET_MAGIC else _read_csv(path, name, text_columns)
-    duplicates = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
+def _read_part(path: Path, name: str, options: ReadOptions, scratch: Path) -> _Part:
+    plain = prepare(path, name, options.table_format.encoding, scratch)
+    part = _read_parquet(plain, name, options) if plain.is_parquet else _read_csv(plain, name, options)
+    columns = part.table.column_names
+    duplicates = sorted(column for column, count in Counter(columns).items() if count > 1)
     if duplicates:
-        raise DataError(f"{name} has two columns named {duplicates[0]!r}; rename one of them.")
-    return table
+        what = f"named {duplicates[0]!r}; rename" if duplicates[0] else "without a name; name"
+        raise DataError(f"{name} has two columns {what} one of them.")
+    return part
 
 
-def _read_parquet(path: Path, name: str) -> pa.Table:
+def _read_csv(plain: PlainFile, name: str, options: ReadOptions) -> _Part:
+    csv = read_csv(plain.path, name, options.table_format, options.text_columns, options.exact_columns)
+    return _Part(csv.table, plain, (*plain.remarks, *csv.remarks), csv.uses_decimal_comma)
+
+
+def _read_parquet(plain: PlainFile, name: str, options: ReadOptions) -> _Part:
+    if options.table_format.csv_parameters:
+        raise ParameterError(f"{options.table_format.csv_parameters[0]} is for CSV files, and {name} is Parquet.")
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(plain.path).read()
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{name} is damaged Parquet, perhaps cut short; copy it again.") from error
-    for index, field in enumerate(table.schema):
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    for index, column in enumerate(table.schema):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
             kind = pa.string()
-        if kind != field.type:
-            table = table.set_column(index, field.name, table.column(index).cast(kind))
+        if kind != column.type:
+            table = table.set_column(index, column.name, table.column(index).cast(kind))
     # pandas writes its index as columns of these names
-    return table.drop_columns([column for column in table.column_names if column.startswith("__index_level_")])
+    index_columns = [column for column in table.column_names if column.startswith("__index_level_")]
+    return _Part(table.drop_columns(index_columns), plain, plain.remarks)
 
 
-def _read_csv(path: Path, name: str, text_columns: Collection[str]) -> pa.Table:
-    read = pcsv.ReadOptions(block_size=min(path.stat().st_size + 1, _MAX_BLOCK_SIZE))
-    parse = pcsv.ParseOptions(newlines_in_values=True)
-    convert = pcsv.ConvertOptions(
-        strings_can_be_null=True,
-        column_types={column: pa.string() for column in text_columns},
-    )
-    try:
-        table = pcsv.read_csv(path, read, parse, convert)
-        names = table.column_names
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{name} is not a CSV file that can be read ({_first_line(error)}).") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not text in UTF-8; save it as CSV in UTF-8.") from error
-    if len(names) == 1 and any(separator in names[0] for separator in ";\t"):
-        raise DataError(f"{name} has only the column {names[0]!r}; separate the columns by commas.")
-    return table
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].removesuffix(".")
-
-
-def _concatenate(tables: Mapping[str, pa.Table], name: str) -> pa.Table:
-    (first_name, first), *others = tables.items()
-    for other_name, table in others:
-        different = set(table.column_names) ^ set(first.column_names)
+def _concatenate(parts: Mapping[str, _Part], name: str, options: ReadOptions) -> pa.Table:
+    (first_name, first), *others = parts.items()
+    for other_name, part in others:
+        different = set(part.table.column_names) ^ set(first.table.column_names)
         if different:
             raise DataError(
                 f"{other_name} and {first_name} do not have the same columns "
                 f"({min(different)!r} is only in one of them)."
             )
-    parts = [table.select(first.column_names) for table in tables.values()]
+    mixed = () if first.plain.is_parquet else _find_mixed_columns(parts.values(), first.table.column_names)
+    tables = []
+    for part_name, part in parts.items():
+        table = part.table
+        if mixed:
+            # whether such cells are numbers is decided for all files together
+            as_text = dataclasses.replace(options, text_columns=(*options.text_columns, *mixed))
+            table = _read_csv(part.plain, part_name, as_text).table
+        tables.append(table.select(first.table.column_names))
     try:
-        return pa.concat_tables(parts, promote_options="permissive")
+        return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
+        reason = str(error).splitlines()[0].removesuffix(".")
         raise DataError(
-            f"the parts of {name} do not have the same types ({_first_line(error)}); "
-            "correct the cells of the part that differs."
+            f"the parts of {name} do not have the same types ({reason}); correct the cells of the part that differs."
         ) from error
+
+
+def _find_mixed_columns(parts: Iterable[_Part], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that are of one kind in some files and of another kind in others; empty ones have none."""
+    kinds: dict[str, set[str]] = {column: set() for column in columns}
+    for part in parts:
+        for column in part.table.schema:
+            if not pa.types.is_null(column.type):
+                kinds[column.name].add("number" if is_number(column.type) else str(column.type))
+    return tuple(column for column, its_kinds in kinds.items() if len(its_kinds) > 1)
+
+
+def _name_files(parts: Mapping[str, _Part], name: str) -> pa.ChunkedArray:
+    """Return the file that each row of the concatenated tables comes from."""
+    prefix = f"{name.rstrip('/')}/"
+    relative = [file_name.removeprefix(prefix) for file_name in parts]
+    names = [file_name.removesuffix(file_name[-len(_find_suffix(Path(file_name))) :]) for file_name in relative]
+    if len(set(names)) < len(names):
+        names = relative
+    indices = np.repeat(np.arange(len(names), dtype=np.int32), [part.table.num_rows for part in parts.values()])
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(names, pa.string()))])

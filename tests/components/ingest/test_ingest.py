@@ -67,6 +67,16 @@ def test_time_and_group_are_kept_but_are_not_features(runner: IngestRunner) -> N
     assert not {"at", "site"} & set(train.roles.features)
 
 
+def test_timestamps_without_a_role_are_left_out_and_reported(
+    runner: IngestRunner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = runner.run(runner.write(table()), drop=("site",)).train.roles.features
+    remark = "column 'at' holds timestamps and is left out; name it in time_column"
+    assert features == ("type", "speed", "load")
+    assert remark in capsys.readouterr().out
+    assert remark in runner.report.read_text()
+
+
 def test_the_same_request_gives_the_same_bytes(runner: IngestRunner) -> None:
     data = runner.write(table())
     written = []

@@ -1,0 +1,151 @@
+"""Give the columns of a table their kinds as the parameters state or their cells show, and state what was changed."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfp_edge.components.ingest import local_time, timestamps
+from kfp_edge.components.ingest.arrow_columns import find_missing, is_number, to_float64
+from kfp_edge.components.ingest.options import IngestOptions
+from kfp_edge.components.ingest.schema import ColumnExpectation, Violation, make_violation
+from kfp_edge.components.ingest.sources import SourceTable
+from kfp_edge.components.ingest.text_columns import ColumnReadings, read_text_columns, remove_missing_numbers
+from kfp_edge.errors import ParameterError
+
+#: A single value at the edge of a column that makes this share of it may be a code for missing values.
+_MIN_CODE_SHARE = 0.05
+_MIN_OTHER_VALUES = 10
+
+
+def convert_columns(
+    source: SourceTable, options: IngestOptions, expectations: Mapping[str, ColumnExpectation]
+) -> tuple[SourceTable, list[Violation]]:
+    """Return the data with every column in its kind and the missing values missing, and what is unclear in it.
+
+    Raises:
+        ParameterError: a parameter does not fit the time column.
+    """
+    kinds = {name: rules.kind for name, rules in expectations.items()}
+    left_as_text = {name for name, kind in kinds.items() if kind in ("string", "boolean", "datetime")}
+    result = ColumnReadings(source.table)
+    has_times = _read_time_column(result, options)
+    times = {options.time_column} if has_times else set()
+    text = read_text_columns(
+        result.table,
+        options.table_format,
+        skipped=times | set(options.drop),
+        text_columns=left_as_text | {options.group_column},
+        number_columns={name for name, kind in kinds.items() if kind in ("number", "integer")},
+        is_typed=source.is_typed,
+        uses_decimal_comma=source.uses_decimal_comma,
+    )
+    table = remove_missing_numbers(text.table, options.table_format.missing_values)
+    not_features = {*options.role_columns.values(), *options.drop}
+    warnings = [
+        warning for name in table.column_names if name not in not_features for warning in _find_codes(table, name)
+    ]
+    remarks = (*source.remarks, *result.remarks, *text.remarks, *warnings)
+    return dataclasses.replace(source, table=table, remarks=remarks), result.violations + text.violations
+
+
+def find_times_without_role(table: pa.Table, options: IngestOptions) -> list[str]:
+    """Return the columns of timestamps that are neither dropped nor have a role: they are no features."""
+    names = set(table.column_names) - {*options.role_columns.values(), *options.drop}
+    return [
+        name
+        for name in table.column_names
+        if name in names and (_holds_timestamps(table.column(name).type) or timestamps.holds_dates(table.column(name)))
+    ]
+
+
+def _holds_timestamps(arrow_type: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(arrow_type) or pa.types.is_date(arrow_type))
+
+
+def _read_time_column(result: ColumnReadings, options: IngestOptions) -> bool:
+    """Put the times of the time column, in UTC, in its place; return False if it holds no times."""
+    name, table_format = options.time_column, options.table_format
+    if name not in result.table.column_names:
+        return False
+    times = timestamps.read_times(name, result.table.column(name), table_format.time_format)
+    if isinstance(times, Violation):
+        result.violations.append(times)
+        return True
+    if times is None:
+        if table_format.time_zone and is_number(result.table.column(name).type):
+            raise ParameterError(f"time_zone is for timestamps, and {name!r} holds numbers; leave time_zone out.")
+        return False
+    if times.remark:
+        result.remarks.append(times.remark)
+    values = times.values
+    if not times.has_offsets and not find_missing(values).any():
+        values = _resolve_local_time(name, values, result, options)
+    result.replace(name, values)
+    return True
+
+
+def _resolve_local_time(
+    name: str, values: pa.ChunkedArray, result: ColumnReadings, options: IngestOptions
+) -> pa.ChunkedArray:
+    """Return local times in UTC where their zone is known; times of an hour that occurs twice are refused without."""
+    times = values.to_numpy(zero_copy_only=False).astype("datetime64[us]")
+    groups = _number_groups(result.table, options.group_column)
+    zone = options.table_format.time_zone
+    written = result.table.column(name)
+    if not zone:
+        doubled = local_time.find_doubled_hour(times, groups)
+        if doubled is not None:
+            is_row = np.arange(len(times)) == doubled.row
+            problem = "goes back in time as local clocks do at the end of daylight saving time"
+            remedy = f"give its zone, such as time_zone={doubled.zone}"
+            result.violations.append(make_violation(name, problem, written, is_row, remedy))
+        return values
+    utc = local_time.to_utc(times, groups, zone)
+    for rows, problem, remedy in (
+        (utc.skipped, f"does not exist in {zone}, where clocks are set forward", "is it UTC, or of another time_zone?"),
+        (
+            utc.unclear,
+            f"lies in the hour that occurs twice in {zone}, and the order of the rows does not show which one it is",
+            "save the times with their offset from UTC",
+        ),
+    ):
+        if rows.any():
+            result.violations.append(make_violation(name, problem, written, rows, remedy))
+    result.remarks.append(f"column {name!r}: local times of {zone}, read as UTC")
+    return pa.chunked_array([pa.array(utc.values)])
+
+
+def _number_groups(table: pa.Table, group_column: str) -> local_time.Order | None:
+    if group_column not in table.column_names:
+        return None
+    codes, _ = pd.factorize(table.column(group_column).to_pandas())
+    return np.asarray(codes, dtype=np.int64)
+
+
+def _find_codes(table: pa.Table, name: str) -> list[str]:
+    """Return a warning if one value far outside all others is as frequent as a code for missing values."""
+    column = table.column(name)
+    if not is_number(column.type):
+        return []
+    limits = pc.min_max(column)
+    values = to_float64(column)
+    for limit in (limits["min"].as_py(), limits["max"].as_py()):
+        if limit is None:
+            continue
+        is_limit = values == float(limit)
+        share = is_limit.mean()
+        others = values[~is_limit & np.isfinite(values)]
+        if share < _MIN_CODE_SHARE or len(np.unique(others[:1000])) < _MIN_OTHER_VALUES:
+            continue
+        low, high = others.min(), others.max()
+        distance = low - limit if limit < low else limit - high
+        if distance > high - low:
+            return [
+                f"warning: column {name!r} is {limit:g} in {share:.0%} of its rows, far outside all other values "
+                f"({low:g} to {high:g}); if that means missing, give missing_values=[{limit:g}]"
+            ]
+    return []

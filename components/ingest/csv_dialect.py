@@ -1,0 +1,236 @@
+"""Sniff how a CSV file is written from its first lines: separator, header, decimal mark; with the reason for each."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp_edge.components.ingest.number_notation import MISSING_CODES, looks_like_number
+from kfp_edge.components.ingest.plain_text import describe_undecodable
+from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.errors import DataError
+
+_SEPARATORS = (",", ";", "\t", "|")
+_SNIFFED_BYTES = 2**20
+_SNIFFED_ROWS = 200
+#: The first line by which Excel passes the separator on.
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+_DECIMAL_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
+_GROUPED = re.compile(r"\s*[+-]?[1-9]\d{0,2}([.,]\d{3})+\s*")
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b.*")
+
+_Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class CsvDialect:
+    """How one CSV file is written."""
+
+    separator: str
+    #: The header, without the spaces around its names.
+    names: tuple[str, ...]
+    #: Lines before the rows: the header, and a line that names the separator.
+    skipped_lines: int
+    decimal: str
+    #: Columns whose numbers have to be read as text, because a point in them may group thousands.
+    unclear_columns: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def sniff_dialect(path: Path, name: str, table_format: TableFormat) -> CsvDialect:
+    """Return how a file is written: as stated, otherwise as its first lines show.
+
+    Raises:
+        DataError: its first lines contradict each other or what was stated, or there is no header.
+    """
+    lines, is_whole = _read_first_lines(path, name)
+    separator, reason = table_format.separator_character, ""
+    match = _SEPARATOR_LINE.fullmatch(lines[0])
+    if match:
+        separator, reason, lines = separator or match[1], f"(the first line is {lines[0].strip()!r})", lines[1:]
+    skipped = int(match is not None)
+    while lines and not lines[0].strip():
+        skipped, lines = skipped + 1, lines[1:]
+    if not lines:
+        raise DataError(f"{name} has no header and no rows; give a CSV file with rows.")
+    if not separator:
+        separator, reason = _sniff_separator(lines, is_whole, name)
+    rows = _parse(lines, separator, is_whole)
+    if not rows:
+        raise DataError(f"{name} is no CSV file that can be read: its first line has a quote that does not end.")
+    remarks = [f"separator {separator!r} {reason}"] if reason else []
+    if table_format.column_names:
+        names = _check_column_names(rows, table_format.column_names, name)
+    else:
+        names, header_remarks = _read_header(rows, name)
+        remarks += header_remarks
+        rows, skipped = rows[1:], skipped + 1 + sum(field.count("\n") for field in rows[0])
+    decimal, unclear, decimal_remarks = _sniff_decimal(names, rows, table_format)
+    return CsvDialect(separator, names, skipped, decimal, unclear, (*remarks, *decimal_remarks))
+
+
+def _read_first_lines(path: Path, name: str) -> tuple[list[str], bool]:
+    """Return the first lines with their ends, and whether they are the whole file."""
+    with path.open("rb") as stream:
+        head = stream.read(_SNIFFED_BYTES)
+        is_whole = len(head) < _SNIFFED_BYTES
+    if not is_whole and b"\n" in head:
+        head = head[: head.rindex(b"\n") + 1]
+    try:
+        text = head.decode("utf-8-sig", errors="strict" if is_whole or b"\n" in head else "ignore")
+    except UnicodeDecodeError as error:
+        raise describe_undecodable(path, name) from error
+    return io.StringIO(text, newline="").readlines() or [""], is_whole
+
+
+def _parse(lines: Sequence[str], separator: str, is_whole: bool) -> _Rows:
+    """Return the first rows that have a field with text; none if the quotes do not fit."""
+    rows: _Rows = []
+    reader = csv.reader(lines, delimiter=separator)
+    try:
+        for row in reader:
+            if any(row) or not rows:
+                rows.append(row)
+            if len(rows) > _SNIFFED_ROWS:
+                return rows
+    except csv.Error:
+        return []
+    # the last record may go on behind the lines that were read
+    return rows if is_whole else rows[:-1] or rows
+
+
+def _sniff_separator(lines: Sequence[str], is_whole: bool, name: str) -> tuple[str, str]:
+    """Return the separator, and the reason unless it is the comma."""
+    header_counts = {separator: len(_parse(lines[:1], separator, True)[0]) - 1 for separator in _SEPARATORS}
+    candidates = [separator for separator in _SEPARATORS if _separates(_parse(lines, separator, is_whole))]
+    if "\t" in candidates:
+        candidates = ["\t"]  # a tab is rarely part of a text
+    if len(candidates) > 1:
+        first, second = (
+            f"separator={'tab' if mark == chr(9) else mark} ({header_counts[mark] + 1} columns)"
+            for mark in candidates[:2]
+        )
+        raise DataError(f"{name} could be separated in two ways; give {first} or {second}.")
+    separator = candidates[0] if candidates else max(_SEPARATORS, key=lambda mark: header_counts[mark])
+    if header_counts[separator] <= 0:
+        _refuse_spaces(lines, name)
+        return ",", ""
+    return separator, "" if separator == "," else f"(the header has {header_counts[separator]} of them)"
+
+
+def _separates(rows: _Rows) -> bool:
+    """Return whether all rows have as many fields as the header, apart from empty ones at the end."""
+    if len(rows) < 1 or len(rows[0]) < 2:
+        return False
+    width = _count_filled(rows[0])
+    return all(len(row) == len(rows[0]) or _count_filled(row) <= width <= len(row) for row in rows[1:])
+
+
+def _count_filled(row: Sequence[str]) -> int:
+    """Return the number of fields without the empty ones at the end."""
+    return max((index + 1 for index, field in enumerate(row) if field.strip()), default=0)
+
+
+def _refuse_spaces(lines: Sequence[str], name: str) -> None:
+    counts = {len(line.split()) for line in lines[:10] if line.strip()}
+    if len(counts) == 1 and counts.pop() > 1:
+        raise DataError(
+            f"{name} has a single column, {lines[0].strip()[:60]!r}; if spaces separate its columns, give "
+            "separator=space, otherwise name the separator."
+        )
+
+
+def _check_column_names(rows: _Rows, names: tuple[str, ...], file_name: str) -> tuple[str, ...]:
+    width = max(_count_filled(row) for row in rows)
+    if [field.strip() for field in rows[0][: len(names)]] == list(names):
+        raise DataError(f"{file_name} begins with a header, the names that column_names gives; leave column_names out.")
+    if width > len(names):
+        raise DataError(f"{file_name} has {width} columns and column_names has {len(names)} names; name each column.")
+    return names + ("",) * (len(rows[0]) - len(names))
+
+
+def _read_header(rows: _Rows, name: str) -> tuple[tuple[str, ...], list[str]]:
+    """Return the column names, "" for columns without one, and what is remarkable about them."""
+    header, body = [field.strip() for field in rows[0]], rows[1:]
+    width = _count_filled(header)
+    widest = max((_count_filled(row) for row in body), default=0)
+    if width == 1 < widest:
+        number = next(index for index, row in enumerate(body) if _count_filled(row) > 1) + 2
+        raise DataError(
+            f"{name} begins with {header[0]!r}, and its header is line {number} or later; delete the lines above it."
+        )
+    _refuse_data_as_header(header, body, name)
+    if len(body) > 2 and all(_count_filled(row) == len(row) == len(header) + 1 for row in body):
+        raise DataError(
+            f"each row of {name} has one field more than its header, perhaps a row name; save it without row names, or "
+            "add the name to the header."
+        )
+    if _is_row_of_units(body):
+        raise DataError(f"{name} has a row below its header with units or descriptions ({body[0]}); delete that line.")
+    fields = max((len(row) for row in body), default=len(header))
+    extra = fields - len(header) if widest <= len(header) else 0
+    names = tuple(header[: len(header) + min(extra, 0)] + [""] * extra)
+    spaced = [field for field in rows[0] if field.strip() and field != field.strip()]
+    return names, [f"spaces removed around the column name {spaced[0]!r}"] if len(spaced) == 1 else (
+        [f"spaces removed around {len(spaced)} column names, such as {spaced[0]!r}"] if spaced else []
+    )
+
+
+def _refuse_data_as_header(header: Sequence[str], body: _Rows, name: str) -> None:
+    filled = [field for field in header if field]
+    values = [field for field in filled if looks_like_number(field) or _DATE.fullmatch(field)]
+    if filled and body and len(values) == len(filled):
+        raise DataError(
+            f"{name} has no header: its first line is {', '.join(filled[:4])}{', ...' if len(filled) > 4 else ''}; "
+            "name its columns in column_names, such as column_names=[speed, load, failed]."
+        )
+
+
+def _is_row_of_units(body: _Rows) -> bool:
+    """Return whether the first row has text in every column in which all other rows have numbers."""
+    if len(body) < 4:
+        return False
+    first, *others = body
+    numeric = [
+        index
+        for index in range(len(first))
+        if all(index < len(row) and looks_like_number(row[index].strip()) for row in others)
+    ]
+    cells = [first[index].strip() for index in numeric]
+    return bool(cells) and all(cell.lower() not in MISSING_CODES and not looks_like_number(cell) for cell in cells)
+
+
+def _sniff_decimal(
+    names: Sequence[str], rows: _Rows, table_format: TableFormat
+) -> tuple[str, tuple[str, ...], list[str]]:
+    """Return the decimal mark for reading, the columns in which a point may group thousands, and the remarks."""
+    columns = {name: [row[index] for row in rows if index < len(row)] for index, name in enumerate(names)}
+    commas = {name: example for name, cells in columns.items() if (example := _find_decimal(cells, _DECIMAL_COMMA))}
+    points = {name: example for name, cells in columns.items() if (example := _find_decimal(cells, _DECIMAL_POINT))}
+    uses_comma = table_format.decimal == "," or bool(commas)
+    unclear = tuple(
+        name for name, cells in columns.items() if uses_comma and name not in points and _may_group(cells, ".")
+    )
+    decimal = "," if uses_comma and len(commas) >= len(points) and table_format.decimal != "." else "."
+    if decimal != "," or not commas:
+        return decimal, unclear, []
+    name, example = next(iter(commas.items()))
+    where = f"column {name!r} has {example.strip()!r}"
+    if len(commas) > 1:
+        where += f", and {len(commas) - 1} more columns have such numbers"
+    return decimal, unclear, [f"decimal ',' ({where})"]
+
+
+def _find_decimal(cells: Sequence[str], decimal: re.Pattern[str]) -> str:
+    """Return a cell that shows the decimal mark of a column: it cannot be the separator of thousands."""
+    numbers = [cell for cell in cells if cell.strip()]
+    if not all(looks_like_number(cell.strip()) for cell in numbers):
+        return ""
+    return next((cell for cell in numbers if decimal.fullmatch(cell) and not _GROUPED.fullmatch(cell)), "")
+
+
+def _may_group(cells: Sequence[str], mark: str) -> bool:
+    return any(mark in cell and _GROUPED.fullmatch(cell) for cell in cells)

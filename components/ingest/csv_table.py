@@ -1,0 +1,137 @@
+"""Read one CSV file in UTF-8 into a table."""
+
+import functools
+import mmap
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+
+from kfp_edge.components.ingest.csv_dialect import CsvDialect, sniff_dialect
+from kfp_edge.components.ingest.plain_text import describe_undecodable
+from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.errors import DataError
+
+#: pyarrow infers the type of a CSV column from one block, so the whole file must be one.
+_MAX_BLOCK_SIZE = 2**31 - 1
+#: From here on float64, by which pyarrow reads large integers, does not tell two of them apart.
+_MAX_EXACT_INTEGER = 2**53
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """The rows of a CSV file, and what is remarkable about them."""
+
+    table: pa.Table
+    remarks: tuple[str, ...]
+    uses_decimal_comma: bool
+
+
+def read_csv(
+    path: Path, name: str, table_format: TableFormat, text_columns: Collection[str], exact_columns: Collection[str]
+) -> CsvTable:
+    """Read a CSV file.
+
+    Args:
+        path: The file, text in UTF-8.
+        name: Its name in errors.
+        table_format: What was stated about it.
+        text_columns: Columns that stay text although their cells look like numbers.
+        exact_columns: Columns whose integers keep all their digits, as text where no integer type holds them.
+
+    Raises:
+        DataError: the file is no such CSV file.
+    """
+    dialect = sniff_dialect(path, name, table_format)
+    as_text = {*text_columns, *dialect.unclear_columns}
+    table, blank = _read(path, name, dialect, table_format, as_text)
+    inexact = {column for column in exact_columns if column in table.column_names and _is_inexact(table, column)}
+    if inexact - as_text:
+        table, blank = _read(path, name, dialect, table_format, as_text | inexact)
+    if any(pa.types.is_binary(field.type) for field in table.schema):
+        raise describe_undecodable(path, name)
+    table, remarks = _drop_empty(table, blank + _count_blank_lines(path))
+    return CsvTable(table, (*dialect.remarks, *remarks), dialect.decimal == ",")
+
+
+def _is_inexact(table: pa.Table, column: str) -> bool:
+    values = table.column(column)
+    return bool(
+        pa.types.is_floating(values.type) and pc.any(pc.greater_equal(pc.abs(values), _MAX_EXACT_INTEGER)).as_py()
+    )
+
+
+def _read(
+    path: Path, name: str, dialect: CsvDialect, table_format: TableFormat, text_columns: Collection[str]
+) -> tuple[pa.Table, int]:
+    """Return the rows, and the number of lines with spaces alone that were left out."""
+    blank = 0
+
+    def skip_blank(row: pcsv.InvalidRow) -> str:
+        nonlocal blank
+        if row.text.strip():
+            return "error"
+        blank += 1
+        return "skip"
+
+    read = pcsv.ReadOptions(
+        block_size=min(path.stat().st_size + 1, _MAX_BLOCK_SIZE),
+        column_names=list(dialect.names),
+        skip_rows=dialect.skipped_lines,
+    )
+    parse = pcsv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=skip_blank)
+    convert = pcsv.ConvertOptions(
+        strings_can_be_null=True,
+        null_values=["", *table_format.missing_values],
+        decimal_point=dialect.decimal,
+        column_types={column: pa.string() for column in text_columns},
+    )
+    try:
+        table = pcsv.read_csv(path, read, parse, convert)
+    except pa.ArrowInvalid as error:
+        if "Could not skip initial" in str(error):
+            return pa.table({column: pa.nulls(0) for column in dialect.names}), 0
+        if "UTF8" in str(error):
+            raise describe_undecodable(path, name) from error
+        reason = str(error).splitlines()[0].removesuffix(".")
+        raise DataError(f"{name} is not a CSV file that can be read ({reason}).") from error
+    return table, blank
+
+
+def _count_blank_lines(path: Path) -> int:
+    """Return the number of empty lines; not in a file with quotes, in whose texts a line may be empty."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if (content.find(b"\n\n") < 0 and content.find(b"\n\r\n") < 0) or content.find(b'"') >= 0:
+            return 0
+        return sum(1 for _ in re.finditer(rb"(?<=\n)\r?\n", content))
+
+
+def _drop_empty(table: pa.Table, blank_lines: int) -> tuple[pa.Table, list[str]]:
+    """Return the table without columns that have neither name nor value, and without rows that have no value."""
+    nameless = [
+        index
+        for index, column in enumerate(table.itercolumns())
+        if not table.column_names[index] and column.null_count == len(column)
+    ]
+    remarks = []
+    if nameless:
+        table = table.select([index for index in range(table.num_columns) if index not in nameless])
+        remarks.append(
+            f"{len(nameless)} empty columns without a name left out"
+            if len(nameless) > 1
+            else "one empty column without a name left out"
+        )
+    blank = 0
+    if table.num_columns and all(column.null_count for column in table.itercolumns()):
+        is_empty = functools.reduce(pc.and_, (pc.is_null(column) for column in table.itercolumns()))
+        blank = pc.sum(is_empty).as_py() or 0
+        table = table.filter(pc.invert(is_empty)) if blank else table
+    if blank + blank_lines:
+        remarks.append(
+            f"{blank + blank_lines:,} blank rows left out" if blank + blank_lines > 1 else "one blank row left out"
+        )
+    return table, remarks
