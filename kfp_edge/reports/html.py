@@ -2,7 +2,6 @@
 
 import base64
 import html
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -22,7 +21,6 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.
 border-bottom:1px solid #d1d9e0;vertical-align:top}th{font-weight:600}img{max-width:100%;height:auto}
 .pass{color:#1a7f37;font-weight:600}.fail{color:#d1242f;font-weight:600}
 """
-_DPI = 130
 
 
 class Page:
@@ -47,10 +45,10 @@ class Page:
         return self
 
     def figure(self, figure: "Figure", description: str) -> Self:
-        image = io.BytesIO()
-        figure.savefig(image, format="png", dpi=_DPI, metadata={"Software": None})
-        data = base64.b64encode(image.getvalue()).decode()
-        self._parts.append(f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">')
+        from kfp_edge.reports.svg import to_svg
+
+        data = base64.b64encode(to_svg(figure)).decode()
+        self._parts.append(f'<img alt="{html.escape(description)}" src="data:image/svg+xml;base64,{data}">')
         return self
 
     def write(self, path: Path) -> None:

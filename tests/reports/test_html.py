@@ -17,7 +17,7 @@ def test_text_is_escaped_everywhere(tmp_path: Path) -> None:
 def test_a_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     Page("title", "lead").figure(Figure(), "empty").write(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert 'src="data:image/png;base64,' in page
+    assert 'src="data:image/svg+xml;base64,' in page
     assert "http" not in page
 
 

@@ -1,0 +1,144 @@
+"""The figures of a classifier: curves, confusion matrix, permutation importance, probabilities and calibration."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve
+
+from kfp_edge.components.train.importance import Importance
+from kfp_edge.components.train.train import Evaluation
+from kfp_edge.ml.arrays import ClassLabel, Float64s, Floats, Mask
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.reports.html import BLUE, GREY, ORANGE
+from kfp_edge.reports.labels import display_width, to_label, to_labels, to_wrapped_label
+
+MAX_FEATURES = 15
+#: A curve of more points looks the same.
+_MAX_CURVE_POINTS = 500
+#: A confusion matrix of more classes shows shares by colour only.
+_MAX_COUNTED_CLASSES = 25
+_BINS = np.linspace(0, 1, 31).tolist()
+
+
+def positive_class(data: Dataset, evaluation: Evaluation) -> ClassLabel:
+    """Return the class of two that the curves describe."""
+    classes = evaluation.predictions.classes
+    return classes[-1] if data.roles.positive is None else data.roles.positive
+
+
+def plot_curves(data: Dataset, evaluation: Evaluation) -> Figure:
+    """Plot the ROC curve, the precision-recall curve and the confusion matrix of two classes."""
+    assert evaluation.roc is not None
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    roc, recall_axis, matrix = figure.subplots(1, 3)
+    false, true, _ = evaluation.roc
+    roc.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    roc.plot(false, true, color=BLUE)
+    roc.set(xlabel="false positive rate", ylabel="true positive rate")
+    roc.set_title(f"ROC, area {evaluation.metrics['roc_auc']:.3f}")
+    truth, score = _separate(data, evaluation)
+    precision, recall, _ = precision_recall_curve(truth, score)
+    points = np.unique(np.linspace(0, len(recall) - 1, _MAX_CURVE_POINTS).astype(int))
+    recall_axis.step(recall[points], precision[points], color=BLUE, where="post")
+    recall_axis.axhline(truth.mean(), color=GREY, linestyle=":")
+    recall_axis.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03))
+    recall_axis.set_title(f"precision-recall, area {average_precision_score(truth, score):.3f}")
+    names, counts = _confusion(evaluation)
+    _draw_confusion(matrix, counts)
+    labels = [to_label(name, 14) for name in names]
+    matrix.set(xticks=range(2), yticks=range(2), xticklabels=labels, title="confusion matrix")
+    matrix.set_yticks(range(2), labels, rotation=90, va="center")
+    return figure
+
+
+def plot_confusion(evaluation: Evaluation) -> Figure:
+    """Plot the confusion matrix of many classes: names on the left, and where they are long, numbers below.
+
+    Counts are written into the cells as long as they can be read.
+    """
+    names, counts = _confusion(evaluation)
+    labels = to_labels(names, 28)
+    cell = 0.5 if len(names) <= 12 else 0.36
+    is_numbered = max(map(display_width, labels)) * 0.1 > cell
+    if is_numbered:
+        labels = [f"{label}  {number}" for number, label in enumerate(labels, 1)]
+    size = "medium" if len(names) <= _MAX_COUNTED_CLASSES else "x-small"
+    margin = 1.5 + max(map(display_width, labels)) * (0.09 if size == "medium" else 0.065)
+    side = min(cell * len(names), 11 - margin)
+    figure = Figure(figsize=(side + margin, side + 0.9), layout="constrained")
+    axis = figure.subplots()
+    _draw_confusion(axis, counts)
+    below = [str(number) for number in range(1, len(names) + 1)] if is_numbered else labels
+    axis.set_yticks(range(len(names)), labels, fontsize=size)
+    axis.set_xticks(range(len(names)), below, fontsize=size)
+    return figure
+
+
+def _confusion(evaluation: Evaluation) -> tuple[list[str], Float64s]:
+    assert evaluation.confusion is not None
+    names, matrix = evaluation.confusion
+    return names, np.array(matrix, dtype=np.float64)
+
+
+def _draw_confusion(axis: Axes, counts: Float64s) -> None:
+    """Draw the matrix[true][predicted], each row coloured by its own shares."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set(xlabel="predicted", ylabel="true")
+    if len(counts) > _MAX_COUNTED_CLASSES:
+        return
+    size = 10 if len(counts) <= 12 else 7
+    for (true, predicted), count in np.ndenumerate(counts):
+        if count or len(counts) <= 12:
+            color = "white" if shares[true, predicted] > 0.5 else "black"
+            text = f"{count:,.0f}" if len(counts) == 2 else _format_count(count)
+            axis.text(predicted, true, text, ha="center", va="center", color=color, fontsize=size)
+
+
+def _format_count(count: float) -> str:
+    """Return a count in at most four letters."""
+    return f"{count:.0f}" if count < 1e4 else f"{count / 1e3:.0f}k" if count < 1e6 else f"{count / 1e6:.1f}M"
+
+
+def plot_importance(importance: Importance) -> Figure:
+    """Plot the most important features, the first at the top."""
+    count = min(MAX_FEATURES, len(importance.names))
+    positions = range(count)
+    figure = Figure(figsize=(11, 0.8 + 0.4 * count), layout="constrained")
+    axis = figure.subplots()
+    mean, deviation = importance.mean[:count], importance.deviation[:count]
+    axis.barh(positions, mean, xerr=deviation, color=BLUE, ecolor=GREY)
+    axis.set_yticks(positions, [to_wrapped_label(name, 42) for name in importance.names[:count]], fontsize="small")
+    axis.invert_yaxis()
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set(xlabel="drop in balanced accuracy")
+    return figure
+
+
+def plot_probabilities(data: Dataset, evaluation: Evaluation) -> Figure:
+    """Plot the probability of the positive class by true class, and how often it is right."""
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    histogram, calibration = figure.subplots(1, 2)
+    positive = to_label(positive_class(data, evaluation), 24)
+    truth, probability = _separate(data, evaluation)
+    histogram.hist(probability[~truth], bins=_BINS, color=BLUE, alpha=0.7, label=f"not {positive}")
+    histogram.hist(probability[truth], bins=_BINS, color=ORANGE, alpha=0.8, label=f"is {positive}")
+    histogram.set(xlabel=f"probability of {positive}", ylabel="rows (log scale)")
+    # a bar of one row has to be visible
+    histogram.set_yscale("log")
+    histogram.set_ylim(bottom=0.5)
+    histogram.legend(title="true class")
+    actual, predicted = calibration_curve(truth, probability, n_bins=10, strategy="uniform")
+    calibration.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    calibration.plot(predicted, actual, color=BLUE, marker="o")
+    calibration.set(xlabel="mean predicted probability", ylabel="observed share", title="calibration")
+    return figure
+
+
+def _separate(data: Dataset, evaluation: Evaluation) -> tuple[Mask, Floats]:
+    """Return which rows are of the positive class, and its probability; both of shape [rows]."""
+    positive = positive_class(data, evaluation)
+    assert evaluation.predictions.probabilities is not None
+    column = evaluation.predictions.classes.index(positive)
+    return np.asarray(data.y() == positive), evaluation.predictions.probabilities[:, column]

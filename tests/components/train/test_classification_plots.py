@@ -1,0 +1,121 @@
+"""The figures of a classifier stay readable: names are text, many classes and features have room, rare rows count."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from kfp_edge.components.train import classification_plots as plots
+from kfp_edge.components.train.importance import Importance, measure_importance
+from kfp_edge.components.train.train import Evaluation, limit_threads, measure
+from kfp_edge.ml.dataset import Dataset, Roles
+from support.tables import SHA, failures, train_model
+
+
+def classify(names: list[str], *, rows: int = 1200) -> tuple[Dataset, Evaluation]:
+    """Return rows of as many classes as there are names, and the evaluation of a model on them."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(len(names), size=rows)
+    frame = pd.DataFrame({"level": codes + rng.normal(0, 0.3, rows), "class": np.array(names, dtype=object)[codes]})
+    data = Dataset(frame, Roles("classification", "class", ("level",), ()), SHA)
+    return data, measure(train_model(data), data)
+
+
+def text_of(figure: Figure) -> list[str]:
+    figure.draw_without_rendering()
+    labels = [label for axis in figure.axes for label in (*axis.get_xticklabels(), *axis.get_yticklabels())]
+    titles = [label for axis in figure.axes for label in (axis.xaxis.label, axis.yaxis.label, axis.title)]
+    legends = [text for axis in figure.axes if axis.get_legend() for text in axis.get_legend().get_texts()]
+    return [text.get_text() for text in (*labels, *titles, *legends)]
+
+
+@pytest.mark.parametrize("classes", [3, 20, 50])
+def test_every_class_of_a_confusion_matrix_has_its_label_and_room(classes):
+    names = [f"failure of the main drive by overload, kind {kind:02d} ($report_{kind}$)" for kind in range(classes)]
+    _, evaluation = classify(names, rows=40 * classes)
+    figure = plots.plot_confusion(evaluation)
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    rows = axis.get_yticklabels()
+    assert len({label.get_text() for label in rows}) == classes
+    assert [label.get_text() for label in axis.get_xticklabels()] == [str(n) for n in range(1, classes + 1)]
+    for labels in (rows, axis.get_xticklabels()):
+        boxes = [label.get_window_extent() for label in labels]
+        assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+    assert rows[0].get_window_extent().x0 >= 0
+    assert figure.get_figwidth() <= 11.01
+
+
+def test_short_class_names_stand_on_both_sides_of_the_confusion_matrix():
+    _, evaluation = classify(["ok", "wear", "jam"])
+    (axis,) = plots.plot_confusion(evaluation).axes
+    names = [label.get_text() for label in axis.get_xticklabels()]
+    assert names == [label.get_text() for label in axis.get_yticklabels()] == ["jam", "ok", "wear"]
+
+
+def test_a_confusion_matrix_counts_every_row():
+    data, evaluation = classify([f"kind {kind}" for kind in range(20)])
+    (axis,) = plots.plot_confusion(evaluation).axes
+    assert sum(int(text.get_text()) for text in axis.texts) == len(data.frame)
+
+
+def test_fifty_classes_are_shown_by_colour_only():
+    _, evaluation = classify([f"kind {kind}" for kind in range(50)])
+    (axis,) = plots.plot_confusion(evaluation).axes
+    assert not axis.texts
+
+
+@pytest.mark.parametrize("labels", [("_ok $a$", "_bad $b_1$"), ("good " * 16, "bad " * 20), ("in Ordnung", "geprüft")])
+def test_the_names_of_two_classes_are_text_wherever_they_stand(labels):
+    data = failures(labels=labels)
+    evaluation = measure(train_model(data), data)
+    for figure in (plots.plot_curves(data, evaluation), plots.plot_probabilities(data, evaluation)):
+        names = [
+            text for text in text_of(figure) if text.strip("_ ")[:2] in {label.strip("_ ")[:2] for label in labels}
+        ]
+        assert all(text.count("$") == text.count(r"\$") for text in names)
+    texts = text_of(plots.plot_probabilities(data, evaluation))
+    assert sum(text.startswith(("is ", "not ")) for text in texts) == 2
+
+
+def test_the_curves_are_those_of_the_positive_class():
+    data = failures(labels=("ok", "defect"))
+    roles = Roles("classification", "failed", ("heat [K]", "torque [Nm]"), ("type",), positive="defect")
+    data = Dataset(data.frame, roles, SHA)
+    evaluation = measure(train_model(data), data)
+    assert "probability of defect" in text_of(plots.plot_probabilities(data, evaluation))
+
+
+def test_of_hundreds_of_features_the_most_important_are_drawn_the_first_at_the_top():
+    names = tuple(
+        f"spectrum band {band:03d} of the left vibration sensor at the main bearing [mm/s]" for band in range(300)
+    )
+    importance = Importance(names, np.linspace(0.3, -0.1, 300), np.full(300, 0.01))
+    figure = plots.plot_importance(importance)
+    (axis,) = figure.axes
+    labels = axis.get_yticklabels()
+    assert [label.get_text().replace("\n", " ") for label in labels] == list(names[: plots.MAX_FEATURES])
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+    assert boxes[0].y0 > boxes[1].y0
+
+
+def test_features_whose_names_are_shortened_alike_keep_a_bar_each():
+    importance = Importance(("a" * 200, "a" * 201), np.array([0.2, 0.1]), np.zeros(2))
+    (axis,) = plots.plot_importance(importance).axes
+    assert len(axis.patches) == 2
+
+
+def test_the_importance_is_measured_on_all_rare_failures():
+    data = failures(20_000)
+    labels = np.zeros(20_000, dtype=np.int64)
+    labels[np.flatnonzero(data.y() == 1)[:5]] = 1
+    rare = Dataset(data.frame.assign(failed=labels), data.roles, SHA)
+    model = train_model(failures(4000))
+    with limit_threads(data):
+        importance = measure_importance(model, rare, seed=0)
+    assert importance.mean[0] > 0.1
+    assert set(importance.names) == {"heat [K]", "torque [Nm]", "type"}
