@@ -1,6 +1,8 @@
 """Running a pipeline on this machine: `kfp_edge.local.run("training", {"seed": 1})`."""
 
+import socket
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import Any
 
 from kfp_edge.errors import KfpEdgeError, ParameterError, StorageError
 from kfp_edge.local import runner, summary, workspace
+from kfp_edge.local.fork_client import STAGE_IMPORT, start_fork_server
 from kfp_edge.local.runner import RunProgress, StageRun, Status
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_name, read_or_compile
 
 #: Pixels of a report in a notebook; a longer one scrolls.
 _HEIGHT = 640
@@ -115,13 +118,19 @@ def run(
         ParameterError: a parameter is unknown, missing or has the wrong type, or `out` holds an earlier run.
         PipelineError: there is no such pipeline, or it cannot run on this machine.
     """
-    compiled = CompiledPipeline(read_or_compile(pipeline))
-    arguments = compiled.arguments(parameters or {})
-    folder = Path(out) if out else workspace.new_run_folder(compiled.name)
-    if (folder / "summary.json").exists():
-        raise ParameterError(f"{folder} holds an earlier run; name another folder with out (--out), or remove it.")
-    arguments = workspace.prepare(arguments, compiled.parameters)
-    progress = runner.run(compiled, arguments, folder, on_progress or _LinePrinter().update)
+    with ExitStack() as stack:
+        fork_server: socket.socket | None = None
+        if is_pipeline_name(pipeline):  # all of ours need it; it imports libraries while the pipeline is compiled
+            fork_server = stack.enter_context(start_fork_server())
+        compiled = CompiledPipeline(read_or_compile(pipeline))
+        arguments = compiled.arguments(parameters or {})
+        folder = Path(out) if out else workspace.new_run_folder(compiled.name)
+        if (folder / "summary.json").exists():
+            raise ParameterError(f"{folder} holds an earlier run; name another folder with out (--out), or remove it.")
+        arguments = workspace.prepare(arguments, compiled.parameters)
+        if fork_server is None and STAGE_IMPORT in compiled.text:
+            fork_server = stack.enter_context(start_fork_server())
+        progress = runner.run(compiled, arguments, folder, on_progress or _LinePrinter().update, fork_server)
     local_run = LocalRun(folder, summary.write_summary(compiled, progress, folder))
     if progress.status != "succeeded":
         raise RunFailedError(_failure_message(progress), local_run)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ def run(
     arguments: Mapping[str, Any],
     folder: Path,
     on_progress: Callable[[RunProgress], None] = lambda _: None,
+    fork_server: socket.socket | None = None,
 ) -> RunProgress:
     """Run a pipeline under `kfp.local`; its artifacts go to `folder/artifacts`, its log to `folder/logs/run.log`.
 
@@ -74,6 +76,8 @@ def run(
         arguments: Parameter values as `CompiledPipeline.arguments` returns them.
         folder: The folder for what the run leaves.
         on_progress: Called whenever a stage has started or ended.
+        fork_server: The connection to a fork server, which starts the stages of kfp-edge; without one, each of them
+            starts Python and imports its libraries itself.
 
     Raises:
         PipelineError: the local runner cannot run the pipeline (`CompiledPipeline.check_local`).
@@ -88,11 +92,12 @@ def run(
     write_file(files["parameters.json"], canonical_json(dict(arguments)))
     command = [sys.executable, "-m", "kfp_edge.local.worker", *map(str, list(files.values())[:2])]
     command += [str(folder / "artifacts"), str(files["outputs.json"])]
+    command += [str(fork_server.fileno())] if fork_server is not None else []
     progress = RunProgress(pipeline.name, len(pipeline.stages))
     start = time.perf_counter()
     log_path = folder / "logs" / "run.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("w", encoding="utf-8") as log, _start_worker(command) as (worker, received_signals):
+    with log_path.open("w", encoding="utf-8") as log, _start_worker(command, fork_server) as (worker, received_signals):
         assert worker.stdout is not None
         for raw_line in worker.stdout:
             line = _COLOUR.sub("", raw_line.rstrip())
@@ -129,7 +134,7 @@ def _apply_stage_result(progress: RunProgress, result: dict[str, Any]) -> None:
     running = [stage for stage in progress.stages if stage.status == "running"]
     matching = [stage for stage in running if stage.name.startswith(result["stage"].replace("_", "-"))]
     for stage in (matching or running)[-1:]:
-        stage.work_seconds = result["seconds"]
+        stage.work_seconds = result.get("seconds")
     progress.error = result.get("error", progress.error)
 
 
@@ -149,7 +154,9 @@ def _finish(progress: RunProgress, log_path: Path) -> None:
 
 
 @contextmanager
-def _start_worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+def _start_worker(
+    command: list[str], fork_server: socket.socket | None
+) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """Start the worker in a session of its own, where Ctrl-C does not reach it, and pass interrupts on to it.
 
     Yields:
@@ -165,6 +172,7 @@ def _start_worker(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], l
         text=True,
         errors="replace",
         env=environment,
+        pass_fds=[fork_server.fileno()] if fork_server is not None else [],
         start_new_session=True,
     ) as worker:
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeGuard, Union
 
 import yaml
 
@@ -28,11 +28,16 @@ def read_or_compile(pipeline: PipelineLike) -> str:
     Raises:
         PipelineError: there is no such pipeline or file, or a backend would refuse it.
     """
-    if isinstance(pipeline, str) and pipeline.endswith((".yaml", ".yml")):
-        pipeline = Path(pipeline)
-    if isinstance(pipeline, Path):
-        return _read_validated(pipeline)
-    return compiler.compile_to_yaml(compiler.load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline)
+    if is_pipeline_name(pipeline):
+        return compiler.compile_to_yaml(compiler.load_pipeline(pipeline))
+    if isinstance(pipeline, str | Path):
+        return _read_validated(Path(pipeline))
+    return compiler.compile_to_yaml(pipeline)
+
+
+def is_pipeline_name(pipeline: PipelineLike) -> TypeGuard[str]:
+    """Whether this is the name of a pipeline of kfp-edge."""
+    return isinstance(pipeline, str) and not pipeline.endswith((".yaml", ".yml"))
 
 
 def _read_validated(path: Path) -> str:
