@@ -1,7 +1,11 @@
 """An ONNX model that describes itself: its signature is in the metadata of the file."""
 
+import os
 from pathlib import Path
 from typing import Any, Self
+
+# onnxruntime has telemetry that sends to the outside, from a thread; it reads this when it is imported
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import numpy.typing as npt
