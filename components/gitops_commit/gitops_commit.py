@@ -3,6 +3,7 @@
 Only `Target.overlay` decides which file has the digest of a site; rollout rings would be added there.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from kfp_edge.components.gitops_commit.kustomization import set_image
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.git.remote import GitRemote, check_branch
-from kfp_edge.git.repository import GitRepository, PushedMeanwhileError, open_repository
+from kfp_edge.git.repository import GitRepository, PushedMeanwhileError, check_access, open_repository
 
 #: Attempts to commit and push while other clients push to the same branch.
 ATTEMPTS = 5
@@ -123,6 +124,27 @@ def commit_release(release: Release, target: Target) -> Change:
     raise GitError(f"gave up after {ATTEMPTS} attempts: {last}")
 
 
+def check_target(target: Target) -> None:
+    """Check, without a change, that a release can be committed: the repository and the branch that the site follows.
+
+    Raises:
+        GitError: the repository cannot be read or pushed to, or has other branches only.
+        ParameterError: an environment variable is not valid.
+    """
+    branches = check_access(target.remote)
+    if branches and target.branch not in branches:
+        raise _missing_branch_error(target, branches)
+
+
+def _missing_branch_error(target: Target, branches: list[str]) -> GitError:
+    similar = difflib.get_close_matches(target.branch, branches, n=1)
+    hint = f"did you mean {similar[0]}? " if similar else ""
+    return GitError(
+        f"{target.remote.url} has no branch {target.branch}; {hint}create it, or set gitops_branch to one of: "
+        f"{', '.join(branches)}."
+    )
+
+
 def render_report(change: Change) -> str:
     """Return the change for its reviewer, as Markdown; a long diff is truncated."""
     state = "new commit" if change.committed else "nothing to commit: the digest is there already"
@@ -161,10 +183,7 @@ def _base_commit(repository: GitRepository, target: Target) -> str:
     if head is not None:
         return head
     if branches := repository.branches():
-        raise GitError(
-            f"{target.remote.url} has no branch {target.branch}; create it, or set gitops_branch to one of: "
-            f"{', '.join(branches)}."
-        )
+        raise _missing_branch_error(target, branches)
     files = {_README: (_TEMPLATE / _README).read_bytes()}
     commit = repository.commit(None, files, "docs: explain what this repository is for\n")
     repository.push(commit, target.branch)

@@ -1,5 +1,6 @@
 """A temporary bare clone of a repository that others push to as well."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,26 @@ _REJECTED = re.compile(r"^ ! \[(?P<status>remote rejected|rejected)\] .*\((?P<re
 # A server's reasons when two clients push to a branch at the same time.
 _CONCURRENT_PUSH = ("cannot lock ref", "failed to update ref", "incorrect old value")
 _NO_ACCESS = ("authentication failed", "could not read username", "could not read password", "error: 401", "error: 403")
+
+
+# Parts of what git writes (in lower case), and what they mean to a person.
+_REASONS = (
+    (
+        ("certificate",),
+        "its server has a TLS certificate that this machine does not trust; "
+        "set KFP_EDGE_GIT_CA_FILE to a file with its CA.",
+    ),
+    (
+        ("could not resolve", "failed to connect", "connection refused", "timed out", "connection reset"),
+        "its server cannot be reached; check its address and the network.",
+    ),
+    (
+        ("not found", "does not appear to be a git repository", "does not exist"),
+        "it is not found; check its address, and that the token in KFP_EDGE_GIT_TOKEN may see it.",
+    ),
+)
+#: A branch that a push only asks for.
+_PROBE_BRANCH = "kfp-edge/access-check"
 
 
 class PushedMeanwhileError(GitError):
@@ -46,6 +67,32 @@ class GitRepository:
             self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
         except CommandError as error:
             raise self._access_error(error, "read") from error
+
+    def remote_branches(self) -> list[str]:
+        """Return the names of the remote's branches as it has them now, sorted; nothing is fetched.
+
+        Raises:
+            GitError: the server cannot be reached, or refuses the credentials.
+        """
+        try:
+            lines = self._git("ls-remote", "--heads", "origin").splitlines()
+        except CommandError as error:
+            raise self._access_error(error, "read") from error
+        return sorted(line.partition("\trefs/heads/")[2] for line in lines)
+
+    def check_push_access(self) -> None:
+        """Ask the server whether it accepts a push, without pushing (git-push(1), `--dry-run`).
+
+        Raises:
+            GitError: it refuses the credentials, or the folder cannot be written to.
+        """
+        if self.remote.origin is None and not os.access(self.remote.url, os.W_OK | os.X_OK):
+            raise GitError(f"cannot write the git repository {self.remote.url}: the folder is not writable.")
+        commit = self.commit(None, {}, "access check\n")
+        try:
+            self._git("push", "--quiet", "--dry-run", "origin", f"{commit}:refs/heads/{_PROBE_BRANCH}")
+        except CommandError as error:
+            raise self._push_error(error, _PROBE_BRANCH) from error
 
     def branches(self) -> list[str]:
         """Return the names of the remote's branches, sorted."""
@@ -135,8 +182,13 @@ class GitRepository:
                 f"{self.remote.url} refuses access: {cause if self.secrets else 'no token is set'}; "
                 "put a valid one into KFP_EDGE_GIT_TOKEN, or into the file that KFP_EDGE_GIT_TOKEN_FILE names."
             )
+        for signs, meaning in _REASONS:
+            if any(sign in error.output.lower() for sign in signs):
+                return GitError(f"cannot {verb} the git repository {self.remote.url}: {meaning}")
         reason = " ".join(error.output.split()) or str(error)
-        return GitError(f"cannot {verb} the git repository {self.remote.url}: {reason}")
+        return GitError(
+            f"cannot {verb} the git repository {self.remote.url}; check its address and the network: {reason}"
+        )
 
 
 @contextmanager
@@ -147,6 +199,27 @@ def open_repository(remote: GitRemote) -> Iterator[GitRepository]:
         GitError: the remote cannot be read.
         ParameterError: an environment variable is not valid.
     """
+    with _create_repository(remote) as repository:
+        repository.fetch()
+        yield repository
+
+
+def check_access(remote: GitRemote) -> list[str]:
+    """Check that a remote can be read and pushed to, and return the names of its branches; nothing is transferred.
+
+    Raises:
+        GitError: the server cannot be reached, or refuses.
+        ParameterError: an environment variable is not valid.
+    """
+    with _create_repository(remote) as repository:
+        branches = repository.remote_branches()
+        repository.check_push_access()
+        return branches
+
+
+@contextmanager
+def _create_repository(remote: GitRemote) -> Iterator[GitRepository]:
+    """Yield a temporary bare repository that has fetched nothing yet."""
     with tempfile.TemporaryDirectory(prefix="kfp-edge-git-") as name:
         folder = Path(name)
         config = folder / "global-config"
@@ -157,5 +230,4 @@ def open_repository(remote: GitRemote) -> Iterator[GitRepository]:
         repository.folder.mkdir()
         repository._git("init", "--quiet", "--bare", "--template=")
         repository._git("remote", "add", "origin", remote.url)
-        repository.fetch()
         yield repository

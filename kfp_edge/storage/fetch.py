@@ -33,6 +33,21 @@ def fetch(uri: str, folder: Path) -> Path:
     )
 
 
+def check_exists(uri: str) -> None:
+    """Check that `fetch` finds something at an address, without transferring it.
+
+    Raises:
+        StorageError: there is nothing at `uri`, or it cannot be reached.
+    """
+    scheme = url_scheme(uri)
+    if scheme == "s3":
+        s3.check_exists(uri)
+    elif scheme in ("http", "https"):
+        http_download.check_exists(uri)
+    else:
+        fetch(uri, Path())  # a local path is used in place, and any other scheme is refused
+
+
 def _local_path(uri: str, scheme: str) -> Path:
     path = Path(unquote(urlsplit(uri).path)) if scheme else Path(uri).expanduser()
     if not uri or not path.exists():

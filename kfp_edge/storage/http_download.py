@@ -1,7 +1,7 @@
 """Downloads from web servers, with retries. Errors never show credentials or queries of a URL."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -31,30 +31,55 @@ def download(url: str, folder: Path) -> Path:
     Raises:
         StorageError: there is no such file, or the server refuses, fails or cannot be reached.
     """
-    check_ca_variable("REQUESTS_CA_BUNDLE")
     name = download_name(unquote(redacted_url(url).partition("://")[2].partition("/")[2]))
+
+    def download_once() -> None:
+        with new_folder(folder) as temporary, _open(url) as response, (temporary / name).open("wb") as stream:
+            # urllib3 raises when the body is shorter than Content-Length
+            for chunk in response.iter_content(_CHUNK_SIZE):
+                stream.write(chunk)
+
+    _retry(download_once)
+    return folder / name
+
+
+def check_exists(url: str) -> None:
+    """Check that there is a file, without downloading it.
+
+    With GET, since servers and presigned URLs that refuse HEAD are common.
+
+    Raises:
+        StorageError: there is no such file, or the server refuses, fails or cannot be reached.
+    """
+
+    def open_and_close() -> None:
+        with _open(url):
+            pass
+
+    _retry(open_and_close)
+
+
+def _retry(action: Callable[[], None]) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with new_folder(folder) as temporary:
-                _download_once(url, temporary / name)
-            break
+            action()
         except _RetryableError:
             if attempt == _ATTEMPTS:
                 raise
             time.sleep(_BACKOFF_SECONDS * 2**attempt)
-    return folder / name
+        else:
+            return
 
 
-def _download_once(url: str, target: Path) -> None:
+@contextmanager
+def _open(url: str) -> Iterator[requests.Response]:
+    check_ca_variable("REQUESTS_CA_BUNDLE")
     with (
         _translate_errors(url),
         requests.get(url, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)) as response,
     ):
         _check_status(response.status_code, url)
-        with target.open("wb") as stream:
-            # urllib3 raises when the body is shorter than Content-Length
-            for chunk in response.iter_content(_CHUNK_SIZE):
-                stream.write(chunk)
+        yield response
 
 
 def _check_status(status: int, url: str) -> None:

@@ -42,9 +42,7 @@ def download(uri: str, folder: Path) -> Path:
     Raises:
         StorageError: there is nothing at `uri`, or the store refuses or cannot be reached.
     """
-    bucket, _, key = uri.partition("://")[2].partition("/")
-    if not bucket:
-        raise StorageError(f"{uri} names no bucket; write s3://BUCKET/KEY.")
+    bucket, key = _split_location(uri)
     name = download_name(key or bucket)
     # inside new_folder: some errors of botocore are an OSError too, and new_folder takes those for the file system's
     with new_folder(folder) as temporary, _translate_errors(uri, bucket):
@@ -52,6 +50,22 @@ def download(uri: str, folder: Path) -> Path:
         if key.endswith("/") or not key or not _download_object(client, bucket, key, temporary / name):
             _download_prefix(client, uri, temporary / name)
     return folder / name
+
+
+def check_exists(uri: str) -> None:
+    """Check that there is an object, or an object with the prefix, without downloading it.
+
+    Raises:
+        StorageError: there is nothing at `uri`, or the store refuses or cannot be reached.
+    """
+    bucket, key = _split_location(uri)
+    with _translate_errors(uri, bucket):
+        client = _create_client()
+        if key and not key.endswith("/") and _object_exists(client, bucket, key):
+            return
+        prefix = f"{key.rstrip('/')}/" if key else ""
+        if not client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"):
+            raise _nothing_error(uri)
 
 
 def upload(file: Path, uri: str) -> None:
@@ -91,6 +105,13 @@ def delete(uri: str) -> None:
         _create_client().delete_object(Bucket=bucket, Key=key)
 
 
+def _split_location(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    if not bucket:
+        raise StorageError(f"{uri} names no bucket; write s3://BUCKET/KEY.")
+    return bucket, key
+
+
 def _split(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
     if not uri.startswith(_SCHEME) or not bucket or not key:
@@ -116,6 +137,16 @@ def _create_client() -> "S3Client":
     return boto3.Session().client("s3", endpoint_url=endpoint, config=config)
 
 
+def _object_exists(client: "S3Client", bucket: str, key: str) -> bool:
+    try:
+        client.head_object(Bucket=bucket, Key=key)
+    except aws.ClientError as error:
+        if _status(error) == 404:
+            return False
+        raise
+    return True
+
+
 def _download_object(client: "S3Client", bucket: str, key: str, target: Path) -> bool:
     """Download one object; return False when there is none with exactly this key."""
     try:
@@ -133,7 +164,7 @@ def _download_prefix(client: "S3Client", uri: str, target: Path) -> None:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
     if not keys:
-        raise StorageError(f"there is nothing at {uri}; check the key.")
+        raise _nothing_error(uri)
     for object_key in keys:
         relative = PurePosixPath(object_key.removeprefix(prefix))
         if relative.is_absolute() or ".." in relative.parts:
@@ -169,6 +200,10 @@ def _translate_errors(uri: str, bucket: str) -> Iterator[None]:
         raise _unreachable_error(uri) from error
     except (aws.BotoCoreError, ValueError) as error:
         raise StorageError(f"cannot use {uri}: the address or AWS_S3_ENDPOINT is not valid.") from error
+
+
+def _nothing_error(uri: str) -> StorageError:
+    return StorageError(f"there is nothing at {uri}; check the key.")
 
 
 def _unreachable_error(uri: str) -> StorageError:

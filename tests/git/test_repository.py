@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.git.remote import GitRemote, check_branch
-from kfp_edge.git.repository import PushedMeanwhileError, open_repository
+from kfp_edge.git.repository import PushedMeanwhileError, check_access, open_repository
 from support import git_repositories
 from support.git_repositories import bare, git, git_server, hook, push_from_another_clone
 
@@ -280,6 +280,21 @@ class TestAServerWithALogin:
         with pytest.raises(KfpEdgeError, match=r"team/nowhere\.git.* not found"):
             push_file(GitRemote.parse(server.url("team/nowhere.git")))
 
+    def test_access_is_checked_without_a_change(
+        self, server: git_repositories.GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
+        before = git(tmp_path / "team" / "gitops.git", "for-each-ref")
+        assert check_access(GitRemote.parse(server.url("team/gitops.git"))) == ["main"]
+        assert git(tmp_path / "team" / "gitops.git", "for-each-ref") == before
+
+    def test_a_wrong_token_is_found_without_a_change(
+        self, server: git_repositories.GitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", "wr0ng-t0ken")
+        with pytest.raises(KfpEdgeError, match="refuses access: the token is wrong"):
+            check_access(GitRemote.parse(server.url("team/gitops.git")))
+
     @pytest.mark.parametrize(
         ("name", "value"),
         [
@@ -294,3 +309,12 @@ class TestAServerWithALogin:
         monkeypatch.setenv(name, value)
         with pytest.raises(KfpEdgeError, match=f"{name} "), open_repository(GitRemote("https://127.0.0.1:1/a.git")):
             pass
+
+
+def test_a_server_that_cannot_be_reached_says_what_to_check() -> None:
+    with pytest.raises(KfpEdgeError, match=r"git\.invalid/a\.git: its server cannot be reached; check its address"):
+        check_access(GitRemote("https://git.invalid/a.git"))
+
+
+def test_an_empty_repository_can_be_pushed_to(tmp_path: Path) -> None:
+    assert check_access(GitRemote.parse(str(bare(tmp_path / "empty.git")))) == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.storage.fetch import fetch
+from kfp_edge.storage.fetch import check_exists, fetch
 from kfp_edge.storage.urls import redacted_url
 from support.s3 import S3Server
 
@@ -232,3 +232,28 @@ secret = st.text("abcdefghijklmnopqrstuvwxyz0123456789:%+", min_size=1).map(lamb
 @given(user=secret, query=secret, fragment=secret)
 def test_a_redacted_url_shows_no_part_that_may_be_secret(user: str, query: str, fragment: str) -> None:
     assert redacted_url(f"https://{user}@host:8443/a/b.csv?{query}#{fragment}") == "https://host:8443/a/b.csv"
+
+
+@pytest.mark.parametrize("uri", [f"s3://{BUCKET}/line/a.csv", f"s3://{BUCKET}/line", f"s3://{BUCKET}/line/"])
+def test_an_object_or_a_prefix_is_found_without_a_transfer(s3: S3Server, uri: str) -> None:
+    check_exists(uri)
+
+
+@pytest.mark.parametrize("uri", [f"s3://{BUCKET}/no.csv", f"s3://{BUCKET}/lin", "s3://nobody/a.csv"])
+def test_an_object_that_does_not_exist_is_found_out_before_a_run(s3: S3Server, uri: str) -> None:
+    with refused("there is no"):
+        check_exists(uri)
+
+
+def test_a_file_of_a_web_server_is_found_or_named(web: str) -> None:
+    check_exists(f"{web}/a.csv")
+    with refused("there is nothing at", "gone.csv"):
+        check_exists(f"{web}/gone.csv?token=x")
+
+
+def test_a_local_path_or_another_scheme_is_checked_as_fetch_does(tmp_path: Path) -> None:
+    check_exists(str(tmp_path))
+    with refused("no file or folder"):
+        check_exists(str(tmp_path / "no.csv"))
+    with refused("gs://bucket/a"):
+        check_exists("gs://bucket/a")

@@ -16,17 +16,21 @@ _HERE = ("localhost", "127.0.0.1")
 _RETRIES = ("--retry-times", "2")
 _ABSENT = ("manifest unknown", "name unknown", "404 (not found)", "repository not found")
 
+#: What is wrong with a registry, and what to do; each follows its name.
+REFUSED_LOGIN = "refused the credentials; put a valid login for it into the file that REGISTRY_AUTH_FILE names."
+UNTRUSTED = (
+    "has a TLS certificate that this machine does not trust; "
+    "put its CA as a .crt file into a folder and name it in KFP_EDGE_REGISTRY_CERT_DIR."
+)
+UNREACHABLE = "cannot be reached; check the address and the network."
+
 # Parts of what skopeo logs (in lower case), and what they mean to a person.
 _REASONS = (
     (
         ("unauthorized", "authentication required", "denied: ", "is denied", "forbidden", "invalid username/password"),
-        "refused the credentials; put a valid login for it into the file that REGISTRY_AUTH_FILE names.",
+        REFUSED_LOGIN,
     ),
-    (
-        ("x509:",),
-        "has a TLS certificate that this machine does not trust; "
-        "put its CA as a .crt file into a folder and name it in KFP_EDGE_REGISTRY_CERT_DIR.",
-    ),
+    (("x509:",), UNTRUSTED),
     (
         ("http response to https client",),
         "speaks plain HTTP, which is allowed only on localhost and with KFP_EDGE_REGISTRY_INSECURE=1.",
@@ -38,7 +42,7 @@ _REASONS = (
     (("no space left",), "could not be copied: the disk is full; free some space and run again."),
     (
         ("dial tcp", "connection refused", "no such host", "i/o timeout", "unreachable", "connection reset"),
-        "cannot be reached; check the address and the network.",
+        UNREACHABLE,
     ),
 )
 
@@ -73,6 +77,11 @@ def registry_flags(side: str, host: str | None) -> list[str]:
     flags = []
     if folder := os.environ.get("KFP_EDGE_REGISTRY_CERT_DIR"):
         flags += [f"--{side}cert-dir", folder]
-    if host.partition(":")[0] in _HERE and os.environ.get("KFP_EDGE_REGISTRY_INSECURE") == "1":
+    if is_insecure_allowed(host):
         flags += [f"--{side}tls-verify=false"]
     return flags
+
+
+def is_insecure_allowed(host: str) -> bool:
+    """Return whether a registry `HOST[:PORT]` may use plain HTTP or an unknown certificate."""
+    return host.partition(":")[0] in _HERE and os.environ.get("KFP_EDGE_REGISTRY_INSECURE") == "1"
