@@ -91,7 +91,7 @@ class Verification(ParameterGroup):
     described_by: ClassVar = (verify,)
 
     model_version: str = "0.1.0"
-    gates: dict = field(default_factory=lambda: {"roc_auc": 0.7})
+    gates: dict = field(default_factory=dict)
     revision: str = ""
 
 

@@ -7,6 +7,7 @@ from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching, set_retries
 from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
 from kfp_edge.pipelines._parameters import (
+    AnomalyOptions,
     DataOptions,
     DataSource,
     Delivery,
@@ -22,6 +23,7 @@ def delivery(
     external: TrainedElsewhere,
     source: DataSource,
     options: DataOptions,
+    anomaly: AnomalyOptions,
     name: ModelName,
     verification: Verification,
     delivery: Delivery,
@@ -38,7 +40,7 @@ def delivery(
             onnx_model=exported.outputs["onnx_model"],
             train_data=rows.outputs["train_data"],
             test_data=rows.outputs["test_data"],
-            **arguments(name, verification),
+            **arguments(anomaly, name, verification),
         )
         cluster.configure_compute(rows, exported, verified)
         cluster.configure_light(fetched)

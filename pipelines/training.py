@@ -46,7 +46,7 @@ def training(
         onnx_model=exported.outputs["onnx_model"],
         train_data=rows.outputs["train_data"],
         test_data=rows.outputs["test_data"],
-        **arguments(name, verification),
+        **arguments(anomaly, name, verification),
     )
     cluster.configure_compute(rows, trained, exported, verified)
     cluster.use_data_connection(rows, verified)

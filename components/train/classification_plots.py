@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from kfp_edge.components.train.importance import Importance
 from kfp_edge.components.train.train import Evaluation
-from kfp_edge.ml.arrays import ClassLabel, Float64s, Floats, Mask
+from kfp_edge.ml.arrays import Float64s, Floats, Mask
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import BLUE, GREY, ORANGE
 from kfp_edge.reports.labels import display_width, to_label, to_labels, to_wrapped_label
@@ -19,12 +19,6 @@ _MAX_CURVE_POINTS = 500
 #: A confusion matrix of more classes shows shares by colour only.
 _MAX_COUNTED_CLASSES = 25
 _BINS = np.linspace(0, 1, 31).tolist()
-
-
-def positive_class(data: Dataset, evaluation: Evaluation) -> ClassLabel:
-    """Return the class of two that the curves describe."""
-    classes = evaluation.predictions.classes
-    return classes[-1] if data.roles.positive is None else data.roles.positive
 
 
 def plot_curves(data: Dataset, evaluation: Evaluation) -> Figure:
@@ -120,7 +114,7 @@ def plot_probabilities(data: Dataset, evaluation: Evaluation) -> Figure:
     """Plot the probability of the positive class by true class, and how often it is right."""
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     histogram, calibration = figure.subplots(1, 2)
-    positive = to_label(positive_class(data, evaluation), 24)
+    positive = to_label(evaluation.predictions.positive_class, 24)
     truth, probability = _separate(data, evaluation)
     histogram.hist(probability[~truth], bins=_BINS, color=BLUE, alpha=0.7, label=f"not {positive}")
     histogram.hist(probability[truth], bins=_BINS, color=ORANGE, alpha=0.8, label=f"is {positive}")
@@ -138,7 +132,5 @@ def plot_probabilities(data: Dataset, evaluation: Evaluation) -> Figure:
 
 def _separate(data: Dataset, evaluation: Evaluation) -> tuple[Mask, Floats]:
     """Return which rows are of the positive class, and its probability; both of shape [rows]."""
-    positive = positive_class(data, evaluation)
-    assert evaluation.predictions.probabilities is not None
-    column = evaluation.predictions.classes.index(positive)
-    return np.asarray(data.y() == positive), evaluation.predictions.probabilities[:, column]
+    predictions = evaluation.predictions
+    return np.asarray(data.y() == predictions.positive_class), predictions.ranking_score

@@ -21,7 +21,12 @@ def write_report(path: Path, estimator: Pipeline, data: Dataset, evaluation: Eva
         f"seed {seed}, data sha256 {data.sha256[:12]}."
     )
     page = Page("Training report", lead)
-    page.heading("Metrics on held-out rows").table(("metric", "value"), sorted(evaluation.metrics.items()))
+    page.heading("Metrics on held-out rows")
+    if evaluation.measurement.positive is not None:
+        page.text(f"The positive class is {evaluation.measurement.positive}.")
+    page.table(("metric", "value", "95 % interval"), evaluation.measurement.to_table_rows())
+    for warning in evaluation.measurement.warnings:
+        page.text(f"Warning: {warning}")
     if roles.task == "classification":
         _add_classification(page, estimator, data, evaluation, seed)
     else:
@@ -39,7 +44,7 @@ def _add_classification(page: Page, estimator: Pipeline, data: Dataset, evaluati
         page.figure(classification_plots.plot_confusion(evaluation), "confusion matrix")
     else:
         page.heading("How well it ranks and decides")
-        page.text(f"The curves are those of the class {classification_plots.positive_class(data, evaluation)}.")
+        page.text(f"The curves are those of the class {evaluation.predictions.positive_class}.")
         curves = classification_plots.plot_curves(data, evaluation)
         page.figure(curves, "ROC curve, precision-recall curve and confusion matrix")
     page.heading("What it looks at")

@@ -15,7 +15,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from kfp_edge.ml.arrays import Float64s, Floats, Int64s, Labels, Mask
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.evaluation import find_events
+from kfp_edge.ml.events import Event, find_events
 from kfp_edge.ml.predictions import Predictions
 from kfp_edge.reports.html import BLUE, ORANGE, RED
 from kfp_edge.reports.labels import to_label
@@ -48,7 +48,7 @@ class Panel:
     labels: Labels
 
     @cached_property
-    def events(self) -> list[slice]:
+    def events(self) -> list[Event]:
         return find_events(self.labels)
 
     @cached_property
@@ -224,7 +224,7 @@ def _find_shades(panel: Panel, width: float) -> list[tuple[float, float]]:
     """Return the stretches of the events, each wide enough to be seen; stretches that would overlap are one."""
     shades: list[tuple[float, float]] = []
     for event in panel.events:
-        start, stop = panel.x[event.start] - panel.step / 2, panel.x[event.stop - 1] + panel.step / 2
+        start, stop = panel.x[event.rows[0]] - panel.step / 2, panel.x[event.rows[-1]] + panel.step / 2
         missing = max(_MIN_SHADE * width - (stop - start), 0.0)
         start, stop = float(start - missing / 2), float(stop + missing / 2)
         if shades and start < shades[-1][1]:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from kfp_edge.errors import RequirementsNotMetError
 from kfp_edge.ml.arrays import Floats, Mask
+from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.ml.predictions import Predictions
 from kfp_edge.reports.check import Check
@@ -62,10 +63,15 @@ class VerificationResult:
     """
 
     checks: tuple[Check, ...]
-    metrics: dict[str, float]
+    measurement: Measurement
     latencies: Floats
     parity: Parity | None
     rows: pd.DataFrame
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics by name."""
+        return self.measurement.metrics
 
 
 def check_operators(proto: onnx.ModelProto) -> list[Check]:

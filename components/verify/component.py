@@ -16,7 +16,8 @@ def verify(
     report: Output[HTML],
     model_name: str,
     model_version: str,
-    gates: dict,
+    gates: dict = {},
+    false_alarm_rate: float = 0.001,
     champion: str = "",
     champion_margin: float = 0.01,
     tolerance: float = 1e-5,
@@ -36,9 +37,12 @@ def verify(
             folder at the edge.
         model_version: Version of the model, such as `1.4.0`: the tag of the released image, and part of the name of the
             review branch.
-        gates: Lowest allowed value of metrics on the held-out rows, such as `{"roc_auc": 0.9, "recall": 0.7}`.
+        gates: Limits of metrics on the held-out rows, such as `{"roc_auc": 0.9, "recall(Fail)": 0.7}`. A number is the
+            lowest value, or the highest where less is better; `">=0.9"`, `"<=0.01"`, `">0.5"`, `"<1"` and `"80%"` are
+            understood too. Other metrics have the default gates of the task; null switches one off.
+        false_alarm_rate: Fraction of normal rows that may raise an alarm, above 0 and at most 0.5; for `anomaly` only.
         champion: Bundle of the model now in use, a path or a URI; the new model may not be worse. Empty: no comparison.
-        champion_margin: How far below the champion's value a metric may be.
+        champion_margin: By how much a metric may be worse than the champion's.
         tolerance: Largest allowed absolute difference of a probability or score from the original model.
         max_model_mb: Largest allowed ONNX file, in MB.
         max_latency_ms: Upper bound of the 99th percentile of a single-row inference's latency, in milliseconds.
@@ -65,7 +69,7 @@ def verify(
             Path(onnx_model.path),
             dataset.load(Path(train_data.path)),
             dataset.load(Path(test_data.path)),
-            Requirements(gates, tolerance, max_model_mb, max_latency_ms, champion, champion_margin),
+            Requirements(gates, false_alarm_rate, tolerance, max_model_mb, max_latency_ms, champion, champion_margin),
             ModelIdentity(model_name, model_version, revision),
             report=Path(report.path),
             bundle=Path(bundle.path),

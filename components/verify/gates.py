@@ -1,4 +1,4 @@
-"""Quality gates: the limits that metrics on held-out rows must reach, and the comparison with the champion.
+"""Quality gates: the limits that metrics on held-out rows must reach.
 
 A gate names any metric of `kfp_edge.ml.metrics`; a new gate metric is a new metric there.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.metrics import METRICS, Direction, Metric, find_metric
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.html import format_number
@@ -104,54 +105,31 @@ def _suggest_metric(name: str) -> str:
     return f"name one of {', '.join(METRICS)}."
 
 
-def check_gates(metrics: Mapping[str, float], gates: Iterable[Gate]) -> list[Check]:
+def check_gates(measurement: Measurement, gates: Iterable[Gate]) -> list[Check]:
     """Require every metric with a gate to be within its limit.
 
     Raises:
         ParameterError: a gate names a metric that was not measured.
     """
-    return [_check_gate(metrics, gate) for gate in gates]
+    return [_check_gate(measurement, gate) for gate in gates]
 
 
-def _check_gate(metrics: Mapping[str, float], gate: Gate) -> Check:
+def _check_gate(measurement: Measurement, gate: Gate) -> Check:
+    metrics = measurement.metrics
     if gate.metric not in metrics:
-        raise ParameterError(f"the gate {gate.metric!r} names a metric that was not measured; {_list(metrics, gate)}")
-    value = metrics[gate.metric]
-    return Check(f"gate {gate.metric}", gate.is_met(value), format_number(value), gate.requirement)
+        raise ParameterError(
+            f"the gate {gate.metric!r} names a metric that was not measured; {_suggest_measured(gate.metric, metrics)}"
+        )
+    interval = measurement.intervals.get(gate.metric)
+    measured = format_number(metrics[gate.metric]) + (f" (95 % interval {interval})" if interval else "")
+    name = f"gate {gate.metric}"
+    if measurement.positive is not None and METRICS.get(gate.metric, METRICS["accuracy"]).is_of_positive:
+        name += f" of {measurement.positive}"
+    return Check(name, gate.is_met(metrics[gate.metric]), measured, gate.requirement)
 
 
-def _list(metrics: Mapping[str, float], gate: Gate) -> str:
-    similar = difflib.get_close_matches(gate.metric, metrics, 1, cutoff=0.75)
+def _suggest_measured(name: str, metrics: Mapping[str, float]) -> str:
+    similar = difflib.get_close_matches(name, metrics, 1, cutoff=0.75)
     if similar:
         return f"did you mean {similar[0]}?"
     return f"name one of {', '.join(sorted(metrics))}, or give ingest the labels it needs."
-
-
-def check_champion(
-    metrics: Mapping[str, float], champion: Mapping[str, float], names: Iterable[str], margin: float
-) -> list[Check]:
-    """Require the challenger to be at most `margin` worse than the champion, on the same rows, in each named metric."""
-    return [_compare(name, metrics[name], champion[name], margin) for name in names]
-
-
-def _compare(name: str, value: float, champion: float, margin: float) -> Check:
-    metric = find_metric(name)
-    is_lower_better = metric is not None and metric.direction is Direction.LOWER
-    limit, words = (champion + margin, "at most") if is_lower_better else (champion - margin, "at least")
-    return Check(
-        f"champion {name}",
-        value <= limit if is_lower_better else value >= limit,
-        format_number(value),
-        f"{words} {format_number(champion)} of the champion, {'plus' if is_lower_better else 'less'} {margin:g}",
-    )
-
-
-def select_champion_metrics(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[str]:
-    """Return the metrics to compare with the champion's: those that have gates.
-
-    Without gates it is how well the model ranks, or how rarely it raises a false alarm.
-    """
-    if names := sorted({gate.metric for gate in gates}):
-        return names
-    ranking = next((name for name in ("roc_auc", "specificity") if name in metrics), None)
-    return [ranking] if ranking else []

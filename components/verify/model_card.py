@@ -28,8 +28,13 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
             ((column.name, column.units or "", _format_training_values(column)) for column in columns),
         ),
         "## Measured on held-out rows",
+        *([] if info.positive is None else [f"The positive class is `{info.positive}`."]),
         format_table(
-            ("metric", "value"), ((name, format_number(value)) for name, value in sorted(info.metrics.items()))
+            ("metric", "value", "95 % interval"),
+            (
+                (name, format_number(value), _format_interval(info.intervals.get(name)))
+                for name, value in sorted(info.metrics.items())
+            ),
         ),
         "## Required",
         format_table(
@@ -50,6 +55,10 @@ def _format_training_values(column: Column) -> str:
         return ", ".join(column.categories)
     low, high = column.range or (float("nan"), float("nan"))
     return f"{format_number(low)} to {format_number(high)}"
+
+
+def _format_interval(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}"
 
 
 def _format_versions(tools: Mapping[str, str]) -> str:

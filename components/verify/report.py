@@ -23,7 +23,12 @@ def write_report(path: Path, identity: ModelIdentity, result: VerificationResult
     else:
         _add_parity(page, result, result.parity)
     page.heading("Latency of one row").figure(_plot_latency(result), "histogram of single-row latencies")
-    page.heading("Metrics").table(("metric", "value"), sorted(result.metrics.items()))
+    page.heading("Metrics")
+    if result.measurement.positive is not None:
+        page.text(f"The positive class is {result.measurement.positive}.")
+    page.table(("metric", "value", "95 % interval"), result.measurement.to_table_rows())
+    for warning in result.measurement.warnings:
+        page.text(f"Warning: {warning}")
     page.write(path)
 
 

@@ -5,21 +5,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from kfp_edge.components.verify import checks, gates
+from kfp_edge.components.verify import checks
+from kfp_edge.components.verify.champion import compare_with_champion
 from kfp_edge.components.verify.checks import VerificationResult
+from kfp_edge.components.verify.default_gates import check_false_alarm_rate, select_gates
+from kfp_edge.components.verify.gates import check_gates, parse_gates
 from kfp_edge.components.verify.model_card import write_model_card
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.report import write_report
 from kfp_edge.components.verify.samples import record_samples
+from kfp_edge.errors import ParameterError
 from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, check_identity, write_bundle
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.evaluation import evaluate
+from kfp_edge.ml.measurement import measure_predictions
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import load_model
-from kfp_edge.storage.fetch import fetch
 
 #: Tools whose versions decide the bytes of the model.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
@@ -29,11 +31,14 @@ _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy"
 class Requirements:
     """What a model must reach.
 
-    `gates` maps a metric to its limit, as `gates.parse_gates` reads it. `tolerance` is absolute, for probabilities and
-    scores; sizes are in MB, times in milliseconds. `champion` is the URI of the bundle in use, or empty.
+    `gates` maps a metric to its limit, as `gates.parse_gates` reads it; other metrics have the default gates of the
+    task. `false_alarm_rate` is the share of normal rows that a detector was asked to raise an alarm in at most.
+    `tolerance` is absolute, for probabilities and scores; sizes are in MB, times in milliseconds. `champion` is the URI
+    of the bundle in use, or empty.
     """
 
     gates: Mapping[str, object] = field(default_factory=dict)
+    false_alarm_rate: float = 0.001
     tolerance: float = 1e-5
     max_model_mb: float = 50.0
     max_latency_ms: float = 5.0
@@ -67,12 +72,13 @@ def verify(
     Raises:
         RequirementsNotMetError: a check failed; the message has what was measured and required.
         ModelError: a file is damaged.
-        ParameterError: no bundle may have the name or the version, or a gate names a metric that was not measured.
+        ParameterError: no bundle may have the name or the version, a gate is not valid or names a metric that was not
+            measured, or the model is for another task than the data or the champion.
         StorageError: the file system refuses, or the champion cannot be fetched.
     """
     check_identity(identity.name, identity.version)
     candidate = OnnxModel.load(exported)
-    result = run_checks(original, candidate, exported.stat().st_size, test_data, requirements)
+    result = run_checks(original, candidate, exported.stat().st_size, train_data, test_data, requirements)
     write_report(report, identity, result)
     checks.raise_for_failed(result.checks)
     _write_bundle(bundle, candidate, exported.read_bytes(), train_data, result, identity, requirements.tolerance)
@@ -80,7 +86,12 @@ def verify(
 
 
 def run_checks(
-    original: Path, candidate: OnnxModel, size: int, test_data: Dataset, requirements: Requirements
+    original: Path,
+    candidate: OnnxModel,
+    size: int,
+    train_data: Dataset,
+    test_data: Dataset,
+    requirements: Requirements,
 ) -> VerificationResult:
     """Run every check of `candidate`, an ONNX model of `size` bytes, on held-out rows.
 
@@ -89,28 +100,31 @@ def run_checks(
     Raises:
         RequirementsNotMetError: the model has an operator that must not run.
         ModelError: a file is damaged.
-        ParameterError: a gate names a metric that was not measured.
+        ParameterError: a gate is not valid or names a metric that was not measured, or the model is for another task
+            than the data or the champion.
     """
-    required = gates.parse_gates(requirements.gates)
+    named = parse_gates(requirements.gates)
+    _check_task(candidate, test_data)
     rows = test_data.x()
-    labels = test_data.y() if test_data.roles.target else None
     results = checks.check_operators(candidate.proto)
     checks.raise_for_failed(results)  # a model with a forbidden operator is never run
-    predictions = candidate.predict(rows)
+    predictions = candidate.predict(rows, test_data.roles.positive)
     parity = None
     if _is_skops(original):
         parity = checks.measure_parity(predict(load_model(original), test_data), predictions)
         results += checks.check_parity(parity, requirements.tolerance)
-    metrics = evaluate(predictions, labels)
-    results += gates.check_gates(metrics, required)
+    measurement = measure_predictions(predictions, test_data)
+    results += check_gates(measurement, select_gates(requirements.gates, predictions, measurement))
+    if predictions.score is not None:
+        asked = requirements.false_alarm_rate
+        results += check_false_alarm_rate(requirements.gates, measurement, train_data, test_data, asked)
     if requirements.champion:
-        champion_metrics = evaluate(_load_champion(requirements.champion).predict(rows), labels)
-        names = gates.select_champion_metrics(required, metrics)
-        results += gates.check_champion(metrics, champion_metrics, names, requirements.champion_margin)
+        margin = requirements.champion_margin
+        results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)
     latencies = checks.measure_latencies(candidate, rows)
     results.append(checks.check_size(size, requirements.max_model_mb))
     results.append(checks.check_latency(latencies, requirements.max_latency_ms))
-    return VerificationResult(tuple(results), metrics, latencies, parity, rows)
+    return VerificationResult(tuple(results), measurement, latencies, parity, rows)
 
 
 def _write_bundle(
@@ -128,6 +142,8 @@ def _write_bundle(
         opset=next(entry.version for entry in candidate.proto.opset_import if entry.domain == ""),
         data_sha256=train_data.sha256,
         metrics=result.metrics,
+        intervals={name: (interval.low, interval.high) for name, interval in result.measurement.intervals.items()},
+        positive=None if result.measurement.positive is None else str(result.measurement.positive),
         tools={name: version(name) for name in _TOOLS} | {"python": platform.python_version()},
     )
     return write_bundle(
@@ -146,6 +162,11 @@ def _is_skops(path: Path) -> bool:
     return path.read_bytes()[:2] == b"PK"
 
 
-def _load_champion(uri: str) -> OnnxModel:
-    with TemporaryDirectory() as scratch:
-        return OnnxModel.load(Bundle.load(fetch(uri, Path(scratch))).model)
+def _check_task(candidate: OnnxModel, data: Dataset) -> None:
+    is_detector = any(output.name == "score" for output in candidate.signature.outputs)
+    task = "anomaly" if is_detector else "classification"
+    if task != data.roles.task:
+        raise ParameterError(
+            f"the model is for {task}, the data was read for {data.roles.task}; give ingest task={task}, "
+            "or another model."
+        )

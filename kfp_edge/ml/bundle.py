@@ -134,6 +134,10 @@ class Manifest(_Contract):
     #: Commit of the code that trained the model; empty when it is not known.
     revision: str = ""
     metrics: dict[str, float] = {}
+    #: Lower and upper end of the 95 % intervals of some of the metrics.
+    intervals: dict[str, tuple[float, float]] = {}
+    #: The class that the metrics of two classes describe, one of the signature's classes.
+    positive: str | None = None
     tools: dict[str, str] = {}
     files: dict[str, FileEntry]
 
@@ -175,6 +179,8 @@ class ModelInfo:
     opset: int
     data_sha256: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    positive: str | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -269,6 +275,8 @@ def write_bundle(
             data_sha256=info.data_sha256,
             revision=info.identity.revision,
             metrics=dict(info.metrics),
+            intervals=dict(info.intervals),
+            positive=info.positive,
             tools=dict(info.tools),
             files=files,
         )

@@ -29,6 +29,8 @@ class Metric:
     high: float = 1.0
     #: Whether it is measured for each class too, as `recall(Fail)`.
     has_classes: bool = False
+    #: Whether it depends on which of two classes is the positive one.
+    is_of_positive: bool = False
 
     @property
     def range(self) -> str:
@@ -44,7 +46,12 @@ METRICS = {
     for metric in (
         Metric("accuracy", _HIGHER, "share of the rows whose class is predicted right"),
         Metric("alarm_rate", _LOWER, "share of the rows that raise an alarm"),
-        Metric("average_precision", _HIGHER, "area under the precision-recall curve of the positive class"),
+        Metric(
+            "average_precision",
+            _HIGHER,
+            "area under the precision-recall curve of the positive class",
+            is_of_positive=True,
+        ),
         Metric("balanced_accuracy", _HIGHER, "mean of the recall of every class; chance is 1 / number of classes"),
         Metric("brier_score", _LOWER, "mean squared error of the probability of the positive class"),
         Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised"),
@@ -54,6 +61,7 @@ METRICS = {
             _HIGHER,
             "harmonic mean of precision and recall of the positive class; with more classes, its mean over them",
             has_classes=True,
+            is_of_positive=True,
         ),
         Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm"),
         Metric("log_loss", _LOWER, "mean negative logarithm of the probability of the true class", high=math.inf),
@@ -62,12 +70,14 @@ METRICS = {
             _HIGHER,
             "share of the rows predicted as the positive class, or as anomalous, that are",
             has_classes=True,
+            is_of_positive=True,
         ),
         Metric(
             "recall",
             _HIGHER,
             "share of the rows of the positive class, or of the anomalous rows, that are predicted so",
             has_classes=True,
+            is_of_positive=True,
         ),
         Metric(
             "roc_auc",

@@ -17,6 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 from pydantic import ValidationError
 
 from kfp_edge.errors import DataError, ModelError
+from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import Datatype, InputTensor, Signature
 from kfp_edge.ml.predictions import Predictions
 
@@ -127,8 +128,12 @@ class OnnxModel:
         names = [output.name for output in self.signature.outputs]
         return dict(zip(names, self.session.run(names, feed), strict=True))
 
-    def predict(self, frame: pd.DataFrame) -> Predictions:
+    def predict(self, frame: pd.DataFrame, positive: ClassLabel | None = None) -> Predictions:
         """Run the model on rows that have the signature's columns.
+
+        Args:
+            frame: The rows.
+            positive: The class that metrics of two classes describe; None stands for the last one.
 
         Raises:
             DataError: a column of the signature is missing.
@@ -140,7 +145,7 @@ class OnnxModel:
             return Predictions(values["label"], score=values["score"], classes=(0, 1), threshold=threshold)
         names = outputs["probabilities"].classes or ()
         classes = names if outputs["label"].datatype == "BYTES" else tuple(int(name) for name in names)
-        return Predictions(values["label"], probabilities=values["probabilities"], classes=classes)
+        return Predictions(values["label"], probabilities=values["probabilities"], classes=classes, positive=positive)
 
 
 def _to_tensor(frame: pd.DataFrame, tensor: InputTensor) -> Tensor:

@@ -1,14 +1,19 @@
-"""Predictions of a scikit-learn estimator, in the form that metrics, parity and reports share."""
+"""Predictions of a model, in the form that metrics, parity and reports share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.ml.arrays import ClassLabel, Floats, Labels
+from kfp_edge.errors import DataError, ModelError
+from kfp_edge.ml.arrays import ClassLabel, Float64s, Floats, Labels
 from kfp_edge.ml.dataset import Dataset
+
+#: How far the probabilities of a row may miss the sum 1: more than rounding in half precision, less than any scores.
+_SUM_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -24,22 +29,72 @@ class Predictions:
     score: Floats | None = None
     classes: tuple[ClassLabel, ...] = ()
     threshold: float = 0.0
+    #: The class that metrics of two classes describe; None stands for the last one.
+    positive: ClassLabel | None = None
+
+    @cached_property
+    def normalized_probabilities(self) -> Float64s:
+        """The probabilities in double precision, shape [n, classes], every row divided by its sum.
+
+        In single precision, as ONNX and forests compute them, a row misses the sum 1 by rounding.
+
+        Raises:
+            ModelError: they are no probabilities: missing, negative, or with another sum than 1.
+        """
+        assert self.probabilities is not None
+        rows = self.probabilities.astype(np.float64)
+        sums = rows.sum(axis=1, keepdims=True)
+        wrong = ~np.isfinite(sums[:, 0]) | (rows < 0).any(axis=1) | (np.abs(sums[:, 0] - 1) > _SUM_TOLERANCE)
+        if wrong.any():
+            example = ", ".join(f"{value:g}" for value in rows[np.argmax(wrong)][:5])
+            raise ModelError(
+                f"the model gives no valid probabilities for {int(wrong.sum()):,} of {len(rows):,} rows, such as "
+                f"{example}: they must be numbers from 0 to 1 with the sum 1; train or export the model again."
+            )
+        normalized: Float64s = rows / sums
+        return normalized
+
+    @property
+    def positive_class(self) -> ClassLabel:
+        """The class that metrics of two classes describe; of a detector it is 1, an anomaly.
+
+        Raises:
+            DataError: the model knows no such class.
+        """
+        positive = self.classes[-1] if self.positive is None else self.positive
+        if positive not in self.classes:
+            known = ", ".join(repr(name) for name in self.classes)
+            raise DataError(f"the positive class is {positive!r}, which the model does not know; its classes: {known}.")
+        return positive
 
     @property
     def ranking_score(self) -> Floats:
-        """The number that ranks rows: the probability of the last class, or the anomaly score; shape [n]."""
-        if self.score is not None:
-            return self.score
-        assert self.probabilities is not None
-        return self.probabilities[:, -1]
+        """The number that ranks rows: the probability of the positive class, or the anomaly score; shape [n].
+
+        Raises:
+            ModelError: the numbers are no probabilities, or the score is missing.
+        """
+        if self.score is None:
+            return self.normalized_probabilities[:, self.classes.index(self.positive_class)]
+        missing = int(np.isnan(self.score).sum())
+        if missing:
+            raise ModelError(
+                f"the model's score is missing (NaN) in {missing:,} of {len(self.score):,} rows; "
+                "train or export the model again."
+            )
+        return self.score
 
 
 def predict(estimator: BaseEstimator, data: Dataset) -> Predictions:
     """Run a fitted classifier, or an isolation forest, alone or at the end of a Pipeline, on the rows of `data`."""
     rows = data.x()
     if data.roles.task == "classification":
-        classes = to_class_labels(estimator.classes_)
-        return Predictions(estimator.predict(rows), probabilities=estimator.predict_proba(rows), classes=classes)
+        return Predictions(
+            estimator.predict(rows),
+            probabilities=estimator.predict_proba(rows),
+            classes=to_class_labels(estimator.classes_),
+            positive=data.roles.positive,
+        )
     score = -estimator.score_samples(rows)
     threshold = -float(final_estimator(estimator).offset_)
     return Predictions((score > threshold).astype(np.int64), score=score, classes=(0, 1), threshold=threshold)

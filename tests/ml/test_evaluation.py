@@ -1,13 +1,15 @@
 """Metrics have the values that gates rely on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.evaluation import evaluate, find_events
+from kfp_edge.ml.evaluation import evaluate
+from kfp_edge.ml.events import EventCount, count_events, find_events
 from kfp_edge.ml.predictions import Predictions
 
 
@@ -27,9 +29,76 @@ def test_a_perfect_classifier_has_perfect_metrics():
     assert metrics["roc_auc"] == metrics["f1"] == metrics["accuracy"] == metrics["balanced_accuracy"] == 1
 
 
-def test_recall_and_precision_are_those_of_the_second_class():
+def test_metrics_of_two_classes_are_those_of_the_last_class_where_no_positive_one_is_named():
     metrics = evaluate(_classifier([0.9, 0.1, 0.1], ("broken", "fine")), np.array(["fine", "broken", "fine"]))
     assert (metrics["recall"], metrics["precision"]) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    "labels", [("Pass", "Fail"), ("healthy", "broken"), ("no", "yes"), ("yes", "no"), (0, 1), (1, 0)]
+)
+def test_metrics_are_the_same_however_the_classes_are_called(labels):
+    good, bad = labels
+    truth, probability = [0, 0, 1, 1, 0, 1, 0, 0], [0.1, 0.3, 0.9, 0.4, 0.6, 0.7, 0.2, 0.05]
+    classes = tuple(sorted(labels))
+    share = np.array([[1 - value, value] if classes[1] == bad else [value, 1 - value] for value in probability])
+    kind = object if isinstance(bad, str) else np.int64
+    predicted = np.array([bad if value > 0.5 else good for value in probability], dtype=kind)
+    true_labels = np.array([labels[value] for value in truth], dtype=kind)
+    metrics = evaluate(Predictions(predicted, share, classes=classes, positive=bad), true_labels)
+    expected = {"recall": 0.666667, "precision": 0.666667, "f1": 0.666667, "roc_auc": 0.933333, "brier_score": 0.120312}
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    assert metrics[f"recall({bad})"] == metrics["recall"]
+    assert metrics[f"recall({good})"] == 0.8
+
+
+def test_a_positive_class_that_the_model_does_not_know_is_refused():
+    predictions = replace(_classifier([0.1, 0.9], ("broken", "fine")), positive="Fail")
+    with pytest.raises(KfpEdgeError, match="the positive class is 'Fail', which the model does not know"):
+        evaluate(predictions, np.array(["broken", "fine"], dtype=object))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (1e-7, 1 - 1e-7)])
+def test_probabilities_of_zero_and_one_have_a_finite_log_loss(low, high):
+    assert np.isfinite(evaluate(_classifier([low, high, high]), np.array([1, 0, 1]))["log_loss"])
+
+
+def test_probabilities_in_single_precision_whose_sum_misses_one_are_measured():
+    share = np.array([[0.3, 0.7000001], [1.0000001, 0.0], [0.0, 1.0000001]], dtype=np.float32)
+    metrics = evaluate(Predictions(np.array([1, 0, 1]), share, classes=(0, 1)), np.array([1, 0, 1]))
+    assert metrics["brier_score"] == pytest.approx(0.03, abs=1e-6)
+
+
+@pytest.mark.parametrize("row", [[np.nan, np.nan], [np.nan, 1.0], [-0.5, 1.5], [2.0, 3.0], [0.0, 0.0], [np.inf, 0.0]])
+def test_what_is_no_probability_is_refused_in_one_sentence(row):
+    predictions = Predictions(np.array([1, 0]), np.array([[0.5, 0.5], row]), classes=(0, 1))
+    with pytest.raises(KfpEdgeError, match="gives no valid probabilities for 1 of 2 rows, such as .* with the sum 1;"):
+        evaluate(predictions, np.array([1, 0]))
+
+
+def test_a_missing_score_is_refused_in_one_sentence():
+    with pytest.raises(KfpEdgeError, match=r"the model's score is missing \(NaN\) in 1 of 3 rows"):
+        evaluate(_detector([np.nan, 0.1, 0.9]), np.array([0, 0, 1]))
+
+
+def test_a_label_that_the_model_does_not_know_is_refused():
+    with pytest.raises(
+        KfpEdgeError, match="a held-out row has the class 2, which the model does not know; it knows 0, 1"
+    ):
+        evaluate(_classifier([0.1, 0.9]), np.array([0, 2]))
+
+
+def test_metrics_that_one_class_alone_does_not_define_are_left_out():
+    metrics = evaluate(_classifier([0.1, 0.2, 0.9]), np.array([0, 0, 0]))
+    assert metrics["accuracy"] == metrics["recall(0)"] == pytest.approx(2 / 3, abs=1e-6)
+    assert {"roc_auc", "average_precision", "recall", "recall(1)"}.isdisjoint(metrics)
+
+
+def test_a_class_that_no_test_row_has_does_not_count_among_several():
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+    metrics = evaluate(Predictions(np.array([0, 1, 2]), probabilities, classes=(0, 1, 2)), np.array([0, 1, 1]))
+    assert (metrics["balanced_accuracy"], metrics["recall(1)"], metrics["roc_auc"]) == (0.75, 0.5, 1.0)
+    assert "recall(2)" not in metrics
 
 
 def test_several_classes_are_measured_one_against_the_rest():
@@ -48,6 +117,19 @@ def test_an_event_counts_once_however_long_it_is():
     assert (metrics["events"], metrics["event_recall"]) == (2, 0.5)
 
 
+def test_one_failure_of_one_machine_among_three_is_one_event():
+    machines = np.array(["a", "b", "c"] * 100, dtype=object)
+    labels = ((np.arange(300) >= 90) & (np.arange(300) < 270) & (machines == "b")).astype(np.int64)
+    metrics = evaluate(_detector(list(labels * 0.9)), labels, machines)
+    assert (metrics["events"], metrics["event_recall"]) == (1, 1.0)
+    assert count_events(labels, labels == 2, machines) == [EventCount("b", 1, 0)]
+
+
+def test_events_of_two_groups_that_follow_each_other_are_two():
+    events = find_events(np.array([0, 1, 1, 1]), np.array([7, 7, 8, 8]))
+    assert [(event.group, event.rows.tolist()) for event in events] == [(7, [1]), (8, [2, 3])]
+
+
 def test_without_labels_only_the_alarms_are_counted():
     assert evaluate(_detector([0.9, 0.1]), None) == {"alarm_rate": 0.5}
 
@@ -62,9 +144,10 @@ def test_held_out_rows_that_are_all_anomalous_are_refused():
         evaluate(_detector([0.9, 0.8]), np.array([1, 1]))
 
 
-@given(arrays(np.int64, st.integers(1, 40), elements=st.integers(0, 1)))
-def test_events_cover_exactly_the_anomalous_rows(labels):
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max_size=40))
+def test_events_cover_exactly_the_anomalous_rows(rows):
+    labels, groups = np.array(rows).T
     covered = np.zeros_like(labels)
-    for event in find_events(labels):
-        covered[event] += 1
+    for event in find_events(labels, groups):
+        covered[event.rows] += 1
     assert np.array_equal(covered, labels)

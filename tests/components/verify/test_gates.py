@@ -2,8 +2,10 @@
 
 import pytest
 
-from kfp_edge.components.verify.gates import Gate, check_champion, check_gates, parse_gates
+from kfp_edge.components.verify.champion import check_champion
+from kfp_edge.components.verify.gates import Gate, check_gates, parse_gates
 from kfp_edge.errors import ParameterError
+from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.metrics import METRICS, Direction, find_metric
 
 
@@ -93,13 +95,13 @@ def test_a_gate_that_names_no_metric_suggests_one(name, message):
     ],
 )
 def test_a_gate_passes_within_its_limit(gate, value, passed, required):
-    (check,) = check_gates({"recall": value}, parse_gates({"recall": gate}))
+    (check,) = check_gates(Measurement({"recall": value}), parse_gates({"recall": gate}))
     assert (check.passed, check.required) == (passed, required)
 
 
 def test_a_gate_on_a_class_that_does_not_exist_suggests_one_that_does():
     with pytest.raises(ParameterError, match=r"did you mean recall\(Fail\)\?"):
-        check_gates({"recall(Fail)": 0.5, "recall(Pass)": 0.9}, parse_gates({"recall(fail)": 0.5}))
+        check_gates(Measurement({"recall(Fail)": 0.5, "recall(Pass)": 0.9}), parse_gates({"recall(fail)": 0.5}))
 
 
 @pytest.mark.parametrize(

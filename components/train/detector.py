@@ -1,0 +1,96 @@
+"""Fit an isolation forest (Liu, Ting and Zhou, ICDM 2008) on normal rows, and set its threshold.
+
+The threshold is a quantile of the scores of normal rows that the scoring forest has not seen.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+
+from kfp_edge.components.train.options import check_false_alarm_rate
+from kfp_edge.components.train.preprocessing import make_preprocessing
+from kfp_edge.errors import DataError
+from kfp_edge.ml.arrays import Float64s, Int64s
+from kfp_edge.ml.calibration import (
+    choose_calibration,
+    count_calibration_rows,
+    count_normal_rows_for,
+    find_normal_rows,
+)
+from kfp_edge.ml.dataset import Dataset, Roles
+
+#: Number of parts, each scored by a forest that was fitted on the others.
+_FOLDS = 5
+#: More scores than these do not make the threshold better, unless the false-alarm rate is very small.
+_MAX_CALIBRATION_ROWS = 100_000
+#: A threshold needs calibration rows of which, at the rate asked for, at least this many raise an alarm on average.
+_MIN_ALARMS = 0.1
+
+
+def fit_detector(data: Dataset, seed: int, false_alarm_rate: float) -> Pipeline:
+    """Fit a Pipeline whose last step is the forest; its `offset_` is the threshold.
+
+    Args:
+        data: The training rows.
+        seed: Random seed.
+        false_alarm_rate: Share of normal rows that may raise an alarm.
+
+    Raises:
+        DataError: there are too few rows to set a threshold.
+        ParameterError: the false-alarm rate is outside (0, 0.5].
+    """
+    check_false_alarm_rate(false_alarm_rate)
+    is_normal, method = find_normal_rows(data), choose_calibration(data)
+    normal, calibration_rows = data.x()[is_normal], count_calibration_rows(data)
+    if calibration_rows * false_alarm_rate < _MIN_ALARMS:
+        raise DataError(
+            f"{len(normal)} normal training rows are too few to set a threshold for a false-alarm rate of "
+            f"{false_alarm_rate:g}; give at least {count_normal_rows_for(_MIN_ALARMS / false_alarm_rate, method)} rows "
+            "or a larger false_alarm_rate."
+        )
+    max_rows = max(_MAX_CALIBRATION_ROWS, int(100 * _MIN_ALARMS / false_alarm_rate))
+    if method == "latest":
+        cut = len(normal) - calibration_rows
+        detector = _make_detector(data.roles, seed).fit(normal.iloc[:cut])
+        scores = detector.score_samples(_thin_out(normal.iloc[cut:], max_rows))
+    else:
+        detector = _make_detector(data.roles, seed).fit(normal)
+        scores = _score_unseen(data.roles, normal, _assign_folds(data, len(normal), seed), seed, max_rows)
+    detector[-1].offset_ = np.quantile(scores, false_alarm_rate)
+    return detector
+
+
+def _make_detector(roles: Roles, seed: int) -> Pipeline:
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    forest = IsolationForest(n_estimators=200, random_state=seed)
+    return Pipeline([("prepare", make_preprocessing(roles, imputer)), ("model", forest)])
+
+
+def _assign_folds(data: Dataset, rows: int, seed: int) -> Int64s:
+    """Return the fold of each normal row, shape [rows]: whole groups drawn at random, or blocks of consecutive rows."""
+    if choose_calibration(data) == "blocks":
+        return np.arange(rows) * _FOLDS // rows
+    codes, groups = pd.factorize(data.frame[data.roles.group][find_normal_rows(data)], sort=True)
+    order = np.random.default_rng(seed).permutation(len(groups))
+    return np.asarray(order[codes] % _FOLDS, dtype=np.int64)
+
+
+def _score_unseen(roles: Roles, normal: pd.DataFrame, folds: Int64s, seed: int, max_rows: int) -> Float64s:
+    """Return the scores of at most about `max_rows` rows, each by a forest that was fitted on the other folds.
+
+    A single draw of groups would make the threshold theirs: machines differ more from each other than rows of one do.
+    """
+    scores = []
+    for fold in np.unique(folds):
+        is_scored = folds == fold
+        detector = _make_detector(roles, seed).fit(_thin_out(normal[~is_scored], _MAX_CALIBRATION_ROWS))
+        rows = max(round(max_rows * is_scored.mean()), 1)
+        scores.append(detector.score_samples(_thin_out(normal[is_scored], rows)))
+    return np.concatenate(scores)
+
+
+def _thin_out(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return at most `count` rows, evenly spaced."""
+    return rows if len(rows) <= count else rows.iloc[np.linspace(0, len(rows) - 1, count).astype(int)]

@@ -1,0 +1,104 @@
+"""The comparison with the champion, the model in use: on the same rows, the new model may not be worse."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kfp_edge.components.verify.gates import Gate
+from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.ml.bundle import Bundle
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.measurement import Measurement, measure_predictions
+from kfp_edge.ml.metrics import Direction, find_metric
+from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.ml.predictions import Predictions
+from kfp_edge.reports.check import Check
+from kfp_edge.reports.html import format_number
+from kfp_edge.storage.fetch import fetch
+
+
+def compare_with_champion(
+    uri: str, margin: float, gates: Iterable[Gate], predictions: Predictions, measurement: Measurement, data: Dataset
+) -> list[Check]:
+    """Compare a model with the champion on held-out rows, in the metrics that have gates.
+
+    Without gates they are compared by how well they rank, or by how rarely they raise a false alarm.
+
+    Args:
+        uri: The champion's bundle, a path or a URI.
+        margin: By how much the new model may be worse.
+        gates: The gates that the user names.
+        predictions: What the new model predicts.
+        measurement: What was measured of them.
+        data: The held-out rows.
+
+    Raises:
+        ParameterError: the champion is a model for another task, other classes or another positive class.
+        DataError: the rows lack a column that the champion needs.
+        ModelError: the champion's bundle was altered.
+        StorageError: the champion cannot be fetched.
+    """
+    with TemporaryDirectory() as scratch:
+        bundle = Bundle.load(fetch(uri, Path(scratch)))
+        champion, positive = OnnxModel.load(bundle.model), bundle.manifest.positive
+    _check_task(champion, data, uri)
+    champion_predictions = champion.predict(data.x(), data.roles.positive)
+    _check_classes(champion_predictions, predictions, uri)
+    if positive is not None and measurement.positive is not None and positive != str(measurement.positive):
+        raise ParameterError(
+            f"the champion {uri} was measured with the positive class {positive!r}, this model with "
+            f"{str(measurement.positive)!r}; give both the same parameter positive, or leave champion empty."
+        )
+    names = _select_metrics(gates, measurement.metrics)
+    champion_metrics = measure_predictions(champion_predictions, data).metrics
+    return check_champion(measurement.metrics, champion_metrics, names, margin)
+
+
+def check_champion(
+    metrics: Mapping[str, float], champion: Mapping[str, float], names: Iterable[str], margin: float
+) -> list[Check]:
+    """Require the challenger to be at most `margin` worse than the champion in each named metric."""
+    return [_compare(name, metrics[name], champion[name], margin) for name in names]
+
+
+def _check_task(champion: OnnxModel, data: Dataset, uri: str) -> None:
+    if champion.signature.task != data.roles.task:
+        raise ParameterError(
+            f"the champion {uri} is a model for {champion.signature.task}, this one is for {data.roles.task}; "
+            "name a champion of the same task, or leave champion empty."
+        )
+    for tensor in champion.signature.inputs:
+        for column in tensor.columns:
+            if column.name not in data.roles.features:
+                raise DataError(
+                    f"the champion {uri} needs the column {column.name!r}, which the data does not have as a feature; "
+                    "compare models of the same columns, or leave champion empty."
+                )
+
+
+def _check_classes(champion: Predictions, challenger: Predictions, uri: str) -> None:
+    if set(champion.classes) != set(challenger.classes):
+        names = [", ".join(repr(name) for name in model.classes) for model in (champion, challenger)]
+        raise ParameterError(
+            f"the champion {uri} has the classes {names[0]}, this model {names[1]}; "
+            "compare models of the same classes, or leave champion empty."
+        )
+
+
+def _compare(name: str, value: float, champion: float, margin: float) -> Check:
+    metric = find_metric(name)
+    is_lower_better = metric is not None and metric.direction is Direction.LOWER
+    limit, words = (champion + margin, "at most") if is_lower_better else (champion - margin, "at least")
+    return Check(
+        f"champion {name}",
+        value <= limit if is_lower_better else value >= limit,
+        format_number(value),
+        f"{words} {format_number(champion)} of the champion, {'plus' if is_lower_better else 'less'} {margin:g}",
+    )
+
+
+def _select_metrics(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[str]:
+    if names := sorted({gate.metric for gate in gates}):
+        return names
+    ranking = next((name for name in ("roc_auc", "false_alarm_rate") if name in metrics), None)
+    return [ranking] if ranking else []

@@ -1,0 +1,67 @@
+"""The gates that apply where none is named: a model that is no better than chance, or finds nothing, is refused."""
+
+from collections.abc import Mapping
+
+from kfp_edge.components.verify.gates import Gate, parse_gates
+from kfp_edge.ml.calibration import count_calibration_rows, find_normal_rows
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.intervals import compute_exact_interval
+from kfp_edge.ml.measurement import Measurement
+from kfp_edge.ml.predictions import Predictions
+from kfp_edge.reports.check import Check
+from kfp_edge.reports.html import format_number
+
+_LOWEST_ROC_AUC = 0.7
+#: Machines that differ or drift a little reach this multiple of the rate asked for; a detector whose interval is
+#: completely above it raises more false alarms than anyone planned for.
+_MAX_RATE_RATIO = 2.0
+
+
+def select_gates(gates: Mapping[str, object], predictions: Predictions, measurement: Measurement) -> tuple[Gate, ...]:
+    """Return the named gates and, for all other metrics that were measured, the defaults of the task.
+
+    Raises:
+        ParameterError: a gate is not valid.
+    """
+    defaults = [
+        gate for gate in _find_defaults(predictions) if gate.metric in measurement.metrics and gate.metric not in gates
+    ]
+    return tuple(sorted((*parse_gates(gates), *defaults), key=lambda gate: gate.metric))
+
+
+def check_false_alarm_rate(
+    gates: Mapping[str, object], measurement: Measurement, train_data: Dataset, test_data: Dataset, asked: float
+) -> list[Check]:
+    """Require a detector to raise alarms about as rarely as it was asked to, unless a gate on that rate is named.
+
+    Without labels every row counts as normal. The lower end of the 95 % interval may be at most twice the rate asked
+    for, or what a threshold reaches by chance that so many training rows set. Too few rows to measure such a rate are
+    reported, and pass.
+
+    Args:
+        gates: The named gates.
+        measurement: What was measured on the held-out rows.
+        train_data: The rows that the model was trained on.
+        test_data: The held-out rows.
+        asked: The share of normal rows that may raise an alarm.
+    """
+    metric = "false_alarm_rate" if test_data.roles.target else "alarm_rate"
+    if metric in gates:
+        return []
+    normal = int(find_normal_rows(test_data).sum())
+    interval = measurement.intervals[metric]
+    measured = f"{format_number(measurement.metrics[metric])} (95 % interval {interval}) of {normal:,} rows"
+    if normal * asked < 1:
+        measured += f", too few to measure {asked:g}"
+    calibration_rows = count_calibration_rows(train_data)
+    limit = max(_MAX_RATE_RATIO * asked, compute_exact_interval(asked * calibration_rows, calibration_rows).high)
+    required = f"{asked:g}, as asked for with false_alarm_rate: an interval that begins at {limit:.4g} at most"
+    return [Check(f"gate {metric}", interval.low <= limit, measured, required)]
+
+
+def _find_defaults(predictions: Predictions) -> list[Gate]:
+    if predictions.score is not None:
+        return [Gate("event_recall", ">", 0.0), Gate("recall", ">", 0.0), Gate("roc_auc", ">=", 0.5)]
+    chance = Gate("balanced_accuracy", ">", round(1 / len(predictions.classes), 6))
+    gates = [Gate("roc_auc", ">=", _LOWEST_ROC_AUC), chance]
+    return [*gates, Gate("recall", ">", 0.0)] if len(predictions.classes) == 2 else gates

@@ -1,0 +1,43 @@
+"""Which normal rows set the threshold of an anomaly detector: rows that the scoring model has not seen."""
+
+from typing import Literal
+
+import numpy as np
+
+from kfp_edge.ml.arrays import Mask
+from kfp_edge.ml.dataset import Dataset
+
+#: `groups` and `blocks`: each row is scored by a model fitted on the other groups, or on other blocks of consecutive
+#: rows; the detector itself is fitted on all rows. `latest`: the latest rows, which the detector is not fitted on.
+CalibrationMethod = Literal["groups", "latest", "blocks"]
+
+#: Share of the normal rows that sets the threshold, by method.
+_SHARES: dict[CalibrationMethod, float] = {"groups": 1.0, "latest": 0.2, "blocks": 1.0}
+
+
+def find_normal_rows(data: Dataset) -> Mask:
+    """Return the rows that are labelled normal, shape [rows]; without labels all of them."""
+    return np.asarray(data.y() == 0) if data.roles.target else np.ones(len(data.frame), dtype=bool)
+
+
+def choose_calibration(data: Dataset) -> CalibrationMethod:
+    """Choose the method that resembles use at the edge.
+
+    By groups if the model will see others, unless the split by time says that the test rows are of the same groups; by
+    time if there is a time column, since machines change; else all rows.
+    """
+    roles = data.roles
+    has_unseen_groups = bool(roles.group) and data.preparation.split != "time"
+    if has_unseen_groups and data.frame[roles.group][find_normal_rows(data)].nunique() > 1:
+        return "groups"
+    return "latest" if roles.time else "blocks"
+
+
+def count_calibration_rows(data: Dataset) -> int:
+    """Return the number of rows that set the threshold."""
+    return round(int(find_normal_rows(data).sum()) * _SHARES[choose_calibration(data)])
+
+
+def count_normal_rows_for(calibration_rows: float, method: CalibrationMethod) -> int:
+    """Return the number of normal rows of which at least `calibration_rows` set the threshold."""
+    return int(calibration_rows / _SHARES[method]) + 1

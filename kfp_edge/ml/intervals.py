@@ -1,0 +1,199 @@
+"""Confidence intervals of metrics, so that five held-out failures do not look like five thousand.
+
+Rows of one machine, or of one stretch of time, resemble each other: they count as less than so many independent rows.
+Shares: the exact interval of Clopper and Pearson (1934) with the effective number of rows of Korn and Graubard (1998).
+ROC AUC: DeLong et al. (1988), for clusters Obuchowski (1997), on the logit scale.
+Everything is computed in closed form: the same rows give the same interval, and a million rows take about a second.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from kfp_edge.ml.arrays import Float64s, Floats, Int64s, Labels, Mask
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.evaluation import encode_labels
+from kfp_edge.ml.events import count_events
+from kfp_edge.ml.metrics import name_of_class
+from kfp_edge.ml.predictions import Predictions
+
+#: The probability with which an interval contains the true value.
+CONFIDENCE = 0.95
+_TAIL = (1 - CONFIDENCE) / 2
+#: Consecutive rows are taken as this many blocks.
+_TIME_BLOCKS = 20
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % confidence interval, both ends included."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:.4g} to {self.high:.4g}"
+
+
+def find_clusters(data: Dataset) -> Int64s | None:
+    """Return a number for each row, shape [rows], the same for rows that depend on each other; None where none do.
+
+    Rows of one group belong together; so do rows of one stretch of time where there are no groups, or where every group
+    is in both parts of a split by time.
+    """
+    roles = data.roles
+    if roles.group and data.preparation.split != "time":
+        codes, names = pd.factorize(data.frame[roles.group])
+        if len(names) > 1:
+            return np.asarray(codes, dtype=np.int64)
+    if roles.time:
+        return np.arange(len(data.frame)) * _TIME_BLOCKS // len(data.frame)
+    return None
+
+
+def measure_intervals(
+    predictions: Predictions, labels: Labels | None, groups: Labels | None = None, clusters: Int64s | None = None
+) -> dict[str, Interval]:
+    """Return the intervals of the shares among the metrics, and of roc_auc for two classes, by metric.
+
+    Args:
+        predictions: What the model predicts.
+        labels: The true labels, shape [n], or None.
+        groups: The group of each row, shape [n], by which events are counted.
+        clusters: A number for each row, shape [n], the same for rows that depend on each other.
+    """
+    if predictions.score is not None:
+        rows = _select_detector_rows(predictions, labels)
+    else:
+        rows = {} if labels is None else _select_classifier_rows(predictions, labels)
+    intervals = {name: interval for name, of in rows.items() if (interval := _measure_share(*of, clusters)) is not None}
+    if labels is None or len(predictions.classes) != 2:
+        return intervals
+    truth = np.asarray(labels == predictions.positive_class)
+    if truth.any() and not truth.all():
+        intervals["roc_auc"] = measure_roc_auc(truth, predictions.ranking_score, clusters)
+    if predictions.score is not None and truth.any():
+        counts = count_events(truth, predictions.label == 1, groups)
+        detected, events = sum(count.detected for count in counts), sum(count.events for count in counts)
+        intervals["event_recall"] = compute_exact_interval(detected, events)
+    return intervals
+
+
+def measure_share(selected: Mask, clusters: Int64s | None) -> Interval:
+    """Return the interval of the share of rows that `selected`, shape [n] with n > 0, selects.
+
+    Args:
+        selected: One flag for each row.
+        clusters: A number for each row, shape [n], the same for rows that depend on each other.
+    """
+    rows, share = len(selected), float(selected.mean())
+    if clusters is None:
+        return compute_exact_interval(share * rows, rows)
+    sizes = np.bincount(clusters)
+    units = np.count_nonzero(sizes)
+    if units < 2:
+        return compute_exact_interval(share * rows, rows)
+    residuals = np.bincount(clusters, weights=selected) - share * sizes
+    variance = units / (units - 1) * float((residuals**2).sum()) / rows**2
+    effective = min(rows, share * (1 - share) / variance) if variance > 0 else rows
+    effective *= (stats.t.ppf(_TAIL, rows - 1) / stats.t.ppf(_TAIL, units - 1)) ** 2
+    return compute_exact_interval(share * effective, effective)
+
+
+def measure_roc_auc(truth: Mask, score: Floats, clusters: Int64s | None = None) -> Interval:
+    """Return the interval of the area under the ROC curve.
+
+    Args:
+        truth: Whether a row is of the positive class, shape [n]; some are and some are not.
+        score: What ranks the rows, shape [n].
+        clusters: A number for each row, shape [n], the same for rows that depend on each other.
+    """
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    ranks = stats.rankdata(score)
+    above = (ranks[truth] - stats.rankdata(score[truth])) / negatives
+    below = 1 - (ranks[~truth] - stats.rankdata(score[~truth])) / positives
+    area = float(above.mean())
+    sums = [_sum_by_cluster(above - area, truth, clusters), _sum_by_cluster(below - area, ~truth, clusters)]
+    units = [_count_clusters(rows, clusters) for rows in (truth, ~truth)]
+    if area in (0.0, 1.0):  # no variance is left to estimate; the bound is that of so many units that all agree
+        bound = _TAIL ** (1 / min(units))
+        return Interval(bound, 1.0) if area else Interval(0.0, 1 - bound)
+    freedom = np.inf if clusters is None else min(units) - 1
+    if min(units) < 2:
+        variance, freedom = _hanley_mcneil(area, positives, negatives), np.inf
+    else:
+        variance = sum(
+            unit / (unit - 1) * float((deviations**2).sum()) / count**2
+            for unit, deviations, count in zip(units, sums, (positives, negatives), strict=True)
+        )
+        if clusters is not None:
+            unit = np.count_nonzero(np.bincount(clusters))
+            covariance = unit / (unit - 1) * float((sums[0] * sums[1]).sum()) / (positives * negatives)
+            variance = max(variance + 2 * covariance, 0.0)
+    half_width = -float(stats.t.ppf(_TAIL, freedom)) * np.sqrt(variance) / (area * (1 - area))
+    logit = np.log(area / (1 - area))
+    return Interval(*(float(1 / (1 + np.exp(-(logit + sign * half_width)))) for sign in (-1, 1)))
+
+
+def _sum_by_cluster(values: Float64s, rows: Mask, clusters: Int64s | None) -> Float64s:
+    """Return the sum of `values`, one for each row that `rows` selects, in every cluster; a row is one where None."""
+    if clusters is None:
+        return values
+    sums = np.bincount(clusters[rows], weights=values, minlength=int(clusters.max()) + 1)
+    return sums.astype(np.float64)
+
+
+def _count_clusters(rows: Mask, clusters: Int64s | None) -> int:
+    return int(rows.sum()) if clusters is None else int(np.count_nonzero(np.bincount(clusters[rows])))
+
+
+def _hanley_mcneil(area: float, positives: int, negatives: int) -> float:
+    """Return the variance of the area for a single positive or negative row (Hanley and McNeil, 1982)."""
+    first, second = area / (2 - area) - area**2, 2 * area**2 / (1 + area) - area**2
+    return (area * (1 - area) + (positives - 1) * first + (negatives - 1) * second) / (positives * negatives)
+
+
+def _measure_share(selected: Mask, among: Mask, clusters: Int64s | None) -> Interval | None:
+    if not among.any():
+        return None
+    return measure_share(selected[among], None if clusters is None else clusters[among])
+
+
+def compute_exact_interval(successes: float, trials: float) -> Interval:
+    """Return the exact interval of a share; the numbers need not be whole."""
+    low = 0.0 if successes <= 0 else float(stats.beta.ppf(_TAIL, successes, trials - successes + 1))
+    high = 1.0 if successes >= trials else float(stats.beta.ppf(1 - _TAIL, successes + 1, trials - successes))
+    return Interval(low, high)
+
+
+#: The rows that a share counts, and among which rows.
+_ShareRows = tuple[Mask, Mask]
+
+
+def _select_detector_rows(predictions: Predictions, labels: Labels | None) -> dict[str, _ShareRows]:
+    alarm = np.asarray(predictions.label == 1)
+    rows: dict[str, _ShareRows] = {"alarm_rate": (alarm, np.ones(len(alarm), dtype=bool))}
+    if labels is not None:
+        truth = np.asarray(labels == 1)
+        rows |= {
+            "false_alarm_rate": (alarm, ~truth),
+            "specificity": (~alarm, ~truth),
+            "recall": (alarm, truth),
+            "precision": (truth, alarm),
+        }
+    return rows
+
+
+def _select_classifier_rows(predictions: Predictions, labels: Labels) -> dict[str, _ShareRows]:
+    truth, predicted = encode_labels(labels, predictions), encode_labels(predictions.label, predictions)
+    right = truth == predicted
+    rows: dict[str, _ShareRows] = {"accuracy": (right, np.ones(len(right), dtype=bool))}
+    for code, label in enumerate(predictions.classes):
+        rows[name_of_class("recall", label)] = (right, truth == code)
+        rows[name_of_class("precision", label)] = (right, predicted == code)
+    if len(predictions.classes) == 2:
+        for metric in ("recall", "precision"):
+            rows[metric] = rows[name_of_class(metric, predictions.positive_class)]
+    return rows

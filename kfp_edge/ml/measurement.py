@@ -1,0 +1,67 @@
+"""What is known about a model from held-out rows: metrics, their intervals, events, and what a reviewer should know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kfp_edge.ml.arrays import ClassLabel, Labels
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.evaluation import evaluate
+from kfp_edge.ml.events import EventCount, count_events
+from kfp_edge.ml.intervals import Interval, find_clusters, measure_intervals
+from kfp_edge.ml.predictions import Predictions
+
+#: With fewer rows of a class, one row more or less changes its recall by 5 % and more.
+_FEW_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Metrics on held-out rows, by name; `intervals` has the 95 % intervals of some of them.
+
+    `positive` is the class that the metrics of two classes describe; None for more classes and for detectors. `events`
+    has the events of each group, of a detector with labels.
+    """
+
+    metrics: dict[str, float]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    events: tuple[EventCount, ...] = ()
+    positive: ClassLabel | None = None
+    #: Each in one sentence.
+    warnings: tuple[str, ...] = ()
+
+    def to_table_rows(self) -> list[tuple[str, float, str]]:
+        """Return table rows: name, value and 95 % interval, "" where there is none."""
+        return [(name, value, str(self.intervals.get(name, ""))) for name, value in sorted(self.metrics.items())]
+
+
+def measure_predictions(predictions: Predictions, data: Dataset) -> Measurement:
+    """Measure what a model predicts for the rows of `data`.
+
+    Raises:
+        DataError: a classifier has no labels to compare with, a label is none of its classes, or all labels are
+            anomalous.
+        ModelError: the model gives no valid probabilities, or its scores are missing.
+    """
+    labels = data.y() if data.roles.target else None
+    groups = data.frame[data.roles.group].to_numpy() if data.roles.group else None
+    metrics = evaluate(predictions, labels, groups)
+    intervals = measure_intervals(predictions, labels, groups, find_clusters(data))
+    if labels is None:
+        return Measurement(metrics, intervals)
+    if predictions.score is not None:
+        events = tuple(count_events(labels, predictions.label == 1, groups))
+        return Measurement(metrics, intervals, events)
+    positive = predictions.positive_class if len(predictions.classes) == 2 else None
+    return Measurement(metrics, intervals, positive=positive, warnings=_find_warnings(labels, positive))
+
+
+def _find_warnings(labels: Labels, positive: ClassLabel | None) -> tuple[str, ...]:
+    if positive is None:
+        return ()
+    rows = int((labels == positive).sum())
+    if rows >= _FEW_ROWS:
+        return ()
+    return (
+        f"only {rows:,} of {len(labels):,} held-out rows are of the class {positive!r}: its metrics are uncertain, as "
+        "their intervals show; give more such rows.",
+    )
