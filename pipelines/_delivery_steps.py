@@ -57,6 +57,7 @@ def deliver(
     )
     committed = gitops_commit(
         image=released.outputs["image"],
+        bundle=bundle,
         model_name=name.model_name,
         model_version=verification.model_version,
         gitops_repo=delivery.gitops_repo,

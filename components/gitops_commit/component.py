@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kfp.dsl import Markdown, Output
+from kfp.dsl import Artifact, Input, Markdown, Output
 
 from kfp_edge.runtime.component import component
 
@@ -10,6 +10,7 @@ from kfp_edge.runtime.component import component
 @component
 def gitops_commit(
     image: str,
+    bundle: Input[Artifact],
     model_name: str,
     model_version: str,
     gitops_repo: str,
@@ -24,6 +25,7 @@ def gitops_commit(
 
     Args:
         image: The released image by digest, `docker://HOST/REPO/MODEL@sha256:...` or `oci:FOLDER/MODEL@sha256:...`.
+        bundle: The bundle in the image, written by `verify`; its metrics and positive class are in the commit message.
         model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
             folder at the edge.
         model_version: Version of the model, such as `1.4.0`: the tag of the released image, and part of the name of the
@@ -46,13 +48,16 @@ def gitops_commit(
         from pathlib import Path
 
         from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, render_report
+        from kfp_edge.components.gitops_commit.model_summary import summarize_model
         from kfp_edge.git.remote import GitRemote
         from kfp_edge.images.oci.references import ImageRef
+        from kfp_edge.ml.bundle import Bundle
         from kfp_edge.storage.files import write_file
 
         ref = ImageRef.parse(image)
         name = ref.repository if ref.transport == "docker" else f"localhost/{ref.name}"
-        release = Release(model_name, model_version, name, ref.digest)
+        summary = summarize_model(Bundle.load(Path(bundle.path)).manifest)
+        release = Release(model_name, model_version, name, ref.digest, summary)
         result = commit_release(release, Target(GitRemote.parse(gitops_repo), gitops_branch, site, namespace))
-        write_file(Path(change.path), render_report(result).encode())
+        write_file(Path(change.path), render_report(result, summary).encode())
         return (result.repository, result.branch, result.commit, result.committed)

@@ -32,12 +32,16 @@ _IMAGE_NAME = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+")
 
 @dataclass(frozen=True)
 class Release:
-    """A version of a model as an image by digest; `image_name` is `HOST[:PORT]/REPO`, without tag or digest."""
+    """A version of a model as an image by digest; `image_name` is `HOST[:PORT]/REPO`, without tag or digest.
+
+    `summary` is what the reviewer should know about the model, in Markdown.
+    """
 
     model: str
     version: str
     image_name: str
     digest: str
+    summary: str = ""
 
     def __post_init__(self) -> None:
         check_model(self.model, self.version)
@@ -51,8 +55,9 @@ class Release:
 
     def message(self, site: str) -> str:
         """Return the commit message: a Conventional Commit with trailers."""
+        summary = f"{self.summary}\n\n" if self.summary else ""
         return (
-            f"feat({site}): {self.model} {self.version} at {self.digest.removeprefix('sha256:')[:12]}\n\n"
+            f"feat({site}): {self.model} {self.version} at {self.digest.removeprefix('sha256:')[:12]}\n\n{summary}"
             f"Image: {self.image_name}@{self.digest}\nModel-Version: {self.version}\n"
         )
 
@@ -145,8 +150,8 @@ def _missing_branch_error(target: Target, branches: list[str]) -> GitError:
     )
 
 
-def render_report(change: Change) -> str:
-    """Return the change for its reviewer, as Markdown; a long diff is truncated."""
+def render_report(change: Change, summary: str = "") -> str:
+    """Return the change for its reviewer, as Markdown, with the summary of the model; a long diff is truncated."""
     state = "new commit" if change.committed else "nothing to commit: the digest is there already"
     lines = [
         "# GitOps change",
@@ -154,6 +159,7 @@ def render_report(change: Change) -> str:
         f"- Repository: `{change.repository}`",
         f"- Branch: `{change.branch}`",
         f"- Commit: `{change.commit}` ({state})",
+        *(["", summary] if summary else []),
     ]
     if change.committed:
         diff = change.diff.splitlines()

@@ -25,8 +25,11 @@ def write_report(path: Path, estimator: Pipeline, data: Dataset, evaluation: Eva
     if evaluation.measurement.positive is not None:
         page.text(f"The positive class is {evaluation.measurement.positive}.")
     page.table(("metric", "value", "95 % interval"), evaluation.measurement.to_table_rows())
-    for warning in evaluation.measurement.warnings:
-        page.text(f"Warning: {warning}")
+    for sentence in (
+        *evaluation.measurement.notes,
+        *(f"Warning: {warning}" for warning in evaluation.measurement.warnings),
+    ):
+        page.text(sentence)
     if roles.task == "classification":
         _add_classification(page, estimator, data, evaluation, seed)
     else:

@@ -27,8 +27,8 @@ def write_report(path: Path, identity: ModelIdentity, result: VerificationResult
     if result.measurement.positive is not None:
         page.text(f"The positive class is {result.measurement.positive}.")
     page.table(("metric", "value", "95 % interval"), result.measurement.to_table_rows())
-    for warning in result.measurement.warnings:
-        page.text(f"Warning: {warning}")
+    for sentence in (*result.measurement.notes, *(f"Warning: {warning}" for warning in result.measurement.warnings)):
+        page.text(sentence)
     page.write(path)
 
 

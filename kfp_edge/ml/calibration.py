@@ -6,6 +6,7 @@ import numpy as np
 
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.events import find_rows_after_events
 
 #: `groups` and `blocks`: each row is scored by a model fitted on the other groups, or on other blocks of consecutive
 #: rows; the detector itself is fitted on all rows. `latest`: the latest rows, which the detector is not fitted on.
@@ -16,8 +17,15 @@ _SHARES: dict[CalibrationMethod, float] = {"groups": 1.0, "latest": 0.2, "blocks
 
 
 def find_normal_rows(data: Dataset) -> Mask:
-    """Return the rows that are labelled normal, shape [rows]; without labels all of them."""
-    return np.asarray(data.y() == 0) if data.roles.target else np.ones(len(data.frame), dtype=bool)
+    """Return the rows that are normal, shape [rows]: labelled so, with features from normal rows only.
+
+    Without labels it is all of them.
+    """
+    if not data.roles.target:
+        return np.ones(len(data.frame), dtype=bool)
+    labels = data.y()
+    after_events = find_rows_after_events(labels, data.groups(), data.preparation.window_rows)
+    return np.asarray((labels == 0) & ~after_events)
 
 
 def choose_calibration(data: Dataset) -> CalibrationMethod:

@@ -68,6 +68,8 @@ class Preparation:
     left_out: Mapping[str, int] = field(default_factory=dict)
     #: What a reviewer should know about the data, each in one sentence.
     warnings: tuple[str, ...] = ()
+    #: Number of rows from which the features of one row were computed: the longest rolling window; 1 without any.
+    window_rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,10 @@ class Dataset:
         if not self.roles.target:
             raise DataError("this data has no labels; give ingest a target column or failure windows.")
         return self.frame[self.roles.target].to_numpy()
+
+    def groups(self) -> Labels | None:
+        """Return the group of each row, shape [rows], or None where there are no groups."""
+        return self.frame[self.roles.group].to_numpy() if self.roles.group else None
 
 
 def save(dataset: Dataset, path: Path) -> None:

@@ -5,13 +5,18 @@ import pandas as pd
 from sklearn import metrics as sk
 
 from kfp_edge.errors import DataError
-from kfp_edge.ml.arrays import Float64s, Int64s, Labels, Mask
+from kfp_edge.ml.arrays import Float64s, Floats, Int64s, Labels, Mask
 from kfp_edge.ml.events import count_events
 from kfp_edge.ml.metrics import name_of_class
 from kfp_edge.ml.predictions import Predictions
 
 
-def evaluate(predictions: Predictions, labels: Labels | None, groups: Labels | None = None) -> dict[str, float]:
+def evaluate(
+    predictions: Predictions,
+    labels: Labels | None,
+    groups: Labels | None = None,
+    is_left_out: Mask | None = None,
+) -> dict[str, float]:
     """Measure predictions against the true labels, shape [n], or on their own where there are none.
 
     Classification: accuracy, balanced_accuracy, log_loss, and recall, precision and f1 of every class that occurs, as
@@ -26,6 +31,7 @@ def evaluate(predictions: Predictions, labels: Labels | None, groups: Labels | N
         predictions: What the model predicts.
         labels: The true labels, shape [n].
         groups: The group of each row, shape [n], by which events are counted.
+        is_left_out: Rows of a detector, shape [n], that count neither as normal nor as anomalous.
 
     Raises:
         DataError: a classifier has no labels to compare with, a label is none of its classes, or all labels are
@@ -33,7 +39,7 @@ def evaluate(predictions: Predictions, labels: Labels | None, groups: Labels | N
         ModelError: the model gives no valid probabilities.
     """
     if predictions.score is not None:
-        metrics = _measure_detector(predictions, labels, groups)
+        metrics = _measure_detector(predictions, labels, groups, is_left_out)
     elif labels is None:
         raise DataError("a classifier cannot be evaluated without labels; give ingest a target column.")
     else:
@@ -98,15 +104,14 @@ def _measure_two_classes(
     names = {metric: name_of_class(metric, positive) for metric in ("recall", "precision", "f1")}
     return {
         **{metric: per_class[name] for metric, name in names.items() if name in per_class},
-        **_measure_ranking(truth, predictions),
+        **_measure_ranking(truth, predictions.ranking_score),
         "brier_score": sk.brier_score_loss(truth, predictions.ranking_score, pos_label=True),
     }
 
 
-def _measure_ranking(truth: Mask, predictions: Predictions) -> dict[str, float]:
+def _measure_ranking(truth: Mask, score: Floats) -> dict[str, float]:
     if truth.all() or not truth.any():
         return {}
-    score = predictions.ranking_score
     return {
         "roc_auc": sk.roc_auc_score(truth, score),
         "average_precision": sk.average_precision_score(truth, score),
@@ -123,25 +128,29 @@ def _measure_many_classes(predictions: Predictions, codes: Int64s, f1: Float64s)
     return measured
 
 
-def _measure_detector(predictions: Predictions, labels: Labels | None, groups: Labels | None) -> dict[str, float]:
-    alarm = predictions.label == 1
+def _measure_detector(
+    predictions: Predictions, labels: Labels | None, groups: Labels | None, is_left_out: Mask | None
+) -> dict[str, float]:
+    alarm = np.asarray(predictions.label == 1)
     metrics = {"alarm_rate": float(alarm.mean())}
     if labels is None:
         return metrics
     truth = np.asarray(labels == 1)
-    if truth.all():
+    normal = ~truth if is_left_out is None else ~truth & ~is_left_out
+    if not normal.any():
         raise DataError("every held-out row is labelled anomalous, so false alarms cannot be counted; hold out more.")
-    false_alarm_rate = float(alarm[~truth].mean())
+    false_alarm_rate = float(alarm[normal].mean())
     metrics |= {"false_alarm_rate": false_alarm_rate, "specificity": 1 - false_alarm_rate}
     if not truth.any():
         return metrics
     counts = count_events(truth, alarm, groups)
     events = sum(count.events for count in counts)
     detected = int((alarm & truth).sum())
+    measured = truth | normal
     return metrics | {
         "recall": detected / truth.sum(),
-        "precision": detected / max(int(alarm.sum()), 1),
-        **_measure_ranking(truth, predictions),
+        "precision": detected / max(int(alarm[measured].sum()), 1),
+        **_measure_ranking(truth[measured], predictions.ranking_score[measured]),
         "events": events,
         "event_recall": sum(count.detected for count in counts) / events,
     }

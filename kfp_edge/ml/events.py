@@ -48,6 +48,28 @@ def find_events(labels: Labels | Mask, groups: Labels | None = None) -> list[Eve
     return [Event(run, names[codes[start]]) for run, start in zip(runs, starts, strict=True)]
 
 
+def find_rows_after_events(labels: Labels | Mask, groups: Labels | None, window_rows: int) -> Mask:
+    """Return the normal rows, shape [n], whose rolling windows reach back into an event of their group.
+
+    Their features describe the event in part, so an alarm in them is no false alarm, and they are not normal either.
+
+    Args:
+        labels: 1 for each anomalous row, shape [n], in the order of time.
+        groups: The group of each row, shape [n].
+        window_rows: Number of rows of the longest rolling window: a row and those before it.
+    """
+    after = np.zeros(len(labels), dtype=bool)
+    if window_rows < 2 or not (np.asarray(labels) == 1).any():
+        return after
+    codes = np.zeros(len(labels), dtype=np.int64) if groups is None else pd.factorize(groups)[0]
+    order = np.argsort(codes, kind="stable")
+    anomalous, positions = np.asarray(labels)[order] == 1, np.arange(len(order))
+    last = np.maximum.accumulate(np.where(anomalous, positions, -1))
+    has_event = (last >= 0) & (codes[order][last] == codes[order])
+    after[order] = has_event & ~anomalous & (positions - last < window_rows)
+    return after
+
+
 def count_events(labels: Labels | Mask, alarms: Mask, groups: Labels | None = None) -> list[EventCount]:
     """Return the events of each group that has any, and how many of them `alarms`, shape [n], detected."""
     detected: dict[ClassLabel, list[bool]] = {}

@@ -54,7 +54,11 @@ def find_clusters(data: Dataset) -> Int64s | None:
 
 
 def measure_intervals(
-    predictions: Predictions, labels: Labels | None, groups: Labels | None = None, clusters: Int64s | None = None
+    predictions: Predictions,
+    labels: Labels | None,
+    groups: Labels | None = None,
+    clusters: Int64s | None = None,
+    is_left_out: Mask | None = None,
 ) -> dict[str, Interval]:
     """Return the intervals of the shares among the metrics, and of roc_auc for two classes, by metric.
 
@@ -63,17 +67,20 @@ def measure_intervals(
         labels: The true labels, shape [n], or None.
         groups: The group of each row, shape [n], by which events are counted.
         clusters: A number for each row, shape [n], the same for rows that depend on each other.
+        is_left_out: Rows of a detector, shape [n], that count neither as normal nor as anomalous.
     """
+    measured = np.ones(len(predictions.label), dtype=bool) if is_left_out is None else ~is_left_out
     if predictions.score is not None:
-        rows = _select_detector_rows(predictions, labels)
+        rows = _select_detector_rows(predictions, labels, measured)
     else:
         rows = {} if labels is None else _select_classifier_rows(predictions, labels)
     intervals = {name: interval for name, of in rows.items() if (interval := _measure_share(*of, clusters)) is not None}
     if labels is None or len(predictions.classes) != 2:
         return intervals
     truth = np.asarray(labels == predictions.positive_class)
-    if truth.any() and not truth.all():
-        intervals["roc_auc"] = measure_roc_auc(truth, predictions.ranking_score, clusters)
+    if truth.any() and not truth[measured].all():
+        clusters = None if clusters is None else clusters[measured]
+        intervals["roc_auc"] = measure_roc_auc(truth[measured], predictions.ranking_score[measured], clusters)
     if predictions.score is not None and truth.any():
         counts = count_events(truth, predictions.label == 1, groups)
         detected, events = sum(count.detected for count in counts), sum(count.events for count in counts)
@@ -172,16 +179,16 @@ def compute_exact_interval(successes: float, trials: float) -> Interval:
 _ShareRows = tuple[Mask, Mask]
 
 
-def _select_detector_rows(predictions: Predictions, labels: Labels | None) -> dict[str, _ShareRows]:
+def _select_detector_rows(predictions: Predictions, labels: Labels | None, measured: Mask) -> dict[str, _ShareRows]:
     alarm = np.asarray(predictions.label == 1)
     rows: dict[str, _ShareRows] = {"alarm_rate": (alarm, np.ones(len(alarm), dtype=bool))}
     if labels is not None:
         truth = np.asarray(labels == 1)
         rows |= {
-            "false_alarm_rate": (alarm, ~truth),
-            "specificity": (~alarm, ~truth),
+            "false_alarm_rate": (alarm, ~truth & measured),
+            "specificity": (~alarm, ~truth & measured),
             "recall": (alarm, truth),
-            "precision": (truth, alarm),
+            "precision": (truth, alarm & measured),
         }
     return rows
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kfp_edge.ml.arrays import ClassLabel, Labels
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.evaluation import evaluate
-from kfp_edge.ml.events import EventCount, count_events
+from kfp_edge.ml.events import EventCount, count_events, find_rows_after_events
 from kfp_edge.ml.intervals import Interval, find_clusters, measure_intervals
 from kfp_edge.ml.predictions import Predictions
 
@@ -26,8 +26,10 @@ class Measurement:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     events: tuple[EventCount, ...] = ()
     positive: ClassLabel | None = None
-    #: Each in one sentence.
+    #: What lowers the trust in these numbers, each in one sentence.
     warnings: tuple[str, ...] = ()
+    #: How they were measured, each in one sentence.
+    notes: tuple[str, ...] = ()
 
     def to_table_rows(self) -> list[tuple[str, float, str]]:
         """Return table rows: name, value and 95 % interval, "" where there is none."""
@@ -43,16 +45,28 @@ def measure_predictions(predictions: Predictions, data: Dataset) -> Measurement:
         ModelError: the model gives no valid probabilities, or its scores are missing.
     """
     labels = data.y() if data.roles.target else None
-    groups = data.frame[data.roles.group].to_numpy() if data.roles.group else None
-    metrics = evaluate(predictions, labels, groups)
-    intervals = measure_intervals(predictions, labels, groups, find_clusters(data))
+    groups, clusters = data.groups(), find_clusters(data)
+    is_detector = predictions.score is not None
+    is_left_out = None
+    if is_detector and labels is not None:
+        is_left_out = find_rows_after_events(labels, groups, data.preparation.window_rows)
+    metrics = evaluate(predictions, labels, groups, is_left_out)
+    intervals = measure_intervals(predictions, labels, groups, clusters, is_left_out)
     if labels is None:
         return Measurement(metrics, intervals)
-    if predictions.score is not None:
+    if is_left_out is not None:
         events = tuple(count_events(labels, predictions.label == 1, groups))
-        return Measurement(metrics, intervals, events)
+        return Measurement(metrics, intervals, events, notes=_describe_left_out(int(is_left_out.sum())))
     positive = predictions.positive_class if len(predictions.classes) == 2 else None
     return Measurement(metrics, intervals, positive=positive, warnings=_find_warnings(labels, positive))
+
+
+def _describe_left_out(rows: int) -> tuple[str, ...]:
+    if not rows:
+        return ()
+    return (
+        f"{rows:,} rows after an event, whose rolling windows reach into it, count neither as normal nor anomalous.",
+    )
 
 
 def _find_warnings(labels: Labels, positive: ClassLabel | None) -> tuple[str, ...]:

@@ -4,12 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.evaluation import evaluate
-from kfp_edge.ml.events import EventCount, count_events, find_events
 from kfp_edge.ml.predictions import Predictions
 
 
@@ -117,17 +114,11 @@ def test_an_event_counts_once_however_long_it_is():
     assert (metrics["events"], metrics["event_recall"]) == (2, 0.5)
 
 
-def test_one_failure_of_one_machine_among_three_is_one_event():
+def test_events_are_counted_machine_by_machine():
     machines = np.array(["a", "b", "c"] * 100, dtype=object)
     labels = ((np.arange(300) >= 90) & (np.arange(300) < 270) & (machines == "b")).astype(np.int64)
     metrics = evaluate(_detector(list(labels * 0.9)), labels, machines)
     assert (metrics["events"], metrics["event_recall"]) == (1, 1.0)
-    assert count_events(labels, labels == 2, machines) == [EventCount("b", 1, 0)]
-
-
-def test_events_of_two_groups_that_follow_each_other_are_two():
-    events = find_events(np.array([0, 1, 1, 1]), np.array([7, 7, 8, 8]))
-    assert [(event.group, event.rows.tolist()) for event in events] == [(7, [1]), (8, [2, 3])]
 
 
 def test_without_labels_only_the_alarms_are_counted():
@@ -142,12 +133,3 @@ def test_a_classifier_cannot_be_measured_without_labels():
 def test_held_out_rows_that_are_all_anomalous_are_refused():
     with pytest.raises(KfpEdgeError, match="false alarms cannot be counted"):
         evaluate(_detector([0.9, 0.8]), np.array([1, 1]))
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max_size=40))
-def test_events_cover_exactly_the_anomalous_rows(rows):
-    labels, groups = np.array(rows).T
-    covered = np.zeros_like(labels)
-    for event in find_events(labels, groups):
-        covered[event.rows] += 1
-    assert np.array_equal(covered, labels)

@@ -18,6 +18,7 @@ from kfp_edge.components.gitops_commit.gitops_commit import (
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.git.remote import GitRemote
 from support import git_repositories, schemas
+from support.bundles import tiny_bundle
 from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, push_from_another_clone
 
 DIGESTS = tuple(f"sha256:{digit * 64}" for digit in "abc")
@@ -361,13 +362,14 @@ class TestTheReport:
 
 class TestTheComponent:
     def run(self, repo: str, image: str, out: Path) -> tuple[str, str, str, bool]:
-        from kfp.dsl import Markdown
+        from kfp.dsl import Artifact, Markdown
 
         from kfp_edge.components.gitops_commit.component import gitops_commit
 
-        change = Markdown(uri=str(out))
+        change, bundle = Markdown(uri=str(out)), Artifact(uri=str(out))
         change.path = str(out)
-        outputs: tuple[str, str, str, bool] = gitops_commit.python_func(image, "pump", "1.0.0", repo, change)
+        bundle.path = str(tiny_bundle(out.parent / "bundle", "pump", metrics={"roc_auc": 0.9}).folder)
+        outputs: tuple[str, str, str, bool] = gitops_commit.python_func(image, bundle, "pump", "1.0.0", repo, change)
         return outputs
 
     def test_its_outputs_are_repository_branch_and_commit(self, folder: Path, tmp_path: Path) -> None:
@@ -375,6 +377,7 @@ class TestTheComponent:
         outputs = self.run(folder.as_uri(), image, tmp_path / "change.md")
         assert outputs == (str(folder), REVIEW, git(folder, "rev-parse", REVIEW), True)
         assert 'newName: "registry.local:5000/team/pump"' in (tmp_path / "change.md").read_text()
+        assert "- roc_auc: 0.9" in git(folder, "log", "-1", "--format=%B", REVIEW)
 
     def test_an_image_in_a_folder_is_named_localhost(self, folder: Path, tmp_path: Path) -> None:
         self.run(str(folder), f"oci:{tmp_path}/images/pump@{DIGESTS[0]}", tmp_path / "change.md")

@@ -1,0 +1,24 @@
+"""What a reviewer should know about a model before they merge its commit."""
+
+from kfp_edge.ml.bundle import Manifest
+from kfp_edge.reports.html import format_number
+
+
+def summarize_model(manifest: Manifest) -> str:
+    """Return the metrics of a model with their intervals and the class that they describe, as a Markdown list.
+
+    Metrics of single classes, such as `recall(Fail)`, are left out; the model card in the image has them.
+    """
+    positive = "" if manifest.positive is None else f"; the positive class is {_to_one_line(manifest.positive)}"
+    metrics = [_format(manifest, name) for name in sorted(manifest.metrics) if "(" not in name]
+    return "\n".join([f"Measured on held-out rows{positive}:", "", *metrics])
+
+
+def _format(manifest: Manifest, name: str) -> str:
+    interval = manifest.intervals.get(name)
+    text = f"- {name}: {format_number(manifest.metrics[name])}"
+    return text if interval is None else f"{text} (95 % interval {interval[0]:.4g} to {interval[1]:.4g})"
+
+
+def _to_one_line(label: str) -> str:
+    return " ".join(label.split())

@@ -1,0 +1,39 @@
+"""The summary of a model for the reviewer of its commit."""
+
+from pathlib import Path
+
+from kfp_edge.components.gitops_commit.gitops_commit import Change, Release, render_report
+from kfp_edge.components.gitops_commit.model_summary import summarize_model
+from support.bundles import tiny_bundle
+
+DIGEST = f"sha256:{'a' * 64}"
+
+
+def _summarize(folder: Path) -> str:
+    bundle = tiny_bundle(folder, metrics={"roc_auc": 0.9, "recall": 0.75, "recall(Fail)": 0.75})
+    manifest = bundle.manifest.model_copy(update={"positive": "Fail", "intervals": {"recall": (0.5, 0.91)}})
+    return summarize_model(manifest)
+
+
+def test_it_names_the_positive_class_and_the_metrics_with_their_intervals(tmp_path: Path) -> None:
+    assert _summarize(tmp_path).splitlines() == [
+        "Measured on held-out rows; the positive class is Fail:",
+        "",
+        "- recall: 0.75 (95 % interval 0.5 to 0.91)",
+        "- roc_auc: 0.9",
+    ]
+
+
+def test_the_commit_message_has_it_between_subject_and_trailers(tmp_path: Path) -> None:
+    message = Release("pump", "1.0.0", "quay.io/pump", DIGEST, _summarize(tmp_path)).message("site-1")
+    subject, heading, metrics, trailers = message.split("\n\n")
+    assert subject == "feat(site-1): pump 1.0.0 at aaaaaaaaaaaa"
+    assert heading.endswith("the positive class is Fail:")
+    assert "- recall: 0.75" in metrics
+    assert trailers.startswith("Image: quay.io/pump@sha256:")
+
+
+def test_the_report_for_the_reviewer_has_it(tmp_path: Path) -> None:
+    summary = _summarize(tmp_path)
+    change = Change("repo", "review", "abc", "", committed=False)
+    assert summary in render_report(change, summary)
