@@ -138,9 +138,9 @@ def run(
 
 
 def _failure_message(progress: RunProgress) -> str:
-    """Return the error of a run that did not succeed, with the name of the stage that failed."""
+    """Return the error of a run that did not succeed, with the name of the stage that failed first."""
     failed = [stage.name for stage in progress.stages if stage.status == "failed"]
-    return f"{failed[-1] if failed else progress.pipeline}: {progress.error}"
+    return f"{failed[0] if failed else progress.pipeline}: {progress.error}"
 
 
 class _LinePrinter:

@@ -26,7 +26,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: The log messages of kfp.local (kfp/local/task_dispatcher.py), and the line that each of our stages logs.
 _TASK_STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
 _STAGE_RESULT = re.compile(re.escape(LOG_PREFIX) + r' (\{"stage": .*\})$')
-_TASK_SUCCEEDED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status SUCCESS$")
+_TASK_ENDED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status (SUCCESS|FAILURE)$")
 
 
 @dataclass
@@ -83,8 +83,9 @@ def run(
         PipelineError: the local runner cannot run the pipeline (`CompiledPipeline.check_local`).
 
     Returns:
-        The finished run: succeeded, failed or interrupted. After SIGINT or SIGTERM the running stage is interrupted
-        and cleans up, and no process of the run remains.
+        The finished run: succeeded, failed or interrupted. After a failure exit tasks run, and its error is that of
+        the stage that failed first. After SIGINT or SIGTERM the running stage is interrupted and cleans up, no other
+        stage starts, not even an exit task, and no process of the run remains.
     """
     pipeline.check_local()
     files = {name: folder / name for name in ("pipeline.yaml", "parameters.json", "outputs.json")}
@@ -102,7 +103,7 @@ def run(
         for raw_line in worker.stdout:
             line = _COLOUR.sub("", raw_line.rstrip())
             print(line, file=log, flush=True)
-            if _parse_log_line(progress, line):
+            if _parse_log_line(progress, line, is_interrupted=bool(received_signals)):
                 on_progress(progress)
         failed = worker.wait() != 0
     progress.seconds = round(time.perf_counter() - start, 3)
@@ -114,13 +115,13 @@ def run(
     return progress
 
 
-def _parse_log_line(progress: RunProgress, line: str) -> bool:
+def _parse_log_line(progress: RunProgress, line: str, *, is_interrupted: bool) -> bool:
     """Update the progress from one line of the log; return whether a stage has started or ended."""
     if started := _TASK_STARTED.search(line):
         progress.stages.append(StageRun(started[1], seconds=-time.perf_counter()))
-    elif succeeded := _TASK_SUCCEEDED.search(line):
-        stage = next(stage for stage in reversed(progress.stages) if stage.name == succeeded[1])
-        _end_stage(stage, "succeeded")
+    elif ended := _TASK_ENDED.search(line):
+        stage = next(stage for stage in progress.stages if stage.name == ended[1] and stage.status == "running")
+        _end_stage(stage, "succeeded" if ended[2] == "SUCCESS" else "interrupted" if is_interrupted else "failed")
     elif result := _STAGE_RESULT.search(line):
         _apply_stage_result(progress, json.loads(result[1]))
         return False
@@ -135,7 +136,8 @@ def _apply_stage_result(progress: RunProgress, result: dict[str, Any]) -> None:
     matching = [stage for stage in running if stage.name.startswith(result["stage"].replace("_", "-"))]
     for stage in (matching or running)[-1:]:
         stage.work_seconds = result.get("seconds")
-    progress.error = result.get("error", progress.error)
+    if all(stage.status != "failed" for stage in progress.stages):  # not of an exit task that fails after it
+        progress.error = result.get("error", progress.error)
 
 
 def _end_stage(stage: StageRun, status: Status) -> None:
@@ -150,7 +152,7 @@ def _finish(progress: RunProgress, log_path: Path) -> None:
     if progress.status == "interrupted":
         progress.error = "the run was interrupted; none of its processes is left."
     elif progress.status == "failed" and progress.error is None:
-        progress.error = f"it failed unexpectedly; the end of {log_path} shows why."
+        progress.error = f"it failed unexpectedly; {log_path} shows why."
 
 
 @contextmanager

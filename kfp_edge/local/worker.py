@@ -18,13 +18,16 @@ from pathlib import Path
 from types import FrameType
 
 from kfp import components, local
-from kfp.local import subprocess_task_handler
+from kfp.local import logging_utils, subprocess_task_handler
 
+from kfp_edge.local import dag_runner
 from kfp_edge.local.fork_client import ForkedStage, is_forkable
 from kfp_edge.runtime.stage import LOG_PREFIX
 
 #: Seconds that an interrupted stage has to clean up before it is killed.
 GRACE_PERIOD_SECONDS = 60
+#: Before the lines of a stage in the log.
+_INDENT = "    "
 #: A shell adds it to the number of the signal that ended its program.
 _SHELL_SIGNAL_BASE = 128
 #: What ends a process without a word from it.
@@ -60,7 +63,7 @@ class StageProcesses:
             self._signal(signal.SIGINT)
         assert stage.stdout is not None
         for line in stage.stdout:
-            print(line, end="")
+            print(f"{_INDENT}{line}", end="")
         code = stage.wait()
         stage.stdout.close()
         self._running.discard(stage)
@@ -68,7 +71,7 @@ class StageProcesses:
             return 130
         if reason := _fatal_signal(code):
             name = full_command[full_command.index("--function_to_execute") + 1]
-            print(LOG_PREFIX, json.dumps({"stage": name, "error": f"the stage was ended by {reason}."}))
+            print(_INDENT + LOG_PREFIX, json.dumps({"stage": name, "error": f"the stage was ended by {reason}."}))
         return code
 
     def _start(self, full_command: list[str], environment: dict[str, str]) -> subprocess.Popen[str] | ForkedStage:
@@ -84,6 +87,10 @@ class StageProcesses:
             env=environment,
             process_group=0,
         )
+
+    def is_interrupted(self) -> bool:
+        """Whether an interrupt has arrived, so that no further stage may start."""
+        return self._interrupted
 
     def interrupt(self, signum: int, frame: FrameType | None) -> None:
         """Interrupt every stage, once: a second interrupt would disturb the clean-up."""
@@ -125,10 +132,14 @@ def main(pipeline: str, parameters: str, root: str, outputs: str, fork_server: s
     signal.signal(signal.SIGINT, stages.interrupt)
     signal.signal(signal.SIGALRM, stages.kill)
     subprocess_task_handler.run_local_subprocess = stages.run
+    dag_runner.install(stages.is_interrupted)
     # Our runtime image is Python, though its name does not say so.
     warnings.filterwarnings("ignore", "You may be attemping to run a task", RuntimeWarning)
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, raise_on_error=True)
-    task = components.load_component_from_file(pipeline)(**json.loads(Path(parameters).read_text()))
+    with logging_utils.local_logger_context():
+        # Loops run stages in threads, and kfp.local would change the handlers of the log and `print` for each stage.
+        logging_utils.local_logger_context = logging_utils.indented_print = contextlib.nullcontext
+        task = components.load_component_from_file(pipeline)(**json.loads(Path(parameters).read_text()))
     output_parameters = {
         name: value for name, value in task.outputs.items() if isinstance(value, str | int | float | bool)
     }

@@ -110,20 +110,11 @@ class CompiledPipeline:
         """Refuse what `kfp.local` cannot run.
 
         Raises:
-            PipelineError: the pipeline has a condition, which `kfp.local` does not evaluate, or a task depends on a
-                loop, which `kfp.local` runs after all other tasks.
+            PipelineError: the pipeline has a condition, which `kfp.local` does not evaluate.
         """
         for component in (self._spec["root"], *self._spec["components"].values()):
-            tasks = component.get("dag", {}).get("tasks", {})
-            for name, task in tasks.items():
+            for name, task in component.get("dag", {}).get("tasks", {}).items():
                 self._refuse_condition(name, task)
-            deferred = {name for name, task in tasks.items() if _is_deferred(task)}
-            for name, task in tasks.items():
-                if name not in deferred and (blockers := deferred & set(task.get("dependentTasks", ()))):
-                    raise PipelineError(
-                        f"the pipeline {self.name} cannot run on this machine: KFP's local runner starts {name} before "
-                        f"{min(blockers)}, on which it depends; run it on a cluster with `kfp-edge submit`."
-                    )
 
     def _refuse_condition(self, name: str, task: Mapping[str, Any]) -> None:
         if condition := task.get("triggerPolicy", {}).get("condition"):
@@ -168,8 +159,3 @@ class CompiledPipeline:
 def readable_condition(condition: str) -> str:
     """Return the condition of a task as its author would write it: `mode == 'a'`."""
     return re.sub(r"inputs\.parameter_values\['(?:pipelinechannel--)?([^']+)'\]", r"\1", condition)
-
-
-def _is_deferred(task: Mapping[str, Any]) -> bool:
-    """Whether `kfp.local` 2.16 runs a task only after all others (`run_enhanced_dag`)."""
-    return bool({"parameterIterator", "artifactIterator"} & task.keys())

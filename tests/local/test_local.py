@@ -132,7 +132,7 @@ def test_a_refusal_is_reported_with_its_message_and_leaves_no_traceback_in_the_l
 
 def test_a_crash_of_another_component_is_reported_with_the_log(tmp_path):
     _, progress = _run(crashing, tmp_path)
-    assert progress.error == f"it failed unexpectedly; the end of {tmp_path}/logs/run.log shows why."
+    assert progress.error == f"it failed unexpectedly; {tmp_path}/logs/run.log shows why."
     assert "ZeroDivisionError" in (tmp_path / "logs" / "run.log").read_text()
 
 

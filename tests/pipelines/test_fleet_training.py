@@ -1,37 +1,27 @@
-"""`fleet_training` in two parts, as KFP's local runner cannot put a stage behind a loop."""
+"""`fleet_training` trains a model for each asset and compares them."""
 
 import json
 from pathlib import Path
 
 import pytest
-import yaml
 from kfp.dsl.executor import Executor
 
+from kfp_edge import local
 from kfp_edge.components.fleet_summary.component import fleet_summary
-from kfp_edge.errors import KfpEdgeError
-from kfp_edge.local import runner
 from kfp_edge.ml.bundle import Bundle
-from kfp_edge.spec import compiler
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.bundles import tiny_bundle
 
 
-@pytest.fixture(scope="module")
-def compiled() -> str:
-    return compiler.compile_to_yaml(compiler.load_pipeline("fleet_training"))
-
-
 @pytest.mark.slow
-def test_each_asset_gets_a_model_of_its_own_name_and_data(compiled: str, tmp_path: Path) -> None:
-    spec = next(iter(yaml.safe_load_all(compiled)))
-    del spec["root"]["dag"]["tasks"]["fleet-summary"]
-    pipeline = CompiledPipeline(yaml.safe_dump(spec))
-    assets = [{"model_name": f"press-{seed}", "data": f"synthetic:ai4i?rows=1000&seed={seed}"} for seed in (1, 2)]
-    found = runner.run(pipeline, pipeline.arguments({"assets": assets, "gates": {"roc_auc": 0.1}}), tmp_path)
-    assert found.status == "succeeded", found.error
+def test_each_asset_gets_a_model_of_its_own_name_and_data_and_all_are_compared(tmp_path: Path) -> None:
+    assets = [{"model_name": f"press-{seed}", "data": f"synthetic:ai4i?rows=4000&seed={seed}"} for seed in (1, 2)]
+    parameters = {"assets": assets, "gates": {"roc_auc": 0.1}}
+    run = local.run("fleet_training", parameters, out=tmp_path / "run", on_progress=lambda _: None)
     manifests = [Bundle.load(path.parent).manifest for path in tmp_path.rglob("bundle/manifest.json")]
     assert sorted(manifest.name for manifest in manifests) == ["press-1", "press-2"]
     assert len({manifest.data_sha256 for manifest in manifests}) == 2
+    assert run.metrics()["models"] == 2
+    assert "press-2" in run.report("fleet-summary")
 
 
 def test_the_comparison_takes_the_bundles_of_all_assets(tmp_path: Path) -> None:
@@ -57,11 +47,3 @@ def test_the_comparison_takes_the_bundles_of_all_assets(tmp_path: Path) -> None:
     (logged,) = json.loads((tmp_path / "executor_output.json").read_text())["artifacts"]["metrics"]["artifacts"]
     assert logged["metadata"] == {"models": 2}
     assert "press-2" in (tmp_path / "report").read_text()
-
-
-def test_a_local_run_of_the_whole_pipeline_is_refused_before_anything_runs(compiled: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        KfpEdgeError, match=r"starts fleet-summary before .*; run it on a cluster with `kfp-edge submit`"
-    ):
-        runner.run(CompiledPipeline(compiled), {}, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
