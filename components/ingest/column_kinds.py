@@ -106,7 +106,11 @@ def _resolve_local_time(
         return values
     utc = local_time.to_utc(times, groups, zone)
     for rows, problem, remedy in (
-        (utc.skipped, f"does not exist in {zone}, where clocks are set forward", "is it UTC, or of another time_zone?"),
+        (
+            utc.skipped,
+            f"does not exist in {zone}, where clocks are set forward",
+            "leave time_zone out if these times are UTC",
+        ),
         (
             utc.unclear,
             f"lies in the hour that occurs twice in {zone}, and the order of the rows does not show which one it is",

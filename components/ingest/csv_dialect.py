@@ -15,6 +15,7 @@ from kfp_edge.errors import DataError
 _SEPARATORS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 2**20
 _SNIFFED_ROWS = 200
+_MAX_LINE_LENGTH = 60
 #: The first line by which Excel passes the separator on.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
@@ -61,6 +62,11 @@ def sniff_dialect(path: Path, name: str, table_format: TableFormat) -> CsvDialec
     rows = _parse(lines, separator, is_whole)
     if not rows:
         raise DataError(f"{name} is no CSV file that can be read: its first line has a quote that does not end.")
+    if table_format.separator and len(rows[0]) == 1:
+        raise DataError(
+            f"separator is {table_format.separator!r}, and the first line of {name}, {_shorten(lines[0])}, has none; "
+            "leave separator out, or give the right one."
+        )
     remarks = [f"separator {separator!r} {reason}"] if reason else []
     if table_format.column_names:
         names = _check_column_names(rows, table_format.column_names, name)
@@ -135,12 +141,18 @@ def _count_filled(row: Sequence[str]) -> int:
 
 
 def _refuse_spaces(lines: Sequence[str], name: str) -> None:
-    counts = {len(line.split()) for line in lines[:10] if line.strip()}
-    if len(counts) == 1 and counts.pop() > 1:
+    header, *counts = [len(line.split()) for line in lines[:10] if line.strip()]
+    # R writes no name above its row names
+    if header > 1 and counts and set(counts) in ({header}, {header + 1}):
         raise DataError(
-            f"{name} has a single column, {lines[0].strip()[:60]!r}; if spaces separate its columns, give "
-            "separator=space, otherwise name the separator."
+            f"{name} has a single column, {_shorten(lines[0])}; if spaces separate its columns give separator=space, "
+            "otherwise name the separator."
         )
+
+
+def _shorten(line: str) -> str:
+    line = line.strip()
+    return repr(line if len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}...")
 
 
 def _check_column_names(rows: _Rows, names: tuple[str, ...], file_name: str) -> tuple[str, ...]:
@@ -169,7 +181,10 @@ def _read_header(rows: _Rows, name: str) -> tuple[tuple[str, ...], list[str]]:
             "add the name to the header."
         )
     if _is_row_of_units(body):
-        raise DataError(f"{name} has a row below its header with units or descriptions ({body[0]}); delete that line.")
+        raise DataError(
+            f"the first two lines of {name} are text above numbers (the second is {_shorten(', '.join(body[0]))}); "
+            "delete the one that does not hold the column names."
+        )
     fields = max((len(row) for row in body), default=len(header))
     extra = fields - len(header) if widest <= len(header) else 0
     names = tuple(header[: len(header) + min(extra, 0)] + [""] * extra)
@@ -190,7 +205,7 @@ def _refuse_data_as_header(header: Sequence[str], body: _Rows, name: str) -> Non
 
 
 def _is_row_of_units(body: _Rows) -> bool:
-    """Return whether the first row has text in every column in which all other rows have numbers."""
+    """Return whether the first row has text, and no number, in the columns in which all other rows have numbers."""
     if len(body) < 4:
         return False
     first, *others = body
@@ -200,7 +215,8 @@ def _is_row_of_units(body: _Rows) -> bool:
         if all(index < len(row) and looks_like_number(row[index].strip()) for row in others)
     ]
     cells = [first[index].strip() for index in numeric]
-    return bool(cells) and all(cell.lower() not in MISSING_CODES and not looks_like_number(cell) for cell in cells)
+    texts = [cell for cell in cells if cell.lower() not in MISSING_CODES]
+    return len(texts) * 2 > len(cells) and not any(looks_like_number(cell) for cell in cells)
 
 
 def _sniff_decimal(

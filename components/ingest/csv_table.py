@@ -18,6 +18,10 @@ from kfp_edge.errors import DataError
 
 #: pyarrow infers the type of a CSV column from one block, so the whole file must be one.
 _MAX_BLOCK_SIZE = 2**31 - 1
+#: pandas names a column without a name by its position.
+_NAMELESS = re.compile(r"|Unnamed: \d+")
+#: What the last line may hold besides spaces: the end of a file in MS-DOS.
+_BLANK = " \t\x1a"
 #: From here on float64, by which pyarrow reads large integers, does not tell two of them apart.
 _MAX_EXACT_INTEGER = 2**53
 
@@ -70,10 +74,12 @@ def _read(
 ) -> tuple[pa.Table, int]:
     """Return the rows, and the number of lines with spaces alone that were left out."""
     blank = 0
+    wrong: list[str] = []
 
     def skip_blank(row: pcsv.InvalidRow) -> str:
         nonlocal blank
-        if row.text.strip():
+        if row.text.strip(_BLANK):
+            wrong.append(row.text)
             return "error"
         blank += 1
         return "skip"
@@ -98,8 +104,17 @@ def _read(
         if "UTF8" in str(error):
             raise describe_undecodable(path, name) from error
         reason = str(error).splitlines()[0].removesuffix(".")
+        if wrong:
+            reason = f"line {_find_line(path, wrong[0])}: {reason}"
         raise DataError(f"{name} is not a CSV file that can be read ({reason}).") from error
     return table, blank
+
+
+def _find_line(path: Path, text: str) -> int:
+    """Return the number of the first line that begins with a text."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        position = content.find(b"\n" + text.encode())
+        return content[: position + 1].count(b"\n") + 1
 
 
 def _count_blank_lines(path: Path) -> int:
@@ -115,7 +130,7 @@ def _drop_empty(table: pa.Table, blank_lines: int) -> tuple[pa.Table, list[str]]
     nameless = [
         index
         for index, column in enumerate(table.itercolumns())
-        if not table.column_names[index] and column.null_count == len(column)
+        if _NAMELESS.fullmatch(table.column_names[index]) and column.null_count == len(column)
     ]
     remarks = []
     if nameless:

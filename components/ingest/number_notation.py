@@ -111,8 +111,14 @@ def parse_numbers(cells: pa.Array) -> NumberCells:
     fields = pc.extract_regex(cells, _NUMBER)
     body, opened, closed = (pc.struct_field(fields, name) for name in ("body", "open", "close"))
     body = pc.if_else(pc.equal(pc.equal(opened, ""), pc.equal(closed, "")), body, None)
+    # a number with an exponent has no groups of thousands
+    plain = pc.if_else(pc.equal(pc.struct_field(fields, "exponent"), ""), None, body)
     masks = {
         notation: _to_mask(pc.match_substring_regex(body, _notation_pattern(notation)))
+        & (
+            _to_mask(pc.is_null(plain))
+            | _to_mask(pc.match_substring_regex(plain, _notation_pattern(Notation(notation.decimal, ""))))
+        )
         for notation in _list_notations(_find_marks(body))
     }
     is_number = np.logical_or.reduce(list(masks.values())) if masks else np.zeros(len(cells), dtype=bool)

@@ -1,6 +1,7 @@
 """Assign a role to each column, and refuse columns that cannot play it."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,7 +21,10 @@ from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Roles
 
 _MAX_CLASSES = 50
-_MAX_CATEGORIES = 100
+#: A text column with more values is refused: the signature lists them all.
+_MAX_CATEGORIES = 5000
+#: From this number of values on, a text column with a value of its own in most rows is an identifier.
+_MIN_IDENTIFIERS, _MIN_IDENTIFIER_SHARE = 100, 0.5
 _MAX_LISTED_COLUMNS = 20
 
 
@@ -108,20 +112,44 @@ def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str) -> V
 
 
 def _check_feature(name: str, column: pa.ChunkedArray) -> Violation | None:
-    arrow_type = column.type
-    if not name.strip():
-        return Violation(name, 'has no name; save the data without its row labels, or put "" in drop')
-    if pa.types.is_string(arrow_type):
-        distinct = len(column.unique()) - bool(column.null_count)
-        if distinct > _MAX_CATEGORIES:
-            return Violation(name, f"is text with {distinct} values (at most {_MAX_CATEGORIES}); put it in drop")
-        return None
-    if pa.types.is_timestamp(arrow_type) or pa.types.is_date(arrow_type):
-        return Violation(name, "holds timestamps; name it in time_column or put it in drop")
-    if not (is_number(arrow_type) or pa.types.is_boolean(arrow_type)):
-        return Violation(name, f"is of type {arrow_type}, neither number nor text; put it in drop")
+    problem = _check_name(name) or _check_type(name, column.type)
+    if problem:
+        return problem
+    if pa.types.is_string(column.type):
+        return _check_text(name, column)
     infinite = np.isinf(to_float64(column))
     return make_violation(name, "is infinite", column, infinite) if infinite.any() else None
+
+
+def _check_name(name: str) -> Violation | None:
+    if not name.strip():
+        return Violation(name, 'has no name; save the data without its row labels, or put "" in drop')
+    if re.fullmatch(r"Unnamed: \d+", name):
+        return Violation(name, "has the name that pandas gives to row labels", remedy="put it in drop, or rename it")
+    return None
+
+
+def _check_type(name: str, arrow_type: pa.DataType) -> Violation | None:
+    if pa.types.is_timestamp(arrow_type) or pa.types.is_date(arrow_type):
+        return Violation(name, "holds timestamps; name it in time_column or put it in drop")
+    if pa.types.is_time(arrow_type):
+        return Violation(
+            name, "holds times of day", remedy="join them with the date in the time_column, or put it in drop"
+        )
+    if not (is_number(arrow_type) or pa.types.is_string(arrow_type) or pa.types.is_boolean(arrow_type)):
+        return Violation(name, f"is of type {arrow_type}, neither number nor text; put it in drop")
+    return None
+
+
+def _check_text(name: str, column: pa.ChunkedArray) -> Violation | None:
+    distinct, cells = len(column.drop_null().unique()), len(column) - column.null_count
+    if distinct > _MIN_IDENTIFIERS and distinct > _MIN_IDENTIFIER_SHARE * cells:
+        return Violation(
+            name, f"is text with {distinct:,} values in {cells:,} cells, as identifiers have", remedy="put it in drop"
+        )
+    if distinct > _MAX_CATEGORIES:
+        return Violation(name, f"is text with {distinct:,} values (at most {_MAX_CATEGORIES:,}); put it in drop")
+    return None
 
 
 def _check_time(name: str, column: pa.ChunkedArray) -> Violation | None:
@@ -130,7 +158,10 @@ def _check_time(name: str, column: pa.ChunkedArray) -> Violation | None:
     _, wrong = to_timestamps(column)
     if not wrong.any():
         return None
-    return make_violation(name, "is no timestamp like 2024-01-31 13:00:00", column, wrong)
+    if pa.types.is_time(column.type):
+        return Violation(name, "holds times of day without a date", remedy="join date and time in one column")
+    remedy = "name its format in time_format, such as %d.%m.%Y %H:%M"
+    return make_violation(name, "is no timestamp like 2024-01-31 13:00:00", column, wrong, remedy)
 
 
 def _check_group(name: str, column: pa.ChunkedArray) -> Violation | None:

@@ -35,6 +35,7 @@ STANDARD_CODES = frozenset(
 _MIN_CELL_SHARE, _MIN_VALUE_SHARE = 0.1, 0.5
 _MIN_VALUES_WITH_UNIT = 3
 _MAX_LISTED_CODES = 5
+_FIRST_CELLS = 1000
 _MAX_CELL_LENGTH = 40
 
 
@@ -102,7 +103,8 @@ def read_text_columns(
         if name in skipped or not pa.types.is_string(table.column(name).type):
             continue
         column = _remove_missing(name, table.column(name), table_format, result)
-        numbers = None if name in text_columns else _cast_plain_numbers(column)
+        is_clear = not (uses_decimal_comma or table_format.decimal == "," or table_format.thousands == ".")
+        numbers = None if name in text_columns else _cast_plain_numbers(column, has_clear_points=is_clear)
         if numbers is not None and is_typed and name not in number_columns and pa.types.is_integer(numbers.type):
             continue
         if numbers is not None:
@@ -168,12 +170,18 @@ def _remove_missing(
     return column
 
 
-def _cast_plain_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return a column whose cells are all plain numbers, fast; None if there is another cell, or none at all."""
+def _cast_plain_numbers(column: pa.ChunkedArray, *, has_clear_points: bool) -> pa.ChunkedArray | None:
+    """Return a column whose cells are all plain numbers, fast; None if there is another cell, or none at all.
+
+    Args:
+        column: The cells.
+        has_clear_points: Whether a point is a decimal mark for sure.
+    """
     if column.null_count == len(column):
         return None
-    for arrow_type in (pa.int64(), pa.float64()):
+    for arrow_type in (pa.int64(), pa.float64()) if has_clear_points else (pa.int64(),):
         try:
+            column.slice(0, _FIRST_CELLS).cast(arrow_type)  # a cast that fails is slow
             return column.cast(arrow_type)
         except pa.ArrowInvalid:
             continue
@@ -195,23 +203,30 @@ def _find_cells(name: str, column: pa.ChunkedArray, result: ColumnReadings) -> _
     positions = pc.fill_null(pc.index_in(trimmed, values), -1).to_numpy().astype(np.int64)
     cells = _Cells(name, values, np.where(indices >= 0, positions[indices], -1))
     result.replace(name, cells.expand(values))
+    padded = pc.and_(pc.not_equal(trimmed, distinct), pc.not_equal(trimmed, ""))
+    if pc.any(padded).as_py():
+        result.remarks.append(
+            f"column {name!r}: spaces removed around cells such as {_quote(distinct.filter(padded)[0])}"
+        )
     return cells
 
 
 def _check_unit(cells: _Cells, is_number_expected: bool, result: ColumnReadings) -> str:
     """Return the unit that all cells have if they are expected to be numbers; a unit that is unexpected is unclear."""
     units = find_units(cells.values)
-    if len(units) != 1 or len(cells.values) < _MIN_VALUES_WITH_UNIT:
+    if not units or len(cells.values) < _MIN_VALUES_WITH_UNIT:
         return ""
-    if is_number_expected:
-        return units[0]
-    result.violations.append(
-        cells.violation(
-            f"holds numbers with the unit {units[0]!r}",
-            np.ones(len(cells.values), dtype=bool),
-            f"to read the numbers give {_expect(cells.name, 'number')}, to keep text {_expect(cells.name, 'string')}",
-        )
-    )
+    every_cell = np.ones(len(cells.values), dtype=bool)
+    keep = f"to keep text {_expect(cells.name, 'string')}"
+    if len(units) == 1:
+        if is_number_expected:
+            return units[0]
+        advice = f"to read the numbers give {_expect(cells.name, 'number')}, {keep}"
+        result.violations.append(cells.violation(f"holds numbers with the unit {units[0]!r}", every_cell, advice))
+    elif len(units) <= _MAX_LISTED_CODES and (_has_mark(cells, ".") or _has_mark(cells, ",")):
+        listed = " and ".join(map(repr, units))
+        advice = f"to read numbers write them all in one unit, {keep}"
+        result.violations.append(cells.violation(f"holds numbers with the units {listed}", every_cell, advice))
     return ""
 
 
@@ -321,6 +336,7 @@ def _decide(
 def _set_numbers(cells: _Cells, reading: Reading, result: ColumnReadings) -> None:
     result.replace(cells.name, cells.expand(pa.array(reading.values, from_pandas=True)))
     plain = pc.match_substring_regex(cells.values, r"^[+-]?[0-9]*\.?[0-9]*([eE][+-]?[0-9]+)?$")
+    plain = pc.and_(plain, pc.or_(pc.invert(pc.match_substring(cells.values, ".")), reading.notation.decimal == "."))
     if pc.all(plain).as_py():
         return
     other = int(np.argmin(plain.to_numpy(zero_copy_only=False)))

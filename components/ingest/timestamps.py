@@ -110,7 +110,11 @@ def _sniff(name: str, column: pa.ChunkedArray, first: str) -> Times | Violation:
         time_format, values = max(parsed.items(), key=lambda item: len(item[1]) - item[1].null_count)
         wrong = find_missing(values) & ~missing
         return make_violation(
-            name, f"is no timestamp like {first} ({time_format})", column, wrong, "name its format in time_format"
+            name,
+            f"is no timestamp like {first} ({time_format})",
+            column,
+            wrong,
+            "correct these cells, or name the format in time_format",
         )
     (chosen, values), *others = complete.items()
     other = next((time_format for time_format, its_values in others if not its_values.equals(values)), None)

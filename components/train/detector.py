@@ -53,19 +53,19 @@ def fit_detector(data: Dataset, seed: int, false_alarm_rate: float) -> Pipeline:
     max_rows = max(_MAX_CALIBRATION_ROWS, int(100 * _MIN_ALARMS / false_alarm_rate))
     if method == "latest":
         cut = len(normal) - calibration_rows
-        detector = _make_detector(data.roles, seed).fit(normal.iloc[:cut])
+        detector = _fit_forest(data.roles, normal.iloc[:cut], seed)
         scores = detector.score_samples(_thin_out(normal.iloc[cut:], max_rows))
     else:
-        detector = _make_detector(data.roles, seed).fit(normal)
+        detector = _fit_forest(data.roles, normal, seed)
         scores = _score_unseen(data.roles, normal, _assign_folds(data, len(normal), seed), seed, max_rows)
     detector[-1].offset_ = np.quantile(scores, false_alarm_rate)
     return detector
 
 
-def _make_detector(roles: Roles, seed: int) -> Pipeline:
+def _fit_forest(roles: Roles, rows: pd.DataFrame, seed: int) -> Pipeline:
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     forest = IsolationForest(n_estimators=200, random_state=seed)
-    return Pipeline([("prepare", make_preprocessing(roles, imputer)), ("model", forest)])
+    return Pipeline([("prepare", make_preprocessing(roles, rows, imputer)), ("model", forest)]).fit(rows)
 
 
 def _assign_folds(data: Dataset, rows: int, seed: int) -> Int64s:
@@ -85,7 +85,7 @@ def _score_unseen(roles: Roles, normal: pd.DataFrame, folds: Int64s, seed: int, 
     scores = []
     for fold in np.unique(folds):
         is_scored = folds == fold
-        detector = _make_detector(roles, seed).fit(_thin_out(normal[~is_scored], _MAX_CALIBRATION_ROWS))
+        detector = _fit_forest(roles, _thin_out(normal[~is_scored], _MAX_CALIBRATION_ROWS), seed)
         rows = max(round(max_rows * is_scored.mean()), 1)
         scores.append(detector.score_samples(_thin_out(normal[is_scored], rows)))
     return np.concatenate(scores)

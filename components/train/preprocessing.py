@@ -1,17 +1,36 @@
 """The first step of a Pipeline: categories as indicator columns, numbers as they are or imputed."""
 
+import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
 from kfp_edge.ml.dataset import Roles
 
+#: Values of a text column that get an indicator column each; the rarer ones look alike to the model.
+_MAX_ENCODED_CATEGORIES = 100
 
-def make_preprocessing(roles: Roles, numeric: SimpleImputer | str) -> ColumnTransformer | SimpleImputer | str:
-    """Return the step for the features of `roles`; `numeric` is what happens to numbers."""
+
+def make_preprocessing(
+    roles: Roles, rows: pd.DataFrame, numeric: SimpleImputer | str
+) -> ColumnTransformer | SimpleImputer | str:
+    """Return the step for the features of `roles`.
+
+    Args:
+        roles: The roles of the columns.
+        rows: The features of the rows that the model will be fitted on, shape [rows, features].
+        numeric: What happens to numbers.
+    """
     if not roles.categorical:
         return numeric
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    categories = [_list_categories(rows[name]) for name in roles.categorical]
+    one_hot = OneHotEncoder(categories=categories, handle_unknown="ignore", sparse_output=False)
     return ColumnTransformer(
         [("numeric", numeric, list(roles.numeric)), ("categorical", one_hot, list(roles.categorical))]
     )
+
+
+def _list_categories(column: pd.Series) -> list[str]:
+    """Return the values of a column that are encoded, sorted: the most frequent ones, the first among equals."""
+    counts = column.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return sorted(counts.index[:_MAX_ENCODED_CATEGORIES])

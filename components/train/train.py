@@ -87,7 +87,7 @@ def measure(estimator: Pipeline, data: Dataset) -> Evaluation:
 
 def _fit_classifier(data: Dataset, seed: int) -> Pipeline:
     model = HistGradientBoostingClassifier(random_state=seed)
-    steps = [("prepare", make_preprocessing(data.roles, "passthrough"))] if data.roles.categorical else []
+    steps = [("prepare", make_preprocessing(data.roles, data.x(), "passthrough"))] if data.roles.categorical else []
     return Pipeline([*steps, ("model", model)]).fit(data.x(), data.y(), model__sample_weight=_compute_weights(data.y()))
 
 

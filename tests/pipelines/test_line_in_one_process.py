@@ -22,3 +22,21 @@ def test_measurements_in_full_precision_give_a_bundle(line: Line, tmp_path: Path
     )
     table.to_csv(tmp_path / "data.csv", index=False)
     assert line.run(tmp_path / "data.csv", target="failed").bundle.manifest.metrics["roc_auc"] > 0.7
+
+
+def _make_table(rows: int = 1000) -> pd.DataFrame:
+    """Return three normal features; `failed` follows the first one."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(rows, 3)).round(4)
+    table = pd.DataFrame(values, columns=["a", "b", "c"])
+    return table.assign(failed=(table["a"] + 0.3 * random.normal(size=rows) > 1).astype(int))
+
+
+def test_more_categories_than_the_model_encodes_give_a_bundle_whose_signature_lists_them_all(
+    line: Line, tmp_path: Path
+) -> None:
+    table = _make_table().assign(part=[f"P{row % 150:04d}" for row in range(1000)])
+    table.to_csv(tmp_path / "data.csv", index=False)
+    result = line.run(tmp_path / "data.csv", target="failed")
+    columns = {column.name: column for tensor in result.bundle.signature.inputs for column in tensor.columns}
+    assert len(columns["part"].categories or ()) == 150

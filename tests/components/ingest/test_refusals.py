@@ -121,9 +121,14 @@ def test_anomaly_labels_other_than_0_and_1_are_refused(runner: IngestRunner) -> 
     runner.assert_refused(runner.write(table()), "neither 0 nor 1 in", task="anomaly", target="speed")
 
 
-def test_text_with_too_many_values_is_refused_with_a_hint(runner: IngestRunner) -> None:
+def test_text_with_a_value_of_its_own_in_most_rows_is_refused_as_an_identifier(runner: IngestRunner) -> None:
     frame = table(200).assign(type=[f"id {row}" for row in range(200)])
-    runner.assert_refused(runner.write(frame), "text with 200 values (at most 100); put it in drop")
+    runner.assert_refused(runner.write(frame), "200 values in 200 cells, as identifiers have; put it in drop")
+
+
+def test_text_with_too_many_values_is_refused_with_a_hint(runner: IngestRunner) -> None:
+    frame = table(15_003).assign(type=[f"part {row % 5001}" for row in range(15_003)])
+    runner.assert_refused(runner.write(frame), "text with 5,001 values (at most 5,000); put it in drop")
 
 
 def test_text_in_the_time_column_is_refused(runner: IngestRunner) -> None:

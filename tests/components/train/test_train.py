@@ -1,6 +1,7 @@
 """Training: the same data and seed give the same model, rare classes count, and false alarms stay rare."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kfp_edge.components.train.report import write_report
@@ -31,6 +32,19 @@ def test_a_saved_model_predicts_as_the_fitted_one_did(tmp_path, make):
     save_model(fitted, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert np.array_equal(predict(fitted, data).ranking_score, predict(loaded, data).ranking_score)
+
+
+def test_the_most_frequent_values_of_a_text_column_are_encoded():
+    data = failures(4000)
+    parts = [f"P{row % 150 if row < 3000 else row % 100:03d}" for row in range(4000)]
+    data.frame["type"] = pd.Series(parts, dtype=object)
+    (categories,) = train_model(data).named_steps["prepare"].named_transformers_["categorical"].categories_
+    assert categories.tolist() == [f"P{part:03d}" for part in range(100)]
+
+
+def test_all_values_are_encoded_where_there_are_few():
+    (categories,) = train_model(failures()).named_steps["prepare"].named_transformers_["categorical"].categories_
+    assert categories.tolist() == ["A", "B"]
 
 
 def test_rare_failures_are_detected():
