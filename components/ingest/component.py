@@ -44,17 +44,19 @@ def ingest(
         task: What the model learns: `classification` (predict the label), or `anomaly` (learn what is normal; labels, 0
             and 1, are used only to measure).
         time_column: Name of the column with the time of each row. It orders the rows and is not a feature.
-        group_column: Name of the column with the machine, site or batch of each row. It is not a feature.
+        group_column: Name of the column with the machine, site, run or batch of each row. It is not a feature. If empty
+            and the data is a folder of several files, each file is a group.
         windows: JSON file, a path or a URI, with the known failure windows: `[[start, end], ...]` or `{name: [[start,
             end], ...]}`. An anomaly task trains on the rows before the first window.
         rolling_windows: Lengths of rolling windows in rows, such as `[6, 36]`. Each adds mean, std, min, max and diff
-            (value minus mean) of every numeric column as features.
+            (value minus mean) of every numeric column as features, within a group. Rows before the longest window is
+            full are left out.
         columns: Expected properties of columns, such as `{"pressure": {"dtype": "number", "min": 0, "max": 400}}`; the
             README of ingest lists them. Data that violates them is refused.
         split: How test rows are chosen: `random` (the same fraction of each class), `time` (the last rows), `group`
-            (whole groups), or `auto`: by time if there is a time column, else by group if there is a group column, else
-            random.
-        test_fraction: Fraction of the rows, or of the groups, that is held out for testing.
+            (whole groups), `group-and-time` (groups that training never has, later than all training rows), or `auto`:
+            what the time and group columns allow without a leak. The report states the choice and the reason.
+        test_fraction: Fraction of the rows that is held out for testing.
         seed: Seed of the random split and of the training. The same data and seed give the same bytes of the model.
         separator: Character between the columns of a CSV, or `tab` or `space`. If empty, the header shows it.
         decimal: Decimal mark, `.` or `,`, of columns whose numbers could be read in two ways, such as `1,234`.

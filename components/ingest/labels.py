@@ -1,12 +1,118 @@
-"""The labels of the data: which class of two the metrics describe."""
+"""The labels of the data: what can be one, missing ones, spellings, and which class of two the metrics describe."""
 
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from kfp_edge.components.ingest.arrow_columns import find_missing, is_number, to_float64
+from kfp_edge.components.ingest.listing import list_names
+from kfp_edge.components.ingest.schema import Violation, make_violation
 from kfp_edge.errors import ParameterError
-from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.arrays import ClassLabel, Mask
 
 _BOOLEANS = {"true": "1", "false": "0"}
-_MAX_LISTED_CLASSES = 20
+_MAX_CLASSES = 50
+#: A target with more whole numbers is more likely a measurement than a label.
+_MAX_NUMERIC_CLASSES = 30
+_FEW_POSITIVES, _FEW_ROWS_OF_CLASS = 20, 10
+
+
+def check_target(name: str, column: pa.ChunkedArray, task: str) -> Violation | None:
+    """Return why a column cannot be the target, or None; rows without a label are left out and not wrong."""
+    arrow_type, classes = column.type, column.filter(pa.array(~find_missing(column))).unique()
+    is_text = bool(pa.types.is_string(arrow_type))
+    if not (is_text or pa.types.is_boolean(arrow_type) or is_number(arrow_type)):
+        return Violation(name, f"is the target and holds {arrow_type}; labels are whole numbers, booleans or text")
+    if len(classes) < 2:
+        where = f"{classes[0].as_py()!r} in every row" if len(classes) else "empty in every row"
+        return Violation(name, f"is the target and is {where}, so there is nothing to learn")
+    if task == "anomaly":
+        return _check_anomaly_labels(name, column)
+    return _check_text_classes(name, len(classes)) if is_text else _check_numeric_classes(name, column, len(classes))
+
+
+def _check_anomaly_labels(name: str, column: pa.ChunkedArray) -> Violation | None:
+    is_flag = np.zeros(len(column), bool) if pa.types.is_string(column.type) else np.isin(to_float64(column), (0, 1))
+    wrong = ~is_flag & ~find_missing(column)
+    problem = "is the target of an anomaly task and is neither 0 nor 1"
+    return make_violation(name, problem, column, wrong) if wrong.any() else None
+
+
+def _check_text_classes(name: str, classes: int) -> Violation | None:
+    if classes <= _MAX_CLASSES:
+        return None
+    return Violation(name, f"is the target with {classes} classes (at most {_MAX_CLASSES}); is it really a label?")
+
+
+def _check_numeric_classes(name: str, column: pa.ChunkedArray, classes: int) -> Violation | None:
+    """Return why numbers are no classes; regression is not in this version, so advise classes."""
+    remedy = (
+        "regression comes with a later version, so give a column of two classes instead, such as 1 where "
+        f"{name} is below a limit and else 0"
+    )
+    values = to_float64(column)
+    fractions = ~np.isnan(values) & (values != np.floor(values))
+    if fractions.any():
+        return make_violation(name, "is the target and is no whole number", column, fractions, remedy)
+    if classes <= _MAX_NUMERIC_CLASSES:
+        return None
+    if classes <= _MAX_CLASSES:
+        remedy += f"; numbers that stand for classes are taken as text, with columns={{{name}: {{dtype: string}}}}"
+    problem = f"is the target and has {classes} different numbers, so that it looks like a measurement"
+    return Violation(name, problem, remedy=remedy)
+
+
+def fill_missing_labels(table: pa.Table, target: str) -> tuple[pa.Table, Mask]:
+    """Return the table with some label in place of each missing one, and the rows that have none.
+
+    Their rows count for rolling windows and are left out afterwards. Until then any label keeps the column's type.
+    """
+    column = table.column(target)
+    missing = find_missing(column)
+    if not missing.any() or missing.all():
+        return table, missing
+    present = column.filter(pa.array(~missing))
+    filled = pc.if_else(pa.array(missing), present[0], column)
+    return table.set_column(table.column_names.index(target), target, filled), missing
+
+
+def find_similar_spellings(labels: pd.Series) -> list[str]:
+    """Return a warning for each set of classes that differ only in case or spaces."""
+    counts = labels.value_counts().to_dict()
+    spellings = defaultdict(list)
+    for name in sorted(name for name in counts if isinstance(name, str)):
+        spellings[" ".join(name.split()).casefold()].append(name)
+    return [
+        f"classes {' and '.join(f'{name!r} ({counts[name]:,} rows)' for name in names)} of {labels.name!r} differ only "
+        "in case or spaces and count as different classes; write them alike if they are the same"
+        for names in spellings.values()
+        if len(names) > 1
+    ]
+
+
+def find_rare_classes(train: pd.Series, test: pd.Series, positive: ClassLabel | None) -> list[str]:
+    """Return a warning where held-out rows of a class are too few for metrics that mean much."""
+    counts = test.value_counts()
+    if positive is not None:
+        count = int(counts.get(positive, 0))
+        if count >= _FEW_POSITIVES:
+            return []
+        what = f"only {count} of the {len(test):,} held-out rows {'is' if count == 1 else 'are'}"
+        return [f"{what} of the positive class {positive!r}, so recall and precision are uncertain; hold out more rows"]
+    rare = {name: int(counts.get(name, 0)) for name in sorted(set(train.unique()) | set(test.unique()))}
+    rare = {name: count for name, count in rare.items() if count < _FEW_ROWS_OF_CLASS}
+    if not rare:
+        return []
+    listed = _list_counts(rare)
+    return [f"few held-out rows of the classes {listed}, so their metrics are uncertain"]
+
+
+def _list_counts(counts: Mapping[ClassLabel, int]) -> str:
+    return list_names([f"{name} ({count})" for name, count in counts.items()])
 
 
 def choose_positive_class(labels: pd.Series, asked: str, task: str) -> ClassLabel | None:
@@ -31,11 +137,11 @@ def choose_positive_class(labels: pd.Series, asked: str, task: str) -> ClassLabe
         return min(reversed(classes), key=lambda name: counts[name]) if len(classes) == 2 else None
     matches: list[ClassLabel] = [name for name in classes if _names(asked, name)]
     if not matches:
-        raise ParameterError(f"positive={asked} is no class of {labels.name!r}; its classes are {_list(classes)}.")
+        raise ParameterError(f"positive={asked} is no class of {labels.name!r}; its classes are {list_names(classes)}.")
     if len(classes) > 2:
         raise ParameterError(
             f"positive={asked} is for a target of two classes, and {labels.name!r} has {len(classes)} "
-            f"({_list(classes)}); leave positive empty."
+            f"({list_names(classes)}); leave positive empty."
         )
     return matches[0]
 
@@ -48,9 +154,3 @@ def _names(asked: str, name: ClassLabel) -> bool:
         return float(_BOOLEANS.get(asked.lower(), asked)) == name
     except ValueError:
         return False
-
-
-def _list(classes: list[ClassLabel]) -> str:
-    listed = ", ".join(repr(name) for name in classes[:_MAX_LISTED_CLASSES])
-    more = len(classes) - _MAX_LISTED_CLASSES
-    return f"{listed} and {more} more" if more > 0 else listed

@@ -10,7 +10,7 @@ from kfp_edge.components.ingest.table_format import TableFormat
 from kfp_edge.errors import ParameterError
 
 _TASKS = ("classification", "anomaly")
-_SPLITS = ("auto", "random", "time", "group")
+_SPLITS = ("auto", "random", "time", "group", "group-and-time")
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,6 @@ class IngestOptions:
     table_format: TableFormat = field(default_factory=TableFormat)
 
     @property
-    def split_method(self) -> str:
-        """`random`, `time` or `group`; `auto` is resolved by the columns that are named."""
-        if self.split != "auto":
-            return self.split
-        if self.time_column:
-            return "time"
-        return "group" if self.group_column else "random"
-
-    @property
     def role_columns(self) -> dict[str, str]:
         """Column name by role, "" where there is none."""
         return {"target": self.target, "time": self.time_column, "group": self.group_column}
@@ -61,10 +52,10 @@ def check_options(options: IngestOptions) -> None:
     Raises:
         ParameterError: with the first contradiction.
     """
-    method = options.split_method
+    needs_time = options.split in ("time", "group-and-time")
     contradictions = {
         "task must be classification or anomaly.": options.task not in _TASKS,
-        "split must be auto, random, time or group.": options.split not in _SPLITS,
+        "split must be auto, random, time, group or group-and-time.": options.split not in _SPLITS,
         "test_fraction must lie between 0 and 1.": not 0 < options.test_fraction < 1,
         "classification needs labels: name the label column in target, or give failure windows.": (
             options.task == "classification" and not options.target and not options.windows
@@ -72,17 +63,16 @@ def check_options(options: IngestOptions) -> None:
         "positive names a class, and there are no labels: name the label column in target, or leave positive empty.": (
             bool(options.positive) and not options.target and not options.windows
         ),
-        "split=time needs a time_column.": method == "time" and not options.time_column,
-        "split=group needs a group_column.": method == "group" and not options.group_column,
+        f"split={options.split} needs a time_column.": needs_time and not options.time_column,
         "windows need a time_column.": bool(options.windows) and not options.time_column,
         "rolling_windows need a time_column, by which the rows are ordered.": (
             bool(options.rolling_windows) and not options.time_column
         ),
         "split=random with rolling_windows would leak: neighbouring rows share their past; use split=time or group.": (
-            method == "random" and bool(options.rolling_windows)
+            options.split == "random" and bool(options.rolling_windows)
         ),
         "an anomaly task with windows trains on the rows before the first one; use split=auto.": (
-            options.task == "anomaly" and bool(options.windows) and method != "time"
+            options.task == "anomaly" and bool(options.windows) and options.split not in ("auto", "time")
         ),
     }
     for message, is_violated in contradictions.items():

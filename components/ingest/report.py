@@ -10,31 +10,30 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.markdown import format_table, to_plain_text
 
 
-def format_summary(source: SourceTable, train: Dataset, test: Dataset, split: str) -> str:
+def format_summary(source: SourceTable, train: Dataset, test: Dataset) -> str:
     """Return the report about data that was accepted."""
-    roles = train.roles
+    roles, preparation = train.roles, train.preparation
     whole = pd.concat([train.frame, test.frame], ignore_index=True)
-    lines = [
-        f"# Data: {to_plain_text(source.name)}",
-        "",
-        format_table(
-            ("", "value"),
-            [
-                ("sha256", f"`{source.sha256}`"),
-                ("rows", f"{len(whole):,}"),
-                ("columns in the source", source.table.num_columns),
-                ("features", f"{len(roles.numeric)} numeric, {len(roles.categorical)} categorical"),
-                ("task", roles.task),
-                ("split", split),
-                ("rows to train on", f"{len(train.frame):,}"),
-                ("rows to test on", f"{len(test.frame):,}"),
-            ],
-        ),
+    facts: list[tuple[str, object]] = [
+        ("sha256", f"`{source.sha256}`"),
+        ("rows in the source", f"{source.table.num_rows:,}"),
+        ("columns in the source", source.table.num_columns),
+        ("features", f"{len(roles.numeric)} numeric, {len(roles.categorical)} categorical"),
+        ("task", roles.task),
+        ("target", to_plain_text(roles.target) or "none"),
     ]
+    if roles.positive is not None:
+        facts.append(("positive class", to_plain_text(roles.positive)))
+    facts.append(("split", to_plain_text(f"{preparation.split}: {preparation.split_reason}")))
+    lines = [f"# Data: {to_plain_text(source.name)}", "", format_table(("", "value"), facts)]
+    if preparation.warnings:
+        lines += ["", "## Warnings", "", *(f"- {to_plain_text(warning)}." for warning in preparation.warnings)]
+    lines += ["", "## Training and test rows", "", _format_parts(train, test)]
+    if preparation.left_out:
+        rows = [(to_plain_text(reason), f"{count:,}") for reason, count in preparation.left_out.items()]
+        lines += ["", "Rows in neither part:", "", format_table(("why", "rows"), rows)]
     if source.remarks:
         lines += ["", "## How it was read", "", *(f"- {to_plain_text(remark)}" for remark in source.remarks)]
-    if roles.target:
-        lines += ["", f"## Target: {to_plain_text(roles.target)}", "", _format_shares(train, test)]
     lines += ["", "## Features", "", _format_features(whole, roles.features)]
     return "\n".join(lines) + "\n"
 
@@ -44,7 +43,7 @@ def format_refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
     rows = [
         (
             to_plain_text(violation.column),
-            to_plain_text(violation.problem),
+            to_plain_text("; ".join(filter(None, (violation.problem, violation.remedy)))),
             violation.rows or "",
             violation.example_row or "",
             to_plain_text(violation.example),
@@ -61,16 +60,28 @@ def format_refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _format_shares(train: Dataset, test: Dataset) -> str:
-    counts = [pd.Series(part.y()).value_counts() for part in (train, test)]
-    rows = [
-        (
-            to_plain_text(label),
-            *(f"{count.get(label, 0):,} ({count.get(label, 0) / count.sum():.2%})" for count in counts),
-        )
-        for label in sorted(set(counts[0].index) | set(counts[1].index))
-    ]
-    return format_table(("class", "train", "test"), rows)
+def _format_parts(train: Dataset, test: Dataset) -> str:
+    """Return a table of what is in each part: rows, groups, times, classes."""
+    roles, parts = train.roles, (train, test)
+    rows: list[tuple[object, ...]] = [("rows", *(f"{len(part.frame):,}" for part in parts))]
+    if roles.group:
+        names = [set(part.frame[roles.group].unique()) for part in parts]
+        label = f"groups of {to_plain_text(roles.group)}"
+        rows.append((label, *(f"{len(name):,}" for name in names)))
+        rows.append(("groups that are in both parts", *[f"{len(names[0] & names[1]):,}"] * 2))
+    if roles.time:
+        rows.append(("first time", *(_format_time(part.frame[roles.time].min()) for part in parts)))
+        rows.append(("last time", *(_format_time(part.frame[roles.time].max()) for part in parts)))
+    if roles.target:
+        counts = [pd.Series(part.y()).value_counts() for part in parts]
+        for label in sorted(set(counts[0].index) | set(counts[1].index)):
+            shares = (f"{count.get(label, 0):,} ({count.get(label, 0) / count.sum():.2%})" for count in counts)
+            rows.append((f"class {to_plain_text(label)}", *shares))
+    return format_table(("", "training", "test"), rows)
+
+
+def _format_time(time: object) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}" if isinstance(time, pd.Timestamp) else f"{time}"
 
 
 def _format_features(frame: pd.DataFrame, names: Sequence[str]) -> str:

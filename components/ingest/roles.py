@@ -11,16 +11,15 @@ import pyarrow as pa
 from kfp_edge.components.ingest.arrow_columns import (
     find_missing,
     is_number,
-    select_none,
     to_float64,
     to_timestamps,
 )
+from kfp_edge.components.ingest.labels import check_target
 from kfp_edge.components.ingest.schema import Violation, make_violation
+from kfp_edge.components.ingest.single_precision import describe_loss
 from kfp_edge.errors import ParameterError
-from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Roles
 
-_MAX_CLASSES = 50
 #: A text column with more values is refused: the signature lists them all.
 _MAX_CATEGORIES = 5000
 #: From this number of values on, a text column with a value of its own in most rows is an identifier.
@@ -93,7 +92,7 @@ def _to_series(column: pa.ChunkedArray, role: str) -> pd.Series:
         return pd.Series(to_timestamps(column)[0].to_pandas())
     if pa.types.is_string(column.type):
         return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
-    if pa.types.is_integer(column.type) and role in ("target", "group"):
+    if pa.types.is_integer(column.type) and role in ("target", "group", "time"):
         return pd.Series(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
     if role == "target":
         return pd.Series(to_float64(column).astype(np.int64))
@@ -104,10 +103,12 @@ def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str) -> V
     missing = find_missing(column)
     if role == "feature" and missing.all():
         return Violation(name, "is empty in every row; put it in drop")
-    if role != "feature" and missing.any():
+    if role == "target" and missing.all():
+        return Violation(name, "is the target and is empty in every row")
+    if role in ("time", "group") and missing.any():
         return make_violation(name, f"is the {role} column and is missing", column, missing)
     if role == "target":
-        return _check_target(name, column, task)
+        return check_target(name, column, task)
     return {"feature": _check_feature, "time": _check_time, "group": _check_group}[role](name, column)
 
 
@@ -117,8 +118,16 @@ def _check_feature(name: str, column: pa.ChunkedArray) -> Violation | None:
         return problem
     if pa.types.is_string(column.type):
         return _check_text(name, column)
-    infinite = np.isinf(to_float64(column))
-    return make_violation(name, "is infinite", column, infinite) if infinite.any() else None
+    return _check_numbers(name, column)
+
+
+def _check_numbers(name: str, column: pa.ChunkedArray) -> Violation | None:
+    values = to_float64(column)
+    infinite = np.isinf(values)
+    if infinite.any():
+        return make_violation(name, "is infinite", column, infinite)
+    loss = describe_loss(values)
+    return Violation(name, loss[0], remedy=loss[1]) if loss else None
 
 
 def _check_name(name: str) -> Violation | None:
@@ -168,29 +177,3 @@ def _check_group(name: str, column: pa.ChunkedArray) -> Violation | None:
     if pa.types.is_string(column.type) or pa.types.is_integer(column.type):
         return None
     return Violation(name, f"is the group column and holds {column.type}; groups are text or whole numbers")
-
-
-def _check_target(name: str, column: pa.ChunkedArray, task: str) -> Violation | None:
-    arrow_type, classes = column.type, len(column.unique())
-    is_string = pa.types.is_string(arrow_type)
-    if classes < 2:
-        value = column[0].as_py()
-        return Violation(name, f"is the target and is {value!r} in every row, so there is nothing to learn")
-    if not (is_string or pa.types.is_boolean(arrow_type) or is_number(arrow_type)):
-        return Violation(name, f"is the target and holds {arrow_type}; labels are whole numbers, booleans or text")
-    if task == "anomaly":
-        wrong = np.ones(len(column), dtype=bool) if is_string else ~np.isin(to_float64(column), (0, 1))
-        problem = "is the target of an anomaly task and is neither 0 nor 1"
-    else:
-        wrong = select_none(column) if is_string else _find_fractions(column)
-        problem = "is the target and is no whole number"
-    if wrong.any():
-        return make_violation(name, problem, column, wrong)
-    if classes > _MAX_CLASSES:
-        return Violation(name, f"is the target with {classes} classes (at most {_MAX_CLASSES}); is it really a label?")
-    return None
-
-
-def _find_fractions(column: pa.ChunkedArray) -> Mask:
-    values = to_float64(column)
-    return np.asarray(~(np.isfinite(values) & (values == np.floor(values))))

@@ -3,8 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from kfp_edge.components.ingest.left_out import LeftOutRows
+from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.dataset import Roles
 
@@ -32,6 +35,35 @@ def add_rolling_features(frame: pd.DataFrame, roles: Roles, windows: Sequence[in
         raise DataError(f"the data already has a column {existing[0]!r}, which rolling_windows would add; rename it.")
     extended = dataclasses.replace(roles, numeric=roles.numeric + names, features=roles.features + names)
     return pd.concat([frame, added], axis=1), extended
+
+
+def leave_out_warm_up(frame: pd.DataFrame, roles: Roles, windows: Sequence[int], left_out: LeftOutRows) -> None:
+    """Leave out the rows before the longest window is full: their statistics are of fewer rows and vary far more.
+
+    Raises:
+        DataError: no row is left.
+    """
+    longest = max(windows)
+    if roles.group:
+        groups = frame.groupby(roles.group, sort=True)
+        position = groups.cumcount().to_numpy()
+        sizes = groups.size()
+        short = sizes.index[sizes < longest].tolist()
+        if short:
+            reason = f"rows of groups that are shorter than the longest rolling window ({list_names(short)})"
+            left_out.add(frame[roles.group].isin(short).to_numpy(), reason)
+        most_rows = int(sizes.max())
+    else:
+        position, most_rows = np.arange(len(frame)), len(frame)
+    left_out.add(
+        position < longest - 1, f"warm-up: rows with fewer than {longest} rows so far to fill a rolling window"
+    )
+    if left_out.mask.all():
+        where = f"the longest group of {roles.group!r}" if roles.group else "it"
+        raise DataError(
+            f"rolling_windows of {longest} rows leave no row of the data: {where} has {most_rows} rows; "
+            "give shorter windows or more data."
+        )
 
 
 def _compute_features(frame: pd.DataFrame, names: Sequence[str], windows: Sequence[int]) -> pd.DataFrame:

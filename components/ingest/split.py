@@ -1,17 +1,54 @@
-"""Select the rows to test on, so that nothing leaks from them into training. Every function returns a mask of rows."""
+"""Ways to select the rows to test on, so that nothing leaks from them into training."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel, Int64s, Mask
 
+#: Random orders of the groups of which a split by group takes the best.
+_MAX_TRIES = 200
+#: A split by group is good enough if its share of test rows is this near to what is asked for, relative to that.
+_GOOD_SHARE = 0.1
+#: Share of the rows of the other groups that must lie before the first test group, so that it starts the test part.
+_MIN_SHARE_BEFORE = 0.5
 
-def select_stratified(labels: pd.Series | None, rows: int, fraction: float, seed: int) -> Mask:
+
+class CannotSplitError(Exception):
+    """The rows cannot be split in this way; the message is a clause without a full stop."""
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """What a split depends on, for n rows that are sorted by time: Series of shape [n], None where there are none."""
+
+    rows: int
+    task: str
+    labels: pd.Series | None = None
+    times: pd.Series | None = None
+    groups: pd.Series | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows are in which part; each mask has shape [n]."""
+
+    test: Mask
+    #: Rows that are in neither part.
+    left_out: Mask
+
+    @property
+    def train(self) -> Mask:
+        """The rows to train on."""
+        return ~(self.test | self.left_out)
+
+
+def select_stratified(labels: pd.Series | None, rows: int, fraction: float, seed: int) -> Selection:
     """Draw `fraction` of the rows of each class at random; without labels, of all rows.
 
     Raises:
-        DataError: a class has a single row, or there is a single row.
+        CannotSplitError: a class has a single row, or there is a single row.
     """
     rng = np.random.default_rng(seed)
     codes, classes = (np.zeros(rows, np.int64), [None]) if labels is None else _encode(labels)
@@ -20,10 +57,101 @@ def select_stratified(labels: pd.Series | None, rows: int, fraction: float, seed
         members = np.flatnonzero(codes == code)
         if len(members) < 2:
             what = "the data" if labels is None else f"class {name!r} of {labels.name!r}"
-            raise DataError(f"{what} has a single row, too few to train and to test on; give more rows.")
+            raise CannotSplitError(f"{what} has a single row, too few to train and to test on")
         count = min(max(round(len(members) * fraction), 1), len(members) - 1)
         test[rng.permutation(members)[:count]] = True
-    return test
+    return _split_all(test)
+
+
+def select_latest(times: pd.Series, fraction: float) -> Selection:
+    """Select the last `fraction` of the rows, which are sorted by time; rows of the same time stay together.
+
+    Raises:
+        CannotSplitError: one of the parts would be empty.
+    """
+    cut = min(max(round(len(times) * (1 - fraction)), 1), len(times) - 1)
+    test = np.asarray((times >= times.iloc[cut]).to_numpy())
+    if test.all():
+        raise CannotSplitError(
+            f"too many rows of {times.name!r} share the time {times.iloc[cut]}, so no row is left to train on"
+        )
+    return _split_all(test)
+
+
+def select_groups(rows: SplitRows, fraction: float, seed: int) -> Selection:
+    """Draw whole groups at random until they have about `fraction` of the rows.
+
+    Of a number of draws the first is taken that puts every class into both parts and is near `fraction`, else the best.
+
+    Raises:
+        CannotSplitError: there is a single group.
+    """
+    codes, names = _encode_groups(rows)
+    class_codes = np.zeros(rows.rows, np.int64) if rows.labels is None else _encode(rows.labels)[0]
+    counts = np.zeros((len(names), int(class_codes.max()) + 1), np.int64)
+    np.add.at(counts, (codes, class_codes), 1)
+    rng = np.random.default_rng(seed)
+    best: tuple[tuple[int, float], Int64s] | None = None
+    for _ in range(_MAX_TRIES):
+        order = rng.permutation(len(names))
+        test_groups = order[: _count_groups(counts[order].sum(axis=1), fraction)]
+        rank = _rank_draw(counts, test_groups, fraction, rows.task)
+        if best is None or rank < best[0]:
+            best = rank, test_groups
+        if best[0] <= (0, _GOOD_SHARE):
+            break
+    assert best is not None
+    return _split_all(np.isin(codes, best[1]))
+
+
+def select_latest_groups(rows: SplitRows, fraction: float, seed: int) -> Selection:
+    """Select groups that training never has, and of them the rows that are later than every training row.
+
+    The test groups are those that start last, drawn with the seed where they start together. The test part begins with
+    the first of them if at least half of the other groups' rows lie before that, else with the last `fraction` of all
+    rows. Rows of test groups before, and of other groups after that time are left out.
+
+    Raises:
+        CannotSplitError: there is a single group, or one of the parts would be empty.
+    """
+    assert rows.times is not None
+    assert rows.groups is not None
+    codes, names = _encode_groups(rows)
+    times = rows.times.to_numpy()
+    # rows are sorted by time: a group starts with its first row
+    starts = times[np.unique(codes, return_index=True)[1]]
+    drawn = np.random.default_rng(seed).permutation(len(names))
+    order = drawn[np.argsort(starts[drawn], kind="stable")][::-1]
+    test_groups = order[: _count_groups(np.bincount(codes)[order], fraction)]
+    in_test_group = np.isin(codes, test_groups)
+    cut = starts[test_groups].min()
+    if (times[~in_test_group] < cut).mean() < _MIN_SHARE_BEFORE:
+        cut = times[min(max(round(rows.rows * (1 - fraction)), 1), rows.rows - 1)]
+    test, train = in_test_group & (times >= cut), ~in_test_group & (times < cut)
+    for part, is_in_part in (("test", test), ("train", train)):
+        if not is_in_part.any():
+            raise CannotSplitError(
+                f"groups of {rows.groups.name!r} that training never had, and later than it, leave no row to {part} on"
+            )
+    return Selection(test, ~(test | train))
+
+
+def select_from(times: pd.Series, start: pd.Timestamp) -> Selection:
+    """Select the rows from `start`, the beginning of the first failure window, on.
+
+    Raises:
+        CannotSplitError: no row lies before it.
+    """
+    test = np.asarray((times >= start).to_numpy())
+    if test.all():
+        raise CannotSplitError(
+            f"no row lies before the first failure window ({start}); there is nothing normal to learn"
+        )
+    return _split_all(test)
+
+
+def _split_all(test: Mask) -> Selection:
+    return Selection(test, np.zeros(len(test), dtype=bool))
 
 
 def _encode(labels: pd.Series) -> tuple[Int64s, list[ClassLabel]]:
@@ -31,43 +159,33 @@ def _encode(labels: pd.Series) -> tuple[Int64s, list[ClassLabel]]:
     return codes, list(classes.tolist())
 
 
-def select_latest(times: pd.Series, fraction: float) -> Mask:
-    """Select the last `fraction` of the rows, which are sorted by time; rows of the same time stay together.
-
-    Raises:
-        DataError: one of the parts would be empty.
-    """
-    cut = min(max(round(len(times) * (1 - fraction)), 1), len(times) - 1)
-    test = (times >= times.iloc[cut]).to_numpy()
-    if test.all():
-        raise DataError(
-            f"too many rows of {times.name!r} share the time {times.iloc[cut]}, so no row is left to train on; "
-            "use split=random or more data."
-        )
-    return np.asarray(test)
-
-
-def select_groups(groups: pd.Series, fraction: float, seed: int) -> Mask:
-    """Draw `fraction` of the groups at random and select all their rows.
-
-    Raises:
-        DataError: there is a single group.
-    """
-    names = sorted(groups.unique().tolist())
+def _encode_groups(rows: SplitRows) -> tuple[Int64s, list[ClassLabel]]:
+    assert rows.groups is not None
+    codes, names = _encode(rows.groups)
     if len(names) < 2:
-        raise DataError(f"{groups.name!r} has the single group {names[0]!r}; a split by group needs two.")
-    count = min(max(round(len(names) * fraction), 1), len(names) - 1)
-    order = np.random.default_rng(seed).permutation(len(names))
-    return np.asarray(groups.isin([names[index] for index in order[:count]]).to_numpy())
+        raise CannotSplitError(
+            f"{rows.groups.name!r} has the single group {names[0]!r}, and a split by group needs two"
+        )
+    return codes, names
 
 
-def select_from(times: pd.Series, start: pd.Timestamp) -> Mask:
-    """Select the rows from `start`, the beginning of the first failure window, on.
+def _count_groups(sizes: Int64s, fraction: float) -> int:
+    """Return how many of the first groups, of these sizes, have most nearly `fraction` of the rows; not all of them."""
+    shares = np.cumsum(sizes)[:-1] / sizes.sum()
+    return int(np.argmin(np.abs(shares - fraction))) + 1
 
-    Raises:
-        DataError: no row lies before it.
+
+def _rank_draw(counts: Int64s, test_groups: Int64s, fraction: float, task: str) -> tuple[int, float]:
+    """Rank a draw, lower is better: the number of classes that a part lacks, and the error of the test part's share.
+
+    Args:
+        counts: Rows of each class in each group, shape [groups, classes].
+        test_groups: Indices of the groups to test on.
+        fraction: The share of the rows that is asked for.
+        task: An anomaly task learns from normal rows only, so that its training rows need no anomalous ones.
     """
-    test = np.asarray((times >= start).to_numpy())
-    if test.all():
-        raise DataError(f"no row lies before the first failure window ({start}); there is nothing normal to learn.")
-    return test
+    test = counts[test_groups].sum(axis=0)
+    train = counts.sum(axis=0) - test
+    needed = train[:1] if task == "anomaly" else train
+    lacking = int((test == 0).sum() + (needed == 0).sum())
+    return lacking, abs(test.sum() / counts.sum() - fraction) / fraction

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from support.ingest import IngestRunner, table
@@ -57,3 +58,47 @@ def test_a_positive_class_that_cannot_be_is_refused(
 ) -> None:
     frame = table().assign(failed=[labels[row % len(labels)] for row in range(40)])
     runner.assert_refused(runner.write(frame), message, **options)
+
+
+# --- missing labels, spellings, rare classes
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [0.0, 1.0], ["ok", "bad"]])
+def test_rows_without_a_label_are_left_out_and_counted(runner: IngestRunner, labels: list[object]) -> None:
+    frame = table().assign(failed=[labels[row % 2] if row % 10 else None for row in range(40)])
+    parts = runner.run(runner.write(frame))
+    assert parts.train.preparation.left_out == {"rows without a label": 4}
+    assert len(parts.train.frame) + len(parts.test.frame) == 36
+    assert set(parts.train.y().tolist()) == set(labels)
+    assert "| rows without a label | 4 |" in runner.report.read_text()
+
+
+def test_integer_labels_stay_integers_where_some_are_missing(runner: IngestRunner) -> None:
+    frame = table()
+    frame["failed"] = frame["failed"].astype("Int64")
+    frame.loc[::10, "failed"] = None
+    frame.to_parquet(runner.folder / "data.parquet")
+    assert runner.run(runner.folder / "data.parquet").train.frame["failed"].dtype == np.int64
+
+
+@pytest.mark.parametrize("other", ["yes", "YES"])
+def test_classes_that_differ_in_case_are_named(runner: IngestRunner, other: str) -> None:
+    frame = table().assign(failed=[["no", "Yes", "no", other][row % 4] for row in range(40)])
+    warnings = runner.run(runner.write(frame)).train.preparation.warnings
+    assert any("'Yes' (10 rows)" in text and f"{other!r} (10 rows)" in text for text in warnings)
+
+
+def test_few_held_out_rows_of_the_positive_class_are_counted(runner: IngestRunner) -> None:
+    warnings = runner.run(runner.write(table())).train.preparation.warnings
+    assert any("only 2 of the 8 held-out rows are of the positive class 1" in text for text in warnings)
+
+
+def test_few_held_out_rows_of_one_of_several_classes_are_counted(runner: IngestRunner) -> None:
+    frame = table(400).assign(failed=["a" if row % 50 == 0 else "bc"[row % 2] for row in range(400)])
+    warnings = runner.run(runner.write(frame), drop=("at", "site")).train.preparation.warnings
+    assert any("few held-out rows of the classes 'a (2)'" in text for text in warnings)
+
+
+def test_a_class_with_two_rows_is_refused(runner: IngestRunner) -> None:
+    frame = table().assign(failed=["rare" if row < 2 else "ab"[row % 2] for row in range(40)])
+    runner.assert_refused(runner.write(frame), "class 'rare' of 'failed' has a single training row")

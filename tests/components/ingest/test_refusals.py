@@ -98,17 +98,38 @@ def test_a_constant_target_is_refused(runner: IngestRunner) -> None:
     runner.assert_refused(runner.write(table().assign(failed=0)), "'failed'", "0 in every row", "nothing to learn")
 
 
-def test_a_target_with_missing_cells_is_refused(runner: IngestRunner) -> None:
-    data = runner.write(table_with("failed", {7: None}))
-    runner.assert_refused(data, "column 'failed' is the target column and is missing in 1 row (row 8: None)")
+def test_a_target_without_any_label_is_refused(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table().assign(failed="")), "'failed' is the target and is empty in every row")
 
 
-def test_a_target_of_measurements_is_refused(runner: IngestRunner) -> None:
-    runner.assert_refused(runner.write(table()), "'load' is the target and is no whole number in", target="load")
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [
+        ("load", "is no whole number in 34 rows (row 2: 0.14285714285714285)"),
+        ("speed", "has 40 different numbers, so that it looks like a measurement"),
+    ],
+)
+def test_a_target_of_measurements_is_refused_with_what_this_version_can_learn(
+    runner: IngestRunner, column: str, what: str
+) -> None:
+    runner.assert_refused(
+        runner.write(table()),
+        f"column '{column}' is the target and {what}",
+        "regression comes with a later version",
+        f"such as 1 where {column} is below a limit",
+        target=column,
+    )
+
+
+def test_numbers_that_stand_for_classes_can_be_taken_as_text_as_the_refusal_advises(runner: IngestRunner) -> None:
+    data = runner.write(table(400).assign(fault=[row % 40 for row in range(400)]))
+    runner.assert_refused(data, "with columns={fault: {dtype: string}}", target="fault")
+    parts = runner.run(data, target="fault", columns={"fault": {"dtype": "string"}})
+    assert len(set(parts.train.y())) == 40
 
 
 def test_a_target_with_too_many_classes_is_refused(runner: IngestRunner) -> None:
-    frame = table(60).assign(failed=range(60))
+    frame = table(60).assign(failed=[f"code {row}" for row in range(60)])
     runner.assert_refused(runner.write(frame), "60 classes (at most 50)")
 
 
@@ -249,7 +270,9 @@ def test_an_invalid_expectation_is_refused(runner: IngestRunner, columns: dict[s
         ({"split": "last"}, "split must be"),
         ({"test_fraction": 1.0}, "test_fraction must lie between 0 and 1"),
         ({"split": "time"}, "needs a time_column"),
-        ({"split": "group"}, "needs a group_column"),
+        ({"split": "group"}, "split=group needs a group_column"),
+        ({"split": "group-and-time", "group_column": "site", "drop": ("at",)}, "needs a time_column"),
+        ({"split": "group-and-time", "time_column": "at", "drop": ("site",)}, "needs a group_column"),
         ({"windows": "w.json"}, "windows need a time_column"),
         ({"rolling_windows": (6,)}, "rolling_windows need a time_column"),
         ({"drop": ("failed",)}, "'failed' is in drop and has another role"),

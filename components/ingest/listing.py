@@ -1,0 +1,11 @@
+"""Names in messages."""
+
+from collections.abc import Sequence
+
+_MAX_LISTED = 10
+
+
+def list_names(names: Sequence[object]) -> str:
+    """Return names in quotes, separated by commas; where they are many, the first of them and how many more."""
+    more = len(names) - _MAX_LISTED
+    return ", ".join(repr(name) for name in names[:_MAX_LISTED]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,238 @@
+"""Choose how rows are split, check that both parts can be used, and advise what would help where they cannot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from kfp_edge.components.ingest.split import (
+    CannotSplitError,
+    Selection,
+    SplitRows,
+    select_from,
+    select_groups,
+    select_latest,
+    select_latest_groups,
+    select_stratified,
+)
+from kfp_edge.errors import DataError
+from kfp_edge.ml.arrays import ClassLabel
+
+#: Groups follow each other in time if no larger share of the rows is left out by a split by group and time.
+_MAX_SHARE_LEFT_OUT = 0.05
+#: Training needs this many rows of a class: scikit-learn holds out some of them itself.
+_MIN_TRAINING_ROWS = 2
+#: Fractions that advice tries.
+_OTHER_FRACTIONS = (0.3, 0.4, 0.5, 0.1)
+
+#: Why a split by group and time leaves rows out.
+IN_NEITHER_PART = "rows of test groups before the test part begins, and of other groups after that"
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """What is asked for."""
+
+    method: str
+    fraction: float
+    seed: int
+    #: Rolling features of neighbouring rows share their past, so they cannot be split at random.
+    has_rolling_windows: bool = False
+
+
+@dataclass(frozen=True)
+class ChosenSplit:
+    """How the rows are split, and why so."""
+
+    method: str
+    reason: str
+    selection: Selection
+    warnings: tuple[str, ...] = ()
+
+
+def split_at_window(rows: SplitRows, start: pd.Timestamp) -> ChosenSplit:
+    """Test on the rows from the first failure window on.
+
+    Raises:
+        DataError: a part would be of no use.
+    """
+    assert rows.times is not None
+    try:
+        selection = select_from(rows.times, start)
+    except CannotSplitError as error:
+        raise DataError(f"{error}.") from error
+    problem = _find_problem(rows, selection)
+    if problem:
+        raise DataError(f"{problem}; give data or failure windows that leave normal rows on both sides of {start}.")
+    return ChosenSplit("time", f"training ends before the first failure window ({start})", selection)
+
+
+def choose_split(rows: SplitRows, request: SplitRequest, *, groups_are_files: bool = False) -> ChosenSplit:
+    """Split the rows as asked, or with `auto` in the way that leaks least.
+
+    Args:
+        rows: The rows that can be used.
+        request: What is asked for.
+        groups_are_files: Whether groups are the files of a folder, which nobody named as groups: where they give no
+            usable parts, the rows are split at random, with a warning.
+
+    Raises:
+        DataError: nothing could be learned or measured then; the message advises what would help, as far as it was
+            tried.
+    """
+    candidates = [(request.method, "it was asked for")] if request.method != "auto" else _list_candidates(rows, request)
+    problems: dict[str, str] = {}
+    for method, reason in candidates:
+        selection, problem = _try(rows, method, request.fraction, request.seed)
+        if selection is not None and not problem:
+            reasons = [reason, *(f"split={other} would be of no use: {why}" for other, why in problems.items())]
+            return ChosenSplit(method, "; ".join(reasons), selection, _warn_of_overlap(rows, method))
+        problems[method] = problem
+    first_method, first_problem = next(iter(problems.items()))
+    if groups_are_files and request.method == "auto" and rows.times is None:
+        selection, problem = _try(rows, "random", request.fraction, request.seed)
+        if selection is not None and not problem:
+            reason = f"a split by file would be of no use: {first_problem}"
+            return ChosenSplit("random", reason, selection, _warn_of_overlap(rows, "random"))
+    raise DataError(f"{first_problem}; {_advise(rows, first_method, request)}.")
+
+
+def _list_candidates(rows: SplitRows, request: SplitRequest) -> list[tuple[str, str]]:
+    """Return the methods that suit the columns, the best first, each with the reason."""
+    if rows.times is None and rows.groups is None:
+        return [("random", "there is neither a time nor a group column")]
+    if rows.groups is None:
+        return [("time", "there is a time column")]
+    group = str(rows.groups.name)
+    if rows.times is None:
+        return [("group", f"there is a group column, {group!r}")]
+    by_time = ("time", f"groups of {group!r} run at the same time, so the last rows of all of them are held out")
+    try:
+        selection = select_latest_groups(rows, request.fraction, request.seed)
+    except CannotSplitError as error:
+        return [("time", f"there is a time column, and {error}")]
+    if selection.left_out.mean() > _MAX_SHARE_LEFT_OUT:
+        return [by_time]
+    return [
+        ("group-and-time", f"groups of {group!r} follow each other in time"),
+        ("time", "there is a time column"),
+    ]
+
+
+def _try(rows: SplitRows, method: str, fraction: float, seed: int) -> tuple[Selection | None, str]:
+    """Return the selection of a method, and why its parts are of no use, "" where they are."""
+    try:
+        selection = _select(rows, method, fraction, seed)
+    except CannotSplitError as error:
+        return None, str(error)
+    return selection, _find_problem(rows, selection)
+
+
+def _select(rows: SplitRows, method: str, fraction: float, seed: int) -> Selection:
+    if method == "time":
+        assert rows.times is not None
+        return select_latest(rows.times, fraction)
+    if method == "group":
+        return select_groups(rows, fraction, seed)
+    if method == "group-and-time":
+        return select_latest_groups(rows, fraction, seed)
+    return select_stratified(rows.labels, rows.rows, fraction, seed)
+
+
+def _find_problem(rows: SplitRows, selection: Selection) -> str:
+    """Return why nothing could be learned or measured with these parts, or ""."""
+    if rows.labels is None:
+        return ""
+    train, test = _count_classes(rows.labels[selection.train]), _count_classes(rows.labels[selection.test])
+    if rows.task == "anomaly" and 0 not in train:
+        return f"every training row is anomalous by {rows.labels.name!r}"
+    if rows.task == "classification":
+        for name in dict.fromkeys([*train, *test]):
+            if name not in train:
+                return f"class {name!r} of {rows.labels.name!r} is only in the test part" + _locate(
+                    rows, selection, name
+                )
+            if train[name] < _MIN_TRAINING_ROWS:
+                return f"class {name!r} of {rows.labels.name!r} has a single training row"
+    if len(test) < 2:
+        only = next(iter(test))
+        missing = next((name for name in sorted(rows.labels.unique().tolist()) if name != only), None)
+        where = "" if missing is None else _locate(rows, selection, missing)
+        return f"every test row has the label {only!r}, so nothing can be measured{where}"
+    return ""
+
+
+def _count_classes(labels: pd.Series) -> dict[ClassLabel, int]:
+    """Return the number of rows of each class, in the order of the classes."""
+    counts = labels.value_counts().sort_index()
+    return dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
+
+
+def _locate(rows: SplitRows, selection: Selection, label: ClassLabel) -> str:
+    """Return where the rows of a class are, as the end of a sentence, where that explains why a part has none."""
+    assert rows.labels is not None
+    is_label = (rows.labels == label).to_numpy()
+    count = int(is_label.sum())
+    what = f"the only row of class {label!r} is" if count == 1 else f"all {count:,} rows of class {label!r} are"
+    if rows.groups is not None:
+        names = rows.groups[is_label].unique()
+        if len(names) == 1:
+            return f": {what} of {rows.groups.name} {names[0]!r}"
+    if rows.times is not None:
+        times, first_test = rows.times[is_label], rows.times[selection.test].min()
+        if times.max() < first_test:
+            return f": the last row of class {label!r} is at {times.max()}, and the test part begins at {first_test}"
+    return ""
+
+
+def _advise(rows: SplitRows, method: str, request: SplitRequest) -> str:
+    """Return what would help: only what was tried with success, else other data."""
+    fractions = [
+        fraction
+        for fraction in _OTHER_FRACTIONS
+        if method != "random" and fraction != request.fraction and not _is_useless(rows, method, fraction, request)
+    ]
+    advice = [f"test_fraction={fraction:g}" for fraction in fractions[:1]]
+    caveats = _describe_alternatives(rows, request)
+    others = [other for other in caveats if other != method and not _is_useless(rows, other, request.fraction, request)]
+    advice += [f"split={other}{caveats[other]}" for other in others[:1]]
+    others_help = f"use {', or '.join(advice)}, or " if advice else ""
+    return f"{others_help}give data with more rows of each class{_name_places(rows)}"
+
+
+def _is_useless(rows: SplitRows, method: str, fraction: float, request: SplitRequest) -> bool:
+    selection, problem = _try(rows, method, fraction, request.seed)
+    return selection is None or bool(problem)
+
+
+def _describe_alternatives(rows: SplitRows, request: SplitRequest) -> Mapping[str, str]:
+    """Return the methods that the columns allow, the strictest first, each with what to know about it."""
+    alternatives = {}
+    if rows.groups is not None:
+        alternatives["group"] = ""
+    if rows.times is not None:
+        alternatives["time"] = ""
+    if not request.has_rolling_windows:
+        alternatives["random"] = f", knowing that {_describe_overlap(rows)}"
+    return alternatives
+
+
+def _describe_overlap(rows: SplitRows) -> str:
+    """Return what rows of both parts share after a random split."""
+    if rows.groups is not None:
+        return f"rows of the same {rows.groups.name!r} are in both parts, so that metrics may be too good"
+    if rows.times is not None:
+        return "rows that are neighbours in time are in both parts, so that metrics may be too good"
+    return "similar rows may be in both parts"
+
+
+def _warn_of_overlap(rows: SplitRows, method: str) -> tuple[str, ...]:
+    if method != "random" or (rows.groups is None and rows.times is None):
+        return ()
+    return (f"the split is random: {_describe_overlap(rows)}",)
+
+
+def _name_places(rows: SplitRows) -> str:
+    if rows.groups is not None:
+        return f" from more groups of {rows.groups.name!r}"
+    return " over a longer time" if rows.times is not None else ""
