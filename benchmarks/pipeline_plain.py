@@ -30,7 +30,8 @@ def main(parameters: str) -> None:
     train_data, test_data = dataset.load(here / "train"), dataset.load(here / "test")
     with limit_threads(train_data):
         estimator = fit(train_data, seed=0, false_alarm_rate=0.001)
-        write_report(here / "train.html", estimator, test_data, measure(estimator, test_data), seed=0)
+        evaluation = measure(estimator, test_data)
+        write_report(here / "train.html", estimator, train_data, test_data, evaluation, seed=0, false_alarm_rate=0.001)
     save_model(estimator, here / "model")
     export_model(here / "model", train_data, here / "onnx")
     verify(

@@ -28,7 +28,7 @@ def train(
         model: A scikit-learn Pipeline saved with skops.
         metrics: Metrics on the held-out rows.
         curves: ROC curve and confusion matrix; empty if there are no labels.
-        report: One self-contained HTML page with plots.
+        report: One self-contained HTML page for a reviewer: warnings, data and split, metrics with intervals, plots.
     """
     from kfp_edge.runtime.stage import log_metrics, stage
 
@@ -44,7 +44,15 @@ def train(
         with limit_threads(training_rows):
             estimator = fit(training_rows, seed=seed, false_alarm_rate=false_alarm_rate)
             evaluation = measure(estimator, test_rows)
-            write_report(Path(report.path), estimator, test_rows, evaluation, seed=seed)
+            write_report(
+                Path(report.path),
+                estimator,
+                training_rows,
+                test_rows,
+                evaluation,
+                seed=seed,
+                false_alarm_rate=false_alarm_rate,
+            )
         save_model(estimator, Path(model.path))
         model.metadata["format"] = "skops"
         log_metrics(metrics, evaluation.metrics)

@@ -10,26 +10,37 @@ from kfp_edge.components.train import classification_plots, timeline
 from kfp_edge.components.train.importance import Importance, measure_importance
 from kfp_edge.components.train.train import Evaluation
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.reports.facts import ModelFacts
 from kfp_edge.reports.html import BLUE, ORANGE, Page, format_number
 
 
-def write_report(path: Path, estimator: Pipeline, data: Dataset, evaluation: Evaluation, *, seed: int) -> None:
-    """Write the report of a fitted Pipeline on held-out rows as one self-contained HTML page."""
-    roles = data.roles
-    lead = (
-        f"{roles.task} on {len(data.frame):,} held-out rows with {len(roles.features)} features; "
-        f"seed {seed}, data sha256 {data.sha256[:12]}."
-    )
-    page = Page("Training report", lead)
-    page.heading("Metrics on held-out rows")
-    if evaluation.measurement.positive is not None:
-        page.text(f"The positive class is {evaluation.measurement.positive}.")
-    page.table(("metric", "value", "95 % interval"), evaluation.measurement.to_table_rows())
-    for sentence in (
-        *evaluation.measurement.notes,
-        *(f"Warning: {warning}" for warning in evaluation.measurement.warnings),
-    ):
-        page.text(sentence)
+def write_report(
+    path: Path,
+    estimator: Pipeline,
+    train_data: Dataset,
+    test_data: Dataset,
+    evaluation: Evaluation,
+    *,
+    seed: int,
+    false_alarm_rate: float,
+) -> None:
+    """Write the report of a fitted Pipeline as one self-contained HTML page.
+
+    Args:
+        path: Where the page goes.
+        estimator: The fitted Pipeline.
+        train_data: The rows that it was fitted on.
+        test_data: The held-out rows.
+        evaluation: What was measured on the held-out rows.
+        seed: Seed of the split and the training.
+        false_alarm_rate: The share of normal rows in which a detector was asked to raise an alarm at most.
+    """
+    data, roles = test_data, test_data.roles
+    lead = f"{roles.task} of {roles.target}" if roles.target else roles.task
+    page = Page("Training report", f"{lead}, measured on {len(data.frame):,} held-out rows; seed {seed}.")
+    facts = ModelFacts(train_data, test_data, evaluation.measurement, false_alarm_rate)
+    page.warnings(facts.warnings)
+    facts.add_to(page)
     if roles.task == "classification":
         _add_classification(page, estimator, data, evaluation, seed)
     else:

@@ -7,39 +7,39 @@ from collections.abc import Iterable, Mapping
 
 from kfp_edge.ml.bundle import Column, ModelInfo, Signature
 from kfp_edge.reports.check import Check
+from kfp_edge.reports.facts import ModelFacts
 from kfp_edge.reports.html import format_number
-from kfp_edge.reports.markdown import format_table
+from kfp_edge.reports.markdown import format_table, to_plain_text
 
 #: Checks whose requirement concerns the machine; they are left out, since a bundle must not depend on it.
 _MACHINE_CHECKS = ("latency",)
 
 
-def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelInfo, *, rows: int) -> str:
-    """Return the card as Markdown; `rows` is the number of training rows."""
+def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelInfo, facts: ModelFacts) -> str:
+    """Return the card as Markdown: the facts of the reports, the inputs, what was required, and the limits."""
     model = info.identity
     columns = [column for tensor in signature.inputs for column in tensor.columns]
-    sections = [
+    code = f" by the code of commit `{model.revision}`" if model.revision else ""
+    blocks = [
         f"# {model.name} {model.version}",
-        f"A model for {info.task}, trained on {rows:,} rows (data sha256 `{info.data_sha256}`"
-        + (f", code `{model.revision}`)." if model.revision else ")."),
+        f"A model for {info.task}, trained on {len(facts.train.frame):,} rows{code}.",
+        *facts.to_markdown(),
         "## Inputs",
         format_table(
             ("feature", "units", "seen in training"),
-            ((column.name, column.units or "", _format_training_values(column)) for column in columns),
-        ),
-        "## Measured on held-out rows",
-        *([] if info.positive is None else [f"The positive class is `{info.positive}`."]),
-        format_table(
-            ("metric", "value", "95 % interval"),
             (
-                (name, format_number(value), _format_interval(info.intervals.get(name)))
-                for name, value in sorted(info.metrics.items())
+                (to_plain_text(column.name), to_plain_text(column.units or ""), _format_training_values(column))
+                for column in columns
             ),
         ),
         "## Required",
         format_table(
             ("check", "required"),
-            ((check.name, check.required) for check in checks if not check.name.startswith(_MACHINE_CHECKS)),
+            (
+                (to_plain_text(check.name), to_plain_text(check.required))
+                for check in checks
+                if not check.name.startswith(_MACHINE_CHECKS)
+            ),
         ),
         "## Limits",
         "Outside the ranges and categories seen in training its answers are guesses. "
@@ -47,18 +47,14 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
         "## Made with",
         _format_versions(info.tools),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(blocks) + "\n"
 
 
 def _format_training_values(column: Column) -> str:
     if column.categories is not None:
-        return ", ".join(column.categories)
+        return to_plain_text(", ".join(column.categories))
     low, high = column.range or (float("nan"), float("nan"))
     return f"{format_number(low)} to {format_number(high)}"
-
-
-def _format_interval(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}"
 
 
 def _format_versions(tools: Mapping[str, str]) -> str:

@@ -3,45 +3,51 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from kfp_edge.components.verify.checks import Parity, VerificationResult, to_table_rows
 from kfp_edge.ml.bundle import ModelIdentity
+from kfp_edge.reports.facts import ModelFacts
 from kfp_edge.reports.html import BLUE, GREY, RED, Page
 
 _WORST_ROWS = 5
+#: Features of the worst rows that are listed.
+_MAX_FEATURES = 50
 
 
-def write_report(path: Path, identity: ModelIdentity, result: VerificationResult) -> None:
+def write_report(path: Path, identity: ModelIdentity, result: VerificationResult, facts: ModelFacts) -> None:
     """Write the report, whether the checks passed or failed, as one self-contained HTML page."""
     failed = sum(not check.passed for check in result.checks)
     lead = f"{len(result.checks)} checks on {len(result.rows):,} held-out rows, {failed or 'none'} failed."
-    page = Page(f"Verification of {identity.name} {identity.version}", lead)
+    page = Page(f"Verification of {identity.name} {identity.version}", lead).warnings(facts.warnings)
     page.heading("Checks").table(("check", "result", "measured", "required"), to_table_rows(result.checks))
+    facts.add_to(page)
     if result.parity is None:
         page.heading("Parity").text("Not checked: the model came as ONNX, without its scikit-learn original.")
     else:
-        _add_parity(page, result, result.parity)
+        _add_parity(page, result.rows, result.parity)
     page.heading("Latency of one row").figure(_plot_latency(result), "histogram of single-row latencies")
-    page.heading("Metrics")
-    if result.measurement.positive is not None:
-        page.text(f"The positive class is {result.measurement.positive}.")
-    page.table(("metric", "value", "95 % interval"), result.measurement.to_table_rows())
-    for sentence in (*result.measurement.notes, *(f"Warning: {warning}" for warning in result.measurement.warnings)):
-        page.text(sentence)
     page.write(path)
 
 
-def _add_parity(page: Page, result: VerificationResult, parity: Parity) -> None:
+def _add_parity(page: Page, rows: pd.DataFrame, parity: Parity) -> None:
+    """Add the differences, and the worst rows: one column for each of them, because features may be many."""
     page.heading("Parity with scikit-learn").figure(_plot_differences(parity), "histogram of differences")
-    page.text(f"The {_WORST_ROWS} worst rows:")
-    header = ("row", "label differs", "difference", *result.rows.columns)
-    page.table(header, (_to_table_row(result, parity, row) for row in parity.worst(_WORST_ROWS)))
-
-
-def _to_table_row(result: VerificationResult, parity: Parity, row: int) -> tuple[object, ...]:
-    differs = "yes" if parity.labels_differ[row] else "no"
-    return (str(row), differs, float(parity.difference[row]), *result.rows.iloc[row])
+    worst = parity.worst(_WORST_ROWS)
+    features = rows.columns[:_MAX_FEATURES]
+    more = (
+        f", with the first {len(features)} of {len(rows.columns):,} features"
+        if len(rows.columns) > len(features)
+        else ""
+    )
+    page.text(f"The {len(worst)} worst rows{more}:")
+    table: list[tuple[object, ...]] = [
+        ("label differs", *("yes" if parity.labels_differ[row] else "no" for row in worst)),
+        ("difference", *(float(parity.difference[row]) for row in worst)),
+    ]
+    table += [(name, *rows[name].iloc[worst]) for name in features]
+    page.table(("", *(f"row {row}" for row in worst)), table)
 
 
 def _plot_differences(parity: Parity) -> Figure:
@@ -51,6 +57,7 @@ def _plot_differences(parity: Parity) -> Figure:
     exponents = np.log10(np.maximum(parity.difference, 1e-9))
     axis.hist(exponents, bins=60, color=BLUE)
     axis.set(xlabel="log10 of the largest difference in a row", ylabel="rows (log scale)", yscale="log")
+    axis.set_ylim(bottom=0.5)
     return figure
 
 

@@ -22,6 +22,7 @@ from kfp_edge.ml.measurement import measure_predictions
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import load_model
+from kfp_edge.reports.facts import ModelFacts
 
 #: Tools whose versions decide the bytes of the model.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
@@ -79,9 +80,10 @@ def verify(
     check_identity(identity.name, identity.version)
     candidate = OnnxModel.load(exported)
     result = run_checks(original, candidate, exported.stat().st_size, train_data, test_data, requirements)
-    write_report(report, identity, result)
+    facts = ModelFacts(train_data, test_data, result.measurement, requirements.false_alarm_rate)
+    write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)
-    _write_bundle(bundle, candidate, exported.read_bytes(), train_data, result, identity, requirements.tolerance)
+    _write_bundle(bundle, candidate, exported.read_bytes(), facts, result, identity, requirements.tolerance)
     return result
 
 
@@ -131,7 +133,7 @@ def _write_bundle(
     folder: Path,
     candidate: OnnxModel,
     model: bytes,
-    train_data: Dataset,
+    facts: ModelFacts,
     result: VerificationResult,
     identity: ModelIdentity,
     tolerance: float,
@@ -140,7 +142,7 @@ def _write_bundle(
         identity,
         task=candidate.signature.task,
         opset=next(entry.version for entry in candidate.proto.opset_import if entry.domain == ""),
-        data_sha256=train_data.sha256,
+        data_sha256=facts.train.sha256,
         metrics=result.metrics,
         intervals={name: (interval.low, interval.high) for name, interval in result.measurement.intervals.items()},
         positive=None if result.measurement.positive is None else str(result.measurement.positive),
@@ -151,8 +153,8 @@ def _write_bundle(
         model=model,
         signature=candidate.signature,
         samples=Samples(tolerance=tolerance, samples=record_samples(candidate, result.rows)),
-        reference=compute_reference(train_data),
-        model_card=write_model_card(candidate.signature, result.checks, info, rows=len(train_data.frame)),
+        reference=compute_reference(facts.train),
+        model_card=write_model_card(candidate.signature, result.checks, info, facts),
         info=info,
     )
 

@@ -17,8 +17,11 @@ BLUE, ORANGE, GREY, RED = "#0072B2", "#E69F00", "#9AA0A6", "#D55E00"
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.lead{color:#59636e;margin:0 0 1rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .9rem .25rem 0;text-align:left;
-border-bottom:1px solid #d1d9e0;vertical-align:top}th{font-weight:600}img{max-width:100%;height:auto}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}div.table{overflow-x:auto}
+td,th{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid #d1d9e0;vertical-align:top;
+overflow-wrap:anywhere;max-width:30rem;min-width:3rem}th{font-weight:600}img{max-width:100%;height:auto}
+ul.warnings{background:#fff8c5;border:1px solid #d4a72c;border-radius:6px;padding:.6rem 1rem .6rem 2rem;
+overflow-wrap:anywhere}
 .pass{color:#1a7f37;font-weight:600}.fail{color:#d1242f;font-weight:600}
 """
 
@@ -38,10 +41,17 @@ class Page:
         self._parts.append(f"<p>{html.escape(text)}</p>")
         return self
 
+    def warnings(self, sentences: Sequence[str]) -> Self:
+        """Add what a reader should see first, if there is any."""
+        if sentences:
+            items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+            self._parts.append(f"<h2>Warnings</h2><ul class=warnings>{items}</ul>")
+        return self
+
     def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Self:
         cells = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         body = "".join("<tr>" + "".join(_format_cell(value) for value in row) + "</tr>" for row in rows)
-        self._parts.append(f"<table><tr>{cells}</tr>{body}</table>")
+        self._parts.append(f"<div class=table><table><tr>{cells}</tr>{body}</table></div>")
         return self
 
     def figure(self, figure: "Figure", description: str) -> Self:

@@ -24,7 +24,7 @@ GRAPH = {
     "cluster": {"errors"},
     "images": {"errors", "runtime", "storage"},
     "ml": {"errors", "storage"},
-    "reports": {"storage"},
+    "reports": {"ml", "storage"},
     "spec": {"errors", "storage"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},

@@ -87,7 +87,8 @@ def test_the_report_is_self_contained(tmp_path, make):
     data = make(500)
     fitted = train_model(data)
     with limit_threads(data):
-        write_report(tmp_path / "report.html", fitted, data, measure(fitted, data), seed=0)
+        evaluation = measure(fitted, data)
+        write_report(tmp_path / "report.html", fitted, data, data, evaluation, seed=0, false_alarm_rate=0.01)
     page = (tmp_path / "report.html").read_text()
     assert page.count("<img ") >= 2
     assert "http" not in page

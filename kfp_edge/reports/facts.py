@@ -1,0 +1,179 @@
+"""What a reviewer has to know about a model, as tables that the reports and the model card share."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.events import EventCount
+from kfp_edge.ml.measurement import Measurement
+from kfp_edge.ml.metrics import find_metric, name_of_class
+from kfp_edge.reports.html import Page, format_number
+from kfp_edge.reports.markdown import format_table, to_plain_text
+
+#: Groups beyond these are counted together.
+_MAX_GROUPS = 30
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with a title, and a sentence about it or ""."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model's data and what was measured; every text depends on these alone."""
+
+    train: Dataset
+    test: Dataset
+    measurement: Measurement
+    #: The share of normal rows in which a detector was asked to raise an alarm at most; not used for classifiers.
+    false_alarm_rate: float
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is suspicious about the data and the metrics, each in one sentence."""
+        sentences = dict.fromkeys((*self.train.preparation.warnings, *self.measurement.warnings))
+        return [f"{sentence.rstrip('.')}." for sentence in sentences]
+
+    @property
+    def sections(self) -> list[Section]:
+        """The tables: data and split, the two parts, metrics, and what is measured by class or by group."""
+        sections = [
+            Section("Data and split", ("", "value"), list(self._describe_data())),
+            Section("Training and held-out rows", ("", "training", "held out"), list(self._describe_parts())),
+            Section(
+                "Metrics on held-out rows",
+                ("metric", "value", "95 % interval", "", "meaning"),
+                list(self._describe_metrics()),
+                "The intervals allow for rows of one group, or of one stretch of time, that resemble each other.",
+            ),
+        ]
+        if self.train.roles.task == "classification":
+            header: tuple[str, ...] = ("class", "recall", "precision", "F1", "rows in training", "rows held out")
+            sections.append(Section("Metrics of each class", header, list(self._describe_classes())))
+        elif self.measurement.events:
+            header = (self.test.roles.group or "", "events", "events with an alarm")
+            note = "An event is an unbroken run of anomalous rows of one group."
+            sections.append(Section("Events", header, list(self._describe_events()), note))
+        return sections
+
+    def add_to(self, page: Page) -> None:
+        """Add the tables to a page."""
+        for section in self.sections:
+            page.heading(section.title).table(section.header, section.rows)
+            if section.note:
+                page.text(section.note)
+
+    def to_markdown(self) -> list[str]:
+        """Return the warnings and the tables as blocks of Markdown."""
+        items = "\n".join(f"- {to_plain_text(warning)}" for warning in self.warnings)
+        blocks = ["## Warnings", items] if items else []
+        for section in self.sections:
+            rows = (tuple(map(to_plain_text, row)) for row in section.rows)
+            blocks += [f"## {section.title}", format_table(tuple(map(to_plain_text, section.header)), rows)]
+            blocks += [section.note] if section.note else []
+        return blocks
+
+    @property
+    def _positive(self) -> ClassLabel | None:
+        """The class whose rows are counted: of two classes the positive one, 1 in an anomaly task with labels."""
+        if self.train.roles.task == "anomaly":
+            return 1 if self.train.roles.target else None
+        return self.measurement.positive
+
+    def _describe_data(self) -> Iterable[tuple[str, str]]:
+        roles, preparation = self.train.roles, self.train.preparation
+        yield "task", roles.task
+        yield "target", roles.target or "none: the data has no labels"
+        if self._positive is not None:
+            yield "positive class", f"{self._positive}{' (anomalous)' if roles.task == 'anomaly' else ''}"
+        elif roles.target:
+            yield "positive class", "none: there are more than two classes"
+        if roles.task == "anomaly":
+            yield "false-alarm rate", self._compare_false_alarm_rates()
+        yield "features", f"{len(roles.numeric):,} numeric, {len(roles.categorical):,} categorical"
+        if preparation.split:
+            yield "split", ": ".join(filter(None, (preparation.split, preparation.split_reason)))
+        if roles.group:
+            yield f"groups of {roles.group} in both parts", f"{len(set.intersection(*self._groups())):,}"
+        left_out = "; ".join(f"{rows:,} ({reason})" for reason, rows in preparation.left_out.items())
+        yield "rows in neither part", left_out or "none"
+        yield "sha256 of the data", self.train.sha256
+
+    def _compare_false_alarm_rates(self) -> str:
+        metric = "false_alarm_rate" if "false_alarm_rate" in self.measurement.metrics else "alarm_rate"
+        what = "" if metric == "false_alarm_rate" else " in all rows, since none is labelled"
+        measured = f"{format_number(self.measurement.metrics[metric])}{what}"
+        return f"{self.false_alarm_rate:g} asked for, {measured} measured ({self._format_interval(metric)})"
+
+    def _groups(self) -> list[set[ClassLabel]]:
+        return [set(part.frame[part.roles.group]) for part in (self.train, self.test)]
+
+    def _describe_parts(self) -> Iterable[tuple[str, ...]]:
+        parts, roles = (self.train, self.test), self.train.roles
+        yield "rows", *(f"{len(part.frame):,}" for part in parts)
+        positive = self._positive
+        if positive is not None:
+            name = "anomalous rows" if roles.task == "anomaly" else f"rows of class {positive}"
+            yield name, *(_format_share(int((part.y() == positive).sum()), len(part.frame)) for part in parts)
+        if roles.group:
+            yield f"groups of {roles.group}", *(f"{len(groups):,}" for groups in self._groups())
+        if roles.time:
+            yield f"first {roles.time}", *(_format_time(part.frame[roles.time].min()) for part in parts)
+            yield f"last {roles.time}", *(_format_time(part.frame[roles.time].max()) for part in parts)
+
+    def _describe_metrics(self) -> Iterable[tuple[str, ...]]:
+        for name, value in sorted(self.measurement.metrics.items()):
+            metric = find_metric(name)
+            if metric is not None and metric.name == name:
+                interval = str(self.measurement.intervals.get(name, ""))
+                yield name, format_number(value), interval, metric.direction.value, metric.description
+
+    def _describe_classes(self) -> Iterable[tuple[str, ...]]:
+        counts = [pd.Series(part.y()).value_counts() for part in (self.train, self.test)]
+        for label in sorted(set(counts[0].index) | set(counts[1].index)):
+            yield (
+                str(label),
+                *(self._format_metric(name_of_class(metric, label)) for metric in ("recall", "precision", "f1")),
+                *(_format_share(int(count.get(label, 0)), int(count.sum())) for count in counts),
+            )
+
+    def _describe_events(self) -> Iterable[tuple[str, ...]]:
+        """Yield a row for each group, those with the most missed events first, and one for the groups beyond."""
+        counts = sorted(self.measurement.events, key=lambda count: (count.detected - count.events, str(count.group)))
+        listed, rest = counts[:_MAX_GROUPS], counts[_MAX_GROUPS:]
+        for count in listed:
+            yield str(count.group), f"{count.events:,}", f"{count.detected:,}"
+        if rest:
+            yield f"{len(rest):,} more", *_sum_events(rest)
+        if len(counts) > 1:
+            yield "all", *_sum_events(counts)
+
+    def _format_metric(self, name: str) -> str:
+        if name not in self.measurement.metrics:
+            return "not measured"
+        interval = f" ({self._format_interval(name)})" if name in self.measurement.intervals else ""
+        return format_number(self.measurement.metrics[name]) + interval
+
+    def _format_interval(self, name: str) -> str:
+        return str(self.measurement.intervals.get(name, ""))
+
+
+def _format_share(count: int, of: int) -> str:
+    return f"{count:,} ({count / of:.2%})"
+
+
+def _format_time(value: object) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _sum_events(counts: Sequence[EventCount]) -> tuple[str, str]:
+    return f"{sum(count.events for count in counts):,}", f"{sum(count.detected for count in counts):,}"
