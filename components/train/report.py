@@ -36,8 +36,8 @@ def write_report(
         false_alarm_rate: The share of normal rows in which a detector was asked to raise an alarm at most.
     """
     data, roles = test_data, test_data.roles
-    lead = f"{roles.task} of {roles.target}" if roles.target else roles.task
-    page = Page("Training report", f"{lead}, measured on {len(data.frame):,} held-out rows; seed {seed}.")
+    target = f"target {roles.target}" if roles.target else "no labels"
+    page = Page("Training report", f"Task {roles.task}, {target}, {len(data.frame):,} held-out rows, seed {seed}.")
     facts = ModelFacts(train_data, test_data, evaluation.measurement, false_alarm_rate)
     page.warnings(facts.warnings)
     facts.add_to(page)

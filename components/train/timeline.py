@@ -28,7 +28,7 @@ _COLUMNS = 600
 #: Where matplotlib begins to count days.
 _EPOCH = np.datetime64(0, "ns")
 #: Least width of a shaded failure, as a share of the axis.
-_MIN_SHADE = 0.003
+_MIN_SHADE = 0.004
 #: Panels share one axis where the time of all of them is at most this many times that of the longest.
 _SHARED_AXIS_RATIO = 1.5
 

@@ -40,8 +40,8 @@ class ModelFacts:
     @property
     def warnings(self) -> list[str]:
         """What is suspicious about the data and the metrics, each in one sentence."""
-        sentences = dict.fromkeys((*self.train.preparation.warnings, *self.measurement.warnings))
-        return [f"{sentence.rstrip('.')}." for sentence in sentences]
+        sentences = (*self.train.preparation.warnings, *self.measurement.warnings)
+        return list(dict.fromkeys(f"{sentence.rstrip('.')}." for sentence in sentences))
 
     @property
     def sections(self) -> list[Section]:
@@ -51,17 +51,17 @@ class ModelFacts:
             Section("Training and held-out rows", ("", "training", "held out"), list(self._describe_parts())),
             Section(
                 "Metrics on held-out rows",
-                ("metric", "value", "95 % interval", "", "meaning"),
+                ("metric", "value", "95 % interval", "direction", "meaning"),
                 list(self._describe_metrics()),
                 "The intervals allow for rows of one group, or of one stretch of time, that resemble each other.",
             ),
         ]
         if self.train.roles.task == "classification":
-            header: tuple[str, ...] = ("class", "recall", "precision", "F1", "rows in training", "rows held out")
+            header: tuple[str, ...] = ("", "class", "recall", "precision", "F1", "rows in training", "rows held out")
             sections.append(Section("Metrics of each class", header, list(self._describe_classes())))
         elif self.measurement.events:
-            header = (self.test.roles.group or "", "events", "events with an alarm")
-            note = "An event is an unbroken run of anomalous rows of one group."
+            header = (self.test.roles.group or "rows", "events", "events with an alarm")
+            note = "An event is an unbroken run of anomalous rows, of one group where there are groups."
             sections.append(Section("Events", header, list(self._describe_events()), note))
         return sections
 
@@ -96,23 +96,25 @@ class ModelFacts:
         if self._positive is not None:
             yield "positive class", f"{self._positive}{' (anomalous)' if roles.task == 'anomaly' else ''}"
         elif roles.target:
-            yield "positive class", "none: there are more than two classes"
+            yield "positive class", f"none: there are {self.train.frame[roles.target].nunique():,} classes"
         if roles.task == "anomaly":
             yield "false-alarm rate", self._compare_false_alarm_rates()
         yield "features", f"{len(roles.numeric):,} numeric, {len(roles.categorical):,} categorical"
         if preparation.split:
             yield "split", ": ".join(filter(None, (preparation.split, preparation.split_reason)))
         if roles.group:
-            yield f"groups of {roles.group} in both parts", f"{len(set.intersection(*self._groups())):,}"
+            yield f"groups of {roles.group!r} in both parts", f"{len(set.intersection(*self._groups())):,}"
         left_out = "; ".join(f"{rows:,} ({reason})" for reason, rows in preparation.left_out.items())
         yield "rows in neither part", left_out or "none"
         yield "sha256 of the data", self.train.sha256
 
     def _compare_false_alarm_rates(self) -> str:
-        metric = "false_alarm_rate" if "false_alarm_rate" in self.measurement.metrics else "alarm_rate"
-        what = "" if metric == "false_alarm_rate" else " in all rows, since none is labelled"
-        measured = f"{format_number(self.measurement.metrics[metric])}{what}"
-        return f"{self.false_alarm_rate:g} asked for, {measured} measured ({self._format_interval(metric)})"
+        has_labels = "false_alarm_rate" in self.measurement.metrics
+        metric, rows = ("false_alarm_rate", "") if has_labels else ("alarm_rate", " in all rows, as none is labelled")
+        measured = format_number(self.measurement.metrics[metric])
+        interval = self.measurement.intervals.get(metric)
+        certainty = f" (95 % interval {interval})" if interval else ""
+        return f"{self.false_alarm_rate:g} asked for, {measured} measured{certainty}{rows}"
 
     def _groups(self) -> list[set[ClassLabel]]:
         return [set(part.frame[part.roles.group]) for part in (self.train, self.test)]
@@ -122,13 +124,13 @@ class ModelFacts:
         yield "rows", *(f"{len(part.frame):,}" for part in parts)
         positive = self._positive
         if positive is not None:
-            name = "anomalous rows" if roles.task == "anomaly" else f"rows of class {positive}"
+            name = "anomalous rows" if roles.task == "anomaly" else f"rows of class {positive!r}"
             yield name, *(_format_share(int((part.y() == positive).sum()), len(part.frame)) for part in parts)
         if roles.group:
-            yield f"groups of {roles.group}", *(f"{len(groups):,}" for groups in self._groups())
+            yield f"groups of {roles.group!r}", *(f"{len(groups):,}" for groups in self._groups())
         if roles.time:
-            yield f"first {roles.time}", *(_format_time(part.frame[roles.time].min()) for part in parts)
-            yield f"last {roles.time}", *(_format_time(part.frame[roles.time].max()) for part in parts)
+            yield f"first {roles.time!r}", *(_format_time(part.frame[roles.time].min()) for part in parts)
+            yield f"last {roles.time!r}", *(_format_time(part.frame[roles.time].max()) for part in parts)
 
     def _describe_metrics(self) -> Iterable[tuple[str, ...]]:
         for name, value in sorted(self.measurement.metrics.items()):
@@ -139,8 +141,9 @@ class ModelFacts:
 
     def _describe_classes(self) -> Iterable[tuple[str, ...]]:
         counts = [pd.Series(part.y()).value_counts() for part in (self.train, self.test)]
-        for label in sorted(set(counts[0].index) | set(counts[1].index)):
+        for number, label in enumerate(sorted(set(counts[0].index) | set(counts[1].index)), 1):
             yield (
+                str(number),
                 str(label),
                 *(self._format_metric(name_of_class(metric, label)) for metric in ("recall", "precision", "f1")),
                 *(_format_share(int(count.get(label, 0)), int(count.sum())) for count in counts),
@@ -151,7 +154,7 @@ class ModelFacts:
         counts = sorted(self.measurement.events, key=lambda count: (count.detected - count.events, str(count.group)))
         listed, rest = counts[:_MAX_GROUPS], counts[_MAX_GROUPS:]
         for count in listed:
-            yield str(count.group), f"{count.events:,}", f"{count.detected:,}"
+            yield str(count.group) or "all", *_sum_events([count])
         if rest:
             yield f"{len(rest):,} more", *_sum_events(rest)
         if len(counts) > 1:
@@ -160,11 +163,8 @@ class ModelFacts:
     def _format_metric(self, name: str) -> str:
         if name not in self.measurement.metrics:
             return "not measured"
-        interval = f" ({self._format_interval(name)})" if name in self.measurement.intervals else ""
-        return format_number(self.measurement.metrics[name]) + interval
-
-    def _format_interval(self, name: str) -> str:
-        return str(self.measurement.intervals.get(name, ""))
+        interval = self.measurement.intervals.get(name)
+        return format_number(self.measurement.metrics[name]) + (f" ({interval})" if interval else "")
 
 
 def _format_share(count: int, of: int) -> str:

@@ -19,11 +19,14 @@ body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2re
 h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.lead{color:#59636e;margin:0 0 1rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}div.table{overflow-x:auto}
 td,th{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid #d1d9e0;vertical-align:top;
-overflow-wrap:anywhere;max-width:30rem;min-width:3rem}th{font-weight:600}img{max-width:100%;height:auto}
+max-width:32rem}td.short{white-space:nowrap}td.long{overflow-wrap:anywhere;min-width:12rem}th{font-weight:600}img{max-width:100%;height:auto}
 ul.warnings{background:#fff8c5;border:1px solid #d4a72c;border-radius:6px;padding:.6rem 1rem .6rem 2rem;
 overflow-wrap:anywhere}
 .pass{color:#1a7f37;font-weight:600}.fail{color:#d1242f;font-weight:600}
 """
+
+#: Texts up to this length, in letters, stay on one line.
+_MAX_UNWRAPPED = 24
 
 
 class Page:
@@ -79,5 +82,12 @@ def format_number(value: float) -> str:
 
 def _format_cell(value: object) -> str:
     text = format_number(value) if isinstance(value, float) else str(value)
-    style = f" class={text}" if text in ("pass", "fail") else ""
-    return f"<td{style}>{html.escape(text)}</td>"
+    style = text if text in ("pass", "fail") else _choose_style(text)
+    return f"<td{f' class={style}' if style else ''}>{html.escape(text)}</td>"
+
+
+def _choose_style(text: str) -> str:
+    """Return how a cell's text is wrapped: not at all, between words, or where it has a very long word anywhere."""
+    if len(text) <= _MAX_UNWRAPPED:
+        return "short"
+    return "long" if max(map(len, text.split()), default=0) > _MAX_UNWRAPPED else ""

@@ -129,7 +129,7 @@ def test_an_event_of_one_row_among_many_is_wide_enough_to_be_seen():
     rows = 100_000
     (axis,) = draw(*score_rows(time=np.arange(rows), labels=mark((50_000, 50_001), rows=rows), rows=rows))
     ((left, right),) = shades(axis)
-    assert right - left > 0.002 * rows
+    assert right - left > 0.003 * rows
 
 
 def test_an_event_is_shaded_for_its_own_group_only():
