@@ -9,9 +9,10 @@ from sklearn.pipeline import Pipeline
 from kfp_edge.components.train import classification_plots, timeline
 from kfp_edge.components.train.importance import Importance, measure_importance
 from kfp_edge.components.train.train import Evaluation
+from kfp_edge.ml.calibration import find_normal_rows
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.facts import ModelFacts
-from kfp_edge.reports.html import BLUE, ORANGE, Page, format_number
+from kfp_edge.reports.html import BLUE, GREY, ORANGE, Page, format_number
 
 
 def write_report(
@@ -96,12 +97,14 @@ def plot_scores(data: Dataset, evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(11, 3), layout="constrained")
     axis = figure.subplots()
     score = evaluation.predictions.ranking_score
-    truth = data.y() == 1 if data.roles.target else np.zeros(len(score), dtype=bool)
+    normal = find_normal_rows(data)
+    anomalous = data.y() == 1 if data.roles.target else ~normal
+    rows = {"normal" if data.roles.target else "all rows": normal, "anomalous": anomalous}
+    rows["after an event, which their windows contain"] = ~normal & ~anomalous
     bins = np.histogram_bin_edges(score, 60).tolist()
-    name = "normal" if data.roles.target else "all rows"
-    axis.hist(score[~truth], bins=bins, color=BLUE, alpha=0.7, label=name)
-    if truth.any():
-        axis.hist(score[truth], bins=bins, color=ORANGE, alpha=0.7, label="anomalous")
+    for (name, selected), color in zip(rows.items(), (BLUE, ORANGE, GREY), strict=True):
+        if selected.any():
+            axis.hist(score[selected], bins=bins, color=color, alpha=0.7, label=name)
     axis.axvline(evaluation.predictions.threshold, color="black", linestyle="--", linewidth=0.9, label="threshold")
     axis.set(xlabel="anomaly score", ylabel="rows (log scale)", yscale="log")
     axis.set_ylim(bottom=0.5)

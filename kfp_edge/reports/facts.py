@@ -15,6 +15,7 @@ from kfp_edge.reports.markdown import format_table, to_plain_text
 
 #: Groups beyond these are counted together.
 _MAX_GROUPS = 30
+_ABOUT_INTERVALS = "The intervals allow for rows of one group, or of one stretch of time, that resemble each other."
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class ModelFacts:
                 "Metrics on held-out rows",
                 ("metric", "value", "95 % interval", "direction", "meaning"),
                 list(self._describe_metrics()),
-                "The intervals allow for rows of one group, or of one stretch of time, that resemble each other.",
+                " ".join((_ABOUT_INTERVALS, *self.measurement.notes)),
             ),
         ]
         if self.train.roles.task == "classification":
