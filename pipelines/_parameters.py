@@ -11,6 +11,7 @@ from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.gitops_commit.component import gitops_commit
 from kfp_edge.components.ingest.component import ingest
+from kfp_edge.components.preflight.component import preflight
 from kfp_edge.components.release.component import release
 from kfp_edge.components.staging_test.component import staging_test
 from kfp_edge.components.train.component import train
@@ -99,10 +100,9 @@ class Verification(ParameterGroup):
 class Fleet(ParameterGroup):
     """The models of a fleet."""
 
-    assets: Annotated[
-        list[dict],
-        "The models to train, one for each asset: `[{model_name: press-1, data: s3://plant/press-1}, ...]`.",
-    ]
+    described_by: ClassVar = (preflight,)
+
+    assets: list[dict]
 
 
 @dataclass(frozen=True, kw_only=True)

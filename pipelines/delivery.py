@@ -5,7 +5,7 @@ from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching, set_retries
-from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
+from kfp_edge.pipelines._delivery_steps import check_delivery, clean_up_on_exit, deliver
 from kfp_edge.pipelines._parameters import (
     AnomalyOptions,
     DataOptions,
@@ -32,8 +32,14 @@ def delivery(
 ) -> None:
     """Verify and deliver a saved model."""
     with clean_up_on_exit(delivery, cluster):
-        fetched = fetch_model(model=external.model, sha256=external.model_sha256)
-        rows = ingest(**arguments(source, options))
+        checked = check_delivery(
+            *(external, source, options, anomaly, name, verification),
+            delivery=delivery,
+            cluster=cluster,
+            secrets=secrets,
+        )
+        fetched = fetch_model(model=external.model, sha256=external.model_sha256).after(checked)
+        rows = ingest(**arguments(source, options)).after(checked)
         exported = export(model=fetched.outputs["fetched"], train_data=rows.outputs["train_data"])
         verified = verify(
             model=fetched.outputs["fetched"],

@@ -1,10 +1,10 @@
 """The whole line: data -> train -> export -> verify -> containerize -> staging test -> release -> GitOps commit."""
 
-from kfp_edge.pipelines import training  # the module: `kfp dsl compile` wants one pipeline in a file
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets
-from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
+from kfp_edge.pipelines._delivery_steps import check_delivery, clean_up_on_exit, deliver
 from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, Delivery, ModelName, Verification
-from kfp_edge.spec.parameter_groups import arguments, pipeline
+from kfp_edge.pipelines._training_steps import train_and_verify
+from kfp_edge.spec.parameter_groups import pipeline
 
 
 @pipeline(name="edge-mlops", description="Train a model and propose it to the edge sites as a reviewed change.")
@@ -20,5 +20,7 @@ def edge_mlops(
 ) -> None:
     """Train, verify and deliver a model."""
     with clean_up_on_exit(delivery, cluster):
-        trained = training.training(**arguments(source, options, anomaly, name, verification, cluster))
-        deliver(trained.outputs["bundle"], name, verification, delivery, cluster, secrets)
+        groups = (source, options, anomaly, name, verification)
+        checked = check_delivery(*groups, delivery=delivery, cluster=cluster, secrets=secrets)
+        bundle = train_and_verify(*groups, cluster, after=[checked])
+        deliver(bundle, name, verification, delivery, cluster, secrets)

@@ -3,10 +3,11 @@
 from kfp import dsl
 
 from kfp_edge.components.fleet_summary.component import fleet_summary
-from kfp_edge.pipelines import training  # the module: `kfp dsl compile` wants one pipeline in a file
-from kfp_edge.pipelines._cluster_parameters import ClusterParameters
-from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, Fleet, Verification
-from kfp_edge.spec.parameter_groups import arguments, pipeline
+from kfp_edge.components.preflight.component import preflight
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching
+from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, Fleet, ModelName, Verification
+from kfp_edge.pipelines._training_steps import train_and_verify
+from kfp_edge.spec.parameter_groups import inputs_of, pipeline
 
 
 @pipeline(name="fleet-training", description="Train one model for each asset or site, and compare them.")
@@ -18,11 +19,12 @@ def fleet_training(
     cluster: ClusterParameters,
 ) -> None:
     """Train and verify a model for each asset."""
+    checked = preflight(**inputs_of(preflight, fleet, options, anomaly, verification))
     with dsl.ParallelFor(items=fleet.assets, name="asset", parallelism=8) as asset:
-        trained = training.training(
-            data=asset.data,
-            model_name=asset.model_name,  # not `name`: the loop has one of its own
-            **arguments(options, anomaly, verification, cluster),
-        )
-    compared = fleet_summary(bundles=dsl.Collected(trained.outputs["bundle"]))
-    cluster.configure_light(compared)
+        source = DataSource(data=asset.data)
+        name = ModelName(model_name=asset.model_name)  # not `asset.name`: the loop has one of its own
+        bundle = train_and_verify(source, options, anomaly, name, verification, cluster, after=[checked])
+    compared = fleet_summary(bundles=dsl.Collected(bundle))
+    cluster.configure_light(checked, compared)
+    cluster.use_data_connection(checked)
+    disable_caching(checked)

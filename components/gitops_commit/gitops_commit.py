@@ -72,9 +72,7 @@ class Target:
     namespace: str
 
     def __post_init__(self) -> None:
-        _validate("site", self.site, _LABEL, _LABEL_RULE)
-        _validate("namespace", self.namespace, _LABEL, _LABEL_RULE)
-        check_branch(self.branch)
+        check_site(self.branch, self.site, self.namespace)
 
     def overlay(self, model: str) -> str:
         """Return the path of the kustomization with the digest of a model."""
@@ -102,6 +100,17 @@ def check_model(name: str, version: str) -> None:
     _validate("model_name", name, _SERVICE, f"{_LABEL_RULE}, with a letter first (it names a Service)")
     _validate("model_version", version, _VERSION, "letters, digits and . _ -, at most 63")
     check_branch(review_branch(name, version))
+
+
+def check_site(branch: str, site: str, namespace: str) -> None:
+    """Refuse a site that no folder, and a namespace that no cluster can have.
+
+    Raises:
+        ParameterError: with what to write instead.
+    """
+    _validate("site", site, _LABEL, _LABEL_RULE)
+    _validate("namespace", namespace, _LABEL, _LABEL_RULE)
+    check_branch(branch)
 
 
 def review_branch(name: str, version: str) -> str:

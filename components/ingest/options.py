@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from kfp_edge.components.ingest import synthetic
 from kfp_edge.components.ingest.table_format import TableFormat
@@ -31,6 +31,16 @@ class IngestOptions:
     test_fraction: float = 0.2
     seed: int = 0
     table_format: TableFormat = field(default_factory=TableFormat)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """Return the options among the parameters of a pipeline, as KFP passes them; others are ignored."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()
+        }
+        of_table = {field.name: values[field.name] for field in dataclasses.fields(TableFormat) if field.name in values}
+        own = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
+        return cls(**own, table_format=TableFormat(**of_table))
 
     @property
     def role_columns(self) -> dict[str, str]:

@@ -3,12 +3,25 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from kfp_edge.errors import ParameterError
 
 #: A quantity of CPU or memory (Kubernetes: `Quantity`).
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+
+#: The name of an object (Kubernetes: "DNS Subdomain Names").
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+_REMEDIES = {
+    "cpu": "write a quantity of Kubernetes such as 2 or 500m",
+    "memory": "write a quantity of Kubernetes such as 4Gi",
+    **dict.fromkeys(
+        ("data_connection", "ca_bundle", "registry_secret", "git_secret"),
+        "name an object of Kubernetes: lower-case letters, digits, - and .",
+    ),
+    "node_selector": "write each label as a text in quotes",
+    "tolerations": 'write [{"key": "gpu", "operator": "Exists"}]',
+}
 
 
 class _StrictModel(BaseModel):
@@ -61,3 +74,34 @@ class PodOptions(_StrictModel):
     def tolerations_json(self) -> list[dict[str, Any]]:
         """Return the tolerations as the field `tolerations` of a pod."""
         return [toleration.model_dump(exclude_none=True) for toleration in self.tolerations]
+
+
+class _PodParameters(_StrictModel):
+    """The parameters of a pipeline that set the pods of its tasks."""
+
+    cpu: Quantity = "1"
+    memory: Quantity = "1Gi"
+    data_connection: ObjectName = "a"
+    ca_bundle: ObjectName = "a"
+    registry_secret: ObjectName = "a"
+    git_secret: ObjectName = "a"
+    node_selector: dict[str, StrictStr] = {}
+    tolerations: tuple[Toleration, ...] = ()
+
+
+def check_pod_parameters(values: Mapping[str, Any]) -> None:
+    """Refuse parameters with which no pod of the pipeline would start.
+
+    Args:
+        values: The parameters of a pipeline; others than those of its pods are ignored.
+
+    Raises:
+        ParameterError: with the first that is not valid.
+    """
+    try:
+        _PodParameters.model_validate({name: values[name] for name in _PodParameters.model_fields if name in values})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        remedy = _REMEDIES.get(str(first["loc"][0]), "see docs/parameters.md")
+        raise ParameterError(f"{where} is {first['input']!r}, which no pod can have; {remedy}.") from error

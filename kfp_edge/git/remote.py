@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from kfp_edge.errors import ParameterError
 
@@ -37,13 +37,25 @@ class GitRemote:
         Raises:
             ParameterError: it is none of these, contains credentials, or the folder has no git repository.
         """
+        url = cls.check_syntax(text)
+        if url.scheme == "https":
+            return cls(f"https://{url.netloc}{url.path}")
+        return cls(_resolve_folder(unquote(url.path) if url.scheme == "file" else text))
+
+    @staticmethod
+    def check_syntax(text: str) -> SplitResult:
+        """Split an address whose kind is supported, without a look at the folder that it may name.
+
+        Raises:
+            ParameterError: it is no such address, or contains credentials.
+        """
         if _SSH.match(text):
             raise ParameterError(
                 "the git repository has an SSH address; use its https:// URL and put a token into KFP_EDGE_GIT_TOKEN."
             )
         try:
             url = urlsplit(text)
-            scheme, host = url.scheme, url.hostname
+            host = url.hostname
         except ValueError as error:
             raise ParameterError(_SUPPORTED) from error
         if "@" in url.netloc or (host and (url.query or url.fragment)):
@@ -51,13 +63,10 @@ class GitRemote:
                 f"the URL of the git repository on {host} contains credentials or a query; use "
                 "https://HOST/PATH and put the token into KFP_EDGE_GIT_TOKEN."
             )
-        if scheme == "https" and host:
-            return cls(f"https://{url.netloc}{url.path}")
-        if scheme == "file" and host in (None, "localhost"):
-            return cls(_resolve_folder(unquote(url.path)))
-        if scheme in ("https", "http", "file") or "://" in text:
+        supported = (url.scheme == "https" and host) or (url.scheme == "file" and host in (None, "localhost"))
+        if not supported and (url.scheme in ("https", "http", "file") or "://" in text):
             raise ParameterError(_SUPPORTED)
-        return cls(_resolve_folder(text))
+        return url
 
 
 def check_branch(name: str) -> None:

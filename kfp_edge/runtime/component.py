@@ -1,11 +1,37 @@
 """The decorator of every component: one runtime image, nothing installed when a pod starts."""
 
 import functools
+import inspect
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from kfp import dsl
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
 
 #: The image that has this package installed. A release pins it by digest.
 RUNTIME_IMAGE = os.environ.get("KFP_EDGE_RUNTIME_IMAGE", "quay.io/kfp-edge/runtime:0.1.0")
 
 component = functools.partial(dsl.component, base_image=RUNTIME_IMAGE, install_kfp_package=False)
+
+
+def describe_inputs(*components: "BaseComponent") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the descriptions of inputs which other components describe to a docstring.
+
+    Below `@component`, whose KFP decorator reads the docstring. Its section "Args:" is the last one.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        docstring = inspect.getdoc(function) or ""
+        described = {name: spec for each in components for name, spec in (each.component_spec.inputs or {}).items()}
+        lines = [
+            f"    {name}: {' '.join((described[name].description or '').split())}"
+            for name in inspect.signature(function).parameters
+            if name in described and f"\n    {name}: " not in docstring
+        ]
+        function.__doc__ = "\n".join([docstring.rstrip(), *lines, ""])
+        return function
+
+    return decorate

@@ -59,6 +59,11 @@ def arguments(*groups: ParameterGroup) -> dict[str, Any]:
     return {field.name: getattr(group, field.name) for group in groups for field in fields(group)}
 
 
+def inputs_of(component: "BaseComponent", *groups: ParameterGroup) -> dict[str, Any]:
+    """Return those parameters of groups that are inputs of a component, by name."""
+    return {name: value for name, value in arguments(*groups).items() if name in component.component_spec.inputs}
+
+
 def pipeline(*, name: str, description: str) -> Callable[[Callable[..., Any]], "BaseComponent"]:
     """Return the decorator that makes a KFP pipeline of a function whose parameters are groups.
 

@@ -1,0 +1,70 @@
+"""The KFP component definition of `preflight`."""
+
+from typing import Optional
+
+from kfp_edge.components.containerize.component import containerize
+from kfp_edge.components.fetch_model.component import fetch_model
+from kfp_edge.components.gitops_commit.component import gitops_commit
+from kfp_edge.components.ingest.component import ingest
+from kfp_edge.components.staging_test.component import staging_test
+from kfp_edge.components.train.component import train
+from kfp_edge.components.verify.component import verify
+from kfp_edge.runtime.component import component, describe_inputs
+
+
+@component
+@describe_inputs(ingest, train, fetch_model, verify, containerize, staging_test, gitops_commit)
+def preflight(
+    assets: Optional[list[dict]] = None,
+    data: Optional[str] = None,
+    windows: Optional[str] = None,
+    task: Optional[str] = None,
+    target: Optional[str] = None,
+    positive: Optional[str] = None,
+    drop: Optional[list[str]] = None,
+    time_column: Optional[str] = None,
+    group_column: Optional[str] = None,
+    rolling_windows: Optional[list[int]] = None,
+    columns: Optional[dict] = None,
+    split: Optional[str] = None,
+    test_fraction: Optional[float] = None,
+    seed: Optional[int] = None,
+    separator: Optional[str] = None,
+    decimal: Optional[str] = None,
+    thousands: Optional[str] = None,
+    encoding: Optional[str] = None,
+    missing_values: Optional[list[str]] = None,
+    time_format: Optional[str] = None,
+    time_zone: Optional[str] = None,
+    column_names: Optional[list[str]] = None,
+    false_alarm_rate: Optional[float] = None,
+    model: Optional[str] = None,
+    model_sha256: Optional[str] = None,
+    model_name: Optional[str] = None,
+    model_version: Optional[str] = None,
+    champion: Optional[str] = None,
+    gates: Optional[dict] = None,
+    registry: Optional[str] = None,
+    serving_image: Optional[str] = None,
+    build: Optional[str] = None,
+    build_options: Optional[dict] = None,
+    staging: Optional[str] = None,
+    staging_options: Optional[dict] = None,
+    gitops_repo: Optional[str] = None,
+    gitops_branch: Optional[str] = None,
+    site: Optional[str] = None,
+    namespace: Optional[str] = None,
+):
+    """Check every parameter and target of a pipeline before its first stage; what is not given is not checked.
+
+    Args:
+        assets: The models to train, one for each asset: `[{model_name: press-1, data: s3://plant/press-1}, ...]`.
+        model_sha256: Expected SHA-256 of the model's file, 64 hex digits; not checked if empty.
+    """
+    values = {name: value for name, value in locals().items() if value is not None}
+    from kfp_edge.runtime.stage import stage
+
+    with stage("preflight"):
+        from kfp_edge.components.preflight.preflight import preflight
+
+        preflight(values)

@@ -1,0 +1,113 @@
+"""The rules of all stages on their parameters, applied before the first stage; nothing outside is asked.
+
+This is the one module that imports several stages: each rule is where its stage is, and the stage applies it too.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from kfp_edge.cluster.pod_options import check_pod_parameters
+from kfp_edge.components.containerize import parameters as containerize
+from kfp_edge.components.fetch_model import parameters as fetch_model
+from kfp_edge.components.gitops_commit.gitops_commit import check_model, check_site
+from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
+from kfp_edge.components.ingest.schema import parse_expectations
+from kfp_edge.components.preflight.findings import Check, collect, raise_findings
+from kfp_edge.components.staging_test import parameters as staging_test
+from kfp_edge.components.train.options import check_false_alarm_rate
+from kfp_edge.components.verify.gates import parse_gates
+from kfp_edge.errors import ParameterError
+from kfp_edge.git.remote import GitRemote
+from kfp_edge.ml.bundle import check_identity
+
+#: The parameters of a pipeline by name; of those that it does not have, none.
+Values = Mapping[str, Any]
+
+
+def check_parameters(values: Values, *, in_pod: bool) -> None:
+    """Check the parameters of a pipeline.
+
+    Args:
+        values: The parameters that the pipeline has.
+        in_pod: Whether the stages will run in pods of a cluster, which decides what `auto` means.
+
+    Raises:
+        ParameterError: with every finding.
+    """
+    raise_findings(collect(parameter_checks(values, in_pod=in_pod)))
+
+
+def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
+    """Yield the check of each group of parameters that the pipeline has."""
+    if "assets" in values:
+        yield partial(_check_assets, values["assets"])
+    for model in list_models(values):
+        yield partial(_check_data, {**values, "data": model.get("data", "")})
+        yield partial(_check_name, model.get("model_name"), values)
+    if values.get("task") == "anomaly" and "false_alarm_rate" in values:
+        yield partial(check_false_alarm_rate, values["false_alarm_rate"])
+    if "gates" in values:
+        yield partial(parse_gates, values["gates"])
+    if "model" in values:
+        yield partial(fetch_model.check_parameters, values["model"], values.get("model_sha256", ""))
+    if "registry" in values:
+        yield from _delivery_checks(values, in_pod=in_pod)
+    if "gitops_repo" in values:
+        yield from _git_checks(values)
+    yield partial(check_pod_parameters, values)
+
+
+def list_models(values: Values) -> list[dict[str, Any]]:
+    """Return address and name of the data of each model: of every asset of a fleet, or of the only model."""
+    if "assets" in values:
+        return [asset for asset in values["assets"] if isinstance(asset, dict)]
+    return [{key: values[key] for key in ("data", "model_name") if key in values}] if "data" in values else []
+
+
+def _delivery_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
+    registry, build, staging = values["registry"], values.get("build", "auto"), values.get("staging", "auto")
+    images = (registry, values.get("serving_image", "auto"), build, values.get("build_options", {}))
+    yield partial(containerize.check_parameters, *images, in_pod=in_pod)
+    yield partial(staging_test.check_parameters, registry, staging, values.get("staging_options", {}), in_pod=in_pod)
+
+
+def _git_checks(values: Values) -> Iterator[Check]:
+    names = (values.get("gitops_branch", "main"), values.get("site", "site-1"), values.get("namespace", "edge-models"))
+    yield partial(check_site, *names)
+    if "://" in values["gitops_repo"] or "@" in values["gitops_repo"]:  # a folder is looked for where the run is
+        yield partial(GitRemote.check_syntax, values["gitops_repo"])
+
+
+def _check_data(values: Values) -> None:
+    options = IngestOptions.from_parameters(values)
+    check_options(complete_options(options))
+    parse_expectations(options.columns)
+
+
+def _check_name(name: object, values: Values) -> None:
+    if not isinstance(name, str) or "model_version" not in values:
+        return
+    check_identity(name, values["model_version"])
+    if "gitops_repo" in values:
+        check_model(name, values["model_version"])
+
+
+def _check_assets(assets: list[Any]) -> None:
+    """Refuse assets without a name or data, and names that are not unique.
+
+    Raises:
+        ParameterError: with the first such asset.
+    """
+    if not assets:
+        raise ParameterError("assets is empty; give at least one {model_name: NAME, data: ADDRESS}.")
+    for number, asset in enumerate(assets, start=1):
+        for key in ("model_name", "data"):
+            if not isinstance(asset, dict) or not isinstance(asset.get(key), str) or not asset[key]:
+                raise ParameterError(
+                    f"asset {number} has no text as {key}; write {{model_name: press-{number}, data: ADDRESS}}."
+                )
+    name, count = Counter(asset["model_name"] for asset in assets).most_common(1)[0]
+    if count > 1:
+        raise ParameterError(f"assets has {count} models called {name}; every model needs a name of its own.")

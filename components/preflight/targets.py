@@ -1,0 +1,77 @@
+"""What a run reads and writes: whether it is there and lets the run in; nothing is transferred or changed."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from kfp_edge.cluster import in_pod
+from kfp_edge.components.containerize.parameters import resolve_auto, select_build
+from kfp_edge.components.containerize.serving_image import find_in_registry, find_serving_image
+from kfp_edge.components.gitops_commit.gitops_commit import Target, check_target
+from kfp_edge.components.preflight.findings import Check
+from kfp_edge.components.preflight.parameters import list_models
+from kfp_edge.errors import StorageError
+from kfp_edge.git.remote import GitRemote
+from kfp_edge.images.oci.references import ImageRegistry
+from kfp_edge.images.push_access import check_push_access
+from kfp_edge.ml.bundle import MANIFEST
+from kfp_edge.storage.fetch import check_exists
+from kfp_edge.storage.urls import url_scheme
+
+#: What comes with the package.
+_BUILT_IN = ("synthetic:", "example:")
+
+
+def target_checks(values: Mapping[str, Any]) -> Iterator[Check]:
+    """Yield a check of each address among the parameters of a pipeline, which `check_parameters` has accepted."""
+    for model in list_models(values):
+        if isinstance(model.get("data"), str):
+            yield partial(_check_address, "data", model["data"])
+    for name in ("windows", "model"):
+        if values.get(name):
+            yield partial(_check_address, name, values[name])
+    if champion := values.get("champion", ""):
+        yield partial(_check_address, "champion", f"{champion.rstrip('/')}/{MANIFEST}")
+    if "registry" in values and "model_name" in values:
+        yield partial(_check_registry, values["registry"], values["model_name"])
+        yield partial(_check_serving_image, values.get("serving_image", "auto"), values.get("build", "auto"))
+    if "gitops_repo" in values:
+        yield partial(_check_git, values)
+
+
+def _check_registry(registry: str, model: str) -> None:
+    repositories = ImageRegistry.parse(registry)
+    check_push_access(repositories.candidates(model))
+    check_push_access(repositories.releases(model))
+
+
+def _check_git(values: Mapping[str, Any]) -> None:
+    branch, site, namespace = (
+        values.get(name, default)
+        for name, default in (("gitops_branch", "main"), ("site", "site-1"), ("namespace", "edge-models"))
+    )
+    check_target(Target(GitRemote.parse(values["gitops_repo"]), branch, site, namespace))
+
+
+def _check_serving_image(serving_image: str, build: str) -> None:
+    if select_build(build, in_pod=in_pod()) == "tekton":
+        find_in_registry(serving_image)
+    elif resolve_auto(serving_image).startswith(("docker://", "oci:")):
+        find_serving_image(serving_image)
+
+
+def _check_address(parameter: str, uri: str) -> None:
+    """Check that there is something at an address.
+
+    Raises:
+        StorageError: there is not, with the parameter that names it.
+    """
+    if uri.startswith(_BUILT_IN):
+        return
+    try:
+        check_exists(uri)
+    except StorageError as error:
+        hint = ""
+        if in_pod() and url_scheme(uri) in ("", "file"):
+            hint = " A pod does not see the files of your machine: name an s3:// or https:// address."
+        raise StorageError(f"{parameter}: {error}{hint}") from error

@@ -1,0 +1,47 @@
+"""The stages that make a verified model; a pipeline that calls this function gets the tasks."""
+
+from collections.abc import Sequence
+
+from kfp.dsl import PipelineTask
+from kfp.dsl.pipeline_channel import PipelineArtifactChannel
+
+from kfp_edge.components.export.component import export
+from kfp_edge.components.ingest.component import ingest
+from kfp_edge.components.train.component import train
+from kfp_edge.components.verify.component import verify
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching, set_retries
+from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, ModelName, Verification
+from kfp_edge.spec.parameter_groups import arguments
+
+
+def train_and_verify(
+    source: DataSource,
+    options: DataOptions,
+    anomaly: AnomalyOptions,
+    name: ModelName,
+    verification: Verification,
+    cluster: ClusterParameters,
+    *,
+    after: Sequence[PipelineTask],
+) -> PipelineArtifactChannel:
+    """Add ingest -> train -> export -> verify after the tasks in `after`, and return the bundle."""
+    rows = ingest(**arguments(source, options)).after(*after)
+    trained = train(
+        train_data=rows.outputs["train_data"],
+        test_data=rows.outputs["test_data"],
+        seed=options.seed,
+        false_alarm_rate=anomaly.false_alarm_rate,
+    )
+    exported = export(model=trained.outputs["model"], train_data=rows.outputs["train_data"])
+    verified = verify(
+        model=trained.outputs["model"],
+        onnx_model=exported.outputs["onnx_model"],
+        train_data=rows.outputs["train_data"],
+        test_data=rows.outputs["test_data"],
+        **arguments(anomaly, name, verification),
+    )
+    cluster.configure_compute(rows, trained, exported, verified)
+    cluster.use_data_connection(rows, verified)
+    disable_caching(rows, verified)
+    set_retries(rows)
+    return verified.outputs["bundle"]
