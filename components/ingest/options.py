@@ -1,7 +1,8 @@
 """The parameters of `ingest`: their defaults for generated data, and the combinations that contradict each other."""
 
 import dataclasses
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -64,8 +65,12 @@ def check_options(options: IngestOptions) -> None:
     """
     needs_time = options.split in ("time", "group-and-time")
     contradictions = {
-        "task must be classification or anomaly.": options.task not in _TASKS,
-        "split must be auto, random, time, group or group-and-time.": options.split not in _SPLITS,
+        f"task must be classification or anomaly, not {options.task!r}{_hint(options.task, _TASKS)}": (
+            options.task not in _TASKS
+        ),
+        f"split must be one of {', '.join(_SPLITS)}, not {options.split!r}{_hint(options.split, _SPLITS)}": (
+            options.split not in _SPLITS
+        ),
         "test_fraction must lie between 0 and 1.": not 0 < options.test_fraction < 1,
         "classification needs labels: name the label column in target, or give failure windows.": (
             options.task == "classification" and not options.target and not options.windows
@@ -90,6 +95,12 @@ def check_options(options: IngestOptions) -> None:
             raise ParameterError(message)
     _check_role_columns(options)
     options.table_format.check()
+
+
+def _hint(text: str, known: Sequence[str]) -> str:
+    """Return the end of a sentence: what was probably meant, if that is known."""
+    similar = difflib.get_close_matches(text, known, n=1)
+    return f"; did you mean {similar[0]}?" if similar else "."
 
 
 def _check_role_columns(options: IngestOptions) -> None:

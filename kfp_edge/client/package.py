@@ -13,6 +13,7 @@ import yaml
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
+from kfp_edge.spec.preflight import check_arguments
 from kfp_edge.spec.protobuf_fields import parse_message
 from kfp_edge.storage.files import JsonObject
 
@@ -56,11 +57,12 @@ class PipelinePackage:
         """Check parameter values; `revision`, where the pipeline has it and no value is given, becomes the commit.
 
         Raises:
-            ParameterError: an unknown parameter, a value of the wrong type, or a required one that is missing.
+            ParameterError: an unknown parameter, a value that a stage would refuse, or a required one that is missing.
         """
         arguments = self.pipeline.arguments(values)
         if "revision" in self.pipeline.parameters and self.commit:
             arguments = {"revision": self.commit, **arguments}
+        check_arguments(self.pipeline, arguments)
         return arguments
 
     def is_equal_to(self, api_spec: JsonObject) -> bool:

@@ -30,7 +30,7 @@ from typing import NoReturn, TextIO
 #: In the order in which the stages of a pipeline need them. Between two of them the server accepts requests.
 PRELOADED_MODULES = (
     "kfp.dsl.executor_main",
-    "kfp_edge.components.ingest.options",
+    "kfp_edge.components.preflight.preflight",
     "kfp_edge.components.ingest.ingest",
     "kfp_edge.components.train.train",
     "kfp_edge.components.train.report",

@@ -18,14 +18,15 @@ component = functools.partial(dsl.component, base_image=RUNTIME_IMAGE, install_k
 
 
 def describe_inputs(*components: "BaseComponent") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that adds the descriptions of inputs which other components describe to a docstring.
+    """Return a decorator that adds descriptions of inputs to a docstring: those of the first component that has them.
 
     Below `@component`, whose KFP decorator reads the docstring. Its section "Args:" is the last one.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         docstring = inspect.getdoc(function) or ""
-        described = {name: spec for each in components for name, spec in (each.component_spec.inputs or {}).items()}
+        inputs = [each.component_spec.inputs or {} for each in components]
+        described = {name: spec for each in reversed(inputs) for name, spec in each.items()}
         lines = [
             f"    {name}: {' '.join((described[name].description or '').split())}"
             for name in inspect.signature(function).parameters

@@ -16,7 +16,7 @@ DELIVERIES = ["delivery", "edge_mlops"]
 #: Stages that change something outside of the run.
 SIDE_EFFECTS = {"containerize", "staging-test", "release", "gitops-commit", "clean-up"}
 #: Stages that read what is outside of the run, where other content may be under the same address the next time.
-READERS = {"ingest", "fetch-model", "verify"}
+READERS = {"preflight", "ingest", "fetch-model", "verify"}
 #: Stages that depend on a network.
 NETWORK = {"ingest", "fetch-model", "containerize", "release", "gitops-commit", "clean-up"}
 #: Stages that process the data.
@@ -124,7 +124,7 @@ def test_parameters_set_nodes_and_certificates_of_every_pod(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_only_stages_that_use_the_object_store_get_the_data_connection(name: str) -> None:
     for label, pod in pods(name).items():
-        if label not in ("ingest", "fetch-model", "verify", "containerize", "clean-up"):
+        if label not in ("preflight", "ingest", "fetch-model", "verify", "containerize", "clean-up"):
             assert "secretAsEnv" not in pod, label
             continue
         (secret,) = pod["secretAsEnv"]
@@ -142,12 +142,13 @@ def test_only_stages_that_push_or_pull_get_a_login(name: str) -> None:
         **dict.fromkeys(("containerize", "staging-test", "release"), ("registry_secret", f"{MOUNTS}/registry")),
         "gitops-commit": ("git_secret", f"{MOUNTS}/git"),
     }
+    both = [logins["release"], logins["gitops-commit"]] if name in DELIVERIES else []
     for label, pod in pods(name).items():
         mounted = [
             (pipeline_parameter(secret["secretNameParameter"]), secret["mountPath"])
             for secret in pod.get("secretAsVolume", [])
         ]
-        assert mounted == ([logins[label]] if label in logins else []), label
+        assert mounted == (both if label == "preflight" else [logins[label]] if label in logins else []), label
 
 
 @pytest.mark.parametrize("name", DELIVERIES)
@@ -173,3 +174,26 @@ def test_the_models_of_a_fleet_are_trained_in_parallel_and_then_compared() -> No
     assert graph[loop]["parameterIterator"]["items"] == {"inputParameter": "pipelinechannel--assets"}
     assert graph[loop]["iteratorPolicy"] == {"parallelismLimit": 8}
     assert graph["fleet-summary"]["dependentTasks"] == [loop]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_starts_before_everything_was_checked(name: str) -> None:
+    """Every other task depends on `preflight`, on one that does, or is in the block that it is in front of."""
+    spec, _ = documents(name)
+    graphs = (spec["root"], *spec["components"].values())
+    (graph,) = [graph["dag"]["tasks"] for graph in graphs if "preflight" in graph.get("dag", {}).get("tasks", {})]
+    checked = {"preflight"}
+    for _ in graph:
+        checked |= {label for label, task in graph.items() if checked & set(task.get("dependentTasks", ()))}
+    assert set(graph) == checked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_of_a_stage_is_checked_before_the_first_one(name: str) -> None:
+    spec, _ = documents(name)
+    checked = set(spec["components"]["comp-preflight"]["inputDefinitions"]["parameters"])
+    of_pods = {"cpu", "memory", "data_connection", "ca_bundle", "node_selector", "tolerations"}
+    of_pods |= {"registry_secret", "git_secret"}
+    unchecked = {"revision"}
+    parameters = set(spec["root"]["inputDefinitions"]["parameters"])
+    assert parameters - checked - of_pods - unchecked == set(), "add it to preflight, and its rule to its stage"

@@ -38,7 +38,17 @@ SENSOR = {
     "model_name": "temperature",
 }
 SMALL = {"data": "synthetic:ai4i?rows=2000&seed=0"}
-STAGES = ["ingest", "train", "export", "verify", "containerize", "staging-test", "release", "gitops-commit"]
+STAGES = [
+    "preflight",
+    "ingest",
+    "train",
+    "export",
+    "verify",
+    "containerize",
+    "staging-test",
+    "release",
+    "gitops-commit",
+]
 #: The exit task, which runs in any case.
 LAST = "clean-up"
 

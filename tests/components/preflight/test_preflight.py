@@ -1,0 +1,162 @@
+"""Everything that a run depends on is checked before its first stage: all findings at once, each one sentence."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp.dsl.executor import Executor
+
+from kfp_edge.components.preflight import targets
+from kfp_edge.components.preflight.component import preflight as preflight_component
+from kfp_edge.components.preflight.parameters import check_parameters
+from kfp_edge.components.preflight.preflight import preflight
+from kfp_edge.errors import ParameterError
+from kfp_edge.spec import compiler
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from support.bundles import tiny_bundle
+from support.git_repositories import bare, git, push_from_another_clone
+from support.registry import RegistryServer, write_auth_file
+
+
+@pytest.fixture(scope="module")
+def defaults() -> dict[str, Any]:
+    """The parameters of `edge_mlops` as they are by default."""
+    pipeline = CompiledPipeline(compiler.compile_to_yaml(compiler.load_pipeline("edge_mlops")))
+    return {name: item["defaultValue"] for name, item in pipeline.parameters.items()}
+
+
+def found(values: Mapping[str, Any], *, in_pod: bool = False) -> str:
+    with pytest.raises(ParameterError) as caught:
+        check_parameters(values, in_pod=in_pod)
+    return str(caught.value)
+
+
+def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
+    check_parameters(defaults, in_pod=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gates": {"roc_auk": 0.9}}, "did you mean roc_auc?"),
+        ({"gates": {"recall": "much"}}, "the gate recall is 'much', which is no limit"),
+        ({"task": "anomlay"}, "task must be classification or anomaly, not 'anomlay'; did you mean anomaly?"),
+        ({"split": "grop", "group_column": "line"}, "not 'grop'; did you mean group?"),
+        ({"target": "failed", "drop": ["failed"]}, "column 'failed' is in drop and has another role too"),
+        ({"columns": {"a": {"dtyp": "number"}}}, "the parameter columns is wrong at a.dtyp"),
+        ({"task": "anomaly", "false_alarm_rate": 5.0}, "false_alarm_rate is 5; give a share .* did you mean 5%"),
+        ({"model_name": "Press_1"}, "model_name 'Press_1' cannot be used; .* did you mean press-1"),
+        ({"model_name": "1-press"}, "with a letter first"),
+        ({"model_version": "1.4.0+x"}, "model_version '1.4.0\\+x' cannot be used"),
+        ({"model_version": "1..2"}, "cannot be the name of a git branch"),
+        ({"build": "apend"}, "there is no build 'apend'; did you mean append?"),
+        ({"build_options": {"contxt": "s3://a/b"}}, "build_options has no option 'contxt'"),
+        ({"staging": "kubernets"}, "staging is 'kubernets'; .* did you mean kubernetes"),
+        ({"staging_options": {"cpu": "many"}}, "staging_options: cpu: "),
+        ({"registry": "quay.io/plant"}, "'quay.io/plant' is not a valid image location"),
+        ({"serving_image": "quay.io/plant/serving"}, "serving_image cannot be used: "),
+        ({"site": "Hall 7"}, "site 'Hall 7' cannot be used"),
+        ({"namespace": "Edge"}, "namespace 'Edge' cannot be used"),
+        ({"gitops_branch": "a..b"}, "cannot be the name of a git branch"),
+        ({"gitops_repo": "git@github.com:plant/edge.git"}, "has an SSH address; use its https:// URL"),
+        ({"gitops_repo": "http://git.example.com/a"}, "must be a folder, a file:// URL or an https://"),
+        ({"cpu": "two"}, "cpu is 'two', which no pod can have; write a quantity"),
+        ({"data_connection": "Plant Data"}, "data_connection is 'Plant Data'"),
+        ({"node_selector": {"gpu": True}}, "node_selector.gpu is True, .* as a text in quotes"),
+        ({"tolerations": [{"kay": "gpu"}]}, "tolerations.0.kay is 'gpu'"),
+    ],
+)
+def test_a_parameter_that_a_later_stage_would_refuse_is_found(
+    defaults: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        check_parameters({**defaults, **change}, in_pod=False)
+
+
+def test_all_findings_are_reported_at_once(defaults: dict[str, Any]) -> None:
+    message = found({**defaults, "task": "x", "model_name": "X", "build": "x", "site": "X"})
+    assert message.startswith("4 things have to be changed before the first stage: (1) task must be ")
+    assert "(2) model_name 'X'" in message
+    assert "(3) there is no build 'x'" in message
+    assert "(4) site 'X'" in message
+
+
+def test_on_a_cluster_auto_means_what_needs_a_registry(defaults: dict[str, Any]) -> None:
+    message = found(defaults, in_pod=True)
+    assert "a build in the cluster cannot push to oci:" in message
+    assert "cannot be staged in a cluster" in message
+
+
+@pytest.mark.parametrize(
+    ("assets", "message"),
+    [
+        ([], "assets is empty"),
+        ([{"model_name": "press-1"}], "asset 1 has no text as data"),
+        ([{"model_name": "a", "data": "synthetic:ai4i"}, {"model_name": 2, "data": "x"}], "asset 2 has no text as mo"),
+        ([{"model_name": "a", "data": "synthetic:ai4i"}] * 2, "assets has 2 models called a"),
+        ([{"model_name": "Press", "data": "synthetic:ai4i"}], "did you mean press?"),
+    ],
+)
+def test_the_assets_of_a_fleet_are_checked(assets: list[object], message: str) -> None:
+    assert message in found({"assets": assets, "task": "classification", "target": "failed", "model_version": "1.0"})
+
+
+def test_what_a_run_reads_is_looked_for(tmp_path: Path) -> None:
+    values = {"data": str(tmp_path / "no.csv"), "target": "failed", "windows": "", "champion": str(tmp_path / "old")}
+    with pytest.raises(ParameterError) as caught:
+        preflight(values)
+    assert f"(1) data: there is no file or folder '{tmp_path}/no.csv'" in str(caught.value)
+    assert f"(2) champion: there is no file or folder '{tmp_path}/old/manifest.json'" in str(caught.value)
+
+
+def test_a_champion_that_is_there_passes(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "champion", "pump")
+    preflight({"data": "synthetic:ai4i?rows=10", "champion": str(bundle.folder)})
+
+
+def test_in_a_pod_a_local_path_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "in_pod", lambda: True)
+    with pytest.raises(ParameterError, match="A pod does not see the files of your machine: name an s3://"):
+        preflight({"data": "machines.csv", "target": "failed"})
+
+
+def test_the_repository_is_asked_for_the_branch_that_the_site_follows(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "gitops.git")
+    preflight({"gitops_repo": str(folder)})  # empty: the first commit creates the branch
+    push_from_another_clone(folder, "main", {"a.txt": "a"})
+    before = git(folder, "for-each-ref")
+    preflight({"gitops_repo": str(folder), "gitops_branch": "main"})
+    with pytest.raises(ParameterError, match="has no branch mian; did you mean main?"):
+        preflight({"gitops_repo": str(folder), "gitops_branch": "mian"})
+    assert git(folder, "for-each-ref") == before
+
+
+def test_a_repository_that_does_not_exist_is_found_before_the_training(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"there is no git repository in .*; create one with `git init --bare"):
+        preflight({"gitops_repo": str(tmp_path / "nowhere.git")})
+
+
+def test_a_registry_is_asked_whether_it_accepts_the_images_of_the_model(
+    registry: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"registry": registry.url, "model_name": "pump", "build": "append"}
+    preflight(values)
+    write_auth_file(tmp_path / "auth.json", registry.host, "wrong")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    with pytest.raises(ParameterError, match="pump-candidate refused the credentials"):
+        preflight(values)
+    with pytest.raises(ParameterError, match="serving:1 refused|serving refused the credentials"):
+        preflight({"registry": f"oci:{tmp_path}", "model_name": "pump", "serving_image": f"{registry.url}/serving:1"})
+
+
+def test_the_component_passes_the_parameters_that_it_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = {"parameterValues": {"data": "synthetic:ai4i?rows=10", "gates": {"recal": 0.5}}}
+    with pytest.raises(SystemExit):
+        Executor(
+            executor_input={"inputs": inputs, "outputs": {"outputFile": str(tmp_path / "out.json")}},
+            function_to_execute=preflight_component.python_func,
+        ).execute()
+    assert "the gate 'recal' names no metric; did you mean recall?" in capsys.readouterr().err
