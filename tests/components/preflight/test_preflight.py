@@ -39,20 +39,23 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"gates": {"roc_auk": 0.9}}, "did you mean roc_auc?"),
+        ({"gates": {"roc_auc_": 0.9}}, "did you mean roc_auc?"),
         ({"gates": {"recall": "much"}}, "the gate recall is 'much', which is no limit"),
-        ({"task": "anomlay"}, "task must be classification or anomaly, not 'anomlay'; did you mean anomaly?"),
-        ({"split": "grop", "group_column": "line"}, "not 'grop'; did you mean group?"),
+        (
+            {"task": "anomalies"},
+            "task must be classification or anomaly, not 'anomalies'; did you mean anomaly?",
+        ),
+        ({"split": "groups", "group_column": "line"}, "not 'groups'; did you mean group?"),
         ({"target": "failed", "drop": ["failed"]}, "column 'failed' is in drop and has another role too"),
-        ({"columns": {"a": {"dtyp": "number"}}}, "the parameter columns is wrong at a.dtyp"),
+        ({"columns": {"a": {"dtype_": "number"}}}, "the parameter columns is wrong at a.dtype_"),
         ({"task": "anomaly", "false_alarm_rate": 5.0}, "false_alarm_rate is 5; give a share .* did you mean 5%"),
         ({"model_name": "Press_1"}, "model_name 'Press_1' cannot be used; .* did you mean press-1"),
         ({"model_name": "1-press"}, "with a letter first"),
         ({"model_version": "1.4.0+x"}, "model_version '1.4.0\\+x' cannot be used"),
         ({"model_version": "1..2"}, "cannot be the name of a git branch"),
-        ({"build": "apend"}, "there is no build 'apend'; did you mean append?"),
-        ({"build_options": {"contxt": "s3://a/b"}}, "build_options has no option 'contxt'"),
-        ({"staging": "kubernets"}, "staging is 'kubernets'; .* did you mean kubernetes"),
+        ({"build": "appended"}, "there is no build 'appended'; did you mean append?"),
+        ({"build_options": {"context_": "s3://a/b"}}, "build_options has no option 'context_'"),
+        ({"staging": "kubernetes-pod"}, "staging is 'kubernetes-pod'; .* did you mean kubernetes"),
         ({"staging_options": {"cpu": "many"}}, "staging_options: cpu: "),
         ({"registry": "quay.io/plant"}, "'quay.io/plant' is not a valid image location"),
         ({"serving_image": "quay.io/plant/serving"}, "serving_image cannot be used: "),
@@ -64,7 +67,7 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
         ({"cpu": "two"}, "cpu is 'two', which no pod can have; write a quantity"),
         ({"data_connection": "Plant Data"}, "data_connection is 'Plant Data'"),
         ({"node_selector": {"gpu": True}}, "node_selector.gpu is True, .* as a text in quotes"),
-        ({"tolerations": [{"kay": "gpu"}]}, "tolerations.0.kay is 'gpu'"),
+        ({"tolerations": [{"keys": "gpu"}]}, "tolerations.0.keys is 'gpu'"),
     ],
 )
 def test_a_parameter_that_a_later_stage_would_refuse_is_found(
@@ -127,8 +130,8 @@ def test_the_repository_is_asked_for_the_branch_that_the_site_follows(tmp_path: 
     push_from_another_clone(folder, "main", {"a.txt": "a"})
     before = git(folder, "for-each-ref")
     preflight({"gitops_repo": str(folder), "gitops_branch": "main"})
-    with pytest.raises(ParameterError, match="has no branch mian; did you mean main?"):
-        preflight({"gitops_repo": str(folder), "gitops_branch": "mian"})
+    with pytest.raises(ParameterError, match="has no branch main2; did you mean main?"):
+        preflight({"gitops_repo": str(folder), "gitops_branch": "main2"})
     assert git(folder, "for-each-ref") == before
 
 
@@ -153,10 +156,10 @@ def test_a_registry_is_asked_whether_it_accepts_the_images_of_the_model(
 def test_the_component_passes_the_parameters_that_it_is_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inputs = {"parameterValues": {"data": "synthetic:ai4i?rows=10", "gates": {"recal": 0.5}}}
+    inputs = {"parameterValues": {"data": "synthetic:ai4i?rows=10", "gates": {"recall_": 0.5}}}
     with pytest.raises(SystemExit):
         Executor(
             executor_input={"inputs": inputs, "outputs": {"outputFile": str(tmp_path / "out.json")}},
             function_to_execute=preflight_component.python_func,
         ).execute()
-    assert "the gate 'recal' names no metric; did you mean recall?" in capsys.readouterr().err
+    assert "the gate 'recall_' names no metric; did you mean recall?" in capsys.readouterr().err
