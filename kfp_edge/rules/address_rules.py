@@ -23,7 +23,12 @@ _ADDRESS = re.compile(
 _PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 _ADDRESS_NAME = re.compile(r"(?:^|_|-)(?:ur[il]s?|paths?)$", re.IGNORECASE)
 #: The inputs of the stages of kfp-edge that are addresses. A test keeps the list complete.
-ADDRESSES_OF_STAGES = {"ingest": ("data", "windows"), "fetch_model": ("model",), "verify": ("champion",)}
+ADDRESSES_OF_STAGES = {
+    "preflight": ("assets", "data", "windows", "model", "champion", "registry", "gitops_repo"),
+    "ingest": ("data", "windows"),
+    "fetch_model": ("model",),
+    "verify": ("champion",),
+}
 _STAGE = re.compile(rf"\bfrom kfp_edge\.components\.({'|'.join(ADDRESSES_OF_STAGES)})\b")
 #: What is part of kfp-edge, and no value at all.
 _FIXED = re.compile(r"(?:synthetic|example):.*|")
