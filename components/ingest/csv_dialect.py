@@ -14,7 +14,7 @@ from kfp_edge.errors import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 2**20
-_SNIFFED_ROWS = 200
+_MIN_SNIFFED_ROWS, _MAX_SNIFFED_ROWS, _SNIFFED_FIELDS = 10, 200, 20_000
 _MAX_LINE_LENGTH = 60
 #: The first line by which Excel passes the separator on.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -83,10 +83,13 @@ def _read_first_lines(path: Path, name: str) -> tuple[list[str], bool]:
     with path.open("rb") as stream:
         head = stream.read(_SNIFFED_BYTES)
         is_whole = len(head) < _SNIFFED_BYTES
-    if not is_whole and b"\n" in head:
-        head = head[: head.rindex(b"\n") + 1]
+        while not is_whole and b"\n" not in head and b"\r" not in head:
+            more = stream.read(_SNIFFED_BYTES)
+            head, is_whole = head + more, len(more) < _SNIFFED_BYTES
+    if not is_whole:
+        head = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
     try:
-        text = head.decode("utf-8-sig", errors="strict" if is_whole or b"\n" in head else "ignore")
+        text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise describe_undecodable(path, name) from error
     return io.StringIO(text, newline="").readlines() or [""], is_whole
@@ -100,7 +103,7 @@ def _parse(lines: Sequence[str], separator: str, is_whole: bool) -> _Rows:
         for row in reader:
             if any(row) or not rows:
                 rows.append(row)
-            if len(rows) > _SNIFFED_ROWS:
+            if len(rows) > max(_MIN_SNIFFED_ROWS, min(_MAX_SNIFFED_ROWS, _SNIFFED_FIELDS // max(len(row), 1))):
                 return rows
     except csv.Error:
         return []
@@ -243,9 +246,8 @@ def _sniff_decimal(
 def _find_decimal(cells: Sequence[str], decimal: re.Pattern[str]) -> str:
     """Return a cell that shows the decimal mark of a column: it cannot be the separator of thousands."""
     numbers = [cell for cell in cells if cell.strip()]
-    if not all(looks_like_number(cell.strip()) for cell in numbers):
-        return ""
-    return next((cell for cell in numbers if decimal.fullmatch(cell) and not _GROUPED.fullmatch(cell)), "")
+    example = next((cell for cell in numbers if decimal.fullmatch(cell) and not _GROUPED.fullmatch(cell)), "")
+    return example if example and all(looks_like_number(cell.strip()) for cell in numbers) else ""
 
 
 def _may_group(cells: Sequence[str], mark: str) -> bool:

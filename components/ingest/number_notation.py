@@ -59,6 +59,7 @@ _NUMBER = (
 _WITH_UNIT = rf"^[+-]?(?:{_BODY})(?:{_EXPONENT})? ?(?P<unit>[A-Za-zµμΩ°Åé/²³·^*]+[A-Za-zµμΩ°/²³·^*0-9-]*)$"
 #: How exports write spaces, minus signs and apostrophes.
 _NORMALIZED = {" ": "[\u00a0\u202f\u2009\u2007]", "-": "[\u2212\u2013]", "'": "[\u2019\u02bc`]"}
+_PLAIN = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _PYTHON_NUMBER = re.compile(_NUMBER)
 
 
@@ -96,6 +97,8 @@ class NumberCells:
 
 def looks_like_number(cell: str) -> bool:
     """Return whether a cell is a number in some notation."""
+    if _PLAIN.fullmatch(cell):
+        return True
     for replacement, pattern in _NORMALIZED.items():
         cell = re.sub(pattern, replacement, cell)
     match = _PYTHON_NUMBER.match(cell)
