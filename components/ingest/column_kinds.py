@@ -48,8 +48,9 @@ def convert_columns(
     warnings = [
         warning for name in table.column_names if name not in not_features for warning in _find_codes(table, name)
     ]
-    remarks = (*source.remarks, *result.remarks, *text.remarks, *warnings)
-    return dataclasses.replace(source, table=table, remarks=remarks), result.violations + text.violations
+    remarks = (*source.remarks, *result.remarks, *text.remarks)
+    converted = dataclasses.replace(source, table=table, remarks=remarks, warnings=tuple(warnings))
+    return converted, result.violations + text.violations
 
 
 def find_times_without_role(table: pa.Table, options: IngestOptions) -> list[str]:
@@ -149,7 +150,7 @@ def _find_codes(table: pa.Table, name: str) -> list[str]:
         distance = low - limit if limit < low else limit - high
         if distance > high - low:
             return [
-                f"warning: column {name!r} is {limit:g} in {share:.0%} of its rows, far outside all other values "
+                f"column {name!r} is {limit:g} in {share:.0%} of its rows, far outside all other values "
                 f"({low:g} to {high:g}); if that means missing, give missing_values=[{limit:g}]"
             ]
     return []

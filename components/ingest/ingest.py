@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kfp_edge.components.ingest import failure_windows
 from kfp_edge.components.ingest.arrow_columns import select_none
@@ -84,12 +85,12 @@ def _read_windows(options: IngestOptions, name: str, scratch: Path) -> list[Wind
 def _leave_out_times(source: SourceTable, options: IngestOptions) -> tuple[SourceTable, IngestOptions]:
     """Leave out the columns of timestamps that have no role, and state it."""
     names = find_times_without_role(source.table, options)
-    remarks = [
+    warnings = [
         f"column {name!r} holds timestamps and is left out; name it in time_column to order the rows by it"
         for name in names
     ]
     return (
-        dataclasses.replace(source, remarks=(*source.remarks, *remarks)),
+        dataclasses.replace(source, warnings=(*source.warnings, *warnings)),
         dataclasses.replace(options, drop=(*options.drop, *names)),
     )
 
@@ -118,7 +119,20 @@ def _check_and_assign_roles(
     frame, roles = assign_roles(table, options.role_columns, options.task)
     if not roles.features:
         raise DataError("no column is left to learn from; take some out of drop.")
-    return RowsWithRoles(frame, roles, source.sha256, has_no_label, _to_series(source.file_names))
+    return RowsWithRoles(
+        frame, roles, source.sha256, has_no_label, _to_series(source.file_names), warnings=source.warnings
+    )
+
+
+def _locate(violation: Violation, file_names: pa.ChunkedArray | None) -> Violation:
+    """Return a violation with the file of its example, whose rows are counted there."""
+    if file_names is None or not violation.rows:
+        return violation
+    codes = file_names.combine_chunks()
+    file = codes.indices[violation.example_row - 1]
+    first = pc.index(codes.indices, file).as_py()
+    name = codes.dictionary[file.as_py()].as_py()
+    return dataclasses.replace(violation, example_row=violation.example_row - first, example_file=name)
 
 
 def _to_series(file_names: pa.ChunkedArray | None) -> pd.Series | None:
@@ -151,6 +165,7 @@ def _check_names(columns: list[str], options: IngestOptions) -> None:
 
 def _report_violations(source: SourceTable, violations: list[Violation], report: Path) -> DataError:
     """Write every violation to the report and the log, and return the error that names the first ones."""
+    violations = [_locate(violation, source.file_names) for violation in violations]
     write_file(report, format_refusal(source, violations).encode())
     for violation in violations:
         print(f"violation: {violation}", flush=True)

@@ -50,6 +50,8 @@ class RowsWithRoles:
     has_no_label: Mask
     #: The file of each row where the source is a folder of several files.
     file_names: pd.Series | None = None
+    #: What a reviewer should know about the source, each in one sentence.
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Window]) -> TrainTestSplit:
@@ -95,7 +97,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
         )
     )
     _check_features(parts.train)
-    warnings = [*chosen.warnings, *order_problems, *leaks.warn_of_row_counters(row_counters)]
+    warnings = [*rows.warnings, *chosen.warnings, *order_problems, *leaks.warn_of_row_counters(row_counters)]
     warnings += _find_warnings(parts, measured)
     preparation = Preparation(chosen.method, chosen.reason, left_out.count(), tuple(warnings))
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))

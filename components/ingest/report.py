@@ -45,7 +45,7 @@ def format_refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
             to_plain_text(violation.column),
             to_plain_text("; ".join(filter(None, (violation.problem, violation.remedy)))),
             violation.rows or "",
-            violation.example_row or "",
+            " of ".join(filter(None, (str(violation.example_row or ""), to_plain_text(violation.example_file)))),
             to_plain_text(violation.example),
         )
         for violation in violations

@@ -56,6 +56,8 @@ class Violation:
     rows: int = 0
     example_row: int = 0
     example: str = ""
+    #: The file of the example in a folder of several, where its row is counted.
+    example_file: str = ""
     #: What to do about it, as the end of the sentence.
     remedy: str = ""
 
@@ -63,7 +65,8 @@ class Violation:
         what = f"column {self.column!r} {self.problem}"
         if self.rows:
             where = f"{self.rows} row" if self.rows == 1 else f"{self.rows} rows"
-            what += f" in {where} (row {self.example_row}: {self.example})"
+            of_file = f" of {self.example_file}" if self.example_file else ""
+            what += f" in {where} (row {self.example_row}{of_file}: {self.example})"
         return f"{what}; {self.remedy}" if self.remedy else what
 
 
@@ -112,7 +115,7 @@ def make_violation(name: str, problem: str, column: pa.ChunkedArray, wrong: Mask
     example = str(cell) if isinstance(cell, date) else repr(cell)
     if len(example) > _MAX_EXAMPLE_LENGTH:
         example = f"{example[:_MAX_EXAMPLE_LENGTH]}..."
-    return Violation(name, problem, int(wrong.sum()), row + 1, example, remedy)
+    return Violation(name, problem, int(wrong.sum()), row + 1, example, remedy=remedy)
 
 
 def _check_column(name: str, column: pa.ChunkedArray, rules: ColumnExpectation) -> list[Violation]:

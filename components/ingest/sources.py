@@ -23,7 +23,7 @@ PLAIN = ReadOptions()
 
 @dataclass(frozen=True)
 class SourceTable:
-    """All rows of the data, unchanged."""
+    """All rows of the data."""
 
     table: pa.Table
     #: SHA-256 of the file's bytes; for a folder of the sorted lines "name sha256"; for generated data of
@@ -35,6 +35,8 @@ class SourceTable:
     file_names: pa.ChunkedArray | None = None
     #: How it was read where that was not stated and is not plain, such as a sniffed separator.
     remarks: tuple[str, ...] = ()
+    #: What a reviewer should know about it, each in one sentence.
+    warnings: tuple[str, ...] = ()
     #: Whether text columns are text by their type, as in Parquet, and not for lack of one, as in CSV.
     is_typed: bool = False
     #: Whether some number is known to have a decimal comma.
@@ -64,7 +66,13 @@ def read_source(uri: str, folder: Path, options: ReadOptions = PLAIN) -> SourceT
         raise DataError(f"{name} has a header and no rows; give data with rows.")
     sha256 = _hash_source(path, list(files.values()))
     return SourceTable(
-        read.table, sha256, name, read.file_names, read.remarks, read.is_parquet, read.uses_decimal_comma
+        read.table,
+        sha256,
+        name,
+        read.file_names,
+        read.remarks,
+        is_typed=read.is_parquet,
+        uses_decimal_comma=read.uses_decimal_comma,
     )
 
 

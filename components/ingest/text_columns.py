@@ -73,7 +73,9 @@ class _Cells:
         rows = self.indices >= 0
         rows[rows] = which[self.indices[rows]]
         row = int(np.argmax(rows))
-        return Violation(self.name, problem, int(rows.sum()), row + 1, _quote(self.values[self.indices[row]]), remedy)
+        return Violation(
+            self.name, problem, int(rows.sum()), row + 1, _quote(self.values[self.indices[row]]), remedy=remedy
+        )
 
 
 def read_text_columns(

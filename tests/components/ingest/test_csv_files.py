@@ -214,7 +214,7 @@ def test_a_column_that_is_empty_in_one_part_is_no_conflict(runner: IngestRunner)
 def test_a_code_in_one_part_is_named_by_its_row(runner: IngestRunner) -> None:
     runner.write(table(), "parts/a.csv")
     runner.write(table().astype({"load": object}).replace({"load": {0.0: "na"}}), "parts/b.csv")
-    runner.assert_refused(runner.folder / "parts", "in 1 row (row 41: 'na')", 'missing_values=["na"]')
+    runner.assert_refused(runner.folder / "parts", "in 1 row (row 1 of b: 'na')", 'missing_values=["na"]')
     parts = runner.run(runner.folder / "parts", table_format=TableFormat(missing_values=("na",)))
     assert "load" in parts.train.roles.numeric
 
@@ -269,3 +269,17 @@ def test_parquet_has_no_separator(runner: IngestRunner) -> None:
     runner.assert_refused(
         runner.folder / "data.parquet", "separator is for CSV files", table_format=TableFormat(separator=";")
     )
+
+
+def test_a_header_of_more_than_a_megabyte_is_read(runner: IngestRunner) -> None:
+    names = [f"{'sensor' * 20} {index}" for index in range(9000)]
+    rows = "".join(f"{','.join(['1'] * 8999)},{row},{row % 2}\n" for row in range(12))
+    parts = runner.run(runner.write(f"{','.join(names)},failed\n{rows}"), drop=())
+    assert len(parts.train.roles.features) == 9000
+
+
+def test_what_a_reviewer_should_know_is_among_the_warnings(runner: IngestRunner) -> None:
+    frame = table().assign(load=[-999 if row % 8 == 0 else row / 8 for row in range(40)])
+    warnings = runner.run(runner.write(frame), drop=("site",)).train.preparation.warnings
+    assert any("'at' holds timestamps and is left out" in warning for warning in warnings)
+    assert any("'load' is -999 in 12% of its rows" in warning for warning in warnings)

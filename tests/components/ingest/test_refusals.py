@@ -54,7 +54,7 @@ def test_parts_with_other_types_are_refused(runner: IngestRunner) -> None:
     runner.write(table(), "parts/a.csv")
     runner.write(table_with("load", {0: "high"}), "parts/b.csv")
     runner.assert_refused(
-        runner.folder / "parts", "column 'load' holds numbers but is not a number in 1 row (row 41: 'high')"
+        runner.folder / "parts", "column 'load' holds numbers but is not a number in 1 row (row 1 of b: 'high')"
     )
 
 
