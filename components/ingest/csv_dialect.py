@@ -16,6 +16,8 @@ _SEPARATORS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 2**20
 _MIN_SNIFFED_ROWS, _MAX_SNIFFED_ROWS, _SNIFFED_FIELDS = 10, 200, 20_000
 _MAX_LINE_LENGTH = 60
+#: With the wrong separator a line is one field.
+_MAX_FIELD_SIZE = 2**31 - 1
 #: The first line by which Excel passes the separator on.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
@@ -98,6 +100,7 @@ def _read_first_lines(path: Path, name: str) -> tuple[list[str], bool]:
 def _parse(lines: Sequence[str], separator: str, is_whole: bool) -> _Rows:
     """Return the first rows that have a field with text; none if the quotes do not fit."""
     rows: _Rows = []
+    csv.field_size_limit(_MAX_FIELD_SIZE)
     reader = csv.reader(lines, delimiter=separator)
     try:
         for row in reader:
@@ -113,8 +116,9 @@ def _parse(lines: Sequence[str], separator: str, is_whole: bool) -> _Rows:
 
 def _sniff_separator(lines: Sequence[str], is_whole: bool, name: str) -> tuple[str, str]:
     """Return the separator, and the reason unless it is the comma."""
-    header_counts = {separator: len(_parse(lines[:1], separator, True)[0]) - 1 for separator in _SEPARATORS}
-    candidates = [separator for separator in _SEPARATORS if _separates(_parse(lines, separator, is_whole))]
+    rows = {separator: _parse(lines, separator, is_whole) for separator in _SEPARATORS}
+    header_counts = {separator: len(its_rows[0]) - 1 if its_rows else 0 for separator, its_rows in rows.items()}
+    candidates = [separator for separator in _SEPARATORS if _separates(rows[separator])]
     if "\t" in candidates:
         candidates = ["\t"]  # a tab is rarely part of a text
     if len(candidates) > 1:
