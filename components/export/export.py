@@ -16,8 +16,10 @@ from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.export import isolation_forest
 from kfp_edge.components.export.signature import add_signature
+from kfp_edge.components.export.tree_conversion import copy_missing_sides, round_thresholds
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.missing_text import know_missing_text_as_empty
 from kfp_edge.ml.onnx_model import load_proto, read_signature
 from kfp_edge.ml.predictions import final_estimator, to_class_labels
 from kfp_edge.ml.skops_model import load_model
@@ -79,8 +81,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
             f"{type(final).__name__} gives neither probabilities nor an anomaly score; "
             "train a classifier with predict_proba, or an IsolationForest."
         )
-    if not data.roles.categorical:
-        estimator = _select_columns_by_position(estimator, list(data.roles.features))
+    estimator = _prepare_for_conversion(estimator, data)
     detector_outputs = [("label", Int64TensorType([None])), ("score", FloatTensorType([None]))]
     try:
         proto = convert_sklearn(
@@ -93,6 +94,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
         )
     except _CONVERSION_ERRORS as error:
         raise ModelError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
+    copy_missing_sides(estimator, proto)
     classes = () if is_detector else to_class_labels(final.classes_)
     return add_signature(proto, data, classes, threshold=-float(final.offset_) if is_detector else None)
 
@@ -108,17 +110,24 @@ def _check_columns(estimator: BaseEstimator, data: Dataset) -> None:
         )
 
 
-def _select_columns_by_position(estimator: BaseEstimator, features: list[str]) -> BaseEstimator:
+def _prepare_for_conversion(estimator: BaseEstimator, data: Dataset) -> BaseEstimator:
+    """Return a copy of an estimator that predicts the same, in terms that ONNX has."""
+    prepared = copy.deepcopy(estimator)
+    round_thresholds(prepared)
+    know_missing_text_as_empty(prepared, data.roles.features)
+    if not data.roles.categorical:
+        _select_columns_by_position(prepared, list(data.roles.features))
+    return prepared
+
+
+def _select_columns_by_position(estimator: BaseEstimator, features: list[str]) -> None:
     """Make a ColumnTransformer select columns by number, since a single tensor has no column names."""
-    if not isinstance(_first_step(estimator), ColumnTransformer):
-        return estimator
-    by_position = copy.deepcopy(estimator)
-    transformer = _first_step(by_position)
-    transformer.transformers_ = [
-        (name, step, [features.index(column) if isinstance(column, str) else column for column in columns])
-        for name, step, columns in transformer.transformers_
-    ]
-    return by_position
+    transformer = _first_step(estimator)
+    if isinstance(transformer, ColumnTransformer):
+        transformer.transformers_ = [
+            (name, step, [features.index(column) if isinstance(column, str) else column for column in columns])
+            for name, step, columns in transformer.transformers_
+        ]
 
 
 def _first_step(estimator: BaseEstimator) -> BaseEstimator:

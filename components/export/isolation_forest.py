@@ -16,6 +16,7 @@ from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.ensemble import IsolationForest
 from sklearn.tree._tree import Tree
 
+from kfp_edge.components.export.tree_conversion import round_down_to_float32
 from kfp_edge.ml.arrays import Int64s
 
 _EULER = float(np.euler_gamma)
@@ -52,6 +53,7 @@ class _Ensemble:
     nodes_values: list[float] = field(default_factory=list)
     nodes_truenodeids: list[int] = field(default_factory=list)
     nodes_falsenodeids: list[int] = field(default_factory=list)
+    nodes_missing_value_tracks_true: list[int] = field(default_factory=list)
     target_treeids: list[int] = field(default_factory=list)
     target_nodeids: list[int] = field(default_factory=list)
     target_weights: list[float] = field(default_factory=list)
@@ -59,15 +61,17 @@ class _Ensemble:
     def add_tree(self, tree_id: int, tree: Tree, features: Int64s) -> None:
         """Add a tree; `features[i]` is the model's column that the tree knows as column i."""
         depths = _compute_depths(tree)
+        thresholds = round_down_to_float32(tree.threshold)
         for node in range(tree.node_count):
             is_leaf = tree.children_left[node] == -1
             self.nodes_treeids.append(tree_id)
             self.nodes_nodeids.append(node)
             self.nodes_modes.append("LEAF" if is_leaf else "BRANCH_LEQ")
             self.nodes_featureids.append(0 if is_leaf else int(features[tree.feature[node]]))
-            self.nodes_values.append(0.0 if is_leaf else _round_down_to_float32(tree.threshold[node]))
+            self.nodes_values.append(0.0 if is_leaf else float(thresholds[node]))
             self.nodes_truenodeids.append(0 if is_leaf else int(tree.children_left[node]))
             self.nodes_falsenodeids.append(0 if is_leaf else int(tree.children_right[node]))
+            self.nodes_missing_value_tracks_true.append(0 if is_leaf else int(tree.missing_go_to_left[node]))
             if is_leaf:
                 self.target_treeids.append(tree_id)
                 self.target_nodeids.append(node)
@@ -81,12 +85,6 @@ def _compute_depths(tree: Tree) -> list[int]:
             if child != -1:
                 depths[child] = depths[node] + 1
     return depths
-
-
-def _round_down_to_float32(threshold: float) -> float:
-    """Return the largest float32 not above a float64, so that `x <= threshold` is the same for every float32 x."""
-    rounded = np.float32(threshold)
-    return float(np.nextafter(rounded, np.float32(-np.inf)) if rounded > threshold else rounded)
 
 
 def _set_output_types(operator: Operator) -> None:

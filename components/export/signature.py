@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import onnx
 import pandas as pd
 
@@ -10,7 +9,7 @@ from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import Column, InputTensor, OutputTensor, Signature
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.onnx_model import DATATYPES, SIGNATURE_KEY
+from kfp_edge.ml.onnx_model import DATATYPES, read_opsets, write_signature
 
 #: Units in brackets at the end of a column's name: "pressure [bar]".
 _UNITS = re.compile(r"\[([^\]]+)\]\s*$")
@@ -21,7 +20,8 @@ def add_signature(
 ) -> onnx.ModelProto:
     """Write the signature into the metadata of an ONNX model, and nothing else; return the model.
 
-    skl2onnx lists operator sets in hash order; here they are sorted, so that the same model gives the same bytes.
+    skl2onnx lists operator sets in hash order; here they are sorted, so that the same model gives the same bytes. Of
+    a set that is listed twice the last version stays, which is the one that counts.
 
     Args:
         proto: The model; it is changed.
@@ -39,9 +39,8 @@ def add_signature(
         inputs=_describe_inputs(proto, columns),
         outputs=_describe_outputs(proto, classes, threshold),
     )
-    del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {SIGNATURE_KEY: signature.model_dump_json(exclude_none=True)})
-    versions = sorted((entry.domain, entry.version) for entry in proto.opset_import)
+    write_signature(proto, signature)
+    versions = sorted(read_opsets(proto).items())
     del proto.opset_import[:]
     proto.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions)
     return proto
@@ -50,11 +49,19 @@ def add_signature(
 def _describe_columns(data: Dataset) -> list[Column]:
     frame = data.x()
     return [
-        Column(name=name, units=_parse_units(name), categories=tuple(sorted(frame[name].unique())))
-        if name in data.roles.categorical
-        else Column(name=name, units=_parse_units(name), range=_find_range(frame[name]))
+        _describe_text(name, frame[name]) if name in data.roles.categorical else _describe_number(name, frame[name])
         for name in data.roles.features
     ]
+
+
+def _describe_text(name: str, values: pd.Series) -> Column:
+    categories = tuple(sorted(values.unique()))
+    return Column(name=name, units=_parse_units(name), categories=categories, required="" not in categories)
+
+
+def _describe_number(name: str, values: pd.Series) -> Column:
+    is_boolean = set(values.dropna().unique()) == {0, 1}
+    return Column(name=name, units=_parse_units(name), range=_find_range(values), boolean=is_boolean)
 
 
 def _parse_units(name: str) -> str | None:
@@ -62,8 +69,10 @@ def _parse_units(name: str) -> str | None:
     return match[1] if match else None
 
 
-def _find_range(values: pd.Series) -> tuple[float, float]:
-    return float(np.nanmin(values)), float(np.nanmax(values))
+def _find_range(values: pd.Series) -> tuple[float, float] | None:
+    """Return the smallest and the largest value, None where all are missing."""
+    present = values.dropna()
+    return (float(present.min()), float(present.max())) if len(present) else None
 
 
 def _describe_inputs(proto: onnx.ModelProto, columns: list[Column]) -> tuple[InputTensor, ...]:

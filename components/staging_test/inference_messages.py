@@ -12,28 +12,37 @@ _FLOAT_TYPES = ("FP32", "FP64")
 
 
 def malformed_requests(model_path: str, request: Mapping[str, Any]) -> dict[str, tuple[str, bytes]]:
-    """Return requests that a server must refuse, each as its path and body, made from a valid one."""
+    """Return requests that a server must refuse, each as its path and body, made from a valid one.
+
+    A valid one of rows of named columns, which has a missing number, gives fewer of them.
+    """
+    infer = f"{model_path}/infer"
+    malformed = {
+        "not JSON": (infer, b'{"inputs": ['),
+        "no inputs": (infer, b"{}"),
+        "unknown model": ("/v2/models/no-such-model/infer", json.dumps(request).encode()),
+    }
+    if "inputs" not in request:
+        return malformed | {"unknown column": (infer, json.dumps({"rows": [{"no-such-column": 1}]}).encode())}
     first, *others = request["inputs"]
     datatype = "INT32" if first["datatype"] == "BYTES" else "BYTES"
 
     def with_first_input(**fields: Any) -> bytes:
         return json.dumps({**request, "inputs": [{**first, **fields}, *others]}).encode()
 
-    infer = f"{model_path}/infer"
-    return {
-        "not JSON": (infer, b'{"inputs": ['),
-        "no inputs": (infer, b"{}"),
+    return malformed | {
         "missing input": (infer, json.dumps({**request, "inputs": others}).encode()),
         "unknown input": (infer, with_first_input(name="no-such-input")),
         "wrong shape": (infer, with_first_input(shape=[*first["shape"], 7])),
         "wrong datatype": (infer, with_first_input(datatype=datatype)),
         "too little data": (infer, with_first_input(data=first["data"][:-1])),
-        "unknown model": ("/v2/models/no-such-model/infer", json.dumps(request).encode()),
     }
 
 
 def first_row(request: Mapping[str, Any], signature: Signature) -> JsonObject:
     """Return the request with only the first row of each input whose number of rows is variable (shape -1)."""
+    if "inputs" not in request:
+        return {**request, "rows": request["rows"][:1]}
     variable = {tensor.name for tensor in signature.inputs if tensor.shape[:1] == (-1,)}
 
     def cut(tensor: JsonObject) -> JsonObject:

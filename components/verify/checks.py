@@ -1,22 +1,21 @@
 """The checks that a model must pass before its bundle is written.
 
 A new check is one more function that returns `Check`s, and a call in `verify.run_checks`. Quality gates are in
-`gates.py`.
+`gates.py`, parity is in `parity.py`, latency in `latency.py`.
 """
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 import pandas as pd
 
+from kfp_edge.components.verify.latency import Latencies
+from kfp_edge.components.verify.parity import Parity
 from kfp_edge.errors import RequirementsNotMetError
-from kfp_edge.ml.arrays import Floats, Mask
+from kfp_edge.ml.bundle import Signature
 from kfp_edge.ml.measurement import Measurement
-from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.predictions import Predictions
+from kfp_edge.ml.onnx_model import read_opsets
 from kfp_edge.reports.check import Check
 
 #: Newest operator sets that the onnxruntime of the serving image runs.
@@ -35,38 +34,22 @@ FORBIDDEN = {
     "ZipMap": "its output is no tensor",
 }
 
-_WARM_UP_RUNS = 20
-_TIMED_RUNS = 300
-
-
-@dataclass(frozen=True)
-class Parity:
-    """scikit-learn against onnxruntime on the same n rows: both arrays have shape [n].
-
-    `difference` is the largest absolute difference of a row's probabilities, or that of its scores.
-    """
-
-    labels_differ: Mask
-    difference: Floats
-
-    def worst(self, count: int) -> list[int]:
-        """Return `count` row numbers: differing labels first, then the largest differences."""
-        order = np.lexsort((-self.difference, ~self.labels_differ))
-        return [int(row) for row in order[:count]]
-
 
 @dataclass(frozen=True)
 class VerificationResult:
     """The checks of a model, passed or failed, and the measurements behind them.
 
-    `latencies` are in milliseconds, shape [300]; `rows` are the held-out rows.
+    `rows` are the held-out rows, `compared` those that the server takes, with their numbers as the index; `signature`
+    says which columns may not be missing, if the models agree.
     """
 
     checks: tuple[Check, ...]
     measurement: Measurement
-    latencies: Floats
+    latencies: Latencies
     parity: Parity | None
+    signature: Signature
     rows: pd.DataFrame
+    compared: pd.DataFrame
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -76,7 +59,7 @@ class VerificationResult:
 
 def check_operators(proto: onnx.ModelProto) -> list[Check]:
     """Check operator sets, domains and operators, those inside sub-graphs and functions included."""
-    opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    opsets = read_opsets(proto)
     opset_checks = [
         Check(
             f"operator set {domain or 'ai.onnx'}",
@@ -103,50 +86,9 @@ def _iterate_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterable[onnx.NodeProto]:
                 yield from _iterate_nodes(graph.node)
 
 
-def measure_parity(reference: Predictions, candidate: Predictions) -> Parity:
-    """Compare the predictions of two models for the same n rows."""
-    differ = np.asarray(reference.label != candidate.label).reshape(-1)
-    if reference.score is not None:
-        assert candidate.score is not None
-        return Parity(differ, np.abs(reference.score - candidate.score))
-    assert reference.probabilities is not None
-    assert candidate.probabilities is not None
-    return Parity(differ, np.abs(reference.probabilities - candidate.probabilities).max(axis=1))
-
-
-def check_parity(parity: Parity, tolerance: float) -> list[Check]:
-    """Require equal labels, and numbers within an absolute `tolerance`."""
-    wrong_labels, worst = int(parity.labels_differ.sum()), float(parity.difference.max())
-    rows = len(parity.difference)
-    return [
-        Check("parity of labels", wrong_labels == 0, f"{wrong_labels} of {rows:,} rows differ", "0 rows differ"),
-        Check("parity of numbers", worst <= tolerance, f"largest difference {worst:.2g}", f"at most {tolerance:g}"),
-    ]
-
-
 def check_size(size: int, limit_mb: float) -> Check:
     """Require the ONNX file, of `size` bytes, to stay within a limit in MB (10^6 bytes)."""
     return Check("model size", size <= limit_mb * 1e6, f"{size / 1e6:.3g} MB", f"at most {limit_mb:g} MB")
-
-
-def measure_latencies(model: OnnxModel, rows: pd.DataFrame) -> Floats:
-    """Time single-row inferences, one after another, in milliseconds; shape [300]."""
-    feeds = [model.to_input_feed(rows.iloc[[index % len(rows)]]) for index in range(_TIMED_RUNS)]
-    for feed in feeds[:_WARM_UP_RUNS]:
-        model.session.run(None, feed)
-    timestamps = [time.perf_counter()]
-    for feed in feeds:
-        model.session.run(None, feed)
-        timestamps.append(time.perf_counter())
-    return np.diff(timestamps) * 1e3
-
-
-def check_latency(latencies: Floats, limit_ms: float) -> Check:
-    """Require the 99th percentile of single-row inferences to stay within a limit; all in milliseconds."""
-    p50, p99 = (float(value) for value in np.percentile(latencies, [50, 99]))
-    return Check(
-        "latency of one row", p99 <= limit_ms, f"p50 {p50:.3g} ms, p99 {p99:.3g} ms", f"p99 at most {limit_ms:g} ms"
-    )
 
 
 def raise_for_failed(results: Iterable[Check]) -> None:

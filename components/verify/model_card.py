@@ -26,9 +26,14 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
         *facts.to_markdown(),
         "## Inputs",
         format_table(
-            ("feature", "units", "seen in training"),
+            ("feature", "units", "seen in training", "may be missing"),
             (
-                (to_plain_text(column.name), to_plain_text(column.units or ""), _format_training_values(column))
+                (
+                    to_plain_text(column.name),
+                    to_plain_text(column.units or ""),
+                    _format_training_values(column),
+                    "no" if column.required else "yes",
+                )
                 for column in columns
             ),
         ),
@@ -52,8 +57,10 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
 
 def _format_training_values(column: Column) -> str:
     if column.categories is not None:
-        return to_plain_text(", ".join(column.categories))
-    low, high = column.range or (float("nan"), float("nan"))
+        return to_plain_text(", ".join(category or "(missing)" for category in column.categories))
+    if column.range is None:
+        return "no value"
+    low, high = column.range
     return f"{format_number(low)} to {format_number(high)}"
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kfp_edge.ml.arrays import Float64s
+from kfp_edge.ml.arrays import Float32s
 from kfp_edge.ml.bundle import Frequencies, Histogram, Reference
 from kfp_edge.ml.dataset import Dataset
 
@@ -10,7 +10,11 @@ _BINS = 10
 
 
 def compute_reference(data: Dataset) -> Reference:
-    """Return the statistics of every feature: histograms by deciles for numbers, counts for categories."""
+    """Return the statistics of every feature: histograms by deciles for numbers, counts for categories.
+
+    A number that fills more than a tenth of the rows has a bin of its own: within a wider one, nobody would see it
+    move.
+    """
     features: dict[str, Histogram | Frequencies] = {}
     for name in data.roles.features:
         values = data.frame[name]
@@ -19,13 +23,20 @@ def compute_reference(data: Dataset) -> Reference:
             counts = values.value_counts().sort_index()
             features[name] = Frequencies(counts={str(key): int(n) for key, n in counts.items()}, missing=missing)
         else:
-            features[name] = _compute_histogram(values.dropna().to_numpy(np.float64), missing)
+            features[name] = _compute_histogram(values.dropna().to_numpy(np.float32), missing)
     return Reference(rows=len(data.frame), features=features)
 
 
-def _compute_histogram(values: Float64s, missing: int) -> Histogram:
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)))
+def _compute_histogram(values: Float32s, missing: int) -> Histogram:
+    """Return a histogram whose edges are float32: the model's inputs are, so each value falls into the same bin."""
+    if not len(values):
+        return Histogram(edges=(), counts=(), missing=missing)
+    # values of the data themselves, not numbers between them
+    deciles = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1), method="inverted_cdf"))
+    # a value of more than a tenth of the rows is a decile
+    frequent = deciles[[np.count_nonzero(values == value) > len(values) / _BINS for value in deciles]]
+    edges = np.unique(np.concatenate([deciles, np.nextafter(frequent, np.float32(np.inf))]))
     if len(edges) == 1:
-        edges = np.array([edges[0], np.nextafter(edges[0], np.inf)])
+        edges = np.array([edges[0], np.nextafter(edges[0], np.float32(np.inf))])
     counts, _ = np.histogram(values, bins=edges)
     return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), missing=missing)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from kfp_edge.components.verify.checks import Parity, VerificationResult, to_table_rows
+from kfp_edge.components.verify.checks import VerificationResult, to_table_rows
+from kfp_edge.components.verify.parity import Parity
 from kfp_edge.ml.bundle import ModelIdentity
 from kfp_edge.reports.facts import ModelFacts
 from kfp_edge.reports.html import BLUE, GREY, RED, Page
@@ -14,6 +14,7 @@ from kfp_edge.reports.html import BLUE, GREY, RED, Page
 _WORST_ROWS = 5
 #: Features of the worst rows that are listed.
 _MAX_FEATURES = 50
+_REFUSED = "they have a category that training did not have, or lack a value that may not be missing"
 
 
 def write_report(path: Path, identity: ModelIdentity, result: VerificationResult, facts: ModelFacts) -> None:
@@ -26,14 +27,23 @@ def write_report(path: Path, identity: ModelIdentity, result: VerificationResult
     if result.parity is None:
         page.heading("Parity").text("Not checked: the model came as ONNX, without its scikit-learn original.")
     else:
-        _add_parity(page, result.rows, result.parity)
+        _add_parity(page, result, result.parity)
+    required = [column.name for tensor in result.signature.inputs for column in tensor.columns if column.required]
+    page.heading("Missing values").text(
+        f"The server refuses a row that lacks one of these columns: {', '.join(required)}."
+        if required
+        else "Every column may be missing: a missing value is answered as the verified model answers it."
+    )
     page.heading("Latency of one row").figure(_plot_latency(result), "histogram of single-row latencies")
     page.write(path)
 
 
-def _add_parity(page: Page, rows: pd.DataFrame, parity: Parity) -> None:
+def _add_parity(page: Page, result: VerificationResult, parity: Parity) -> None:
     """Add the differences, and the worst rows: one column for each of them, because features may be many."""
     page.heading("Parity with scikit-learn").figure(_plot_differences(parity), "histogram of differences")
+    rows = result.compared
+    if left_out := len(result.rows) - len(rows):
+        page.text(f"{left_out:,} held-out rows were not compared, because the server refuses them: {_REFUSED}.")
     worst = parity.worst(_WORST_ROWS)
     features = rows.columns[:_MAX_FEATURES]
     more = (
@@ -47,14 +57,15 @@ def _add_parity(page: Page, rows: pd.DataFrame, parity: Parity) -> None:
         ("difference", *(float(parity.difference[row]) for row in worst)),
     ]
     table += [(name, *rows[name].iloc[worst]) for name in features]
-    page.table(("", *(f"row {row}" for row in worst)), table)
+    page.table(("", *(f"row {rows.index[row]}" for row in worst)), table)
 
 
 def _plot_differences(parity: Parity) -> Figure:
     figure = Figure(figsize=(11, 2.6), layout="constrained")
     axis = figure.subplots()
     # zero has no logarithm; 1e-9 is below the resolution of single precision
-    exponents = np.log10(np.maximum(parity.difference, 1e-9))
+    finite = parity.difference[np.isfinite(parity.difference)]
+    exponents = np.log10(np.maximum(finite, 1e-9))
     axis.hist(exponents, bins=60, color=BLUE)
     axis.set(xlabel="log10 of the largest difference in a row", ylabel="rows (log scale)", yscale="log")
     axis.set_ylim(bottom=0.5)
@@ -64,7 +75,7 @@ def _plot_differences(parity: Parity) -> Figure:
 def _plot_latency(result: VerificationResult) -> Figure:
     figure = Figure(figsize=(11, 2.6), layout="constrained")
     axis = figure.subplots()
-    microseconds = result.latencies * 1e3
+    microseconds = result.latencies.wall * 1e3
     p50, p99 = np.percentile(microseconds, [50, 99])
     axis.hist(microseconds[microseconds <= 3 * p99], bins=60, color=GREY)
     axis.axvline(p50, color=BLUE, label=f"p50 {p50:.1f} µs")

@@ -3,40 +3,105 @@
 import numpy as np
 import pandas as pd
 
-from kfp_edge.ml.bundle import Datatype, Sample
+from kfp_edge.errors import ModelError
+from kfp_edge.ml.arrays import Int64s, Labels, Mask
+from kfp_edge.ml.bundle import Column, Datatype, Sample, Signature
 from kfp_edge.ml.onnx_model import OnnxModel, Tensor
 from kfp_edge.storage.files import JsonObject
 
 _MAX_SAMPLES = 20
+#: How many of them have missing numbers, where there are other rows too.
+_MAX_INCOMPLETE = 5
 
 
 def record_samples(model: OnnxModel, rows: pd.DataFrame) -> tuple[Sample, ...]:
     """Record up to 20 rows with the model's outputs, as Open Inference Protocol bodies; every label is among them.
 
-    JSON has no NaN: rows with missing numbers are left out where complete ones exist, otherwise they are filled with
-    medians.
+    The JSON of its tensors has no NaN: a row with missing numbers is recorded as an object of named columns, the
+    server's own form of a request. Rows that the server refuses are not recorded.
+
+    Raises:
+        ModelError: the server would refuse every row.
     """
-    complete = rows.dropna()
-    usable = complete if len(complete) else rows.fillna(rows.median(numeric_only=True))
-    predicted = model.predict(usable).label
-    labels = np.unique(predicted)
+    usable = rows[is_served(model.signature, rows)]
+    if not usable.empty:
+        usable = usable[_has_finite_outputs(model, usable)]
+    if usable.empty:
+        raise ModelError(
+            "the server would refuse every held-out row, so none can be recorded as a sample: each has a category that "
+            "training did not have, or lacks a value that may not be missing; hold out other rows, or more."
+        )
+    labels = model.predict(usable).label.reshape(-1)
+    is_incomplete = _find_missing_numbers(model.signature, usable)
+    selected = _select_rows(labels, is_incomplete)
+    return tuple(_record_sample(model, usable.iloc[[row]], as_rows=is_incomplete[row]) for row in selected)
+
+
+def is_served(signature: Signature, rows: pd.DataFrame) -> Mask:
+    """Return the rows, shape [n], that the server takes: known categories, and no value missing that may not be."""
+    columns = [column for tensor in signature.inputs for column in tensor.columns]
+    accepted = [_is_accepted(column, rows[column.name]) for column in columns]
+    served: Mask = np.logical_and.reduce(accepted)
+    return served
+
+
+def _is_accepted(column: Column, values: pd.Series) -> Mask:
+    if column.categories is not None:
+        return values.isin(column.categories).to_numpy()
+    if column.required:
+        return values.notna().to_numpy()
+    return np.ones(len(values), dtype=bool)
+
+
+def _has_finite_outputs(model: OnnxModel, rows: pd.DataFrame) -> Mask:
+    """Return the rows, shape [n], whose outputs JSON can represent."""
+    numbers = [array for array in model.run(model.to_input_feed(rows)).values() if array.dtype.kind == "f"]
+    finite: Mask = np.logical_and.reduce([np.isfinite(array).reshape(len(rows), -1).all(axis=1) for array in numbers])
+    return finite
+
+
+def _find_missing_numbers(signature: Signature, rows: pd.DataFrame) -> Mask:
+    names = [column.name for tensor in signature.inputs for column in tensor.columns if column.categories is None]
+    return rows[names].isna().any(axis=1).to_numpy()
+
+
+def _select_rows(labels: Labels, is_incomplete: Mask) -> list[int]:
+    """Return the positions of complete rows, then of rows with missing numbers."""
+    complete, incomplete = np.flatnonzero(~is_incomplete), np.flatnonzero(is_incomplete)
+    share = min(_MAX_INCOMPLETE, len(incomplete)) if len(complete) else _MAX_SAMPLES
+    return [*_spread(labels, complete, _MAX_SAMPLES - share), *_spread(labels, incomplete, share)]
+
+
+def _spread(labels: Labels, rows: Int64s, count: int) -> list[int]:
+    """Return about `count` of `rows`, in order: for every label among them some, spread over its rows."""
     selected: list[int] = []
-    for label in labels:
-        candidates = np.flatnonzero(predicted == label)
-        count = min(len(candidates), max(1, _MAX_SAMPLES // len(labels)))
-        selected += [int(candidates[index]) for index in np.linspace(0, len(candidates) - 1, count).astype(int)]
-    return tuple(_record_sample(model, usable.iloc[[row]]) for row in sorted(selected))
+    kinds = np.unique(labels[rows])
+    for index, label in enumerate(kinds if count else ()):
+        candidates = rows[labels[rows] == label]
+        number = min(len(candidates), max(1, count // len(kinds) + (index < count % len(kinds))))
+        selected += [int(candidates[index]) for index in np.linspace(0, len(candidates) - 1, number).astype(int)]
+    return sorted(selected)
 
 
-def _record_sample(model: OnnxModel, row: pd.DataFrame) -> Sample:
+def _record_sample(model: OnnxModel, row: pd.DataFrame, *, as_rows: bool) -> Sample:
     feed = model.to_input_feed(row)
     outputs = model.run(feed)
     datatypes = {tensor.name: tensor.datatype for tensor in model.signature.inputs}
     datatypes |= {tensor.name: tensor.datatype for tensor in model.signature.outputs}
+    inputs = {"inputs": [_to_json(name, datatypes[name], array) for name, array in feed.items()]}
     return Sample(
-        request={"inputs": [_to_json(name, datatypes[name], array) for name, array in feed.items()]},
+        request={"rows": [_to_named_values(model.signature, feed)]} if as_rows else inputs,
         response={"outputs": [_to_json(name, datatypes[name], array) for name, array in outputs.items()]},
     )
+
+
+def _to_named_values(signature: Signature, feed: dict[str, Tensor]) -> JsonObject:
+    """Return one row as values by the names of its columns, null where a number is missing."""
+    return {
+        column.name: None if isinstance(value, float) and np.isnan(value) else value
+        for tensor in signature.inputs
+        for column, value in zip(tensor.columns, feed[tensor.name].reshape(-1).tolist(), strict=True)
+    }
 
 
 def _to_json(name: str, datatype: Datatype, array: Tensor) -> JsonObject:

@@ -1,5 +1,6 @@
 """Verify a model against its original, its gates, the champion and its budgets; then write the bundle."""
 
+import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,16 +12,19 @@ from kfp_edge.components.verify.champion import compare_with_champion
 from kfp_edge.components.verify.checks import VerificationResult
 from kfp_edge.components.verify.default_gates import check_false_alarm_rate, select_gates
 from kfp_edge.components.verify.gates import check_gates, parse_gates
+from kfp_edge.components.verify.latency import check_latency, measure_latencies
+from kfp_edge.components.verify.missing_values import require_columns
 from kfp_edge.components.verify.model_card import write_model_card
+from kfp_edge.components.verify.parity import ModelPair, check_parity, measure_parity
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.report import write_report
-from kfp_edge.components.verify.samples import record_samples
+from kfp_edge.components.verify.samples import is_served, record_samples
+from kfp_edge.components.verify.server_check import replay_in_server
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, check_identity, write_bundle
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.measurement import measure_predictions
-from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.predictions import predict
+from kfp_edge.ml.onnx_model import OnnxModel, read_opsets
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.reports.facts import ModelFacts
 
@@ -79,17 +83,19 @@ def verify(
     """
     check_identity(identity.name, identity.version)
     candidate = OnnxModel.load(exported)
-    result = run_checks(original, candidate, exported.stat().st_size, train_data, test_data, requirements)
+    pair = ModelPair(load_model(original), candidate) if _is_skops(original) else None
+    result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
     facts = ModelFacts(train_data, test_data, result.measurement, requirements.false_alarm_rate)
     write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)
-    _write_bundle(bundle, candidate, exported.read_bytes(), facts, result, identity, requirements.tolerance)
+    candidate.replace_signature(result.signature)
+    _write_bundle(bundle, candidate, facts, result, identity, requirements.tolerance)
     return result
 
 
 def run_checks(
-    original: Path,
     candidate: OnnxModel,
+    pair: ModelPair | None,
     size: int,
     train_data: Dataset,
     test_data: Dataset,
@@ -97,11 +103,11 @@ def run_checks(
 ) -> VerificationResult:
     """Run every check of `candidate`, an ONNX model of `size` bytes, on held-out rows.
 
-    Parity is checked where `original` is a scikit-learn model saved with skops.
+    Parity is checked where there is a scikit-learn original to make a `pair` with.
 
     Raises:
         RequirementsNotMetError: the model has an operator that must not run.
-        ModelError: a file is damaged.
+        ModelError: a model cannot predict the held-out rows.
         ParameterError: a gate is not valid or names a metric that was not measured, or the model is for another task
             than the data or the champion.
     """
@@ -110,11 +116,16 @@ def run_checks(
     rows = test_data.x()
     results = checks.check_operators(candidate.proto)
     checks.raise_for_failed(results)  # a model with a forbidden operator is never run
-    predictions = candidate.predict(rows, test_data.roles.positive)
+    # the frame keeps its index: the numbers of the held-out rows
+    served = dataclasses.replace(test_data, frame=test_data.frame[is_served(candidate.signature, rows)])
     parity = None
-    if _is_skops(original):
-        parity = checks.measure_parity(predict(load_model(original), test_data), predictions)
-        results += checks.check_parity(parity, requirements.tolerance)
+    if pair is not None and len(served.frame):
+        parity = measure_parity(*pair.predict(served), requirements.tolerance)
+        results += check_parity(pair, served, parity, requirements.tolerance)
+    signature = candidate.signature
+    if len(served.frame) and all(check.passed for check in results):
+        signature = require_columns(signature, pair, train_data, served, requirements.tolerance)
+    predictions = candidate.predict(rows, test_data.roles.positive)
     measurement = measure_predictions(predictions, test_data)
     results += check_gates(measurement, select_gates(requirements.gates, predictions, measurement))
     if predictions.score is not None:
@@ -123,16 +134,15 @@ def run_checks(
     if requirements.champion:
         margin = requirements.champion_margin
         results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)
-    latencies = checks.measure_latencies(candidate, rows)
+    latencies = measure_latencies(candidate, rows)
     results.append(checks.check_size(size, requirements.max_model_mb))
-    results.append(checks.check_latency(latencies, requirements.max_latency_ms))
-    return VerificationResult(tuple(results), measurement, latencies, parity, rows)
+    results.append(check_latency(latencies, requirements.max_latency_ms))
+    return VerificationResult(tuple(results), measurement, latencies, parity, signature, rows, served.x())
 
 
 def _write_bundle(
     folder: Path,
     candidate: OnnxModel,
-    model: bytes,
     facts: ModelFacts,
     result: VerificationResult,
     identity: ModelIdentity,
@@ -141,7 +151,7 @@ def _write_bundle(
     info = ModelInfo(
         identity,
         task=candidate.signature.task,
-        opset=next(entry.version for entry in candidate.proto.opset_import if entry.domain == ""),
+        opset=read_opsets(candidate.proto).get("", 0),
         data_sha256=facts.train.sha256,
         metrics=result.metrics,
         intervals={name: (interval.low, interval.high) for name, interval in result.measurement.intervals.items()},
@@ -150,12 +160,13 @@ def _write_bundle(
     )
     return write_bundle(
         folder,
-        model=model,
+        model=candidate.proto.SerializeToString(deterministic=True),
         signature=candidate.signature,
         samples=Samples(tolerance=tolerance, samples=record_samples(candidate, result.rows)),
         reference=compute_reference(facts.train),
         model_card=write_model_card(candidate.signature, result.checks, info, facts),
         info=info,
+        check=replay_in_server,
     )
 
 

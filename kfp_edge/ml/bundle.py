@@ -5,7 +5,7 @@ gives the same bundle, and the same bundle gives the same image.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -47,6 +47,10 @@ class Column(_Contract):
     range: tuple[float, float] | None = None
     #: The values a categorical feature may take; any other is refused.
     categories: tuple[str, ...] | None = None
+    #: A missing value is refused: the model does not know one here, or answers otherwise than its original.
+    required: bool = False
+    #: Only 0 and 1 in training: JSON's `true` and `false` are taken as 1 and 0.
+    boolean: bool = False
 
 
 class InputTensor(_Contract):
@@ -242,6 +246,7 @@ def write_bundle(
     reference: Reference,
     model_card: str,
     info: ModelInfo,
+    check: Callable[[Path], None] | None = None,
 ) -> Bundle:
     """Write a bundle completely or not at all.
 
@@ -253,6 +258,7 @@ def write_bundle(
         reference: Feature statistics of the training data.
         model_card: The model card, as Markdown.
         info: The fields of the manifest apart from the hashes of the files.
+        check: Called with the complete folder before it takes its place; nothing is written if it raises.
 
     Raises:
         ModelError: a field violates the contract.
@@ -286,6 +292,8 @@ def write_bundle(
         for name, data in contents.items():
             (temporary / name).write_bytes(data)
         (temporary / MANIFEST).write_bytes(_to_json(manifest))
+        if check is not None:
+            check(temporary)
     return Bundle(folder, manifest)
 
 

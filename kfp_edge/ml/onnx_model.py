@@ -27,8 +27,8 @@ SIGNATURE_KEY = "kfp_edge.signature"
 #: An input or output of the model, of any datatype.
 Tensor = npt.NDArray[Any]
 
-#: What onnxruntime raises for a model that it cannot load; these classes have no common base.
-_LOAD_ERRORS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
+#: What onnxruntime raises for a model or inputs that it cannot take; these classes have no common base.
+_ERRORS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
 
 #: Datatype of the Open Inference Protocol -> ONNX element type and NumPy scalar type.
 _TYPES: dict[Datatype, tuple[int, type[np.generic]]] = {
@@ -83,8 +83,24 @@ def read_signature(proto: onnx.ModelProto) -> Signature | None:
     return None
 
 
+def write_signature(proto: onnx.ModelProto, signature: Signature) -> None:
+    """Make a signature the only metadata of an ONNX model, which is changed."""
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {SIGNATURE_KEY: signature.model_dump_json(exclude_none=True)})
+
+
+def read_opsets(proto: onnx.ModelProto) -> dict[str, int]:
+    """Return the version of each operator set by its domain, "" for ONNX's own.
+
+    Of a set that is listed twice the last version counts, as in onnxruntime; `ai.onnx` is another name of "".
+    """
+    return {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in proto.opset_import}
+
+
 class OnnxModel:
     """An ONNX model with its signature, loaded into onnxruntime; it runs on data frames.
+
+    It runs in one thread: sums over trees that several threads share differ in their last bits.
 
     Raises:
         ModelError: onnxruntime cannot load the model.
@@ -95,11 +111,12 @@ class OnnxModel:
         self.signature = signature
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             self.session = onnxruntime.InferenceSession(
                 proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except _LOAD_ERRORS as error:
+        except _ERRORS as error:
             raise ModelError(f"onnxruntime cannot run this model: {str(error).splitlines()[0]}") from error
 
     @classmethod
@@ -124,9 +141,21 @@ class OnnxModel:
         return {tensor.name: _to_tensor(frame, tensor) for tensor in self.signature.inputs}
 
     def run(self, feed: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the output tensors by name, in the order of the signature."""
+        """Return the output tensors by name, in the order of the signature.
+
+        Raises:
+            ModelError: the model cannot compute with these inputs, such as a category that it does not know.
+        """
         names = [output.name for output in self.signature.outputs]
-        return dict(zip(names, self.session.run(names, feed), strict=True))
+        try:
+            return dict(zip(names, self.session.run(names, feed), strict=True))
+        except _ERRORS as error:
+            raise ModelError(f"the ONNX model cannot compute with these rows: {str(error).splitlines()[0]}") from error
+
+    def replace_signature(self, signature: Signature) -> None:
+        """Give the model, and its metadata, another signature of the same tensors."""
+        self.signature = signature
+        write_signature(self.proto, signature)
 
     def predict(self, frame: pd.DataFrame, positive: ClassLabel | None = None) -> Predictions:
         """Run the model on rows that have the signature's columns.
@@ -153,4 +182,22 @@ def _to_tensor(frame: pd.DataFrame, tensor: InputTensor) -> Tensor:
     missing = [name for name in names if name not in frame]
     if missing:
         raise DataError(f"the model needs the column {missing[0]!r}, which the data does not have.")
-    return frame[names].to_numpy(dtype=_TYPES[tensor.datatype][1])
+    dtype = _TYPES[tensor.datatype][1]
+    if issubclass(dtype, np.integer | np.bool_):
+        _check_whole_numbers(frame[names], tensor, dtype)
+    return frame[names].to_numpy(dtype=dtype)
+
+
+def _check_whole_numbers(frame: pd.DataFrame, tensor: InputTensor, dtype: type[np.generic]) -> None:
+    """Refuse values that would become others as integers: missing ones, fractions, and those out of bounds."""
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if issubclass(dtype, np.integer) else (0, 1)
+    for name in frame:
+        values = frame[name].to_numpy(np.float64)
+        is_whole = (values == np.floor(values)) & (values >= low) & (values <= high)
+        if not is_whole.all():
+            value = float(values[~is_whole][0])
+            raise DataError(
+                f"input {tensor.name!r} of the ONNX model takes whole numbers from {low} to {high}, and column "
+                f"{name!r} holds {'missing values' if np.isnan(value) else f'{value:g}'}; change the column in the "
+                "data, or export the model with float inputs."
+            )

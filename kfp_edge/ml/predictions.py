@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from kfp_edge.errors import DataError, ModelError
 from kfp_edge.ml.arrays import ClassLabel, Float64s, Floats, Labels
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.missing_text import mark_missing_text
 
 #: How far the probabilities of a row may miss the sum 1: more than rounding in half precision, less than any scores.
 _SUM_TOLERANCE = 0.01
@@ -68,6 +69,20 @@ class Predictions:
         return positive
 
     @property
+    def margin(self) -> Floats:
+        """How far each row's number is from another label, shape [n].
+
+        It is the lead of the most probable class over the next one, or the distance of the score from the threshold.
+        """
+        if self.score is not None:
+            distance: Floats = np.abs(self.score - self.threshold)
+            return distance
+        assert self.probabilities is not None
+        second, first = np.partition(self.probabilities, (-2, -1), axis=1)[:, -2:].T
+        lead: Floats = first - second
+        return lead
+
+    @property
     def ranking_score(self) -> Floats:
         """The number that ranks rows: the probability of the positive class, or the anomaly score; shape [n].
 
@@ -86,8 +101,11 @@ class Predictions:
 
 
 def predict(estimator: BaseEstimator, data: Dataset) -> Predictions:
-    """Run a fitted classifier, or an isolation forest, alone or at the end of a Pipeline, on the rows of `data`."""
-    rows = data.x()
+    """Run a fitted classifier, or an isolation forest, alone or at the end of a Pipeline, on the rows of `data`.
+
+    A missing text is what it was where the estimator was trained.
+    """
+    rows = mark_missing_text(estimator, data.x())
     if data.roles.task == "classification":
         return Predictions(
             estimator.predict(rows),

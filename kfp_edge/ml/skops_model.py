@@ -3,7 +3,6 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import Int64s
+from kfp_edge.ml.estimators import iterate_parts
 from kfp_edge.storage.files import write_file
 
 #: Types that tree models contain and skops does not trust by itself. Their code runs nothing from the file, but it
@@ -62,29 +62,20 @@ def load_model(path: Path) -> BaseEstimator:
     return model
 
 
-def _check_trees(value: object, path: Path) -> None:
+def _check_trees(model: BaseEstimator, path: Path) -> None:
     """Refuse a tree whose nodes point outside of it: predicting with it would read memory out of bounds."""
-    if isinstance(value, Tree):
-        children = np.concatenate([value.children_left, value.children_right])
-        is_sound = _is_within(children, -1, value.node_count) and _is_within(value.feature, -2, value.n_features)
-    elif isinstance(value, TreePredictor):
-        branches = value.nodes[value.nodes["is_leaf"] == 0]
-        is_sound = all(_is_within(branches[side], 0, len(value.nodes)) for side in ("left", "right"))
-    else:
-        for child in _iterate_children(value):
-            _check_trees(child, path)
-        return
-    if not is_sound:
+    if not all(_is_sound(part) for part in iterate_parts(model)):
         raise ModelError(f"the model {path} was altered: a tree in it points outside itself; save it again.")
 
 
-def _iterate_children(value: object) -> Iterator[object]:
-    if isinstance(value, BaseEstimator):
-        yield from vars(value).values()
-    elif isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
-        yield from value
+def _is_sound(part: object) -> bool:
+    if isinstance(part, Tree):
+        children = np.concatenate([part.children_left, part.children_right])
+        return _is_within(children, -1, part.node_count) and _is_within(part.feature, -2, part.n_features)
+    if isinstance(part, TreePredictor):
+        branches = part.nodes[part.nodes["is_leaf"] == 0]
+        return all(_is_within(branches[side], 0, len(part.nodes)) for side in ("left", "right"))
+    return True
 
 
 def _is_within(numbers: Int64s, least: int, end: int) -> bool:

@@ -11,8 +11,11 @@ class Check:
     passed: bool
     measured: str
     required: str
+    #: What to do if it is not met, as the end of a sentence; empty where `required` says it all.
+    remedy: str = ""
 
     @property
     def failure_message(self) -> str:
         """The part of an error message that describes this check after it failed."""
-        return f"{self.name} was not met: measured {self.measured}, required {self.required}"
+        message = f"{self.name} was not met: measured {self.measured}, required {self.required}"
+        return f"{message} ({self.remedy})" if self.remedy else message

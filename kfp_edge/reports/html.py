@@ -2,9 +2,11 @@
 
 import base64
 import html
+import math
+import numbers
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, SupportsFloat
 
 from kfp_edge.storage.files import write_file
 
@@ -75,13 +77,22 @@ class Page:
         write_file(path, page.encode())
 
 
-def format_number(value: float) -> str:
-    """Return a number with four significant digits, or a whole number below 10^9 with thousands separators."""
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e9 else f"{value:.4g}"
+def format_number(value: SupportsFloat) -> str:
+    """Return a number with four significant digits, or a whole number below 10^9 with thousands separators.
+
+    NaN is `missing`; infinity is `inf` or `-inf`.
+    """
+    number = float(value)
+    if math.isnan(number):
+        return "missing"
+    return f"{number:,.0f}" if abs(number) < 1e9 and number.is_integer() else f"{number:.4g}"
 
 
 def _format_cell(value: object) -> str:
-    text = format_number(value) if isinstance(value, float) else str(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        text = format_number(value)
+    else:
+        text = "missing" if value is None else str(value)
     style = text if text in ("pass", "fail") else _choose_style(text)
     return f"<td{f' class={style}' if style else ''}>{html.escape(text)}</td>"
 

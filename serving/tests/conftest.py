@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from serving_support.bundles import mixed_bundle, numeric_bundle
+from serving_support.bundles import mixed_bundle, numeric_bundle, ruled_bundle
 from serving_support.grpc_calls import castable_bundle, grpc_port, stub_to
 from serving_support.server_process import PATIENT, Server, running, start
 from serving_support.typed_bundles import typed_bundle
@@ -35,11 +35,12 @@ def pump_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server, REST and gRPC, of pump 9 and 10 (numbers), mill 1 (mixed columns), typed and castable 1."""
+    """Return a server, REST and gRPC, of pump 9 and 10 (numbers), mill 1 (mixed columns), ruled, typed, castable 1."""
     models = tmp_path_factory.mktemp("models")
     numeric_bundle(models, version="9")
     numeric_bundle(models, version="10")
     mixed_bundle(models)
+    ruled_bundle(models)
     typed_bundle(models)
     castable_bundle(models)
     with running(models, "--grpc-port", "0", *PATIENT) as server:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -31,3 +32,19 @@ def test_a_failed_check_stands_out(tmp_path: Path) -> None:
 )
 def test_numbers_have_four_significant_digits_or_are_whole(value: float, text: str) -> None:
     assert format_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (float("nan"), "missing"),
+        (np.float32("nan"), "missing"),
+        (None, "missing"),
+        (float("inf"), "inf"),
+        (np.float32(0.5), "0.5"),
+        (np.float64(12345), "12,345"),
+    ],
+)
+def test_cells_that_are_missing_or_not_finite_are_stated(tmp_path: Path, value: object, text: str) -> None:
+    Page("title", "lead").table(("value",), [(value,)]).write(tmp_path / "page.html")
+    assert f">{text}</td>" in (tmp_path / "page.html").read_text()

@@ -17,6 +17,7 @@ from kfp_edge_serving.codecs.tensors import (
     format_value,
     from_raw,
     from_values,
+    missing_value_error,
     to_raw,
 )
 from kfp_edge_serving.errors import RequestError
@@ -213,9 +214,9 @@ def _missing_value(tensor: TensorSpec, index: int) -> Callable[[int], float | st
     column = tensor.columns[index]
 
     def refuse(row: int) -> NoReturn:
-        raise RequestError(f"row {row} lacks the column '{column.name}', which cannot be missing.")
+        raise RequestError(missing_value_error(row, column.name))
 
-    if tensor.datatype in ("FP16", "FP32", "FP64"):
+    if tensor.datatype in ("FP16", "FP32", "FP64") and not column.required:
         return lambda _: _MISSING_NUMBER
     if column.categories is not None and "" in column.categories:
         return lambda _: ""

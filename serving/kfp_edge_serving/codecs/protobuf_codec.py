@@ -16,7 +16,7 @@ from kfp_edge_serving.codecs.oip_pb2 import (
     ModelInferResponse,
     ModelMetadataResponse,
 )
-from kfp_edge_serving.codecs.tensors import Array, check_shape, from_raw, from_values, to_raw
+from kfp_edge_serving.codecs.tensors import Array, check_required, check_shape, from_raw, from_values, to_raw
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
@@ -114,7 +114,9 @@ def _parse_typed_inputs(model: Model, request: ModelInferRequest) -> Feed:
     for tensor in request.inputs:
         spec = model.new_input(tensor.name, feed)
         layout = check_shape(tensor.datatype, list(tensor.shape), spec)
-        feed[spec.name] = from_values(_typed_values(tensor.contents, spec), layout, spec)
+        array = from_values(_typed_values(tensor.contents, spec), layout, spec)
+        check_required(array, spec)  # unlike JSON, these may be NaN
+        feed[spec.name] = array
     return feed
 
 

@@ -84,6 +84,8 @@ def from_values(flat: Sequence[Any], layout: TensorLayout, spec: TensorSpec) -> 
         raise RequestError(f"{message} needs {layout.size} values in its data, got {len(flat)}.")
     dtype, types, types_name = _DATATYPES[spec.datatype]
     if not types.issuperset(map(type, flat)):
+        flat = _booleans_to_numbers(flat, spec)
+    if not types.issuperset(map(type, flat)):
         position, value = next((i, value) for i, value in enumerate(flat) if type(value) not in types)
         place = f"element {position} of its data is {format_value(value)}{_column(position, spec)}"
         raise RequestError(f"input '{spec.name}' takes {types_name}; {place}.")
@@ -112,9 +114,30 @@ def from_raw(raw: bytes | memoryview, layout: TensorLayout, spec: TensorSpec) ->
     array: Array = np.frombuffer(raw, dtype).copy()
     if spec.datatype == "BOOL" and (array.view(np.uint8) > 1).any():
         raise RequestError(f"input '{spec.name}' takes bytes of 0 or 1 for BOOL.")
-    if spec.datatype in _FLOATS and (infinite := np.isinf(array)).any():
-        raise RequestError(f"input '{spec.name}' holds an infinite value{_column(int(infinite.argmax()), spec)}.")
+    if spec.datatype in _FLOATS and not np.isfinite(array).all():
+        if (infinite := np.isinf(array)).any():
+            raise RequestError(f"input '{spec.name}' holds an infinite value{_column(int(infinite.argmax()), spec)}.")
+        check_required(array, spec)
     return array.reshape(layout.model_shape)
+
+
+def check_required(array: Array, spec: TensorSpec) -> None:
+    """Check that no value is missing in a column that requires one; only floats can be missing.
+
+    Raises:
+        RequestError: one is NaN.
+    """
+    if not spec.required or spec.datatype not in _FLOATS:
+        return
+    missing = np.isnan(array.reshape(-1, len(spec.required))) & spec.required
+    if missing.any():
+        row, column = (int(index) for index in np.argwhere(missing)[0])
+        raise RequestError(missing_value_error(row, spec.columns[column].name))
+
+
+def missing_value_error(row: int, column: str) -> str:
+    """Return the error text for a missing value that the model does not take."""
+    return f"row {row} lacks the column '{column}', which cannot be missing."
 
 
 def encode(array: Array, output: TensorSpec) -> JsonObject:
@@ -219,6 +242,18 @@ def _layout(shape: tuple[int, ...], spec_shape: tuple[int, ...]) -> TensorLayout
 
 def _example(spec: TensorSpec) -> list[int]:
     return [1 if size == -1 else size for size in spec.shape]
+
+
+def _booleans_to_numbers(flat: Sequence[Any], spec: TensorSpec) -> Sequence[Any]:
+    """Return the values with true and false as 1 and 0 in the columns that were booleans in training."""
+    if spec.datatype not in _FLOATS or not any(column.boolean for column in spec.columns):
+        return flat
+    booleans = [column.boolean for column in spec.columns]
+    width = len(booleans)
+    return [
+        float(value) if type(value) is bool and booleans[position % width] else value
+        for position, value in enumerate(flat)
+    ]
 
 
 def _flatten(data: object, shape: tuple[int, ...], spec: TensorSpec) -> list[Any]:

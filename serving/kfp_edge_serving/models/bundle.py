@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import orjson
@@ -17,13 +18,16 @@ _REQUIRED_FILES = ("model.onnx", "signature.json", "samples.json")
 class ColumnSpec:
     """One feature: its smallest and largest value in training, or its categories, if either is known.
 
-    `edges` are those of the histogram of training; empty if there is none.
+    `edges` are those of the histogram of training; empty if there is none. A missing value of a `required` column is
+    refused. A `boolean` column takes true and false for 1 and 0.
     """
 
     name: str
     range: tuple[float, float] | None = None
     categories: frozenset[str] | None = None
     edges: tuple[float, ...] = ()
+    required: bool = False
+    boolean: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class TensorSpec:
     shape: tuple[int, ...]
     columns: tuple[ColumnSpec, ...] = ()
     classes: tuple[str, ...] = ()
+
+    @cached_property
+    def required(self) -> tuple[bool, ...]:
+        """Whether each column is required; empty if none is."""
+        flags = tuple(column.required for column in self.columns)
+        return flags if any(flags) else ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +172,8 @@ def _parse_column(column: JsonObject, feature: JsonObject) -> ColumnSpec:
         range=None if low_high is None else (float(low_high[0]), float(low_high[1])),
         categories=None if categories is None else frozenset(categories),
         edges=tuple(float(edge) for edge in feature.get("edges", ())),
+        required=column.get("required") is True,
+        boolean=column.get("boolean") is True,
     )
 
 

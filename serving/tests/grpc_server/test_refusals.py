@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2 import ModelInferRequest
@@ -118,7 +119,7 @@ def test_empty_contents_count_as_absent(stub: GRPCInferenceServiceStub) -> None:
 @pytest.mark.parametrize(
     ("name", "version", "message"),
     [
-        ("lathe", "", "there is no model 'lathe' here; there is castable, mill, pump, typed."),
+        ("lathe", "", "there is no model 'lathe' here; there is castable, mill, pump, ruled, typed."),
         ("pump", "11", "there is no version '11' of model 'pump'; there is 9, 10."),
     ],
 )
@@ -169,3 +170,19 @@ def test_a_very_long_error_is_truncated(stub: GRPCInferenceServiceStub) -> None:
 
 def test_an_unknown_call_is_unimplemented(stub: GRPCInferenceServiceStub) -> None:
     assert refused(lambda: stub.RepositoryIndex(service_pb2.RepositoryIndexRequest()))[0] == "UNIMPLEMENTED"
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [with_raw(np.array([1, NAN, 3], np.float32).tobytes()), typed_instead("fp32_contents", [1.0, NAN, 3.0])],
+    ids=["raw", "typed"],
+)
+def test_nan_in_a_required_column_is_refused(stub: GRPCInferenceServiceStub, values: Change) -> None:
+    request = pump()
+    request.model_name = "ruled"
+    values(request)
+    message = "row 0 lacks the column 'speed', which cannot be missing."
+    assert refused(lambda: stub.ModelInfer(request)) == ("INVALID_ARGUMENT", message)

@@ -159,7 +159,7 @@ def test_a_body_above_the_limit_is_413(server: Server) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "message"),
     [
-        ("GET", "/v2/models/fan", 404, "no model 'fan' here; there is castable, mill, pump, typed"),
+        ("GET", "/v2/models/fan", 404, "no model 'fan' here; there is castable, mill, pump, ruled, typed"),
         ("POST", "/v2/models/pump/versions/3/infer", 404, "no version '3' of model 'pump'; there is 9, 10"),
         ("GET", "/", 404, "nothing at /"),
         ("GET", "/v2/models/pump/infer", 405, "takes POST, not GET"),

@@ -157,7 +157,7 @@ def test_a_client_that_accepts_compression_gets_an_uncompressed_response(client:
 def test_errors_have_a_message_that_names_the_cause(client: InferenceServerClient) -> None:
     assert refusal(lambda: client.infer("fan", [pump(1, 2, 3)])) == (
         "404",
-        "there is no model 'fan' here; there is castable, mill, pump, typed.",
+        "there is no model 'fan' here; there is castable, mill, pump, ruled, typed.",
     )
     assert refusal(lambda: client.get_model_metadata("pump", "8")) == (
         "404",

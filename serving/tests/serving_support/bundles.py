@@ -54,6 +54,17 @@ def numeric_bundle(models: Path, name: str = "pump", version: str = "1") -> Path
     return write(models / name / version, "classification", graph, signature, [sample])
 
 
+def ruled_bundle(models: Path) -> Path:
+    """Write `numeric_bundle` with rules for its columns: `speed` is required, `wear` is boolean."""
+    folder = numeric_bundle(models, name="ruled")
+    signature = json.loads((folder / "signature.json").read_text())
+    _, speed, wear = signature["inputs"][0]["columns"]
+    speed["required"] = wear["boolean"] = True
+    (folder / "signature.json").write_text(json.dumps(signature))
+    sign(folder)
+    return folder
+
+
 def mixed_bundle(models: Path, name: str = "mill", version: str = "1") -> Path:
     """Write an anomaly model of one input a column (a number, a category, an integer, a flag) and return its folder."""
     nodes = [

@@ -1,0 +1,93 @@
+"""Columns that may not be missing at the edge: where the model does not answer a missing value as its original does."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from kfp_edge.components.verify.parity import ModelPair, measure_parity
+from kfp_edge.errors import ModelError
+from kfp_edge.ml.arrays import Mask
+from kfp_edge.ml.bundle import InputTensor, Signature
+from kfp_edge.ml.dataset import Dataset
+
+#: Held-out rows on which each column is tried as missing: fewer where there are many columns.
+_MAX_ROWS, _MIN_ROWS = 200, 8
+_MAX_CELLS = 32_000_000
+#: Cells that are predicted at a time.
+_BATCH_CELLS = 8_000_000
+
+
+def require_columns(
+    signature: Signature, pair: ModelPair | None, train: Dataset, test: Dataset, tolerance: float
+) -> Signature:
+    """Return the signature in which the columns that may not be missing are required.
+
+    With the original model, every column is tried as missing on held-out rows, and is required where the two models
+    answer differently, or where the original gives no answer. Without it, nothing is known about a missing value but
+    that the training data had some: every other column is required.
+
+    Args:
+        signature: The signature of the exported model.
+        pair: The original and the export; None where there is no original.
+        train: The rows that the model was trained on.
+        test: Held-out rows on which the two models agree.
+        tolerance: How far probabilities and scores may differ.
+    """
+    tensors = {column.name: tensor for tensor in signature.inputs for column in tensor.columns}
+    required = {name for name, tensor in tensors.items() if not _can_be_missing(tensor, name)}
+    optional = [name for name in tensors if name not in required]
+    if pair is None:
+        required |= {name for name in optional if not train.frame[name].isna().any()}
+    else:
+        required |= {name for batch in _make_batches(test, optional) for name in _probe(pair, test, batch, tolerance)}
+    return signature.model_copy(update={"inputs": tuple(_require(tensor, required) for tensor in signature.inputs)})
+
+
+def _can_be_missing(tensor: InputTensor, name: str) -> bool:
+    """Return whether the tensor has a value that means "missing": NaN, or an empty string that is a category."""
+    column = next(column for column in tensor.columns if column.name == name)
+    return tensor.datatype in ("FP16", "FP32", "FP64") if column.categories is None else "" in column.categories
+
+
+def _require(tensor: InputTensor, required: set[str]) -> InputTensor:
+    columns = tuple(column.model_copy(update={"required": column.name in required}) for column in tensor.columns)
+    return tensor.model_copy(update={"columns": columns})
+
+
+def _make_batches(test: Dataset, names: Sequence[str]) -> Iterator[Sequence[str]]:
+    size = max(1, _BATCH_CELLS // (len(test.roles.features) * len(_select_rows(test))))
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
+
+
+def _probe(pair: ModelPair, test: Dataset, names: Sequence[str], tolerance: float) -> list[str]:
+    """Return those columns in whose place a missing value makes the two models disagree, or the original fail."""
+    rows = _select_rows(test)
+    try:
+        predictions = pair.predict(_miss_each(test, rows, names))
+    except ModelError:
+        if len(names) == 1:
+            return list(names)
+        return [name for name in names for _ in _probe(pair, test, [name], tolerance)]
+    agrees: Mask = measure_parity(*predictions, tolerance).is_within(tolerance).reshape(len(names), len(rows))
+    return [name for name, rows_agree in zip(names, agrees, strict=True) if not rows_agree.all()]
+
+
+def _select_rows(test: Dataset) -> list[int]:
+    count = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_CELLS // len(test.roles.features) ** 2), len(test.frame))
+    return [int(row) for row in np.linspace(0, len(test.frame) - 1, count)]
+
+
+def _miss_each(test: Dataset, rows: Sequence[int], names: Sequence[str]) -> Dataset:
+    """Return the rows once for each of `names`, one after the other, with that column missing."""
+    columns = {}
+    for name in test.roles.features:
+        is_text = name in test.roles.categorical
+        values = np.tile(test.frame[name].to_numpy(object if is_text else np.float32)[list(rows)], len(names))
+        if name in names:
+            block = names.index(name) * len(rows)
+            values[block : block + len(rows)] = None if is_text else np.nan
+        columns[name] = pd.Series(values)
+    return dataclasses.replace(test, frame=pd.DataFrame(columns))

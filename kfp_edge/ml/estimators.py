@@ -1,0 +1,22 @@
+"""The parts of a scikit-learn estimator: the steps, transformers and trees inside it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+
+def iterate_parts(value: object) -> Iterator[object]:
+    """Yield an estimator and everything inside it, at any depth: estimators, trees, parameters, fitted values."""
+    yield value
+    for child in _iterate_children(value):
+        yield from iterate_parts(child)
+
+
+def _iterate_children(value: object) -> Iterator[object]:
+    if isinstance(value, BaseEstimator):
+        yield from vars(value).values()
+    elif isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+        yield from value
