@@ -61,7 +61,8 @@ def check_false_alarm_rate(
 
 def _find_defaults(predictions: Predictions) -> list[Gate]:
     if predictions.score is not None:
-        return [Gate("event_recall", ">", 0.0), Gate("recall", ">", 0.0), Gate("roc_auc", ">=", 0.5)]
-    chance = Gate("balanced_accuracy", ">", round(1 / len(predictions.classes), 6))
-    gates = [Gate("roc_auc", ">=", _LOWEST_ROC_AUC), chance]
-    return [*gates, Gate("recall", ">", 0.0)] if len(predictions.classes) == 2 else gates
+        limits = [("event_recall", ">", 0.0), ("recall", ">", 0.0), ("roc_auc", ">=", 0.5)]
+    else:
+        limits = [("roc_auc", ">=", _LOWEST_ROC_AUC), ("balanced_accuracy", ">", 1 / len(predictions.classes))]
+        limits += [("recall", ">", 0.0)] if len(predictions.classes) == 2 else []
+    return [Gate(metric, operator, round(limit, 6), is_default=True) for metric, operator, limit in limits]

@@ -29,11 +29,13 @@ class Gate:
     metric: str
     operator: str
     limit: float
+    #: Whether nobody named it.
+    is_default: bool = False
 
     @property
     def requirement(self) -> str:
         """What is required, in words."""
-        return f"{_WORDS[self.operator]} {self.limit:g}"
+        return f"{_WORDS[self.operator]} {self.limit:g}{' by default' if self.is_default else ''}"
 
     def is_met(self, value: float) -> bool:
         """Return whether a measured value is within the limit."""

@@ -1,10 +1,11 @@
-"""Tables of parameters in the documentation, generated from the code that declares and describes them.
+"""Tables of parameters and metrics in the documentation, generated from the code that declares and describes them.
 
 `make docs` writes them between two comments, of which the first names what is described:
 
     <!-- make docs: parameters kfp_edge.pipelines._parameters -->    all groups of pipeline parameters in a module
     <!-- make docs: component kfp_edge.components.ingest -->         inputs and outputs of a component
     <!-- make docs: options kfp_edge.components.ingest.schema ColumnExpectation -->     fields of a pydantic model
+    <!-- make docs: metrics kfp_edge.ml.metrics -->      the metrics that a module defines
     <!-- end -->
 """
 
@@ -81,11 +82,27 @@ def options_table(module: str, name: str) -> str:
     return _table(("option", "default", "description"), rows)
 
 
+def metrics_table(module: str) -> str:
+    """Return the table of the metrics in `METRICS` of a module: name, which values are better, range, meaning."""
+    metrics = importlib.import_module(module).METRICS.values()
+    rows = [
+        (
+            f"`{metric.name}`" + (f", `{metric.name}(CLASS)`" if metric.has_classes else ""),
+            metric.direction,
+            metric.range,
+            metric.description,
+        )
+        for metric in metrics
+    ]
+    return _table(("metric", "direction", "range", "meaning"), rows)
+
+
 #: The tables by the first word of the comment that asks for them.
 _TABLES: Mapping[str, Callable[..., str]] = {
     "parameters": parameters_table,
     "component": component_tables,
     "options": options_table,
+    "metrics": metrics_table,
 }
 
 

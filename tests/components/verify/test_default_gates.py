@@ -1,0 +1,120 @@
+"""Default gates: without any gate a useful model passes, and one that finds nothing or guesses is refused."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kfp_edge.components.verify.default_gates import check_false_alarm_rate, select_gates
+from kfp_edge.components.verify.gates import check_gates
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.measurement import measure_predictions
+from kfp_edge.ml.predictions import Predictions
+from support.tables import anomalies, failures
+
+
+def _failed(predictions: Predictions, data: Dataset, gates: Mapping[str, object] | None = None) -> list[str]:
+    measurement = measure_predictions(predictions, data)
+    checks = check_gates(measurement, select_gates(gates or {}, predictions, measurement))
+    return [f"{check.name}: {check.required}" for check in checks if not check.passed]
+
+
+def _classify(data: Dataset, probability: np.ndarray) -> Predictions:
+    label = (probability > 0.5).astype(np.int64)
+    return Predictions(label, np.stack([1 - probability, probability], axis=1), classes=(0, 1))
+
+
+def _detect(data: Dataset, alarms: np.ndarray) -> Predictions:
+    return Predictions(alarms.astype(np.int64), score=alarms.astype(float) + data.frame["vibration"], classes=(0, 1))
+
+
+def _check_rate(data: Dataset, alarms: np.ndarray, asked: float, gates: Mapping[str, object] | None = None):
+    measurement = measure_predictions(_detect(data, alarms), data)
+    return check_false_alarm_rate(gates or {}, measurement, anomalies(rows=20_000), data, asked)
+
+
+def test_a_classifier_that_ranks_and_finds_some_failures_passes():
+    data = failures()
+    assert _failed(_classify(data, data.y() * 0.6 + 0.1), data) == []
+
+
+def test_a_classifier_that_predicts_no_failure_is_refused_however_well_it_ranks():
+    data = failures()
+    assert _failed(_classify(data, data.y() * 0.3), data) == [
+        "gate balanced_accuracy: above 0.5 by default",
+        "gate recall of 1: above 0 by default",
+    ]
+
+
+def test_a_classifier_that_guesses_is_refused():
+    data = failures()
+    guess = np.random.default_rng(0).random(len(data.frame))
+    assert "gate roc_auc: at least 0.7 by default" in _failed(_classify(data, guess), data)
+
+
+def test_a_classifier_of_several_classes_that_always_predicts_one_is_refused():
+    data = failures(labels=("b", "c"))
+    data.frame.loc[::3, "failed"] = "a"
+    share = np.tile([0.6, 0.3, 0.1], (len(data.frame), 1))
+    predictions = Predictions(np.full(len(share), "a", dtype=object), share, classes=("a", "b", "c"))
+    assert "gate balanced_accuracy: above 0.333333 by default" in _failed(predictions, data)
+
+
+def test_a_named_gate_replaces_the_default_of_its_metric_and_null_switches_it_off():
+    data = failures()
+    predictions = _classify(data, data.y() * 0.3)
+    gates = {"balanced_accuracy": None, "recall": ">=0", "accuracy": ">0.99999"}
+    assert _failed(predictions, data, gates) == ["gate accuracy: above 0.99999"]
+
+
+def test_a_detector_that_finds_nothing_is_refused():
+    data = anomalies()
+    assert _failed(_detect(data, np.zeros(2000)), data) == [
+        "gate event_recall: above 0 by default",
+        "gate recall: above 0 by default",
+    ]
+
+
+def test_a_detector_that_finds_an_event_passes():
+    data = anomalies()
+    assert _failed(_detect(data, data.y()), data) == []
+
+
+def test_a_detector_without_labels_needs_no_gate_of_a_metric_that_it_lacks():
+    data = anomalies(labelled=False)
+    assert _failed(_detect(data, np.zeros(2000)), data) == []
+
+
+@pytest.mark.parametrize(("alarms", "passed"), [(0, True), (20, True), (35, True), (100, False)])
+def test_a_detector_is_held_to_about_the_false_alarm_rate_that_was_asked_for(alarms, passed):
+    data = anomalies()
+    (check,) = _check_rate(data, np.arange(2000) < alarms, asked=0.01)
+    assert (check.name, check.passed) == ("gate false_alarm_rate", passed)
+    assert "95 % interval" in check.measured
+    assert "0.01, as asked for with false_alarm_rate" in check.required
+
+
+def test_without_labels_the_alarm_rate_is_held_to_it():
+    (check,) = _check_rate(anomalies(labelled=False), np.arange(2000) < 500, asked=0.01)
+    assert (check.name, check.passed) == ("gate alarm_rate", False)
+
+
+def test_too_few_rows_to_measure_the_rate_are_reported_and_pass():
+    (check,) = _check_rate(anomalies(rows=400), np.arange(400) < 1, asked=0.001)
+    assert check.passed
+    assert "of 380 rows, too few to measure 0.001" in check.measured
+
+
+@pytest.mark.parametrize("limit", [None, 0.5])
+def test_a_named_gate_on_the_rate_replaces_this_check(limit):
+    assert _check_rate(anomalies(), np.ones(2000), asked=0.01, gates={"false_alarm_rate": limit}) == []
+
+
+def test_alarms_of_one_machine_among_many_leave_the_rate_uncertain():
+    data = anomalies()
+    machines = np.arange(2000) // 100
+    grouped = replace(data, roles=replace(data.roles, group="machine"), frame=data.frame.assign(machine=machines))
+    alarms = machines == 3
+    assert _check_rate(grouped, alarms, asked=0.01)[0].passed
+    assert not _check_rate(data, alarms, asked=0.01)[0].passed
