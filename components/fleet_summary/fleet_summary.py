@@ -22,7 +22,8 @@ def write_fleet_summary(folders: Sequence[Path], report: Path) -> dict[str, floa
         report: Where the HTML report goes.
 
     Returns:
-        `models`, the number of models; for each metric that all of them have, `lowest_NAME` and `highest_NAME`.
+        `models`, the number of models; for each metric that all of them have, apart from those of
+        single classes, `lowest_NAME` and `highest_NAME`.
 
     Raises:
         ParameterError: there is no bundle, or two have the same name.
@@ -30,7 +31,8 @@ def write_fleet_summary(folders: Sequence[Path], report: Path) -> dict[str, floa
     """
     manifests = [Bundle.load(folder).manifest for folder in folders]
     _check_names(manifests)
-    shared = sorted(set.intersection(*(set(manifest.metrics) for manifest in manifests)))
+    names = set.intersection(*(set(manifest.metrics) for manifest in manifests))
+    shared = sorted(name for name in names if "(" not in name)  # without those of single classes
     ranked = sorted(manifests, key=lambda manifest: (_ranking_value(manifest, shared), manifest.name))
     _write_report(ranked, shared, report)
     summary = {"models": float(len(manifests))}

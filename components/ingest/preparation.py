@@ -99,7 +99,13 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
     _check_features(parts.train)
     warnings = [*rows.warnings, *chosen.warnings, *order_problems, *leaks.warn_of_row_counters(row_counters)]
     warnings += _find_warnings(parts, measured)
-    preparation = Preparation(chosen.method, chosen.reason, left_out.count(), tuple(warnings))
+    preparation = Preparation(
+        chosen.method,
+        chosen.reason,
+        left_out.count(),
+        tuple(warnings),
+        window_rows=max(options.rolling_windows, default=1),
+    )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 
 

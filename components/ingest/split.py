@@ -51,7 +51,8 @@ def select_stratified(labels: pd.Series | None, rows: int, fraction: float, seed
         CannotSplitError: a class has a single row, or there is a single row.
     """
     rng = np.random.default_rng(seed)
-    codes, classes = (np.zeros(rows, np.int64), [None]) if labels is None else _encode(labels)
+    # classes in the order of appearance, so that the same rows are drawn however they are called
+    codes, classes = (np.zeros(rows, np.int64), [None]) if labels is None else _encode(labels, sort=False)
     test = np.zeros(rows, dtype=bool)
     for code, name in enumerate(classes):
         members = np.flatnonzero(codes == code)
@@ -154,8 +155,8 @@ def _split_all(test: Mask) -> Selection:
     return Selection(test, np.zeros(len(test), dtype=bool))
 
 
-def _encode(labels: pd.Series) -> tuple[Int64s, list[ClassLabel]]:
-    codes, classes = pd.factorize(labels, sort=True)
+def _encode(labels: pd.Series, *, sort: bool = True) -> tuple[Int64s, list[ClassLabel]]:
+    codes, classes = pd.factorize(labels, sort=sort)
     return codes, list(classes.tolist())
 
 
