@@ -7,11 +7,21 @@ import typer
 
 from kfp_edge.errors import ModelError
 
+_LARGEST_PORT = 65535
+
+
+def _parse_grpc_port(text: str) -> str:
+    if text != "off" and not (text.isdecimal() and int(text) <= _LARGEST_PORT):
+        raise typer.BadParameter(f"{text!r} is no port; give 0 to {_LARGEST_PORT}, or off.")
+    return text
+
 
 def serve(
     bundle: Annotated[Path, typer.Argument(help="A bundle, the folder of a run, or a folder of <name>/<version>/.")],
-    port: Annotated[int, typer.Option(help="The REST port; 0 chooses a free one.", min=0, max=65535)] = 8080,
-    grpc_port: Annotated[int, typer.Option(help="The gRPC port; 0 chooses a free one.", min=0, max=65535)] = 8081,
+    port: Annotated[int, typer.Option(help="The REST port; 0 chooses a free one.", min=0, max=_LARGEST_PORT)] = 8080,
+    grpc_port: Annotated[
+        str, typer.Option(help="The gRPC port; 0 chooses a free one, off is none.", parser=_parse_grpc_port)
+    ] = "8081",
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve a bundle on this machine with the server of the edge image, until Ctrl-C."""

@@ -13,6 +13,7 @@ import yaml
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
+from kfp_edge.spec.parameter_values import check_no_signed_url
 from kfp_edge.spec.preflight import check_arguments
 from kfp_edge.spec.protobuf_fields import parse_message
 from kfp_edge.storage.files import JsonObject
@@ -62,6 +63,8 @@ class PipelinePackage:
         arguments = self.pipeline.arguments(values)
         if "revision" in self.pipeline.parameters and self.commit:
             arguments = {"revision": self.commit, **arguments}
+        for name, value in arguments.items():
+            check_no_signed_url(name, value)
         check_arguments(self.pipeline, arguments)
         return arguments
 

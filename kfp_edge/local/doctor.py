@@ -176,7 +176,8 @@ def check_runtime(machine: Machine) -> Diagnosis:
     if not failure:
         return Diagnosis(name, f"{_podman_info(machine, '.Host.OCIRuntime.Name') or 'podman'} starts a container", "ok")
     if not _try_container(machine, _RUNC_OPTIONS, _LOW_LIMIT_OPTIONS):
-        return Diagnosis(name, f"runc starts a container (the default runtime does not: {failure})", "ok")
+        default = _podman_info(machine, ".Host.OCIRuntime.Name") or "podman's default"
+        return Diagnosis(name, f"runc starts a container; {default} does not, and is not used", "ok")
     # /usr/sbin is not on an ordinary user's PATH, but podman looks there
     if machine.is_installed("runc") or machine.is_installed("/usr/sbin/runc"):
         remedy = "fix the cause that the error names; for namespaces or ids, see the two checks below"

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from kfp_edge.local import workspace
+from kfp_edge.runtime.process import redact
 from kfp_edge.runtime.stage import LOG_PREFIX
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from kfp_edge.storage.files import canonical_json, write_file
+from kfp_edge.storage.urls import url_scheme
 
 Status = Literal["running", "succeeded", "failed", "interrupted"]
 
@@ -88,20 +92,26 @@ def run(
         stage starts, not even an exit task, and no process of the run remains.
     """
     pipeline.check_local()
+    secrets = tuple(_find_secrets(dict(arguments)))
     files = {name: folder / name for name in ("pipeline.yaml", "parameters.json", "outputs.json")}
     write_file(files["pipeline.yaml"], pipeline.text.encode())
-    write_file(files["parameters.json"], canonical_json(dict(arguments)))
-    command = [sys.executable, "-m", "kfp_edge.local.worker", *map(str, list(files.values())[:2])]
-    command += [str(folder / "artifacts"), str(files["outputs.json"])]
-    command += [str(fork_server.fileno())] if fork_server is not None else []
+    parameters = canonical_json(dict(arguments)).decode()
+    write_file(files["parameters.json"], redact(parameters, secrets).encode())
     progress = RunProgress(pipeline.name, len(pipeline.stages))
     start = time.perf_counter()
     log_path = folder / "logs" / "run.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("w", encoding="utf-8") as log, _start_worker(command, fork_server) as (worker, received_signals):
+    with (
+        log_path.open("w", encoding="utf-8") as log,
+        _private_file(parameters) as private_parameters,
+        _start_worker(
+            [str(files["pipeline.yaml"]), private_parameters, str(folder / "artifacts"), str(files["outputs.json"])],
+            fork_server,
+        ) as (worker, received_signals),
+    ):
         assert worker.stdout is not None
         for raw_line in worker.stdout:
-            line = _COLOUR.sub("", raw_line.rstrip())
+            line = redact(_COLOUR.sub("", raw_line.rstrip()), secrets)
             print(line, file=log, flush=True)
             if _parse_log_line(progress, line, is_interrupted=bool(received_signals)):
                 on_progress(progress)
@@ -113,6 +123,28 @@ def run(
         progress.outputs = json.loads(files["outputs.json"].read_text())
     on_progress(progress)
     return progress
+
+
+def _find_secrets(value: object) -> Iterator[str]:
+    """Yield the queries of the web addresses in a value: those of signed URLs give access to everybody."""
+    match value:
+        case str() if url_scheme(value) in ("http", "https"):
+            yield from filter(None, [urlsplit(value).query])
+        case list():
+            for item in value:
+                yield from _find_secrets(item)
+        case dict():
+            for item in value.values():
+                yield from _find_secrets(item)
+
+
+@contextmanager
+def _private_file(text: str) -> Iterator[str]:
+    """Yield the name of a file that only its owner can read, and that is removed at the end."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="kfp-edge-", suffix=".json") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
 
 
 def _parse_log_line(progress: RunProgress, line: str, *, is_interrupted: bool) -> bool:
@@ -157,13 +189,15 @@ def _finish(progress: RunProgress, log_path: Path) -> None:
 
 @contextmanager
 def _start_worker(
-    command: list[str], fork_server: socket.socket | None
+    arguments: list[str], fork_server: socket.socket | None
 ) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """Start the worker in a session of its own, where Ctrl-C does not reach it, and pass interrupts on to it.
 
     Yields:
         The worker, and the signals that were passed on to it.
     """
+    command = [sys.executable, "-m", "kfp_edge.local.worker", *arguments]
+    command += [str(fork_server.fileno())] if fork_server is not None else []
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SOURCE_DATE_EPOCH": workspace.source_date_epoch()}
     received_signals: list[int] = []
     with subprocess.Popen(

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
@@ -298,21 +298,34 @@ def _show(value: object) -> str:
 
 
 def _check_no_secret(parameter: Parameter, value: object) -> None:
-    """Refuse a secret: KFP stores the parameters of a run and shows them.
+    """Refuse a secret, but not the query of a URL, which a local run keeps to itself.
 
     Raises:
         ParameterError: a text in the value looks like a secret.
     """
+    _check_texts(parameter.name, value, lambda text: text.partition("?")[0] if "://" in text else text)
+
+
+def check_no_signed_url(name: str, value: object) -> None:
+    """Refuse a signed URL: a backend stores the parameters of a run, and the dashboard shows them.
+
+    Raises:
+        ParameterError: a text in the value contains one.
+    """
+    _check_texts(name, value, lambda text: text)
+
+
+def _check_texts(name: str, value: object, checked_part: Callable[[str], str]) -> None:
     match value:
-        case str() if kind := detect_secret(value.partition("?")[0] if "://" in value else value):
+        case str() if kind := detect_secret(checked_part(value)):
             remedy = "the file of logins that NETRC names, or an S3 data connection" if "URL" in kind else "a Secret"
             raise ParameterError(
-                f"the parameter {parameter.name} contains what looks like {kind}, and KFP stores and shows parameters; "
+                f"the parameter {name} contains what looks like {kind}, and KFP stores and shows parameters; "
                 f"use an environment variable, {remedy} instead (docs/parameters.md)."
             )
         case list() | tuple():
             for item in value:
-                _check_no_secret(parameter, item)
+                _check_texts(name, item, checked_part)
         case Mapping():
             for item in value.values():
-                _check_no_secret(parameter, item)
+                _check_texts(name, item, checked_part)

@@ -14,6 +14,8 @@ _FORMATS = {
     # a placeholder for the password, as documentation has it, is not a secret
     "a password in a URL": r"\b[a-z][a-z0-9+.-]*://[^\s/:@'\"{}$<>]*:"
     r"(?!(?:password|pass|token|secret|x+|\*+|\.+)@)[^\s/@:'\"{}$<>]+@",
+    "a signed URL": r"\b[a-z][a-z0-9+.-]*://\S*[?&](?:X-Amz-Signature|X-Goog-Signature|Signature|sig|token|access_token|"
+    r"api_?key|password)=(?!(?:password|pass|token|secret|x+|\*+|\.+)(?:&|$))[^&\s{<$]{8}",
 }
 _PATTERNS = {kind: re.compile(pattern, re.IGNORECASE if "URL" in kind else 0) for kind, pattern in _FORMATS.items()}
 

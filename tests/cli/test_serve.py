@@ -47,3 +47,22 @@ def test_an_altered_bundle_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "model.onnx was altered after it was verified" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_grpc_can_be_switched_off(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    command = [KFP_EDGE, "serve", bundle.folder, "--port", "0", "--grpc-port", "off"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = next(event for event in map(json.loads, process.stdout) if event["event"] == "ready")
+        assert ready.get("grpc_port") is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("port", ["none", "-1", "65536", "8081.5"])
+def test_what_is_no_port_is_wrong_usage(tmp_path: Path, port: str) -> None:
+    command = [KFP_EDGE, "serve", tmp_path, f"--grpc-port={port}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "give 0 to 65535, or off" in " ".join(done.stderr.replace("│", " ").split())

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from kfp_edge.client.package import make_package
+from kfp_edge.errors import ParameterError
 from support.clients import (
     client_of,
     make_checkout,
@@ -79,3 +80,22 @@ def test_a_version_that_another_client_uploads_at_the_same_moment_is_reused(serv
     server.drop_response("POST", "/apis/v2beta1/experiments")
     submit_small(server)
     assert len(server.store.versions) == len(server.store.experiments) == len(server.store.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"gates": "{roc_auc: 95}"}, "the gate roc_auc is 95"),
+        ({"task": "anomalies"}, "did you mean anomaly?"),
+        ({"model_name": "Press_1"}, "did you mean press-1?"),
+        ({"cpu": "two"}, "cpu is 'two', which no pod can have"),
+        ({"data": "https://data.example.com/a.csv?sv=1&sig=0123456789"}, "looks like a signed URL"),
+    ],
+)
+def test_a_parameter_that_a_stage_would_refuse_is_refused_before_anything_is_sent(
+    values: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ParameterError) as caught:
+        make_package("training").arguments({"target": "failed", **values})
+    assert message in str(caught.value)
+    assert "0123456789" not in str(caught.value)

@@ -74,6 +74,16 @@ def refusing(text: str = "it's"):
     refuse(text=text)
 
 
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def count_query(url: str) -> int:
+    return len(url.partition("?")[2])
+
+
+@dsl.pipeline(name="signed")
+def signed(url: str) -> int:
+    return count_query(url=url).output
+
+
 @dsl.pipeline(name="crashing")
 def crashing():
     crash()
@@ -128,6 +138,14 @@ def test_a_refusal_is_reported_with_its_message_and_leaves_no_traceback_in_the_l
     _, progress = _run(refusing, tmp_path)
     assert (progress.status, progress.error) == ("failed", '"it\'s" cannot be used; give another.')
     assert "Traceback" not in (tmp_path / "logs" / "run.log").read_text()
+
+
+def test_the_signature_of_a_url_reaches_the_stage_and_stays_out_of_every_file(tmp_path):
+    compiled, progress = _run(signed, tmp_path, url="https://data.example.com/a.csv?sv=1&sig=TOPSECRET")
+    assert progress.outputs["Output"] == len("sv=1&sig=TOPSECRET")
+    written = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert [path for path, text in written.items() if "TOPSECRET" in text] == []
+    assert "https://data.example.com/a.csv?***" in written[tmp_path / "parameters.json"]
 
 
 def test_a_crash_of_another_component_is_reported_with_the_log(tmp_path):

@@ -25,6 +25,7 @@ SECRETS = {
     "a Slack token": "xoxb-" + "1" * 12,
     "a JSON web token": ".".join(("eyJhbGciOiJub25lIn0", "eyJzdWIiOiJtZSJ9", "c2lnbmF0dXJl")),
     "a private key": "-----BEGIN RSA " + "PRIVATE KEY-----\nabc",
+    "a signed URL": "https://data.example.com/a.csv?sv=1&sig=" + "Zm9vYmFyZm9vYmFy",
     "a password in a URL": "https://me:" + "hunter2@git.example.com/x",
 }
 
