@@ -141,7 +141,7 @@ def test_a_refusal_is_reported_with_its_message_and_leaves_no_traceback_in_the_l
 
 
 def test_the_signature_of_a_url_reaches_the_stage_and_stays_out_of_every_file(tmp_path):
-    compiled, progress = _run(signed, tmp_path, url="https://data.example.com/a.csv?sv=1&sig=TOPSECRET")
+    _, progress = _run(signed, tmp_path, url="https://data.example.com/a.csv?sv=1&sig=TOPSECRET")
     assert progress.outputs["Output"] == len("sv=1&sig=TOPSECRET")
     written = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
     assert [path for path, text in written.items() if "TOPSECRET" in text] == []
