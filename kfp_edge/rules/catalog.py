@@ -80,8 +80,8 @@ _ALL = (
         "error",
         "Compiled YAML is committed, uploaded and shown in the dashboard to everyone who can see the pipeline; KFP "
         "also stores the parameters of each run. A value counts as a secret by its format (AWS keys; GitHub, GitLab, "
-        "OpenShift, Hugging Face and Slack tokens; JSON web tokens; private keys; passwords in URLs, signed URLs) or by "
-        "the name of its parameter or variable (`password`, `token`, `access_key`, `client_secret` and the like).",
+        "OpenShift, Hugging Face and Slack tokens; JSON web tokens; private keys; passwords in URLs, signed URLs) or "
+        "by the name of its parameter or variable (`password`, `token`, `access_key`, `client_secret` and the like).",
         "Revoke the secret, store a new one in a Kubernetes Secret, and mount that with "
         "`kubernetes.use_secret_as_env` or `use_secret_as_volume`. A parameter may hold the name of the Secret: call "
         "it `..._secret`.",
