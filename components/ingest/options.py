@@ -10,6 +10,8 @@ from kfp_edge.components.ingest import synthetic
 from kfp_edge.components.ingest.table_format import TableFormat
 from kfp_edge.errors import ParameterError
 
+#: What the random generator of scikit-learn takes.
+_LARGEST_SEED = 2**32 - 1
 _TASKS = ("classification", "anomaly")
 _SPLITS = ("auto", "random", "time", "group", "group-and-time")
 
@@ -71,7 +73,11 @@ def check_options(options: IngestOptions) -> None:
         f"split must be one of {', '.join(_SPLITS)}, not {options.split!r}{_hint(options.split, _SPLITS)}": (
             options.split not in _SPLITS
         ),
-        "test_fraction must lie between 0 and 1.": not 0 < options.test_fraction < 1,
+        f"test_fraction must lie between 0 and 1, not {options.test_fraction:g}.": not 0 < options.test_fraction < 1,
+        f"seed must lie between 0 and {_LARGEST_SEED}, not {options.seed}.": not 0 <= options.seed <= _LARGEST_SEED,
+        f"a rolling window must be at least 2 rows, not {min(options.rolling_windows, default=2)}.": (
+            min(options.rolling_windows, default=2) < 2
+        ),
         "classification needs labels: name the label column in target, or give failure windows.": (
             options.task == "classification" and not options.target and not options.windows
         ),

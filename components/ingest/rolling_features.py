@@ -8,7 +8,7 @@ import pandas as pd
 
 from kfp_edge.components.ingest.left_out import LeftOutRows
 from kfp_edge.components.ingest.listing import list_names
-from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.errors import DataError
 from kfp_edge.ml.dataset import Roles
 
 
@@ -19,11 +19,8 @@ def add_rolling_features(frame: pd.DataFrame, roles: Roles, windows: Sequence[in
     the value minus the mean.
 
     Raises:
-        ParameterError: a window is under 2 rows.
         DataError: a column of such a name exists.
     """
-    if min(windows) < 2:
-        raise ParameterError(f"a rolling window must be at least 2 rows, not {min(windows)}.")
     if roles.group:
         groups = frame.groupby(roles.group, sort=False)
         added = pd.concat([_compute_features(group, roles.numeric, windows) for _, group in groups]).sort_index()

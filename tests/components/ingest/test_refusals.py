@@ -269,6 +269,8 @@ def test_an_invalid_expectation_is_refused(runner: IngestRunner, columns: dict[s
         ({"task": "regression"}, "task must be"),
         ({"split": "last"}, "split must be"),
         ({"test_fraction": 1.0}, "test_fraction must lie between 0 and 1"),
+        ({"seed": -1}, "seed must lie between 0 and 4294967295, not -1"),
+        ({"seed": 2**32}, "seed must lie between 0 and 4294967295, not 4294967296"),
         ({"split": "time"}, "needs a time_column"),
         ({"split": "group"}, "split=group needs a group_column"),
         ({"split": "group-and-time", "group_column": "site", "drop": ("at",)}, "needs a time_column"),
