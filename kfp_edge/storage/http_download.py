@@ -86,7 +86,10 @@ def _check_status(status: int, url: str) -> None:
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         raise StorageError(f"there is nothing at {redacted_url(url)} (HTTP {status}); check the address.")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise StorageError(f"the server denied access to {redacted_url(url)} (HTTP {status}); check the credentials.")
+        raise StorageError(
+            f"the server denied access to {redacted_url(url)} (HTTP {status}); "
+            "check the address, and the login for it in the file that NETRC names."
+        )
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise _RetryableError(
             f"the server could not send {redacted_url(url)} (HTTP {status}, {_ATTEMPTS} times); try again later."

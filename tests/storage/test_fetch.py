@@ -1,3 +1,4 @@
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -257,3 +258,29 @@ def test_a_local_path_or_another_scheme_is_checked_as_fetch_does(tmp_path: Path)
         check_exists(str(tmp_path / "no.csv"))
     with refused("gs://bucket/a"):
         check_exists("gs://bucket/a")
+
+
+def test_the_login_of_a_web_server_comes_from_a_netrc_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Guarded(Web):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") == f"Basic {base64.b64encode(b'anna:hidden').decode()}":
+                super().do_GET()
+            else:
+                self.send_error(401)
+
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login anna password hidden\n")
+    netrc.chmod(0o600)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Guarded)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/a.csv"
+        with refused("denied access"):
+            fetch(url, tmp_path / "down")
+        monkeypatch.setenv("NETRC", str(netrc))
+        assert fetch(url, tmp_path / "down").read_text() == "a\n1\n"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
