@@ -55,7 +55,8 @@ def _check_numeric_classes(name: str, column: pa.ChunkedArray, classes: int) -> 
         f"{name} is below a limit and else 0"
     )
     values = to_float64(column)
-    fractions = ~np.isnan(values) & (values != np.floor(values))
+    is_whole = (values == np.floor(values)) & (np.abs(values) < 2**63)
+    fractions = ~np.isnan(values) & ~is_whole
     if fractions.any():
         return make_violation(name, "is the target and is no whole number", column, fractions, remedy)
     if classes <= _MAX_NUMERIC_CLASSES:

@@ -4,6 +4,7 @@ A column changes its kind only where its cells leave one reading, and then it is
 with the parameter that decides it.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -283,14 +284,14 @@ def _find_other_notation(cells: _Cells) -> Mask:
 
 
 def _advise_codes(name: str, texts: Sequence[str]) -> str:
-    listed = ", ".join(f'"{_shorten(text)}"' for text in texts[:_MAX_LISTED_CODES])
+    listed = ", ".join(json.dumps(_shorten(text), ensure_ascii=False) for text in texts[:_MAX_LISTED_CODES])
     if len(texts) > _MAX_LISTED_CODES:
         listed += ", ..."
     return f"if they mean missing give missing_values=[{listed}], if it is text {_expect(name, 'string')}"
 
 
 def _expect(name: str, dtype: str) -> str:
-    return f'columns={{"{name}": {{"dtype": "{dtype}"}}}}'
+    return f"columns={json.dumps({name: {'dtype': dtype}}, ensure_ascii=False)}"
 
 
 def _choose(readings: Sequence[Reading], table_format: TableFormat) -> list[Reading]:

@@ -25,6 +25,8 @@ _CELL = re.compile(
     r"(?P<date>.+?)"
     r"(?:(?P<gap>[ T]|, | - )(?P<time>\d{1,2}:\d{2}(?P<seconds>:\d{2})?(?:[.,]\d{1,9})?)(?P<half> ?[AaPp][Mm])?)?"
 )
+_ISO_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}([T ]|$)")
+_REMEDY = "correct these cells, or name the format in time_format"
 #: A fraction of a second at the end of a time, which Arrow does not read.
 _FRACTION = r":[0-9]{2}[.,](?P<digits>[0-9]{1,9})$"
 _OFFSET = r"[0-9]([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
@@ -59,25 +61,20 @@ def read_times(name: str, column: pa.ChunkedArray, time_format: str) -> Times | 
     if not pa.types.is_string(column.type) or column.null_count == len(column):
         return None
     first = column.drop_null()[0].as_py().strip()
-    if not _looks_like_date(first):
-        return None
-    if re.match(r"\d{4}-?\d{2}-?\d{2}", first):
+    formats = _list_formats(first)
+    if _ISO_DATE.match(first):
         values, wrong = to_timestamps(column)
         if not wrong.any():
             return _check_offsets(name, column, values)
-    return _sniff(name, column, first)
+        if not formats:
+            return make_violation(name, f"is no timestamp like {first}", column, wrong, _REMEDY)
+    return _sniff(name, column, first, formats) if formats else None
 
 
 def holds_dates(column: pa.ChunkedArray) -> bool:
     """Return whether every cell of a text column is a date or a time with a date, in whatever format."""
     times = read_times("", column, "")
     return isinstance(times, Times) or (isinstance(times, Violation) and not times.example)
-
-
-def _looks_like_date(cell: str) -> bool:
-    match = _CELL.fullmatch(cell)
-    is_iso = re.match(r"\d{4}-?\d{2}-?\d{2}([T ]|$)", cell) is not None
-    return is_iso or (match is not None and any(re.fullmatch(date, match["date"]) for date in _DATES))
 
 
 def _check_offsets(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray) -> Times | Violation:
@@ -98,24 +95,18 @@ def _read_stated(name: str, column: pa.ChunkedArray, time_format: str) -> Times 
     return Times(values, "%z" in time_format)
 
 
-def _sniff(name: str, column: pa.ChunkedArray, first: str) -> Times | Violation:
+def _sniff(name: str, column: pa.ChunkedArray, first: str, formats: list[list[str]]) -> Times | Violation:
     """Read a column with the formats that its first cell allows; only one of them may fit every cell."""
     column = pc.utf8_trim_whitespace(column)
     missing = find_missing(column)
-    parsed = {formats[0]: _parse_any(column, formats) for formats in _list_formats(first)}
+    parsed = {variants[0]: _parse_any(column, variants) for variants in formats}
     complete = {
         time_format: values for time_format, values in parsed.items() if not (find_missing(values) & ~missing).any()
     }
     if not complete:
         time_format, values = max(parsed.items(), key=lambda item: len(item[1]) - item[1].null_count)
         wrong = find_missing(values) & ~missing
-        return make_violation(
-            name,
-            f"is no timestamp like {first} ({time_format})",
-            column,
-            wrong,
-            "correct these cells, or name the format in time_format",
-        )
+        return make_violation(name, f"is no timestamp like {first} ({time_format})", column, wrong, _REMEDY)
     (chosen, values), *others = complete.items()
     other = next((time_format for time_format, its_values in others if not its_values.equals(values)), None)
     if other:
@@ -128,12 +119,17 @@ def _sniff(name: str, column: pa.ChunkedArray, first: str) -> Times | Violation:
     return Times(values, False, f"time_format {chosen!r} (column {name!r} has {first!r}; {reason})")
 
 
-def _list_formats(first: str) -> list[list[str]]:
-    """Return for each reading of a cell its format, then variants without seconds or time, which cells may have."""
-    match = _CELL.fullmatch(first)
-    assert match is not None
-    date = next(date for date in _DATES if re.fullmatch(date, match["date"]))
-    dates = [pattern.format(*re.findall("[./ -]", match["date"])[:1]) for pattern in _DATES[date]]
+def _list_formats(cell: str) -> list[list[str]]:
+    """Return for each reading of a cell its format, then variants without seconds or time, which other cells may have.
+
+    The list is empty if the cell does not look like a date.
+    """
+    match = _CELL.fullmatch(cell)
+    date = next((date for date in _DATES if match and re.fullmatch(date, match["date"])), None)
+    if not match or not date:
+        return []
+    mark = re.findall("[./ -]", match["date"])[0]
+    dates = [pattern.format(mark) for pattern in _DATES[date]]
     if not match["time"]:
         return [[pattern] for pattern in dates]
     hours = "%I" if match["half"] else "%H"

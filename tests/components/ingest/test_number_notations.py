@@ -236,3 +236,14 @@ def test_whole_numbers_of_labels_keep_all_their_digits(runner: IngestRunner) -> 
 def test_whole_numbers_that_parquet_stores_as_text_stay_text(runner: IngestRunner) -> None:
     table().assign(type=[["1", "2"][row % 2] for row in range(40)]).to_parquet(runner.folder / "data.parquet")
     assert "type" in runner.run(runner.folder / "data.parquet").train.roles.categorical
+
+
+def test_a_cell_of_several_lines_gives_one_sentence(runner: IngestRunner) -> None:
+    cells = ["broken\nsince Monday" if row == 3 else str(row) for row in range(40)]
+    runner.assert_refused(runner.write(table().assign(load=cells)), r'missing_values=["broken\nsince Monday"]')
+
+
+@pytest.mark.parametrize("label", ["inf", "1e300"])
+def test_a_label_beyond_every_whole_number_is_refused(runner: IngestRunner, label: str) -> None:
+    labels = [label if row == 3 else str(row % 2) for row in range(40)]
+    runner.assert_refused(runner.write(table().assign(failed=labels)), "'failed' is the target and is no whole number")

@@ -197,3 +197,10 @@ def test_failure_windows_are_in_the_same_zone(runner: IngestRunner) -> None:
 
 def test_a_zone_is_for_timestamps(runner: IngestRunner) -> None:
     assert_refused(runner, [str(row) for row in range(40)], "time_zone is for timestamps", time_zone="Europe/Berlin")
+
+
+@pytest.mark.parametrize("time_format", ["%Y-%m-%dT%H:%M:%SZ", "%Y%m%dT%H%M%S"])
+def test_a_cell_among_iso_times_that_is_none_is_named(runner: IngestRunner, time_format: str) -> None:
+    cells = HOURS.strftime(time_format).tolist()
+    cells[3] = "soon"
+    assert_refused(runner, cells, f"is no timestamp like {cells[0]} in 1 row (row 4: 'soon')")
