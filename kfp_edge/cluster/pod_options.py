@@ -1,5 +1,6 @@
 """Options of a stage that its user sets in one mapping, validated as a whole."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -62,14 +63,22 @@ class PodOptions(_StrictModel):
             ParameterError: an option is unknown, or its value is not valid.
         """
         if unknown := sorted(set(options) - set(cls.model_fields)):
-            known = ", ".join(sorted(cls.model_fields))
-            raise ParameterError(f"{cls.parameter} has no option {unknown[0]!r}; its options are {known}.")
+            known = sorted(cls.model_fields)
+            similar = difflib.get_close_matches(str(unknown[0]), known, n=1)
+            hint = f"did you mean {similar[0]}? " if similar else ""
+            raise ParameterError(
+                f"{cls.parameter} has no option {unknown[0]!r}; {hint}its options are {', '.join(known)}."
+            )
         try:
             return cls.model_validate(dict(options))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             option = ".".join(str(part) for part in first["loc"])
-            raise ParameterError(f"{cls.parameter}: {option}: {first['msg']} (got {first['input']!r}).") from error
+            reason = first["msg"]
+            if first["type"] == "string_pattern_mismatch":  # the pattern means nothing to most people
+                description = cls.model_fields[str(first["loc"][0])].description or ""
+                reason = f"it is: {description.partition('. ')[0].rstrip('.')}"
+            raise ParameterError(f"{cls.parameter}: {option} cannot be {first['input']!r}; {reason}.") from error
 
     def tolerations_json(self) -> list[dict[str, Any]]:
         """Return the tolerations as the field `tolerations` of a pod."""

@@ -56,7 +56,10 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
         ({"build": "appended"}, "there is no build 'appended'; did you mean append?"),
         ({"build_options": {"context_": "s3://a/b"}}, "build_options has no option 'context_'"),
         ({"staging": "kubernetes-pod"}, "staging is 'kubernetes-pod'; .* did you mean kubernetes"),
-        ({"staging_options": {"cpu": "many"}}, "staging_options: cpu: "),
+        (
+            {"staging_options": {"cpu": "many"}},
+            "staging_options: cpu cannot be 'many'; it is: CPU request and limit, a Kubernetes quantity",
+        ),
         ({"registry": "quay.io/plant"}, "'quay.io/plant' is not a valid image location"),
         ({"serving_image": "quay.io/plant/serving"}, "serving_image cannot be used: "),
         ({"site": "Hall 7"}, "site 'Hall 7' cannot be used"),

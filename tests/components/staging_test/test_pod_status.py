@@ -78,11 +78,11 @@ class TestManifests:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"name_space": "x"}, "staging_options has no option 'name_space'; its options are cpu, memory, namespace,"),
-        ({"cpu": "many"}, "staging_options: cpu: .* \\(got 'many'\\)"),
-        ({"tolerations": [{"effect": "Never"}]}, "staging_options: tolerations.0.effect: "),
-        ({"tolerations": [{"seconds": 3}]}, "staging_options: tolerations.0.seconds: "),
-        ({"ttl": 1.5}, "staging_options: ttl: "),
+        ({"name_space": "x"}, "has no option 'name_space'; did you mean namespace. its options are cpu, memory,"),
+        ({"cpu": "many"}, "staging_options: cpu cannot be 'many'; it is: CPU request and limit, a Kubernetes quantity"),
+        ({"tolerations": [{"effect": "Never"}]}, "staging_options: tolerations.0.effect cannot be "),
+        ({"tolerations": [{"seconds": 3}]}, "staging_options: tolerations.0.seconds cannot be "),
+        ({"ttl": 1.5}, "staging_options: ttl cannot be 1.5; "),
     ],
 )
 def test_an_option_that_is_not_valid_is_refused_in_a_sentence(options: dict[str, Any], sentence: str) -> None:
