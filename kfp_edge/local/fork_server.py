@@ -15,8 +15,10 @@ import atexit
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import os
+import re
 import selectors
 import signal
 import socket
@@ -27,23 +29,19 @@ import traceback
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-#: In the order in which the stages of a pipeline need them. Between two of them the server accepts requests.
-PRELOADED_MODULES = (
-    "kfp.dsl.executor_main",
-    "kfp_edge.components.preflight.preflight",
-    "kfp_edge.components.ingest.ingest",
-    "kfp_edge.components.train.train",
-    "kfp_edge.components.train.report",
-    "kfp_edge.components.export.export",
-    "kfp_edge.components.verify.verify",
-    "kfp_edge.components.containerize.containerize",
-    "kfp_edge.components.staging_test.run",
-    "kfp_edge.components.release.release",
-    "kfp_edge.components.gitops_commit.gitops_commit",
-    "kfp_edge.components.clean_up.clean_up",
-    "kfp_edge.components.fetch_model.fetch_model",
-    "kfp_edge.components.fleet_summary.fleet_summary",
-)
+#: The stages that begin a pipeline, or need most libraries, in their order.
+_FIRST_STAGES = ("preflight", "ingest", "train", "export", "verify")
+_STAGE_MODULES = re.compile(r"^ +from (kfp_edge\.\S+) import", re.MULTILINE)
+
+
+def preloaded_modules() -> list[str]:
+    """Return KFP's executor and what the components of kfp-edge import when they run, without importing any of it."""
+    package = importlib.util.find_spec("kfp_edge.components")
+    folders = package.submodule_search_locations if package is not None else None
+    files = {path.parent.name: path for folder in folders or () for path in Path(folder).glob("*/component.py")}
+    stages = dict.fromkeys((*_FIRST_STAGES, *sorted(files)))
+    modules = [name for stage in stages for name in _STAGE_MODULES.findall(files[stage].read_text(encoding="utf-8"))]
+    return ["kfp.dsl.executor_main", *dict.fromkeys(modules)]
 
 
 class ForkServer:
@@ -55,8 +53,8 @@ class ForkServer:
         self._selector.register(requests, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Import what is left to import while there is no request; return when the other end is closed."""
-        modules = list(PRELOADED_MODULES)
+        """Import a module after another while there is no request; return when the other end is closed."""
+        modules = preloaded_modules()
         while True:
             for key, _ in self._selector.select(timeout=0 if modules else None):
                 if key.fileobj is not self._requests:
