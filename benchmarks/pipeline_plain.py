@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.export.export import export_model
-from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release
+from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, render_report
+from kfp_edge.components.gitops_commit.model_summary import summarize_model
 from kfp_edge.components.ingest.ingest import ingest
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.release.release import release
@@ -17,8 +18,9 @@ from kfp_edge.components.train.train import fit, limit_threads, measure
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.ml import dataset
-from kfp_edge.ml.bundle import ModelIdentity
+from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.storage.files import write_file
 
 
 def main(parameters: str) -> None:
@@ -49,8 +51,10 @@ def main(parameters: str) -> None:
     staging_test(candidate, here / "bundle", here / "staging.md")
     released = release(candidate, registry, "machine-failure", "0.1.0")
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", "gitops.git"], check=True)
-    what = Release("machine-failure", "0.1.0", "localhost/machine-failure", released.digest)
-    commit_release(what, Target(GitRemote.parse("gitops.git"), "main", "site-1", "edge-models"))
+    summary = summarize_model(Bundle.load(here / "bundle").manifest)
+    what = Release("machine-failure", "0.1.0", "localhost/machine-failure", released.digest, summary)
+    committed = commit_release(what, Target(GitRemote.parse("gitops.git"), "main", "site-1", "edge-models"))
+    write_file(here / "gitops.md", render_report(committed, summary).encode())
 
 
 if __name__ == "__main__":
