@@ -5,7 +5,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from kfp_edge.errors import StorageError
-from kfp_edge.storage import http_download, s3
 from kfp_edge.storage.urls import redacted_url, url_scheme
 
 
@@ -25,8 +24,12 @@ def fetch(uri: str, folder: Path) -> Path:
         return _local_path(uri, scheme)
     target = folder / hashlib.sha256(uri.encode()).hexdigest()[:12]
     if scheme == "s3":
+        from kfp_edge.storage import s3  # boto3 and requests take longer to import than most files to read
+
         return s3.download(uri, target)
     if scheme in ("http", "https"):
+        from kfp_edge.storage import http_download
+
         return http_download.download(uri, target)
     raise StorageError(
         f"cannot read {redacted_url(uri)}: use a path, or a file://, s3://, https:// or http:// address."
@@ -41,8 +44,12 @@ def check_exists(uri: str) -> None:
     """
     scheme = url_scheme(uri)
     if scheme == "s3":
+        from kfp_edge.storage import s3
+
         s3.check_exists(uri)
     elif scheme in ("http", "https"):
+        from kfp_edge.storage import http_download
+
         http_download.check_exists(uri)
     else:
         fetch(uri, Path())  # a local path is used in place, and any other scheme is refused
