@@ -155,8 +155,8 @@ def test_a_stage_ends_with_its_own_exit_code_and_last_words(stages, tmp_path, ca
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV"])
 def test_a_stage_that_a_signal_ended_is_reported(stages, tmp_path, capsys, name):
     assert stages.run(stage_command(end, tmp_path, how=name)) != 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kfp-edge: ")]
-    assert json.loads(line.removeprefix("kfp-edge: "))["error"].startswith(f"the stage was ended by {name}")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("kfp-edge: ")]
+    assert json.loads(line.partition("kfp-edge: ")[2])["error"].startswith(f"the stage was ended by {name}")
 
 
 def test_a_run_whose_stage_was_killed_names_the_stage_and_the_signal(tmp_path):
