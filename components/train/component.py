@@ -40,9 +40,10 @@ def train(
         from kfp_edge.ml import dataset
         from kfp_edge.ml.skops_model import save_model
 
+        # the training rows are read twice, so that fit can free them before the trees need memory
+        estimator = fit(dataset.load(Path(train_data.path)), seed=seed, false_alarm_rate=false_alarm_rate)
         training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
-        with limit_threads(training_rows):
-            estimator = fit(training_rows, seed=seed, false_alarm_rate=false_alarm_rate)
+        with limit_threads(test_rows):
             evaluation = measure(estimator, test_rows)
             write_report(
                 Path(report.path),

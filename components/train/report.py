@@ -74,6 +74,8 @@ def _add_classification(page: Page, estimator: Pipeline, data: Dataset, evaluati
 
 def _describe_importance(importance: Importance) -> str:
     text = "Drop in balanced accuracy when a feature's values are shuffled; the line is one standard deviation."
+    if importance.unmeasured:
+        text += f" Left out are {importance.unmeasured:,} features by which the splits of the trees gain less."
     rest = importance.mean[classification_plots.MAX_FEATURES :]
     if not len(rest):
         return text

@@ -1,7 +1,7 @@
 """Fit a scikit-learn Pipeline, preprocessing included, and measure it on held-out rows.
 
 Classification: gradient-boosted trees with histograms (scikit-learn's HistGradientBoostingClassifier, after
-LightGBM: Ke et al., NeurIPS 2017), rare classes given more weight.
+LightGBM: Ke et al., NeurIPS 2017), rare classes given more weight (`classifier.py`).
 Anomaly: an isolation forest (`detector.py`).
 """
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn import metrics as sk
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from kfp_edge.components.train.classifier import fit_trees, make_samples
 from kfp_edge.components.train.detector import fit_detector
-from kfp_edge.components.train.preprocessing import make_preprocessing
-from kfp_edge.ml.arrays import Float64s, Labels
+from kfp_edge.ml.arrays import Labels
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.evaluation import count_confusion
 from kfp_edge.ml.measurement import Measurement, measure_predictions
+from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.ml.predictions import Predictions, predict
 
 #: Number of rows from which a second thread makes fitting faster.
@@ -69,9 +69,13 @@ def fit(data: Dataset, *, seed: int, false_alarm_rate: float) -> Pipeline:
         DataError: there are too few rows to set a threshold.
         ParameterError: the false-alarm rate is outside (0, 0.5].
     """
-    if data.roles.task == "classification":
-        return _fit_classifier(data, seed)
-    return fit_detector(data, seed, false_alarm_rate)
+    with limit_threads(data):
+        if data.roles.task != "classification":
+            return fit_detector(data, seed, false_alarm_rate)
+        samples = make_samples(data, seed)
+        del data  # where the caller does not hold the rows either, they are freed before the trees need memory
+        return_freed_memory()
+        return fit_trees(samples, seed)
 
 
 def measure(estimator: Pipeline, data: Dataset) -> Evaluation:
@@ -83,23 +87,6 @@ def measure(estimator: Pipeline, data: Dataset) -> Evaluation:
         return Evaluation(predictions, measurement, None, None)
     roc, confusion = _compute_roc(predictions, labels), _compute_confusion(predictions, labels)
     return Evaluation(predictions, measurement, roc, confusion)
-
-
-def _fit_classifier(data: Dataset, seed: int) -> Pipeline:
-    model = HistGradientBoostingClassifier(random_state=seed)
-    steps = [("prepare", make_preprocessing(data.roles, data.x(), "passthrough"))] if data.roles.categorical else []
-    return Pipeline([*steps, ("model", model)]).fit(data.x(), data.y(), model__sample_weight=_compute_weights(data.y()))
-
-
-def _compute_weights(labels: Labels) -> Float64s:
-    """Weight each row by the square root of the inverse frequency of its class.
-
-    The inverse frequency itself detects a few more failures, but with many more false alarms and probabilities that
-    are far too high.
-    """
-    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    class_weights: Float64s = np.sqrt(len(labels) / (len(counts) * counts))
-    return class_weights[codes]
 
 
 def _compute_roc(predictions: Predictions, labels: Labels) -> tuple[list[float], list[float], list[float]] | None:

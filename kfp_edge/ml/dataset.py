@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel, Labels
+from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.storage.files import write_file
 
 _METADATA_KEY = b"kfp_edge"
@@ -88,9 +90,12 @@ class Dataset:
         Numbers are float32, because that is what the model gets at the edge: whatever is fitted or compared in double
         precision differs from it. A missing category is the category "", because ONNX has no missing strings.
         """
-        types = dict.fromkeys(self.roles.numeric, np.float32)
-        filled = self.frame[list(self.roles.features)].fillna(dict.fromkeys(self.roles.categorical, ""))
-        return filled.astype(types)
+        features = self.frame[list(self.roles.features)]
+        if self.roles.categorical:
+            features = features.fillna(dict.fromkeys(self.roles.categorical, ""))
+        # only where needed: pandas would store each column apart, and slow down everything that reads thousands of them
+        others = [name for name in self.roles.numeric if self.frame[name].dtype != np.float32]
+        return features.astype(dict.fromkeys(others, np.float32)) if others else features
 
     def y(self) -> Labels:
         """Return the labels, shape [rows].
@@ -145,9 +150,12 @@ def load(path: Path) -> Dataset:
         metadata = json.loads(table.schema.metadata[_METADATA_KEY])
         roles = Roles(**_restore_tuples(metadata["roles"]))
         preparation = Preparation(**_restore_tuples(metadata.get("preparation", {})))
-        return Dataset(_to_frame(table, roles), roles, metadata["sha256"], preparation)
+        frame = _to_frame(table, roles)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} was not written by kfp-edge's ingest; give its train_data or test_data.") from error
+    del table  # the frame has copies of its columns
+    return_freed_memory()
+    return Dataset(frame, roles, metadata["sha256"], preparation)
 
 
 def _restore_tuples(fields: dict[str, Any]) -> dict[str, Any]:
@@ -160,5 +168,13 @@ def _to_frame(table: pa.Table, roles: Roles) -> pd.DataFrame:
 
 def _to_series(column: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
+        return pd.Series(_share_strings(column), dtype=object)
     return pd.Series(column.to_pandas())
+
+
+def _share_strings(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    """Return text as Python strings, None where missing; equal cells share one string, which keeps millions small."""
+    encoded = column.combine_chunks().dictionary_encode()
+    strings = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
+    shared: npt.NDArray[np.object_] = strings[encoded.indices.fill_null(len(strings) - 1).to_numpy()]
+    return shared
