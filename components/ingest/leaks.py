@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn import metrics as sk
-from sklearn.tree import DecisionTreeClassifier
 
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.ml.arrays import Float64s, Int64s, Labels, Mask
@@ -23,7 +21,7 @@ _SAMPLED_ROWS_OF_CLASS = 10_000
 #: Share of duplicates among the held-out rows that is worth a warning.
 _MIN_SHARE_OF_DUPLICATES = 0.05
 #: Held-out rows that are looked up among the training rows.
-_SAMPLED_HELD_OUT_ROWS = 100_000
+_SAMPLED_HELD_OUT_ROWS = 20_000
 #: Where the features have fewer combinations of values for each row, duplicates are to be expected.
 _MIN_COMBINATIONS_PER_ROW = 10
 #: Whole numbers are identifiers if they are all different and no more than this many times as many as there are rows.
@@ -40,12 +38,11 @@ def find_perfect_features(data: Dataset, names: Sequence[str]) -> list[str]:
     """Return a warning that names the features of which each alone gives the class of nearly every row."""
     if not data.roles.target:
         return []
-    rows = _sample_classes(data.y())
-    frame, labels = data.frame.iloc[rows], data.y()[rows]
-    _, counts = np.unique(labels, return_counts=True)
-    if len(rows) < _MIN_ROWS or counts.min() < _MIN_ROWS_OF_CLASS or len(counts) < 2:
+    rows, classes = _sample_classes(data.y())
+    if len(rows) < _MIN_ROWS or classes < 2:
         return []
-    measured = _measure_rankings(frame, names, labels) if len(counts) == 2 else _measure_trees(frame, names, labels)
+    measure = _measure_rankings if classes == 2 else _measure_neighbours
+    measured = measure(data.frame.iloc[rows], names, data.y()[rows])
     perfect = [name for name in names if measured[name] > _PERFECT_AUC]
     if not perfect:
         return []
@@ -122,16 +119,20 @@ def find_group_copies(train: Dataset, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _sample_classes(labels: Labels) -> Int64s:
-    """Return the indices of at most 10,000 rows of each class, in order; the same rows every time."""
+def _sample_classes(labels: Labels) -> tuple[Int64s, int]:
+    """Return the indices, in order, of at most 10,000 rows of each class that has enough rows, and the number of classes.
+
+    They are the same rows every time.
+    """
     rng = np.random.default_rng(0)
     codes, classes = pd.factorize(labels)
     members = [np.flatnonzero(codes == code) for code in range(len(classes))]
+    members = [rows for rows in members if len(rows) >= _MIN_ROWS_OF_CLASS]
     sampled = [
         rows if len(rows) <= _SAMPLED_ROWS_OF_CLASS else rng.choice(rows, _SAMPLED_ROWS_OF_CLASS, replace=False)
         for rows in members
     ]
-    return np.sort(np.concatenate(sampled))
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *sampled])), len(sampled)
 
 
 def _measure_rankings(frame: pd.DataFrame, names: Sequence[str], labels: Labels) -> dict[str, float]:
@@ -163,17 +164,20 @@ def _compute_areas(frame: pd.DataFrame, is_second: Mask) -> list[float]:
     return list(areas.tolist())
 
 
-def _measure_trees(frame: pd.DataFrame, names: Sequence[str], labels: Labels) -> dict[str, float]:
-    """Return the mean recall of a small tree on each column alone, for rows that it was not fitted on."""
-    leaves = 2 * len(np.unique(labels))
+def _measure_neighbours(frame: pd.DataFrame, names: Sequence[str], labels: Labels) -> dict[str, float]:
+    """Return for each column the mean recall of the class that the next lower value has in every other row."""
+    codes, classes = pd.factorize(labels)
     learned, measured = slice(0, None, 2), slice(1, None, 2)
+    rows_of_class = np.bincount(codes[measured], minlength=len(classes))
     recalls = {}
     for name in names:
         column = frame[name]
-        values = pd.factorize(column)[0] if column.dtype == object else column.to_numpy()
-        tree = DecisionTreeClassifier(max_leaf_nodes=leaves, class_weight="balanced", random_state=0)
-        predicted = tree.fit(values[learned, np.newaxis], labels[learned]).predict(values[measured, np.newaxis])
-        recalls[name] = float(sk.recall_score(labels[measured], predicted, average="macro", zero_division=0))
+        values = pd.factorize(column)[0] if column.dtype == object else column.fillna(-np.inf).to_numpy()
+        order = np.argsort(values[learned], kind="stable")
+        next_lower = np.searchsorted(values[learned][order], values[measured], side="right") - 1
+        is_right = codes[learned][order][next_lower.clip(0)] == codes[measured]
+        right = np.bincount(codes[measured], weights=is_right, minlength=len(classes))
+        recalls[name] = float((right / rows_of_class.clip(1)).mean())
     return recalls
 
 
@@ -188,7 +192,10 @@ def _has_enough_combinations(frame: pd.DataFrame, needed: float) -> bool:
 
 def _measure_duplicates(train: pd.DataFrame, held_out: pd.DataFrame, names: Sequence[str]) -> float:
     """Return the share of the held-out rows that equal a training row in all these columns."""
-    return float(np.isin(_hash_rows(held_out, names), _hash_rows(train, names)).mean())
+    searched, known = _hash_rows(held_out, names), _hash_rows(train, names)
+    # the hash table is that of the fewer rows
+    duplicates = known[pd.Series(known).isin(searched).to_numpy()]
+    return float(pd.Series(searched).isin(duplicates).mean())
 
 
 def _hash_rows(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:

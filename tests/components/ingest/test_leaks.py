@@ -52,6 +52,12 @@ def test_a_column_that_gives_one_of_several_classes_away_is_named(runner: Ingest
     assert any("'code' alone gives the class" in warning for warning in warnings)
 
 
+def test_a_rare_third_class_does_not_hide_a_leak(runner: IngestRunner) -> None:
+    frame = make_table(leak=lambda frame: frame["failed"] * 5 + 2)
+    frame.loc[:2, "failed"] = 7
+    assert any("'leak' alone gives the class" in warning for warning in find_warnings(runner, frame))
+
+
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine, load_iris], ids=["breast cancer", "wine", "iris"])
 def test_public_tables_without_a_leak_have_no_warning_of_one(runner: IngestRunner, load: Any) -> None:
     frame = load(as_frame=True).frame
