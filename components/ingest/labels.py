@@ -13,12 +13,14 @@ from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.components.ingest.schema import Violation, make_violation
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import ClassLabel, Mask
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.rare_labels import find_few_events, find_few_positives
 
 _BOOLEANS = {"true": "1", "false": "0"}
 _MAX_CLASSES = 50
 #: A target with more whole numbers is more likely a measurement than a label.
 _MAX_NUMERIC_CLASSES = 30
-_FEW_POSITIVES, _FEW_ROWS_OF_CLASS = 20, 10
+_FEW_ROWS_OF_CLASS = 10
 
 
 def check_target(name: str, column: pa.ChunkedArray, task: str) -> Violation | None:
@@ -95,21 +97,19 @@ def find_similar_spellings(labels: pd.Series) -> list[str]:
     ]
 
 
-def find_rare_classes(train: pd.Series, test: pd.Series, positive: ClassLabel | None) -> list[str]:
-    """Return a warning where held-out rows of a class are too few for metrics that mean much."""
-    counts = test.value_counts()
-    if positive is not None:
-        count = int(counts.get(positive, 0))
-        if count >= _FEW_POSITIVES:
-            return []
-        what = f"only {count} of the {len(test):,} held-out rows {'is' if count == 1 else 'are'}"
-        return [f"{what} of the positive class {positive!r}, so recall and precision are uncertain; hold out more rows"]
-    rare = {name: int(counts.get(name, 0)) for name in sorted(set(train.unique()) | set(test.unique()))}
+def find_rare_classes(train: Dataset, test: Dataset) -> list[str]:
+    """Return a warning where held-out rows of a class, or events, are too few for metrics that mean much."""
+    roles, labels = train.roles, test.y()
+    if roles.task == "anomaly":
+        return find_few_events(labels, test.groups())
+    if roles.positive is not None:
+        return find_few_positives(labels, roles.positive)
+    counts = pd.Series(labels).value_counts()
+    rare = {name: int(counts.get(name, 0)) for name in sorted({*train.y().tolist(), *labels.tolist()})}
     rare = {name: count for name, count in rare.items() if count < _FEW_ROWS_OF_CLASS}
     if not rare:
         return []
-    listed = _list_counts(rare)
-    return [f"few held-out rows of the classes {listed}, so their metrics are uncertain"]
+    return [f"few held-out rows of the classes {_list_counts(rare)}: their metrics are uncertain; give more such rows"]
 
 
 def _list_counts(counts: Mapping[ClassLabel, int]) -> str:

@@ -120,7 +120,7 @@ def find_group_copies(train: Dataset, names: Sequence[str]) -> list[str]:
 
 
 def _sample_classes(labels: Labels) -> tuple[Int64s, int]:
-    """Return the indices, in order, of at most 10,000 rows of each class that has enough rows, and the number of classes.
+    """Return the indices, in order, of at most 10,000 rows of each class with enough rows, and the number of classes.
 
     They are the same rows every time.
     """

@@ -167,6 +167,5 @@ def _find_warnings(parts: TrainTestSplit, features: Sequence[str]) -> list[str]:
     warnings += leaks.find_group_copies(train, features)
     warnings += leaks.find_constant_columns(train, features)
     if train.roles.target:
-        target = train.roles.target
-        warnings += find_rare_classes(train.frame[target], test.frame[target], train.roles.positive)
+        warnings += find_rare_classes(train, test)
     return warnings

@@ -52,9 +52,7 @@ def leave_out_warm_up(frame: pd.DataFrame, roles: Roles, windows: Sequence[int],
         most_rows = int(sizes.max())
     else:
         position, most_rows = np.arange(len(frame)), len(frame)
-    left_out.add(
-        position < longest - 1, f"warm-up: rows with fewer than {longest} rows so far to fill a rolling window"
-    )
+    left_out.add(position < longest - 1, f"warm-up rows, before a rolling window of {longest} rows is full")
     if left_out.mask.all():
         where = f"the longest group of {roles.group!r}" if roles.group else "it"
         raise DataError(

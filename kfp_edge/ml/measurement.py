@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kfp_edge.ml.arrays import ClassLabel, Labels
+from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.evaluation import evaluate
 from kfp_edge.ml.events import EventCount, count_events, find_rows_after_events
 from kfp_edge.ml.intervals import Interval, find_clusters, measure_intervals
 from kfp_edge.ml.predictions import Predictions
-
-#: With fewer rows of a class, one row more or less changes its recall by 5 % and more.
-_FEW_ROWS = 20
+from kfp_edge.ml.rare_labels import find_few_positives
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,8 @@ def measure_predictions(predictions: Predictions, data: Dataset) -> Measurement:
         events = tuple(count_events(labels, predictions.label == 1, groups))
         return Measurement(metrics, intervals, events, notes=_describe_left_out(int(is_left_out.sum())))
     positive = predictions.positive_class if len(predictions.classes) == 2 else None
-    return Measurement(metrics, intervals, positive=positive, warnings=_find_warnings(labels, positive))
+    warnings = () if positive is None else tuple(find_few_positives(labels, positive))
+    return Measurement(metrics, intervals, positive=positive, warnings=warnings)
 
 
 def _describe_left_out(rows: int) -> tuple[str, ...]:
@@ -66,16 +65,4 @@ def _describe_left_out(rows: int) -> tuple[str, ...]:
         return ()
     return (
         f"{rows:,} rows after an event, whose rolling windows reach into it, count neither as normal nor anomalous.",
-    )
-
-
-def _find_warnings(labels: Labels, positive: ClassLabel | None) -> tuple[str, ...]:
-    if positive is None:
-        return ()
-    rows = int((labels == positive).sum())
-    if rows >= _FEW_ROWS:
-        return ()
-    return (
-        f"only {rows:,} of {len(labels):,} held-out rows are of the class {positive!r}: its metrics are uncertain, as "
-        "their intervals show; give more such rows.",
     )

@@ -90,7 +90,7 @@ def test_classes_that_differ_in_case_are_named(runner: IngestRunner, other: str)
 
 def test_few_held_out_rows_of_the_positive_class_are_counted(runner: IngestRunner) -> None:
     warnings = runner.run(runner.write(table())).train.preparation.warnings
-    assert any("only 2 of the 8 held-out rows are of the positive class 1" in text for text in warnings)
+    assert any("only 2 of 8 held-out rows are of the class 1" in text for text in warnings)
 
 
 def test_few_held_out_rows_of_one_of_several_classes_are_counted(runner: IngestRunner) -> None:
@@ -102,3 +102,10 @@ def test_few_held_out_rows_of_one_of_several_classes_are_counted(runner: IngestR
 def test_a_class_with_two_rows_is_refused(runner: IngestRunner) -> None:
     frame = table().assign(failed=["rare" if row < 2 else "ab"[row % 2] for row in range(40)])
     runner.assert_refused(runner.write(frame), "class 'rare' of 'failed' has a single training row")
+
+
+def test_few_held_out_events_are_counted_by_machine(runner: IngestRunner) -> None:
+    frame = table(400).assign(failed=[int(320 <= row < 380 and row % 5 == 0) for row in range(400)])
+    options = {"task": "anomaly", "drop": (), "time_column": "at", "group_column": "site"}
+    warnings = runner.run(runner.write(frame), **options, split="time").train.preparation.warnings
+    assert any("the 80 held-out rows have only 1 event:" in text for text in warnings)

@@ -28,7 +28,7 @@ def test_the_first_rows_of_every_group_are_left_out_and_counted(runner: IngestRu
     data = runner.write(make_rows({"a": 50, "b": 40}))
     parts = runner.run(data, **OPTIONS, group_column="run", rolling_windows=(3, 10))
     (reason,) = parts.train.preparation.left_out
-    assert "fewer than 10 rows so far" in reason
+    assert reason == "warm-up rows, before a rolling window of 10 rows is full"
     assert parts.train.preparation.left_out[reason] == 18
     assert len(parts.train.frame) + len(parts.test.frame) == 72
 
@@ -47,7 +47,7 @@ def test_groups_that_are_shorter_than_the_window_are_named(runner: IngestRunner)
     counts = parts.test.preparation.left_out
     assert counts == {
         "rows of groups that are shorter than the longest rolling window ('b')": 7,
-        "warm-up: rows with fewer than 10 rows so far to fill a rolling window": 18,
+        "warm-up rows, before a rolling window of 10 rows is full": 18,
     }
 
 
