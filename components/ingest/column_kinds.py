@@ -1,7 +1,7 @@
 """Give the columns of a table their kinds as the parameters state or their cells show, and state what was changed."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ from kfp_edge.errors import ParameterError
 #: A single value at the edge of a column that makes this share of it may be a code for missing values.
 _MIN_CODE_SHARE = 0.05
 _MIN_OTHER_VALUES = 10
+#: 64 bits hold every whole number of fewer digits.
+_MIN_LONG_DIGITS = 19
 
 
 def convert_columns(
@@ -31,9 +33,13 @@ def convert_columns(
     """
     kinds = {name: rules.kind for name, rules in expectations.items()}
     left_as_text = {name for name, kind in kinds.items() if kind in ("string", "boolean", "datetime")}
-    result = ColumnReadings(source.table)
+    table = _name_groups(source.table, options.group_column)
+    result = ColumnReadings(_keep_digits(table, (options.target, options.group_column)))
     has_times = _read_time_column(result, options)
     times = {options.time_column} if has_times else set()
+    left_as_text |= {
+        name for name in result.table.column_names if name == options.target and _is_long(result.table, name)
+    }
     text = read_text_columns(
         result.table,
         options.table_format,
@@ -61,6 +67,39 @@ def find_times_without_role(table: pa.Table, options: IngestOptions) -> list[str
         for name in table.column_names
         if name in names and (_holds_timestamps(table.column(name).type) or timestamps.holds_dates(table.column(name)))
     ]
+
+
+def _name_groups(table: pa.Table, group_column: str) -> pa.Table:
+    """Return the table with groups that are days, times, booleans or whole numbers such as 7.0 as text or integers."""
+    if group_column not in table.column_names:
+        return table
+    column = table.column(group_column)
+    if pa.types.is_temporal(column.type) or pa.types.is_boolean(column.type):
+        column = column.cast(pa.string())
+    elif pa.types.is_floating(column.type):
+        try:
+            column = column.cast(pa.int64())
+        except pa.ArrowInvalid:  # fractions are no names of groups
+            return table
+    return table.set_column(table.column_names.index(group_column), group_column, column)
+
+
+def _is_long(table: pa.Table, name: str) -> bool:
+    """Return whether a text column holds whole numbers that no signed integer holds."""
+    column = table.column(name)
+    if not pa.types.is_string(column.type) or not pc.all(pc.match_substring_regex(column, r"^[+-]?[0-9]+$")).as_py():
+        return False
+    return bool(pc.max(pc.utf8_length(column)).as_py() >= _MIN_LONG_DIGITS)
+
+
+def _keep_digits(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the table with the labels and groups that no signed integer holds as text."""
+    for name in names:
+        if name in table.column_names and pa.types.is_uint64(table.column(name).type):
+            column = table.column(name)
+            if (pc.max(column).as_py() or 0) >= 2**63:
+                table = table.set_column(table.column_names.index(name), name, column.cast(pa.string()))
+    return table
 
 
 def _holds_timestamps(arrow_type: pa.DataType) -> bool:

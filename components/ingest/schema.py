@@ -1,5 +1,7 @@
 """The expected schema of the data, and every violation of it."""
 
+import dataclasses
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,7 +135,12 @@ def _check_column(name: str, column: pa.ChunkedArray, rules: ColumnExpectation) 
         problems.append((f"is none of {allowed}", comparable & ~values.isin(rules.values).to_numpy()))
     if not rules.missing:
         problems.append(("is missing", missing))
-    return [make_violation(name, problem, column, rows) for problem, rows in problems if rows.any()]
+    violations = [make_violation(name, problem, column, rows) for problem, rows in problems if rows.any()]
+    if rules.kind in ("number", "integer", "boolean") and wrong.any() and pa.types.is_string(column.type):
+        code = json.dumps(column[int(np.argmax(wrong))].as_py(), ensure_ascii=False)
+        remedy = f"if that means missing give missing_values=[{code}]"
+        violations[0] = dataclasses.replace(violations[0], remedy=remedy)
+    return violations
 
 
 def _with_article(kind: Kind | None) -> str:

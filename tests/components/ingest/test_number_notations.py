@@ -228,9 +228,11 @@ def test_whole_numbers_of_groups_keep_all_their_digits(runner: IngestRunner, fir
     assert whole(parts)["site"].astype(str).nunique() == 10
 
 
-def test_whole_numbers_of_labels_keep_all_their_digits(runner: IngestRunner) -> None:
-    labels = [9_007_199_254_740_992 + row % 2 for row in range(40)]
-    assert set(runner.run(runner.write(table().assign(failed=labels))).train.y().tolist()) == set(labels)
+@pytest.mark.parametrize("first", [9_007_199_254_740_992, 18_446_744_073_709_551_610])
+def test_whole_numbers_of_labels_keep_all_their_digits(runner: IngestRunner, first: int) -> None:
+    labels = [first + row % 2 for row in range(40)]
+    train = runner.run(runner.write(table().assign(failed=labels))).train
+    assert {int(label) for label in train.y().tolist()} == set(labels)
 
 
 def test_whole_numbers_that_parquet_stores_as_text_stay_text(runner: IngestRunner) -> None:
@@ -247,3 +249,34 @@ def test_a_cell_of_several_lines_gives_one_sentence(runner: IngestRunner) -> Non
 def test_a_label_beyond_every_whole_number_is_refused(runner: IngestRunner, label: str) -> None:
     labels = [label if row == 3 else str(row % 2) for row in range(40)]
     runner.assert_refused(runner.write(table().assign(failed=labels)), "'failed' is the target and is no whole number")
+
+
+def test_unsigned_numbers_of_parquet_keep_all_their_digits(runner: IngestRunner) -> None:
+    first = 18_446_744_073_709_551_000
+    frame = table().assign(
+        site=np.array([first + row // 4 for row in range(40)], dtype=np.uint64),
+        failed=np.array([first + row % 2 for row in range(40)], dtype=np.uint64),
+    )
+    frame.to_parquet(runner.folder / "data.parquet")
+    parts = runner.run(runner.folder / "data.parquet", drop=("at",), group_column="site")
+    assert whole(parts)["site"].nunique() == 10
+    assert set(whole(parts)["failed"]) == {str(first), str(first + 1)}
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [[f"2024-01-{row // 4 + 1:02d}" for row in range(40)], [f"{row // 4}.0" for row in range(40)]],
+    ids=["days", "whole numbers with a decimal mark"],
+)
+def test_groups_may_be_days_and_whole_numbers(runner: IngestRunner, groups: list[str]) -> None:
+    parts = runner.run(runner.write(table().assign(site=groups)), drop=("at",), group_column="site")
+    assert whole(parts)["site"].nunique() == 10
+
+
+def test_a_code_in_a_column_that_is_expected_to_be_a_number_is_refused_with_its_parameter(runner: IngestRunner) -> None:
+    data = runner.write(table().assign(load=with_code("na", 0.7)))
+    runner.assert_refused(
+        data,
+        "'load' is not a number in 28 rows (row 1: 'na'); if that means missing give missing_values=[\"na\"]",
+        columns={"load": {"dtype": "number"}},
+    )
