@@ -38,12 +38,13 @@ def know_missing_text_as_empty(estimator: BaseEstimator, columns: Sequence[str])
         columns: The features in the order that it was fitted with.
     """
     for step, position, _ in _find_first_steps(estimator, columns):
-        if _find_marker(step, position) == "":
+        marker = _find_marker(step, position)
+        if marker == "":
             continue
         if isinstance(step, SimpleImputer):
             if step.statistics_.dtype == object:
                 step.missing_values = ""
-        elif isinstance(step, OrdinalEncoder):
+        elif isinstance(step, OrdinalEncoder) and marker is not None:  # to it, None is a category like any other
             _encode_missing_as_unknown(step, position)
         else:
             categories = step.categories_[position]
