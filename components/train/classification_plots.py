@@ -1,15 +1,17 @@
 """The figures of a classifier: curves, confusion matrix, permutation importance, probabilities and calibration."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from kfp_edge.components.train.importance import Importance
 from kfp_edge.components.train.train import Evaluation
-from kfp_edge.ml.arrays import Float64s, Floats, Mask
+from kfp_edge.ml.arrays import Floats, Int64s, Mask
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.intervals import measure_share
 from kfp_edge.reports.html import BLUE, GREY, ORANGE
 from kfp_edge.reports.labels import display_width, to_label, to_labels, to_wrapped_label
 
@@ -18,6 +20,7 @@ MAX_FEATURES = 15
 _MAX_CURVE_POINTS = 500
 #: A confusion matrix of more classes shows shares by colour only.
 _MAX_COUNTED_CLASSES = 25
+_MAX_LISTED_CONFUSIONS = 10
 _BINS = np.linspace(0, 1, 31).tolist()
 
 
@@ -38,20 +41,24 @@ def plot_curves(data: Dataset, evaluation: Evaluation) -> Figure:
     recall_axis.axhline(truth.mean(), color=GREY, linestyle=":")
     recall_axis.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03))
     recall_axis.set_title(f"precision-recall, area {average_precision_score(truth, score):.3f}")
-    names, counts = _confusion(evaluation)
-    _draw_confusion(matrix, counts)
+    assert evaluation.confusion is not None
+    names, counts = evaluation.confusion
+    _draw_confusion(matrix, np.array(counts))
     labels = [to_label(name, 14) for name in names]
     matrix.set(xticks=range(2), yticks=range(2), xticklabels=labels, title="confusion matrix")
     matrix.set_yticks(range(2), labels, rotation=90, va="center")
     return figure
 
 
-def plot_confusion(evaluation: Evaluation) -> Figure:
+def plot_confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
     """Plot the confusion matrix of many classes: names on the left, and where they are long, numbers below.
 
     Counts are written into the cells as long as they can be read.
+
+    Args:
+        names: The classes.
+        counts: The number of rows by true and by predicted class.
     """
-    names, counts = _confusion(evaluation)
     labels = to_labels(names, 28)
     cell = 0.5 if len(names) <= 12 else 0.36
     is_numbered = max(map(display_width, labels)) * 0.1 > cell
@@ -62,20 +69,27 @@ def plot_confusion(evaluation: Evaluation) -> Figure:
     side = min(cell * len(names), 11 - margin)
     figure = Figure(figsize=(side + margin, side + 0.9), layout="constrained")
     axis = figure.subplots()
-    _draw_confusion(axis, counts)
+    _draw_confusion(axis, np.array(counts))
     below = [str(number) for number in range(1, len(names) + 1)] if is_numbered else labels
     axis.set_yticks(range(len(names)), labels, fontsize=size)
     axis.set_xticks(range(len(names)), below, fontsize=size)
     return figure
 
 
-def _confusion(evaluation: Evaluation) -> tuple[list[str], Float64s]:
-    assert evaluation.confusion is not None
-    names, matrix = evaluation.confusion
-    return names, np.array(matrix, dtype=np.float64)
+def list_confusions(names: Sequence[str], counts: Sequence[Sequence[int]]) -> list[tuple[str, str, str]]:
+    """Return the most frequent mistakes: the true class, the predicted one, and the number of rows and their share."""
+    matrix = np.array(counts)
+    mistakes = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:_MAX_LISTED_CONFUSIONS]
+    cells = zip(*np.unravel_index(order, matrix.shape), strict=True)
+    return [
+        (names[true], names[predicted], f"{mistakes[true, predicted]:,} ({mistakes[true, predicted] / rows:.1%})")
+        for true, predicted in cells
+        if (rows := matrix[true].sum()) and mistakes[true, predicted]
+    ]
 
 
-def _draw_confusion(axis: Axes, counts: Float64s) -> None:
+def _draw_confusion(axis: Axes, counts: Int64s) -> None:
     """Draw the matrix[true][predicted], each row coloured by its own shares."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -86,13 +100,13 @@ def _draw_confusion(axis: Axes, counts: Float64s) -> None:
     for (true, predicted), count in np.ndenumerate(counts):
         if count or len(counts) <= 12:
             color = "white" if shares[true, predicted] > 0.5 else "black"
-            text = f"{count:,.0f}" if len(counts) == 2 else _format_count(count)
+            text = f"{count:,}" if len(counts) == 2 else _format_count(int(count))
             axis.text(predicted, true, text, ha="center", va="center", color=color, fontsize=size)
 
 
-def _format_count(count: float) -> str:
+def _format_count(count: int) -> str:
     """Return a count in at most four letters."""
-    return f"{count:.0f}" if count < 1e4 else f"{count / 1e3:.0f}k" if count < 1e6 else f"{count / 1e6:.1f}M"
+    return f"{count}" if count < 1e4 else f"{count / 1e3:.0f}k" if count < 1e6 else f"{count / 1e6:.1f}M"
 
 
 def plot_importance(importance: Importance) -> Figure:
@@ -123,11 +137,23 @@ def plot_probabilities(data: Dataset, evaluation: Evaluation) -> Figure:
     histogram.set_yscale("log")
     histogram.set_ylim(bottom=0.5)
     histogram.legend(title="true class")
-    actual, predicted = calibration_curve(truth, probability, n_bins=10, strategy="uniform")
     calibration.plot([0, 1], [0, 1], color=GREY, linestyle=":")
-    calibration.plot(predicted, actual, color=BLUE, marker="o")
+    _draw_calibration(calibration, truth, probability)
     calibration.set(xlabel="mean predicted probability", ylabel="observed share", title="calibration")
     return figure
+
+
+def _draw_calibration(axis: Axes, truth: Mask, probability: Floats) -> None:
+    """Draw the observed share of each tenth of the probabilities with its 95 % interval."""
+    tenths = np.minimum((probability * 10).astype(np.int64), 9)
+    points = []
+    for tenth in np.unique(tenths):
+        rows = tenths == tenth
+        interval = measure_share(truth[rows], None)
+        points.append((probability[rows].mean(), truth[rows].mean(), interval.low, interval.high))
+    predicted, share, low, high = np.array(points).T
+    axis.vlines(predicted, low, high, color=GREY, linewidth=1.5)
+    axis.plot(predicted, share, color=BLUE, marker="o")
 
 
 def _separate(data: Dataset, evaluation: Evaluation) -> tuple[Mask, Floats]:

@@ -56,7 +56,11 @@ def _add_classification(page: Page, estimator: Pipeline, data: Dataset, evaluati
     if evaluation.roc is None:
         page.heading("Which classes it confuses")
         page.text("Each row is a true class, each column a predicted one; the darker, the larger the share of the row.")
-        page.figure(classification_plots.plot_confusion(evaluation), "confusion matrix")
+        page.figure(classification_plots.plot_confusion(*evaluation.confusion), "confusion matrix")
+        mistakes = classification_plots.list_confusions(*evaluation.confusion)
+        if mistakes:
+            page.text("The most frequent mistakes, with their share of the rows of the true class:")
+            page.table(("true", "predicted", "rows"), mistakes)
     else:
         page.heading("How well it ranks and decides")
         page.text(f"The curves are those of the class {evaluation.predictions.positive_class}.")
@@ -68,6 +72,7 @@ def _add_classification(page: Page, estimator: Pipeline, data: Dataset, evaluati
     page.figure(classification_plots.plot_importance(importance), "permutation importance by feature")
     if evaluation.roc is not None:
         page.heading("How its probabilities spread")
+        page.text("On the right, a well calibrated model follows the dotted line; grey lines are 95 % intervals.")
         probabilities = classification_plots.plot_probabilities(data, evaluation)
         page.figure(probabilities, "probabilities by true class, and calibration")
 
@@ -80,8 +85,9 @@ def _describe_importance(importance: Importance) -> str:
     if not len(rest):
         return text
     if rest[0] <= 0:
-        return f"{text} None of the other {len(rest):,} features lowers it."
-    return f"{text} The other {len(rest):,} features lower it by at most {format_number(float(rest[0]))} each."
+        return f"{text} Shuffling any of the other {len(rest):,} features costs nothing."
+    most = format_number(float(rest[0]))
+    return f"{text} Shuffling any of the other {len(rest):,} features costs at most {most}."
 
 
 def _add_anomaly(page: Page, data: Dataset, evaluation: Evaluation) -> None:

@@ -29,10 +29,6 @@ class Measurement:
     #: How they were measured, each in one sentence.
     notes: tuple[str, ...] = ()
 
-    def to_table_rows(self) -> list[tuple[str, float, str]]:
-        """Return table rows: name, value and 95 % interval, "" where there is none."""
-        return [(name, value, str(self.intervals.get(name, ""))) for name, value in sorted(self.metrics.items())]
-
 
 def measure_predictions(predictions: Predictions, data: Dataset) -> Measurement:
     """Measure what a model predicts for the rows of `data`.

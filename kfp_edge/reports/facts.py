@@ -40,7 +40,7 @@ class ModelFacts:
 
     @property
     def warnings(self) -> list[str]:
-        """What is suspicious about the data and the metrics, each in one sentence."""
+        """What is suspicious about the data and the metrics, each in one sentence, and each once."""
         sentences = (*self.train.preparation.warnings, *self.measurement.warnings)
         return list(dict.fromkeys(f"{sentence.rstrip('.')}." for sentence in sentences))
 
@@ -58,7 +58,7 @@ class ModelFacts:
             ),
         ]
         if self.train.roles.task == "classification":
-            header: tuple[str, ...] = ("", "class", "recall", "precision", "F1", "rows in training", "rows held out")
+            header: tuple[str, ...] = ("class", "recall", "precision", "F1", "rows in training", "rows held out")
             sections.append(Section("Metrics of each class", header, list(self._describe_classes())))
         elif self.measurement.events:
             header = (self.test.roles.group or "rows", "events", "events with an alarm")
@@ -142,9 +142,8 @@ class ModelFacts:
 
     def _describe_classes(self) -> Iterable[tuple[str, ...]]:
         counts = [pd.Series(part.y()).value_counts() for part in (self.train, self.test)]
-        for number, label in enumerate(sorted(set(counts[0].index) | set(counts[1].index)), 1):
+        for label in sorted(set(counts[0].index) | set(counts[1].index)):
             yield (
-                str(number),
                 str(label),
                 *(self._format_metric(name_of_class(metric, label)) for metric in ("recall", "precision", "f1")),
                 *(_format_share(int(count.get(label, 0)), int(count.sum())) for count in counts),

@@ -3,24 +3,19 @@
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from kfp_edge.components.train import classification_plots as plots
 from kfp_edge.components.train.importance import Importance, measure_importance
-from kfp_edge.components.train.train import Evaluation, limit_threads, measure
+from kfp_edge.components.train.train import limit_threads, measure
 from kfp_edge.ml.dataset import Dataset, Roles
 from support.tables import SHA, failures, train_model
 
 
-def classify(names: list[str], *, rows: int = 1200) -> tuple[Dataset, Evaluation]:
-    """Return rows of as many classes as there are names, and the evaluation of a model on them."""
-    rng = np.random.default_rng(0)
-    codes = rng.integers(len(names), size=rows)
-    frame = pd.DataFrame({"level": codes + rng.normal(0, 0.3, rows), "class": np.array(names, dtype=object)[codes]})
-    data = Dataset(frame, Roles("classification", "class", ("level",), ()), SHA)
-    return data, measure(train_model(data), data)
+def count_confusion(classes: int) -> list[list[int]]:
+    """Return a matrix in which every class is sometimes taken for the next one."""
+    return (np.eye(classes, dtype=int) * 40 + np.eye(classes, k=1, dtype=int) * 3).tolist()
 
 
 def text_of(figure: Figure) -> list[str]:
@@ -34,8 +29,7 @@ def text_of(figure: Figure) -> list[str]:
 @pytest.mark.parametrize("classes", [3, 20, 50])
 def test_every_class_of_a_confusion_matrix_has_its_label_and_room(classes):
     names = [f"failure of the main drive by overload, kind {kind:02d} ($report_{kind}$)" for kind in range(classes)]
-    _, evaluation = classify(names, rows=40 * classes)
-    figure = plots.plot_confusion(evaluation)
+    figure = plots.plot_confusion(names, count_confusion(classes))
     figure.draw_without_rendering()
     (axis,) = figure.axes
     rows = axis.get_yticklabels()
@@ -49,27 +43,39 @@ def test_every_class_of_a_confusion_matrix_has_its_label_and_room(classes):
 
 
 def test_short_class_names_stand_on_both_sides_of_the_confusion_matrix():
-    _, evaluation = classify(["ok", "wear", "jam"])
-    (axis,) = plots.plot_confusion(evaluation).axes
+    (axis,) = plots.plot_confusion(["jam", "ok", "wear"], count_confusion(3)).axes
     names = [label.get_text() for label in axis.get_xticklabels()]
     assert names == [label.get_text() for label in axis.get_yticklabels()] == ["jam", "ok", "wear"]
 
 
 def test_a_confusion_matrix_counts_every_row():
-    data, evaluation = classify([f"kind {kind}" for kind in range(20)])
-    (axis,) = plots.plot_confusion(evaluation).axes
-    assert sum(int(text.get_text()) for text in axis.texts) == len(data.frame)
+    (axis,) = plots.plot_confusion([f"kind {kind}" for kind in range(20)], count_confusion(20)).axes
+    assert sum(int(text.get_text()) for text in axis.texts) == 20 * 40 + 19 * 3
 
 
 def test_fifty_classes_are_shown_by_colour_only():
-    _, evaluation = classify([f"kind {kind}" for kind in range(50)])
-    (axis,) = plots.plot_confusion(evaluation).axes
+    (axis,) = plots.plot_confusion([f"kind {kind}" for kind in range(50)], count_confusion(50)).axes
     assert not axis.texts
+
+
+def test_the_most_frequent_mistakes_are_listed_with_full_names():
+    names = ["the main drive is overloaded", "the tool is worn out", "no failure"]
+    mistakes = plots.list_confusions(names, [[8, 2, 0], [0, 7, 0], [5, 1, 94]])
+    assert mistakes == [
+        ("no failure", "the main drive is overloaded", "5 (5.0%)"),
+        ("the main drive is overloaded", "the tool is worn out", "2 (20.0%)"),
+        ("no failure", "the tool is worn out", "1 (1.0%)"),
+    ]
+
+
+def test_classes_without_rows_or_mistakes_are_no_problem():
+    assert plots.list_confusions(["a", "b", "c"], [[5, 0, 0], [0, 0, 0], [0, 0, 5]]) == []
+    plots.plot_confusion(["a", "b", "c"], [[5, 0, 0], [0, 0, 0], [0, 0, 5]]).draw_without_rendering()
 
 
 @pytest.mark.parametrize("labels", [("_ok $a$", "_bad $b_1$"), ("good " * 16, "bad " * 20), ("in Ordnung", "geprüft")])
 def test_the_names_of_two_classes_are_text_wherever_they_stand(labels):
-    data = failures(labels=labels)
+    data = failures(400, labels=labels)
     evaluation = measure(train_model(data), data)
     for figure in (plots.plot_curves(data, evaluation), plots.plot_probabilities(data, evaluation)):
         names = [
@@ -119,3 +125,13 @@ def test_the_importance_is_measured_on_all_rare_failures():
         importance = measure_importance(model, rare, seed=0)
     assert importance.mean[0] > 0.1
     assert set(importance.names) == {"heat [K]", "torque [Nm]", "type"}
+
+
+def test_the_calibration_of_few_rows_has_wide_intervals():
+    data = failures(300)
+    evaluation = measure(train_model(data), failures(300, seed=1))
+    figure = plots.plot_probabilities(failures(300, seed=1), evaluation)
+    (intervals,) = figure.axes[1].collections
+    widths = [segment[1][1] - segment[0][1] for segment in intervals.get_segments()]
+    assert len(widths) == len(figure.axes[1].lines[-1].get_xdata())
+    assert max(widths) > 0.3

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.train.report import write_report
-from kfp_edge.components.train.train import limit_threads, measure
+from kfp_edge.components.train.train import measure
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import load_model, save_model
@@ -80,16 +79,3 @@ def test_an_impossible_false_alarm_rate_is_refused(rate):
 def test_too_few_normal_rows_for_the_rate_are_refused_with_the_number_that_is_needed():
     with pytest.raises(KfpEdgeError, match="too few to set a threshold .* at least 1001 rows"):
         train_model(anomalies(rows=300), false_alarm_rate=0.0001)
-
-
-@pytest.mark.parametrize("make", [failures, anomalies])
-def test_the_report_is_self_contained(tmp_path, make):
-    data = make(500)
-    fitted = train_model(data)
-    with limit_threads(data):
-        evaluation = measure(fitted, data)
-        write_report(tmp_path / "report.html", fitted, data, data, evaluation, seed=0, false_alarm_rate=0.01)
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<img ") >= 2
-    assert "http" not in page
-    assert "<script" not in page
