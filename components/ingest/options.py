@@ -89,7 +89,7 @@ def check_options(options: IngestOptions) -> None:
         "rolling_windows need a time_column, by which the rows are ordered.": (
             bool(options.rolling_windows) and not options.time_column
         ),
-        "split=random with rolling_windows would leak: neighbouring rows share their past; use split=time or group.": (
+        "split=random with rolling_windows would leak: neighbouring rows share their past; use split=auto.": (
             options.split == "random" and bool(options.rolling_windows)
         ),
         "an anomaly task with windows trains on the rows before the first one; use split=auto.": (

@@ -56,9 +56,13 @@ def leave_out_warm_up(frame: pd.DataFrame, roles: Roles, windows: Sequence[int],
     if left_out.mask.all():
         where = f"the longest group of {roles.group!r}" if roles.group else "it"
         raise DataError(
-            f"rolling_windows of {longest} rows leave no row of the data: {where} has {most_rows} rows; "
+            f"rolling_windows of {longest} rows leave no row of the data: {where} has {_count_rows(most_rows)}; "
             "give shorter windows or more data."
         )
+
+
+def _count_rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _compute_features(frame: pd.DataFrame, names: Sequence[str], windows: Sequence[int]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.components.ingest.split import (
     CannotSplitError,
     Selection,
@@ -175,7 +176,7 @@ def _locate(rows: SplitRows, selection: Selection, label: ClassLabel) -> str:
     count = int(is_label.sum())
     what = f"the only row of class {label!r} is" if count == 1 else f"all {count:,} rows of class {label!r} are"
     if rows.groups is not None:
-        names = rows.groups[is_label].unique()
+        names = rows.groups[is_label].unique().tolist()
         if len(names) == 1:
             return f": {what} of {rows.groups.name} {names[0]!r}"
     if rows.times is not None:
@@ -196,6 +197,11 @@ def _advise(rows: SplitRows, method: str, request: SplitRequest) -> str:
     caveats = _describe_alternatives(rows, request)
     others = [other for other in caveats if other != method and not _is_useless(rows, other, request.fraction, request)]
     advice += [f"split={other}{caveats[other]}" for other in others[:1]]
+    rare = _find_rare_classes(rows)
+    if rare and not _is_useless(_leave_out(rows, rare), method, request.fraction, request):
+        return (
+            f"leave the labels of class {list_names(rare)} empty, so that these rows are left out, or give more of them"
+        )
     others_help = f"use {', or '.join(advice)}, or " if advice else ""
     return f"{others_help}give data with more rows of each class{_name_places(rows)}"
 
@@ -203,6 +209,25 @@ def _advise(rows: SplitRows, method: str, request: SplitRequest) -> str:
 def _is_useless(rows: SplitRows, method: str, fraction: float, request: SplitRequest) -> bool:
     selection, problem = _try(rows, method, fraction, request.seed)
     return selection is None or bool(problem)
+
+
+def _find_rare_classes(rows: SplitRows) -> list[ClassLabel]:
+    """Return the classes with too few rows to be in both parts, where two others are left."""
+    if rows.labels is None:
+        return []
+    counts = _count_classes(rows.labels)
+    rare = [name for name, count in counts.items() if count <= _MIN_TRAINING_ROWS]
+    return rare if len(counts) - len(rare) >= 2 else []
+
+
+def _leave_out(rows: SplitRows, classes: list[ClassLabel]) -> SplitRows:
+    assert rows.labels is not None
+    is_kept = ~rows.labels.isin(classes)
+    labels, times, groups = (
+        None if column is None else column[is_kept].reset_index(drop=True)
+        for column in (rows.labels, rows.times, rows.groups)
+    )
+    return SplitRows(int(is_kept.sum()), rows.task, labels, times, groups)
 
 
 def _describe_alternatives(rows: SplitRows, request: SplitRequest) -> Mapping[str, str]:

@@ -99,9 +99,14 @@ def test_few_held_out_rows_of_one_of_several_classes_are_counted(runner: IngestR
     assert any("few held-out rows of the classes 'a (2)'" in text for text in warnings)
 
 
-def test_a_class_with_two_rows_is_refused(runner: IngestRunner) -> None:
-    frame = table().assign(failed=["rare" if row < 2 else "ab"[row % 2] for row in range(40)])
-    runner.assert_refused(runner.write(frame), "class 'rare' of 'failed' has a single training row")
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_class_with_too_few_rows_is_refused_with_advice_that_works(runner: IngestRunner, rows: int) -> None:
+    frame = table().assign(failed=["rare" if row < rows else "ab"[row % 2] for row in range(40)])
+    runner.assert_refused(
+        runner.write(frame), "class 'rare' of 'failed' has a single", "leave the labels of class 'rare' empty"
+    )
+    frame.loc[: rows - 1, "failed"] = None
+    assert set(runner.run(runner.write(frame)).train.y()) == {"a", "b"}
 
 
 def test_few_held_out_events_are_counted_by_machine(runner: IngestRunner) -> None:
