@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.bundle import Bundle, Manifest
-from kfp_edge.reports.html import BLUE, ORANGE, Page
+from kfp_edge.ml.metrics import Direction, find_metric
+from kfp_edge.reports.html import BLUE, ORANGE, Page, format_number
 
 #: The metric by which models are ranked, for each task.
 _RANKING_METRICS = {"classification": "roc_auc", "anomaly": "event_recall"}
@@ -51,8 +52,12 @@ def _check_names(manifests: Sequence[Manifest]) -> None:
 
 
 def _ranking_value(manifest: Manifest, shared: Sequence[str]) -> float:
-    metric = _choose_ranking_metric(manifest, shared)
-    return manifest.metrics[metric] if metric else 0.0
+    """Return a number that is smaller for a worse model."""
+    name = _choose_ranking_metric(manifest, shared)
+    metric = find_metric(name) if name else None
+    if metric is None:
+        return 0.0
+    return manifest.metrics[metric.name] * (1 if metric.direction is Direction.HIGHER else -1)
 
 
 def _choose_ranking_metric(manifest: Manifest, shared: Sequence[str]) -> str | None:
@@ -62,14 +67,22 @@ def _choose_ranking_metric(manifest: Manifest, shared: Sequence[str]) -> str | N
 
 def _write_report(ranked: Sequence[Manifest], shared: Sequence[str], report: Path) -> None:
     metric = _choose_ranking_metric(ranked[0], shared)
-    lead = f"{len(ranked)} models, the one with the lowest {metric} first." if metric else f"{len(ranked)} models."
+    lead = f"{len(ranked)} models, the one with the worst {metric} first." if metric else f"{len(ranked)} models."
     page = Page("Models of the fleet", lead)
     if metric:
         page.heading(metric).figure(_plot_bars(ranked, metric), f"{metric} of every model")
     page.heading("Metrics on held-out rows")
-    rows = [[model.name, model.version, *(model.metrics[name] for name in shared)] for model in ranked]
+    if any(model.intervals for model in ranked):
+        page.text("In brackets: 95 % intervals.")
+    rows = [[model.name, model.version, *(_format_metric(model, name) for name in shared)] for model in ranked]
     page.table(("model", "version", *shared), rows)
     page.write(report)
+
+
+def _format_metric(model: Manifest, name: str) -> str:
+    interval = model.intervals.get(name)
+    suffix = f" ({format_number(interval[0])} to {format_number(interval[1])})" if interval else ""
+    return format_number(model.metrics[name]) + suffix
 
 
 def _plot_bars(ranked: Sequence[Manifest], metric: str) -> Figure:

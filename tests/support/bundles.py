@@ -1,5 +1,6 @@
 """A tiny model in a bundle: score = x0 + 2 * x1, so that a test knows every output."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def tiny_bundle(
     signature: Signature | None = None,
     offset: float = 0.0,
     metrics: Mapping[str, float] | None = None,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
 ) -> Bundle:
     """Write the bundle of the tiny model."""
     histogram = Histogram(edges=(0.0, 1.0), counts=(3,))
@@ -87,7 +89,7 @@ def tiny_bundle(
         samples=tiny_samples(name, version, offset),
         reference=Reference(rows=3, features={"x0": histogram, "x1": histogram}),
         model_card="# Tiny\n",
-        info=tiny_info(name, version, metrics or {}),
+        info=dataclasses.replace(tiny_info(name, version, metrics or {}), intervals=intervals or {}),
     )
 
 

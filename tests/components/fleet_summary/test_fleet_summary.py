@@ -24,6 +24,20 @@ def test_the_report_lists_every_model_with_the_worst_first(tmp_path: Path) -> No
     assert sorted(["press-1", "press-2", "press-3"], key=page.rindex) == ["press-1", "press-2", "press-3"]
 
 
+def test_without_labels_the_model_with_the_most_alarms_is_the_worst(tmp_path: Path) -> None:
+    folders = [bundle(tmp_path, f"press-{number}", alarm_rate=number / 10) for number in (1, 3, 2)]
+    write_fleet_summary(folders, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert sorted(["press-1", "press-2", "press-3"], key=page.rindex) == ["press-3", "press-2", "press-1"]
+
+
+def test_the_report_shows_how_certain_a_metric_is(tmp_path: Path) -> None:
+    intervals = {"recall": (0.1466, 0.9473)}
+    model = tiny_bundle(tmp_path / "press", "press", metrics={"recall": 0.6}, intervals=intervals)
+    write_fleet_summary([model.folder], tmp_path / "report.html")
+    assert "0.6 (0.1466 to 0.9473)" in (tmp_path / "report.html").read_text()
+
+
 def test_only_metrics_that_all_models_have_are_compared(tmp_path: Path) -> None:
     folders = [bundle(tmp_path, "press-1", recall=0.5, roc_auc=1), bundle(tmp_path, "press-2", recall=0.75)]
     assert "lowest_roc_auc" not in write_fleet_summary(folders, tmp_path / "report.html")
