@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,7 +34,8 @@ def convert_columns(
     left_as_text = {name for name, kind in kinds.items() if kind in ("string", "boolean", "datetime")}
     table = _name_groups(source.table, options.group_column)
     result = ColumnReadings(_keep_digits(table, (options.target, options.group_column)))
-    has_times = _read_time_column(result, options)
+    groups = _number_groups(source, options.group_column) if options.time_column else None
+    has_times = _read_time_column(result, options, groups)
     times = {options.time_column} if has_times else set()
     left_as_text |= {
         name for name in result.table.column_names if name == options.target and _is_long(result.table, name)
@@ -106,7 +106,7 @@ def _holds_timestamps(arrow_type: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(arrow_type) or pa.types.is_date(arrow_type))
 
 
-def _read_time_column(result: ColumnReadings, options: IngestOptions) -> bool:
+def _read_time_column(result: ColumnReadings, options: IngestOptions, groups: local_time.Order | None) -> bool:
     """Put the times of the time column, in UTC, in its place; return False if it holds no times."""
     name, table_format = options.time_column, options.table_format
     if name not in result.table.column_names:
@@ -123,17 +123,20 @@ def _read_time_column(result: ColumnReadings, options: IngestOptions) -> bool:
         result.remarks.append(times.remark)
     values = times.values
     if not times.has_offsets and not find_missing(values).any():
-        values = _resolve_local_time(name, values, result, options)
+        values = _resolve_local_time(name, values, result, options, groups)
     result.replace(name, values)
     return True
 
 
 def _resolve_local_time(
-    name: str, values: pa.ChunkedArray, result: ColumnReadings, options: IngestOptions
+    name: str,
+    values: pa.ChunkedArray,
+    result: ColumnReadings,
+    options: IngestOptions,
+    groups: local_time.Order | None,
 ) -> pa.ChunkedArray:
     """Return local times in UTC where their zone is known; times of an hour that occurs twice are refused without."""
     times = values.to_numpy(zero_copy_only=False).astype("datetime64[us]")
-    groups = _number_groups(result.table, options.group_column)
     zone = options.table_format.time_zone
     written = result.table.column(name)
     if not zone:
@@ -163,11 +166,15 @@ def _resolve_local_time(
     return pa.chunked_array([pa.array(utc.values)])
 
 
-def _number_groups(table: pa.Table, group_column: str) -> local_time.Order | None:
-    if group_column not in table.column_names:
+def _number_groups(source: SourceTable, group_column: str) -> local_time.Order | None:
+    """Return the number of the group of each row, or of its file in a folder without a group column."""
+    if group_column in source.table.column_names:
+        encoded = pc.dictionary_encode(source.table.column(group_column)).combine_chunks()
+    elif source.file_names is not None:
+        encoded = source.file_names.combine_chunks()
+    else:
         return None
-    codes, _ = pd.factorize(table.column(group_column).to_pandas())
-    return np.asarray(codes, dtype=np.int64)
+    return np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(), dtype=np.int64)
 
 
 def _find_codes(table: pa.Table, name: str) -> list[str]:

@@ -144,6 +144,17 @@ def test_each_group_has_its_own_order(runner: IngestRunner) -> None:
         assert (np.sort(rows["at"].to_numpy()) == utc.to_numpy()).all()
 
 
+def test_each_file_of_a_folder_has_its_own_order(runner: IngestRunner) -> None:
+    cells, utc = local_times("Europe/Berlin", "2024-10-27 01:00", periods=200)
+    for site in "abc":
+        runner.write(table(200).assign(site=site, at=cells), f"parts/{site}.csv")
+    options = {"drop": ("site",), "time_column": "at"}
+    runner.assert_refused(runner.folder / "parts", "goes back in time", **options)
+    parts = runner.run(runner.folder / "parts", table_format=TableFormat(time_zone="Europe/Berlin"), **options)
+    times = np.concatenate([part.frame["at"].to_numpy() for part in (parts.train, parts.test)])
+    assert (np.sort(times) == np.sort(np.tile(utc.to_numpy(), 3))).all()
+
+
 def test_a_file_with_the_newest_row_first_is_read_as_well(runner: IngestRunner) -> None:
     cells, utc = local_times("Europe/Berlin", "2024-10-27 00:00")
     assert_refused(runner, cells[::-1], "goes back in time as local clocks do")
