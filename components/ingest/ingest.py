@@ -149,7 +149,7 @@ def _log(parts: TrainTestSplit) -> None:
         flush=True,
     )
     for reason, count in preparation.left_out.items():
-        print(f"left out: {count:,} {reason}", flush=True)
+        print(f"left out: {reason} ({count:,})", flush=True)
     for warning in preparation.warnings:
         print(f"warning: {warning}", flush=True)
 

@@ -177,8 +177,9 @@ def _locate(rows: SplitRows, selection: Selection, label: ClassLabel) -> str:
     what = f"the only row of class {label!r} is" if count == 1 else f"all {count:,} rows of class {label!r} are"
     if rows.groups is not None:
         names = rows.groups[is_label].unique().tolist()
-        if len(names) == 1:
-            return f": {what} of {rows.groups.name} {names[0]!r}"
+        is_group = (rows.groups == names[0]).to_numpy()
+        if len(names) == 1 and not ((is_group & selection.test).any() and (is_group & selection.train).any()):
+            return f": {what} of {rows.groups.name} {names[0]!r}, which cannot be in both parts"
     if rows.times is not None:
         times, first_test = rows.times[is_label], rows.times[selection.test].min()
         if times.max() < first_test:
