@@ -148,12 +148,14 @@ def test_a_gate_that_is_not_met_pushes_and_commits_nothing(tmp_path):
     assert _branches(tmp_path) == []
 
 
-def test_a_registry_that_refuses_the_credentials_gets_nothing_and_nothing_is_committed(tmp_path, registry):
+def test_a_registry_that_refuses_the_credentials_is_found_before_anything_is_trained(tmp_path, registry):
     write_auth_file(tmp_path / "auth.json", registry.host, "not the password")
     login = {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
-    code, error, _ = _run(tmp_path, "edge_mlops", {**SMALL, "registry": registry.url}, **login)
+    code, error, summary = _run(tmp_path, "edge_mlops", {**SMALL, "registry": registry.url}, **login)
     assert code == 1
-    assert "error: containerize: " in error
+    assert "error: preflight: " in error
+    assert "refused the credentials" in error
+    assert [stage["name"] for stage in summary["stages"]] == ["preflight", LAST]
     assert "not the password" not in error + (tmp_path / "out/logs/run.log").read_text()
     assert _branches(tmp_path) == []
     assert _left_over(tmp_path) == []
