@@ -182,6 +182,8 @@ def test_a_push_that_git_refuses_is_reported_with_the_servers_reason(tmp_path):
 # ingest, export and verify keep as little outside the run's folder as train does
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("ingest", "export", "verify")])
 def test_a_run_interrupted_in_a_stage_leaves_nothing_running_and_nothing_committed(tmp_path, stage):
+    # a push that takes its time, so that the interrupt arrives before it has ended
+    hook(bare(tmp_path / ".kfp-edge" / "gitops.git"), "pre-receive", "sleep 10")
     process = _start(tmp_path, "edge_mlops", SMALL, "out")
     log = tmp_path / "out/logs/run.log"
     while not (log.exists() and f"Executing task '{stage}'" in log.read_text()):
