@@ -54,17 +54,6 @@ class RowsWithRoles:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _OrderedRows:
-    """The rows by time, with all their features, and what was noticed on the way."""
-
-    frame: pd.DataFrame
-    roles: Roles
-    left_out: LeftOutRows
-    warnings: list[str]
-    files_are_groups: bool
-
-
 def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Window]) -> TrainTestSplit:
     """Label, order, extend and split the rows.
 
@@ -72,41 +61,17 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
         ParameterError: a parameter does not fit the data.
         DataError: nothing could be learned or measured.
     """
-    ordered = _order_and_extend(rows, options, windows)
-    frame, roles, left_out = ordered.frame, ordered.roles, ordered.left_out
-    usable = np.flatnonzero(~left_out.mask)
-    spellings = []
-    if roles.target:
-        labels = frame[roles.target].iloc[usable]
-        roles = dataclasses.replace(roles, positive=choose_positive_class(labels, options.positive, roles.task))
-        spellings = find_similar_spellings(labels)
-    chosen = _split(dataclasses.replace(ordered, roles=roles), usable, options, windows)
-    left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
-    is_test = _expand(chosen.selection.test, usable, len(frame))
-    masks = (~(is_test | left_out.mask), is_test)
-    train, test = (Dataset(frame[mask].reset_index(drop=True), roles, rows.sha256) for mask in masks)
-    _check_features(train)
-    warnings = (*rows.warnings, *chosen.warnings, *spellings, *ordered.warnings)
-    preparation = Preparation(
-        chosen.method,
-        chosen.reason,
-        left_out.count(),
-        (*warnings, *_find_warnings(train, test, rows.roles.features)),
-        window_rows=max(options.rolling_windows, default=1),
-    )
-    return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (train, test)))
-
-
-def _order_and_extend(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Window]) -> _OrderedRows:
-    """Add groups, labels and rolling features, and sort the rows by time."""
     frame, roles = rows.frame, rows.roles
+    files_are_groups = False
     if rows.file_names is not None and not roles.group:
         frame, roles = add_file_groups(frame, roles, rows.file_names)
+        files_are_groups = bool(roles.group)
     _check_split_columns(roles, options.split)
     left_out = LeftOutRows(len(frame))
     left_out.add(rows.has_no_label, "rows without a label")
     if windows:
         frame, roles = _add_labels(frame, roles, windows)
+    measured = roles.features
     row_counters = leaks.find_row_counters(frame, roles.numeric)
     order_problems: list[str] = []
     if roles.time:
@@ -116,13 +81,32 @@ def _order_and_extend(rows: RowsWithRoles, options: IngestOptions, windows: Sequ
     if options.rolling_windows:
         frame, roles = add_rolling_features(frame, roles, options.rolling_windows)
         leave_out_warm_up(frame, roles, options.rolling_windows, left_out)
-    return _OrderedRows(
-        frame.astype(dict.fromkeys(roles.numeric, np.float32)),
-        roles,
-        left_out,
-        [*order_problems, *leaks.warn_of_row_counters(row_counters)],
-        files_are_groups=bool(roles.group) and not rows.roles.group,
+    frame = frame.astype(dict.fromkeys(roles.numeric, np.float32))
+    usable = np.flatnonzero(~left_out.mask)
+    if roles.target:
+        labels = frame[roles.target].iloc[usable]
+        roles = dataclasses.replace(roles, positive=choose_positive_class(labels, options.positive, roles.task))
+        order_problems += find_similar_spellings(labels)
+    chosen = _split(frame, usable, roles, options, windows, files_are_groups)
+    left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
+    is_test = _expand(chosen.selection.test, usable, len(frame))
+    parts = TrainTestSplit(
+        *(
+            Dataset(frame[mask].reset_index(drop=True), roles, rows.sha256)
+            for mask in (~(is_test | left_out.mask), is_test)
+        )
     )
+    _check_features(parts.train)
+    warnings = [*rows.warnings, *chosen.warnings, *order_problems, *leaks.warn_of_row_counters(row_counters)]
+    warnings += _find_warnings(parts, measured)
+    preparation = Preparation(
+        chosen.method,
+        chosen.reason,
+        left_out.count(),
+        tuple(warnings),
+        window_rows=max(options.rolling_windows, default=1),
+    )
+    return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 
 
 def _check_split_columns(roles: Roles, split: str) -> None:
@@ -143,17 +127,23 @@ def _add_labels(frame: pd.DataFrame, roles: Roles, windows: Sequence[Window]) ->
     return frame.assign(**{target: labels}), dataclasses.replace(roles, target=target)
 
 
-def _split(ordered: _OrderedRows, usable: Indices, options: IngestOptions, windows: Sequence[Window]) -> ChosenSplit:
-    roles = ordered.roles
+def _split(
+    frame: pd.DataFrame,
+    usable: Indices,
+    roles: Roles,
+    options: IngestOptions,
+    windows: Sequence[Window],
+    files_are_groups: bool,
+) -> ChosenSplit:
     labels, times, groups = (
-        ordered.frame[name].iloc[usable].reset_index(drop=True) if name else None
+        frame[name].iloc[usable].reset_index(drop=True) if name else None
         for name in (roles.target, roles.time, roles.group)
     )
     rows = SplitRows(len(usable), roles.task, labels, times, groups)
     if windows and roles.task == "anomaly":
         return split_at_window(rows, windows[0][0])
     request = SplitRequest(options.split, options.test_fraction, options.seed, bool(options.rolling_windows))
-    return choose_split(rows, request, groups_are_files=ordered.files_are_groups)
+    return choose_split(rows, request, groups_are_files=files_are_groups)
 
 
 def _expand(mask: Mask, usable: Indices, rows: int) -> Mask:
@@ -169,8 +159,9 @@ def _check_features(train: Dataset) -> None:
         raise DataError(f"column {empty[0]!r} is empty in every training row; put it in drop.")
 
 
-def _find_warnings(train: Dataset, test: Dataset, features: Sequence[str]) -> list[str]:
+def _find_warnings(parts: TrainTestSplit, features: Sequence[str]) -> list[str]:
     """Return the warnings about both parts; `features` are those of the source, without rolling ones."""
+    train, test = parts.train, parts.test
     warnings = leaks.find_perfect_features(train, features)
     warnings += leaks.find_duplicates(train, test)
     warnings += leaks.find_group_copies(train, features)
