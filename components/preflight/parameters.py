@@ -16,11 +16,11 @@ from kfp_edge.components.ingest.options import IngestOptions, check_options, com
 from kfp_edge.components.ingest.schema import parse_expectations
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
-from kfp_edge.components.train.options import check_false_alarm_rate
 from kfp_edge.components.verify.gates import parse_gates
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.ml.bundle import check_identity
+from kfp_edge.ml.calibration import check_false_alarm_rate
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
 Values = Mapping[str, Any]

@@ -9,11 +9,11 @@ from sklearn.ensemble import IsolationForest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.components.train.options import check_false_alarm_rate
 from kfp_edge.components.train.preprocessing import make_preprocessing
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import Float64s, Int64s
 from kfp_edge.ml.calibration import (
+    check_false_alarm_rate,
     choose_calibration,
     count_calibration_rows,
     count_normal_rows_for,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from kfp_edge.components.verify.gates import Gate, parse_gates
-from kfp_edge.ml.calibration import count_calibration_rows, find_normal_rows
+from kfp_edge.ml.calibration import check_false_alarm_rate, count_calibration_rows, find_normal_rows
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.intervals import compute_exact_interval
 from kfp_edge.ml.measurement import Measurement
@@ -29,7 +29,7 @@ def select_gates(gates: Mapping[str, object], predictions: Predictions, measurem
     return tuple(sorted((*parse_gates(gates), *defaults), key=lambda gate: gate.metric))
 
 
-def check_false_alarm_rate(
+def check_measured_rate(
     gates: Mapping[str, object], measurement: Measurement, train_data: Dataset, test_data: Dataset, asked: float
 ) -> list[Check]:
     """Require a detector to raise alarms about as rarely as it was asked to, unless a gate on that rate is named.
@@ -44,10 +44,14 @@ def check_false_alarm_rate(
         train_data: The rows that the model was trained on.
         test_data: The held-out rows.
         asked: The share of normal rows that may raise an alarm.
+
+    Raises:
+        ParameterError: `asked` is no such share.
     """
     metric = "false_alarm_rate" if test_data.roles.target else "alarm_rate"
     if metric in gates:
         return []
+    check_false_alarm_rate(asked)
     normal = int(find_normal_rows(test_data).sum())
     interval = measurement.intervals[metric]
     measured = f"{format_number(measurement.metrics[metric])} (95 % interval {interval}) of {normal:,} rows"

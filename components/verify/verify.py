@@ -10,7 +10,7 @@ from pathlib import Path
 from kfp_edge.components.verify import checks
 from kfp_edge.components.verify.champion import compare_with_champion
 from kfp_edge.components.verify.checks import VerificationResult
-from kfp_edge.components.verify.default_gates import check_false_alarm_rate, select_gates
+from kfp_edge.components.verify.default_gates import check_measured_rate, select_gates
 from kfp_edge.components.verify.gates import check_gates, parse_gates
 from kfp_edge.components.verify.latency import check_latency, measure_latencies
 from kfp_edge.components.verify.missing_values import require_columns
@@ -130,7 +130,7 @@ def run_checks(
     results += check_gates(measurement, select_gates(requirements.gates, predictions, measurement))
     if predictions.score is not None:
         asked = requirements.false_alarm_rate
-        results += check_false_alarm_rate(requirements.gates, measurement, train_data, test_data, asked)
+        results += check_measured_rate(requirements.gates, measurement, train_data, test_data, asked)
     if requirements.champion:
         margin = requirements.champion_margin
         results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)

@@ -1,9 +1,10 @@
-"""Which normal rows set the threshold of an anomaly detector: rows that the scoring model has not seen."""
+"""The threshold of an anomaly detector: the rate asked for, and the normal rows that set it, unseen when scored."""
 
 from typing import Literal
 
 import numpy as np
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.events import find_rows_after_events
@@ -14,6 +15,17 @@ CalibrationMethod = Literal["groups", "latest", "blocks"]
 
 #: Share of the normal rows that sets the threshold, by method.
 _SHARES: dict[CalibrationMethod, float] = {"groups": 1.0, "latest": 0.2, "blocks": 1.0}
+
+
+def check_false_alarm_rate(rate: float) -> None:
+    """Refuse a rate that is no share.
+
+    Raises:
+        ParameterError: it is outside (0, 0.5].
+    """
+    if not 0 < rate <= 0.5:
+        hint = f"; did you mean {rate:g}%?" if 0.5 < rate <= 50 else "."
+        raise ParameterError(f"false_alarm_rate is {rate:g}; give a share above 0 and at most 0.5{hint}")
 
 
 def find_normal_rows(data: Dataset) -> Mask:

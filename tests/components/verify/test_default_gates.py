@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kfp_edge.components.verify.default_gates import check_false_alarm_rate, select_gates
+from kfp_edge.components.verify.default_gates import check_measured_rate, select_gates
 from kfp_edge.components.verify.gates import check_gates
+from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.measurement import measure_predictions
 from kfp_edge.ml.predictions import Predictions
@@ -31,7 +32,7 @@ def _detect(data: Dataset, alarms: np.ndarray) -> Predictions:
 
 def _check_rate(data: Dataset, alarms: np.ndarray, asked: float, gates: Mapping[str, object] | None = None):
     measurement = measure_predictions(_detect(data, alarms), data)
-    return check_false_alarm_rate(gates or {}, measurement, anomalies(rows=20_000), data, asked)
+    return check_measured_rate(gates or {}, measurement, anomalies(rows=20_000), data, asked)
 
 
 def test_a_classifier_that_ranks_and_finds_some_failures_passes():
@@ -118,3 +119,9 @@ def test_alarms_of_one_machine_among_many_leave_the_rate_uncertain():
     alarms = machines == 3
     assert _check_rate(grouped, alarms, asked=0.01)[0].passed
     assert not _check_rate(data, alarms, asked=0.01)[0].passed
+
+
+@pytest.mark.parametrize("asked", [0, 0.7, 5])
+def test_a_rate_that_no_detector_can_have_is_refused(asked):
+    with pytest.raises(KfpEdgeError, match="false_alarm_rate is .*; give a share above 0 and at most 0.5"):
+        _check_rate(anomalies(), np.zeros(2000), asked=asked)
