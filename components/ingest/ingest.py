@@ -28,6 +28,7 @@ from kfp_edge.components.ingest.sources import SourceTable, read_source
 from kfp_edge.components.ingest.table_files import ReadOptions
 from kfp_edge.errors import DataError
 from kfp_edge.ml import dataset
+from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import write_file
 
@@ -57,12 +58,16 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     source, options = _leave_out_times(source, options)
     for remark in source.remarks:
         print(remark, flush=True)
-    rows_with_roles = _check_and_assign_roles(source, options, expectations, violations, report)
-    parts = prepare(rows_with_roles, options, windows)
+    source = _drop_unchecked_columns(source, options, expectations)
+    # no variable holds the rows in an earlier form while they are made into the next one, which needs as much memory
+    rows_with_roles = [_check_and_assign_roles(source, options, expectations, violations, report)]
+    source = dataclasses.replace(source, table=source.table.schema.empty_table(), file_names=None)
+    return_freed_memory()
+    parts = prepare(rows_with_roles.pop(), options, windows)
     _log(parts)
     dataset.save(parts.train, train)
     dataset.save(parts.test, test)
-    write_file(report, format_summary(source, parts.train, parts.test).encode())
+    write_file(report, format_summary(source, (rows, columns), parts.train, parts.test).encode())
     return parts
 
 
@@ -93,6 +98,14 @@ def _leave_out_times(source: SourceTable, options: IngestOptions) -> tuple[Sourc
         dataclasses.replace(source, warnings=(*source.warnings, *warnings)),
         dataclasses.replace(options, drop=(*options.drop, *names)),
     )
+
+
+def _drop_unchecked_columns(
+    source: SourceTable, options: IngestOptions, expectations: dict[str, ColumnExpectation]
+) -> SourceTable:
+    """Free the columns that are dropped, before the others are copied; those with an expectation are checked first."""
+    names = [name for name in options.drop if name in source.table.column_names and name not in expectations]
+    return dataclasses.replace(source, table=source.table.drop_columns(names))
 
 
 def _check_and_assign_roles(

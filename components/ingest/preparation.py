@@ -27,6 +27,7 @@ from kfp_edge.components.ingest.time_order import find_order_problems, sort_by_t
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
+from kfp_edge.ml.memory import return_freed_memory
 
 Indices = npt.NDArray[np.intp]
 
@@ -61,7 +62,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
         ParameterError: a parameter does not fit the data.
         DataError: nothing could be learned or measured.
     """
-    frame, roles = rows.frame, rows.roles
+    frame, roles, sha256, source_warnings = rows.frame, rows.roles, rows.sha256, rows.warnings
     files_are_groups = False
     if rows.file_names is not None and not roles.group:
         frame, roles = add_file_groups(frame, roles, rows.file_names)
@@ -69,6 +70,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
     _check_split_columns(roles, options.split)
     left_out = LeftOutRows(len(frame))
     left_out.add(rows.has_no_label, "rows without a label")
+    del rows  # each of the following steps frees the frame of the one before
     if windows:
         frame, roles = _add_labels(frame, roles, windows)
     measured = roles.features
@@ -91,13 +93,12 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
     left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
     is_test = _expand(chosen.selection.test, usable, len(frame))
     parts = TrainTestSplit(
-        *(
-            Dataset(frame[mask].reset_index(drop=True), roles, rows.sha256)
-            for mask in (~(is_test | left_out.mask), is_test)
-        )
+        *(Dataset(frame[mask].reset_index(drop=True), roles, sha256) for mask in (~(is_test | left_out.mask), is_test))
     )
+    del frame
+    return_freed_memory()
     _check_features(parts.train)
-    warnings = [*rows.warnings, *chosen.warnings, *order_problems, *leaks.warn_of_row_counters(row_counters)]
+    warnings = [*source_warnings, *chosen.warnings, *order_problems, *leaks.warn_of_row_counters(row_counters)]
     warnings += _find_warnings(parts, measured)
     preparation = Preparation(
         chosen.method,

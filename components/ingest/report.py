@@ -10,14 +10,13 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.markdown import format_table, to_plain_text
 
 
-def format_summary(source: SourceTable, train: Dataset, test: Dataset) -> str:
-    """Return the report about data that was accepted."""
+def format_summary(source: SourceTable, shape: tuple[int, int], train: Dataset, test: Dataset) -> str:
+    """Return the report about data that was accepted; `shape` is the number of rows and of columns of the source."""
     roles, preparation = train.roles, train.preparation
-    whole = pd.concat([train.frame, test.frame], ignore_index=True)
     facts: list[tuple[str, object]] = [
         ("sha256", f"`{source.sha256}`"),
-        ("rows in the source", f"{source.table.num_rows:,}"),
-        ("columns in the source", source.table.num_columns),
+        ("rows in the source", f"{shape[0]:,}"),
+        ("columns in the source", shape[1]),
         ("features", f"{len(roles.numeric)} numeric, {len(roles.categorical)} categorical"),
         ("task", roles.task),
         ("target", to_plain_text(roles.target) or "none"),
@@ -34,7 +33,7 @@ def format_summary(source: SourceTable, train: Dataset, test: Dataset) -> str:
         lines += ["", "Rows in neither part:", "", format_table(("why", "rows"), rows)]
     if source.remarks:
         lines += ["", "## How it was read", "", *(f"- {to_plain_text(remark)}" for remark in source.remarks)]
-    lines += ["", "## Features", "", _format_features(whole, roles.features)]
+    lines += ["", "## Features", "", _format_features(train, test)]
     return "\n".join(lines) + "\n"
 
 
@@ -84,10 +83,11 @@ def _format_time(time: object) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}" if isinstance(time, pd.Timestamp) else f"{time}"
 
 
-def _format_features(frame: pd.DataFrame, names: Sequence[str]) -> str:
+def _format_features(train: Dataset, test: Dataset) -> str:
     rows = []
-    for name in names:
-        column = frame[name]
+    for name in train.roles.features:
+        # column by column, so that the rows of both parts are not in memory a second time
+        column = pd.concat([train.frame[name], test.frame[name]], ignore_index=True)
         if column.dtype == object:
             kind, low, high = f"text, {column.nunique()} values", "", ""
         else:

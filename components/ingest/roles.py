@@ -80,7 +80,8 @@ def assign_roles(table: pa.Table, role_columns: Mapping[str, str], task: str) ->
         group=role_columns["group"],
         features=features,
     )
-    return pd.DataFrame(columns), roles
+    # each column is a copy already
+    return pd.DataFrame(columns, copy=False), roles
 
 
 def _invert(role_columns: Mapping[str, str]) -> dict[str, str]:

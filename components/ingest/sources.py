@@ -4,8 +4,11 @@ A new generator is a branch in `read_source`; a new protocol belongs into `kfp_e
 into `table_files`.
 """
 
+import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.csv as pcsv
@@ -13,9 +16,13 @@ import pyarrow.csv as pcsv
 from kfp_edge.components.ingest import synthetic, table_files
 from kfp_edge.components.ingest.table_files import ReadOptions
 from kfp_edge.errors import DataError
+from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import sha256_bytes, sha256_file
 from kfp_edge.storage.urls import redacted_url
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 #: Nothing is stated about the files.
 PLAIN = ReadOptions()
@@ -78,9 +85,29 @@ def read_source(uri: str, folder: Path, options: ReadOptions = PLAIN) -> SourceT
 
 def _generate(uri: str) -> SourceTable:
     table = synthetic.generate(uri)
-    sink = pa.BufferOutputStream()
-    pcsv.write_csv(table, sink)
-    return SourceTable(table, sha256_bytes(sink.getvalue().to_pybytes()), uri, is_typed=True)
+    return_freed_memory()  # of the arrays that the table was made from
+    digest = _Digest()
+    pcsv.write_csv(table, digest)
+    return SourceTable(table, digest.sha256, uri, is_typed=True)
+
+
+class _Digest(io.RawIOBase):
+    """A file that keeps nothing but the hash of what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hash = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "ReadableBuffer") -> int:
+        self._hash.update(data)
+        return memoryview(data).nbytes
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
 
 
 def _hash_source(path: Path, files: list[Path]) -> str:
