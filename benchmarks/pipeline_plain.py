@@ -14,12 +14,13 @@ from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.release.release import release
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.components.train.report import write_report
-from kfp_edge.components.train.train import fit, limit_threads, measure
+from kfp_edge.components.train.train import fit, measure
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.ml import dataset
 from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.ml.threads import limit_threads
 from kfp_edge.storage.files import write_file
 
 

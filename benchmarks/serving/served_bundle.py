@@ -11,11 +11,12 @@ import onnxruntime
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.ingest.ingest import ingest
 from kfp_edge.components.ingest.options import IngestOptions
-from kfp_edge.components.train.train import fit, limit_threads
+from kfp_edge.components.train.train import fit
 from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml import dataset
 from kfp_edge.ml.bundle import Bundle, InputTensor, ModelIdentity
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.ml.threads import limit_threads
 
 NAME = "machine-failure"
 _DATA = "synthetic:ai4i?rows=10000&seed=0"

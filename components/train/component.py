@@ -36,9 +36,10 @@ def train(
         from pathlib import Path
 
         from kfp_edge.components.train.report import write_report
-        from kfp_edge.components.train.train import fit, limit_threads, measure
+        from kfp_edge.components.train.train import fit, measure
         from kfp_edge.ml import dataset
         from kfp_edge.ml.skops_model import save_model
+        from kfp_edge.ml.threads import limit_threads
 
         # the training rows are read twice, so that fit can free them before the trees need memory
         estimator = fit(dataset.load(Path(train_data.path)), seed=seed, false_alarm_rate=false_alarm_rate)

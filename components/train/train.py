@@ -5,13 +5,11 @@ LightGBM: Ke et al., NeurIPS 2017), rare classes given more weight (`classifier.
 Anomaly: an isolation forest (`detector.py`).
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn import metrics as sk
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
 from kfp_edge.components.train.classifier import fit_trees, make_samples
 from kfp_edge.components.train.detector import fit_detector
@@ -21,9 +19,8 @@ from kfp_edge.ml.evaluation import count_confusion
 from kfp_edge.ml.measurement import Measurement, measure_predictions
 from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.ml.predictions import Predictions, predict
+from kfp_edge.ml.threads import limit_threads
 
-#: Number of rows from which a second thread makes fitting faster.
-_PARALLEL_ROWS = 100_000
 #: KFP keeps a ROC curve in its metadata store, so it must stay small.
 _MAX_ROC_POINTS = 200
 
@@ -46,15 +43,6 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """The metrics by name."""
         return self.measurement.metrics
-
-
-def limit_threads(data: Dataset) -> AbstractContextManager[object]:
-    """Return a context that limits OpenMP to one thread where `data` is small.
-
-    OpenMP's threads spin while they wait for each other: on a busy machine, small steps take many times longer with
-    two threads than with one, and on an idle machine they gain nothing.
-    """
-    return threadpool_limits(1, user_api="openmp") if len(data.frame) < _PARALLEL_ROWS else nullcontext()
 
 
 def fit(data: Dataset, *, seed: int, false_alarm_rate: float) -> Pipeline:

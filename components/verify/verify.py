@@ -26,6 +26,7 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.measurement import measure_predictions
 from kfp_edge.ml.onnx_model import OnnxModel, read_opsets
 from kfp_edge.ml.skops_model import load_model
+from kfp_edge.ml.threads import limit_threads
 from kfp_edge.reports.facts import ModelFacts
 
 #: Tools whose versions decide the bytes of the model.
@@ -84,7 +85,8 @@ def verify(
     check_identity(identity.name, identity.version)
     candidate = OnnxModel.load(exported)
     pair = ModelPair(load_model(original), candidate) if _is_skops(original) else None
-    result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
+    with limit_threads(test_data):
+        result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
     facts = ModelFacts(train_data, test_data, result.measurement, requirements.false_alarm_rate)
     write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)

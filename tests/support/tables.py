@@ -7,8 +7,9 @@ import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.components.train.train import fit, limit_threads
+from kfp_edge.components.train.train import fit
 from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.ml.threads import limit_threads
 from kfp_edge.storage.files import canonical_json
 
 SHA = "0" * 64

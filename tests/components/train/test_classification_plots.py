@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from kfp_edge.components.train import classification_plots as plots
 from kfp_edge.components.train.importance import Importance, measure_importance
-from kfp_edge.components.train.train import limit_threads, measure
+from kfp_edge.components.train.train import measure
 from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.ml.threads import limit_threads
 from support.tables import SHA, failures, train_model
 
 

@@ -13,9 +13,10 @@ from sklearn.pipeline import Pipeline
 from kfp_edge.components.train import importance
 from kfp_edge.components.train.importance import measure_importance
 from kfp_edge.components.train.preprocessing import make_preprocessing
-from kfp_edge.components.train.train import fit, limit_threads
+from kfp_edge.components.train.train import fit
 from kfp_edge.components.train.weighted_bins import find_thresholds
 from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.ml.threads import limit_threads
 from support.tables import SHA, failures, train_model
 
 

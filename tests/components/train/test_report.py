@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from kfp_edge.components.train.report import plot_scores, write_report
-from kfp_edge.components.train.train import fit, limit_threads, measure
+from kfp_edge.components.train.train import fit, measure
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
+from kfp_edge.ml.threads import limit_threads
 from support.tables import SHA, anomalies, failures
 
 NAMES = ("heat $T_1$ [K]", "torque_^" + "x" * 70, "type <b>")
