@@ -118,9 +118,8 @@ def measure_roc_auc(truth: Mask, score: Floats, clusters: Int64s | None = None) 
         clusters: A number for each row, shape [n], the same for rows that depend on each other.
     """
     positives, negatives = int(truth.sum()), int((~truth).sum())
-    ranks = stats.rankdata(score)
-    above = (ranks[truth] - stats.rankdata(score[truth])) / negatives
-    below = 1 - (ranks[~truth] - stats.rankdata(score[~truth])) / positives
+    above = _measure_share_below(score[truth], score[~truth])
+    below = 1 - _measure_share_below(score[~truth], score[truth])
     area = float(above.mean())
     sums = [_sum_by_cluster(above - area, truth, clusters), _sum_by_cluster(below - area, ~truth, clusters)]
     units = [_count_clusters(rows, clusters) for rows in (truth, ~truth)]
@@ -142,6 +141,13 @@ def measure_roc_auc(truth: Mask, score: Floats, clusters: Int64s | None = None) 
     half_width = -float(stats.t.ppf(_TAIL, freedom)) * np.sqrt(variance) / (area * (1 - area))
     logit = np.log(area / (1 - area))
     return Interval(*(float(1 / (1 + np.exp(-(logit + sign * half_width)))) for sign in (-1, 1)))
+
+
+def _measure_share_below(scores: Floats, others: Floats) -> Float64s:
+    """Return for each of `scores` the share of `others` below it, those that are equal counted as half."""
+    ordered = np.sort(others)
+    bounds = [np.searchsorted(ordered, scores, side=side) for side in ("left", "right")]
+    return np.asarray(bounds[0] + bounds[1], dtype=np.float64) / (2 * len(others))
 
 
 def _sum_by_cluster(values: Float64s, rows: Mask, clusters: Int64s | None) -> Float64s:
