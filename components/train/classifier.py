@@ -74,6 +74,8 @@ def fit_trees(samples: Samples, seed: int) -> Pipeline:
         validation = {"X_val": stopping.x, "y_val": stopping.labels, "sample_weight_val": stopping.weights}
     with fast_weighted_bins():
         model.fit(fitting.x, fitting.labels, sample_weight=fitting.weights, **validation)
+    # the number of threads that fitted it is of this machine; the trees do not depend on it
+    model._bin_mapper.n_threads = None
     steps = [("prepare", samples.preprocessing)] if samples.preprocessing is not None else []
     return Pipeline([*steps, ("model", model)])
 

@@ -204,3 +204,29 @@ def test_roles_decide_which_inputs_are_text():
     data = Dataset(frame, Roles("classification", "t", ("a",), ("b",)), SHA)
     proto = convert(train_model(data), data)
     assert [value.type.tensor_type.elem_type for value in proto.graph.input] == [1, 8]
+
+
+def test_the_last_version_of_an_operator_set_that_is_listed_twice_stays(tmp_path):
+    data = failures(categorical=False)
+    proto = convert(LogisticRegression().fit(data.x(), data.y()), data)
+    listed = {entry.domain: entry.version for entry in proto.opset_import}
+    proto.opset_import.insert(0, onnx.helper.make_opsetid("", listed[""] + 1))
+    proto.opset_import.insert(0, onnx.helper.make_opsetid("ai.onnx.ml", 2))
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "brought.onnx")
+    export_model(tmp_path / "brought.onnx", data, tmp_path / "model.onnx")
+    exported = onnx.load(tmp_path / "model.onnx").opset_import
+    assert sorted((entry.domain, entry.version) for entry in exported) == sorted(listed.items())
+
+
+def test_columns_of_zeros_and_ones_are_boolean_and_texts_without_missing_values_required(tmp_path):
+    data = failures()
+    data.frame["heat [K]"] = (data.frame["heat [K]"] > 300).astype(float).mask(data.frame.index % 7 == 0)
+    signature = _exported(train_model(data), data, tmp_path).signature
+    columns = {column.name: column for tensor in signature.inputs for column in tensor.columns}
+    assert {name: column.boolean for name, column in columns.items()} == {
+        "heat [K]": True,
+        "torque [Nm]": False,
+        "type": False,
+    }
+    assert columns["type"].required
