@@ -15,6 +15,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.export import isolation_forest
+from kfp_edge.components.export.forest import sum_votes_exactly
 from kfp_edge.components.export.signature import add_signature
 from kfp_edge.components.export.tree_conversion import copy_missing_sides, round_thresholds
 from kfp_edge.errors import ModelError
@@ -95,6 +96,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     except _CONVERSION_ERRORS as error:
         raise ModelError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
     copy_missing_sides(estimator, proto)
+    sum_votes_exactly(final, proto)
     classes = () if is_detector else to_class_labels(final.classes_)
     return add_signature(proto, data, classes, threshold=-float(final.offset_) if is_detector else None)
 

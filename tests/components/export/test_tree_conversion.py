@@ -25,7 +25,7 @@ from kfp_edge.components.verify.parity import measure_parity
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature
 from kfp_edge.ml.predictions import Predictions, predict
-from support.tables import SHA
+from support.tables import SHA, failures
 
 TREES: dict[str, BaseEstimator] = {
     "histogram boosting": HistGradientBoostingClassifier(max_iter=40, random_state=0),
@@ -91,6 +91,23 @@ def test_a_missing_value_takes_the_branch_that_an_isolation_forest_learned() -> 
     roles = Roles("anomaly", "failed", ("temp", "pressure"), ())
     train, test = Dataset(train.frame, roles, SHA), Dataset(test.frame, roles, SHA)
     _assert_equal(_answer(IsolationForest(n_estimators=50, random_state=0).fit(train.x()), train, test))
+
+
+@pytest.mark.parametrize("labels", [("ok", "bad"), (0, 1)])
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_a_forest_whose_trees_are_divided_gives_the_label_of_scikit_learn(
+    kind: type[BaseEstimator], labels: tuple[object, object]
+) -> None:
+    train, test = (failures(3000, seed, labels=labels, categorical=False) for seed in (0, 1))
+    for data in (train, test):  # so noisy that half of the trees is often wrong
+        noisy = np.random.default_rng(2).permutation(data.y())
+        data.frame["failed"] = pd.Series(np.where(data.frame.index % 2, data.y(), noisy), dtype=data.y().dtype)
+    for trees in (2, 20, 50):
+        original, exported = _answer(kind(trees, random_state=0).fit(train.x(), train.y()), train, test)
+        assert (original.margin == 0).any()
+        assert exported.label.tolist() == original.label.tolist()
+        assert exported.probabilities is not None
+        assert np.abs(exported.probabilities - original.probabilities).max() < 1e-6
 
 
 def test_the_saved_model_is_not_changed_by_the_conversion() -> None:

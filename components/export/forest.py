@@ -1,0 +1,73 @@
+"""The label of a random forest, exactly as scikit-learn finds it, also where its trees are divided.
+
+skl2onnx weights every tree by one over their number, which float32 cannot hold, and takes the label from the sum: with
+ten of twenty votes for each class, rounding decides. Here the votes are summed as they are, and scaled afterwards.
+"""
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
+from kfp_edge.ml.arrays import Float64s, Int64s
+
+_Forest = RandomForestClassifier | ExtraTreesClassifier
+
+
+def sum_votes_exactly(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:
+    """Replace the tree ensemble in the ONNX model of a forest; a model of another estimator stays as it is."""
+    nodes = list(proto.graph.node)
+    positions = [index for index, node in enumerate(nodes) if node.op_type == "TreeEnsembleClassifier"]
+    if not isinstance(estimator, _Forest) or len(positions) != 1:
+        return
+    ensemble = nodes[positions[0]]
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in ensemble.attribute}
+    classes = attributes.get("classlabels_int64s") or [name.decode() for name in attributes["classlabels_strings"]]
+    constants = {
+        f"{ensemble.name}_classes": np.array(classes, dtype=object if isinstance(classes[0], str) else np.int64),
+        f"{ensemble.name}_trees": np.array([len(estimator.estimators_)], dtype=np.float32),
+    }
+    class_names, trees = constants
+    proto.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in constants.items())
+    votes, winner = f"{ensemble.name}_votes", f"{ensemble.name}_winner"
+    label, probabilities = ensemble.output
+    structure = {name: value for name, value in attributes.items() if name.startswith("nodes_")}
+    regressor = helper.make_node(
+        "TreeEnsembleRegressor",
+        list(ensemble.input),
+        [votes],
+        name=ensemble.name,
+        domain="ai.onnx.ml",
+        n_targets=len(classes),
+        **structure,
+        **_list_votes(estimator),
+    )
+    replacement = [
+        regressor,
+        helper.make_node("ArgMax", [votes], [winner], name=winner, axis=1, keepdims=0),
+        helper.make_node("Gather", [class_names, winner], [label], name=f"{ensemble.name}_label"),
+        helper.make_node("Div", [votes, trees], [probabilities], name=f"{ensemble.name}_probabilities"),
+    ]
+    del proto.graph.node[:]
+    proto.graph.node.extend([*nodes[: positions[0]], *replacement, *nodes[positions[0] + 1 :]])
+
+
+def _list_votes(forest: _Forest) -> dict[str, list[int] | list[float]]:
+    """Return the attributes of an ensemble with the share of every class in every leaf."""
+    tree_ids, node_ids, class_ids, weights = [], [], [], []
+    for number, estimator in enumerate(forest.estimators_):
+        leaves: Int64s = np.flatnonzero(estimator.tree_.children_left == -1)
+        shares: Float64s = estimator.tree_.value[leaves, 0, :]
+        shares = shares / shares.sum(axis=1, keepdims=True)
+        width = shares.shape[1]
+        tree_ids += [number] * shares.size
+        node_ids += np.repeat(leaves, width).tolist()
+        class_ids += list(range(width)) * len(leaves)
+        weights += shares.ravel().tolist()
+    return {
+        "target_treeids": tree_ids,
+        "target_nodeids": node_ids,
+        "target_ids": class_ids,
+        "target_weights": weights,
+    }
