@@ -12,14 +12,12 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from kfp_edge.ml.arrays import Float64s, Int64s
 
-_Forest = RandomForestClassifier | ExtraTreesClassifier
-
 
 def sum_votes_exactly(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:
     """Replace the tree ensemble in the ONNX model of a forest; a model of another estimator stays as it is."""
     nodes = list(proto.graph.node)
     positions = [index for index, node in enumerate(nodes) if node.op_type == "TreeEnsembleClassifier"]
-    if not isinstance(estimator, _Forest) or len(positions) != 1:
+    if not isinstance(estimator, RandomForestClassifier | ExtraTreesClassifier) or len(positions) != 1:
         return
     ensemble = nodes[positions[0]]
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in ensemble.attribute}
@@ -34,15 +32,10 @@ def sum_votes_exactly(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:
     label, probabilities = ensemble.output
     structure = {name: value for name, value in attributes.items() if name.startswith("nodes_")}
     regressor = helper.make_node(
-        "TreeEnsembleRegressor",
-        list(ensemble.input),
-        [votes],
-        name=ensemble.name,
-        domain="ai.onnx.ml",
-        n_targets=len(classes),
-        **structure,
-        **_list_votes(estimator),
+        "TreeEnsembleRegressor", list(ensemble.input), [votes], name=ensemble.name, domain="ai.onnx.ml"
     )
+    for name, value in (structure | _list_votes(estimator) | {"n_targets": len(classes)}).items():
+        regressor.attribute.append(helper.make_attribute(name, value))
     replacement = [
         regressor,
         helper.make_node("ArgMax", [votes], [winner], name=winner, axis=1, keepdims=0),
@@ -53,7 +46,7 @@ def sum_votes_exactly(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:
     proto.graph.node.extend([*nodes[: positions[0]], *replacement, *nodes[positions[0] + 1 :]])
 
 
-def _list_votes(forest: _Forest) -> dict[str, list[int] | list[float]]:
+def _list_votes(forest: BaseEstimator) -> dict[str, list[int] | list[float]]:
     """Return the attributes of an ensemble with the share of every class in every leaf."""
     tree_ids, node_ids, class_ids, weights = [], [], [], []
     for number, estimator in enumerate(forest.estimators_):
