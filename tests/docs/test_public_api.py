@@ -171,6 +171,6 @@ def test_the_examples_on_the_page_run(tmp_path, monkeypatch, capsys):
 
 def test_a_failed_run_is_caught_by_its_kind_with_what_it_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(local.RunFailedError, match="ingest: classification needs labels") as failed:
+    with pytest.raises(local.RunFailedError, match="preflight: classification needs labels") as failed:
         local.run("training", {"data": "nothing.csv"})
     assert failed.value.run.status == "failed"
