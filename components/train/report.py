@@ -116,5 +116,5 @@ def plot_scores(data: Dataset, evaluation: Evaluation) -> Figure:
     axis.axvline(evaluation.predictions.threshold, color="black", linestyle="--", linewidth=0.9, label="threshold")
     axis.set(xlabel="anomaly score", ylabel="rows (log scale)", yscale="log")
     axis.set_ylim(bottom=0.5)
-    axis.legend()
+    figure.legend(loc="outside upper left", ncols=4, frameon=False)
     return figure

@@ -47,6 +47,7 @@ class ModelFacts:
     @property
     def sections(self) -> list[Section]:
         """The tables: data and split, the two parts, metrics, and what is measured by class or by group."""
+        roles = self.train.roles
         sections = [
             Section("Data and split", ("", "value"), list(self._describe_data())),
             Section("Training and held-out rows", ("", "training", "held out"), list(self._describe_parts())),
@@ -54,10 +55,10 @@ class ModelFacts:
                 "Metrics on held-out rows",
                 ("metric", "value", "95 % interval", "direction", "meaning"),
                 list(self._describe_metrics()),
-                " ".join((_ABOUT_INTERVALS, *self.measurement.notes)),
+                " ".join(([_ABOUT_INTERVALS] if roles.group or roles.time else []) + list(self.measurement.notes)),
             ),
         ]
-        if self.train.roles.task == "classification":
+        if roles.task == "classification":
             header: tuple[str, ...] = ("class", "recall", "precision", "F1", "rows in training", "rows held out")
             sections.append(Section("Metrics of each class", header, list(self._describe_classes())))
         elif self.measurement.events:

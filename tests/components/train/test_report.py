@@ -111,7 +111,7 @@ def test_rows_after_an_event_are_neither_normal_nor_anomalous_in_the_histogram()
     data = dataclasses.replace(anomalies(), preparation=Preparation(window_rows=50))
     estimator = fit(data, seed=0, false_alarm_rate=0.01)
     figure = plot_scores(data, measure(estimator, data))
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["normal", "anomalous", "after an event, which their windows contain", "threshold"]
     rows = [sum(bar.get_height() for bar in bars) for bars in figure.axes[0].containers]
     assert rows == [2000 - 100 - 49, 100, 49]
