@@ -13,8 +13,8 @@ from kfp_edge.ml.bundle import InputTensor, Signature
 from kfp_edge.ml.dataset import Dataset
 
 #: Held-out rows on which each column is tried as missing: fewer where there are many columns.
-_MAX_ROWS, _MIN_ROWS = 200, 8
-_MAX_CELLS = 32_000_000
+_MAX_ROWS, _MIN_ROWS = 200, 4
+_MAX_CELLS = 16_000_000
 #: Cells that are predicted at a time.
 _BATCH_CELLS = 8_000_000
 
