@@ -82,7 +82,7 @@ def ingest(
 
         from kfp_edge.components.ingest.ingest import ingest as ingest_data
         from kfp_edge.components.ingest.options import IngestOptions
-        from kfp_edge.components.ingest.table_format import TableFormat
+        from kfp_edge.components.ingest.reading.table_format import TableFormat
 
         options = IngestOptions(
             data=data,

@@ -9,23 +9,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_edge.components.ingest import failure_windows
-from kfp_edge.components.ingest.arrow_columns import select_none
-from kfp_edge.components.ingest.column_kinds import convert_columns, find_times_without_role
-from kfp_edge.components.ingest.failure_windows import Window
-from kfp_edge.components.ingest.labels import fill_missing_labels
-from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
-from kfp_edge.components.ingest.preparation import RowsWithRoles, TrainTestSplit, prepare
-from kfp_edge.components.ingest.report import format_refusal, format_summary
-from kfp_edge.components.ingest.roles import assign_roles, check_column_exists, find_role_violations
-from kfp_edge.components.ingest.schema import (
+from kfp_edge.components.ingest.columns.column_kinds import convert_columns, find_times_without_role
+from kfp_edge.components.ingest.columns.labels import fill_missing_labels
+from kfp_edge.components.ingest.columns.roles import assign_roles, check_column_exists, find_role_violations
+from kfp_edge.components.ingest.columns.schema import (
     ColumnExpectation,
     Violation,
     cast_columns,
     find_violations,
     parse_expectations,
 )
-from kfp_edge.components.ingest.sources import SourceTable, read_source
-from kfp_edge.components.ingest.table_files import ReadOptions
+from kfp_edge.components.ingest.failure_windows import Window
+from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
+from kfp_edge.components.ingest.preparation import RowsWithRoles, TrainTestSplit, prepare
+from kfp_edge.components.ingest.reading.arrow_columns import select_none
+from kfp_edge.components.ingest.reading.sources import SourceTable, read_source
+from kfp_edge.components.ingest.reading.table_files import ReadOptions
+from kfp_edge.components.ingest.report import format_refusal, format_summary
 from kfp_edge.errors import DataError
 from kfp_edge.ml import dataset
 from kfp_edge.ml.memory import return_freed_memory

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from kfp_edge.components.ingest import synthetic
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading import synthetic
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import ParameterError
 
 #: What the random generator of scikit-learn takes.

@@ -8,22 +8,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kfp_edge.components.ingest import failure_windows, leaks
+from kfp_edge.components.ingest import failure_windows
+from kfp_edge.components.ingest.columns.labels import choose_positive_class, find_rare_classes, find_similar_spellings
 from kfp_edge.components.ingest.failure_windows import Window
-from kfp_edge.components.ingest.file_groups import add_file_groups
-from kfp_edge.components.ingest.labels import choose_positive_class, find_rare_classes, find_similar_spellings
-from kfp_edge.components.ingest.left_out import LeftOutRows
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.ingest.rolling_features import add_rolling_features, leave_out_warm_up
-from kfp_edge.components.ingest.split import SplitRows
-from kfp_edge.components.ingest.split_choice import (
+from kfp_edge.components.ingest.splitting import leaks
+from kfp_edge.components.ingest.splitting.file_groups import add_file_groups
+from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
+from kfp_edge.components.ingest.splitting.split import SplitRows
+from kfp_edge.components.ingest.splitting.split_choice import (
     IN_NEITHER_PART,
     ChosenSplit,
     SplitRequest,
     choose_split,
     split_at_window,
 )
-from kfp_edge.components.ingest.time_order import find_order_problems, sort_by_time
+from kfp_edge.components.ingest.splitting.time_order import find_order_problems, sort_by_time
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles

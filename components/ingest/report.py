@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kfp_edge.components.ingest.schema import Violation
-from kfp_edge.components.ingest.sources import SourceTable
+from kfp_edge.components.ingest.columns.schema import Violation
+from kfp_edge.components.ingest.reading.sources import SourceTable
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.markdown import format_table, to_plain_text
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from kfp_edge.components.ingest.left_out import LeftOutRows
 from kfp_edge.components.ingest.listing import list_names
+from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
 from kfp_edge.errors import DataError
 from kfp_edge.ml.dataset import Roles
 

@@ -12,8 +12,8 @@ from kfp_edge.cluster.pod_options import check_pod_parameters
 from kfp_edge.components.containerize import parameters as containerize
 from kfp_edge.components.fetch_model import parameters as fetch_model
 from kfp_edge.components.gitops_commit.gitops_commit import check_model, check_site
+from kfp_edge.components.ingest.columns.schema import parse_expectations
 from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
-from kfp_edge.components.ingest.schema import parse_expectations
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
 from kfp_edge.components.verify.gates import parse_gates

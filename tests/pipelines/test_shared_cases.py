@@ -12,7 +12,6 @@ from support.paths import SHARED
 CASES = SHARED / "cases"
 pytestmark = [
     pytest.mark.skipif(not CASES.exists(), reason="the folder of shared data is not beside this checkout"),
-    pytest.mark.xdist_group("shared-cases"),
 ]
 
 FORMATS = ("decimal_comma_one_column.csv", "decimal_comma.csv", "semicolon_decimal_comma.csv", "thousands.csv")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pandas as pd
 import pytest
 
-from kfp_edge.components.ingest import plain_text
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading import plain_text
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from support.ingest import IngestRunner, table
 
 CSV = table().to_csv(index=False)
@@ -233,6 +233,7 @@ def test_a_code_in_one_part_is_named_by_its_row(runner: IngestRunner) -> None:
         (b"<!DOCTYPE html><title>Log in</title>", "is an HTML page, perhaps of a login"),
         (b'{"speed": 1}', "is JSON"),
     ],
+    ids=["xlsx", "ods", "xls", "zip of two", "damaged zip", "damaged gzip", "xz", "hdf5", "html", "json"],
 )
 def test_other_formats_are_refused_by_their_name(runner: IngestRunner, content: bytes, message: str) -> None:
     runner.assert_refused(runner.write(content), message)

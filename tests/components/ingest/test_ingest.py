@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.ingest.sources import read_source
+from kfp_edge.components.ingest.reading.sources import read_source
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml import dataset
 from kfp_edge.storage.files import sha256_file

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kfp_edge.components.ingest.ingest import TrainTestSplit
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from support.ingest import IngestRunner, table
 
 VALUES = np.arange(40) * 37.25 - 300

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_edge.components.ingest import split
 from kfp_edge.components.ingest.ingest import TrainTestSplit
 from kfp_edge.components.ingest.rolling_features import add_rolling_features
-from kfp_edge.components.ingest.split import SplitRows
+from kfp_edge.components.ingest.splitting import split
+from kfp_edge.components.ingest.splitting.split import SplitRows
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Roles
 from support.ingest import IngestRunner, table

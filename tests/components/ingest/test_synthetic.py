@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.ingest import synthetic
+from kfp_edge.components.ingest.reading import synthetic
 from support.ingest import AI4I, IngestRunner, needs_data
 
 

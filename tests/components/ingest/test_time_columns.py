@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from support.ingest import IngestRunner, table
 
 #: Reaches a day above 12, so that day and month cannot be confused.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_edge.components.ingest.number_notation import MISSING_CODES, looks_like_number
-from kfp_edge.components.ingest.plain_text import describe_undecodable
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading.number_notation import MISSING_CODES, looks_like_number
+from kfp_edge.components.ingest.reading.plain_text import describe_undecodable
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")

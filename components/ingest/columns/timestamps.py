@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_edge.components.ingest.arrow_columns import find_missing, is_number, to_timestamps
-from kfp_edge.components.ingest.schema import Violation, make_violation
+from kfp_edge.components.ingest.columns.schema import Violation, make_violation
+from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_timestamps
 from kfp_edge.errors import ParameterError
 
 _MONTH_NAME = "[A-Za-z]{3,9}"

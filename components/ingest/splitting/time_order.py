@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from kfp_edge.components.ingest.left_out import LeftOutRows
+from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
 from kfp_edge.ml.dataset import Roles
 
 #: Share of rows that share their time with the row before, from which on several machines are likely.

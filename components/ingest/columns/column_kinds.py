@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_edge.components.ingest import local_time, timestamps
-from kfp_edge.components.ingest.arrow_columns import find_missing, is_number, to_float64
+from kfp_edge.components.ingest.columns import local_time, timestamps
+from kfp_edge.components.ingest.columns.schema import ColumnExpectation, Violation, make_violation
+from kfp_edge.components.ingest.columns.text_columns import ColumnReadings, read_text_columns, remove_missing_numbers
 from kfp_edge.components.ingest.options import IngestOptions
-from kfp_edge.components.ingest.schema import ColumnExpectation, Violation, make_violation
-from kfp_edge.components.ingest.sources import SourceTable
-from kfp_edge.components.ingest.text_columns import ColumnReadings, read_text_columns, remove_missing_numbers
+from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_float64
+from kfp_edge.components.ingest.reading.sources import SourceTable
 from kfp_edge.errors import ParameterError
 
 #: A single value at the edge of a column that makes this share of it may be a code for missing values.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from kfp_edge.components.ingest.listing import list_names
-from kfp_edge.components.ingest.split import (
+from kfp_edge.components.ingest.splitting.split import (
     CannotSplitError,
     Selection,
     SplitRows,

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kfp_edge.components.ingest.arrow_columns import (
+from kfp_edge.components.ingest.columns.labels import check_target
+from kfp_edge.components.ingest.columns.schema import Violation, make_violation
+from kfp_edge.components.ingest.columns.single_precision import describe_loss
+from kfp_edge.components.ingest.reading.arrow_columns import (
     find_missing,
     is_number,
     to_float64,
     to_timestamps,
 )
-from kfp_edge.components.ingest.labels import check_target
-from kfp_edge.components.ingest.schema import Violation, make_violation
-from kfp_edge.components.ingest.single_precision import describe_loss
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.dataset import Roles
 

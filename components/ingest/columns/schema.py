@@ -13,7 +13,14 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from kfp_edge.components.ingest.arrow_columns import Kind, convert, find_missing, is_number, select_none, to_float64
+from kfp_edge.components.ingest.reading.arrow_columns import (
+    Kind,
+    convert,
+    find_missing,
+    is_number,
+    select_none,
+    to_float64,
+)
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import Mask
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kfp_edge.components.ingest.arrow_columns import is_number
-from kfp_edge.components.ingest.csv_table import read_csv
-from kfp_edge.components.ingest.plain_text import PlainFile, prepare
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading.arrow_columns import is_number
+from kfp_edge.components.ingest.reading.csv_table import read_csv
+from kfp_edge.components.ingest.reading.plain_text import PlainFile, prepare
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError, ParameterError
 
 _CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip")

@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_edge.components.ingest.arrow_columns import find_missing, is_number, to_float64
+from kfp_edge.components.ingest.columns.schema import Violation, make_violation
 from kfp_edge.components.ingest.listing import list_names
-from kfp_edge.components.ingest.schema import Violation, make_violation
+from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_float64
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import ClassLabel, Mask
 from kfp_edge.ml.dataset import Dataset

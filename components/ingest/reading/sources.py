@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from kfp_edge.components.ingest import synthetic, table_files
-from kfp_edge.components.ingest.table_files import ReadOptions
+from kfp_edge.components.ingest.reading import synthetic, table_files
+from kfp_edge.components.ingest.reading.table_files import ReadOptions
 from kfp_edge.errors import DataError
 from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.storage.fetch import fetch

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from kfp_edge.components.ingest.csv_dialect import CsvDialect, sniff_dialect
-from kfp_edge.components.ingest.plain_text import describe_undecodable
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading.csv_dialect import CsvDialect, sniff_dialect
+from kfp_edge.components.ingest.reading.plain_text import describe_undecodable
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError
 
 #: pyarrow infers the type of a CSV column from one block, so the whole file must be one.

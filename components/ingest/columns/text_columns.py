@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_edge.components.ingest.number_notation import (
+from kfp_edge.components.ingest.columns.schema import Violation
+from kfp_edge.components.ingest.reading.number_notation import (
     MISSING_CODES,
     Notation,
     NumberCells,
@@ -21,8 +22,7 @@ from kfp_edge.components.ingest.number_notation import (
     find_units,
     parse_numbers,
 )
-from kfp_edge.components.ingest.schema import Violation
-from kfp_edge.components.ingest.table_format import TableFormat
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.ml.arrays import Mask
 
 #: Cells that are missing in every column, as in pandas and R.

@@ -1,0 +1,1 @@
+"""What the columns are: kinds, labels, times, roles, and what their cells violate."""

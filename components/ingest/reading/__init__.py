@@ -1,0 +1,1 @@
+"""Reading a table from its source: generated rows, or files in the forms that people have."""
