@@ -11,6 +11,7 @@ __all__ = [
     "fleet_summary",
     "gitops_commit",
     "ingest",
+    "preflight",
     "release",
     "staging_test",
     "train",

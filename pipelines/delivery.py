@@ -1,4 +1,7 @@
-"""The delivery half: saved model -> export -> verify -> containerize -> staging test -> release -> GitOps commit."""
+"""The delivery half, for a saved model.
+
+preflight -> saved model -> export -> verify -> containerize -> staging test -> release -> GitOps commit
+"""
 
 from kfp_edge.components.export.component import export
 from kfp_edge.components.fetch_model.component import fetch_model

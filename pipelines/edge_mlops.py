@@ -1,4 +1,4 @@
-"""The whole line: data -> train -> export -> verify -> containerize -> staging test -> release -> GitOps commit."""
+"""The whole line: preflight -> data -> train -> export -> verify, then the stages of the delivery half."""
 
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets
 from kfp_edge.pipelines._delivery_steps import check_delivery, clean_up_on_exit, deliver

@@ -1,4 +1,4 @@
-"""One model per asset or site, trained in parallel: for each (data -> train -> export -> verify) -> summary."""
+"""One model per asset or site, trained in parallel: preflight -> for each (data -> ... -> verify) -> summary."""
 
 from kfp import dsl
 

@@ -77,7 +77,7 @@ def ingest(
     """
     from kfp_edge.runtime.stage import stage
 
-    with stage("ingest"):
+    with stage("ingest") as warnings:
         from pathlib import Path
 
         from kfp_edge.components.ingest.ingest import ingest as ingest_data
@@ -110,5 +110,6 @@ def ingest(
             ),
         )
         parts = ingest_data(options, Path(train_data.path), Path(test_data.path), Path(report.path))
+        warnings.extend(parts.train.preparation.warnings)
         for artifact, part in ((train_data, parts.train), (test_data, parts.test)):
             artifact.metadata.update(rows=len(part.frame), sha256=part.sha256)

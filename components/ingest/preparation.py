@@ -99,8 +99,9 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
     del frame
     return_freed_memory()
     _check_features(parts.train)
-    warnings = [*source_warnings, *chosen.warnings, *order_problems, *leaks.warn_of_row_counters(row_counters)]
-    warnings += _find_warnings(parts, measured)
+    warnings = [*order_problems, *chosen.warnings, *leaks.warn_of_row_counters(row_counters)]
+    # those about single columns are last: there can be many, and of many only the first ones are printed
+    warnings += [*_find_warnings(parts, measured), *source_warnings]
     preparation = Preparation(
         chosen.method,
         chosen.reason,

@@ -76,9 +76,12 @@ def _print_run(local_run: "LocalRun") -> None:
 
 
 def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
+    from kfp_edge.local.summary import select_warnings
+
     stages = len(summary["stages"])
     counted = f"{stages} stage{'' if stages == 1 else 's'}"
     yield summary["pipeline"], f"{summary['status']} in {summary['seconds']:.1f} s, {counted}"
+    yield from (("warning", warning) for warning in select_warnings(summary["warnings"]))
     if summary["metrics"]:
         yield "metrics", ", ".join(f"{name} {value:.4g}" for name, value in sorted(summary["metrics"].items()))
     if summary["image"]:

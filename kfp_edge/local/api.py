@@ -111,7 +111,8 @@ def run(
         pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
         parameters: Values by name; for the others the pipeline's defaults apply.
         out: The folder for what the run leaves; a new one in `.kfp-edge/runs` if not given.
-        on_progress: Called whenever a stage has started or ended; if not given, a line is printed for each that ended.
+        on_progress: Called whenever a stage has started or ended; if not given, a line is printed for each that ended,
+            and the warnings at the end.
 
     Raises:
         RunFailedError: a stage failed, or the run was interrupted (SIGINT or SIGTERM); its `run` is what the run left.
@@ -144,7 +145,7 @@ def _failure_message(progress: RunProgress) -> str:
 
 
 class _LinePrinter:
-    """Prints a line for each stage that has ended."""
+    """Prints a line for each stage that has ended, and the warnings of a run at its end."""
 
     def __init__(self) -> None:
         self._printed = 0
@@ -155,3 +156,6 @@ class _LinePrinter:
                 break
             print(f"{stage.name:<16}{stage.seconds:7.1f} s  {stage.status}", flush=True)
             self._printed += 1
+        if progress.status != "running":
+            for warning in summary.select_warnings(progress.warnings):
+                print(f"warning: {warning}", flush=True)

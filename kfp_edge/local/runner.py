@@ -53,6 +53,7 @@ class RunProgress:
         status: "running" until the run has ended.
         seconds: the duration of the run, once it has ended.
         stages: the stages that have started, in that order.
+        warnings: what the stages warn of, each warning once.
         outputs: the output parameters of the pipeline, once it has succeeded.
         error: why the run failed, in one sentence.
     """
@@ -62,6 +63,7 @@ class RunProgress:
     status: Status = "running"
     seconds: float = 0.0
     stages: list[StageRun] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
 
@@ -168,6 +170,7 @@ def _apply_stage_result(progress: RunProgress, result: dict[str, Any]) -> None:
     matching = [stage for stage in running if stage.name.startswith(result["stage"].replace("_", "-"))]
     for stage in (matching or running)[-1:]:
         stage.work_seconds = result.get("seconds")
+    progress.warnings += [warning for warning in result.get("warnings", ()) if warning not in progress.warnings]
     if all(stage.status != "failed" for stage in progress.stages):  # not of an exit task that fails after it
         progress.error = result.get("error", progress.error)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
 from kfp_edge.storage.files import JsonObject, canonical_json, write_file
 
 _SUFFIXES = {"system.HTML": "html", "system.Markdown": "md"}
+#: Lines of warnings that are printed; `summary.json` and the reports have all warnings.
+_MAX_WARNING_LINES = 5
 _GIT_OUTPUTS = ("git_repository", "git_branch", "git_commit", "git_committed")
 
 
@@ -18,8 +21,8 @@ def write_summary(pipeline: CompiledPipeline, progress: RunProgress, folder: Pat
     """Copy the reports to `folder/reports`, write `folder/summary.json` and return its contents.
 
     The stages' output parameters `image`, `git_repository`, `git_branch` and `git_commit` become `image` and `git`.
-    `metrics` are those of all stages; a later stage's value replaces an earlier one's of the same name. `report` is the
-    first HTML report.
+    `metrics` are those of all stages; a later stage's value replaces an earlier one's of the same name. `warnings` are
+    those of all stages, such as what looks like a leak. `report` is the first HTML report.
     """
     reports: dict[str, str] = {}
     metrics: dict[str, float] = {}
@@ -40,12 +43,21 @@ def write_summary(pipeline: CompiledPipeline, progress: RunProgress, folder: Pat
         "image": {"reference": image, "digest": ImageRef.parse(image).digest} if image else None,
         "git": {name.removeprefix("git_"): outputs[name] for name in _GIT_OUTPUTS if name in outputs} or None,
         "metrics": metrics,
+        "warnings": progress.warnings,
         "report": next((path for path in reports.values() if path.endswith(".html")), None),
         "reports": reports,
         "log": str(folder / "logs" / "run.log"),
     }
     write_file(folder / "summary.json", canonical_json(summary))
     return summary
+
+
+def select_warnings(warnings: Sequence[str]) -> list[str]:
+    """Return the warnings to print: all of them, or the first ones and a line that counts the others."""
+    if len(warnings) <= _MAX_WARNING_LINES:
+        return list(warnings)
+    printed = warnings[: _MAX_WARNING_LINES - 1]
+    return [*printed, f"{len(warnings) - len(printed)} more in the reports and in summary.json"]
 
 
 def _copy_reports(stage: Stage, task_folder: Path, reports_folder: Path) -> dict[str, str]:

@@ -21,10 +21,13 @@ LOG_PREFIX = "kfp-edge:"
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
-    """Run a stage's work, then log one JSON line: `kfp-edge: {"stage", "seconds"[, "error"]}`.
+def stage(name: str) -> Iterator[list[str]]:
+    """Run a stage's work, then log one JSON line: `kfp-edge: {"stage", "seconds"[, "warnings"][, "error"]}`.
 
     SIGTERM, by which Kubernetes ends a pod, interrupts the stage like Ctrl-C, so that it cleans up.
+
+    Yields:
+        The stage's warnings, to which it adds what the user should know about the results.
 
     Raises:
         SystemExit: with code 1 in place of a `KfpEdgeError`, so that the log ends with its message and not with a
@@ -32,18 +35,19 @@ def stage(name: str) -> Iterator[None]:
             kfp-edge and keeps its traceback.
     """
     start = time.perf_counter()
+    warnings: list[str] = []
     try:
         set_environment_from_mounts()
         with interrupt_on_sigterm():
-            yield
+            yield warnings
     except KfpEdgeError as error:
-        _log_end(name, start, str(error))
+        _log_end(name, start, warnings, str(error))
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        _log_end(name, start, "the stage was interrupted.")
+        _log_end(name, start, warnings, "the stage was interrupted.")
         raise SystemExit(130) from None
-    _log_end(name, start, None)
+    _log_end(name, start, warnings)
 
 
 def log_metrics(metrics: "Metrics", values: Mapping[str, float]) -> None:
@@ -53,8 +57,10 @@ def log_metrics(metrics: "Metrics", values: Mapping[str, float]) -> None:
     write_file(Path(metrics.path), canonical_json(dict(values)))
 
 
-def _log_end(name: str, start: float, error: str | None) -> None:
-    line: dict[str, str | float] = {"stage": name, "seconds": round(time.perf_counter() - start, 3)}
+def _log_end(name: str, start: float, warnings: list[str], error: str | None = None) -> None:
+    line: dict[str, str | float | list[str]] = {"stage": name, "seconds": round(time.perf_counter() - start, 3)}
+    if warnings:
+        line["warnings"] = warnings
     if error is not None:
         line["error"] = error
     print(LOG_PREFIX, json.dumps(line), flush=True)

@@ -61,6 +61,7 @@ PUBLIC_NAMES = {
         "fleet_summary",
         "gitops_commit",
         "ingest",
+        "preflight",
         "release",
         "staging_test",
         "train",

@@ -39,6 +39,9 @@ def test_notebook_1_trains_and_verifies_a_model(tmp_path, laptop):
     notebook = execute(EXPLORE, tmp_path, laptop)
     assert (tmp_path / ".kfp-edge/explore/model.onnx").exists()
     assert len(displayed_data(notebook, "image/png")) == 4
+    tables = displayed_data(notebook, "text/html")
+    assert any("roc_auc" in table and "95 % interval" in table for table in tables)
+    assert any("gate balanced_accuracy" in table and "by default" in table for table in tables)
     assert printed_text(notebook, "stderr") == ""
 
 
@@ -47,7 +50,7 @@ def test_notebook_2_builds_an_image_and_displays_the_report(tmp_path, laptop):
     notebook = execute(RUN, tmp_path, laptop)
     assert re.search(r"^image: oci:\S+@sha256:[0-9a-f]{64}$", printed_text(notebook, "stdout"), re.MULTILINE)
     assert any("Training report" in page for page in displayed_data(notebook, "text/html"))
-    assert "gate recall was not met" in printed_text(notebook, "stdout")
+    assert "gate recall of 1 was not met: measured" in printed_text(notebook, "stdout")
     assert printed_text(notebook, "stderr") == ""
 
 
