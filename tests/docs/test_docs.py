@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import requests
 import yaml
@@ -47,6 +48,12 @@ def desk(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     machines = failures(3000)
     machines.frame.assign(**{"serial number": range(3000)}).to_csv(folder / "machines.csv", index=False)
+    presses = failures(3000, labels=("pass", "fail")).frame.rename(columns={"failed": "result"})
+    presses.assign(machine=presses.index // 300).to_csv(folder / "presses.csv", index=False)
+    hours = pd.date_range("2025-11-01", periods=3000, freq="h").strftime("%d.%m.%Y %H:%M")
+    torque = presses["torque [Nm]"].where(presses.index % 50 > 0, -999)
+    export = presses.assign(at=hours, **{"torque [Nm]": torque})
+    export.to_csv(folder / "export.csv", sep=";", decimal=",", index=False)
     save_model(fit(machines, seed=0, false_alarm_rate=0.01), folder / "model.skops")
     sensor = anomalies(4000).frame
     moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]

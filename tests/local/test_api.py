@@ -38,6 +38,20 @@ def weighing(grams: int = 3):
     weigh(grams=grams)
 
 
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def doubt():
+    from kfp_edge.runtime.stage import stage
+
+    with stage("doubt") as warnings:
+        warnings.append("the scale is not level")
+
+
+@dsl.pipeline(name="doubting")
+def doubting():
+    doubt()
+    doubt()
+
+
 @dsl.pipeline(name="refusing")
 def refusing():
     refuse()
@@ -94,6 +108,12 @@ def test_by_default_every_stage_is_printed_once_and_the_run_has_a_folder_of_its_
     folder = local.run(weighing).folder
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["weigh"]
     assert folder.parent == Path(".kfp-edge/runs")
+
+
+def test_what_stages_warn_of_is_printed_once_at_the_end(capsys):
+    run = local.run(doubting)
+    assert capsys.readouterr().out.splitlines()[2:] == ["warning: the scale is not level"]
+    assert run.summary["warnings"] == ["the scale is not level"]
 
 
 def test_a_compiled_file_runs(tmp_path):

@@ -52,6 +52,12 @@ def test_a_stage_logs_its_duration(capsys):
     assert "error" not in line
 
 
+def test_a_stage_logs_its_warnings(capsys):
+    with stage("ingest") as warnings:
+        warnings.append("a column gives the label away")
+    assert _logged(capsys)["warnings"] == ["a column gives the label away"]
+
+
 def test_a_users_mistake_ends_a_stage_with_its_message_and_exit_code_1(capsys):
     with pytest.raises(SystemExit) as ended, stage("train"):
         raise KfpEdgeError("too few rows.")
