@@ -35,7 +35,10 @@ _TASK_ENDED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with stat
 
 @dataclass
 class StageRun:
-    """One stage of a run: its duration in seconds, of which `work_seconds` were spent in the stage's own code."""
+    """One stage of a run.
+
+    `seconds` is its duration, once it has ended; `work_seconds` of them were spent in the stage's own code.
+    """
 
     name: str
     status: Status = "running"
@@ -53,6 +56,7 @@ class RunProgress:
         status: "running" until the run has ended.
         seconds: the duration of the run, once it has ended.
         stages: the stages that have started, in that order.
+        start_times: when each of them started, in seconds of `time.perf_counter`.
         warnings: what the stages warn of, each warning once.
         outputs: the output parameters of the pipeline, once it has succeeded.
         error: why the run failed, in one sentence.
@@ -63,6 +67,7 @@ class RunProgress:
     status: Status = "running"
     seconds: float = 0.0
     stages: list[StageRun] = field(default_factory=list)
+    start_times: list[float] = field(default_factory=list, repr=False)
     warnings: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
@@ -152,10 +157,15 @@ def _private_file(text: str) -> Iterator[str]:
 def _parse_log_line(progress: RunProgress, line: str, *, is_interrupted: bool) -> bool:
     """Update the progress from one line of the log; return whether a stage has started or ended."""
     if started := _TASK_STARTED.search(line):
-        progress.stages.append(StageRun(started[1], seconds=-time.perf_counter()))
+        progress.stages.append(StageRun(started[1]))
+        progress.start_times.append(time.perf_counter())
     elif ended := _TASK_ENDED.search(line):
-        stage = next(stage for stage in progress.stages if stage.name == ended[1] and stage.status == "running")
-        _end_stage(stage, "succeeded" if ended[2] == "SUCCESS" else "interrupted" if is_interrupted else "failed")
+        names = [stage.name if stage.status == "running" else "" for stage in progress.stages]
+        _end_stage(
+            progress,
+            names.index(ended[1]),
+            "succeeded" if ended[2] == "SUCCESS" else "interrupted" if is_interrupted else "failed",
+        )
     elif result := _STAGE_RESULT.search(line):
         _apply_stage_result(progress, json.loads(result[1]))
         return False
@@ -175,15 +185,16 @@ def _apply_stage_result(progress: RunProgress, result: dict[str, Any]) -> None:
         progress.error = result.get("error", progress.error)
 
 
-def _end_stage(stage: StageRun, status: Status) -> None:
-    stage.seconds = round(stage.seconds + time.perf_counter(), 3)
+def _end_stage(progress: RunProgress, index: int, status: Status) -> None:
+    stage = progress.stages[index]
+    stage.seconds = round(time.perf_counter() - progress.start_times[index], 3)
     stage.status = status
 
 
 def _finish(progress: RunProgress, log_path: Path) -> None:
-    for stage in progress.stages:
+    for index, stage in enumerate(progress.stages):
         if stage.status == "running":
-            _end_stage(stage, progress.status)
+            _end_stage(progress, index, progress.status)
     if progress.status == "interrupted":
         progress.error = "the run was interrupted; none of its processes is left."
     elif progress.status == "failed" and progress.error is None:
