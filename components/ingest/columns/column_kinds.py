@@ -55,7 +55,9 @@ def convert_columns(
         warning for name in table.column_names if name not in not_features for warning in _find_codes(table, name)
     ]
     remarks = (*source.remarks, *result.remarks, *text.remarks)
-    converted = dataclasses.replace(source, table=table, remarks=remarks, warnings=tuple(warnings))
+    converted = dataclasses.replace(
+        source, table=table, remarks=remarks, warnings=tuple(warnings), time_formats=result.time_formats
+    )
     return converted, result.violations + text.violations
 
 
@@ -119,6 +121,7 @@ def _read_time_column(result: ColumnReadings, options: IngestOptions, groups: lo
         if table_format.time_zone and is_number(result.table.column(name).type):
             raise ParameterError(f"time_zone is for timestamps, and {name!r} holds numbers; leave time_zone out.")
         return False
+    result.time_formats = times.formats
     if times.remark:
         result.remarks.append(times.remark)
     values = times.values
@@ -151,7 +154,7 @@ def _resolve_local_time(
     for rows, problem, remedy in (
         (
             utc.skipped,
-            f"does not exist in {zone}, where clocks are set forward",
+            f"has times that {zone} skips when clocks are set forward",
             "leave time_zone out if these times are UTC",
         ),
         (

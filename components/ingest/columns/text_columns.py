@@ -47,6 +47,8 @@ class ColumnReadings:
     table: pa.Table
     remarks: list[str] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
+    #: The format of the time column and its variants; none where it is ISO 8601, or there is none.
+    time_formats: tuple[str, ...] = ()
 
     def replace(self, name: str, column: pa.ChunkedArray) -> None:
         """Put another column in the place of one."""

@@ -1,8 +1,10 @@
 """Read the time column: ISO 8601, or a format that was stated or that its cells leave no doubt about."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +12,7 @@ import pyarrow.compute as pc
 from kfp_edge.components.ingest.columns.schema import Violation, make_violation
 from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_timestamps
 from kfp_edge.errors import ParameterError
+from kfp_edge.ml.arrays import Mask
 
 _MONTH_NAME = "[A-Za-z]{3,9}"
 #: Dates as numbers with one separator, or with the name of the month. ISO 8601 is tried before.
@@ -27,6 +30,11 @@ _CELL = re.compile(
 )
 _ISO_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}([T ]|$)")
 _REMEDY = "correct these cells, or name the format in time_format"
+#: ISO 8601 with the abbreviation of a time zone, such as CET.
+_ZONED = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2}|\d{8})(?P<gap>[ T])\d{2}:\d{2}(?P<seconds>:\d{2})?(?P<fraction>\.\d+)?"
+    r"(?P<space> ?)(?P<zone>[A-Z]{3,4})"
+)
 #: A fraction of a second at the end of a time, which Arrow does not read.
 _FRACTION = r":[0-9]{2}[.,](?P<digits>[0-9]{1,9})$"
 _OFFSET = r"[0-9]([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
@@ -41,6 +49,8 @@ class Times:
     values: pa.ChunkedArray
     has_offsets: bool
     remark: str = ""
+    #: The format that was stated or found, then its variants; none where the times are ISO 8601.
+    formats: tuple[str, ...] = ()
 
 
 def read_times(name: str, column: pa.ChunkedArray, time_format: str) -> Times | Violation | None:
@@ -67,7 +77,7 @@ def read_times(name: str, column: pa.ChunkedArray, time_format: str) -> Times | 
         if not wrong.any():
             return _check_offsets(name, column, values)
         if not formats:
-            return make_violation(name, f"is no timestamp like {first}", column, wrong, _REMEDY)
+            return _refuse_cells(name, column, wrong, first)
     return _sniff(name, column, first, formats) if formats else None
 
 
@@ -83,7 +93,8 @@ def _check_offsets(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray) 
     has_offset &= pc.fill_null(pc.match_substring(column, ":"), False).to_numpy()
     lacks = ~has_offset & ~find_missing(column)
     if has_offset.any() and lacks.any():
-        return make_violation(name, "has times with an offset from UTC and is without one", column, lacks)
+        remedy = "write every time with its offset, such as 2024-01-31 13:00:00+01:00, or every one without"
+        return make_violation(name, "has times with an offset from UTC and is without one", column, lacks, remedy)
     return Times(values, bool(has_offset.any()))
 
 
@@ -92,7 +103,36 @@ def _read_stated(name: str, column: pa.ChunkedArray, time_format: str) -> Times 
     wrong = find_missing(values) & ~find_missing(column)
     if wrong.any():
         return make_violation(name, f"does not have the time_format {time_format!r}", column, wrong)
-    return Times(values, "%z" in time_format)
+    return Times(values, "%z" in time_format, formats=(time_format,))
+
+
+def read_like(cells: pa.ChunkedArray, formats: Sequence[str]) -> pa.ChunkedArray:
+    """Return the texts that are ISO 8601 or have one of some formats as timestamps, null for all others."""
+    values, _ = to_timestamps(cells)
+    return pc.coalesce(_parse_any(cells, formats), values) if formats else values
+
+
+def _refuse_cells(name: str, column: pa.ChunkedArray, wrong: Mask, first: str, time_format: str = "") -> Violation:
+    """Return what is wrong with cells that look like times; `first` is the first cell, which may be one of them."""
+    example = column[int(np.argmax(wrong))].as_py().strip()
+    if re.search(r"[ T]24:00", example):
+        return make_violation(name, "has the hour 24", column, wrong, "write it as 00:00 of the next day")
+    zoned = _ZONED.fullmatch(example)
+    if zoned:
+        problem = f"ends with the abbreviation {zoned['zone']} of a time zone, which is no offset from UTC"
+        return make_violation(name, problem, column, wrong, _advise_zone(column, zoned))
+    like = "2024-01-31 13:00:00" if example == first else f"{first}{time_format}"
+    return make_violation(name, f"is no timestamp like {like}", column, wrong, _REMEDY)
+
+
+def _advise_zone(column: pa.ChunkedArray, zoned: re.Match[str]) -> str:
+    advice = "save the times with their offset, such as 2024-01-31 13:00:00+01:00"
+    if not pc.all(pc.ends_with(pc.utf8_trim_whitespace(column), zoned["space"] + zoned["zone"])).as_py():
+        return advice
+    day = "%Y-%m-%d" if "-" in zoned["date"] else "%Y%m%d"
+    seconds = (":%S" if zoned["seconds"] else "") + (".%f" if zoned["fraction"] else "")
+    time_format = f"{day}{zoned['gap']}%H:%M{seconds}{zoned['space']}{zoned['zone']}"
+    return f'{advice}, or give time_format="{time_format}"'
 
 
 def _sniff(name: str, column: pa.ChunkedArray, first: str, formats: list[list[str]]) -> Times | Violation:
@@ -106,7 +146,7 @@ def _sniff(name: str, column: pa.ChunkedArray, first: str, formats: list[list[st
     if not complete:
         time_format, values = max(parsed.items(), key=lambda item: len(item[1]) - item[1].null_count)
         wrong = find_missing(values) & ~missing
-        return make_violation(name, f"is no timestamp like {first} ({time_format})", column, wrong, _REMEDY)
+        return _refuse_cells(name, column, wrong, first, f" ({time_format})")
     (chosen, values), *others = complete.items()
     other = next((time_format for time_format, its_values in others if not its_values.equals(values)), None)
     if other:
@@ -116,7 +156,9 @@ def _sniff(name: str, column: pa.ChunkedArray, first: str, formats: list[list[st
             remedy=f'give time_format="{chosen}" or time_format="{other}"',
         )
     reason = "no other format fits all rows" if not others else "other formats give the same times"
-    return Times(values, False, f"time_format {chosen!r} (column {name!r} has {first!r}; {reason})")
+    remark = f"time_format {chosen!r} (column {name!r} has {first!r}; {reason})"
+    variants = next(variants for variants in formats if variants[0] == chosen)
+    return Times(values, False, remark, tuple(variants))
 
 
 def _list_formats(cell: str) -> list[list[str]]:
@@ -140,7 +182,7 @@ def _list_formats(cell: str) -> list[list[str]]:
     return [[f"{pattern}{match['gap']}{time}" for time in times] + [pattern] for pattern in dates]
 
 
-def _parse_any(column: pa.ChunkedArray, formats: list[str]) -> pa.ChunkedArray:
+def _parse_any(column: pa.ChunkedArray, formats: Sequence[str]) -> pa.ChunkedArray:
     """Return the times of a column by the first format that fits a cell; a fraction of a second may follow a time."""
     digits = pc.struct_field(pc.extract_regex(column, _FRACTION), "digits")
     has_fractions = digits.null_count < len(digits)
@@ -168,7 +210,8 @@ def _parse(column: pa.ChunkedArray, time_format: str) -> pa.ChunkedArray:
     if not pc.any(unsure).as_py():
         return values
     strict = _parse_strictly(column.filter(unsure), time_format)
-    return pc.replace_with_mask(values.combine_chunks(), unsure.combine_chunks(), strict.combine_chunks())
+    replaced = pc.replace_with_mask(values.combine_chunks(), unsure.combine_chunks(), strict.combine_chunks())
+    return pa.chunked_array([replaced])
 
 
 def _parse_strictly(column: pa.ChunkedArray, time_format: str) -> pa.ChunkedArray:

@@ -48,6 +48,8 @@ class SourceTable:
     is_typed: bool = False
     #: Whether some number is known to have a decimal comma.
     uses_decimal_comma: bool = False
+    #: The format of the time column and its variants; none where it is ISO 8601, or there is none.
+    time_formats: tuple[str, ...] = ()
 
 
 def read_source(uri: str, folder: Path, options: ReadOptions = PLAIN) -> SourceTable:

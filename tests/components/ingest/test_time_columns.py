@@ -103,7 +103,36 @@ def test_dates_as_text_without_a_role_are_left_out(runner: IngestRunner) -> None
 
 def test_times_with_and_without_an_offset_are_refused(runner: IngestRunner) -> None:
     cells = [f"2024-01-01 10:{row:02d}:00" + ("+01:00" if row % 2 else "") for row in range(40)]
-    assert_refused(runner, cells, "has times with an offset from UTC and is without one in 20 rows (row 1:")
+    assert_refused(
+        runner, cells, "has times with an offset from UTC and is without one in 20 rows (row 1:", "write every"
+    )
+
+
+@pytest.mark.parametrize("time_format", ["%d.%m.%y %H:%M", "%d.%m.%y", "%y-%m-%d %H:%M"])
+def test_years_of_two_digits_are_read_or_refused_with_the_formats(runner: IngestRunner, time_format: str) -> None:
+    times = pd.date_range("2024-01-11", periods=400, freq="D" if time_format == "%d.%m.%y" else "h")
+    cells = times.strftime(time_format).tolist()
+    assert_refused(runner, cells, "can be read in two ways", f'time_format="{time_format}"')
+    assert (read_times(runner, cells, time_format=time_format) == times).all()
+
+
+def test_the_abbreviation_of_a_zone_is_named_with_a_format_that_reads_it(runner: IngestRunner) -> None:
+    cells = HOURS.strftime("%Y-%m-%d %H:%M:%S CET").tolist()
+    time_format = "%Y-%m-%d %H:%M:%S CET"
+    assert_refused(runner, cells, "ends with the abbreviation CET of a time zone", f'give time_format="{time_format}"')
+    assert (read_times(runner, cells, time_format=time_format) == HOURS).all()
+
+
+def test_two_abbreviations_have_no_format(runner: IngestRunner) -> None:
+    cells = [f"2024-01-01 {row % 24:02d}:00:00 {'CEST' if row % 2 else 'CET'}" for row in range(40)]
+    assert_refused(runner, cells, "save the times with their offset, such as 2024-01-31 13:00:00+01:00.")
+
+
+@pytest.mark.parametrize("day", ["2024-01-11", "31.01.2024"])
+def test_the_hour_24_is_named(runner: IngestRunner, day: str) -> None:
+    cells = [f"{day} 24:00:00"] + [f"{day} 12:{row:02d}:00" for row in range(1, 40)]
+    message = f"column 'at' has the hour 24 in 1 row (row 1: '{day} 24:00:00'); write it as 00:00 of the next day"
+    assert_refused(runner, cells, message)
 
 
 # --- local time
@@ -171,7 +200,7 @@ def test_a_time_that_clocks_skip_is_refused(runner: IngestRunner) -> None:
     assert_refused(
         runner,
         cells,
-        "does not exist in Europe/Berlin, where clocks are set forward in 2 rows",
+        "column 'at' has times that Europe/Berlin skips when clocks are set forward in 2 rows",
         time_zone="Europe/Berlin",
     )
 
