@@ -15,9 +15,10 @@ from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.export import isolation_forest
+from kfp_edge.components.export.float32_thresholds import round_thresholds
 from kfp_edge.components.export.forest import sum_votes_exactly
+from kfp_edge.components.export.missing_sides import copy_missing_sides
 from kfp_edge.components.export.signature import add_signature
-from kfp_edge.components.export.tree_conversion import copy_missing_sides, round_thresholds
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.missing_text import know_missing_text_as_empty

@@ -16,7 +16,7 @@ from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.ensemble import IsolationForest
 from sklearn.tree._tree import Tree
 
-from kfp_edge.components.export.tree_conversion import round_down_to_float32
+from kfp_edge.components.export.float32_thresholds import round_down_to_float32
 from kfp_edge.ml.arrays import Int64s
 
 _EULER = float(np.euler_gamma)

@@ -57,7 +57,7 @@ def _ranking_value(manifest: Manifest, shared: Sequence[str]) -> float:
     metric = find_metric(name) if name else None
     if metric is None:
         return 0.0
-    return manifest.metrics[metric.name] * (1 if metric.direction is Direction.HIGHER else -1)
+    return manifest.metrics[metric.name] * (-1 if metric.direction is Direction.LOWER else 1)
 
 
 def _choose_ranking_metric(manifest: Manifest, shared: Sequence[str]) -> str | None:

@@ -41,8 +41,8 @@ def ingest(
             anomaly task needs none.
         positive: The class that the metrics of two classes describe, such as `Fail` or `1`. If empty, the rarer one.
         drop: Names of the columns to leave out, such as identifiers and whatever gives the label away.
-        task: What the model learns: `classification` (predict the label), or `anomaly` (learn what is normal; labels, 0
-            and 1, are used only to measure).
+        task: What the model learns: `classification` (predict the label), or `anomaly` (learn what is normal from the
+            rows labelled 0, or from all rows without labels; labels are otherwise used only to measure).
         time_column: Name of the column with the time of each row. It orders the rows and is not a feature.
         group_column: Name of the column with the machine, site, run or batch of each row. It is not a feature. If empty
             and the data is a folder of several files, each file is a group.

@@ -24,7 +24,7 @@ from kfp_edge.components.ingest.splitting.split_choice import (
     choose_split,
     split_at_window,
 )
-from kfp_edge.components.ingest.splitting.time_order import find_order_problems, sort_by_time
+from kfp_edge.components.ingest.splitting.time_order import find_shared_times, sort_by_time
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
@@ -76,11 +76,11 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
         frame, roles = _add_labels(frame, roles, windows)
     measured = roles.features
     row_counters = leaks.find_row_counters(frame, roles.numeric)
-    order_problems: list[str] = []
+    data_warnings: list[str] = []
     if roles.time:
         frame = sort_by_time(frame, roles.time, left_out)
         row_counters += leaks.find_row_counters(frame, [name for name in roles.numeric if name not in row_counters])
-        order_problems = find_order_problems(frame, roles)
+        data_warnings = find_shared_times(frame, roles)
     if options.rolling_windows:
         frame, roles = add_rolling_features(frame, roles, options.rolling_windows)
         leave_out_warm_up(frame, roles, options.rolling_windows, left_out)
@@ -89,7 +89,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
     if roles.target:
         labels = frame[roles.target].iloc[usable]
         roles = dataclasses.replace(roles, positive=choose_positive_class(labels, options.positive, roles.task))
-        order_problems += find_similar_spellings(labels)
+        data_warnings += find_similar_spellings(labels)
     chosen = _split(frame, usable, roles, options, windows, files_are_groups)
     left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
     is_test = _expand(chosen.selection.test, usable, len(frame))
@@ -99,7 +99,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
     del frame
     return_freed_memory()
     _check_features(parts.train)
-    warnings = [*order_problems, *chosen.warnings, *leaks.warn_of_row_counters(row_counters)]
+    warnings = [*data_warnings, *chosen.warnings, *leaks.warn_of_row_counters(row_counters)]
     # those about single columns are last: there can be many, and of many only the first ones are printed
     warnings += [*_find_warnings(parts, measured), *source_warnings]
     preparation = Preparation(

@@ -10,6 +10,7 @@ from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
 from kfp_edge.errors import DataError
 from kfp_edge.ml.dataset import Roles
+from kfp_edge.wording import count_of
 
 
 def add_rolling_features(frame: pd.DataFrame, roles: Roles, windows: Sequence[int]) -> tuple[pd.DataFrame, Roles]:
@@ -56,13 +57,9 @@ def leave_out_warm_up(frame: pd.DataFrame, roles: Roles, windows: Sequence[int],
     if left_out.mask.all():
         where = f"the longest group of {roles.group!r}" if roles.group else "it"
         raise DataError(
-            f"rolling_windows of {longest} rows leave no row of the data: {where} has {_count_rows(most_rows)}; "
+            f"rolling_windows of {longest} rows leave no row of the data: {where} has {count_of(most_rows, 'row')}; "
             "give shorter windows or more data."
         )
-
-
-def _count_rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _compute_features(frame: pd.DataFrame, names: Sequence[str], windows: Sequence[int]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from kfp_edge.components.verify.gates import parse_gates
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.ml.bundle import check_identity
-from kfp_edge.ml.calibration import check_false_alarm_rate
+from kfp_edge.ml.threshold_rows import check_false_alarm_rate
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
 Values = Mapping[str, Any]

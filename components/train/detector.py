@@ -12,14 +12,14 @@ from sklearn.pipeline import Pipeline
 from kfp_edge.components.train.preprocessing import make_preprocessing
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import Float64s, Int64s
-from kfp_edge.ml.calibration import (
+from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.ml.threshold_rows import (
     check_false_alarm_rate,
-    choose_calibration,
-    count_calibration_rows,
+    choose_threshold_method,
     count_normal_rows_for,
+    count_threshold_rows,
     find_normal_rows,
 )
-from kfp_edge.ml.dataset import Dataset, Roles
 
 #: The detector's number of trees.
 _TREES = 200
@@ -27,8 +27,8 @@ _TREES = 200
 #: cost more time and do not bring the false-alarm rate nearer to the one asked for.
 _FOLDS, _FOLD_TREES = 3, 100
 #: More scores than these do not make the threshold better, unless the false-alarm rate is very small.
-_MAX_CALIBRATION_ROWS = 100_000
-#: A threshold needs calibration rows of which, at the rate asked for, at least this many raise an alarm on average.
+_MAX_THRESHOLD_ROWS = 100_000
+#: A threshold needs rows of which, at the rate asked for, at least this many raise an alarm on average.
 _MIN_ALARMS = 0.1
 
 
@@ -45,17 +45,17 @@ def fit_detector(data: Dataset, seed: int, false_alarm_rate: float) -> Pipeline:
         ParameterError: the false-alarm rate is outside (0, 0.5].
     """
     check_false_alarm_rate(false_alarm_rate)
-    is_normal, method = find_normal_rows(data), choose_calibration(data)
-    normal, calibration_rows = data.x()[is_normal], count_calibration_rows(data)
-    if calibration_rows * false_alarm_rate < _MIN_ALARMS:
+    is_normal, method = find_normal_rows(data), choose_threshold_method(data)
+    normal, threshold_rows = data.x()[is_normal], count_threshold_rows(data)
+    if threshold_rows * false_alarm_rate < _MIN_ALARMS:
+        least = count_normal_rows_for(_MIN_ALARMS / false_alarm_rate, method)
         raise DataError(
-            f"{len(normal)} normal training rows are too few to set a threshold for a false-alarm rate of "
-            f"{false_alarm_rate:g}; give at least {count_normal_rows_for(_MIN_ALARMS / false_alarm_rate, method)} rows "
-            "or a larger false_alarm_rate."
+            f"{len(normal):,} normal training rows are too few to set a threshold for a false-alarm rate of "
+            f"{false_alarm_rate:g}; give at least {least:,} rows or a larger false_alarm_rate."
         )
-    max_rows = max(_MAX_CALIBRATION_ROWS, int(100 * _MIN_ALARMS / false_alarm_rate))
+    max_rows = max(_MAX_THRESHOLD_ROWS, int(100 * _MIN_ALARMS / false_alarm_rate))
     if method == "latest":
-        cut = len(normal) - calibration_rows
+        cut = len(normal) - threshold_rows
         detector = _fit_forest(data.roles, normal.iloc[:cut], seed)
         scores = detector.score_samples(_thin_out(normal.iloc[cut:], max_rows))
     else:
@@ -73,7 +73,7 @@ def _fit_forest(roles: Roles, rows: pd.DataFrame, seed: int, trees: int = _TREES
 
 def _assign_folds(data: Dataset, rows: int, seed: int) -> Int64s:
     """Return the fold of each normal row, shape [rows]: whole groups drawn at random, or blocks of consecutive rows."""
-    if choose_calibration(data) == "blocks":
+    if choose_threshold_method(data) == "blocks":
         return np.arange(rows) * _FOLDS // rows
     codes, groups = pd.factorize(data.frame[data.roles.group][find_normal_rows(data)], sort=True)
     order = np.random.default_rng(seed).permutation(len(groups))
@@ -88,7 +88,7 @@ def _score_unseen(roles: Roles, normal: pd.DataFrame, folds: Int64s, seed: int, 
     scores = []
     for fold in np.unique(folds):
         is_scored = folds == fold
-        detector = _fit_forest(roles, _thin_out(normal[~is_scored], _MAX_CALIBRATION_ROWS), seed, _FOLD_TREES)
+        detector = _fit_forest(roles, _thin_out(normal[~is_scored], _MAX_THRESHOLD_ROWS), seed, _FOLD_TREES)
         rows = max(round(max_rows * is_scored.mean()), 1)
         scores.append(detector.score_samples(_thin_out(normal[is_scored], rows)))
     return np.concatenate(scores)

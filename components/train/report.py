@@ -9,8 +9,8 @@ from sklearn.pipeline import Pipeline
 from kfp_edge.components.train import classification_plots, timeline
 from kfp_edge.components.train.importance import Importance, measure_importance
 from kfp_edge.components.train.train import Evaluation
-from kfp_edge.ml.calibration import find_normal_rows
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.threshold_rows import find_normal_rows
 from kfp_edge.reports.facts import ModelFacts
 from kfp_edge.reports.html import BLUE, GREY, ORANGE, Page, format_number
 
@@ -54,7 +54,7 @@ def _add_classification(page: Page, estimator: Pipeline, data: Dataset, evaluati
         page.text(f"Every held-out row is of the class {data.y()[0]}, so there are no curves.")
         return
     if evaluation.roc is None:
-        page.heading("Which classes it confuses")
+        page.heading("Confused classes")
         page.text("Each row is a true class, each column a predicted one; the darker, the larger the share of the row.")
         page.figure(classification_plots.plot_confusion(*evaluation.confusion), "confusion matrix")
         mistakes = classification_plots.list_confusions(*evaluation.confusion)
@@ -62,16 +62,16 @@ def _add_classification(page: Page, estimator: Pipeline, data: Dataset, evaluati
             page.text("The most frequent mistakes, with their share of the rows of the true class:")
             page.table(("true", "predicted", "rows"), mistakes)
     else:
-        page.heading("How well it ranks and decides")
+        page.heading("ROC curve, precision-recall curve and confusion matrix")
         page.text(f"The curves are those of the class {evaluation.predictions.positive_class}.")
         curves = classification_plots.plot_curves(data, evaluation)
         page.figure(curves, "ROC curve, precision-recall curve and confusion matrix")
-    page.heading("What it looks at")
+    page.heading("Permutation importance")
     importance = measure_importance(estimator, data, seed)
     page.text(_describe_importance(importance))
     page.figure(classification_plots.plot_importance(importance), "permutation importance by feature")
     if evaluation.roc is not None:
-        page.heading("How its probabilities spread")
+        page.heading("Probabilities and calibration")
         page.text("On the right, a well calibrated model follows the dotted line; grey lines are 95 % intervals.")
         probabilities = classification_plots.plot_probabilities(data, evaluation)
         page.figure(probabilities, "probabilities by true class, and calibration")

@@ -19,6 +19,7 @@ from kfp_edge.ml.events import Event, find_events
 from kfp_edge.ml.predictions import Predictions
 from kfp_edge.reports.html import BLUE, ORANGE, RED
 from kfp_edge.reports.labels import to_label
+from kfp_edge.wording import count_of
 
 MAX_PANELS = 12
 #: A time step that is longer than this many median steps is a gap.
@@ -46,6 +47,8 @@ class Panel:
     score: Floats
     alarm: Mask
     labels: Labels
+    #: The group's place in the sort order of all groups.
+    position: int = 0
 
     @cached_property
     def events(self) -> list[Event]:
@@ -68,7 +71,7 @@ def make_panels(data: Dataset, predictions: Predictions) -> list[Panel]:
     x = _to_axis_values(data)
     labels = data.y() if data.roles.target else np.zeros(len(data.frame), np.int64)
     panels = []
-    for name, rows in _find_groups(data):
+    for position, (name, rows) in enumerate(_find_groups(data)):
         in_order = rows[np.argsort(x[rows], kind="stable")] if data.roles.time else rows
         panels.append(
             Panel(
@@ -77,6 +80,7 @@ def make_panels(data: Dataset, predictions: Predictions) -> list[Panel]:
                 predictions.ranking_score[in_order],
                 predictions.label[in_order] == 1,
                 labels[in_order],
+                position,
             )
         )
     return sorted(panels, key=lambda panel: (not panel.events, -panel.score.max()))
@@ -105,33 +109,32 @@ def describe_panels(data: Dataset, panels: Sequence[Panel]) -> str:
     sentences = ["An alarm, a red dot, is a score above the dashed threshold."]
     if data.roles.target:
         events = sum(len(panel.events) for panel in panels)
-        shaded = f"Shaded stretches are labelled as failures ({_count(events, 'event')})."
+        shaded = f"Shaded stretches are labelled as failures ({count_of(events, 'event')})."
         sentences.append(shaded if events else "No row is labelled as a failure.")
     gaps = sum(len(panel.gaps) for panel in panels)
     if not data.roles.time:
         sentences.append("Without a time column the rows have no order in time, so no line joins them.")
     elif gaps:
         size = f"steps in time of more than {_GAP_STEPS} times the median"
-        sentences.append(f"The line is broken at {_count(gaps, 'gap')}: {size}.")
+        sentences.append(f"The line is broken at {count_of(gaps, 'gap')}: {size}.")
     hidden = panels[MAX_PANELS:]
     if hidden:
         events = sum(len(panel.events) for panel in hidden)
         alarms = sum(int(panel.alarm.sum()) for panel in hidden)
         sentences.append(
-            f"{MAX_PANELS} of {len(panels):,} groups are drawn, those with events and with the highest scores; the "
-            f"other {len(hidden):,} have {_count(events, 'event')}, {_count(alarms, 'row')} with an alarm and no score "
-            f"above {max(panel.score.max() for panel in hidden):.3g}."
+            f"{MAX_PANELS} of {len(panels):,} groups are drawn, those with events and then those with the highest scores; the "
+            f"other {len(hidden):,} have {count_of(events, 'event')}, {count_of(alarms, 'row')} with an alarm and no "
+            f"score above {max(panel.score.max() for panel in hidden):.3g}."
         )
     return " ".join(sentences)
 
 
-def _count(number: int, name: str) -> str:
-    return f"1 {name}" if number == 1 else f"{number:,} {name}s"
-
-
 def plot_timeline(data: Dataset, panels: Sequence[Panel], threshold: float) -> Figure:
-    """Plot the first panels below each other, with the same axis of scores and, where it fits, the same of time."""
-    drawn = panels[:MAX_PANELS]
+    """Plot the first panels below each other, ordered by name or time.
+
+    All have the same axis of scores and, where it fits, the same axis of time.
+    """
+    drawn = _order_panels(panels[:MAX_PANELS])
     height = 3.4 if len(drawn) == 1 else 0.9 + 1.6 * len(drawn)
     figure = Figure(figsize=(11, height), layout="constrained")
     axes = figure.subplots(len(drawn), squeeze=False, sharey=True, sharex=_has_common_times(drawn))[:, 0]
@@ -147,6 +150,12 @@ def plot_timeline(data: Dataset, panels: Sequence[Panel], threshold: float) -> F
         handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=3, frameon=False)
     return figure
+
+
+def _order_panels(panels: Sequence[Panel]) -> list[Panel]:
+    """Return panels in the order of their groups' names, or of time where the groups follow each other in time."""
+    by_name = sorted(panels, key=lambda panel: panel.position)
+    return by_name if _has_common_times(panels) else sorted(by_name, key=lambda panel: float(panel.x[0]))
 
 
 def _has_common_times(panels: Sequence[Panel]) -> bool:

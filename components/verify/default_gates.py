@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from kfp_edge.components.verify.gates import Gate, parse_gates
-from kfp_edge.ml.calibration import check_false_alarm_rate, count_calibration_rows, find_normal_rows
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.intervals import compute_exact_interval
 from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.predictions import Predictions
+from kfp_edge.ml.threshold_rows import check_false_alarm_rate, count_threshold_rows, find_normal_rows
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.html import format_number
 
@@ -57,8 +57,8 @@ def check_measured_rate(
     measured = f"{format_number(measurement.metrics[metric])} (95 % interval {interval}) of {normal:,} rows"
     if normal * asked < 1:
         measured += f", too few to measure {asked:g}"
-    calibration_rows = count_calibration_rows(train_data)
-    limit = max(_MAX_RATE_RATIO * asked, compute_exact_interval(asked * calibration_rows, calibration_rows).high)
+    threshold_rows = count_threshold_rows(train_data)
+    limit = max(_MAX_RATE_RATIO * asked, compute_exact_interval(asked * threshold_rows, threshold_rows).high)
     required = f"{asked:g}, as asked for with false_alarm_rate: an interval that begins at {limit:.4g} at most"
     return [Check(f"gate {metric}", interval.low <= limit, measured, required)]
 

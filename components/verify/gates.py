@@ -65,7 +65,7 @@ def _parse_gate(name: object, limit: object) -> Gate | None:
     if not metric.low <= number <= metric.high:
         raise ParameterError(f"the gate {name} is {limit!r}, but {metric.name} is {_describe_range(metric, number)}")
     if not sign:
-        sign = ">=" if metric.direction is Direction.HIGHER else "<="
+        sign = "<=" if metric.direction is Direction.LOWER else ">="
     return Gate(str(name), sign, number)
 
 

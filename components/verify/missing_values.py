@@ -66,7 +66,7 @@ def _probe(pair: ModelPair, test: Dataset, names: Sequence[str], tolerance: floa
     """Return those columns in whose place a missing value makes the two models disagree, or the original fail."""
     rows = _select_rows(test)
     try:
-        predictions = pair.predict(_miss_each(test, rows, names))
+        predictions = pair.predict(_with_each_column_missing(test, rows, names))
     except ModelError:
         if len(names) == 1:
             return list(names)
@@ -80,7 +80,7 @@ def _select_rows(test: Dataset) -> list[int]:
     return [int(row) for row in np.linspace(0, len(test.frame) - 1, count)]
 
 
-def _miss_each(test: Dataset, rows: Sequence[int], names: Sequence[str]) -> Dataset:
+def _with_each_column_missing(test: Dataset, rows: Sequence[int], names: Sequence[str]) -> Dataset:
     """Return the rows once for each of `names`, one after the other, with that column missing."""
     columns = {}
     for name in test.roles.features:

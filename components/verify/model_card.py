@@ -48,7 +48,7 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
         ),
         "## Limits",
         "Outside the ranges and categories seen in training its answers are guesses. "
-        "It was not verified on other machines than those in its data.",
+        "It was not verified on machines other than those in its data.",
         "## Made with",
         _format_versions(info.tools),
     ]

@@ -8,6 +8,7 @@ import typer
 
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
 from kfp_edge.cli.server_options import PipelineName
+from kfp_edge.wording import count_of
 
 if TYPE_CHECKING:
     from kfp_edge.local import LocalRun, RunProgress
@@ -21,7 +22,10 @@ def run(
     pipeline: PipelineName,
     parameter: ParameterOptions = None,
     params: ParametersFile = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder for the run's files.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The folder for the run's files: .kfp-edge/runs/ID if not given."),
+    ] = None,
 ) -> None:
     """Run a pipeline on this machine and show its progress, stage by stage."""
     from kfp_edge import local
@@ -79,8 +83,7 @@ def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[s
     from kfp_edge.local.summary import select_warnings
 
     stages = len(summary["stages"])
-    counted = f"{stages} stage{'' if stages == 1 else 's'}"
-    yield summary["pipeline"], f"{summary['status']} in {summary['seconds']:.1f} s, {counted}"
+    yield summary["pipeline"], f"{summary['status']} in {summary['seconds']:.1f} s, {count_of(stages, 'stage')}"
     yield from (("warning", warning) for warning in select_warnings(summary["warnings"]))
     if summary["metrics"]:
         yield "metrics", ", ".join(f"{name} {value:.4g}" for name, value in sorted(summary["metrics"].items()))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kfp_edge.wording import count_of
+
 if TYPE_CHECKING:
     from kfp_edge.rules import LintReport, Problem
 
@@ -95,7 +97,7 @@ def _text_lines(path: Path, report: "LintReport") -> Iterator[str]:
 
 def _summary(report: "LintReport") -> str:
     counts = [(report.count(severity), severity) for severity in ("error", "warning")]
-    return ", ".join(f"{count} {severity}{'s' if count != 1 else ''}" for count, severity in counts if count) or "OK"
+    return ", ".join(count_of(count, severity) for count, severity in counts if count) or "OK"
 
 
 def _message(problem: "Problem") -> str:

@@ -10,6 +10,7 @@ from kfp_edge.ml.events import EventCount, count_events, find_rows_after_events
 from kfp_edge.ml.intervals import Interval, find_clusters, measure_intervals
 from kfp_edge.ml.predictions import Predictions
 from kfp_edge.ml.rare_labels import find_few_positives
+from kfp_edge.wording import count_of
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,6 @@ def _describe_left_out(rows: int) -> tuple[str, ...]:
     if not rows:
         return ()
     return (
-        f"{rows:,} rows after an event, whose rolling windows reach into it, count neither as normal nor anomalous.",
+        f"{count_of(rows, 'row')} after an event, whose rolling windows reach into it, count neither as normal nor as "
+        "anomalous: only alarm_rate counts them.",
     )

@@ -5,10 +5,15 @@ A new metric is one more entry of `METRICS`, and its value one more entry in `kf
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 _PER_CLASS = re.compile(r"(?P<name>\w+)\((?P<label>.+)\)")
+
+#: What a metric is measured of.
+MetricSubject = Literal["two classes", "many classes", "anomalies"]
 
 
 class Direction(StrEnum):
@@ -16,6 +21,8 @@ class Direction(StrEnum):
 
     HIGHER = "higher is better"
     LOWER = "lower is better"
+    #: A count that says nothing about the model.
+    NONE = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,12 @@ class Metric:
     has_classes: bool = False
     #: Whether it depends on which of two classes is the positive one.
     is_of_positive: bool = False
+    #: What it means for one kind of model where that is more exact than the description of all of them.
+    meanings: Mapping[MetricSubject, str] = field(default_factory=dict)
+
+    def describe(self, subject: MetricSubject) -> str:
+        """Return what it means for one kind of model."""
+        return self.meanings.get(subject, self.description)
 
     @property
     def range(self) -> str:
@@ -51,17 +64,22 @@ METRICS = {
             _HIGHER,
             "area under the precision-recall curve of the positive class",
             is_of_positive=True,
+            meanings={"anomalies": "area under the precision-recall curve of the anomalous rows"},
         ),
         Metric("balanced_accuracy", _HIGHER, "mean of the recall of every class; chance is 1 / number of classes"),
         Metric("brier_score", _LOWER, "mean squared error of the probability of the positive class"),
         Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised"),
-        Metric("events", _HIGHER, "number of events: unbroken runs of anomalous rows of one group", high=math.inf),
+        Metric("events", Direction.NONE, "number of unbroken runs of anomalous rows of one group", high=math.inf),
         Metric(
             "f1",
             _HIGHER,
             "harmonic mean of precision and recall of the positive class; with more classes, its mean over them",
             has_classes=True,
             is_of_positive=True,
+            meanings={
+                "two classes": "harmonic mean of precision and recall of the positive class",
+                "many classes": "harmonic mean of precision and recall of each class, averaged over the classes",
+            },
         ),
         Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm"),
         Metric("log_loss", _LOWER, "mean negative logarithm of the probability of the true class", high=math.inf),
@@ -71,6 +89,10 @@ METRICS = {
             "share of the rows predicted as the positive class, or as anomalous, that are",
             has_classes=True,
             is_of_positive=True,
+            meanings={
+                "two classes": "share of the rows predicted as the positive class that are of it",
+                "anomalies": "share of the rows with an alarm that are anomalous",
+            },
         ),
         Metric(
             "recall",
@@ -78,11 +100,20 @@ METRICS = {
             "share of the rows of the positive class, or of the anomalous rows, that are predicted so",
             has_classes=True,
             is_of_positive=True,
+            meanings={
+                "two classes": "share of the rows of the positive class that are predicted so",
+                "anomalies": "share of the anomalous rows that raise an alarm",
+            },
         ),
         Metric(
             "roc_auc",
             _HIGHER,
             "area under the ROC curve of the positive class; with more classes, its mean one against the rest",
+            meanings={
+                "two classes": "area under the ROC curve of the positive class",
+                "many classes": "area under the ROC curve of each class against the rest, averaged over the classes",
+                "anomalies": "area under the ROC curve of the anomalous rows",
+            },
         ),
         Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm"),
     )

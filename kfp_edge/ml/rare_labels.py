@@ -2,6 +2,7 @@
 
 from kfp_edge.ml.arrays import ClassLabel, Labels
 from kfp_edge.ml.events import find_events
+from kfp_edge.wording import count_of
 
 #: With fewer rows of a class, one row more or less changes its recall by 5 % and more.
 _FEW_ROWS = 20
@@ -26,6 +27,6 @@ def find_few_events(labels: Labels, groups: Labels | None) -> list[str]:
     if events >= _FEW_EVENTS:
         return []
     return [
-        f"the {len(labels):,} held-out rows have only {events:,} {'event' if events == 1 else 'events'}: how many of "
+        f"the {len(labels):,} held-out rows have only {count_of(events, 'event')}: how many of "
         "them are detected is uncertain; give data with more of them"
     ]

@@ -9,7 +9,7 @@ from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.events import EventCount
 from kfp_edge.ml.measurement import Measurement
-from kfp_edge.ml.metrics import find_metric, name_of_class
+from kfp_edge.ml.metrics import MetricSubject, find_metric, name_of_class
 from kfp_edge.reports.html import Page, format_number
 from kfp_edge.reports.markdown import format_table, to_plain_text
 
@@ -91,6 +91,12 @@ class ModelFacts:
             return 1 if self.train.roles.target else None
         return self.measurement.positive
 
+    @property
+    def _subject(self) -> MetricSubject:
+        if self.train.roles.task == "anomaly":
+            return "anomalies"
+        return "many classes" if self.measurement.positive is None else "two classes"
+
     def _describe_data(self) -> Iterable[tuple[str, str]]:
         roles, preparation = self.train.roles, self.train.preparation
         yield "task", roles.task
@@ -139,7 +145,7 @@ class ModelFacts:
             metric = find_metric(name)
             if metric is not None and metric.name == name:
                 interval = str(self.measurement.intervals.get(name, ""))
-                yield name, format_number(value), interval, metric.direction.value, metric.description
+                yield name, format_number(value), interval, metric.direction.value, metric.describe(self._subject)
 
     def _describe_classes(self) -> Iterable[tuple[str, ...]]:
         counts = [pd.Series(part.y()).value_counts() for part in (self.train, self.test)]

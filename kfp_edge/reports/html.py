@@ -13,8 +13,9 @@ from kfp_edge.storage.files import write_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Colours that colour-blind readers can tell apart (Okabe and Ito, 2008).
-BLUE, ORANGE, GREY, RED = "#0072B2", "#E69F00", "#9AA0A6", "#D55E00"
+#: Colours that colour-blind readers can tell apart (Okabe and Ito, 2008; the red is that of Tol's vibrant scheme,
+#: since their vermilion looks orange).
+BLUE, ORANGE, GREY, RED = "#0072B2", "#E69F00", "#9AA0A6", "#CC3311"
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}

@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_edge.ml.calibration import find_normal_rows
 from kfp_edge.ml.dataset import Dataset, Preparation
 from kfp_edge.ml.events import EventCount, count_events, find_events, find_rows_after_events
 from kfp_edge.ml.measurement import measure_predictions
 from kfp_edge.ml.predictions import Predictions
+from kfp_edge.ml.threshold_rows import find_normal_rows
 from support.tables import anomalies
 
 MACHINES = np.array(["a", "b", "c"] * 100, dtype=object)

@@ -160,3 +160,17 @@ def test_the_markdown_keeps_its_shape_whatever_the_names_are() -> None:
         if block.startswith("|"):
             lines = [line.replace("\\|", "") for line in block.splitlines()]
             assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_meaning_of_a_metric_is_that_of_the_task() -> None:
+    assert table(classified(), "Metrics on held-out rows")["recall"][3] == (
+        "share of the rows of the positive class that are predicted so"
+    )
+    facts = dataclasses.replace(detected(), measurement=Measurement({"false_alarm_rate": 0.1, "recall": 0.5}))
+    metrics = table(facts, "Metrics on held-out rows")
+    assert metrics["recall"][3] == "share of the anomalous rows that raise an alarm"
+
+
+def test_a_number_of_events_is_neither_good_nor_bad() -> None:
+    facts = dataclasses.replace(detected(), measurement=Measurement({"false_alarm_rate": 0.1, "events": 3.0}))
+    assert table(facts, "Metrics on held-out rows")["events"][2] == ""

@@ -1,7 +1,6 @@
 """The labels of the data: what can be one, missing ones, spellings, and which class of two the metrics describe."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns.schema import Violation, make_violation
-from kfp_edge.components.ingest.listing import list_names
+from kfp_edge.components.ingest.listing import join_listed, list_names
 from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_float64
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import ClassLabel, Mask
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.rare_labels import find_few_events, find_few_positives
+from kfp_edge.wording import count_of
 
 _BOOLEANS = {"true": "1", "false": "0"}
 _MAX_CLASSES = 50
@@ -109,11 +109,13 @@ def find_rare_classes(train: Dataset, test: Dataset) -> list[str]:
     rare = {name: count for name, count in rare.items() if count < _FEW_ROWS_OF_CLASS}
     if not rare:
         return []
-    return [f"few held-out rows of the classes {_list_counts(rare)}: their metrics are uncertain; give more such rows"]
-
-
-def _list_counts(counts: Mapping[ClassLabel, int]) -> str:
-    return list_names([f"{name} ({count})" for name, count in counts.items()])
+    if len(rare) == 1:
+        ((name, count),) = rare.items()
+        what = f"class {name!r} has only {count_of(count, 'held-out row')}: its"
+    else:
+        listed = [f"{name!r} ({count})" for name, count in rare.items()]
+        what = f"classes {join_listed(listed)} have few held-out rows: their"
+    return [f"{what} metrics are uncertain; give more such rows"]
 
 
 def choose_positive_class(labels: pd.Series, asked: str, task: str) -> ClassLabel | None:

@@ -23,6 +23,7 @@ from kfp_edge.components.ingest.reading.arrow_columns import (
 )
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import Mask
+from kfp_edge.wording import count_of
 
 _MAX_EXAMPLE_LENGTH = 40
 
@@ -73,9 +74,8 @@ class Violation:
     def __str__(self) -> str:
         what = f"column {self.column!r} {self.problem}"
         if self.rows:
-            where = f"{self.rows} row" if self.rows == 1 else f"{self.rows} rows"
             of_file = f" of {self.example_file}" if self.example_file else ""
-            what += f" in {where} (row {self.example_row}{of_file}: {self.example})"
+            what += f" in {count_of(self.rows, 'row')} (row {self.example_row}{of_file}: {self.example})"
         return f"{what}; {self.remedy}" if self.remedy else what
 
 

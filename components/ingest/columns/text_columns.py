@@ -289,7 +289,9 @@ def _advise_codes(name: str, texts: Sequence[str]) -> str:
     listed = ", ".join(json.dumps(_shorten(text), ensure_ascii=False) for text in texts[:_MAX_LISTED_CODES])
     if len(texts) > _MAX_LISTED_CODES:
         listed += ", ..."
-    return f"if they mean missing give missing_values=[{listed}], if it is text {_expect(name, 'string')}"
+    return (
+        f"if these mean missing, give missing_values=[{listed}]; if the column is text, give {_expect(name, 'string')}"
+    )
 
 
 def _expect(name: str, dtype: str) -> str:

@@ -11,6 +11,7 @@ from kfp_edge.components.ingest.reading.number_notation import MISSING_CODES, lo
 from kfp_edge.components.ingest.reading.plain_text import describe_undecodable
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError
+from kfp_edge.wording import count_of
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 2**20
@@ -243,7 +244,8 @@ def _sniff_decimal(
     name, example = next(iter(commas.items()))
     where = f"column {name!r} has {example.strip()!r}"
     if len(commas) > 1:
-        where += f", and {len(commas) - 1} more columns have such numbers"
+        more = count_of(len(commas) - 1, "more column")
+        where += f", and {more} {'has' if len(commas) == 2 else 'have'} such numbers"
     return decimal, unclear, [f"decimal ',' ({where})"]
 
 

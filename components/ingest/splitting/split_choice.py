@@ -101,7 +101,7 @@ def choose_split(rows: SplitRows, request: SplitRequest, *, groups_are_files: bo
 def _list_candidates(rows: SplitRows, request: SplitRequest) -> list[tuple[str, str]]:
     """Return the methods that suit the columns, the best first, each with the reason."""
     if rows.times is None and rows.groups is None:
-        return [("random", "there is neither a time nor a group column")]
+        return [("random", "no time_column or group_column is given")]
     if rows.groups is None:
         return [("time", "there is a time column")]
     group = str(rows.groups.name)

@@ -1,4 +1,4 @@
-"""The order of rows in time, and what makes it doubtful."""
+"""The order of rows in time, and rows that share their time."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ def sort_by_time(frame: pd.DataFrame, column: str, left_out: LeftOutRows) -> pd.
     return frame.iloc[order].reset_index(drop=True)
 
 
-def find_order_problems(frame: pd.DataFrame, roles: Roles) -> list[str]:
+def find_shared_times(frame: pd.DataFrame, roles: Roles) -> list[str]:
     """Return a warning where rows of one machine share a time, so that their order is that of the file."""
     if roles.group:
         count = int(frame.duplicated([roles.group, roles.time]).sum())

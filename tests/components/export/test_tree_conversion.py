@@ -20,7 +20,7 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier
 
 from kfp_edge.components.export.export import convert
-from kfp_edge.components.export.tree_conversion import round_down_to_float32
+from kfp_edge.components.export.float32_thresholds import round_down_to_float32
 from kfp_edge.components.verify.parity import measure_parity
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature

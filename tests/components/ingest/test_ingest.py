@@ -101,7 +101,7 @@ def test_the_report_lists_rows_columns_and_class_shares(runner: IngestRunner) ->
         f"| sha256 | `{sha256_file(data)}` |",
         "| target | failed |",
         "| positive class | 1 |",
-        "| split | random: there is neither a time nor a group column |",
+        "| split | random: no time_column or group_column is given |",
         "| rows | 32 | 8 |",
         "| class 1 | 8 (25.00%) | 2 (25.00%) |",
         "| load | number | 2 | 0 | 5.57143 |",

@@ -141,7 +141,7 @@ def test_a_code_among_numbers_is_refused_with_the_parameter_that_reads_it(
     runner.assert_refused(
         runner.write(table().assign(load=with_code(code, share))),
         f"column 'load' holds numbers but is not a number in {40 * share:.0f} row",
-        f"(row 1: '{code}'); if they mean missing give missing_values=[\"{code}\"]",
+        f"(row 1: '{code}'); if these mean missing, give missing_values=[\"{code}\"]",
     )
 
 

@@ -5,11 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.dates import DateFormatter, DateLocator
 
 from kfp_edge.components.train.timeline import MAX_PANELS, describe_panels, make_panels, plot_timeline
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.predictions import Predictions
+from kfp_edge.reports.html import RED
 from support.tables import SHA
 
 ROWS = 400
@@ -149,7 +151,9 @@ def test_of_many_groups_those_with_events_and_high_scores_are_drawn_and_the_othe
     panels = make_panels(data, predictions)
     axes = plot_timeline(data, panels, 0.9).axes
     assert len(axes) == MAX_PANELS
-    assert [axis.get_title("left") for axis in axes[:2]] == ["20", "7"]
+    names = [int(axis.get_title("left")) for axis in axes]
+    assert names == sorted(names)
+    assert {7, 20} <= set(names)
     text = describe_panels(data, panels)
     assert f"{MAX_PANELS} of 40 groups are drawn" in text
     assert "the other 28 have 0 events, 0 rows with an alarm and no score above 0.1" in text
@@ -186,3 +190,21 @@ def test_names_of_groups_are_text_and_no_formulas():
     for axis in axes:
         title = axis.get_title("left")
         assert title.count("$") == title.count(r"\$")
+
+
+def test_machines_that_run_at_the_same_time_are_drawn_by_name():
+    scores = np.concatenate([np.full(100, 0.1), np.full(100, 0.4), np.full(100, 0.2), np.full(100, 0.3)])
+    names = np.repeat(["m0", "m1", "m2", "m3"], 100)
+    axes = draw(*score_rows(time=np.arange(ROWS) % 100, groups=names, scores=scores))
+    assert [axis.get_title("left") for axis in axes] == ["m0", "m1", "m2", "m3"]
+
+
+def test_runs_that_follow_each_other_are_drawn_by_time():
+    axes = draw(*score_rows(time=np.arange(ROWS), groups=np.repeat(["d", "b", "c", "a"], 100)))
+    assert [axis.get_title("left") for axis in axes] == ["d", "b", "c", "a"]
+
+
+def test_an_alarm_is_as_red_as_the_text_says():
+    hue, saturation, _ = rgb_to_hsv(to_rgb(RED))
+    assert min(hue, 1 - hue) * 360 < 15
+    assert saturation > 0.7

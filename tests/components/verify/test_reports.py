@@ -14,7 +14,7 @@ from support.tables import SHA, failures
 
 PREPARATION = Preparation(
     split="random",
-    split_reason="there is neither a time nor a group column",
+    split_reason="no time_column or group_column is given",
     left_out={"rows without a label": 12},
     warnings=("column 'code' alone gives the class of nearly every row",),
 )
@@ -46,7 +46,7 @@ def texts(tmp_path_factory) -> dict[str, str]:
         "failed",
         "positive class",
         "defect",
-        "random: there is neither a time nor a group column",
+        "random: no time_column or group_column is given",
         "12 (rows without a label)",
         "column 'code' alone gives the class of nearly every row",
         "95 % interval",

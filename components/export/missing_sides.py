@@ -1,4 +1,4 @@
-"""What skl2onnx does not carry over from scikit-learn's trees: exact thresholds, and the side of missing values."""
+"""The side to which each branch of a decision tree sends a missing value; skl2onnx does not write it for all trees."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -6,30 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 from sklearn.base import BaseEstimator
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.tree._tree import Tree
 
-from kfp_edge.ml.arrays import Float32s, Float64s, Mask
+from kfp_edge.components.export.float32_thresholds import round_down_to_float32
+from kfp_edge.ml.arrays import Float32s, Mask
 from kfp_edge.ml.estimators import iterate_parts
-
-
-def round_down_to_float32(thresholds: Float64s) -> Float32s:
-    """Return the largest float32 not above each float64, so that `x <= threshold` is the same for every float32 x."""
-    with np.errstate(over="ignore"):  # above the largest float32 it becomes infinite, then the largest float32
-        rounded = thresholds.astype(np.float32)
-    return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
-
-
-def round_thresholds(estimator: BaseEstimator) -> None:
-    """Make the thresholds of gradient-boosted trees with histograms exact in float32; the estimator is changed.
-
-    skl2onnx rounds them to the nearest float32, which moves half of them up, past values that are equal in float32.
-    Those of all other trees it rounds down itself.
-    """
-    for part in iterate_parts(estimator):
-        if isinstance(part, TreePredictor):
-            part.nodes = part.nodes.copy()
-            part.nodes["num_threshold"] = round_down_to_float32(part.nodes["num_threshold"])
 
 
 def copy_missing_sides(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from kfp_edge.components.train.train import measure
-from kfp_edge.ml.calibration import choose_calibration, count_calibration_rows
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
+from kfp_edge.ml.threshold_rows import choose_threshold_method, count_threshold_rows
 from support.tables import SHA, anomalies, train_model
 
 
@@ -53,17 +53,17 @@ def test_the_threshold_does_not_depend_on_the_order_of_the_machines():
         ({"group": "machine", "time": "temperature"}, "time", "latest", 380),
     ],
 )
-def test_calibration_resembles_the_use_at_the_edge(columns, split, method, rows):
+def test_the_rows_that_set_the_threshold_resemble_use_at_the_edge(columns, split, method, rows):
     data = anomalies()
     frame = data.frame.assign(machine=np.arange(2000) % 4)
     data = Dataset(frame, replace(data.roles, **columns), SHA, Preparation(split))
-    assert (choose_calibration(data), count_calibration_rows(data)) == (method, rows)
+    assert (choose_threshold_method(data), count_threshold_rows(data)) == (method, rows)
 
 
-def test_a_single_group_is_calibrated_as_if_there_were_none():
+def test_a_single_group_sets_the_threshold_as_if_there_were_none():
     data = replace(anomalies(), roles=replace(anomalies().roles, group="machine"))
     data = replace(data, frame=data.frame.assign(machine="a"))
-    assert choose_calibration(data) == "blocks"
+    assert choose_threshold_method(data) == "blocks"
 
 
 def test_a_few_thousand_rows_without_time_or_groups_give_about_the_rate_asked_for():

@@ -11,10 +11,10 @@ from kfp_edge.ml.events import find_rows_after_events
 
 #: `groups` and `blocks`: each row is scored by a model fitted on the other groups, or on other blocks of consecutive
 #: rows; the detector itself is fitted on all rows. `latest`: the latest rows, which the detector is not fitted on.
-CalibrationMethod = Literal["groups", "latest", "blocks"]
+ThresholdMethod = Literal["groups", "latest", "blocks"]
 
 #: Share of the normal rows that sets the threshold, by method.
-_SHARES: dict[CalibrationMethod, float] = {"groups": 1.0, "latest": 0.2, "blocks": 1.0}
+_SHARES: dict[ThresholdMethod, float] = {"groups": 1.0, "latest": 0.2, "blocks": 1.0}
 
 
 def check_false_alarm_rate(rate: float) -> None:
@@ -40,7 +40,7 @@ def find_normal_rows(data: Dataset) -> Mask:
     return np.asarray((labels == 0) & ~after_events)
 
 
-def choose_calibration(data: Dataset) -> CalibrationMethod:
+def choose_threshold_method(data: Dataset) -> ThresholdMethod:
     """Choose the method that resembles use at the edge.
 
     By groups if the model will see others, unless the split by time says that the test rows are of the same groups; by
@@ -53,11 +53,11 @@ def choose_calibration(data: Dataset) -> CalibrationMethod:
     return "latest" if roles.time else "blocks"
 
 
-def count_calibration_rows(data: Dataset) -> int:
+def count_threshold_rows(data: Dataset) -> int:
     """Return the number of rows that set the threshold."""
-    return round(int(find_normal_rows(data).sum()) * _SHARES[choose_calibration(data)])
+    return round(int(find_normal_rows(data).sum()) * _SHARES[choose_threshold_method(data)])
 
 
-def count_normal_rows_for(calibration_rows: float, method: CalibrationMethod) -> int:
-    """Return the number of normal rows of which at least `calibration_rows` set the threshold."""
-    return int(calibration_rows / _SHARES[method]) + 1
+def count_normal_rows_for(threshold_rows: float, method: ThresholdMethod) -> int:
+    """Return the number of normal rows of which at least `threshold_rows` set the threshold."""
+    return int(threshold_rows / _SHARES[method]) + 1
