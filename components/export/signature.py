@@ -10,6 +10,7 @@ from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import Column, InputTensor, OutputTensor, Signature
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import DATATYPES, read_opsets, write_signature
+from kfp_edge.ml.threshold_rows import select_fitted_rows
 
 #: Units in brackets at the end of a column's name: "pressure [bar]".
 _UNITS = re.compile(r"\[([^\]]+)\]\s*$")
@@ -25,7 +26,8 @@ def add_signature(
 
     Args:
         proto: The model; it is changed.
-        data: The rows that the model was trained on.
+        data: The training rows; ranges and categories are those of the rows that the model learns from, which are
+            the normal ones for a detector.
         classes: The labels of a classifier in the order of its probabilities; empty for an anomaly detector.
         threshold: The score above which a detector raises an alarm; None for a classifier.
 
@@ -33,7 +35,7 @@ def add_signature(
         ModelError: its inputs are not the data's features, or its outputs are not those of a classifier
             (`label`, `probabilities`) or of a detector (`label`, `score`).
     """
-    columns = _describe_columns(data)
+    columns = _describe_columns(select_fitted_rows(data))
     signature = Signature(
         task="anomaly" if data.roles.task == "anomaly" else "classification",
         inputs=_describe_inputs(proto, columns),

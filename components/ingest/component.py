@@ -46,8 +46,9 @@ def ingest(
         time_column: Name of the column with the time of each row. It orders the rows and is not a feature.
         group_column: Name of the column with the machine, site, run or batch of each row. It is not a feature. If empty
             and the data is a folder of several files, each file is a group.
-        windows: JSON file, a path or a URI, with the known failure windows: `[[start, end], ...]` or `{name: [[start,
-            end], ...]}`. An anomaly task trains on the rows before the first window.
+        windows: JSON file, a path or a URI, with the known failure windows: `[[start, end], ...]` for all rows, or
+            `{name: [[start, end], ...]}` by the name of a group, or else of the data's file. An anomaly task trains on
+            the rows before the first window.
         rolling_windows: Lengths of rolling windows in rows, such as `[6, 36]`. Each adds mean, std, min, max and diff
             (value minus mean) of every numeric column as features, within a group. Rows before the longest window is
             full are left out.

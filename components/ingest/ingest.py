@@ -19,7 +19,7 @@ from kfp_edge.components.ingest.columns.schema import (
     find_violations,
     parse_expectations,
 )
-from kfp_edge.components.ingest.failure_windows import Window
+from kfp_edge.components.ingest.failure_windows import FailureWindows
 from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
 from kfp_edge.components.ingest.preparation import RowsWithRoles, TrainTestSplit, prepare
 from kfp_edge.components.ingest.reading.arrow_columns import select_none
@@ -79,11 +79,11 @@ def _choose_read_options(options: IngestOptions, expectations: dict[str, ColumnE
     return ReadOptions(options.table_format, tuple(text_columns), exact_columns)
 
 
-def _read_windows(options: IngestOptions, name: str, scratch: Path) -> list[Window]:
+def _read_windows(options: IngestOptions, name: str, scratch: Path) -> FailureWindows | None:
     return (
         failure_windows.read_windows(fetch(options.windows, scratch), name, options.table_format.time_zone)
         if options.windows
-        else []
+        else None
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from kfp_edge.components.ingest import failure_windows
 from kfp_edge.components.ingest.columns.labels import choose_positive_class, find_rare_classes, find_similar_spellings
-from kfp_edge.components.ingest.failure_windows import Window
+from kfp_edge.components.ingest.failure_windows import FailureWindows, WindowLabels
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.ingest.rolling_features import add_rolling_features, leave_out_warm_up
 from kfp_edge.components.ingest.splitting import leaks
@@ -56,7 +56,7 @@ class RowsWithRoles:
     warnings: tuple[str, ...] = ()
 
 
-def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Window]) -> TrainTestSplit:
+def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows | None) -> TrainTestSplit:
     """Label, order, extend and split the rows.
 
     Raises:
@@ -72,15 +72,17 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
     left_out = LeftOutRows(len(frame))
     left_out.add(rows.has_no_label, "rows without a label")
     del rows  # each of the following steps frees the frame of the one before
+    window_labels: WindowLabels | None = None
     if windows:
-        frame, roles = _add_labels(frame, roles, windows)
+        window_labels = _find_window_labels(frame, roles, windows)
+        frame, roles = _add_labels(frame, roles, window_labels)
     measured = roles.features
     row_counters = leaks.find_row_counters(frame, roles.numeric)
-    data_warnings: list[str] = []
+    data_warnings = list(window_labels.warnings) if window_labels else []
     if roles.time:
         frame = sort_by_time(frame, roles.time, left_out)
         row_counters += leaks.find_row_counters(frame, [name for name in roles.numeric if name not in row_counters])
-        data_warnings = find_shared_times(frame, roles)
+        data_warnings += find_shared_times(frame, roles)
     if options.rolling_windows:
         frame, roles = add_rolling_features(frame, roles, options.rolling_windows)
         leave_out_warm_up(frame, roles, options.rolling_windows, left_out)
@@ -90,7 +92,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: Sequence[Windo
         labels = frame[roles.target].iloc[usable]
         roles = dataclasses.replace(roles, positive=choose_positive_class(labels, options.positive, roles.task))
         data_warnings += find_similar_spellings(labels)
-    chosen = _split(frame, usable, roles, options, windows, files_are_groups)
+    chosen = _split(frame, usable, roles, options, window_labels, files_are_groups)
     left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
     is_test = _expand(chosen.selection.test, usable, len(frame))
     parts = TrainTestSplit(
@@ -117,17 +119,20 @@ def _check_split_columns(roles: Roles, split: str) -> None:
         raise ParameterError(f"split={split} needs a group_column, or a folder of several files.")
 
 
-def _add_labels(frame: pd.DataFrame, roles: Roles, windows: Sequence[Window]) -> tuple[pd.DataFrame, Roles]:
-    """Add the labels that the failure windows give, where the data has no labels of its own."""
+def _find_window_labels(frame: pd.DataFrame, roles: Roles, windows: FailureWindows) -> WindowLabels:
     if not pd.api.types.is_datetime64_dtype(frame[roles.time]):
         raise DataError(f"failure windows need timestamps, and {roles.time!r} holds numbers.")
-    labels = failure_windows.label_rows(frame[roles.time], windows)
+    return failure_windows.label_rows(windows, frame[roles.time], frame[roles.group] if roles.group else None)
+
+
+def _add_labels(frame: pd.DataFrame, roles: Roles, windows: WindowLabels) -> tuple[pd.DataFrame, Roles]:
+    """Add the labels that the failure windows give, where the data has no labels of its own."""
     if roles.target:
         return frame, roles
     target = failure_windows.TARGET
     if target in frame:
         raise DataError(f"the data already has a column {target!r}; name it in target, or rename it.")
-    return frame.assign(**{target: labels}), dataclasses.replace(roles, target=target)
+    return frame.assign(**{target: windows.labels}), dataclasses.replace(roles, target=target)
 
 
 def _split(
@@ -135,7 +140,7 @@ def _split(
     usable: Indices,
     roles: Roles,
     options: IngestOptions,
-    windows: Sequence[Window],
+    windows: WindowLabels | None,
     files_are_groups: bool,
 ) -> ChosenSplit:
     labels, times, groups = (
@@ -144,7 +149,7 @@ def _split(
     )
     rows = SplitRows(len(usable), roles.task, labels, times, groups)
     if windows and roles.task == "anomaly":
-        return split_at_window(rows, windows[0][0])
+        return split_at_window(rows, windows.start)
     request = SplitRequest(options.split, options.test_fraction, options.seed, bool(options.rolling_windows))
     return choose_split(rows, request, groups_are_files=files_are_groups)
 

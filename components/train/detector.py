@@ -16,6 +16,7 @@ from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.threshold_rows import (
     check_false_alarm_rate,
     choose_threshold_method,
+    count_max_threshold_rows,
     count_normal_rows_for,
     count_threshold_rows,
     find_normal_rows,
@@ -26,8 +27,8 @@ _TREES = 200
 #: Number of parts, each scored by a forest of so many trees that was fitted on the others: measured, more of either
 #: cost more time and do not bring the false-alarm rate nearer to the one asked for.
 _FOLDS, _FOLD_TREES = 3, 100
-#: More scores than these do not make the threshold better, unless the false-alarm rate is very small.
-_MAX_THRESHOLD_ROWS = 100_000
+#: Rows that a forest for scoring is fitted on at most.
+_MAX_FITTED_ROWS = 100_000
 #: A threshold needs rows of which, at the rate asked for, at least this many raise an alarm on average.
 _MIN_ALARMS = 0.1
 
@@ -53,7 +54,7 @@ def fit_detector(data: Dataset, seed: int, false_alarm_rate: float) -> Pipeline:
             f"{len(normal):,} normal training rows are too few to set a threshold for a false-alarm rate of "
             f"{false_alarm_rate:g}; give at least {least:,} rows or a larger false_alarm_rate."
         )
-    max_rows = max(_MAX_THRESHOLD_ROWS, int(100 * _MIN_ALARMS / false_alarm_rate))
+    max_rows = count_max_threshold_rows(false_alarm_rate)
     if method == "latest":
         cut = len(normal) - threshold_rows
         detector = _fit_forest(data.roles, normal.iloc[:cut], seed)
@@ -88,7 +89,7 @@ def _score_unseen(roles: Roles, normal: pd.DataFrame, folds: Int64s, seed: int, 
     scores = []
     for fold in np.unique(folds):
         is_scored = folds == fold
-        detector = _fit_forest(roles, _thin_out(normal[~is_scored], _MAX_THRESHOLD_ROWS), seed, _FOLD_TREES)
+        detector = _fit_forest(roles, _thin_out(normal[~is_scored], _MAX_FITTED_ROWS), seed, _FOLD_TREES)
         rows = max(round(max_rows * is_scored.mean()), 1)
         scores.append(detector.score_samples(_thin_out(normal[is_scored], rows)))
     return np.concatenate(scores)

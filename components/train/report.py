@@ -10,7 +10,7 @@ from kfp_edge.components.train import classification_plots, timeline
 from kfp_edge.components.train.importance import Importance, measure_importance
 from kfp_edge.components.train.train import Evaluation
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.threshold_rows import find_normal_rows
+from kfp_edge.ml.threshold_rows import describe_threshold_rows, find_normal_rows
 from kfp_edge.reports.facts import ModelFacts
 from kfp_edge.reports.html import BLUE, GREY, ORANGE, Page, format_number
 
@@ -39,7 +39,15 @@ def write_report(
     data, roles = test_data, test_data.roles
     target = f"target {roles.target}" if roles.target else "no labels"
     page = Page("Training report", f"Task {roles.task}, {target}, {len(data.frame):,} held-out rows, seed {seed}.")
-    facts = ModelFacts(train_data, test_data, evaluation.measurement, false_alarm_rate)
+    is_detector = roles.task == "anomaly"
+    facts = ModelFacts(
+        train_data,
+        test_data,
+        evaluation.measurement,
+        false_alarm_rate,
+        evaluation.predictions.threshold if is_detector else None,
+        describe_threshold_rows(train_data, false_alarm_rate) if is_detector else "",
+    )
     page.warnings(facts.warnings)
     facts.add_to(page)
     if roles.task == "classification":

@@ -122,9 +122,9 @@ def describe_panels(data: Dataset, panels: Sequence[Panel]) -> str:
         events = sum(len(panel.events) for panel in hidden)
         alarms = sum(int(panel.alarm.sum()) for panel in hidden)
         sentences.append(
-            f"{MAX_PANELS} of {len(panels):,} groups are drawn, those with events and then those with the highest scores; the "
-            f"other {len(hidden):,} have {count_of(events, 'event')}, {count_of(alarms, 'row')} with an alarm and no "
-            f"score above {max(panel.score.max() for panel in hidden):.3g}."
+            f"{MAX_PANELS} of {len(panels):,} groups are drawn, those with events and then those with the highest "
+            f"scores; the other {len(hidden):,} have {count_of(events, 'event')}, {count_of(alarms, 'row')} with an "
+            f"alarm and no score above {max(panel.score.max() for panel in hidden):.3g}."
         )
     return " ".join(sentences)
 

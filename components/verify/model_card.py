@@ -11,6 +11,8 @@ from kfp_edge.reports.facts import ModelFacts
 from kfp_edge.reports.html import format_number
 from kfp_edge.reports.markdown import format_table, to_plain_text
 
+#: The tasks in words.
+_TASKS = {"anomaly": "anomaly detection", "classification": "classification"}
 #: Checks whose requirement concerns the machine; they are left out, since a bundle must not depend on it.
 _MACHINE_CHECKS = ("latency",)
 
@@ -22,7 +24,7 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
     code = f" by the code of commit `{model.revision}`" if model.revision else ""
     blocks = [
         f"# {model.name} {model.version}",
-        f"A model for {info.task}, trained on {len(facts.train.frame):,} rows{code}.",
+        f"A model for {_TASKS[info.task]}, {facts.fitted_rows}{code}.",
         *facts.to_markdown(),
         "## Inputs",
         format_table(

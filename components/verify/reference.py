@@ -1,10 +1,11 @@
-"""Feature statistics of the training data for the bundle, with which drift is measured."""
+"""Feature statistics of the fitted training rows for the bundle, with which drift is measured."""
 
 import numpy as np
 
 from kfp_edge.ml.arrays import Float32s
 from kfp_edge.ml.bundle import Frequencies, Histogram, Reference
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.threshold_rows import select_fitted_rows
 
 _BINS = 10
 
@@ -12,9 +13,13 @@ _BINS = 10
 def compute_reference(data: Dataset) -> Reference:
     """Return the statistics of every feature: histograms by deciles for numbers, counts for categories.
 
+    They are those of the rows that the model learns from: for a detector the normal ones, since failures among the
+    training rows are no part of what is normal at the edge.
+
     A number that fills more than a tenth of the rows has a bin of its own: within a wider one, nobody would see it
     move.
     """
+    data = select_fitted_rows(data)
     features: dict[str, Histogram | Frequencies] = {}
     for name in data.roles.features:
         values = data.frame[name]

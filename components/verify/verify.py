@@ -87,7 +87,9 @@ def verify(
     pair = ModelPair(load_model(original), candidate) if _is_skops(original) else None
     with limit_threads(test_data):
         result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
-    facts = ModelFacts(train_data, test_data, result.measurement, requirements.false_alarm_rate)
+    threshold = next((output.threshold for output in candidate.signature.outputs if output.name == "score"), None)
+    rate = requirements.false_alarm_rate
+    facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold)
     write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)
     candidate.replace_signature(result.signature)

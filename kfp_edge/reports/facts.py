@@ -10,8 +10,10 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.events import EventCount
 from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.metrics import MetricSubject, find_metric, name_of_class
+from kfp_edge.ml.threshold_rows import choose_threshold_method, count_threshold_rows, select_fitted_rows
 from kfp_edge.reports.html import Page, format_number
 from kfp_edge.reports.markdown import format_table, to_plain_text
+from kfp_edge.wording import count_of
 
 #: Groups beyond these are counted together.
 _MAX_GROUPS = 30
@@ -37,12 +39,33 @@ class ModelFacts:
     measurement: Measurement
     #: The share of normal rows in which a detector was asked to raise an alarm at most; not used for classifiers.
     false_alarm_rate: float
+    #: The score above which a detector raises an alarm; None for classifiers.
+    threshold: float | None = None
+    #: Which rows set the threshold, as far as it is known.
+    threshold_rows: str = ""
 
     @property
     def warnings(self) -> list[str]:
         """What is suspicious about the data and the metrics, each in one sentence, and each once."""
         sentences = (*self.train.preparation.warnings, *self.measurement.warnings)
         return list(dict.fromkeys(f"{sentence.rstrip('.')}." for sentence in sentences))
+
+    @property
+    def fitted_rows(self) -> str:
+        """How many rows the model was fitted on, and what became of the other training rows."""
+        data, used = self.train, len(select_fitted_rows(self.train).frame)
+        if data.roles.task != "anomaly":
+            return f"fitted on {count_of(used, 'row')}"
+        latest = count_threshold_rows(data) if choose_threshold_method(data) == "latest" else 0
+        anomalous = int((data.y() == 1).sum()) if data.roles.target else 0
+        after_events = len(data.frame) - used - anomalous
+        unused = [f"{anomalous:,} labelled anomalous"] if anomalous else []
+        unused += [f"{after_events:,} after an event"] if after_events else []
+        verb = "was" if anomalous + after_events == 1 else "were"
+        remarks = [f"{' and '.join(unused)} {verb} not used"] if unused else []
+        remarks += [f"the latest {latest:,} set the threshold"] if latest else []
+        fitted = count_of(used - latest, "normal row" if data.roles.target else "row")
+        return f"fitted on {fitted}" + (f" ({'; '.join(remarks)})" if remarks else "")
 
     @property
     def sections(self) -> list[Section]:
@@ -107,6 +130,10 @@ class ModelFacts:
             yield "positive class", f"none: there are {self.train.frame[roles.target].nunique():,} classes"
         if roles.task == "anomaly":
             yield "false-alarm rate", self._compare_false_alarm_rates()
+        if self.threshold is not None:
+            origin = f", set by {self.threshold_rows}" if self.threshold_rows else ""
+            yield "threshold of the score", f"{format_number(self.threshold)}{origin}"
+        yield "model", self.fitted_rows
         yield "features", f"{len(roles.numeric):,} numeric, {len(roles.categorical):,} categorical"
         if preparation.split:
             yield "split", ": ".join(filter(None, (preparation.split, preparation.split_reason)))

@@ -11,7 +11,7 @@ from kfp_edge.ml.events import EventCount
 from kfp_edge.ml.intervals import Interval
 from kfp_edge.ml.measurement import Measurement
 from kfp_edge.reports.facts import ModelFacts
-from support.tables import SHA, anomalies, failures
+from support.tables import SHA, anomalies, failures, mark_training_failures
 
 PREPARATION = Preparation(
     split="group-and-time",
@@ -174,3 +174,24 @@ def test_the_meaning_of_a_metric_is_that_of_the_task() -> None:
 def test_a_number_of_events_is_neither_good_nor_bad() -> None:
     facts = dataclasses.replace(detected(), measurement=Measurement({"false_alarm_rate": 0.1, "events": 3.0}))
     assert table(facts, "Metrics on held-out rows")["events"][2] == ""
+
+
+def test_a_detector_states_how_many_rows_it_was_fitted_on_and_which_were_not_used() -> None:
+    data = mark_training_failures()
+    facts = ModelFacts(data, data, Measurement({"false_alarm_rate": 0.02}), 0.01)
+    assert facts.fitted_rows == "fitted on 570 normal rows (30 labelled anomalous were not used)"
+
+
+def test_the_latest_rows_that_set_a_threshold_are_not_counted_as_fitted() -> None:
+    data = mark_training_failures()
+    timed = Dataset(data.frame.assign(at=np.arange(600)), dataclasses.replace(data.roles, time="at"), SHA)
+    facts = ModelFacts(timed, timed, Measurement({"false_alarm_rate": 0.02}), 0.01)
+    assert facts.fitted_rows == (
+        "fitted on 456 normal rows (30 labelled anomalous were not used; the latest 114 set the threshold)"
+    )
+
+
+def test_a_threshold_has_its_value_and_the_rows_that_set_it() -> None:
+    data = mark_training_failures()
+    facts = ModelFacts(data, data, Measurement({"false_alarm_rate": 0.02}), 0.01, 0.61234, "570 normal rows")
+    assert table(facts, "Data and split")["threshold of the score"] == ("0.6123, set by 570 normal rows",)

@@ -46,6 +46,16 @@ def anomalies(rows: int = 2000, seed: int = 0, *, labelled: bool = True) -> Data
     return Dataset(frame[list(roles.columns)], roles, SHA)
 
 
+def mark_training_failures(rows: int = 600) -> Dataset:
+    """Return training rows of a sensor of which 30 in the middle are labelled anomalous, with values from 7 up."""
+    data = anomalies(rows)
+    odd = np.zeros(rows, dtype=np.int64)
+    odd[rows // 2 : rows // 2 + 30] = 1
+    values = np.random.default_rng(0).uniform(0, 1, (rows, 2)) + 7 * odd[:, None]
+    frame = pd.DataFrame(values.astype(np.float32), columns=["temperature", "vibration"]).assign(odd=odd)
+    return Dataset(frame, data.roles, SHA)
+
+
 def train_model(data: Dataset, *, seed: int = 0, false_alarm_rate: float = 0.01) -> Pipeline:
     """Fit as the train component does, with one thread."""
     with limit_threads(data):

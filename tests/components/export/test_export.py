@@ -22,7 +22,7 @@ from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature
 from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import save_model
-from support.tables import SHA, anomalies, failures, train_model
+from support.tables import SHA, anomalies, failures, mark_training_failures, train_model
 
 
 def _exported(estimator, data, tmp_path) -> OnnxModel:
@@ -230,3 +230,9 @@ def test_columns_of_zeros_and_ones_are_boolean_and_texts_without_missing_values_
         "type": False,
     }
     assert columns["type"].required
+
+
+def test_failures_among_the_training_rows_of_a_detector_are_no_part_of_its_ranges(tmp_path):
+    data = mark_training_failures()
+    (tensor,) = _exported(train_model(data), data, tmp_path).signature.inputs
+    assert all(column.range is not None and column.range[1] <= 1 for column in tensor.columns)

@@ -135,12 +135,64 @@ def test_failure_windows_become_labels_and_training_ends_before_the_first(
         ([["2024-01-01"]], "is no window"),
         ([["2030-01-01", "2030-01-02"]], "no row lies in a failure window"),
         ([["2023-12-31", "2024-01-01 05:00"]], "no row lies before the first failure window"),
-        ({"a": [], "b": []}, "no windows named 'sensor'; it has a, b"),
+        ({"a": [], "b": []}, "contains no windows"),
+        ({"a": [["2024-01-01", "2024-01-02"]]}, "no windows for the data, 'sensor'; it has windows for 'a'"),
+        ({"sensor": "2024-01-01"}, "in place of windows"),
     ],
 )
 def test_windows_that_do_not_fit_are_refused(runner: IngestRunner, windows: object, message: str) -> None:
     with pytest.raises(KfpEdgeError, match=message):
         sensor(runner, windows)
+
+
+HOURS = {"m1": [["2024-01-01 20:00", "2024-01-01 22:00"]], "m2": [["2024-01-01 21:00", "2024-01-02 02:00"]]}
+
+
+def machines(runner: IngestRunner, windows: object) -> TrainTestSplit:
+    """Ingest the rows of two machines that run at the same time, with failure windows."""
+    path = runner.write(json.dumps(windows), "windows.json")
+    frame = table()[["at", "load"]]
+    both = pd.concat([frame.assign(machine=name) for name in ("m1", "m2")])
+    options = {"task": "anomaly", "target": "", "drop": (), "time_column": "at", "group_column": "machine"}
+    return runner.run(runner.write(both, "sensor.csv"), windows=str(path), **options)
+
+
+def count_anomalous(parts: TrainTestSplit) -> dict[str, int]:
+    frame = pd.concat([parts.train.frame, parts.test.frame])
+    return frame.groupby("machine")["anomaly"].sum().to_dict()
+
+
+@pytest.mark.parametrize("name", ["m1", "fleet/m1.csv"])
+def test_failure_windows_by_group_label_the_rows_of_that_group_only(runner: IngestRunner, name: str) -> None:
+    parts = machines(runner, {name: HOURS["m1"], "m2": HOURS["m2"]})
+    assert count_anomalous(parts) == {"m1": 3, "m2": 6}
+    assert parts.train.frame["at"].max() == pd.Timestamp("2024-01-01 19:00")
+
+
+def test_a_single_entry_for_a_group_is_not_for_the_others(runner: IngestRunner) -> None:
+    parts = machines(runner, {"m2": HOURS["m2"]})
+    assert count_anomalous(parts) == {"m1": 0, "m2": 6}
+
+
+def test_failure_windows_of_no_group_are_warned_of(runner: IngestRunner) -> None:
+    warnings = machines(runner, {**HOURS, "m7": HOURS["m1"]}).train.preparation.warnings
+    assert "the failure windows of 'm7' are not used: no group of 'machine' has such a name" in warnings
+
+
+@pytest.mark.parametrize("windows", [HOURS["m1"], {"real/sensor.csv": HOURS["m1"]}])
+def test_failure_windows_without_a_group_are_stated_to_apply_to_every_group(
+    runner: IngestRunner, windows: object
+) -> None:
+    parts = machines(runner, windows)
+    assert count_anomalous(parts) == {"m1": 3, "m2": 3}
+    assert any("apply to every group of 'machine'" in text for text in parts.train.preparation.warnings)
+    assert "apply to every group of 'machine'" in runner.report.read_text()
+
+
+def test_windows_for_other_names_than_groups_and_data_are_refused(runner: IngestRunner) -> None:
+    expected = "no windows for the data, 'sensor', or for a group of 'machine'; it has windows for 'pump'"
+    with pytest.raises(KfpEdgeError, match=expected):
+        machines(runner, {"pump": HOURS["m1"]})
 
 
 def test_rolling_features_cover_a_row_and_the_rows_before_it(runner: IngestRunner) -> None:

@@ -59,6 +59,7 @@ def test_a_classifier_has_warnings_first_then_facts_then_figures(tmp_path):
 def test_a_detector_has_the_asked_rate_its_events_and_its_timeline(tmp_path):
     page = without_figures(write_page(tmp_path, anomalies(), anomalies(seed=1), rate=0.02))
     assert "0.02 asked for, " in page
+    assert "set by 1,900 normal rows, each scored by a model that was fitted on other blocks" in page
     assert "Shaded stretches are labelled as failures (1 event)." in page
     assert "<td class=short>all</td><td class=short>1</td><td class=short>1</td>" in page
 

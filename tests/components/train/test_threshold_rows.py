@@ -8,7 +8,7 @@ import pytest
 
 from kfp_edge.components.train.train import measure
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
-from kfp_edge.ml.threshold_rows import choose_threshold_method, count_threshold_rows
+from kfp_edge.ml.threshold_rows import choose_threshold_method, count_threshold_rows, describe_threshold_rows
 from support.tables import SHA, anomalies, train_model
 
 
@@ -58,6 +58,9 @@ def test_the_rows_that_set_the_threshold_resemble_use_at_the_edge(columns, split
     frame = data.frame.assign(machine=np.arange(2000) % 4)
     data = Dataset(frame, replace(data.roles, **columns), SHA, Preparation(split))
     assert (choose_threshold_method(data), count_threshold_rows(data)) == (method, rows)
+    description = describe_threshold_rows(data, 0.001)
+    assert f"{rows:,} normal rows" in description
+    assert ("of 4 groups" in description) == (method == "groups")
 
 
 def test_a_single_group_sets_the_threshold_as_if_there_were_none():

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.ml.bundle import Histogram
 from kfp_edge.ml.dataset import Dataset
-from support.tables import failures
+from support.tables import failures, mark_training_failures
 
 
 def _with_heat(values: npt.NDArray[np.floating]) -> Dataset:
@@ -74,3 +74,11 @@ def test_edges_are_increasing_numbers_of_the_model_and_no_row_is_lost(values: np
     assert (np.diff(edges) > 0).all()
     assert len(histogram.counts) == max(0, len(edges) - 1)
     assert sum(histogram.counts) + histogram.missing == len(values)
+
+
+def test_failures_among_the_training_rows_of_a_detector_are_not_counted() -> None:
+    reference = compute_reference(mark_training_failures())
+    heat = reference.features["temperature"]
+    assert isinstance(heat, Histogram)
+    assert reference.rows == sum(heat.counts) == 570
+    assert max(heat.edges) < 1.01
