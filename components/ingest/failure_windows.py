@@ -106,8 +106,8 @@ def _select_groups(windows: FailureWindows, groups: pd.Series | None) -> dict[Cl
         return {}
     names = {name: selected for name, selected in windows.entries.items() if name}
     stems = {_find_stem(name): selected for name, selected in names.items()}
-    found = {group: names.get(str(group), stems.get(_find_stem(str(group)))) for group in groups.unique().tolist()}
-    return {group: selected for group, selected in found.items() if selected is not None}
+    by_group = {group: names.get(str(group), stems.get(_find_stem(str(group)))) for group in groups.unique().tolist()}
+    return {group: selected for group, selected in by_group.items() if selected is not None}
 
 
 def _select_data(windows: FailureWindows, groups: pd.Series | None) -> Sequence[Window]:
