@@ -54,6 +54,8 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
         print(f"read {rows:,} rows and {columns} columns from {source.name}", flush=True)
         _check_names(source.table.column_names, options)
         windows = _read_windows(options, source.name, Path(scratch))
+    stated = (f"{parameter} (as given)" for parameter in options.table_format.stated)
+    source = dataclasses.replace(source, remarks=(*stated, *source.remarks))
     source, violations = convert_columns(source, options, expectations)
     source, options = _leave_out_times(source, options)
     for remark in source.remarks:

@@ -6,8 +6,12 @@ import pandas as pd
 
 from kfp_edge.components.ingest.columns.schema import Violation
 from kfp_edge.components.ingest.reading.sources import SourceTable
+from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.reports.data_tables import describe_common_groups, describe_parts
+from kfp_edge.reports.html import format_number
 from kfp_edge.reports.markdown import format_table, to_plain_text
+from kfp_edge.wording import count_of
 
 
 def format_summary(source: SourceTable, shape: tuple[int, int], train: Dataset, test: Dataset) -> str:
@@ -16,24 +20,26 @@ def format_summary(source: SourceTable, shape: tuple[int, int], train: Dataset, 
     facts: list[tuple[str, object]] = [
         ("sha256", f"`{source.sha256}`"),
         ("rows in the source", f"{shape[0]:,}"),
-        ("columns in the source", shape[1]),
-        ("features", f"{len(roles.numeric)} numeric, {len(roles.categorical)} categorical"),
+        ("columns in the source", f"{shape[1]:,}"),
+        ("features", f"{len(roles.numeric):,} numeric, {len(roles.categorical):,} categorical"),
         ("task", roles.task),
-        ("target", to_plain_text(roles.target) or "none"),
+        ("target", to_plain_text(roles.target) or "none: the data has no labels"),
     ]
     if roles.positive is not None:
         facts.append(("positive class", to_plain_text(roles.positive)))
     facts.append(("split", to_plain_text(f"{preparation.split}: {preparation.split_reason}")))
+    facts += [(to_plain_text(name), value) for name, value in describe_common_groups(train, test)]
     lines = [f"# Data: {to_plain_text(source.name)}", "", format_table(("", "value"), facts)]
     if preparation.warnings:
         lines += ["", "## Warnings", "", *(f"- {to_plain_text(warning)}." for warning in preparation.warnings)]
-    lines += ["", "## Training and test rows", "", _format_parts(train, test)]
+    for block in describe_parts(train, test, _list_classes(train, test)).to_markdown():
+        lines += ["", block]
     if preparation.left_out:
         rows = [(to_plain_text(reason), f"{count:,}") for reason, count in preparation.left_out.items()]
         lines += ["", "Rows in neither part:", "", format_table(("why", "rows"), rows)]
     if source.remarks:
         lines += ["", "## How it was read", "", *(f"- {to_plain_text(remark)}" for remark in source.remarks)]
-    lines += ["", "## Features", "", _format_features(train, test)]
+    lines += ["", "## Features, in all rows of both parts", "", _format_features(train, test)]
     return "\n".join(lines) + "\n"
 
 
@@ -43,7 +49,7 @@ def format_refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
         (
             to_plain_text(violation.column),
             to_plain_text("; ".join(filter(None, (violation.problem, violation.remedy)))),
-            violation.rows or "",
+            f"{violation.rows:,}" if violation.rows else "",
             " of ".join(filter(None, (str(violation.example_row or ""), to_plain_text(violation.example_file)))),
             to_plain_text(violation.example),
         )
@@ -59,28 +65,11 @@ def format_refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _format_parts(train: Dataset, test: Dataset) -> str:
-    """Return a table of what is in each part: rows, groups, times, classes."""
-    roles, parts = train.roles, (train, test)
-    rows: list[tuple[object, ...]] = [("rows", *(f"{len(part.frame):,}" for part in parts))]
-    if roles.group:
-        names = [set(part.frame[roles.group].unique()) for part in parts]
-        label = f"groups of {to_plain_text(roles.group)}"
-        rows.append((label, *(f"{len(name):,}" for name in names)))
-        rows.append(("groups that are in both parts", *[f"{len(names[0] & names[1]):,}"] * 2))
-    if roles.time:
-        rows.append(("first time", *(_format_time(part.frame[roles.time].min()) for part in parts)))
-        rows.append(("last time", *(_format_time(part.frame[roles.time].max()) for part in parts)))
-    if roles.target:
-        counts = [pd.Series(part.y()).value_counts() for part in parts]
-        for label in sorted(set(counts[0].index) | set(counts[1].index)):
-            shares = (f"{count.get(label, 0):,} ({count.get(label, 0) / count.sum():.2%})" for count in counts)
-            rows.append((f"class {to_plain_text(label)}", *shares))
-    return format_table(("", "training", "test"), rows)
-
-
-def _format_time(time: object) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S}" if isinstance(time, pd.Timestamp) else f"{time}"
+def _list_classes(train: Dataset, test: Dataset) -> list[ClassLabel]:
+    """Return the classes whose rows are counted: all of them, or 1 in an anomaly task."""
+    if not train.roles.target:
+        return []
+    return [1] if train.roles.task == "anomaly" else sorted({*train.y().tolist(), *test.y().tolist()})
 
 
 def _format_features(train: Dataset, test: Dataset) -> str:
@@ -89,8 +78,8 @@ def _format_features(train: Dataset, test: Dataset) -> str:
         # column by column, so that the rows of both parts are not in memory a second time
         column = pd.concat([train.frame[name], test.frame[name]], ignore_index=True)
         if column.dtype == object:
-            kind, low, high = f"text, {column.nunique()} values", "", ""
+            kind, low, high = f"text, {count_of(column.nunique(), 'value')}", "", ""
         else:
-            kind, low, high = "number", f"{column.min():g}", f"{column.max():g}"
-        rows.append((to_plain_text(name), kind, int(column.isna().sum()), low, high))
+            kind, low, high = "number", format_number(column.min()), format_number(column.max())
+        rows.append((to_plain_text(name), kind, f"{int(column.isna().sum()):,}", low, high))
     return format_table(("column", "kind", "missing", "min", "max"), rows)

@@ -22,13 +22,15 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
     model = info.identity
     columns = [column for tensor in signature.inputs for column in tensor.columns]
     code = f" by the code of commit `{model.revision}`" if model.revision else ""
+    learns_from_labelled = info.task == "anomaly" and facts.train.roles.target
+    rows = "normal training rows" if learns_from_labelled else "training rows"
     blocks = [
         f"# {model.name} {model.version}",
         f"A model for {_TASKS[info.task]}, {facts.fitted_rows}{code}.",
         *facts.to_markdown(),
         "## Inputs",
         format_table(
-            ("feature", "units", "seen in training", "may be missing"),
+            ("feature", "units", f"range or categories in the {rows}", "may be missing"),
             (
                 (
                     to_plain_text(column.name),

@@ -24,10 +24,15 @@ def run(
     params: ParametersFile = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="The folder for the run's files: .kfp-edge/runs/ID if not given."),
+        typer.Option(
+            "--out", metavar="DIR", help="The folder for the run's files: a new one in .kfp-edge/runs if not given."
+        ),
     ] = None,
 ) -> None:
-    """Run a pipeline on this machine and show its progress, stage by stage."""
+    """Run a pipeline on this machine and show its progress, stage by stage.
+
+    The pipelines are training, fleet_training, delivery and edge_mlops; docs/parameters.md lists their parameters.
+    """
     from kfp_edge import local
     from kfp_edge.runtime.mounts import set_environment_from_mounts
 

@@ -11,23 +11,14 @@ from kfp_edge.ml.events import EventCount
 from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.metrics import MetricSubject, find_metric, name_of_class
 from kfp_edge.ml.threshold_rows import choose_threshold_method, count_threshold_rows, select_fitted_rows
+from kfp_edge.reports.data_tables import Section, describe_common_groups, describe_parts, format_share
 from kfp_edge.reports.html import Page, format_number
-from kfp_edge.reports.markdown import format_table, to_plain_text
+from kfp_edge.reports.markdown import to_plain_text
 from kfp_edge.wording import count_of
 
 #: Groups beyond these are counted together.
 _MAX_GROUPS = 30
 _ABOUT_INTERVALS = "The intervals allow for rows of one group, or of one stretch of time, that resemble each other."
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table with a title, and a sentence about it or ""."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ class ModelFacts:
         roles = self.train.roles
         sections = [
             Section("Data and split", ("", "value"), list(self._describe_data())),
-            Section("Training and held-out rows", ("", "training", "held out"), list(self._describe_parts())),
+            describe_parts(self.train, self.test, [] if self._positive is None else [self._positive]),
             Section(
                 "Metrics on held-out rows",
                 ("metric", "value", "95 % interval", "direction", "meaning"),
@@ -102,9 +93,7 @@ class ModelFacts:
         items = "\n".join(f"- {to_plain_text(warning)}" for warning in self.warnings)
         blocks = ["## Warnings", items] if items else []
         for section in self.sections:
-            rows = (tuple(map(to_plain_text, row)) for row in section.rows)
-            blocks += [f"## {section.title}", format_table(tuple(map(to_plain_text, section.header)), rows)]
-            blocks += [section.note] if section.note else []
+            blocks += section.to_markdown()
         return blocks
 
     @property
@@ -137,8 +126,7 @@ class ModelFacts:
         yield "features", f"{len(roles.numeric):,} numeric, {len(roles.categorical):,} categorical"
         if preparation.split:
             yield "split", ": ".join(filter(None, (preparation.split, preparation.split_reason)))
-        if roles.group:
-            yield f"groups of {roles.group!r} in both parts", f"{len(set.intersection(*self._groups())):,}"
+        yield from describe_common_groups(self.train, self.test)
         left_out = "; ".join(f"{rows:,} ({reason})" for reason, rows in preparation.left_out.items())
         yield "rows in neither part", left_out or "none"
         yield "sha256 of the data", self.train.sha256
@@ -150,22 +138,6 @@ class ModelFacts:
         interval = self.measurement.intervals.get(metric)
         certainty = f" (95 % interval {interval})" if interval else ""
         return f"{self.false_alarm_rate:g} asked for, {measured} measured{certainty}{rows}"
-
-    def _groups(self) -> list[set[ClassLabel]]:
-        return [set(part.frame[part.roles.group]) for part in (self.train, self.test)]
-
-    def _describe_parts(self) -> Iterable[tuple[str, ...]]:
-        parts, roles = (self.train, self.test), self.train.roles
-        yield "rows", *(f"{len(part.frame):,}" for part in parts)
-        positive = self._positive
-        if positive is not None:
-            name = "anomalous rows" if roles.task == "anomaly" else f"rows of class {positive!r}"
-            yield name, *(_format_share(int((part.y() == positive).sum()), len(part.frame)) for part in parts)
-        if roles.group:
-            yield f"groups of {roles.group!r}", *(f"{len(groups):,}" for groups in self._groups())
-        if roles.time:
-            yield f"first {roles.time!r}", *(_format_time(part.frame[roles.time].min()) for part in parts)
-            yield f"last {roles.time!r}", *(_format_time(part.frame[roles.time].max()) for part in parts)
 
     def _describe_metrics(self) -> Iterable[tuple[str, ...]]:
         for name, value in sorted(self.measurement.metrics.items()):
@@ -180,7 +152,7 @@ class ModelFacts:
             yield (
                 str(label),
                 *(self._format_metric(name_of_class(metric, label)) for metric in ("recall", "precision", "f1")),
-                *(_format_share(int(count.get(label, 0)), int(count.sum())) for count in counts),
+                *(format_share(int(count.get(label, 0)), int(count.sum())) for count in counts),
             )
 
     def _describe_events(self) -> Iterable[tuple[str, ...]]:
@@ -199,14 +171,6 @@ class ModelFacts:
             return "not measured"
         interval = self.measurement.intervals.get(name)
         return format_number(self.measurement.metrics[name]) + (f" ({interval})" if interval else "")
-
-
-def _format_share(count: int, of: int) -> str:
-    return f"{count:,} ({count / of:.2%})"
-
-
-def _format_time(value: object) -> str:
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _sum_events(counts: Sequence[EventCount]) -> tuple[str, str]:

@@ -69,7 +69,7 @@ def test_each_part_has_its_rows_and_its_share_of_failures() -> None:
     failed = [int((part.y() == "Fail").sum()) for part in (facts.train, facts.test)]
     parts = table(facts, "Training and held-out rows")
     assert parts["rows"] == ("2,000", "500")
-    expected = tuple(f"{count:,} ({count / rows:.2%})" for count, rows in zip(failed, (2000, 500), strict=True))
+    expected = tuple(f"{count:,} ({100 * count / rows:.2f} %)" for count, rows in zip(failed, (2000, 500), strict=True))
     assert parts["rows of class 'Fail'"] == expected
 
 

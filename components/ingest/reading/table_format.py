@@ -1,6 +1,7 @@
 """How the cells of a table are written: what a user states about it, and what is sniffed where nothing is stated."""
 
 import codecs
+import dataclasses
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -34,6 +35,14 @@ class TableFormat:
     def thousands_character(self) -> str:
         """The thousands separator itself where its name was given: `space`."""
         return _CHARACTER_NAMES.get(self.thousands, self.thousands)
+
+    @property
+    def stated(self) -> list[str]:
+        """The parameters that are set with their values, such as `encoding=cp1252`."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return [
+            f"{name}={list(value) if isinstance(value, tuple) else value}" for name, value in values.items() if value
+        ]
 
     @property
     def csv_parameters(self) -> list[str]:

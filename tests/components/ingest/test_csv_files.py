@@ -290,3 +290,10 @@ def test_what_a_reviewer_should_know_is_among_the_warnings(runner: IngestRunner)
 def test_a_column_name_may_have_two_lines(runner: IngestRunner, separator: str) -> None:
     content = table().rename(columns={"at": "at\n[UTC]"}).to_csv(index=False, sep=separator)
     assert runner.run(runner.write(content), drop=("at\n[UTC]", "site")).train.roles.numeric == ("speed", "load")
+
+
+def test_the_report_lists_the_format_that_was_stated(runner: IngestRunner) -> None:
+    runner.run(runner.write(table()), table_format=TableFormat(encoding="cp1252", missing_values=("-200",)))
+    report = runner.report.read_text()
+    assert "- encoding=cp1252 (as given)" in report
+    assert "- missing_values=['-200'] (as given)" in report

@@ -103,8 +103,8 @@ def test_the_report_lists_rows_columns_and_class_shares(runner: IngestRunner) ->
         "| positive class | 1 |",
         "| split | random: no time_column or group_column is given |",
         "| rows | 32 | 8 |",
-        "| class 1 | 8 (25.00%) | 2 (25.00%) |",
-        "| load | number | 2 | 0 | 5.57143 |",
+        "| rows of class 1 | 8 (25.00 %) | 2 (25.00 %) |",
+        "| load | number | 2 | 0 | 5.571 |",
         "| type | text, 2 values | 0 |  |  |",
     ):
         assert line in report

@@ -1,0 +1,62 @@
+"""The two parts of a dataset as a table: rows, groups, times and classes, the same in every report."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.reports.markdown import format_table, to_plain_text
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with a title, and a sentence about it or ""."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    note: str = ""
+
+    def to_markdown(self) -> list[str]:
+        """Return the heading, the table and the note as blocks of Markdown."""
+        rows = (tuple(map(to_plain_text, row)) for row in self.rows)
+        table = format_table(tuple(map(to_plain_text, self.header)), rows)
+        return [f"## {self.title}", table, *([self.note] if self.note else [])]
+
+
+def describe_parts(train: Dataset, test: Dataset, classes: Sequence[ClassLabel]) -> Section:
+    """Return what is in each part; of the labels, the rows of `classes` are counted."""
+    return Section("Training and held-out rows", ("", "training", "held out"), list(_list_parts(train, test, classes)))
+
+
+def describe_common_groups(train: Dataset, test: Dataset) -> Iterable[tuple[str, str]]:
+    """Yield the number of groups that are in both parts, where there are groups."""
+    if train.roles.group:
+        common = set.intersection(*(_find_groups(part) for part in (train, test)))
+        yield f"groups of {train.roles.group!r} in both parts", f"{len(common):,}"
+
+
+def format_share(count: int, of: int) -> str:
+    """Return a count with its share, such as `1,275 (12.75 %)`."""
+    return f"{count:,} ({100 * count / of:.2f} %)"
+
+
+def _list_parts(train: Dataset, test: Dataset, classes: Sequence[ClassLabel]) -> Iterable[tuple[str, ...]]:
+    parts, roles = (train, test), train.roles
+    yield "rows", *(f"{len(part.frame):,}" for part in parts)
+    for label in classes:
+        name = "anomalous rows" if roles.task == "anomaly" else f"rows of class {label!r}"
+        yield name, *(format_share(int((part.y() == label).sum()), len(part.frame)) for part in parts)
+    if roles.group:
+        yield f"groups of {roles.group!r}", *(f"{len(_find_groups(part)):,}" for part in parts)
+    if roles.time:
+        yield f"first {roles.time!r}", *(_format_time(part.frame[roles.time].min()) for part in parts)
+        yield f"last {roles.time!r}", *(_format_time(part.frame[roles.time].max()) for part in parts)
+
+
+def _find_groups(part: Dataset) -> set[ClassLabel]:
+    return set(part.frame[part.roles.group])
+
+
+def _format_time(value: object) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
