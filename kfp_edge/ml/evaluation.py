@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import mannwhitneyu
 from sklearn import metrics as sk
 
 from kfp_edge.errors import DataError
@@ -20,10 +21,10 @@ def evaluate(
     """Measure predictions against the true labels, shape [n], or on their own where there are none.
 
     Classification: accuracy, balanced_accuracy, log_loss, and recall, precision and f1 of every class that occurs, as
-    `recall(Fail)`; for two classes also roc_auc, average_precision, f1, precision, recall and brier_score of the
-    positive class; for more, the means over the classes that occur of roc_auc one against the rest and of f1.
-    Anomaly: alarm_rate; with labels also false_alarm_rate, specificity, recall, precision, roc_auc, average_precision,
-    and event_recall: the share of events (unbroken runs of anomalous rows of a group) in which an alarm was raised.
+    `recall(Fail)`; for two classes also roc_auc, roc_auc_p_value, average_precision, f1, precision, recall and
+    brier_score of the positive class; for more, the means over the classes that occur of roc_auc one against the rest and of f1.
+    Anomaly: alarm_rate; with labels also false_alarm_rate, specificity, recall, precision, roc_auc, roc_auc_p_value,
+    average_precision, and event_recall: the share of events (unbroken runs of anomalous rows of a group) in which an alarm was raised.
 
     A metric that these labels do not define is left out, such as the recall of a class that does not occur.
 
@@ -105,7 +106,7 @@ def _measure_two_classes(
     return {
         **{metric: per_class[name] for metric, name in names.items() if name in per_class},
         **_measure_ranking(truth, predictions.ranking_score),
-        "brier_score": sk.brier_score_loss(truth, predictions.ranking_score, pos_label=True),
+        "brier_score": sk.brier_score_loss(truth, predictions.positive_probability, pos_label=True),
     }
 
 
@@ -114,6 +115,7 @@ def _measure_ranking(truth: Mask, score: Floats) -> dict[str, float]:
         return {}
     return {
         "roc_auc": sk.roc_auc_score(truth, score),
+        "roc_auc_p_value": mannwhitneyu(score[truth], score[~truth], alternative="greater").pvalue,
         "average_precision": sk.average_precision_score(truth, score),
     }
 

@@ -115,6 +115,11 @@ METRICS = {
                 "anomalies": "area under the ROC curve of the anomalous rows",
             },
         ),
+        Metric(
+            "roc_auc_p_value",
+            _LOWER,
+            "probability that a ranking by chance has such a ROC AUC: one-sided Mann-Whitney U test, rows independent",
+        ),
         Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm"),
     )
 }

@@ -83,21 +83,32 @@ class Predictions:
         return lead
 
     @property
+    def positive_probability(self) -> Float64s:
+        """The probability of the positive class, shape [n].
+
+        Raises:
+            ModelError: the numbers are no probabilities.
+        """
+        return self.normalized_probabilities[:, self.classes.index(self.positive_class)]
+
+    @property
     def ranking_score(self) -> Floats:
         """The number that ranks rows: the probability of the positive class, or the anomaly score; shape [n].
+
+        It is in single precision: rows that differ only in the rounding of double precision are equal at the edge.
 
         Raises:
             ModelError: the numbers are no probabilities, or the score is missing.
         """
         if self.score is None:
-            return self.normalized_probabilities[:, self.classes.index(self.positive_class)]
+            return self.positive_probability.astype(np.float32)
         missing = int(np.isnan(self.score).sum())
         if missing:
             raise ModelError(
                 f"the model's score is missing (NaN) in {missing:,} of {len(self.score):,} rows; "
                 "train or export the model again."
             )
-        return self.score
+        return self.score.astype(np.float32)
 
 
 def predict(estimator: BaseEstimator, data: Dataset) -> Predictions:

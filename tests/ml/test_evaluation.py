@@ -133,3 +133,19 @@ def test_a_classifier_cannot_be_measured_without_labels():
 def test_held_out_rows_that_are_all_anomalous_are_refused():
     with pytest.raises(KfpEdgeError, match="false alarms cannot be counted"):
         evaluate(_detector([0.9, 0.8]), np.array([1, 1]))
+
+
+def test_a_perfect_ranking_of_three_failures_is_told_from_chance():
+    metrics = evaluate(_classifier([0.1, 0.2, 0.3, 0.4, 0.45, 0.6, 0.7, 0.8]), np.array([0] * 5 + [1] * 3))
+    assert metrics["roc_auc_p_value"] == pytest.approx(1 / 56, abs=1e-6)  # one of 56 ways to order them
+
+
+def test_a_ranking_of_one_failure_among_few_rows_is_not_told_from_chance():
+    metrics = evaluate(_classifier([0.1, 0.2, 0.3, 0.9]), np.array([0, 0, 0, 1]))
+    assert metrics["roc_auc_p_value"] == 0.25
+
+
+def test_rows_that_differ_by_rounding_only_rank_the_same():
+    score = np.array([0.3, np.nextafter(0.3, 1), 0.1, 0.2])
+    alarms = Predictions(np.zeros(4, dtype=np.int64), score=score, classes=(0, 1), threshold=0.5)
+    assert evaluate(alarms, np.array([0, 1, 0, 0]))["roc_auc"] == pytest.approx(5 / 6, abs=1e-6)

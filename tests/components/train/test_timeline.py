@@ -173,7 +173,7 @@ def test_a_million_rows_are_few_points_and_no_peak_is_lost():
     scores[123_456] = 0.99
     (axis,) = draw(*score_rows(time=np.arange(rows), rows=rows, scores=scores))
     assert len(axis.lines[0].get_xdata()) < 2_500
-    assert axis.lines[0].get_ydata().max() == 0.99
+    assert axis.lines[0].get_ydata().max() == np.float32(0.99)
     assert len(axis.collections[0].get_offsets()) == 1
 
 
