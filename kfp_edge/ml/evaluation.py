@@ -22,9 +22,11 @@ def evaluate(
 
     Classification: accuracy, balanced_accuracy, log_loss, and recall, precision and f1 of every class that occurs, as
     `recall(Fail)`; for two classes also roc_auc, roc_auc_p_value, average_precision, f1, precision, recall and
-    brier_score of the positive class; for more, the means over the classes that occur of roc_auc one against the rest and of f1.
+    brier_score of the positive class; for more, the means over the classes that occur of roc_auc one against the rest
+    and of f1.
     Anomaly: alarm_rate; with labels also false_alarm_rate, specificity, recall, precision, roc_auc, roc_auc_p_value,
-    average_precision, and event_recall: the share of events (unbroken runs of anomalous rows of a group) in which an alarm was raised.
+    average_precision, and event_recall: the share of events (unbroken runs of anomalous rows of a group) in which an
+    alarm was raised.
 
     A metric that these labels do not define is left out, such as the recall of a class that does not occur.
 
