@@ -30,22 +30,38 @@ class DataSource(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(ParameterGroup):
-    """What the columns are, and which rows are held out."""
+class ColumnOptions(ParameterGroup):
+    """What the columns are."""
 
     described_by: ClassVar = (ingest,)
 
-    task: str = "classification"
     target: str = ""
     positive: str = ""
+    task: str = "classification"
     drop: list[str] = field(default_factory=list)
     time_column: str = ""
     group_column: str = ""
     rolling_windows: list[int] = field(default_factory=list)
     columns: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions(ParameterGroup):
+    """Which rows are held out."""
+
+    described_by: ClassVar = (ingest,)
+
     split: str = "auto"
     test_fraction: float = 0.2
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatOptions(ParameterGroup):
+    """How the files of a table are written."""
+
+    described_by: ClassVar = (ingest,)
+
     separator: str = ""
     decimal: str = ""
     thousands: str = ""
@@ -54,6 +70,11 @@ class DataOptions(ParameterGroup):
     time_format: str = ""
     time_zone: str = ""
     column_names: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(FormatOptions, SplitOptions, ColumnOptions):
+    """How the table is read, what its columns are, and which rows are held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +97,19 @@ class TrainedElsewhere(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelName(ParameterGroup):
-    """Which model it is, and which one it replaces."""
+class Champion(ParameterGroup):
+    """Which model it replaces."""
 
     described_by: ClassVar = (verify,)
 
-    model_name: str = "machine-failure"
     champion: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelName(Champion):
+    """Which model it is, and which one it replaces."""
+
+    model_name: str = "machine-failure"
 
 
 @dataclass(frozen=True, kw_only=True)

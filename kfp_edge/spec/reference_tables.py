@@ -3,6 +3,7 @@
 `make docs` writes them between two comments, of which the first names what is described:
 
     <!-- make docs: parameters kfp_edge.pipelines._parameters -->    all groups of pipeline parameters in a module
+    <!-- make docs: parameters kfp_edge.pipelines._parameters Fleet Delivery -->    only these groups
     <!-- make docs: component kfp_edge.components.ingest -->         inputs and outputs of a component
     <!-- make docs: options kfp_edge.components.ingest.columns.schema ColumnExpectation --> fields of a pydantic model
     <!-- make docs: metrics kfp_edge.ml.metrics -->      the metrics that a module defines
@@ -46,13 +47,14 @@ def documents(root: Path) -> list[Path]:
     return sorted(path for pattern in DOCUMENTS for path in root.glob(pattern))
 
 
-def parameters_table(module: str) -> str:
-    """Return the table of all pipeline parameters whose groups a module defines."""
+def parameters_table(module: str, *names: str) -> str:
+    """Return the table of the pipeline parameters of a module's groups: of those that are named, else of all."""
     pipelines = {name: set(compiler.load_pipeline(name).component_spec.inputs) for name in compiler.pipeline_names()}
     rows = [
         (f"`{field.name}`", _pipelines_of(field.name, pipelines), _code(_default(field)), description)
-        for group in _find_groups(importlib.import_module(module))
+        for group in _select_groups(importlib.import_module(module), names)
         for field, description in zip(fields(group), group.descriptions().values(), strict=True)
+        if field.name in vars(group).get("__annotations__", {})  # those of a base class are in the table of its group
     ]
     return _table(("parameter", "pipelines", "default", "description"), rows)
 
@@ -104,6 +106,10 @@ _TABLES: Mapping[str, Callable[..., str]] = {
     "options": options_table,
     "metrics": metrics_table,
 }
+
+
+def _select_groups(module: ModuleType, names: Sequence[str]) -> list[type[ParameterGroup]]:
+    return [getattr(module, name) for name in names] or _find_groups(module)
 
 
 def _find_groups(module: ModuleType) -> list[type[ParameterGroup]]:

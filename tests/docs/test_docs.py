@@ -133,6 +133,15 @@ def test_every_parameter_is_described(name):
     assert set(parameters) <= set(described)
 
 
+def test_each_parameter_stands_in_one_section_beside_those_that_belong_to_it():
+    described = re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "parameters.md").read_text(), re.MULTILINE)
+    assert [name for name in described if described.count(name) > 1] == []
+    positions = [described.index(name) for name in ("windows", "target", "test_fraction", "seed", "separator")]
+    assert positions == sorted(positions)
+    assert described.index("target") == described.index("windows") + 1
+    assert described.index("model_version") < described.index("champion")
+
+
 @pytest.mark.parametrize("document", reference_tables.documents(ROOT), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_tables_of_parameters_are_up_to_date(document):
     text = document.read_text()
