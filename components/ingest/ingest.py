@@ -135,7 +135,13 @@ def _check_and_assign_roles(
     if not roles.features:
         raise DataError("no column is left to learn from; take some out of drop.")
     return RowsWithRoles(
-        frame, roles, source.sha256, has_no_label, _to_series(source.file_names), warnings=source.warnings
+        frame,
+        roles,
+        source.sha256,
+        has_no_label,
+        _to_series(source.file_names),
+        warnings=source.warnings,
+        has_utc_times=source.has_utc_times,
     )
 
 

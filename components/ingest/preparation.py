@@ -54,6 +54,8 @@ class RowsWithRoles:
     file_names: pd.Series | None = None
     #: What a reviewer should know about the source, each in one sentence.
     warnings: tuple[str, ...] = ()
+    #: Whether the zone of the time column was known, so that its times are in UTC.
+    has_utc_times: bool = False
 
 
 def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows | None) -> TrainTestSplit:
@@ -64,7 +66,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         DataError: nothing could be learned or measured.
     """
     frame, roles, sha256, source_warnings = rows.frame, rows.roles, rows.sha256, rows.warnings
-    files_are_groups = False
+    files_are_groups, has_utc_times = False, rows.has_utc_times
     if rows.file_names is not None and not roles.group:
         frame, roles = add_file_groups(frame, roles, rows.file_names)
         files_are_groups = bool(roles.group)
@@ -110,6 +112,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         left_out.count(),
         tuple(warnings),
         window_rows=max(options.rolling_windows, default=1),
+        has_utc_times=has_utc_times,
     )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 

@@ -72,6 +72,8 @@ class Preparation:
     warnings: tuple[str, ...] = ()
     #: Number of rows from which the features of one row were computed: the longest rolling window; 1 without any.
     window_rows: int = 1
+    #: Whether the zone of the times was known, so that they are in UTC.
+    has_utc_times: bool = False
 
 
 @dataclass(frozen=True)

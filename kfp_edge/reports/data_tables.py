@@ -50,8 +50,10 @@ def _list_parts(train: Dataset, test: Dataset, classes: Sequence[ClassLabel]) ->
     if roles.group:
         yield f"groups of {roles.group!r}", *(f"{len(_find_groups(part)):,}" for part in parts)
     if roles.time:
-        yield f"first {roles.time!r}", *(_format_time(part.frame[roles.time].min()) for part in parts)
-        yield f"last {roles.time!r}", *(_format_time(part.frame[roles.time].max()) for part in parts)
+        zone = " (UTC)" if train.preparation.has_utc_times else ""
+        times = [part.frame[roles.time] for part in parts]
+        yield f"first {roles.time!r}{zone}", *(_format_time(values.min()) for values in times)
+        yield f"last {roles.time!r}{zone}", *(_format_time(values.max()) for values in times)
 
 
 def _find_groups(part: Dataset) -> set[ClassLabel]:

@@ -56,7 +56,12 @@ def convert_columns(
     ]
     remarks = (*source.remarks, *result.remarks, *text.remarks)
     converted = dataclasses.replace(
-        source, table=table, remarks=remarks, warnings=tuple(warnings), time_formats=result.time_formats
+        source,
+        table=table,
+        remarks=remarks,
+        warnings=tuple(warnings),
+        time_formats=result.time_formats,
+        has_utc_times=result.has_utc_times,
     )
     return converted, result.violations + text.violations
 
@@ -125,6 +130,7 @@ def _read_time_column(result: ColumnReadings, options: IngestOptions, groups: lo
     if times.remark:
         result.remarks.append(times.remark)
     values = times.values
+    result.has_utc_times = times.has_offsets or bool(table_format.time_zone)
     if not times.has_offsets and not find_missing(values).any():
         values = _resolve_local_time(name, values, result, options, groups)
     result.replace(name, values)

@@ -46,6 +46,8 @@ class ColumnReadings:
 
     table: pa.Table
     remarks: list[str] = field(default_factory=list)
+    #: Whether the zone of the time column was known, so that its times are in UTC.
+    has_utc_times: bool = False
     violations: list[Violation] = field(default_factory=list)
     #: The format of the time column and its variants; none where it is ISO 8601, or there is none.
     time_formats: tuple[str, ...] = ()

@@ -46,6 +46,8 @@ class SourceTable:
     warnings: tuple[str, ...] = ()
     #: Whether text columns are text by their type, as in Parquet, and not for lack of one, as in CSV.
     is_typed: bool = False
+    #: Whether the zone of the time column was known, so that its times are in UTC.
+    has_utc_times: bool = False
     #: Whether some number is known to have a decimal comma.
     uses_decimal_comma: bool = False
     #: The format of the time column and its variants; none where it is ISO 8601, or there is none.

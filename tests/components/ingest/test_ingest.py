@@ -110,6 +110,16 @@ def test_the_report_lists_rows_columns_and_class_shares(runner: IngestRunner) ->
         assert line in report
 
 
+@pytest.mark.parametrize(("suffix", "name"), [("+01:00", "first 'at' (UTC)"), ("", "first 'at'")])
+def test_the_report_states_utc_where_the_zone_of_the_times_was_known(
+    runner: IngestRunner, suffix: str, name: str
+) -> None:
+    frame = table()
+    frame["at"] = frame["at"].astype(str) + suffix
+    runner.run(runner.write(frame), drop=("site",), time_column="at")
+    assert f"| {name} |" in runner.report.read_text()
+
+
 # --- sources
 
 
