@@ -10,7 +10,7 @@ import pytest
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from support.models import verify_model, write_model
-from support.tables import SHA, failures
+from support.tables import SHA, failures, mark_training_failures
 
 PREPARATION = Preparation(
     split="random",
@@ -90,3 +90,11 @@ def test_a_refused_model_has_the_facts_too(tmp_path):
     with pytest.raises(KfpEdgeError, match="gate log_loss"):
         verify_model(write_model(tmp_path, failures()), failures(), failures(seed=1), gates={"log_loss": 1e-9})
     assert "Data and split" in (tmp_path / "report.html").read_text()
+
+
+def test_the_card_of_a_detector_states_the_normal_rows_it_was_fitted_on(tmp_path):
+    data = mark_training_failures()
+    verify_model(write_model(tmp_path, data), data, data)
+    card = (tmp_path / "bundle" / "model_card.md").read_text()
+    assert "A model for anomaly detection, fitted on 570 normal rows (30 labelled anomalous were not used)" in card
+    assert "range or categories in the normal training rows" in card
