@@ -120,6 +120,8 @@ class Verification(ParameterGroup):
 
     model_version: str = "0.1.0"
     gates: dict = field(default_factory=dict)
+    champion_margin: float = 0.01
+    max_latency_ms: float = 5.0
     revision: str = ""
 
 

@@ -1,12 +1,12 @@
 """The parameters of `containerize`: checked before a run starts, and by the stage itself."""
 
-import difflib
 import os
 from collections.abc import Mapping
 
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.errors import ImageError, ParameterError
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry, ImageRepository
+from kfp_edge.suggestions import describe_unknown_choice
 
 AUTO = "auto"
 #: Names the serving image that `auto` means.
@@ -46,9 +46,7 @@ def select_build(build: str, *, in_pod: bool) -> str:
         ParameterError: there is no such build.
     """
     if build not in _BUILDS:
-        similar = difflib.get_close_matches(build, _BUILDS, n=1)
-        hint = f"did you mean {similar[0]}? " if similar else ""
-        raise ParameterError(f"there is no build {build!r}; {hint}choose one of {', '.join(_BUILDS)}.")
+        raise ParameterError(describe_unknown_choice("build", build, _BUILDS))
     if build != AUTO:
         return build
     return "tekton" if in_pod else "append"

@@ -3,7 +3,6 @@
 Only `Target.overlay` decides which file has the digest of a site; rollout rings would be added there.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from kfp_edge.components.gitops_commit.kustomization import set_image
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.git.remote import GitRemote, check_branch
 from kfp_edge.git.repository import GitRepository, PushedMeanwhileError, check_access, open_repository
+from kfp_edge.suggestions import did_you_mean
 
 #: Attempts to commit and push while other clients push to the same branch.
 ATTEMPTS = 5
@@ -151,8 +151,7 @@ def check_target(target: Target) -> None:
 
 
 def _missing_branch_error(target: Target, branches: list[str]) -> GitError:
-    similar = difflib.get_close_matches(target.branch, branches, n=1)
-    hint = f"did you mean {similar[0]}? " if similar else ""
+    hint = did_you_mean(target.branch, branches)
     return GitError(
         f"{target.remote.url} has no branch {target.branch}; {hint}create it, or set gitops_branch to one of: "
         f"{', '.join(branches)}."

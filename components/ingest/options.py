@@ -1,18 +1,18 @@
 """The parameters of `ingest`: their defaults for generated data, and the combinations that contradict each other."""
 
 import dataclasses
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from kfp_edge.components.ingest.reading import synthetic
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import ParameterError
+from kfp_edge.ml.metrics import TASKS
+from kfp_edge.suggestions import describe_unknown_choice
 
 #: What the random generator of scikit-learn takes.
 _LARGEST_SEED = 2**32 - 1
-_TASKS = ("classification", "anomaly")
 _SPLITS = ("auto", "random", "time", "group", "group-and-time")
 
 
@@ -65,17 +65,28 @@ def check_options(options: IngestOptions) -> None:
     Raises:
         ParameterError: with the first contradiction.
     """
+    for message in find_contradictions(options):
+        raise ParameterError(message)
+
+
+def find_contradictions(options: IngestOptions) -> Iterator[str]:
+    """Yield what is out of range, and which parameters contradict each other, each in one sentence."""
+    for message, is_violated in _list_rules(options):
+        if is_violated:
+            yield message
+    yield from _find_role_conflicts(options)
+    yield from options.table_format.find_problems()
+
+
+def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
+    """Yield every rule: the message, and whether the rule is violated."""
     needs_time = options.split in ("time", "group-and-time")
-    contradictions = {
-        f"task must be classification or anomaly, not {options.task!r}{_hint(options.task, _TASKS)}": (
-            options.task not in _TASKS
-        ),
-        f"split must be one of {', '.join(_SPLITS)}, not {options.split!r}{_hint(options.split, _SPLITS)}": (
-            options.split not in _SPLITS
-        ),
+    yield from {
+        describe_unknown_choice("task", options.task, TASKS): options.task not in TASKS,
+        describe_unknown_choice("split", options.split, _SPLITS): options.split not in _SPLITS,
         f"test_fraction must lie between 0 and 1, not {options.test_fraction:g}.": not 0 < options.test_fraction < 1,
         f"seed must lie between 0 and {_LARGEST_SEED}, not {options.seed}.": not 0 <= options.seed <= _LARGEST_SEED,
-        f"a rolling window must be at least 2 rows, not {min(options.rolling_windows, default=2)}.": (
+        f"a rolling window must be at least 2 rows, not {min(options.rolling_windows, default=2):g}.": (
             min(options.rolling_windows, default=2) < 2
         ),
         "classification needs labels: name the label column in target, or give failure windows.": (
@@ -95,24 +106,13 @@ def check_options(options: IngestOptions) -> None:
         "an anomaly task with windows trains on the rows before the first one; use split=auto.": (
             options.task == "anomaly" and bool(options.windows) and options.split not in ("auto", "time")
         ),
-    }
-    for message, is_violated in contradictions.items():
-        if is_violated:
-            raise ParameterError(message)
-    _check_role_columns(options)
-    options.table_format.check()
+    }.items()
 
 
-def _hint(text: str, known: Sequence[str]) -> str:
-    """Return the end of a sentence: what was probably meant, if that is known."""
-    similar = difflib.get_close_matches(text, known, n=1)
-    return f"; did you mean {similar[0]}?" if similar else "."
-
-
-def _check_role_columns(options: IngestOptions) -> None:
+def _find_role_conflicts(options: IngestOptions) -> Iterator[str]:
     names = [name for name in options.role_columns.values() if name]
-    for name in names:
+    for name in dict.fromkeys(names):
         if name in options.drop:
-            raise ParameterError(f"column {name!r} is in drop and has another role too; remove it from one of them.")
+            yield f"column {name!r} is in drop and has another role too; remove it from one of them."
         if names.count(name) > 1:
-            raise ParameterError(f"column {name!r} has two roles; target, time_column and group_column must differ.")
+            yield f"column {name!r} has two roles; target, time_column and group_column must differ."

@@ -13,13 +13,15 @@ from kfp_edge.components.containerize import parameters as containerize
 from kfp_edge.components.fetch_model import parameters as fetch_model
 from kfp_edge.components.gitops_commit.gitops_commit import check_model, check_site
 from kfp_edge.components.ingest.columns.schema import parse_expectations
-from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
+from kfp_edge.components.ingest.options import IngestOptions, complete_options, find_contradictions
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
 from kfp_edge.components.verify.gates import parse_gates
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
+from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.ml.bundle import check_identity
+from kfp_edge.ml.metrics import TASKS
 from kfp_edge.ml.threshold_rows import check_false_alarm_rate
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
@@ -44,12 +46,12 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
     if "assets" in values:
         yield partial(_check_assets, values["assets"])
     for model in list_models(values):
-        yield partial(_check_data, {**values, "data": model.get("data", "")})
+        yield from _data_checks({**values, "data": model.get("data", "")})
         yield partial(_check_name, model.get("model_name"), values)
-    if values.get("task") == "anomaly" and "false_alarm_rate" in values:
+    if "false_alarm_rate" in values:
         yield partial(check_false_alarm_rate, values["false_alarm_rate"])
     if "gates" in values:
-        yield partial(parse_gates, values["gates"])
+        yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
     if "model" in values:
         yield partial(fetch_model.check_parameters, values["model"], values.get("model_sha256", ""))
     if "registry" in values:
@@ -66,24 +68,42 @@ def list_models(values: Values) -> list[dict[str, Any]]:
     return [{key: values[key] for key in ("data", "model_name") if key in values}] if "data" in values else []
 
 
+def site_of(values: Values) -> tuple[str, str, str]:
+    """Return the branch that a site follows, its name and its namespace; the defaults of the pipelines where absent."""
+    return values.get("gitops_branch", "main"), values.get("site", "site-1"), values.get("namespace", "edge-models")
+
+
 def _delivery_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
     registry, build, staging = values["registry"], values.get("build", "auto"), values.get("staging", "auto")
     images = (registry, values.get("serving_image", "auto"), build, values.get("build_options", {}))
+    # each on its own too, as the first fault would hide the others
+    yield partial(ImageRegistry.parse, registry)
+    yield partial(containerize.select_build, build, in_pod=in_pod)
+    yield partial(staging_test.select_backend, staging, in_pod=in_pod)
     yield partial(containerize.check_parameters, *images, in_pod=in_pod)
     yield partial(staging_test.check_parameters, registry, staging, values.get("staging_options", {}), in_pod=in_pod)
 
 
 def _git_checks(values: Values) -> Iterator[Check]:
-    names = (values.get("gitops_branch", "main"), values.get("site", "site-1"), values.get("namespace", "edge-models"))
-    yield partial(check_site, *names)
+    yield partial(check_site, *site_of(values))
     if "://" in values["gitops_repo"] or "@" in values["gitops_repo"]:  # a folder is looked for where the run is
         yield partial(GitRemote.check_syntax, values["gitops_repo"])
 
 
-def _check_data(values: Values) -> None:
+def _data_checks(values: Values) -> Iterator[Check]:
     options = IngestOptions.from_parameters(values)
-    check_options(complete_options(options))
-    parse_expectations(options.columns)
+    yield from (partial(_refuse, message) for message in find_contradictions(complete_options(options)))
+    yield from (partial(parse_expectations, {name: rules}) for name, rules in options.columns.items())
+
+
+def _refuse(message: str) -> None:
+    raise ParameterError(message)
+
+
+def _task(values: Values) -> str:
+    """Return the task, or "" where it is not known."""
+    task = values.get("task", "")
+    return task if task in TASKS else ""
 
 
 def _check_name(name: object, values: Values) -> None:

@@ -9,7 +9,7 @@ from kfp_edge.components.containerize.parameters import resolve_auto, select_bui
 from kfp_edge.components.containerize.serving_image import find_in_registry, find_serving_image
 from kfp_edge.components.gitops_commit.gitops_commit import Target, check_target
 from kfp_edge.components.preflight.findings import Check
-from kfp_edge.components.preflight.parameters import list_models
+from kfp_edge.components.preflight.parameters import list_models, site_of
 from kfp_edge.errors import StorageError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
@@ -46,11 +46,7 @@ def _check_registry(registry: str, model: str) -> None:
 
 
 def _check_git(values: Mapping[str, Any]) -> None:
-    branch, site, namespace = (
-        values.get(name, default)
-        for name, default in (("gitops_branch", "main"), ("site", "site-1"), ("namespace", "edge-models"))
-    )
-    check_target(Target(GitRemote.parse(values["gitops_repo"]), branch, site, namespace))
+    check_target(Target(GitRemote.parse(values["gitops_repo"]), *site_of(values)))
 
 
 def _check_serving_image(serving_image: str, build: str) -> None:

@@ -1,12 +1,12 @@
 """The parameters of `staging_test`: checked before a run starts, and by the stage itself."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import ImageError, ParameterError
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
+from kfp_edge.suggestions import describe_unknown_choice
 
 _BACKENDS = ("auto", "kubernetes", "podman")
 
@@ -36,9 +36,7 @@ def select_backend(staging: str, *, in_pod: bool) -> str:
         ParameterError: there is no such backend.
     """
     if staging not in _BACKENDS:
-        similar = difflib.get_close_matches(staging, _BACKENDS, n=1)
-        hint = f"; did you mean {similar[0]}?" if similar else "."
-        raise ParameterError(f"staging is {staging!r}; it is one of auto, kubernetes and podman{hint}")
+        raise ParameterError(describe_unknown_choice("staging", staging, _BACKENDS))
     if staging != "auto":
         return staging
     return "kubernetes" if in_pod else "podman"

@@ -93,7 +93,7 @@ def _compare(name: str, value: float, champion: float, margin: float) -> Check:
         f"champion {name}",
         value <= limit if is_lower_better else value >= limit,
         format_number(value),
-        f"{words} {format_number(champion)} of the champion, {'plus' if is_lower_better else 'less'} {margin:g}",
+        f"{words} {format_number(limit)} (champion {format_number(champion)}, margin {margin:g})",
     )
 
 

@@ -73,7 +73,7 @@ def check_operators(proto: onnx.ModelProto) -> list[Check]:
     op_types |= {node.op_type for function in proto.functions for node in _iterate_nodes(function.node)}
     forbidden = sorted(op_types & FORBIDDEN.keys())
     names = ", ".join(f"{op_type} ({FORBIDDEN[op_type]})" for op_type in forbidden)
-    measured = names or f"{len(op_types)} kinds"
+    measured = names or f"{len(op_types)} operator {'type' if len(op_types) == 1 else 'types'}"
     return [*opset_checks, Check("allowed operators", not forbidden, measured, "no forbidden operator")]
 
 

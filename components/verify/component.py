@@ -39,13 +39,14 @@ def verify(
             review branch.
         gates: Limits of metrics on the held-out rows, such as `{"roc_auc": 0.9, "recall(Fail)": 0.7}`. A number is the
             lowest value, or the highest where less is better; `">=0.9"`, `"<=0.01"`, `">0.5"`, `"<1"` and `"80%"` are
-            understood too. Other metrics have the default gates of the task; null switches one off.
+            understood too. Other metrics have the default gates of the task; `"off"` switches one off.
         false_alarm_rate: Fraction of normal rows that may raise an alarm, above 0 and at most 0.5; for `anomaly` only.
         champion: Bundle of the model now in use, a path or a URI; the new model may not be worse. Empty: no comparison.
         champion_margin: By how much a metric may be worse than the champion's.
         tolerance: Largest allowed absolute difference of a probability or score from the original model.
         max_model_mb: Largest allowed ONNX file, in MB.
-        max_latency_ms: Upper bound of the 99th percentile of a single-row inference's latency, in milliseconds.
+        max_latency_ms: Upper bound of the 99th percentile of a single-row inference's latency, in milliseconds, when
+            the model is verified.
         revision: Git commit of the training code, recorded in the bundle and in the labels of the image. `kfp-edge run`
             and `kfp-edge submit` fill in that of the checkout.
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
-from kfp_edge.components.verify.gates import Gate, parse_gates
+import numpy as np
+
+from kfp_edge.components.verify.gates import Gate, name_with_class, parse_gates
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.intervals import compute_exact_interval
+from kfp_edge.ml.intervals import compute_exact_interval, find_clusters
 from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.predictions import Predictions
 from kfp_edge.ml.threshold_rows import check_false_alarm_rate, count_threshold_rows, find_normal_rows
@@ -15,6 +17,8 @@ _LOWEST_ROC_AUC = 0.7
 #: Machines that differ or drift a little reach this multiple of the rate asked for; a detector whose interval is
 #: completely above it raises more false alarms than anyone planned for.
 _MAX_RATE_RATIO = 2.0
+#: Fewer groups than this say little about the rate in others.
+_FEWEST_GROUPS = 3
 
 
 def select_gates(gates: Mapping[str, object], predictions: Predictions, measurement: Measurement) -> tuple[Gate, ...]:
@@ -23,8 +27,11 @@ def select_gates(gates: Mapping[str, object], predictions: Predictions, measurem
     Raises:
         ParameterError: a gate is not valid.
     """
+    named = {name_with_class(name, measurement) for name in gates}
     defaults = [
-        gate for gate in _find_defaults(predictions) if gate.metric in measurement.metrics and gate.metric not in gates
+        gate
+        for gate in _find_defaults(predictions)
+        if gate.metric in measurement.metrics and name_with_class(gate.metric, measurement) not in named
     ]
     return tuple(sorted((*parse_gates(gates), *defaults), key=lambda gate: gate.metric))
 
@@ -35,8 +42,8 @@ def check_measured_rate(
     """Require a detector to raise alarms about as rarely as it was asked to, unless a gate on that rate is named.
 
     Without labels every row counts as normal. The lower end of the 95 % interval may be at most twice the rate asked
-    for, or what a threshold reaches by chance that so many training rows set. Too few rows to measure such a rate are
-    reported, and pass.
+    for, or what a threshold reaches by chance that so many training rows set. Too few rows or groups to measure such a
+    rate are reported.
 
     Args:
         gates: The named gates.
@@ -57,10 +64,26 @@ def check_measured_rate(
     measured = f"{format_number(measurement.metrics[metric])} (95 % interval {interval}) of {normal:,} rows"
     if normal * asked < 1:
         measured += f", too few to measure {asked:g}"
-    threshold_rows = count_threshold_rows(train_data)
-    limit = max(_MAX_RATE_RATIO * asked, compute_exact_interval(asked * threshold_rows, threshold_rows).high)
-    required = f"{asked:g}, as asked for with false_alarm_rate: an interval that begins at {limit:.4g} at most"
+    measured += _describe_few_clusters(test_data)
+    limit, reason = _find_highest_rate(train_data, asked)
+    required = f"{asked:g}, as asked for with false_alarm_rate: the 95 % interval must begin at or below {reason}"
     return [Check(f"gate {metric}", interval.low <= limit, measured, required)]
+
+
+def _describe_few_clusters(data: Dataset) -> str:
+    clusters = find_clusters(data)
+    if clusters is None or (count := len(np.unique(clusters[find_normal_rows(data)]))) >= _FEWEST_GROUPS:
+        return ""
+    return f" of {count} {'group' if count == 1 else 'groups'}, too few groups to measure it"
+
+
+def _find_highest_rate(train_data: Dataset, asked: float) -> tuple[float, str]:
+    """Return where the interval of the rate may begin, and that with its reason."""
+    rows = count_threshold_rows(train_data)
+    planned, by_chance = _MAX_RATE_RATIO * asked, compute_exact_interval(asked * rows, rows).high
+    if by_chance > planned:
+        return by_chance, f"{by_chance:.4g}, which a threshold set on {rows:,} rows can reach by chance"
+    return planned, f"{planned:.4g}, twice that rate"
 
 
 def _find_defaults(predictions: Predictions) -> list[Gate]:

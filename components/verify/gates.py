@@ -3,7 +3,6 @@
 A gate names any metric of `kfp_edge.ml.metrics`; a new gate metric is a new metric there.
 """
 
-import difflib
 import math
 import operator
 import re
@@ -12,14 +11,17 @@ from dataclasses import dataclass
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.measurement import Measurement
-from kfp_edge.ml.metrics import METRICS, Direction, Metric, find_metric
+from kfp_edge.ml.metrics import METRICS, Direction, Metric, find_metric, name_of_class
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.html import format_number
+from kfp_edge.suggestions import suggest
 
 _OPERATORS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 _WORDS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
 _LIMIT = re.compile(r"(?P<operator>>=|<=|>|<)?\s*(?P<number>[^\s%<>=]+)\s*(?P<percent>%)?")
-_EXAMPLES = 'write a number, or a string such as ">=0.95" or "<=0.001"'
+_EXAMPLES = 'write a number, or a string such as ">=0.95" or "<=0.001", or "off"'
+#: The limit that switches a default gate off; KFP passes no null.
+_OFF = "off"
 
 
 @dataclass(frozen=True)
@@ -42,31 +44,48 @@ class Gate:
         return bool(_OPERATORS[self.operator](value, self.limit))
 
 
-def parse_gates(gates: Mapping[str, object]) -> tuple[Gate, ...]:
-    """Parse `{metric: limit}`, sorted by metric; a limit of None switches a default gate off and gives no gate.
+def parse_gates(gates: Mapping[str, object], task: str = "") -> tuple[Gate, ...]:
+    """Parse `{metric: limit}`, sorted by metric; a limit of "off" or None switches a default gate off, without a gate.
 
     A limit is a number, which is the lowest value of a metric of which higher values are better and else the highest
     one, or a string: a number, a percentage, or either of them after `>=`, `>`, `<=` or `<`.
 
+    Args:
+        gates: The limits by metric.
+        task: The task of the model; "" if it is not known.
+
     Raises:
-        ParameterError: there is no such metric, or the limit is no number or outside the metric's range.
+        ParameterError: there is no such metric or another task has it, or the limit is no number, outside the metric's
+            range, or in the direction that is worse.
     """
-    parsed = [_parse_gate(name, limit) for name, limit in gates.items()]
+    parsed = [_parse_gate(name, limit, task) for name, limit in gates.items()]
     return tuple(sorted((gate for gate in parsed if gate is not None), key=lambda gate: gate.metric))
 
 
-def _parse_gate(name: object, limit: object) -> Gate | None:
+def _parse_gate(name: object, limit: object, task: str) -> Gate | None:
     metric = find_metric(name) if isinstance(name, str) else None
     if metric is None:
         raise ParameterError(f"the gate {name!r} names no metric; {_suggest_metric(str(name))}")
-    if limit is None:
+    if limit is None or (isinstance(limit, str) and limit.strip().lower() == _OFF):
         return None
+    _check_task(str(name), metric, task)
     sign, number = _parse_limit(str(name), limit)
     if not metric.low <= number <= metric.high:
         raise ParameterError(f"the gate {name} is {limit!r}, but {metric.name} is {_describe_range(metric, number)}")
-    if not sign:
-        sign = "<=" if metric.direction is Direction.LOWER else ">="
-    return Gate(str(name), sign, number)
+    best = "<=" if metric.direction is Direction.LOWER else ">="
+    if sign and sign[0] != best[0] and not metric.has_gates_both_ways:
+        remedy = best + str(limit).strip().removeprefix(sign).strip()
+        raise ParameterError(f"the gate {name} is {limit!r}, but {metric.direction}; write {remedy!r}.")
+    return Gate(str(name), sign or best, number)
+
+
+def _check_task(name: str, metric: Metric, task: str) -> None:
+    if not task:
+        return
+    if task not in metric.tasks:
+        raise ParameterError(f"the gate {name} is measured for task={metric.tasks[0]} only.")
+    if task == "anomaly" and name != metric.name:
+        raise ParameterError(f"the gate {name} is measured for task=classification only; name {metric.name}.")
 
 
 def _parse_limit(name: str, limit: object) -> tuple[str, float]:
@@ -98,9 +117,9 @@ def _describe_range(metric: Metric, limit: float) -> str:
 
 def _suggest_metric(name: str) -> str:
     base, bracket, label = name.partition("(")
-    similar = difflib.get_close_matches(base.strip().lower(), METRICS, 1)
-    if similar and (not bracket or METRICS[similar[0]].has_classes):
-        return f"did you mean {similar[0]}{bracket}{label}?"
+    similar = suggest(base.strip().lower(), METRICS)
+    if similar and (not bracket or METRICS[similar].has_classes):
+        return f"did you mean {similar}{bracket}{label}?"
     if bracket:
         per_class = ", ".join(f"{metric.name}(CLASS)" for metric in METRICS.values() if metric.has_classes)
         return f"of one class there are {per_class}."
@@ -124,14 +143,26 @@ def _check_gate(measurement: Measurement, gate: Gate) -> Check:
         )
     interval = measurement.intervals.get(gate.metric)
     measured = format_number(metrics[gate.metric]) + (f" (95 % interval {interval})" if interval else "")
-    name = f"gate {gate.metric}"
-    if measurement.positive is not None and METRICS.get(gate.metric, METRICS["accuracy"]).is_of_positive:
-        name += f" of {measurement.positive}"
+    name = f"gate {name_with_class(gate.metric, measurement)}"
     return Check(name, gate.is_met(metrics[gate.metric]), measured, gate.requirement)
 
 
+def name_with_class(metric: str, measurement: Measurement) -> str:
+    """Return the name of a metric as a gate names it for the positive class, such as `recall(Fail)` for `recall`.
+
+    Metrics that have no such name are returned as they are.
+    """
+    if measurement.positive is None or metric not in METRICS or not METRICS[metric].has_classes:
+        return metric
+    return name_of_class(metric, measurement.positive)
+
+
 def _suggest_measured(name: str, metrics: Mapping[str, float]) -> str:
-    similar = difflib.get_close_matches(name, metrics, 1, cutoff=0.75)
-    if similar:
-        return f"did you mean {similar[0]}?"
-    return f"name one of {', '.join(sorted(metrics))}, or give ingest the labels it needs."
+    base, _, label = name.removesuffix(")").partition("(")
+    of_labels = {key[len(base) + 1 : -1]: key for key in sorted(metrics) if key.startswith(f"{base}(")}
+    if of_labels:
+        similar = suggest(label, of_labels)
+        return f"did you mean {of_labels[similar]}?" if similar else f"measured are {', '.join(of_labels.values())}."
+    if metrics.keys() == {"alarm_rate"}:
+        return "without labels there is alarm_rate only; name the label column in target."
+    return f"the held-out rows do not define it, only {', '.join(sorted(metrics))}."

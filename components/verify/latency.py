@@ -38,12 +38,12 @@ def measure_latencies(model: OnnxModel, rows: pd.DataFrame) -> Latencies:
 def check_latency(latencies: Latencies, limit_ms: float) -> Check:
     """Require the 99th percentile of single-row inferences to stay within a limit; all in milliseconds.
 
-    Elapsed time above the limit is only a warning where the time of the processor is within it: then other programs
+    Elapsed time above the limit is only a warning where the CPU time is within it: then other programs
     had the processor.
     """
     p50, p99 = (float(value) for value in np.percentile(latencies.wall, [50, 99]))
     cpu = float(np.percentile(latencies.cpu, 99))
-    measured = f"p50 {p50:.3g} ms, p99 {p99:.3g} ms, of the processor p99 {cpu:.3g} ms"
+    measured = f"p50 {p50:.3g} ms, p99 {p99:.3g} ms, CPU time p99 {cpu:.3g} ms"
     is_busy = p99 > limit_ms >= cpu
     if is_busy:
         measured += "; a warning only: other programs used the processor"

@@ -115,7 +115,7 @@ def run_checks(
         ParameterError: a gate is not valid or names a metric that was not measured, or the model is for another task
             than the data or the champion.
     """
-    named = parse_gates(requirements.gates)
+    named = parse_gates(requirements.gates, test_data.roles.task)
     _check_task(candidate, test_data)
     rows = test_data.x()
     results = checks.check_operators(candidate.proto)

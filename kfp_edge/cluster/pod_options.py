@@ -1,12 +1,12 @@
 """Options of a stage that its user sets in one mapping, validated as a whole."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.suggestions import did_you_mean
 
 #: A quantity of CPU or memory (Kubernetes: `Quantity`).
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
@@ -64,8 +64,7 @@ class PodOptions(_StrictModel):
         """
         if unknown := sorted(set(options) - set(cls.model_fields)):
             known = sorted(cls.model_fields)
-            similar = difflib.get_close_matches(str(unknown[0]), known, n=1)
-            hint = f"did you mean {similar[0]}? " if similar else ""
+            hint = did_you_mean(str(unknown[0]), known)
             raise ParameterError(
                 f"{cls.parameter} has no option {unknown[0]!r}; {hint}its options are {', '.join(known)}."
             )

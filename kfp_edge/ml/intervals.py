@@ -24,6 +24,8 @@ CONFIDENCE = 0.95
 _TAIL = (1 - CONFIDENCE) / 2
 #: Consecutive rows are taken as this many blocks.
 _TIME_BLOCKS = 20
+#: Ends of intervals below it are shown as 0.
+_SMALLEST_SHOWN = 1e-4
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,11 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.low:.4g} to {self.high:.4g}"
+        return f"{_format_end(self.low)} to {_format_end(self.high)}"
+
+
+def _format_end(value: float) -> str:
+    return f"{value:.4g}" if value >= _SMALLEST_SHOWN else "0"
 
 
 def find_clusters(data: Dataset) -> Int64s | None:

@@ -16,6 +16,10 @@ _PER_CLASS = re.compile(r"(?P<name>\w+)\((?P<label>.+)\)")
 MetricSubject = Literal["two classes", "many classes", "anomalies"]
 
 
+#: What a model learns; the README of ingest describes both.
+TASKS = ("classification", "anomaly")
+
+
 class Direction(StrEnum):
     """Which values of a metric are better."""
 
@@ -45,6 +49,11 @@ class Metric:
         """Return what it means for one kind of model."""
         return self.meanings.get(subject, self.description)
 
+    #: The tasks for which it is measured.
+    tasks: tuple[str, ...] = TASKS
+    #: Whether its gate may be a limit in either direction.
+    has_gates_both_ways: bool = False
+
     @property
     def range(self) -> str:
         """The range in words, such as `0 to 1` or `at least 0`."""
@@ -52,13 +61,20 @@ class Metric:
 
 
 _HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
+_CLASSIFICATION, _ANOMALY = ((task,) for task in TASKS)
 
 #: Every metric by its name; those of one class have its label in brackets, such as `recall(Fail)`.
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", _HIGHER, "share of the rows whose class is predicted right"),
-        Metric("alarm_rate", _LOWER, "share of the rows that raise an alarm"),
+        Metric("accuracy", _HIGHER, "share of the rows whose class is predicted right", tasks=_CLASSIFICATION),
+        Metric(
+            "alarm_rate",
+            _LOWER,
+            "share of the rows that raise an alarm",
+            tasks=_ANOMALY,
+            has_gates_both_ways=True,
+        ),
         Metric(
             "average_precision",
             _HIGHER,
@@ -66,10 +82,27 @@ METRICS = {
             is_of_positive=True,
             meanings={"anomalies": "area under the precision-recall curve of the anomalous rows"},
         ),
-        Metric("balanced_accuracy", _HIGHER, "mean of the recall of every class; chance is 1 / number of classes"),
-        Metric("brier_score", _LOWER, "mean squared error of the probability of the positive class"),
-        Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised"),
-        Metric("events", Direction.NONE, "number of unbroken runs of anomalous rows of one group", high=math.inf),
+        Metric(
+            "balanced_accuracy",
+            _HIGHER,
+            "mean of the recall of every class; chance is 1 / number of classes",
+            tasks=_CLASSIFICATION,
+        ),
+        Metric(
+            "brier_score",
+            _LOWER,
+            "mean squared error of the probability of the positive class",
+            tasks=_CLASSIFICATION,
+        ),
+        Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised", tasks=_ANOMALY),
+        Metric(
+            "events",
+            Direction.NONE,
+            "number of unbroken runs of anomalous rows of one group",
+            high=math.inf,
+            tasks=_ANOMALY,
+            has_gates_both_ways=True,
+        ),
         Metric(
             "f1",
             _HIGHER,
@@ -80,9 +113,16 @@ METRICS = {
                 "two classes": "harmonic mean of precision and recall of the positive class",
                 "many classes": "harmonic mean of precision and recall of each class, averaged over the classes",
             },
+            tasks=_CLASSIFICATION,
         ),
-        Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm"),
-        Metric("log_loss", _LOWER, "mean negative logarithm of the probability of the true class", high=math.inf),
+        Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm", tasks=_ANOMALY),
+        Metric(
+            "log_loss",
+            _LOWER,
+            "mean negative logarithm of the probability of the true class",
+            high=math.inf,
+            tasks=_CLASSIFICATION,
+        ),
         Metric(
             "precision",
             _HIGHER,
@@ -120,7 +160,7 @@ METRICS = {
             _LOWER,
             "probability that a ranking by chance has such a ROC AUC: one-sided Mann-Whitney U test, rows independent",
         ),
-        Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm"),
+        Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm", tasks=_ANOMALY),
     )
 }
 

@@ -1,6 +1,5 @@
 """A compiled pipeline: its parameters with their types, its stages and the artifacts that they produce."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from kfp_edge.errors import ParameterError, PipelineError
 from kfp_edge.spec import compiler
 from kfp_edge.spec.element_types import ElementType, find_element_types
 from kfp_edge.spec.parameter_values import Parameter, read_value
+from kfp_edge.suggestions import suggest_or
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
@@ -149,8 +149,7 @@ class CompiledPipeline:
 
     def _argument(self, name: str, value: object) -> Any:
         if name not in self.parameters:
-            similar = difflib.get_close_matches(name, self.parameters, n=1)
-            hint = f"did you mean {similar[0]}?" if similar else f"it has: {', '.join(self.parameters)}."
+            hint = suggest_or(name, self.parameters, f"it has: {', '.join(self.parameters)}.")
             raise ParameterError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
         kind = self.parameters[name]["parameterType"]
         return read_value(Parameter(name, kind, self._element_types.get(name)), value)

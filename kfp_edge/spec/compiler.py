@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kfp_edge.errors import PipelineError, StorageError
 from kfp_edge.storage.files import sha256_bytes, write_file
+from kfp_edge.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
@@ -40,8 +41,7 @@ def load_pipeline(name: str) -> "BaseComponent":
     """
     known = pipeline_names()
     if name not in known:
-        similar = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {similar[0]}? " if similar else ""
+        hint = did_you_mean(name, known)
         raise PipelineError(f"there is no pipeline {name!r}; {hint}the pipelines are: {', '.join(known) or 'none'}.")
     pipeline = getattr(importlib.import_module(f"{PIPELINES_PACKAGE}.{name}"), name, None)
     _check_is_pipeline(pipeline, f"{name} in the module {PIPELINES_PACKAGE}.{name}")

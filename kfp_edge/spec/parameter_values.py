@@ -49,6 +49,8 @@ _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 #: KFP passes whole numbers as doubles, which are exact up to here.
 _LARGEST_INTEGER = 2**53
 _MAX_LENGTH = 60
+#: What to write in place of null, where it is not to be left out.
+_NULL_REMEDIES = {"gates": 'write "off" to switch a gate off'}
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def read_value(parameter: Parameter, value: object) -> Any:
     else:
         argument = value
     _check_no_secret(parameter, argument)
+    _check_no_null(parameter, argument)
     return _convert(parameter, argument)
 
 
@@ -158,7 +161,7 @@ def _construct(parameter: Parameter, node: yaml.Node) -> object:
 
 
 def _check_no_empty_value(parameter: Parameter, node: yaml.Node) -> None:
-    """Refuse `{recall:0.9}`, which is a key without a value; `{recall: null}` has one."""
+    """Refuse `{recall:0.9}`, which is a key without a value; `{recall: null}` has one: null."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check_no_empty_value(parameter, item)
@@ -170,6 +173,21 @@ def _check_no_empty_value(parameter: Parameter, node: yaml.Node) -> None:
                     f"the parameter {parameter.name} has no value for {_show(key)}; {remedy}, or leave it out."
                 )
             _check_no_empty_value(parameter, item)
+
+
+def _check_no_null(parameter: Parameter, value: object, where: str = "") -> None:
+    """Refuse null inside a list or mapping, which KFP cannot pass.
+
+    Raises:
+        ParameterError: with the place of the first one.
+    """
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, item in items:
+        path = f"{where}.{key}" if where else str(key)
+        if item is None:
+            remedy = _NULL_REMEDIES.get(parameter.name, "leave it out")
+            raise ParameterError(f"the parameter {parameter.name} is null at {path}, which KFP cannot pass; {remedy}.")
+        _check_no_null(parameter, item, path)
 
 
 def _convert(parameter: Parameter, value: object) -> Any:
@@ -219,7 +237,7 @@ def _convert_nested(parameter: Parameter, value: object) -> Any:
         ParameterError: KFP has no type for it: a key that is not a text, or any other Python object.
     """
     match value:
-        case str() | bool() | None:
+        case str() | bool():
             return value
         case Integral():
             return _check_integer(parameter, int(value))

@@ -3,7 +3,6 @@
 protobuf's own JSON parser stops at the first fault and names the message, not the location in the document.
 """
 
-import difflib
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
@@ -13,6 +12,7 @@ from google.protobuf.message import Message
 
 from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.secret_patterns import detect_secret
+from kfp_edge.suggestions import suggest_or
 
 M = TypeVar("M", bound=Message)
 
@@ -123,8 +123,7 @@ def _check_element(value: object, field: FieldDescriptor, path: str) -> Iterator
 
 def _unknown_field_message(key: str, descriptor: Descriptor) -> str:
     known = sorted(field.json_name for field in descriptor.fields)
-    similar = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(known)}."
+    hint = suggest_or(key, known, f"known here: {', '.join(known)}.")
     return f"is not a field of {descriptor.name}; {hint}"
 
 

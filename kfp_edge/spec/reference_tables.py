@@ -85,18 +85,19 @@ def options_table(module: str, name: str) -> str:
 
 
 def metrics_table(module: str) -> str:
-    """Return the table of the metrics in `METRICS` of a module: name, which values are better, range, meaning."""
+    """Return the table of the metrics in `METRICS` of a module: name, task, which values are better, range, meaning."""
     metrics = importlib.import_module(module).METRICS.values()
     rows = [
         (
             f"`{metric.name}`" + (f", `{metric.name}(CLASS)`" if metric.has_classes else ""),
+            "both" if len(metric.tasks) > 1 else metric.tasks[0],
             metric.direction,
             metric.range,
             metric.description,
         )
         for metric in metrics
     ]
-    return _table(("metric", "direction", "range", "meaning"), rows)
+    return _table(("metric", "task", "direction", "range", "meaning"), rows)
 
 
 #: The tables by the first word of the comment that asks for them.

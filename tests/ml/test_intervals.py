@@ -7,6 +7,7 @@ import pytest
 
 from kfp_edge.ml.dataset import Preparation
 from kfp_edge.ml.intervals import (
+    Interval,
     compute_exact_interval,
     find_clusters,
     measure_intervals,
@@ -109,3 +110,8 @@ def test_groups_are_the_clusters_unless_a_split_by_time_has_them_in_both_parts(s
     frame = data.frame.assign(at=np.arange(400), machine=np.arange(400) % 4)
     data = replace(data, roles=roles, frame=frame, preparation=Preparation(split))
     assert len(np.unique(find_clusters(data))) == clusters
+
+
+def test_an_end_too_small_to_matter_is_shown_as_zero() -> None:
+    assert str(Interval(1.262e-43, 0.6305)) == "0 to 0.6305"
+    assert str(Interval(0.0002, 1.0)) == "0.0002 to 1"

@@ -50,7 +50,7 @@ def test_notebook_2_builds_an_image_and_displays_the_report(tmp_path, laptop):
     notebook = execute(RUN, tmp_path, laptop)
     assert re.search(r"^image: oci:\S+@sha256:[0-9a-f]{64}$", printed_text(notebook, "stdout"), re.MULTILINE)
     assert any("Training report" in page for page in displayed_data(notebook, "text/html"))
-    assert "gate recall of 1 was not met: measured" in printed_text(notebook, "stdout")
+    assert "gate recall(1) was not met: measured" in printed_text(notebook, "stdout")
     assert printed_text(notebook, "stderr") == ""
 
 

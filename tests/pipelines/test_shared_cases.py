@@ -17,7 +17,7 @@ pytestmark = [
 FORMATS = ("decimal_comma_one_column.csv", "decimal_comma.csv", "semicolon_decimal_comma.csv", "thousands.csv")
 TASKS = {"classification": {"gates": {}}, "anomaly": {"task": "anomaly", "false_alarm_rate": 0.01}}
 #: Gates of a detector that is trained on a table made for a classifier: most of its features say nothing.
-ANY_DETECTOR = {"gates": dict.fromkeys(("roc_auc", "recall", "event_recall", "false_alarm_rate"))}
+ANY_DETECTOR = {"gates": dict.fromkeys(("roc_auc", "recall", "event_recall", "false_alarm_rate"), "off")}
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def test_the_doubled_hour_of_local_time_is_not_interleaved(line: Line, cases: Pa
     ("name", "parameters"),
     [
         ("150_categories.csv", {}),
-        ("trailing_commas.csv", {"gates": dict.fromkeys(("roc_auc", "recall", "balanced_accuracy"))}),
+        ("trailing_commas.csv", {"gates": dict.fromkeys(("roc_auc", "recall", "balanced_accuracy"), "off")}),
         ("columns_named_as_outputs.csv", {}),
         ("awkward_types.parquet", {"time_column": "at"}),
     ],

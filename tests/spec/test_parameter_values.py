@@ -60,7 +60,7 @@ def test_a_text_in_a_parameter_file_is_taken_as_typed(pipeline: CompiledPipeline
         ({"false_alarm_rate": np.float32(0.5)}, 0.5),
         ({"drop": ("a", "b")}, ["a", "b"]),
         ({"data": Path("machines.csv")}, "machines.csv"),
-        ({"gates": "{roc_auc: null, recall: ~}"}, {"roc_auc": None, "recall": None}),
+        ({"gates": "{roc_auc: off, recall: 'off'}"}, {"roc_auc": "off", "recall": "off"}),
         ({"gates": "{roc_auc: 0.8, recall: '>=0.9', f1: 80%}"}, {"roc_auc": 0.8, "recall": ">=0.9", "f1": "80%"}),
     ],
 )
@@ -76,6 +76,15 @@ def test_a_value_is_read_by_the_core_schema_of_yaml_1_2(
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        (
+            {"gates": "{roc_auc: null}"},
+            'the parameter gates is null at roc_auc, which KFP cannot pass; write "off" to switch a gate off.',
+        ),
+        (
+            {"columns": {"X": {"min": None}}},
+            "the parameter columns is null at X.min, which KFP cannot pass; leave it out.",
+        ),
+        ({"columns": "{X: {values: [1, ~]}}"}, "the parameter columns is null at X.values.1, which KFP cannot pass"),
         ({"seed": "1e3"}, "seed must be a whole number, not 1000.0; write 1000."),
         ({"seed": "1_000"}, 'seed must be a whole number, not "1_000"; write 1000.'),
         ({"seed": "12:30"}, 'seed must be a whole number, not "12:30".'),

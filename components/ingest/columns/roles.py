@@ -1,6 +1,5 @@
 """Assign a role to each column, and refuse columns that cannot play it."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +18,7 @@ from kfp_edge.components.ingest.reading.arrow_columns import (
 )
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.dataset import Roles
+from kfp_edge.suggestions import suggest
 
 #: A text column with more values is refused: the signature lists them all.
 _MAX_CATEGORIES = 5000
@@ -35,8 +35,8 @@ def check_column_exists(columns: Sequence[str], name: str, parameter: str) -> No
     """
     if name in columns:
         return
-    similar = difflib.get_close_matches(name, columns, 1)
-    hint = f"did you mean {similar[0]!r}?" if similar else f"its columns are {_list_columns(columns)}."
+    similar = suggest(name, columns)
+    hint = f"did you mean {similar!r}?" if similar else f"its columns are {_list_columns(columns)}."
     raise ParameterError(f"the data has no column {name!r}, which {parameter} names; {hint}")
 
 

@@ -23,6 +23,7 @@ from kfp_edge.components.ingest.reading.arrow_columns import (
 )
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import Mask
+from kfp_edge.suggestions import did_you_mean
 from kfp_edge.wording import count_of
 
 _MAX_EXAMPLE_LENGTH = 40
@@ -92,7 +93,12 @@ def parse_expectations(columns: Mapping[str, Any]) -> dict[str, ColumnExpectatio
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in (name, *first["loc"]))
-            reason = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                known = ColumnExpectation.model_fields
+                hint = f"{did_you_mean(str(first['loc'][-1]), known)}name one of {', '.join(known)}"
+                reason = f"no such property of a column; {hint}"
+            else:
+                reason = first["msg"].removeprefix("Value error, ")
             raise ParameterError(f"the parameter columns is wrong at {where}: {reason}.") from error
     return expectations
 

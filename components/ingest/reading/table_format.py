@@ -2,10 +2,9 @@
 
 import codecs
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from kfp_edge.errors import ParameterError
 
 #: Names for characters that a command line or YAML loses.
 _CHARACTER_NAMES = {"tab": "\t", "\\t": "\t", "space": " "}
@@ -49,12 +48,8 @@ class TableFormat:
         """Names of the parameters that are set and that only CSV files have a use for."""
         return [name for name in ("separator", "encoding", "column_names") if getattr(self, name)]
 
-    def check(self) -> None:
-        """Refuse values that no table has.
-
-        Raises:
-            ParameterError: with the first of them.
-        """
+    def find_problems(self) -> Iterator[str]:
+        """Yield what no table has, each in one sentence."""
         problems = {
             f"separator is {self.separator!r}; give one character, tab or space.": len(self.separator_character) > 1,
             f"decimal is {self.decimal!r}; give . or a comma.": self.decimal not in ("", *_DECIMALS),
@@ -77,9 +72,7 @@ class TableFormat:
                 len(set(self.column_names)) < len(self.column_names)
             ),
         }
-        for message, is_violated in problems.items():
-            if is_violated:
-                raise ParameterError(message)
+        yield from (message for message, is_violated in problems.items() if is_violated)
 
 
 def _is_encoding(name: str) -> bool:

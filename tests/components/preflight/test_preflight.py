@@ -43,19 +43,24 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
         ({"gates": {"recall": "much"}}, "the gate recall is 'much', which is no limit"),
         (
             {"task": "anomalies"},
-            "task must be classification or anomaly, not 'anomalies'; did you mean anomaly?",
+            "task is 'anomalies'; did you mean anomaly\\? choose one of classification, anomaly",
         ),
-        ({"split": "groups", "group_column": "line"}, "not 'groups'; did you mean group?"),
+        ({"split": "groups", "group_column": "line"}, "split is 'groups'; did you mean group\\? choose one of"),
         ({"target": "failed", "drop": ["failed"]}, "column 'failed' is in drop and has another role too"),
         ({"columns": {"a": {"dtype_": "number"}}}, "the parameter columns is wrong at a.dtype_"),
+        (
+            {"columns": {"Druck": {"dtyp": "number"}}},
+            "wrong at Druck.dtyp: no such property of a column; did you mean dtype\\? name one of dtype, min, max, ",
+        ),
+        ({"rolling_windows": [-1.0], "time_column": "t"}, "a rolling window must be at least 2 rows, not -1\\."),
         ({"task": "anomaly", "false_alarm_rate": 5.0}, "false_alarm_rate is 5; give a share .* did you mean 5%"),
         ({"model_name": "Press_1"}, "model_name 'Press_1' cannot be used; .* did you mean press-1"),
         ({"model_name": "1-press"}, "with a letter first"),
         ({"model_version": "1.4.0+x"}, "model_version '1.4.0\\+x' cannot be used"),
         ({"model_version": "1..2"}, "cannot be the name of a git branch"),
-        ({"build": "appended"}, "there is no build 'appended'; did you mean append?"),
+        ({"build": "appended"}, "build is 'appended'; did you mean append\\? choose one of"),
         ({"build_options": {"context_": "s3://a/b"}}, "build_options has no option 'context_'"),
-        ({"staging": "kubernetes-pod"}, "staging is 'kubernetes-pod'; .* did you mean kubernetes"),
+        ({"staging": "kubernetes-pod"}, "staging is 'kubernetes-pod'; did you mean kubernetes"),
         (
             {"staging_options": {"cpu": "many"}},
             "staging_options: cpu cannot be 'many'; it is: CPU request and limit, a Kubernetes quantity",
@@ -82,10 +87,48 @@ def test_a_parameter_that_a_later_stage_would_refuse_is_found(
 
 def test_all_findings_are_reported_at_once(defaults: dict[str, Any]) -> None:
     message = found({**defaults, "task": "x", "model_name": "X", "build": "x", "site": "X"})
-    assert message.startswith("4 things have to be changed before the first stage: (1) task must be ")
+    assert message.startswith("4 things have to be changed before the first stage: (1) task is 'x'; ")
     assert "(2) model_name 'X'" in message
-    assert "(3) there is no build 'x'" in message
+    assert "(3) build is 'x'" in message
     assert "(4) site 'X'" in message
+
+
+def test_every_fault_of_one_stage_is_reported_at_once(defaults: dict[str, Any]) -> None:
+    message = found(
+        {
+            **defaults,
+            "task": "classification",
+            "split": "timed",
+            "test_fraction": 1.5,
+            "seed": -1,
+            "separator": "ab",
+            "decimal": ";",
+            "columns": {"a": {"dtype_": "number"}, "b": {"min_": 1}},
+            "false_alarm_rate": 5.0,
+            "gates": {"roc_auc_": 0.9, "recall": "much", "specificity": 0.9},
+            "build": "x",
+            "staging": "y",
+            "registry": "quay.io/plant",
+        }
+    )
+    assert message.startswith("14 things")
+    for part in (
+        "split is 'timed'",
+        "test_fraction must",
+        "seed must",
+        "separator is",
+        "decimal is",
+        "columns is wrong at a",
+        "columns is wrong at b",
+        "false_alarm_rate is 5",
+        "'roc_auc_' names no metric",
+        "recall is 'much'",
+        "specificity is measured for task=anomaly only",
+        "build is 'x'",
+        "staging is 'y'",
+        "'quay.io/plant' is not a valid image location",
+    ):
+        assert part in message
 
 
 def test_on_a_cluster_auto_means_what_needs_a_registry(defaults: dict[str, Any]) -> None:

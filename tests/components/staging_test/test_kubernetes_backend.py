@@ -270,7 +270,7 @@ def test_an_image_in_a_folder_is_refused_because_no_cluster_can_pull_it(
 
 
 def test_an_unknown_backend_is_refused(good: ImageRef, bundle: Bundle, report: Path) -> None:
-    with pytest.raises(KfpEdgeError, match="staging is 'docker'; it is one of auto, kubernetes and podman"):
+    with pytest.raises(KfpEdgeError, match="staging is 'docker'; choose one of auto, kubernetes, podman"):
         stage(good, bundle, report, staging="docker")
 
 

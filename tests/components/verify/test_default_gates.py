@@ -1,5 +1,6 @@
 """Default gates: without any gate a useful model passes, and one that finds nothing or guesses is refused."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -44,7 +45,7 @@ def test_a_classifier_that_predicts_no_failure_is_refused_however_well_it_ranks(
     data = failures()
     assert _failed(_classify(data, data.y() * 0.3), data) == [
         "gate balanced_accuracy: above 0.5 by default",
-        "gate recall of 1: above 0 by default",
+        "gate recall(1): above 0 by default",
     ]
 
 
@@ -62,11 +63,22 @@ def test_a_classifier_of_several_classes_that_always_predicts_one_is_refused():
     assert "gate balanced_accuracy: above 0.333333 by default" in _failed(predictions, data)
 
 
-def test_a_named_gate_replaces_the_default_of_its_metric_and_null_switches_it_off():
+def test_a_named_gate_replaces_the_default_of_its_metric_and_off_switches_it_off():
     data = failures()
     predictions = _classify(data, data.y() * 0.3)
-    gates = {"balanced_accuracy": None, "recall": ">=0", "accuracy": ">0.99999"}
+    gates = {"balanced_accuracy": "off", "recall": ">=0", "accuracy": ">0.99999"}
     assert _failed(predictions, data, gates) == ["gate accuracy: above 0.99999"]
+
+
+@pytest.mark.parametrize("name", ["recall", "recall(1)"])
+def test_a_gate_on_the_positive_class_replaces_the_default_of_the_metric(name):
+    data = failures()
+    predictions = _classify(data, data.y() * 0.3)
+    measurement = measure_predictions(predictions, data)
+    checks = check_gates(measurement, select_gates({name: 0.5}, predictions, measurement))
+    assert [(check.name, check.required) for check in checks if "recall" in check.name] == [
+        ("gate recall(1)", "at least 0.5")
+    ]
 
 
 def test_a_detector_that_finds_nothing_is_refused():
@@ -93,7 +105,9 @@ def test_a_detector_is_held_to_about_the_false_alarm_rate_that_was_asked_for(ala
     (check,) = _check_rate(data, np.arange(2000) < alarms, asked=0.01)
     assert (check.name, check.passed) == ("gate false_alarm_rate", passed)
     assert "95 % interval" in check.measured
-    assert "0.01, as asked for with false_alarm_rate" in check.required
+    assert check.required == (
+        "0.01, as asked for with false_alarm_rate: the 95 % interval must begin at or below 0.02, twice that rate"
+    )
 
 
 def test_without_labels_the_alarm_rate_is_held_to_it():
@@ -107,7 +121,25 @@ def test_too_few_rows_to_measure_the_rate_are_reported_and_pass():
     assert "of 380 rows, too few to measure 0.001" in check.measured
 
 
-@pytest.mark.parametrize("limit", [None, 0.5])
+def test_the_limit_of_a_threshold_set_on_few_rows_states_its_reason():
+    data = anomalies(rows=400)
+    measurement = measure_predictions(_detect(data, np.zeros(400)), data)
+    (check,) = check_measured_rate({}, measurement, data, data, 0.001)
+    assert re.search(
+        r"begin at or below 0\.0\d+, which a threshold set on \d+ rows can reach by chance$", check.required
+    )
+
+
+@pytest.mark.parametrize(("machines", "is_reported"), [(2, True), (3, False)])
+def test_too_few_groups_to_measure_the_rate_are_reported(machines, is_reported):
+    data = anomalies()
+    machine = np.arange(2000) % machines
+    grouped = replace(data, roles=replace(data.roles, group="machine"), frame=data.frame.assign(machine=machine))
+    (check,) = _check_rate(grouped, np.arange(2000) < 20, asked=0.01)
+    assert ("of 2 groups, too few groups to measure it" in check.measured) is is_reported
+
+
+@pytest.mark.parametrize("limit", ["off", 0.5])
 def test_a_named_gate_on_the_rate_replaces_this_check(limit):
     assert _check_rate(anomalies(), np.ones(2000), asked=0.01, gates={"false_alarm_rate": limit}) == []
 

@@ -20,12 +20,62 @@ from kfp_edge.ml.metrics import METRICS, Direction, find_metric
         (">=0.95", ">=", 0.95),
         (">= 95 %", ">=", 0.95),
         (" > 0.5 ", ">", 0.5),
-        ("<=0.001", "<=", 0.001),
-        ("<1", "<", 1.0),
     ],
 )
 def test_a_limit_is_a_number_or_a_percentage_with_or_without_an_operator(limit, operator, value):
     assert parse_gates({"roc_auc": limit}) == (Gate("roc_auc", operator, value),)
+
+
+@pytest.mark.parametrize(
+    ("limit", "operator", "value"), [("<=0.001", "<=", 0.001), ("<1", "<", 1.0), (">1%", ">", 0.01)]
+)
+def test_a_rate_of_alarms_may_have_a_limit_in_either_direction(limit, operator, value):
+    assert parse_gates({"alarm_rate": limit}) == (Gate("alarm_rate", operator, value),)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "message"),
+    [
+        ("roc_auc", "<0.8", "the gate roc_auc is '<0.8', but higher is better; write '>=0.8'."),
+        ("recall(Fail)", "<= 80 %", "the gate recall(Fail) is '<= 80 %', but higher is better; write '>=80 %'."),
+        ("log_loss", ">0.2", "the gate log_loss is '>0.2', but lower is better; write '<=0.2'."),
+    ],
+)
+def test_a_limit_in_the_wrong_direction_is_refused(name, limit, message):
+    with pytest.raises(ParameterError) as caught:
+        parse_gates({name: limit})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "message"),
+    [
+        ("specificity", "classification", "the gate specificity is measured for task=anomaly only."),
+        ("log_loss", "anomaly", "the gate log_loss is measured for task=classification only."),
+        ("recall(1)", "anomaly", "the gate recall(1) is measured for task=classification only; name recall."),
+    ],
+)
+def test_a_gate_of_another_task_is_refused(name, task, message):
+    with pytest.raises(ParameterError) as caught:
+        parse_gates({name: 0.5}, task)
+    assert str(caught.value) == message
+    assert parse_gates({name: 0.5}) != ()
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics", "message"),
+    [
+        ("recall(Feler)", ("recall(Fehler)", "recall(Gut)", "precision(Gut)"), "did you mean recall(Fehler)?"),
+        ("recall(x)", ("recall", "recall(Fehler)"), "measured are recall(Fehler)."),
+        ("recall", ("recall(a)", "recall(b)", "accuracy"), "measured are recall(a), recall(b)."),
+        ("recall", ("alarm_rate",), "without labels there is alarm_rate only; name the label column in target."),
+        ("roc_auc", ("alarm_rate", "specificity"), "the held-out rows do not define it, only alarm_rate, specificity."),
+    ],
+)
+def test_a_metric_that_was_not_measured_is_explained(name, metrics, message):
+    with pytest.raises(ParameterError) as caught:
+        check_gates(Measurement(dict.fromkeys(metrics, 0.5)), parse_gates({name: 0.5}))
+    assert str(caught.value) == f"the gate {name!r} names a metric that was not measured; {message}"
 
 
 @pytest.mark.parametrize("name", ["log_loss", "brier_score", "false_alarm_rate", "alarm_rate"])
@@ -40,8 +90,9 @@ def test_gates_on_one_class_name_it_in_brackets():
     ]
 
 
-def test_null_gives_no_gate():
-    assert parse_gates({"roc_auc": None}) == ()
+@pytest.mark.parametrize("limit", ["off", " Off", None])
+def test_off_gives_no_gate(limit):
+    assert parse_gates({"roc_auc": limit}) == ()
 
 
 @pytest.mark.parametrize(
@@ -88,14 +139,14 @@ def test_a_gate_that_names_no_metric_suggests_one(name, message):
 @pytest.mark.parametrize(
     ("gate", "value", "passed", "required"),
     [
-        (0.5, 0.5, True, "at least 0.5"),
+        (">=0.5", 0.5, True, "at least 0.5"),
         (">0.5", 0.5, False, "above 0.5"),
         ("<=0.5", 0.5, True, "at most 0.5"),
         ("<0.5", 0.5, False, "below 0.5"),
     ],
 )
 def test_a_gate_passes_within_its_limit(gate, value, passed, required):
-    (check,) = check_gates(Measurement({"recall": value}), parse_gates({"recall": gate}))
+    (check,) = check_gates(Measurement({"alarm_rate": value}), parse_gates({"alarm_rate": gate}))
     assert (check.passed, check.required) == (passed, required)
 
 
@@ -120,6 +171,18 @@ def test_a_gate_on_a_class_that_does_not_exist_suggests_one_that_does():
 def test_the_challenger_may_be_worse_than_the_champion_by_the_margin_only(name, value, champion, passed):
     (check,) = check_champion({name: value}, {name: champion}, [name], margin=0.01)
     assert check.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("name", "required"),
+    [
+        ("roc_auc", "at least 0.39 (champion 0.4, margin 0.01)"),
+        ("log_loss", "at most 0.41 (champion 0.4, margin 0.01)"),
+    ],
+)
+def test_the_comparison_states_the_limit_and_where_it_comes_from(name, required):
+    (check,) = check_champion({name: 0.5}, {name: 0.4}, [name], margin=0.01)
+    assert check.required == required
 
 
 def test_a_perfect_model_is_within_the_range_of_every_metric():

@@ -50,7 +50,7 @@ def texts(tmp_path_factory) -> dict[str, str]:
         "12 (rows without a label)",
         "column 'code' alone gives the class of nearly every row",
         "95 % interval",
-        "gate recall of defect",
+        "gate recall(defect)",
         "at least 0.3",
         "lower is better",
         "Metrics of each class",
