@@ -18,21 +18,33 @@ STAGES = sorted(path.parent.name for path in (ROOT / "components").glob("*/compo
 #: that only a type checker sees (`if TYPE_CHECKING`) does not count, one inside a function does.
 GRAPH = {
     "errors": set(),
+    "suggestions": set(),
     "wording": set(),
     "storage": {"errors"},
     "runtime": {"errors", "storage"},
     "git": {"errors", "runtime"},
-    "cluster": {"errors"},
+    "cluster": {"errors", "suggestions"},
     "images": {"errors", "runtime", "storage"},
     "ml": {"errors", "storage", "wording"},
     "reports": {"ml", "storage", "wording"},
-    "spec": {"errors", "storage"},
+    "spec": {"errors", "storage", "suggestions"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},
     "client": {"cluster", "errors", "runtime", "spec", "storage"},
     "local": {"errors", "images", "runtime", "spec", "storage"},
     "cli": {"client", "errors", "images", "local", "ml", "rules", "runtime", "spec", "storage", "wording"},
-    "components": {"cluster", "errors", "git", "images", "ml", "reports", "runtime", "storage", "wording"},
+    "components": {
+        "cluster",
+        "errors",
+        "git",
+        "images",
+        "ml",
+        "reports",
+        "runtime",
+        "storage",
+        "suggestions",
+        "wording",
+    },
     "pipelines": {"components", "runtime", "spec"},
 }
 
