@@ -93,7 +93,7 @@ def test_a_model_worse_than_the_champion_is_refused(folder, champion):
     noisy = failures(seed=5)
     noisy.frame["failed"] = np.random.default_rng(0).permutation(noisy.frame["failed"])
     write_model(folder, noisy)
-    with pytest.raises(KfpEdgeError, match="champion roc_auc was not met: measured .* required at least .* champion"):
+    with pytest.raises(KfpEdgeError, match="champion roc_auc was not met: .* at least .* .champion 1, margin"):
         verify_model(folder, noisy, failures(seed=1), champion=str(champion))
 
 
