@@ -40,6 +40,7 @@ def ingest(
         target: Name of the label column. If empty, the failure windows or the generated data provide the label; an
             anomaly task needs none.
         positive: The class that the metrics of two classes describe, such as `Fail` or `1`. If empty, the rarer one.
+            In an anomaly task the class that is anomalous.
         drop: Names of the columns to leave out, such as identifiers and whatever gives the label away.
         task: What the model learns: `classification` (predict the label), or `anomaly` (learn what is normal from the
             rows labelled 0, or from all rows without labels; labels are otherwise used only to measure).
@@ -88,7 +89,7 @@ def ingest(
         options = IngestOptions(
             data=data,
             target=target,
-            positive=positive,
+            positive=str(positive),  # in Python, a class such as 1 may come as a number
             drop=tuple(drop),
             task=task,
             time_column=time_column,

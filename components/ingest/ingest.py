@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from kfp_edge.components.ingest import failure_windows
 from kfp_edge.components.ingest.columns.column_kinds import convert_columns, find_times_without_role
-from kfp_edge.components.ingest.columns.labels import fill_missing_labels
+from kfp_edge.components.ingest.columns.labels import AnomalyLabels, fill_missing_labels, find_anomaly_labels
 from kfp_edge.components.ingest.columns.roles import assign_roles, check_column_exists, find_role_violations
 from kfp_edge.components.ingest.columns.schema import (
     ColumnExpectation,
@@ -58,11 +58,15 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     source = dataclasses.replace(source, remarks=(*stated, *source.remarks))
     source, violations = convert_columns(source, options, expectations)
     source, options = _leave_out_times(source, options)
+    anomaly_labels = _find_anomaly_labels(source, options)
+    if anomaly_labels:
+        source = dataclasses.replace(source, remarks=(*source.remarks, anomaly_labels.remark))
+        options = dataclasses.replace(options, positive="")
     for remark in source.remarks:
         print(remark, flush=True)
     source = _drop_unchecked_columns(source, options, expectations)
     # no variable holds the rows in an earlier form while they are made into the next one, which needs as much memory
-    rows_with_roles = [_check_and_assign_roles(source, options, expectations, violations, report)]
+    rows_with_roles = [_check_and_assign_roles(source, options, expectations, violations, report, anomaly_labels)]
     source = dataclasses.replace(source, table=source.table.schema.empty_table(), file_names=None)
     return_freed_memory()
     parts = prepare(rows_with_roles.pop(), options, windows)
@@ -87,6 +91,12 @@ def _read_windows(options: IngestOptions, name: str, scratch: Path) -> FailureWi
         if options.windows
         else None
     )
+
+
+def _find_anomaly_labels(source: SourceTable, options: IngestOptions) -> AnomalyLabels | None:
+    if options.task != "anomaly" or options.target not in source.table.column_names:
+        return None
+    return find_anomaly_labels(options.target, source.table.column(options.target), options.positive)
 
 
 def _leave_out_times(source: SourceTable, options: IngestOptions) -> tuple[SourceTable, IngestOptions]:
@@ -116,6 +126,7 @@ def _check_and_assign_roles(
     expectations: dict[str, ColumnExpectation],
     violations: list[Violation],
     report: Path,
+    anomaly_labels: AnomalyLabels | None,
 ) -> RowsWithRoles:
     """Return the data as a frame with roles; if it violates rules, write the report and raise."""
     wrong = {violation.column for violation in violations}
@@ -124,6 +135,8 @@ def _check_and_assign_roles(
     wrong = {violation.column for violation in violations}
     table = cast_columns(source.table, {name: rules for name, rules in expectations.items() if name not in wrong})
     table = table.drop_columns([name for name in options.drop if name in table.column_names])
+    if anomaly_labels:
+        table = table.set_column(table.column_names.index(options.target), options.target, anomaly_labels.column)
     role_violations = find_role_violations(table, options.role_columns, options.task)
     violations += [violation for violation in role_violations if violation.column not in wrong]
     if violations:
@@ -133,7 +146,10 @@ def _check_and_assign_roles(
         table, has_no_label = fill_missing_labels(table, options.target)
     frame, roles = assign_roles(table, options.role_columns, options.task)
     if not roles.features:
-        raise DataError("no column is left to learn from; take some out of drop.")
+        advice = (
+            "take some out of drop" if options.drop else "give data with at least one more column, the measurements"
+        )
+        raise DataError(f"no column is left to learn from; {advice}.")
     return RowsWithRoles(
         frame,
         roles,

@@ -1,6 +1,7 @@
 """Give the columns of a table their kinds as the parameters state or their cells show, and state what was changed."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,9 +16,14 @@ from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_nu
 from kfp_edge.components.ingest.reading.sources import SourceTable
 from kfp_edge.errors import ParameterError
 
-#: A single value at the edge of a column that makes this share of it may be a code for missing values.
-_MIN_CODE_SHARE = 0.05
-_MIN_OTHER_VALUES = 10
+#: A single value at the edge of a column that makes this share of it may be a code for missing values, and so may a
+#: number that customarily is one and makes less of it.
+_MIN_CODE_SHARE, _MIN_CUSTOMARY_SHARE = 0.05, 0.005
+#: The least distance of a code from all other values, in multiples of their range.
+_MIN_CODE_DISTANCE, _MIN_CUSTOMARY_DISTANCE = 1.0, 0.1
+#: Nines only, the limits of integers, and what well logs use.
+_CUSTOMARY_CODE = re.compile(r"-?9{2,}(\.9+)?|-32768|32767|65535|-?2147483648|2147483647|-999\.25")
+_MIN_OTHER_VALUES, _MIN_CODE_ROWS = 10, 2
 #: 64 bits hold every whole number of fewer digits.
 _MIN_LONG_DIGITS = 19
 
@@ -198,14 +204,17 @@ def _find_codes(table: pa.Table, name: str) -> list[str]:
             continue
         is_limit = values == float(limit)
         share = is_limit.mean()
+        is_customary = bool(_CUSTOMARY_CODE.fullmatch(f"{limit:.15g}"))
+        min_share = _MIN_CUSTOMARY_SHARE if is_customary else _MIN_CODE_SHARE
         others = values[~is_limit & np.isfinite(values)]
-        if share < _MIN_CODE_SHARE or len(np.unique(others[:1000])) < _MIN_OTHER_VALUES:
+        if share < min_share or is_limit.sum() < _MIN_CODE_ROWS or len(np.unique(others[:1000])) < _MIN_OTHER_VALUES:
             continue
         low, high = others.min(), others.max()
         distance = low - limit if limit < low else limit - high
-        if distance > high - low:
+        min_distance = _MIN_CUSTOMARY_DISTANCE if is_customary else _MIN_CODE_DISTANCE
+        if distance > min_distance * (high - low):
             return [
-                f"column {name!r} is {limit:g} in {share:.0%} of its rows, far outside all other values "
-                f"({low:g} to {high:g}); if that means missing, give missing_values=[{limit:g}]"
+                f"column {name!r} is {limit:.15g} in {share * 100:.2g}% of its rows, far outside all other values "
+                f"({low:g} to {high:g}); if that means missing, give missing_values=[{limit:.15g}]"
             ]
     return []

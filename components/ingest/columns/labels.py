@@ -1,6 +1,7 @@
 """The labels of the data: what can be one, missing ones, spellings, and which class of two the metrics describe."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ _MAX_CLASSES = 50
 #: A target with more whole numbers is more likely a measurement than a label.
 _MAX_NUMERIC_CLASSES = 30
 _FEW_ROWS_OF_CLASS = 10
+_LEARN_WITHOUT_LABELS = "leave target empty and put the column in drop, to train a detector without labels"
 
 
 def check_target(name: str, column: pa.ChunkedArray, task: str) -> Violation | None:
@@ -30,18 +32,80 @@ def check_target(name: str, column: pa.ChunkedArray, task: str) -> Violation | N
     if not (is_text or pa.types.is_boolean(arrow_type) or is_number(arrow_type)):
         return Violation(name, f"is the target and holds {arrow_type}; labels are whole numbers, booleans or text")
     if len(classes) < 2:
-        where = f"{classes[0].as_py()!r} in every row" if len(classes) else "empty in every row"
-        return Violation(name, f"is the target and is {where}, so there is nothing to learn")
+        return _refuse_single_class(name, column, task, classes)
     if task == "anomaly":
         return _check_anomaly_labels(name, column)
     return _check_text_classes(name, len(classes)) if is_text else _check_numeric_classes(name, column, len(classes))
 
 
+def _refuse_single_class(name: str, column: pa.ChunkedArray, task: str, classes: pa.Array) -> Violation:
+    if not len(classes):
+        return Violation(name, "is the target and is empty in every row")
+    label, missing = classes[0].as_py(), int(find_missing(column).sum())
+    if missing:
+        return Violation(
+            name,
+            f"is the target and is {label!r} in each of its {len(column) - missing:,} rows with a label; the other "
+            f"{missing:,} are empty or were read as missing, and rows without a label are left out",
+            remedy="write the other class in them in words, such as ok",
+        )
+    problem = f"is the target and is {label!r} in every row"
+    if task == "anomaly":
+        return Violation(name, problem, remedy=_LEARN_WITHOUT_LABELS)
+    remedy = "give data of both classes"
+    if is_number(column.type):
+        remedy += (
+            f'; labels such as 01 and 1 are one number, unless columns={{"{name}": {{"dtype": "string"}}}} is given'
+        )
+    return Violation(name, f"{problem}, so there is nothing to learn", remedy=remedy)
+
+
+@dataclass(frozen=True)
+class AnomalyLabels:
+    """The labels of an anomaly task as 0 and 1, made of two other classes."""
+
+    column: pa.ChunkedArray
+    remark: str
+
+
+def find_anomaly_labels(name: str, column: pa.ChunkedArray, asked: str) -> AnomalyLabels | None:
+    """Return labels of two classes other than 0 and 1, such as ok and Fail, as 0 and 1; None for all other labels.
+
+    Args:
+        name: Name of the column.
+        column: The label of each row, which may be missing.
+        asked: The class that is anomalous, as the parameter `positive` gives it; "" for the rarer one.
+
+    Raises:
+        ParameterError: there is no such class, or none is rarer.
+    """
+    if not (pa.types.is_string(column.type) or is_number(column.type)):
+        return None
+    labels = pd.Series(column.filter(pa.array(~find_missing(column))).to_pandas(), name=name)
+    counts = labels.value_counts()
+    if len(counts) != 2 or set(counts.index) == {0, 1}:
+        return None
+    if not asked and counts.iloc[0] == counts.iloc[1] and set(counts.index) != {"0", "1"}:
+        raise ParameterError(
+            f"the classes {list_names(sorted(counts.index))} of {name!r} are equally frequent: name the anomalous one "
+            f"in positive, such as positive={counts.index[0]}."
+        )
+    anomalous = "1" if not asked and "1" in counts.index else choose_positive_class(labels, asked, "classification")
+    normal = next(label for label in counts.index if label != anomalous)
+    reason = "as positive says" if asked else "the rarer class"
+    return AnomalyLabels(
+        pc.equal(column, pa.scalar(anomalous, column.type)).cast(pa.int64()),
+        f"labels of {name!r}: {anomalous!r} is anomalous, 1 ({counts[anomalous]:,} rows; {reason}), {normal!r} is "
+        f"normal, 0 ({counts[normal]:,} rows)",
+    )
+
+
 def _check_anomaly_labels(name: str, column: pa.ChunkedArray) -> Violation | None:
     is_flag = np.zeros(len(column), bool) if pa.types.is_string(column.type) else np.isin(to_float64(column), (0, 1))
     wrong = ~is_flag & ~find_missing(column)
-    problem = "is the target of an anomaly task and is neither 0 nor 1"
-    return make_violation(name, problem, column, wrong) if wrong.any() else None
+    problem = "is the target of an anomaly task, which has two classes, and is neither 0 nor 1"
+    remedy = f"give a column of two classes, or {_LEARN_WITHOUT_LABELS}"
+    return make_violation(name, problem, column, wrong, remedy) if wrong.any() else None
 
 
 def _check_text_classes(name: str, classes: int) -> Violation | None:

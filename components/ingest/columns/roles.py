@@ -1,11 +1,13 @@
 """Assign a role to each column, and refuse columns that cannot play it."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns.labels import check_target
 from kfp_edge.components.ingest.columns.schema import Violation, make_violation
@@ -17,6 +19,7 @@ from kfp_edge.components.ingest.reading.arrow_columns import (
     to_timestamps,
 )
 from kfp_edge.errors import ParameterError
+from kfp_edge.ml.arrays import Float64s
 from kfp_edge.ml.dataset import Roles
 from kfp_edge.suggestions import suggest
 
@@ -25,6 +28,7 @@ _MAX_CATEGORIES = 5000
 #: From this number of values on, a text column with a value of its own in most rows is an identifier.
 _MIN_IDENTIFIERS, _MIN_IDENTIFIER_SHARE = 100, 0.5
 _MAX_LISTED_COLUMNS = 20
+_DURATION = r"^[+-]?[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?([.,][0-9]+)?$"
 
 
 def check_column_exists(columns: Sequence[str], name: str, parameter: str) -> None:
@@ -126,9 +130,14 @@ def _check_numbers(name: str, column: pa.ChunkedArray) -> Violation | None:
     values = to_float64(column)
     infinite = np.isinf(values)
     if infinite.any():
-        return make_violation(name, "is infinite", column, infinite)
+        return make_violation(name, "is infinite", column, infinite, _advise_infinite(values))
     loss = describe_loss(values)
     return Violation(name, loss[0], remedy=loss[1]) if loss else None
+
+
+def _advise_infinite(values: Float64s) -> str:
+    codes = ", ".join(code for code, value in (("Inf", np.inf), ("-Inf", -np.inf)) if (values == value).any())
+    return f"if that means missing give missing_values=[{codes}]"
 
 
 def _check_name(name: str) -> Violation | None:
@@ -144,7 +153,10 @@ def _check_type(name: str, arrow_type: pa.DataType) -> Violation | None:
         return Violation(name, "holds timestamps; name it in time_column or put it in drop")
     if pa.types.is_time(arrow_type):
         return Violation(
-            name, "holds times of day", remedy="join them with the date in the time_column, or put it in drop"
+            name,
+            "holds times of day or durations",
+            remedy="join times of day with the date in the time_column, write durations as numbers such as seconds, "
+            "or put it in drop",
         )
     if not (is_number(arrow_type) or pa.types.is_string(arrow_type) or pa.types.is_boolean(arrow_type)):
         return Violation(name, f"is of type {arrow_type}, neither number nor text; put it in drop")
@@ -153,12 +165,34 @@ def _check_type(name: str, arrow_type: pa.DataType) -> Violation | None:
 
 def _check_text(name: str, column: pa.ChunkedArray) -> Violation | None:
     distinct, cells = len(column.drop_null().unique()), len(column) - column.null_count
+    other_notation = _find_other_notation(column)
+    if other_notation:
+        return Violation(name, other_notation[0], remedy=other_notation[1])
     if distinct > _MIN_IDENTIFIERS and distinct > _MIN_IDENTIFIER_SHARE * cells:
         return Violation(
             name, f"is text with {distinct:,} values in {cells:,} cells, as identifiers have", remedy="put it in drop"
         )
     if distinct > _MAX_CATEGORIES:
         return Violation(name, f"is text with {distinct:,} values (at most {_MAX_CATEGORIES:,}); put it in drop")
+    return None
+
+
+def _find_other_notation(column: pa.ChunkedArray) -> tuple[str, str] | None:
+    """Return what a text column is, and the remedy, where its cells are numbers in a form that is not read."""
+    column = pc.utf8_trim_whitespace(column.drop_null().unique())
+    example = column[0].as_py() if len(column) else ""
+    if pc.all(pc.match_substring_regex(column, _DURATION)).as_py():
+        return (
+            f"holds durations or times of day such as {example!r}, which are not read as numbers",
+            "write them as numbers, such as seconds, or put it in drop",
+        )
+    folded = unicodedata.normalize("NFKC", example)
+    has_other_digits = pc.match_substring_regex(column, r"^[^0-9]*\p{Nd}[^0-9]*$")
+    if folded != example and pc.all(has_other_digits).as_py():
+        return (
+            f"holds numbers in digits other than 0 to 9, such as {example!r}",
+            f"write them in plain digits, such as {folded}, or put it in drop",
+        )
     return None
 
 

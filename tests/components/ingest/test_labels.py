@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,55 @@ def test_few_held_out_events_are_counted_by_machine(runner: IngestRunner) -> Non
     options = {"task": "anomaly", "drop": (), "time_column": "at", "group_column": "site"}
     warnings = runner.run(runner.write(frame), **options, split="time").train.preparation.warnings
     assert any("the 80 held-out rows have only 1 event:" in text for text in warnings)
+
+
+# --- anomaly tasks, and labels of a single class
+
+DETECTOR: dict[str, Any] = {"task": "anomaly", "drop": ("at", "site")}
+
+
+@pytest.mark.parametrize(
+    ("normal", "anomalous"), [("ok", "Fail"), (1, -1), (1, 2), ("0", "1"), (0, 1), (False, True), ("Fail", "ok")]
+)
+def test_two_classes_are_the_labels_of_an_anomaly_task_and_the_rarer_one_is_anomalous(
+    runner: IngestRunner, capsys: pytest.CaptureFixture[str], normal: object, anomalous: object
+) -> None:
+    frame = table()
+    is_failure = frame["failed"] == 1
+    frame["failed"] = [anomalous if failed else normal for failed in is_failure]
+    parts = runner.run(runner.write(frame), **DETECTOR)
+    assert sum(parts.train.y().tolist() + parts.test.y().tolist()) == is_failure.sum()
+    if isinstance(anomalous, str) and anomalous != "1":
+        stated = f"labels of 'failed': {anomalous!r} is anomalous, 1 (10 rows; the rarer class)"
+        assert stated in capsys.readouterr().out
+        assert f"{anomalous!r} is anomalous" in runner.report.read_text()
+
+
+def test_the_anomalous_class_can_be_given(runner: IngestRunner) -> None:
+    frame = table().assign(failed=["Fail" if row % 4 else "ok" for row in range(40)])
+    runner.assert_refused(runner.write(frame), "positive=fail is no class of", positive="fail", **DETECTOR)
+    parts = runner.run(runner.write(frame), positive="Fail", **DETECTOR)
+    assert sum(parts.train.y().tolist() + parts.test.y().tolist()) == 30
+
+
+def test_of_equally_frequent_classes_the_anomalous_one_is_asked_for(runner: IngestRunner) -> None:
+    frame = table().assign(failed=["Fail" if row % 2 else "ok" for row in range(40)])
+    runner.assert_refused(runner.write(frame), "equally frequent: name the anomalous one in positive", **DETECTOR)
+
+
+def test_normal_rows_only_are_learned_without_a_target(runner: IngestRunner) -> None:
+    data = runner.write(table().assign(failed=0))
+    runner.assert_refused(data, "is 0 in every row; leave target empty and put the column in drop", **DETECTOR)
+    runner.run(data, target="", task="anomaly", drop=("at", "site", "failed"))
+
+
+@pytest.mark.parametrize("missing", ["", "n/a", "NaN"])
+def test_a_class_that_is_read_as_missing_is_explained(runner: IngestRunner, missing: str) -> None:
+    data = runner.write(table().assign(failed=["F" if row % 4 == 3 else missing for row in range(40)]))
+    runner.assert_refused(data, "is 'F' in each of its 10 rows with a label; the other 30 are empty or were read as")
+
+
+def test_labels_that_are_one_number_can_be_kept_as_text(runner: IngestRunner) -> None:
+    data = runner.write(table().assign(failed=["01" if row % 4 == 3 else "1" for row in range(40)]))
+    runner.assert_refused(data, 'unless columns={"failed": {"dtype": "string"}} is given')
+    assert runner.run(data, columns={"failed": {"dtype": "string"}}).train.roles.positive == "01"

@@ -201,6 +201,17 @@ def test_an_undeclared_number_far_outside_is_kept_and_gives_a_warning(
     assert "'load' is -200 in 10% of its rows, far outside all other values (0.125 to 4.875)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("code", ["-9999", "9999", "-999.25", "65535"])
+def test_a_customary_code_gives_a_warning_even_near_the_other_values(
+    runner: IngestRunner, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    scale = abs(float(code)) / 50
+    read_column(runner, [code if row % 10 == 0 else f"{(row - 20) * scale:.1f}" for row in range(40)])
+    warnings = capsys.readouterr().out
+    assert f"'load' is {code} in 10% of its rows" in warnings
+    assert f"give missing_values=[{code}]" in warnings
+
+
 # --- booleans and whole numbers
 
 

@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from support.ingest import IngestRunner, table, table_with
+
+#: From the digits 0 to 9 to their full-width forms.
+FULL_WIDTH = {ord("0") + digit: 0xFF10 + digit for digit in range(10)}
 
 # --- data that cannot be read
 
@@ -285,3 +289,24 @@ def test_an_invalid_expectation_is_refused(runner: IngestRunner, columns: dict[s
 )
 def test_contradictory_parameters_are_refused(runner: IngestRunner, options: dict[str, Any], message: str) -> None:
     runner.assert_refused(runner.write(table()), message, **options)
+
+
+def test_infinite_cells_can_be_declared_missing(runner: IngestRunner) -> None:
+    data = runner.write(table_with("load", {6: "Inf", 9: "-Inf"}))
+    runner.assert_refused(data, "give missing_values=[Inf, -Inf]")
+    runner.run(data, table_format=TableFormat(missing_values=("Inf", "-Inf")))
+
+
+@pytest.mark.parametrize("cell", ["12:{row:02d}", "01:02:{row:02d}", "100:{row:02d}", "01:02:{row:02d},5"])
+def test_durations_are_named_as_such(runner: IngestRunner, cell: str) -> None:
+    data = runner.write(table().assign(load=[cell.format(row=row) for row in range(40)]))
+    runner.assert_refused(data, "column 'load' holds", "durations", "numbers", "such as seconds", "or put it in drop")
+
+
+def test_digits_of_another_script_are_named(runner: IngestRunner) -> None:
+    data = runner.write(table().assign(load=[f"{row + 10}".translate(FULL_WIDTH) for row in range(40)]))
+    runner.assert_refused(data, "holds numbers in digits other than 0 to 9, such as", "such as 10, or put it in")
+
+
+def test_a_table_of_labels_only_has_nothing_to_drop_less(runner: IngestRunner) -> None:
+    runner.assert_refused(runner.write(table()[["failed"]]), "give data with at least one more column", drop=())
