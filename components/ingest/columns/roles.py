@@ -187,7 +187,7 @@ def _find_other_notation(column: pa.ChunkedArray) -> tuple[str, str] | None:
             "write them as numbers, such as seconds, or put it in drop",
         )
     folded = unicodedata.normalize("NFKC", example)
-    has_other_digits = pc.match_substring_regex(column, r"^[^0-9]*\p{Nd}[^0-9]*$")
+    has_other_digits = pc.match_substring_regex(column, r"^[^0-9]*\p{N}[^0-9]*$")
     if folded != example and pc.all(has_other_digits).as_py():
         return (
             f"holds numbers in digits other than 0 to 9, such as {example!r}",
