@@ -1,6 +1,6 @@
 """The labels of the data: what can be one, missing ones, spellings, and which class of two the metrics describe."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,17 +82,18 @@ def find_anomaly_labels(name: str, column: pa.ChunkedArray, asked: str) -> Anoma
     if not (pa.types.is_string(column.type) or is_number(column.type)):
         return None
     labels = pd.Series(column.filter(pa.array(~find_missing(column))).to_pandas(), name=name)
-    counts = labels.value_counts()
-    if len(counts) != 2 or set(counts.index) == {0, 1}:
+    counts: Counter[ClassLabel] = Counter(labels.tolist())
+    if len(counts) != 2 or set(counts) == {0, 1}:
         return None
-    if not asked and counts.iloc[0] == counts.iloc[1] and set(counts.index) != {"0", "1"}:
+    are_flags = set(counts) == {"0", "1"}
+    if not asked and len(set(counts.values())) == 1 and not are_flags:
         raise ParameterError(
-            f"the classes {list_names(sorted(counts.index))} of {name!r} are equally frequent: name the anomalous one "
-            f"in positive, such as positive={counts.index[0]}."
+            f"the classes {list_names(list(counts))} of {name!r} are equally frequent: name the anomalous one "
+            f"in positive, such as positive={next(iter(counts))}."
         )
-    anomalous = "1" if not asked and "1" in counts.index else choose_positive_class(labels, asked, "classification")
-    normal = next(label for label in counts.index if label != anomalous)
-    reason = "as positive says" if asked else "the rarer class"
+    chosen = choose_positive_class(labels, asked, "classification")
+    normal, anomalous = sorted(counts, key=lambda label: label == ("1" if are_flags and not asked else chosen))
+    reason = "as positive says" if asked else "as usual" if are_flags else "the rarer class"
     return AnomalyLabels(
         pc.equal(column, pa.scalar(anomalous, column.type)).cast(pa.int64()),
         f"labels of {name!r}: {anomalous!r} is anomalous, 1 ({counts[anomalous]:,} rows; {reason}), {normal!r} is "
