@@ -14,6 +14,8 @@ from kfp_edge.reports.check import Check
 from kfp_edge.reports.html import format_number
 
 _LOWEST_ROC_AUC = 0.7
+#: The usual level of significance: one in twenty models that know nothing ranks so well by chance.
+_HIGHEST_P_VALUE = 0.05
 #: Machines that differ or drift a little reach this multiple of the rate asked for; a detector whose interval is
 #: completely above it raises more false alarms than anyone planned for.
 _MAX_RATE_RATIO = 2.0
@@ -28,6 +30,8 @@ def select_gates(gates: Mapping[str, object], predictions: Predictions, measurem
         ParameterError: a gate is not valid.
     """
     named = {name_with_class(name, measurement) for name in gates}
+    if "roc_auc" in gates:  # whoever names a limit for the ranking knows how good it can be
+        named.add("roc_auc_p_value")
     defaults = [
         gate
         for gate in _find_defaults(predictions)
@@ -61,9 +65,12 @@ def check_measured_rate(
     check_false_alarm_rate(asked)
     normal = int(find_normal_rows(test_data).sum())
     interval = measurement.intervals[metric]
-    measured = f"{format_number(measurement.metrics[metric])} (95 % interval {interval}) of {normal:,} rows"
+    rate = measurement.metrics[metric]
+    measured = f"{format_number(rate)} (95 % interval {interval}) of {normal:,} rows"
     if normal * asked < 1:
         measured += f", too few to measure {asked:g}"
+    elif rate > _MAX_RATE_RATIO * asked:
+        measured += f", {rate / asked:.1f} times the rate asked for"
     measured += _describe_few_clusters(test_data)
     limit, reason = _find_highest_rate(train_data, asked)
     required = f"{asked:g}, as asked for with false_alarm_rate: the 95 % interval must begin at or below {reason}"
@@ -92,4 +99,5 @@ def _find_defaults(predictions: Predictions) -> list[Gate]:
     else:
         limits = [("roc_auc", ">=", _LOWEST_ROC_AUC), ("balanced_accuracy", ">", 1 / len(predictions.classes))]
         limits += [("recall", ">", 0.0)] if len(predictions.classes) == 2 else []
+    limits.append(("roc_auc_p_value", "<=", _HIGHEST_P_VALUE))
     return [Gate(metric, operator, round(limit, 6), is_default=True) for metric, operator, limit in limits]

@@ -55,6 +55,18 @@ def test_a_classifier_that_guesses_is_refused():
     assert "gate roc_auc: at least 0.7 by default" in _failed(_classify(data, guess), data)
 
 
+@pytest.mark.parametrize(
+    ("gates", "failed"),
+    [({}, ["gate roc_auc_p_value: at most 0.05 by default"]), ({"roc_auc": 0.7}, []), ({"roc_auc_p_value": "off"}, [])],
+)
+def test_a_ranking_that_few_rows_cannot_tell_from_chance_is_refused_unless_a_limit_is_named(gates, failed):
+    data = failures(rows=10)
+    data.frame["failed"] = [0] * 7 + [1] * 3
+    # of 21 pairs of a failure and another row, 16 are in the right order
+    ranking = _classify(data, np.array([0.1, 0.2, 0.3, 0.4, 0.55, 0.7, 0.8, 0.5, 0.6, 0.9]))
+    assert _failed(ranking, data, gates) == failed
+
+
 def test_a_classifier_of_several_classes_that_always_predicts_one_is_refused():
     data = failures(labels=("b", "c"))
     data.frame.loc[::3, "failed"] = "a"
