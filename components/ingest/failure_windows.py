@@ -1,6 +1,6 @@
 """Failure windows: the time ranges in which a machine is known to have failed, and the labels that follow from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from kfp_edge.components.ingest.columns import timestamps
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel, Int64s, Mask
@@ -45,7 +47,7 @@ class WindowLabels:
     warnings: tuple[str, ...] = ()
 
 
-def read_windows(path: Path, data: str, time_zone: str = "") -> FailureWindows:
+def read_windows(path: Path, data: str, time_zone: str = "", time_formats: Sequence[str] = ()) -> FailureWindows:
     """Read failure windows.
 
     Args:
@@ -53,6 +55,7 @@ def read_windows(path: Path, data: str, time_zone: str = "") -> FailureWindows:
             Anomaly Benchmark.
         data: The name of the data.
         time_zone: IANA name of the zone of times without an offset from UTC; UTC if empty.
+        time_formats: The format of the data's time column, and its variants; none where it is ISO 8601.
 
     Raises:
         DataError: the file has another form.
@@ -60,7 +63,8 @@ def read_windows(path: Path, data: str, time_zone: str = "") -> FailureWindows:
     """
     content = read_json(path)
     entries = content if isinstance(content, dict) else {"": content}
-    parsed = {name: _parse_windows(pairs, path, time_zone) for name, pairs in entries.items()}
+    read_time = _TimeReader(path, list(_find_texts(content)), time_formats)
+    parsed = {name: _parse_windows(pairs, path, time_zone, read_time) for name, pairs in entries.items()}
     if not any(parsed.values()):
         raise DataError(f"{path} contains no windows; write [[start, end], ...].")
     return FailureWindows(parsed, str(path), data)
@@ -149,15 +153,15 @@ def _find_stem(name: str) -> str:
     return stem.name
 
 
-def _parse_windows(pairs: Any, path: Path, time_zone: str) -> list[Window]:
+def _parse_windows(pairs: Any, path: Path, time_zone: str, read_time: "_TimeReader") -> list[Window]:
     if not isinstance(pairs, list):
         raise DataError(f"{path} contains {pairs!r} in place of windows; write [[start, end], ...].")
-    return sorted(_parse_window(pair, path, time_zone) for pair in pairs)
+    return sorted(_parse_window(pair, path, time_zone, read_time) for pair in pairs)
 
 
-def _parse_window(pair: Any, path: Path, time_zone: str) -> Window:
+def _parse_window(pair: Any, path: Path, time_zone: str, read_time: "_TimeReader") -> Window:
     try:
-        first, last = (pd.Timestamp(text) for text in pair)
+        first, last = (read_time(text) for text in pair)
         # in the hour that occurs twice a window begins with the first and ends with the second
         start, end = _to_naive_utc(first, time_zone, is_first=True), _to_naive_utc(last, time_zone, is_first=False)
     except (TypeError, ValueError) as error:
@@ -165,6 +169,52 @@ def _parse_window(pair: Any, path: Path, time_zone: str) -> Window:
     if not start <= end:
         raise DataError(f"{path} contains a window that ends before it starts ({pair[0]} to {pair[1]}).")
     return start, end
+
+
+def _find_texts(content: Any) -> Iterator[str]:
+    """Return the texts in the lists of a JSON value."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict | list):
+        for part in content.values() if isinstance(content, dict) else content:
+            yield from _find_texts(part)
+
+
+class _TimeReader:
+    """Reads the times of a file as those of the time column, or else as ISO 8601 or the one format that fits all."""
+
+    def __init__(self, path: Path, texts: Sequence[str], time_formats: Sequence[str]) -> None:
+        self._times: dict[str, pd.Timestamp] = {}
+        if time_formats and texts:
+            found = timestamps.read_like(pa.chunked_array([pa.array(texts, pa.string())]), time_formats).to_pandas()
+            zone = "UTC" if "%z" in time_formats[0] else None
+            self._times = {
+                text: time.tz_localize(zone)
+                for text, time in zip(texts, found, strict=True)
+                if not pd.isna(time) and not timestamps.is_iso(text)
+            }
+        others = [text for text in texts if text not in self._times and not timestamps.is_iso(text)]
+        column = pa.chunked_array([pa.array(others, pa.string())])
+        times = timestamps.read_times("time", column, "") if others else None
+        if isinstance(times, timestamps.Times):
+            self._times |= zip(others, times.values.to_pandas(), strict=True)
+        elif times is not None and not times.example:
+            raise DataError(
+                f"{path} {times.problem}; write them like those of the time column, or as ISO 8601, such as "
+                "2024-01-31 13:00."
+            )
+
+    def __call__(self, text: object) -> pd.Timestamp:
+        """Return the time of a text.
+
+        Raises:
+            ValueError: it is no time.
+        """
+        if isinstance(text, str) and text in self._times:
+            return self._times[text]
+        if not isinstance(text, str) or not timestamps.is_iso(text):
+            raise ValueError(f"{text!r} is no time")
+        return pd.Timestamp(text)
 
 
 def _to_naive_utc(timestamp: pd.Timestamp, time_zone: str, *, is_first: bool) -> pd.Timestamp:

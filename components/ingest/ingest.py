@@ -53,7 +53,6 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
         rows, columns = source.table.num_rows, source.table.num_columns
         print(f"read {rows:,} rows and {columns} columns from {source.name}", flush=True)
         _check_names(source.table.column_names, options)
-        windows = _read_windows(options, source.name, Path(scratch))
     stated = (f"{parameter} (as given)" for parameter in options.table_format.stated)
     source = dataclasses.replace(source, remarks=(*stated, *source.remarks))
     source, violations = convert_columns(source, options, expectations)
@@ -69,7 +68,7 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     rows_with_roles = [_check_and_assign_roles(source, options, expectations, violations, report, anomaly_labels)]
     source = dataclasses.replace(source, table=source.table.schema.empty_table(), file_names=None)
     return_freed_memory()
-    parts = prepare(rows_with_roles.pop(), options, windows)
+    parts = prepare(rows_with_roles.pop(), options, _read_windows(options, source))
     _log(parts)
     dataset.save(parts.train, train)
     dataset.save(parts.test, test)
@@ -85,12 +84,13 @@ def _choose_read_options(options: IngestOptions, expectations: dict[str, ColumnE
     return ReadOptions(options.table_format, tuple(text_columns), exact_columns)
 
 
-def _read_windows(options: IngestOptions, name: str, scratch: Path) -> FailureWindows | None:
-    return (
-        failure_windows.read_windows(fetch(options.windows, scratch), name, options.table_format.time_zone)
-        if options.windows
-        else None
-    )
+def _read_windows(options: IngestOptions, source: SourceTable) -> FailureWindows | None:
+    """Read the failure windows, whose times are written like those of the time column."""
+    if not options.windows:
+        return None
+    with TemporaryDirectory() as scratch:
+        path = fetch(options.windows, Path(scratch))
+        return failure_windows.read_windows(path, source.name, options.table_format.time_zone, source.time_formats)
 
 
 def _find_anomaly_labels(source: SourceTable, options: IngestOptions) -> AnomalyLabels | None:

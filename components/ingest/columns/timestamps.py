@@ -106,10 +106,14 @@ def _read_stated(name: str, column: pa.ChunkedArray, time_format: str) -> Times 
     return Times(values, "%z" in time_format, formats=(time_format,))
 
 
+def is_iso(text: str) -> bool:
+    """Return whether a text begins as a date of ISO 8601."""
+    return bool(_ISO_DATE.match(text))
+
+
 def read_like(cells: pa.ChunkedArray, formats: Sequence[str]) -> pa.ChunkedArray:
-    """Return the texts that are ISO 8601 or have one of some formats as timestamps, null for all others."""
-    values, _ = to_timestamps(cells)
-    return pc.coalesce(_parse_any(cells, formats), values) if formats else values
+    """Return the texts that have one of some formats as timestamps, in UTC if it has an offset, null for all others."""
+    return _parse_any(pc.utf8_trim_whitespace(cells), formats)
 
 
 def _refuse_cells(name: str, column: pa.ChunkedArray, wrong: Mask, first: str, time_format: str = "") -> Violation:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from kfp_edge.components.ingest.reading.table_format import TableFormat
+from kfp_edge.errors import KfpEdgeError
 from support.ingest import IngestRunner, table
 
 #: Reaches a day above 12, so that day and month cannot be confused.
@@ -233,6 +234,47 @@ def test_failure_windows_are_in_the_same_zone(runner: IngestRunner) -> None:
     assert sorted(whole.loc[whole["anomaly"] == 1, "at"].astype(str)) == [
         f"2024-06-02 {hour:02d}:00:00" for hour in (8, 9, 10)
     ]
+
+
+def read_failures(
+    runner: IngestRunner, cells: list[str], window: list[str], table_format: TableFormat
+) -> list[pd.Timestamp]:
+    """Return the times, in UTC, that a failure window labels."""
+    windows = runner.write(json.dumps([window]), "windows.json")
+    data = runner.write(table(len(cells)).drop(columns="failed").assign(at=cells))
+    options = {"target": "", "drop": ("site",), "time_column": "at", "split": "random"}
+    parts = runner.run(data, **options, windows=str(windows), table_format=table_format)
+    whole = pd.concat([parts.train.frame, parts.test.frame])
+    return sorted(whole.loc[whole["anomaly"] == 1, "at"])
+
+
+@pytest.mark.parametrize("stated", ["", "%d.%m.%Y %H:%M"])
+@pytest.mark.parametrize("window", [["02.03.2024 12:00", "02.03.2024 14:00"], ["2024-03-02 12:00", "02.03.2024 14:00"]])
+def test_failure_windows_are_written_like_the_time_column(runner: IngestRunner, window: list[str], stated: str) -> None:
+    hours = pd.date_range("2024-03-01", periods=400, freq="h")
+    times = read_failures(runner, hours.strftime("%d.%m.%Y %H:%M").tolist(), window, TableFormat(time_format=stated))
+    assert times == pd.date_range("2024-03-02 12:00", periods=3, freq="h").tolist()
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        (["02.03.2024 12:00", "02.03.2024 14:00"], "can be read in two ways; write them like those of the time column"),
+        (["1709380800", "1709380900"], "is no window"),
+        ([1709380800, 1709380900], "is no window"),
+        (["soon", "2024-03-02"], "is no window"),
+    ],
+)
+def test_windows_of_unclear_times_are_refused(runner: IngestRunner, window: list[str], message: str) -> None:
+    cells = pd.date_range("2024-03-01", periods=400, freq="h").strftime("%Y-%m-%d %H:%M").tolist()
+    with pytest.raises(KfpEdgeError, match=message):
+        read_failures(runner, cells, window, TableFormat())
+
+
+def test_windows_in_one_other_format_are_read(runner: IngestRunner) -> None:
+    cells = pd.date_range("2024-03-01", periods=800, freq="h").strftime("%Y-%m-%d %H:%M").tolist()
+    times = read_failures(runner, cells, ["31.03.2024 12:00", "31.03.2024 15:00"], TableFormat())
+    assert times == pd.date_range("2024-03-31 12:00", periods=4, freq="h").tolist()
 
 
 def test_a_zone_is_for_timestamps(runner: IngestRunner) -> None:
