@@ -23,6 +23,7 @@ from kfp_edge.components.ingest.failure_windows import FailureWindows
 from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
 from kfp_edge.components.ingest.preparation import RowsWithRoles, TrainTestSplit, prepare
 from kfp_edge.components.ingest.reading.arrow_columns import select_none
+from kfp_edge.components.ingest.reading.header_rows import refuse_header_rows
 from kfp_edge.components.ingest.reading.sources import SourceTable, read_source
 from kfp_edge.components.ingest.reading.table_files import ReadOptions
 from kfp_edge.components.ingest.report import format_refusal, format_summary
@@ -55,6 +56,7 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
         _check_names(source.table.column_names, options)
     stated = (f"{parameter} (as given)" for parameter in options.table_format.stated)
     source = dataclasses.replace(source, remarks=(*stated, *source.remarks))
+    refuse_header_rows(source)
     source, violations = convert_columns(source, options, expectations)
     source, options = _leave_out_times(source, options)
     anomaly_labels = _find_anomaly_labels(source, options)

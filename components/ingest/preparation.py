@@ -177,6 +177,7 @@ def _find_warnings(parts: TrainTestSplit, features: Sequence[str]) -> list[str]:
     warnings += leaks.find_duplicates(train, test)
     warnings += leaks.find_group_copies(train, features)
     warnings += leaks.find_constant_columns(train, features)
+    warnings += leaks.find_equal_columns(train, features)
     if train.roles.target:
         warnings += find_rare_classes(train, test)
     return warnings

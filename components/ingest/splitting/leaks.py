@@ -1,5 +1,6 @@
 """Warnings about what looks like a leak: features that give the label, the row, the group or the time away."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ _COLUMNS_AT_ONCE = 32
 _HASH_FACTOR = 0x9E3779B97F4A7C15
 #: Two groups differ in any feature by chance.
 _MIN_GROUPS = 3
+_MAX_LISTED_EQUALS = 10
 
 
 def find_perfect_features(data: Dataset, names: Sequence[str]) -> list[str]:
@@ -81,6 +83,26 @@ def find_constant_columns(train: Dataset, names: Sequence[str]) -> list[str]:
         return []
     what = f"column {constant[0]!r} has" if len(constant) == 1 else f"the columns {list_names(constant)} have"
     return [f"{what} the same value in every training row, from which nothing can be learned"]
+
+
+def find_equal_columns(train: Dataset, names: Sequence[str]) -> list[str]:
+    """Return a warning that names the features that equal another one in every training row."""
+    firsts: dict[bytes, str] = {}
+    equal = []
+    for name in names:
+        column = train.frame[name]
+        head = hashlib.sha256(pd.util.hash_array(column.to_numpy()).tobytes()).digest()
+        if head in firsts and not _is_constant(column):
+            equal.append(f"{name!r} ({firsts[head]!r})")
+        firsts.setdefault(head, name)
+    if not equal:
+        return []
+    more = f" and {len(equal) - _MAX_LISTED_EQUALS:,} more" if len(equal) > _MAX_LISTED_EQUALS else ""
+    what = "a column equals" if len(equal) == 1 else f"{len(equal):,} columns equal"
+    return [
+        f"{what} another one, in brackets, in every row, which adds nothing: "
+        f"{', '.join(equal[:_MAX_LISTED_EQUALS])}{more}; put it in drop"
+    ]
 
 
 def find_row_counters(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:

@@ -297,3 +297,12 @@ def test_the_report_lists_the_format_that_was_stated(runner: IngestRunner) -> No
     report = runner.report.read_text()
     assert "- encoding=cp1252 (as given)" in report
     assert "- missing_values=['-200'] (as given)" in report
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_header_among_the_rows_is_named(runner: IngestRunner, rows: int) -> None:
+    lines = table().to_csv(index=False).splitlines()
+    content = "\n".join([*lines[:20], *[lines[0]] * rows, *lines[20:]])
+    runner.assert_refused(
+        runner.write(content), "row 20 of", "repeats the header (at, site, type, speed, ...)", "delete"
+    )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
-from support.ingest import IngestRunner
+from support.ingest import IngestRunner, table
 
 ROWS = 800
 
@@ -128,3 +128,13 @@ def test_warnings_are_in_the_report_and_the_log(runner: IngestRunner, capsys: py
     (warning,) = find_warnings(runner, make_table(leak=lambda frame: frame["failed"] * 2))
     assert f"- {warning}." in runner.report.read_text()
     assert f"warning: {warning}" in capsys.readouterr().out
+
+
+def test_columns_that_equal_another_one_are_named(runner: IngestRunner) -> None:
+    frame = table().assign(load=[(row * 7 % 40) / 3 for row in range(40)])
+    data = runner.write(frame.assign(load2=frame["load"], kind=frame["type"]))
+    warnings = "\n".join(runner.run(data).train.preparation.warnings)
+    assert (
+        "2 columns equal another one, in brackets, in every row, which adds nothing: 'load2' ('load'), 'kind' ('type')"
+        in warnings
+    )
