@@ -186,11 +186,13 @@ class _TimeReader:
     def __init__(self, path: Path, texts: Sequence[str], time_formats: Sequence[str]) -> None:
         self._times: dict[str, pd.Timestamp] = {}
         if time_formats and texts:
-            found = timestamps.read_like(pa.chunked_array([pa.array(texts, pa.string())]), time_formats).to_pandas()
+            as_in_data = timestamps.read_like(
+                pa.chunked_array([pa.array(texts, pa.string())]), time_formats
+            ).to_pandas()
             zone = "UTC" if "%z" in time_formats[0] else None
             self._times = {
                 text: time.tz_localize(zone)
-                for text, time in zip(texts, found, strict=True)
+                for text, time in zip(texts, as_in_data, strict=True)
                 if not pd.isna(time) and not timestamps.is_iso(text)
             }
         others = [text for text in texts if text not in self._times and not timestamps.is_iso(text)]
