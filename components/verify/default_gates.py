@@ -30,7 +30,7 @@ def select_gates(gates: Mapping[str, object], predictions: Predictions, measurem
         ParameterError: a gate is not valid.
     """
     named = {name_with_class(name, measurement) for name in gates}
-    if "roc_auc" in gates:  # whoever names a limit for the ranking knows how good it can be
+    if "roc_auc" in gates:  # a limit for the ranking that is named replaces both
         named.add("roc_auc_p_value")
     defaults = [
         gate

@@ -27,14 +27,29 @@ def record_samples(model: OnnxModel, rows: pd.DataFrame) -> tuple[Sample, ...]:
     if not usable.empty:
         usable = usable[_has_finite_outputs(model, usable)]
     if usable.empty:
-        raise ModelError(
-            "the server would refuse every held-out row, so none can be recorded as a sample: each has a category that "
-            "training did not have, or lacks a value that may not be missing; hold out other rows, or more."
-        )
+        raise ModelError(_explain_refusal(model.signature, rows))
     labels = model.predict(usable).label.reshape(-1)
     is_incomplete = _find_missing_numbers(model.signature, usable)
     selected = _select_rows(labels, is_incomplete)
     return tuple(_record_sample(model, usable.iloc[[row]], as_rows=is_incomplete[row]) for row in selected)
+
+
+def _explain_refusal(signature: Signature, rows: pd.DataFrame) -> str:
+    """Return why no held-out row can be recorded: the column that makes the server refuse all of them, if it is one."""
+    sentence = "the server would refuse every held-out row, so none can be recorded as a sample: "
+    for tensor in signature.inputs:
+        for column in tensor.columns:
+            if not _is_accepted(column, rows[column.name]).any():
+                problem = (
+                    "is missing in all of them and may not be; put it in drop."
+                    if column.categories is None
+                    else "has no value in any of them that training had; put it in drop, or in group_column."
+                )
+                return f"{sentence}column {column.name!r} {problem}"
+    return sentence + (
+        "each has a category that training did not have, or lacks a value that may not be missing; "
+        "hold out other rows, or more."
+    )
 
 
 def is_served(signature: Signature, rows: pd.DataFrame) -> Mask:

@@ -40,3 +40,16 @@ def test_more_categories_than_the_model_encodes_give_a_bundle_whose_signature_li
     result = line.run(tmp_path / "data.csv", target="failed")
     columns = {column.name: column for tensor in result.bundle.signature.inputs for column in tensor.columns}
     assert len(columns["part"].categories or ()) == 150
+
+
+def test_a_column_whose_held_out_values_are_all_new_is_named_with_the_remedy(line: Line, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for run in range(6):
+        rows = pd.DataFrame(random.normal(size=(60, 2)), columns=["a", "b"])
+        rows.assign(file=f"run{run}", failed=(rows["a"] > 1).astype(int)).to_csv(folder / f"{run}.csv", index=False)
+    refused = line.run(folder, target="failed")
+    assert refused.stage == "verify"
+    assert "column 'file' has no value in any of them that training had; put it in drop" in refused.error
+    assert line.run(folder, target="failed", drop=["file"]).bundle

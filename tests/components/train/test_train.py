@@ -77,5 +77,5 @@ def test_an_impossible_false_alarm_rate_is_refused(rate):
 
 
 def test_too_few_normal_rows_for_the_rate_are_refused_with_the_number_that_is_needed():
-    with pytest.raises(KfpEdgeError, match="too few to set a threshold .* at least 1001 rows"):
+    with pytest.raises(KfpEdgeError, match="too few to set a threshold .* at least 1,001 rows"):
         train_model(anomalies(rows=300), false_alarm_rate=0.0001)
