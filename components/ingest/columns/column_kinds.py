@@ -65,7 +65,7 @@ def convert_columns(
         source,
         table=table,
         remarks=remarks,
-        warnings=tuple(warnings),
+        warnings=(*source.warnings, *warnings),
         time_formats=result.time_formats,
         has_utc_times=result.has_utc_times,
     )

@@ -6,6 +6,7 @@ into `table_files`.
 
 import hashlib
 import io
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,13 +76,14 @@ def read_source(uri: str, folder: Path, options: ReadOptions = PLAIN) -> SourceT
     read = table_files.read_parts(files, name, options, folder / "plain")
     if read.table.num_rows == 0:
         raise DataError(f"{name} has a header and no rows; give data with rows.")
-    sha256 = _hash_source(path, list(files.values()))
+    hashes = {_relative_name(path, file): sha256_file(file) for file in files.values()}
     return SourceTable(
         read.table,
-        sha256,
+        _hash_source(hashes),
         name,
         read.file_names,
         read.remarks,
+        tuple(_find_copies(hashes)),
         is_typed=read.is_parquet,
         uses_decimal_comma=read.uses_decimal_comma,
     )
@@ -114,8 +116,21 @@ class _Digest(io.RawIOBase):
         return self._hash.hexdigest()
 
 
-def _hash_source(path: Path, files: list[Path]) -> str:
-    if path.is_file():
-        return sha256_file(path)
-    lines = [f"{file.relative_to(path).as_posix()} {sha256_file(file)}\n" for file in files]
-    return sha256_bytes("".join(lines).encode())
+def _relative_name(path: Path, file: Path) -> str:
+    """Return the name of a file in the folder `path`; "" where `path` is the file."""
+    return "" if file == path else file.relative_to(path).as_posix()
+
+
+def _hash_source(hashes: Mapping[str, str]) -> str:
+    if "" in hashes:
+        return hashes[""]
+    return sha256_bytes("".join(f"{name} {sha256}\n" for name, sha256 in hashes.items()).encode())
+
+
+def _find_copies(hashes: Mapping[str, str]) -> Iterator[str]:
+    """Warn of files that are copies of one another, whose rows count twice or stand in both parts."""
+    first: dict[str, str] = {}
+    for name, sha256 in hashes.items():
+        original = first.setdefault(sha256, name)
+        if original != name:
+            yield f"the file {name!r} is a copy of {original!r}; remove one of them"

@@ -306,3 +306,10 @@ def test_a_header_among_the_rows_is_named(runner: IngestRunner, rows: int) -> No
     runner.assert_refused(
         runner.write(content), "row 20 of", "repeats the header (at, site, type, speed, ...)", "delete"
     )
+
+
+def test_a_copied_file_in_a_folder_is_named(runner: IngestRunner) -> None:
+    for name, rows in (("r0.csv", table()), ("r0 - copy.csv", table()), ("r1.csv", table(30))):
+        runner.write(rows, f"runs/{name}")
+    warnings = runner.run(runner.folder / "runs", drop=("at", "site")).train.preparation.warnings
+    assert "the file 'r0.csv' is a copy of 'r0 - copy.csv'; remove one of them" in warnings
