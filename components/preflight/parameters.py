@@ -16,7 +16,7 @@ from kfp_edge.components.ingest.columns.schema import parse_expectations
 from kfp_edge.components.ingest.options import IngestOptions, complete_options, find_contradictions
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
-from kfp_edge.components.verify.gates import parse_gates
+from kfp_edge.components.verify.gates import check_limits, parse_gates
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
@@ -52,6 +52,8 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield partial(check_false_alarm_rate, values["false_alarm_rate"])
     if "gates" in values:
         yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
+    if "champion_margin" in values:
+        yield partial(check_limits, values["champion_margin"], values["max_latency_ms"])
     if "model" in values:
         yield partial(fetch_model.check_parameters, values["model"], values.get("model_sha256", ""))
     if "registry" in values:

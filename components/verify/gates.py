@@ -126,6 +126,18 @@ def _suggest_metric(name: str) -> str:
     return f"name one of {', '.join(METRICS)}."
 
 
+def check_limits(champion_margin: float, max_latency_ms: float) -> None:
+    """Check the limits of `verify` that are not gates.
+
+    Raises:
+        ParameterError: the margin is negative, or no latency is that low.
+    """
+    if not champion_margin >= 0:
+        raise ParameterError(f"champion_margin is {champion_margin:g}; give 0, or how much worse a metric may be.")
+    if not max_latency_ms > 0:
+        raise ParameterError(f"max_latency_ms is {max_latency_ms:g}; give milliseconds above 0.")
+
+
 def check_gates(measurement: Measurement, gates: Iterable[Gate]) -> list[Check]:
     """Require every metric with a gate to be within its limit.
 

@@ -11,7 +11,7 @@ from kfp_edge.components.verify import checks
 from kfp_edge.components.verify.champion import compare_with_champion
 from kfp_edge.components.verify.checks import VerificationResult
 from kfp_edge.components.verify.default_gates import check_measured_rate, select_gates
-from kfp_edge.components.verify.gates import check_gates, parse_gates
+from kfp_edge.components.verify.gates import check_gates, check_limits, parse_gates
 from kfp_edge.components.verify.latency import check_latency, measure_latencies
 from kfp_edge.components.verify.missing_values import require_columns
 from kfp_edge.components.verify.model_card import write_model_card
@@ -83,6 +83,7 @@ def verify(
         StorageError: the file system refuses, or the champion cannot be fetched.
     """
     check_identity(identity.name, identity.version)
+    check_limits(requirements.champion_margin, requirements.max_latency_ms)
     candidate = OnnxModel.load(exported)
     pair = ModelPair(load_model(original), candidate) if _is_skops(original) else None
     with limit_threads(test_data):

@@ -71,9 +71,12 @@ class ForkServer:
         if not message or not _is_single_threaded():
             return False
         gc.freeze()  # a garbage collection in the stage would copy all memory that it shares with the server
+        # Python would lose an interrupt that arrives before the stage can handle it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pid = os.fork()
         if pid == 0:
             self._run_stage(*descriptors)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         command, output, status = descriptors
         os.close(command)
         os.close(output)
@@ -151,6 +154,7 @@ def _execute(command: TextIO) -> int:
     os.environ.clear()
     os.environ.update(request["environment"], _KFP_RUNTIME="true")
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         with tempfile.TemporaryDirectory() as folder:
             module = Path(folder, "ephemeral_component.py")
             module.write_text(request["source"], encoding="utf-8")

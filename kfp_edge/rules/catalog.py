@@ -165,10 +165,10 @@ _ALL = (
         "A nightly run would read the data once, and then reuse that result and the model made from it. An input "
         "counts as an address by its value (`s3://`, `gs://`, `https://`, a Git repository and the like), by its name "
         "(`..._uri`, `..._url`, `..._path`), or because a stage of kfp-edge reads it. Artifacts are no addresses: each "
-        "that a task produces has an id of its own, so the tasks behind one that ran again run again, too.",
+        "that a task produces has an id of its own, so when one runs again, downstream tasks also rerun.",
         "Call `set_caching_options(False)` on the task. Or pass it a digest of the content that a cheap task without "
-        "caching takes, and suppress the rule here; also when what is at the address never changes. An importer needs "
-        "`reimport=True`.",
+        "caching computes, and suppress the rule here; also when what is at the address never changes. An importer "
+        "needs `reimport=True`.",
     ),
     Rule(
         "KE099",

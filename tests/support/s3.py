@@ -16,6 +16,8 @@ import requests
 from mypy_boto3_s3 import S3Client
 
 _START_SECONDS = 60
+#: How often a server is started: another program can take a port between its choice and its use.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,29 @@ class S3Server:
         )
 
 
+class _StartError(RuntimeError):
+    """The server did not start."""
+
+
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
     """Run an empty S3 server that keeps its data in `folder`, and stop it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
+    for attempt in range(_ATTEMPTS):
+        with ExitStack() as cleanup:
+            try:
+                server = cleanup.enter_context(_run_server(folder / f"attempt-{attempt}"))
+            except _StartError:  # another program has taken one of its ports
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                continue
+            yield server
+            return
+
+
+@contextmanager
+def _run_server(folder: Path) -> Iterator[S3Server]:
+    folder.mkdir()
     ports = _free_ports(8)
     server = S3Server(f"http://127.0.0.1:{ports[0]}")
     config = folder / "s3.json"
@@ -108,4 +129,4 @@ def _wait_until_ready(process: subprocess.Popen[bytes], server: S3Server, log: P
         except (requests.ConnectionError, client.exceptions.ClientError):
             pass
         time.sleep(0.1)
-    raise RuntimeError(f"the S3 server did not start; its log ends with:\n{log.read_text()[-2000:]}")
+    raise _StartError(f"the S3 server did not start; its log ends with:\n{log.read_text()[-2000:]}")

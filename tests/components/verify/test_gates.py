@@ -3,8 +3,8 @@
 import pytest
 
 from kfp_edge.components.verify.champion import check_champion
-from kfp_edge.components.verify.gates import Gate, check_gates, parse_gates
-from kfp_edge.errors import ParameterError
+from kfp_edge.components.verify.gates import Gate, check_gates, check_limits, parse_gates
+from kfp_edge.errors import KfpEdgeError, ParameterError
 from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.metrics import METRICS, Direction, find_metric
 
@@ -193,3 +193,9 @@ def test_a_perfect_model_is_within_the_range_of_every_metric():
 def test_only_metrics_that_are_measured_by_class_take_a_class():
     assert find_metric("recall(Fail)") is METRICS["recall"]
     assert find_metric("roc_auc(Fail)") is None
+
+
+@pytest.mark.parametrize(("margin", "latency"), [(-0.1, 5.0), (float("nan"), 5.0), (0.01, 0.0), (0.01, -1.0)])
+def test_limits_that_no_model_can_be_within_are_refused(margin: float, latency: float) -> None:
+    with pytest.raises(KfpEdgeError, match=r"(champion_margin|max_latency_ms) is .*; give"):
+        check_limits(margin, latency)
