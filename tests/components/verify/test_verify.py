@@ -113,7 +113,10 @@ def test_an_altered_champion_is_refused(folder, champion, tmp_path):
     ("limit", "message"),
     [
         ({"max_model_mb": 0.001}, r"model size was not met: measured .* MB, required at most 0\.001 MB"),
-        ({"max_latency_ms": 0.0}, r"latency of one row was not met: measured p50 .* ms, required p99 at most 0 ms"),
+        (
+            {"max_latency_ms": 1e-6},
+            r"latency of one row was not met: measured p50 .* ms, required p99 at most 1e-06 ms",
+        ),
     ],
 )
 def test_a_budget_that_is_exceeded_is_refused_with_both_values(folder, limit, message):
