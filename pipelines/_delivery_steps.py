@@ -1,18 +1,15 @@
 """The stages that every delivery ends with; a pipeline that calls these functions gets the tasks."""
 
 from kfp import dsl
-from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineArtifactChannel
 
 from kfp_edge.components.clean_up.component import clean_up
 from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.gitops_commit.component import gitops_commit
-from kfp_edge.components.preflight.component import preflight
 from kfp_edge.components.release.component import release
 from kfp_edge.components.staging_test.component import staging_test
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching, set_retries
 from kfp_edge.pipelines._parameters import Delivery, ModelName, Verification
-from kfp_edge.spec.parameter_groups import ParameterGroup, inputs_of
 
 _RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
@@ -25,19 +22,6 @@ def clean_up_on_exit(delivery: Delivery, cluster: ClusterParameters) -> dsl.Exit
     disable_caching(cleaned)
     set_retries(cleaned)
     return dsl.ExitHandler(cleaned, name="delivered")
-
-
-def check_delivery(
-    *groups: ParameterGroup, delivery: Delivery, cluster: ClusterParameters, secrets: DeliverySecrets
-) -> PipelineTask:
-    """Add the check of all parameters, and of the registry and the repository that the run delivers to."""
-    checked = preflight(**inputs_of(preflight, *groups, delivery))
-    cluster.configure_light(checked)
-    cluster.use_data_connection(checked)
-    secrets.use_registry_secret(checked)
-    secrets.use_git_secret(checked)
-    disable_caching(checked)
-    return checked
 
 
 def deliver(

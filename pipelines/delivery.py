@@ -8,7 +8,7 @@ from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching, set_retries
-from kfp_edge.pipelines._delivery_steps import check_delivery, clean_up_on_exit, deliver
+from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
 from kfp_edge.pipelines._parameters import (
     AnomalyOptions,
     DataOptions,
@@ -18,6 +18,7 @@ from kfp_edge.pipelines._parameters import (
     TrainedElsewhere,
     Verification,
 )
+from kfp_edge.pipelines._preflight_steps import check_delivery
 from kfp_edge.spec.parameter_groups import arguments, pipeline
 
 

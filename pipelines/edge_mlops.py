@@ -1,8 +1,9 @@
 """The whole line: preflight -> data -> train -> export -> verify, then the stages of the delivery half."""
 
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets
-from kfp_edge.pipelines._delivery_steps import check_delivery, clean_up_on_exit, deliver
+from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
 from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, Delivery, ModelName, Verification
+from kfp_edge.pipelines._preflight_steps import check_delivery
 from kfp_edge.pipelines._training_steps import train_and_verify
 from kfp_edge.spec.parameter_groups import pipeline
 

@@ -3,11 +3,11 @@
 from kfp import dsl
 
 from kfp_edge.components.fleet_summary.component import fleet_summary
-from kfp_edge.components.preflight.component import preflight
-from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters
 from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, Fleet, ModelName, Verification
+from kfp_edge.pipelines._preflight_steps import check_run
 from kfp_edge.pipelines._training_steps import train_and_verify
-from kfp_edge.spec.parameter_groups import inputs_of, pipeline
+from kfp_edge.spec.parameter_groups import pipeline
 
 
 @pipeline(name="fleet-training", description="Train one model for each asset or site, and compare them.")
@@ -19,12 +19,10 @@ def fleet_training(
     cluster: ClusterParameters,
 ) -> None:
     """Train and verify a model for each asset."""
-    checked = preflight(**inputs_of(preflight, fleet, options, anomaly, verification))
+    checked = check_run(fleet, options, anomaly, verification, cluster=cluster)
     with dsl.ParallelFor(items=fleet.assets, name="asset", parallelism=8) as asset:
         source = DataSource(data=asset.data)
         name = ModelName(model_name=asset.model_name)  # not `asset.name`: the loop has one of its own
         bundle = train_and_verify(source, options, anomaly, name, verification, cluster, after=[checked])
     compared = fleet_summary(bundles=dsl.Collected(bundle))
-    cluster.configure_light(checked, compared)
-    cluster.use_data_connection(checked)
-    disable_caching(checked)
+    cluster.configure_light(compared)

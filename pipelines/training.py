@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from kfp.dsl import Artifact
 
-from kfp_edge.components.preflight.component import preflight
-from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching
+from kfp_edge.pipelines._cluster_parameters import ClusterParameters
 from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, ModelName, Verification
+from kfp_edge.pipelines._preflight_steps import check_run
 from kfp_edge.pipelines._training_steps import train_and_verify
-from kfp_edge.spec.parameter_groups import inputs_of, pipeline
+from kfp_edge.spec.parameter_groups import pipeline
 
 
 class Trained(NamedTuple):
@@ -31,8 +31,6 @@ def training(
     Returns:
         bundle: A folder with the model, its signature, manifest, samples, reference statistics and model card.
     """
-    checked = preflight(**inputs_of(preflight, source, options, anomaly, name, verification))
-    cluster.configure_light(checked)
-    cluster.use_data_connection(checked)
-    disable_caching(checked)
-    return Trained(bundle=train_and_verify(source, options, anomaly, name, verification, cluster, after=[checked]))
+    groups = (source, options, anomaly, name, verification)
+    checked = check_run(*groups, cluster=cluster)
+    return Trained(bundle=train_and_verify(*groups, cluster, after=[checked]))

@@ -77,6 +77,7 @@ def ingest(
         test_data: Held-out rows to test on, as one Parquet file.
         report: Summary of the data; if it is refused, every violation with an example.
     """
+    parameters = dict(locals())
     from kfp_edge.runtime.stage import stage
 
     with stage("ingest") as warnings:
@@ -84,33 +85,8 @@ def ingest(
 
         from kfp_edge.components.ingest.ingest import ingest as ingest_data
         from kfp_edge.components.ingest.options import IngestOptions
-        from kfp_edge.components.ingest.reading.table_format import TableFormat
 
-        options = IngestOptions(
-            data=data,
-            target=target,
-            positive=str(positive),  # in Python, a class such as 1 may come as a number
-            drop=tuple(drop),
-            task=task,
-            time_column=time_column,
-            group_column=group_column,
-            windows=windows,
-            rolling_windows=tuple(int(rows) for rows in rolling_windows),
-            columns=columns,
-            split=split,
-            test_fraction=test_fraction,
-            seed=seed,
-            table_format=TableFormat(
-                separator=separator,
-                decimal=decimal,
-                thousands=thousands,
-                encoding=encoding,
-                missing_values=tuple(str(value) for value in missing_values),
-                time_format=time_format,
-                time_zone=time_zone,
-                column_names=tuple(column_names),
-            ),
-        )
+        options = IngestOptions.from_parameters(parameters)
         parts = ingest_data(options, Path(train_data.path), Path(test_data.path), Path(report.path))
         warnings.extend(parts.train.preparation.warnings)
         for artifact, part in ((train_data, parts.train), (test_data, parts.test)):

@@ -37,10 +37,18 @@ class IngestOptions:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
-        """Return the options among the parameters of a pipeline, as KFP passes them; others are ignored."""
+        """Return the options among the parameters of a pipeline, as KFP passes them; others are ignored.
+
+        Raises:
+            ParameterError: the length of a rolling window is no whole number.
+        """
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()
         }
+        # in Python, a class such as 1 or a code such as -200 may come as a number
+        values["rolling_windows"] = tuple(_to_whole(rows) for rows in values.get("rolling_windows", ()))
+        values["positive"] = str(values.get("positive", ""))
+        values["missing_values"] = tuple(str(value) for value in values.get("missing_values", ()))
         of_table = {field.name: values[field.name] for field in dataclasses.fields(TableFormat) if field.name in values}
         own = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
         return cls(**own, table_format=TableFormat(**of_table))
@@ -49,6 +57,13 @@ class IngestOptions:
     def role_columns(self) -> dict[str, str]:
         """Column name by role, "" where there is none."""
         return {"target": self.target, "time": self.time_column, "group": self.group_column}
+
+
+def _to_whole(rows: object) -> int:
+    """Return the length of a rolling window, which KFP may pass as a float."""
+    if isinstance(rows, int | float) and float(rows).is_integer():
+        return int(rows)
+    raise ParameterError(f"rolling_windows has {rows!r}; give whole numbers of rows, such as [6, 36].")
 
 
 def complete_options(options: IngestOptions) -> IngestOptions:

@@ -45,7 +45,7 @@ class Gate:
 
 
 def parse_gates(gates: Mapping[str, object], task: str = "") -> tuple[Gate, ...]:
-    """Parse `{metric: limit}`, sorted by metric; a limit of "off" or None switches a default gate off, without a gate.
+    """Parse `{metric: limit}`, sorted by metric; a limit of "off" switches a default gate off, without a gate.
 
     A limit is a number, which is the lowest value of a metric of which higher values are better and else the highest
     one, or a string: a number, a percentage, or either of them after `>=`, `>`, `<=` or `<`.
@@ -66,7 +66,7 @@ def _parse_gate(name: object, limit: object, task: str) -> Gate | None:
     metric = find_metric(name) if isinstance(name, str) else None
     if metric is None:
         raise ParameterError(f"the gate {name!r} names no metric; {_suggest_metric(str(name))}")
-    if limit is None or (isinstance(limit, str) and limit.strip().lower() == _OFF):
+    if isinstance(limit, str) and limit.strip().lower() == _OFF:
         return None
     _check_task(str(name), metric, task)
     sign, number = _parse_limit(str(name), limit)

@@ -52,8 +52,8 @@ def wait_forever(trace: str):
     from kfp_edge.runtime.stage import stage
 
     with stage("wait"):
-        Path(trace, "started").touch()
         try:
+            Path(trace, "started").touch()
             time.sleep(600)
         finally:
             Path(trace, "cleaned").touch()

@@ -53,6 +53,8 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
             "wrong at Druck.dtyp: no such property of a column; did you mean dtype\\? name one of dtype, min, max, ",
         ),
         ({"rolling_windows": [-1.0], "time_column": "t"}, "a rolling window must be at least 2 rows, not -1\\."),
+        ({"rolling_windows": [2.5], "time_column": "t"}, "rolling_windows has 2.5; give whole numbers of rows"),
+        ({"rolling_windows": ["a"], "time_column": "t"}, "rolling_windows has .a.; give whole numbers of rows"),
         ({"task": "anomaly", "false_alarm_rate": 5.0}, "false_alarm_rate is 5; give a share .* did you mean 5%"),
         ({"model_name": "Press_1"}, "model_name 'Press_1' cannot be used; .* did you mean press-1"),
         ({"model_name": "1-press"}, "with a letter first"),
