@@ -2,12 +2,20 @@
 
 import os
 import re
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import nbformat
+import pandas as pd
 import pytest
 
+from kfp_edge.ml import dataset
+from kfp_edge.ml.dataset import Dataset
 from support.fake_kfp.store import NAMESPACE
+from support.models import write_model
 from support.notebooks import (
     FOLDER,
     NOTEBOOKS,
@@ -18,6 +26,7 @@ from support.notebooks import (
     printed_text,
     strip_outputs,
 )
+from support.tables import failures
 
 EXPLORE, RUN, LAUNCH, SCHEDULE, COMPOSE = NOTEBOOKS
 
@@ -43,6 +52,21 @@ def test_notebook_1_trains_and_verifies_a_model(tmp_path, laptop):
     assert any("roc_auc" in table and "95 % interval" in table for table in tables)
     assert any("gate balanced_accuracy" in table and "by default" in table for table in tables)
     assert printed_text(notebook, "stderr") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", [("ok", "defect"), ("high", "low", "medium")], ids=" ".join)
+def test_notebook_1_takes_a_table_of_your_own(tmp_path, laptop, labels):
+    """With classes in words, columns of other names, and missing cells."""
+    table = failures(1500, labels=labels[:2]).frame
+    for position, name in enumerate(labels[2:], 1):
+        table.loc[table.index % (6 + position) == 0, "failed"] = name
+    table.loc[::9, ["heat [K]", "type"]] = None
+    table.to_csv(tmp_path / "parts.csv", index=False)
+    generated = '{"data": "synthetic:ai4i?rows=10000&seed=0"}'
+    notebook = execute(EXPLORE, tmp_path, laptop, {generated: '{"data": "parts.csv", "target": "failed"}'})
+    assert len(displayed_data(notebook, "image/png")) == 4
+    assert any(f"gate recall({labels[1]})" in table for table in displayed_data(notebook, "text/html"))
 
 
 @pytest.mark.containers
@@ -79,8 +103,34 @@ def test_notebook_4_schedules_from_a_laptop_and_cleans_up(tmp_path, laptop):
 def test_notebook_5_composes_a_pipeline_that_validates_and_runs(tmp_path, laptop):
     notebook = execute(COMPOSE, tmp_path, laptop)
     assert re.search("^0 errors", printed_text(notebook, "stdout"), re.MULTILINE)
+    assert set(re.findall(r"^KE\d+", printed_text(notebook, "stdout"), re.MULTILINE)) <= {"KE001"}
     assert re.search(r"^alarm-threshold .* succeeded$", printed_text(notebook, "stdout"), re.MULTILINE)
     assert printed_text(notebook, "stderr") == ""
+
+
+def test_an_alarm_threshold_is_chosen_for_the_positive_class_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    numbers, words = (
+        _find_costs(tmp_path / labels[1], failures(1500, labels=labels)) for labels in (("0", "1"), ("ok", "defect"))
+    )
+    assert numbers.chosen_on.nunique() > 1
+    pd.testing.assert_frame_equal(words, numbers, rtol=1e-3)
+
+
+def _find_costs(folder: Path, data: Dataset) -> pd.DataFrame:
+    """Return what alarms cost by threshold, as the component of notebook 5 writes it."""
+    folder.mkdir()
+    write_model(folder, data)
+    positive = data.frame["failed"].value_counts().index[-1]
+    dataset.save(replace(data, roles=replace(data.roles, positive=positive)), folder / "rows.parquet")
+    files = {name: SimpleNamespace(path=str(folder / name)) for name in ("costs", "report")}
+    import_module("alarm_threshold").alarm_threshold.python_func(
+        onnx_model=SimpleNamespace(path=folder / "model.onnx"),
+        test_data=SimpleNamespace(path=folder / "rows.parquet"),
+        metrics=Mock(),
+        **files,
+    )
+    return pd.read_csv(folder / "costs")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=_name)

@@ -42,13 +42,19 @@ def strip_outputs(path: Path) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
-def execute(path: Path, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
+def execute(
+    path: Path, folder: Path, environment: Mapping[str, str], changes: Mapping[str, str] | None = None
+) -> NotebookNode:
     """Run a copy of a notebook in `folder` and return it with its outputs.
 
-    `environment` is the complete environment of the kernel. A cell that fails raises with its traceback.
+    `environment` is the complete environment of the kernel. `changes` are texts that are replaced in its cells, as a
+    user would. A cell that fails raises with its traceback.
     """
     shutil.copytree(FOLDER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_IGNORED))
     notebook = nbformat.read(folder / path.name, as_version=4)
+    for text, replacement in (changes or {}).items():
+        (cell,) = [cell for cell in notebook.cells if text in cell.source]
+        cell.source = cell.source.replace(text, replacement)
     client = NotebookClient(
         notebook,
         kernel_name="python3",
