@@ -104,10 +104,8 @@ def _find_anomaly_labels(source: SourceTable, options: IngestOptions) -> Anomaly
 def _leave_out_times(source: SourceTable, options: IngestOptions) -> tuple[SourceTable, IngestOptions]:
     """Leave out the columns of timestamps that have no role, and state it."""
     names = find_times_without_role(source.table, options)
-    warnings = [
-        f"column {name!r} holds timestamps and is left out; name it in time_column to order the rows by it"
-        for name in names
-    ]
+    remedy = "" if options.time_column else "; name it in time_column to order and split the rows by it"
+    warnings = [f"column {name!r} holds timestamps and is left out{remedy}" for name in names]
     return (
         dataclasses.replace(source, warnings=(*source.warnings, *warnings)),
         dataclasses.replace(options, drop=(*options.drop, *names)),
@@ -160,6 +158,7 @@ def _check_and_assign_roles(
         _to_series(source.file_names),
         warnings=source.warnings,
         has_utc_times=source.has_utc_times,
+        anomalous_class=anomaly_labels.reason if anomaly_labels else "",
     )
 
 

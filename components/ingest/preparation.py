@@ -9,7 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from kfp_edge.components.ingest import failure_windows
-from kfp_edge.components.ingest.columns.labels import choose_positive_class, find_rare_classes, find_similar_spellings
+from kfp_edge.components.ingest.columns.labels import (
+    choose_positive_class,
+    explain_positive_class,
+    find_rare_classes,
+    find_similar_spellings,
+)
 from kfp_edge.components.ingest.failure_windows import FailureWindows, WindowLabels
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.ingest.rolling_features import add_rolling_features, leave_out_warm_up
@@ -56,6 +61,8 @@ class RowsWithRoles:
     warnings: tuple[str, ...] = ()
     #: Whether the zone of the time column was known, so that its times are in UTC.
     has_utc_times: bool = False
+    #: Which class of the source is anomalous, and why, where its labels became 0 and 1.
+    anomalous_class: str = ""
 
 
 def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows | None) -> TrainTestSplit:
@@ -66,7 +73,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         DataError: nothing could be learned or measured.
     """
     frame, roles, sha256, source_warnings = rows.frame, rows.roles, rows.sha256, rows.warnings
-    files_are_groups, has_utc_times = False, rows.has_utc_times
+    files_are_groups, has_utc_times, positive_reason = False, rows.has_utc_times, rows.anomalous_class
     if rows.file_names is not None and not roles.group:
         frame, roles = add_file_groups(frame, roles, rows.file_names)
         files_are_groups = bool(roles.group)
@@ -93,6 +100,8 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
     if roles.target:
         labels = frame[roles.target].iloc[usable]
         roles = dataclasses.replace(roles, positive=choose_positive_class(labels, options.positive, roles.task))
+        if roles.task == "classification":
+            positive_reason = explain_positive_class(labels, options.positive)
         data_warnings += find_similar_spellings(labels)
     chosen = _split(frame, usable, roles, options, window_labels, files_are_groups)
     left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
@@ -113,6 +122,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         tuple(warnings),
         window_rows=max(options.rolling_windows, default=1),
         has_utc_times=has_utc_times,
+        positive_reason=positive_reason,
     )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 

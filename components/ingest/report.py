@@ -26,7 +26,8 @@ def format_summary(source: SourceTable, shape: tuple[int, int], train: Dataset, 
         ("target", to_plain_text(roles.target) or "none: the data has no labels"),
     ]
     if roles.positive is not None:
-        facts.append(("positive class", to_plain_text(roles.positive)))
+        reason = [preparation.positive_reason] if preparation.positive_reason else []
+        facts.append(("positive class", to_plain_text(": ".join([str(roles.positive), *reason]))))
     facts.append(("split", to_plain_text(f"{preparation.split}: {preparation.split_reason}")))
     facts += [(to_plain_text(name), value) for name, value in describe_common_groups(train, test)]
     lines = [f"# Data: {to_plain_text(source.name)}", "", format_table(("", "value"), facts)]

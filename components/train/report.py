@@ -104,7 +104,7 @@ def _add_anomaly(page: Page, data: Dataset, evaluation: Evaluation) -> None:
     page.text(timeline.describe_panels(data, panels))
     scores = timeline.plot_timeline(data, panels, evaluation.predictions.threshold)
     page.figure(scores, "anomaly score over time with threshold and labelled failures")
-    page.heading("Scores of normal and anomalous rows")
+    page.heading("Scores of normal and anomalous rows" if data.roles.target else "Distribution of the scores")
     page.figure(plot_scores(data, evaluation), "histogram of anomaly scores")
 
 

@@ -20,6 +20,8 @@ _OPERATORS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": opera
 _WORDS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
 _LIMIT = re.compile(r"(?P<operator>>=|<=|>|<)?\s*(?P<number>[^\s%<>=]+)\s*(?P<percent>%)?")
 _EXAMPLES = 'write a number, or a string such as ">=0.95" or "<=0.001", or "off"'
+#: A detector that ranks rows so well has scores that tell anomalous rows from normal ones.
+_GOOD_ROC_AUC = 0.7
 #: The limit that switches a default gate off; KFP passes no null.
 _OFF = "off"
 
@@ -156,7 +158,18 @@ def _check_gate(measurement: Measurement, gate: Gate) -> Check:
     interval = measurement.intervals.get(gate.metric)
     measured = format_number(metrics[gate.metric]) + (f" (95 % interval {interval})" if interval else "")
     name = f"gate {name_with_class(gate.metric, measurement)}"
-    return Check(name, gate.is_met(metrics[gate.metric]), measured, gate.requirement)
+    remedy = _find_remedy(gate.metric, metrics)
+    return Check(name, gate.is_met(metrics[gate.metric]), measured, gate.requirement, remedy)
+
+
+def _find_remedy(metric: str, metrics: Mapping[str, float]) -> str:
+    """Return what to do about a detector without an alarm in any event, where only its threshold is too high."""
+    if metric != "event_recall" or metrics[metric] > 0 or metrics.get("roc_auc", 0.0) < _GOOD_ROC_AUC:
+        return ""
+    return (
+        f"the scores rank anomalous rows above normal ones, roc_auc {format_number(metrics['roc_auc'])}, but none of "
+        "them is above the threshold: train with a higher false_alarm_rate"
+    )
 
 
 def name_with_class(metric: str, measurement: Measurement) -> str:

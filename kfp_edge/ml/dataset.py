@@ -74,6 +74,8 @@ class Preparation:
     window_rows: int = 1
     #: Whether the zone of the times was known, so that they are in UTC.
     has_utc_times: bool = False
+    #: Why the positive class is what it is, such as "the rarer class"; of anomalies also what the data calls them.
+    positive_reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,8 @@ class ModelFacts:
         yield "task", roles.task
         yield "target", roles.target or "none: the data has no labels"
         if self._positive is not None:
-            yield "positive class", f"{self._positive}{' (anomalous)' if roles.task == 'anomaly' else ''}"
+            name = f"{self._positive}{' (anomalous)' if roles.task == 'anomaly' else ''}"
+            yield "positive class", ": ".join(filter(None, (name, preparation.positive_reason)))
         elif roles.target:
             yield "positive class", f"none: there are {self.train.frame[roles.target].nunique():,} classes"
         if roles.task == "anomaly":

@@ -22,7 +22,10 @@ body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2re
 h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.lead{color:#59636e;margin:0 0 1rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}div.table{overflow-x:auto}
 td,th{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid #d1d9e0;vertical-align:top;
-max-width:32rem}td.short{white-space:nowrap}td.long{overflow-wrap:anywhere;min-width:12rem}th{font-weight:600}img{max-width:100%;height:auto}
+max-width:32rem}td.short{white-space:nowrap}
+@media(max-width:45rem){body{margin:1rem auto}table{font-size:13px}td,th{padding-right:.6rem}
+td.short{white-space:normal}}
+td.long{overflow-wrap:anywhere;min-width:12rem}th{font-weight:600}img{max-width:100%;height:auto}
 ul.warnings{background:#fff8c5;border:1px solid #d4a72c;border-radius:6px;padding:.6rem 1rem .6rem 2rem;
 overflow-wrap:anywhere}
 .pass{color:#1a7f37;font-weight:600}.fail{color:#d1242f;font-weight:600}
@@ -73,7 +76,8 @@ class Page:
         Raises:
             StorageError: the file system refuses.
         """
-        head = f'<meta charset="utf-8"><title>{html.escape(self._title)}</title><style>{_STYLE}</style>'
+        viewport = '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        head = f'<meta charset="utf-8">{viewport}<title>{html.escape(self._title)}</title><style>{_STYLE}</style>'
         page = f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(self._parts)}</body></html>\n'
         write_file(path, page.encode())
 

@@ -16,6 +16,7 @@ from support.tables import SHA, anomalies, failures, mark_training_failures
 PREPARATION = Preparation(
     split="group-and-time",
     split_reason="groups of 'machine' follow each other in time",
+    positive_reason="the rarer class",
     left_out={"rows without a label": 12, "warm-up of rolling windows": 1200},
     warnings=("column 'code' alone gives the class of nearly every row", "two columns are constant."),
 )
@@ -55,7 +56,7 @@ def test_the_positive_class_the_target_and_the_task_are_named() -> None:
     facts = table(classified(), "Data and split")
     assert facts["task"] == ("classification",)
     assert facts["target"] == ("failed",)
-    assert facts["positive class"] == ("Fail",)
+    assert facts["positive class"] == ("Fail: the rarer class",)
 
 
 def test_the_split_has_its_reason_and_the_rows_left_out_have_theirs() -> None:

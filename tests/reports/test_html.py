@@ -22,6 +22,13 @@ def test_a_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert "http" not in page
 
 
+def test_on_a_narrow_screen_cells_wrap_so_that_no_column_is_cut_off(tmp_path: Path) -> None:
+    Page("title", "lead").table(("metric",), [("higher is better",)]).write(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert '<meta name="viewport" content="width=device-width' in page
+    assert "td.short{white-space:normal}" in page.partition("@media(max-width:")[2]
+
+
 def test_a_failed_check_stands_out(tmp_path: Path) -> None:
     Page("title", "lead").table(("check", "result"), [("size", "fail")]).write(tmp_path / "page.html")
     assert "<td class=fail>fail</td>" in (tmp_path / "page.html").read_text()

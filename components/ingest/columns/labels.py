@@ -22,6 +22,7 @@ _MAX_CLASSES = 50
 #: A target with more whole numbers is more likely a measurement than a label.
 _MAX_NUMERIC_CLASSES = 30
 _FEW_ROWS_OF_CLASS = 10
+_AS_ASKED, _RARER = "as positive says", "the rarer class"
 _LEARN_WITHOUT_LABELS = "leave target empty and put the column in drop, to train a detector without labels"
 
 
@@ -66,6 +67,8 @@ class AnomalyLabels:
 
     column: pa.ChunkedArray
     remark: str
+    #: Which class is anomalous, and why.
+    reason: str
 
 
 def find_anomaly_labels(name: str, column: pa.ChunkedArray, asked: str) -> AnomalyLabels | None:
@@ -93,11 +96,12 @@ def find_anomaly_labels(name: str, column: pa.ChunkedArray, asked: str) -> Anoma
         )
     chosen = choose_positive_class(labels, asked, "classification")
     normal, anomalous = sorted(counts, key=lambda label: label == ("1" if are_flags and not asked else chosen))
-    reason = "as positive says" if asked else "as usual" if are_flags else "the rarer class"
+    reason = _AS_ASKED if asked else "as usual" if are_flags else _RARER
     return AnomalyLabels(
         pc.equal(column, pa.scalar(anomalous, column.type)).cast(pa.int64()),
         f"labels of {name!r}: {anomalous!r} is anomalous, 1 ({counts[anomalous]:,} rows; {reason}), {normal!r} is "
         f"normal, 0 ({counts[normal]:,} rows)",
+        f"{anomalous!r} in the data, {reason}",
     )
 
 
@@ -212,6 +216,21 @@ def choose_positive_class(labels: pd.Series, asked: str, task: str) -> ClassLabe
             f"({list_names(classes)}); leave positive empty."
         )
     return matches[0]
+
+
+def explain_positive_class(labels: pd.Series, asked: str) -> str:
+    """Return why a class is the positive one of two, "" of more.
+
+    Args:
+        labels: The label of each row, without missing ones.
+        asked: The class as the parameter `positive` gives it, "" where it is not given.
+    """
+    counts = labels.value_counts()
+    if len(counts) != 2:
+        return ""
+    if asked:
+        return _AS_ASKED
+    return _RARER if counts.nunique() == 2 else "the last one in sort order, as both are equally frequent"
 
 
 def _names(asked: str, name: ClassLabel) -> bool:

@@ -71,10 +71,18 @@ def test_timestamps_without_a_role_are_left_out_and_reported(
     runner: IngestRunner, capsys: pytest.CaptureFixture[str]
 ) -> None:
     features = runner.run(runner.write(table()), drop=("site",)).train.roles.features
-    remark = "column 'at' holds timestamps and is left out; name it in time_column"
+    remark = "column 'at' holds timestamps and is left out; name it in time_column to order and split the rows by it"
     assert features == ("type", "speed", "load")
     assert remark in capsys.readouterr().out
     assert remark in runner.report.read_text()
+
+
+def test_timestamps_beside_the_time_column_are_left_out_without_advice_to_name_a_second_one(
+    runner: IngestRunner,
+) -> None:
+    data = runner.write(table().assign(end=table()["at"]))
+    warnings = runner.run(data, drop=("site",), time_column="at").train.preparation.warnings
+    assert "column 'end' holds timestamps and is left out" in warnings
 
 
 def test_the_same_request_gives_the_same_bytes(runner: IngestRunner) -> None:
@@ -100,7 +108,7 @@ def test_the_report_lists_rows_columns_and_class_shares(runner: IngestRunner) ->
     for line in (
         f"| sha256 | `{sha256_file(data)}` |",
         "| target | failed |",
-        "| positive class | 1 |",
+        "| positive class | 1: the rarer class |",
         "| split | random: no time_column or group_column is given |",
         "| rows | 32 | 8 |",
         "| rows of class 1 | 8 (25.00 %) | 2 (25.00 %) |",

@@ -31,6 +31,24 @@ def test_the_positive_class_is_the_rarer_one_or_the_one_asked_for(
     assert (parts.train.roles.positive, parts.test.roles.positive) == (expected, expected)
 
 
+@pytest.mark.parametrize(
+    ("labels", "options", "stated"),
+    [
+        (["Pass", "Pass", "Fail"], {}, "Fail: the rarer class"),
+        (["Pass", "Pass", "Fail"], {"positive": "Pass"}, "Pass: as positive says"),
+        (["bad", "good"], {}, "good: the last one in sort order, as both are equally frequent"),
+        (["Pass", "Pass", "Fail"], {"task": "anomaly"}, "1: 'Fail' in the data, the rarer class"),
+        ([0, 0, 1], {"task": "anomaly"}, "1"),
+    ],
+)
+def test_the_report_states_why_a_class_is_the_positive_one(
+    runner: IngestRunner, labels: list[object], options: dict[str, Any], stated: str
+) -> None:
+    frame = table().assign(failed=[labels[row % len(labels)] for row in range(40)])
+    runner.run(runner.write(frame), drop=("at", "site"), **options)
+    assert f"| positive class | {stated} |" in runner.report.read_text()
+
+
 def test_the_positive_class_of_an_anomaly_task_is_1_also_where_anomalies_are_frequent(runner: IngestRunner) -> None:
     frame = table().assign(failed=[int(row % 4 > 0) for row in range(40)])
     assert runner.run(runner.write(frame), task="anomaly").train.roles.positive == 1

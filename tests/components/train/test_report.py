@@ -68,6 +68,7 @@ def test_a_detector_without_labels_promises_no_shades(tmp_path):
     page = without_figures(write_page(tmp_path, anomalies(labelled=False), anomalies(labelled=False, seed=1)))
     assert "haded" not in page
     assert "none: the data has no labels" in page
+    assert "normal and anomalous" not in page
     assert page.count("<img ") == 2
 
 

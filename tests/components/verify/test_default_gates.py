@@ -67,6 +67,18 @@ def test_a_ranking_that_few_rows_cannot_tell_from_chance_is_refused_unless_a_lim
     assert _failed(ranking, data, gates) == failed
 
 
+@pytest.mark.parametrize(("alarmed", "has_advice"), [(0, True), (5, False)])
+def test_a_detector_whose_threshold_alone_is_too_high_is_refused_with_the_parameter_that_lowers_it(alarmed, has_advice):
+    data = anomalies()
+    alarms = np.flatnonzero(data.y())[:alarmed]
+    predictions = replace(
+        _detect(data, np.zeros(len(data.frame))), label=np.isin(np.arange(len(data.frame)), alarms) * 1
+    )
+    measurement = measure_predictions(predictions, data)
+    checks = {check.name: check for check in check_gates(measurement, select_gates({}, predictions, measurement))}
+    assert ("train with a higher false_alarm_rate" in checks["gate event_recall"].failure_message) is has_advice
+
+
 def test_a_classifier_of_several_classes_that_always_predicts_one_is_refused():
     data = failures(labels=("b", "c"))
     data.frame.loc[::3, "failed"] = "a"

@@ -57,7 +57,7 @@ def test_card_manifest_report_and_gates_name_it(tmp_path: Path) -> None:
     bundle = verify_model(folder, parts.train, parts.test, gates={"recall(Pass)": 0.5})
     card = (bundle.folder / "model_card.md").read_text()
     assert bundle.manifest.positive == "Fail"
-    assert "| positive class | Fail |" in card
+    assert "| positive class | Fail: the rarer class |" in card
     assert "gate recall(Fail)" in card
     assert bundle.manifest.intervals["recall"][0] < bundle.manifest.metrics["recall"]
     assert "positive class" in (folder / "report.html").read_text()
