@@ -21,11 +21,12 @@ from kfp_edge.components.export.missing_sides import copy_missing_sides
 from kfp_edge.components.export.signature import add_signature
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.missing_text import know_missing_text_as_empty
 from kfp_edge.ml.onnx_model import load_proto, read_signature
-from kfp_edge.ml.predictions import final_estimator, to_class_labels
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.storage.files import write_file
+from kfp_edge.tasks.classification.predictions import to_class_labels
 
 #: Supported by every onnxruntime since 1.14 (2023).
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}

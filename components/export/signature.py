@@ -7,10 +7,11 @@ import pandas as pd
 
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import ClassLabel
-from kfp_edge.ml.bundle import Column, InputTensor, OutputTensor, Signature
+from kfp_edge.ml.bundle import Column, InputTensor, Signature
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import DATATYPES, read_opsets, write_signature
-from kfp_edge.ml.threshold_rows import select_fitted_rows
+from kfp_edge.tasks.registry import task_of
+from kfp_edge.tasks.task import Task
 
 #: Units in brackets at the end of a column's name: "pressure [bar]".
 _UNITS = re.compile(r"\[([^\]]+)\]\s*$")
@@ -35,11 +36,13 @@ def add_signature(
         ModelError: its inputs are not the data's features, or its outputs are not those of a classifier
             (`label`, `probabilities`) or of a detector (`label`, `score`).
     """
-    columns = _describe_columns(select_fitted_rows(data))
+    task = task_of(data)
+    _check_outputs(proto, task)
+    columns = _describe_columns(task.select_fitted_rows(data))
     signature = Signature(
-        task="anomaly" if data.roles.task == "anomaly" else "classification",
+        task=task.name,
         inputs=_describe_inputs(proto, columns),
-        outputs=_describe_outputs(proto, classes, threshold),
+        outputs=task.describe_outputs(proto, classes, threshold),
     )
     write_signature(proto, signature)
     versions = sorted(read_opsets(proto).items())
@@ -103,28 +106,14 @@ def _describe_inputs(proto: onnx.ModelProto, columns: list[Column]) -> tuple[Inp
     return tuple(inputs)
 
 
-def _describe_outputs(
-    proto: onnx.ModelProto, classes: tuple[ClassLabel, ...], threshold: float | None
-) -> tuple[OutputTensor, ...]:
-    tensors = {tensor.name: tensor for tensor in proto.graph.output}
-    expected = ("label", "probabilities" if threshold is None else "score")
-    are_tensors = all(tensor.type.HasField("tensor_type") for tensor in tensors.values())
-    if set(tensors) != set(expected) or not are_tensors:
+def _check_outputs(proto: onnx.ModelProto, task: Task) -> None:
+    outputs = {tensor.name: tensor for tensor in proto.graph.output}
+    are_tensors = all(tensor.type.HasField("tensor_type") for tensor in outputs.values())
+    if set(outputs) != set(task.outputs) or not are_tensors:
         raise ModelError(
-            f"the ONNX model's outputs are {', '.join(sorted(tensors))}; name them {' and '.join(expected)}, "
+            f"the ONNX model's outputs are {', '.join(sorted(outputs))}; name them {' and '.join(task.outputs)}, "
             "as plain tensors (for skl2onnx: zipmap=False)."
         )
-    class_names = tuple(str(label) for label in classes) or None
-    return tuple(
-        OutputTensor(
-            name=name,
-            datatype=DATATYPES[tensors[name].type.tensor_type.elem_type],
-            shape=(-1, len(classes)) if name == "probabilities" else (-1,),
-            classes=class_names,
-            threshold=threshold if name == "score" else None,
-        )
-        for name in expected
-    )
 
 
 def _get_shape(tensor: onnx.ValueInfoProto) -> tuple[int, ...]:

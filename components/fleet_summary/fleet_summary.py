@@ -6,12 +6,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.metrics.catalog import Direction, find_metric
 from kfp_edge.ml.bundle import Bundle, Manifest
-from kfp_edge.ml.metrics import Direction, find_metric
-from kfp_edge.reports.html import BLUE, ORANGE, Page, format_number
+from kfp_edge.reports.html import BLUE, ORANGE, Page
+from kfp_edge.reports.numbers import format_number
+from kfp_edge.tasks.registry import TASKS
 
-#: The metric by which models are ranked, for each task.
-_RANKING_METRICS = {"classification": "roc_auc", "anomaly": "event_recall"}
 _ROW_INCHES = 0.28
 
 
@@ -61,7 +61,7 @@ def _ranking_value(manifest: Manifest, shared: Sequence[str]) -> float:
 
 
 def _choose_ranking_metric(manifest: Manifest, shared: Sequence[str]) -> str | None:
-    preferred = _RANKING_METRICS[manifest.task]
+    preferred = TASKS[manifest.task].headline_metric
     return preferred if preferred in shared else next(iter(shared), None)
 
 

@@ -1,7 +1,7 @@
 """What a reviewer should know about a model before they merge its commit."""
 
 from kfp_edge.ml.bundle import Manifest
-from kfp_edge.reports.html import format_number
+from kfp_edge.reports.numbers import format_number
 
 
 def summarize_model(manifest: Manifest) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from kfp_edge.components.ingest.reading import synthetic
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import ParameterError
-from kfp_edge.ml.metrics import TASKS
+from kfp_edge.ml.bundle import TASK_NAMES
 from kfp_edge.suggestions import describe_unknown_choice
 
 #: What the random generator of scikit-learn takes.
@@ -97,7 +97,7 @@ def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
     """Yield every rule: the message, and whether the rule is violated."""
     needs_time = options.split in ("time", "group-and-time")
     yield from {
-        describe_unknown_choice("task", options.task, TASKS): options.task not in TASKS,
+        describe_unknown_choice("task", options.task, TASK_NAMES): options.task not in TASK_NAMES,
         describe_unknown_choice("split", options.split, _SPLITS): options.split not in _SPLITS,
         f"test_fraction must lie between 0 and 1, not {options.test_fraction:g}.": not 0 < options.test_fraction < 1,
         f"seed must lie between 0 and {_LARGEST_SEED}, not {options.seed}.": not 0 <= options.seed <= _LARGEST_SEED,

@@ -6,11 +6,11 @@ import pandas as pd
 
 from kfp_edge.components.ingest.columns.schema import Violation
 from kfp_edge.components.ingest.reading.sources import SourceTable
-from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.reports.data_tables import describe_common_groups, describe_parts
-from kfp_edge.reports.html import format_number
+from kfp_edge.model_report.data_tables import describe_common_groups, describe_parts
 from kfp_edge.reports.markdown import format_table, to_plain_text
+from kfp_edge.reports.numbers import format_number
+from kfp_edge.tasks.registry import task_of
 from kfp_edge.wording import count_of
 
 
@@ -33,7 +33,7 @@ def format_summary(source: SourceTable, shape: tuple[int, int], train: Dataset, 
     lines = [f"# Data: {to_plain_text(source.name)}", "", format_table(("", "value"), facts)]
     if preparation.warnings:
         lines += ["", "## Warnings", "", *(f"- {to_plain_text(warning)}." for warning in preparation.warnings)]
-    for block in describe_parts(train, test, _list_classes(train, test)).to_markdown():
+    for block in describe_parts(train, test, task_of(train).list_counted_classes(train, test)).to_markdown():
         lines += ["", block]
     if preparation.left_out:
         rows = [(to_plain_text(reason), f"{count:,}") for reason, count in preparation.left_out.items()]
@@ -64,13 +64,6 @@ def format_refusal(source: SourceTable, violations: Sequence[Violation]) -> str:
         format_table(("column", "what is wrong", "rows", "example: row", "value"), rows),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _list_classes(train: Dataset, test: Dataset) -> list[ClassLabel]:
-    """Return the classes whose rows are counted: all of them, or 1 in an anomaly task."""
-    if not train.roles.target:
-        return []
-    return [1] if train.roles.task == "anomaly" else sorted({*train.y().tolist(), *test.y().tolist()})
 
 
 def _format_features(train: Dataset, test: Dataset) -> str:

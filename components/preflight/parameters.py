@@ -16,13 +16,12 @@ from kfp_edge.components.ingest.columns.schema import parse_expectations
 from kfp_edge.components.ingest.options import IngestOptions, complete_options, find_contradictions
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
-from kfp_edge.components.verify.gates import check_limits, parse_gates
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
-from kfp_edge.ml.bundle import check_identity
-from kfp_edge.ml.metrics import TASKS
-from kfp_edge.ml.threshold_rows import check_false_alarm_rate
+from kfp_edge.metrics.gates import check_limits, parse_gates
+from kfp_edge.ml.bundle import TASK_NAMES, check_identity
+from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
 Values = Mapping[str, Any]
@@ -105,7 +104,7 @@ def _refuse(message: str) -> None:
 def _task(values: Values) -> str:
     """Return the task, or "" where it is not known."""
     task = values.get("task", "")
-    return task if task in TASKS else ""
+    return task if task in TASK_NAMES else ""
 
 
 def _check_name(name: object, values: Values) -> None:

@@ -40,24 +40,19 @@ def train(
         from kfp_edge.ml import dataset
         from kfp_edge.ml.skops_model import save_model
         from kfp_edge.ml.threads import limit_threads
+        from kfp_edge.tasks.task import TrainingOptions
 
         # the training rows are read twice, so that fit can free them before the trees need memory
-        estimator = fit(dataset.load(Path(train_data.path)), seed=seed, false_alarm_rate=false_alarm_rate)
+        options = TrainingOptions(seed, false_alarm_rate)
+        estimator = fit(dataset.load(Path(train_data.path)), options)
         training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
         with limit_threads(test_rows):
             evaluation = measure(estimator, test_rows)
-            write_report(
-                Path(report.path),
-                estimator,
-                training_rows,
-                test_rows,
-                evaluation,
-                seed=seed,
-                false_alarm_rate=false_alarm_rate,
-            )
+            write_report(Path(report.path), training_rows, test_rows, evaluation, options)
         save_model(estimator, Path(model.path))
         model.metadata["format"] = "skops"
-        log_metrics(metrics, evaluation.metrics)
-        if evaluation.roc is not None:
-            curves.log_roc_curve(*evaluation.roc)
-            curves.log_confusion_matrix(*evaluation.confusion)
+        log_metrics(metrics, evaluation.measurement.metrics)
+        if evaluation.curves is not None:
+            if evaluation.curves.roc is not None:
+                curves.log_roc_curve(*evaluation.curves.roc)
+            curves.log_confusion_matrix(*evaluation.curves.confusion)

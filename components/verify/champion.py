@@ -4,17 +4,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kfp_edge.components.verify.gates import Gate
 from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.metrics.catalog import Direction, find_metric
+from kfp_edge.metrics.gates import Gate
+from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.measurement import Measurement, measure_predictions
-from kfp_edge.ml.metrics import Direction, find_metric
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.predictions import Predictions
 from kfp_edge.reports.check import Check
-from kfp_edge.reports.html import format_number
+from kfp_edge.reports.numbers import format_number
 from kfp_edge.storage.fetch import fetch
+from kfp_edge.tasks.classification.predictions import ClassPredictions
+from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.registry import measure, predict_onnx, task_of
 
 
 def compare_with_champion(
@@ -42,15 +44,15 @@ def compare_with_champion(
         bundle = Bundle.load(fetch(uri, Path(scratch)))
         champion, positive = OnnxModel.load(bundle.model), bundle.manifest.positive
     _check_task(champion, data, uri)
-    champion_predictions = champion.predict(data.x(), data.roles.positive)
+    champion_predictions = predict_onnx(champion, data.x(), data.roles.positive)
     _check_classes(champion_predictions, predictions, uri)
     if positive is not None and measurement.positive is not None and positive != str(measurement.positive):
         raise ParameterError(
             f"the champion {uri} was measured with the positive class {positive!r}, this model with "
             f"{str(measurement.positive)!r}; give both the same parameter positive, or leave champion empty."
         )
-    names = _select_metrics(gates, measurement.metrics)
-    champion_metrics = measure_predictions(champion_predictions, data).metrics
+    names = sorted({gate.metric for gate in gates}) or _find_ranking_metric(data, measurement.metrics)
+    champion_metrics = measure(champion_predictions, data).metrics
     return check_champion(measurement.metrics, champion_metrics, names, margin)
 
 
@@ -77,6 +79,8 @@ def _check_task(champion: OnnxModel, data: Dataset, uri: str) -> None:
 
 
 def _check_classes(champion: Predictions, challenger: Predictions, uri: str) -> None:
+    if not (isinstance(champion, ClassPredictions) and isinstance(challenger, ClassPredictions)):
+        return
     if set(champion.classes) != set(challenger.classes):
         names = [", ".join(repr(name) for name in model.classes) for model in (champion, challenger)]
         raise ParameterError(
@@ -97,8 +101,5 @@ def _compare(name: str, value: float, champion: float, margin: float) -> Check:
     )
 
 
-def _select_metrics(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[str]:
-    if names := sorted({gate.metric for gate in gates}):
-        return names
-    ranking = next((name for name in ("roc_auc", "false_alarm_rate") if name in metrics), None)
-    return [ranking] if ranking else []
+def _find_ranking_metric(data: Dataset, metrics: Mapping[str, float]) -> list[str]:
+    return [name for name in task_of(data).ranking_metrics if name in metrics][:1]

@@ -13,8 +13,8 @@ import pandas as pd
 from kfp_edge.components.verify.latency import Latencies
 from kfp_edge.components.verify.parity import Parity
 from kfp_edge.errors import RequirementsNotMetError
+from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.bundle import Signature
-from kfp_edge.ml.measurement import Measurement
 from kfp_edge.ml.onnx_model import read_opsets
 from kfp_edge.reports.check import Check
 

@@ -6,13 +6,12 @@ It is part of the bundle: whatever changes its text changes the hash of every bu
 from collections.abc import Iterable, Mapping
 
 from kfp_edge.ml.bundle import Column, ModelInfo, Signature
+from kfp_edge.model_report.facts import ModelFacts
 from kfp_edge.reports.check import Check
-from kfp_edge.reports.facts import ModelFacts
-from kfp_edge.reports.html import format_number
 from kfp_edge.reports.markdown import format_table, to_plain_text
+from kfp_edge.reports.numbers import format_number
+from kfp_edge.tasks.registry import TASKS
 
-#: The tasks in words.
-_TASKS = {"anomaly": "anomaly detection", "classification": "classification"}
 #: Checks whose requirement concerns the machine; they are left out, since a bundle must not depend on it.
 _MACHINE_CHECKS = ("latency",)
 
@@ -22,11 +21,10 @@ def write_model_card(signature: Signature, checks: Iterable[Check], info: ModelI
     model = info.identity
     columns = [column for tensor in signature.inputs for column in tensor.columns]
     code = f" by the code of commit `{model.revision}`" if model.revision else ""
-    learns_from_labelled = info.task == "anomaly" and facts.train.roles.target
-    rows = "normal training rows" if learns_from_labelled else "training rows"
+    rows = TASKS[info.task].name_fitted_rows(facts.train)
     blocks = [
         f"# {model.name} {model.version}",
-        f"A model for {_TASKS[info.task]}, {facts.fitted_rows}{code}.",
+        f"A model for {TASKS[info.task].title}, {facts.fitted_rows}{code}.",
         *facts.to_markdown(),
         "## Inputs",
         format_table(

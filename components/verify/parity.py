@@ -10,8 +10,9 @@ from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import Floats, Mask
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.predictions import Predictions, predict
 from kfp_edge.reports.check import Check
+from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.registry import predict, predict_onnx
 
 #: Columns that are searched for the one that explains a difference.
 _MAX_SEARCHED_COLUMNS = 500
@@ -62,18 +63,16 @@ class ModelPair:
                 f"the scikit-learn model cannot predict the held-out rows: {str(error).strip().splitlines()[0]}{hint}; "
                 "fit a Pipeline that prepares them, such as with a SimpleImputer."
             ) from error
-        return original, self.exported.predict(data.x())
+        return original, predict_onnx(self.exported, data.x())
 
 
 def measure_parity(reference: Predictions, candidate: Predictions, tolerance: float = 0.0) -> Parity:
     """Compare the predictions of two models for the same n rows; numbers may differ by `tolerance`."""
+    difference = np.abs(reference.numbers - candidate.numbers).max(axis=1)
+    if reference.label is None or candidate.label is None:
+        return Parity(np.zeros(len(difference), dtype=bool), difference)
     differ = np.asarray(reference.label != candidate.label).reshape(-1) & (reference.margin > tolerance)
-    if reference.score is not None:
-        assert candidate.score is not None
-        return Parity(differ, np.abs(reference.score - candidate.score))
-    assert reference.probabilities is not None
-    assert candidate.probabilities is not None
-    return Parity(differ, np.abs(reference.probabilities - candidate.probabilities).max(axis=1))
+    return Parity(differ, difference)
 
 
 def check_parity(pair: ModelPair, data: Dataset, parity: Parity, tolerance: float) -> list[Check]:
@@ -102,7 +101,7 @@ def _explain(pair: ModelPair, data: Dataset, parity: Parity, tolerance: float) -
     row = parity.worst(1)[0]
     where = f"on held-out row {data.frame.index[row]}"
     original, exported = pair.predict(replace(data, frame=data.frame.iloc[[row]].reset_index(drop=True)))
-    answers = f"scikit-learn gives {_format_answer(original)}, ONNX {_format_answer(exported)}"
+    answers = f"scikit-learn gives {original.describe_row(0)}, ONNX {exported.describe_row(0)}"
     column = _find_deciding_column(pair, data, row, tolerance)
     if column is None:
         return (
@@ -131,9 +130,3 @@ def _find_deciding_column(pair: ModelPair, data: Dataset, row: int, tolerance: f
             repeated.loc[index, name] = usual
     agrees = measure_parity(*pair.predict(replace(data, frame=repeated)), tolerance).is_within(tolerance)
     return columns[int(np.argmax(agrees))] if agrees.any() else None
-
-
-def _format_answer(predictions: Predictions) -> str:
-    number = predictions.score if predictions.score is not None else predictions.probabilities
-    assert number is not None
-    return f"{predictions.label.reshape(-1)[0]} ({float(np.max(number)):.6g})"

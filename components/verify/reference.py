@@ -5,7 +5,7 @@ import numpy as np
 from kfp_edge.ml.arrays import Float32s
 from kfp_edge.ml.bundle import Frequencies, Histogram, Reference
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.threshold_rows import select_fitted_rows
+from kfp_edge.tasks.registry import task_of
 
 _BINS = 10
 
@@ -19,7 +19,7 @@ def compute_reference(data: Dataset) -> Reference:
     A number that fills more than a tenth of the rows has a bin of its own: within a wider one, nobody would see it
     move.
     """
-    data = select_fitted_rows(data)
+    data = task_of(data).select_fitted_rows(data)
     features: dict[str, Histogram | Frequencies] = {}
     for name in data.roles.features:
         values = data.frame[name]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from kfp_edge.components.verify.checks import VerificationResult, to_table_rows
 from kfp_edge.components.verify.parity import Parity
 from kfp_edge.ml.bundle import ModelIdentity
-from kfp_edge.reports.facts import ModelFacts
+from kfp_edge.model_report.facts import ModelFacts
 from kfp_edge.reports.html import BLUE, GREY, RED, Page
 
 _WORST_ROWS = 5

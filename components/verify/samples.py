@@ -8,6 +8,7 @@ from kfp_edge.ml.arrays import Int64s, Labels, Mask
 from kfp_edge.ml.bundle import Column, Datatype, Sample, Signature
 from kfp_edge.ml.onnx_model import OnnxModel, Tensor
 from kfp_edge.storage.files import JsonObject
+from kfp_edge.tasks.registry import predict_onnx
 
 _MAX_SAMPLES = 20
 #: How many of them have missing numbers, where there are other rows too.
@@ -28,7 +29,7 @@ def record_samples(model: OnnxModel, rows: pd.DataFrame) -> tuple[Sample, ...]:
         usable = usable[_has_finite_outputs(model, usable)]
     if usable.empty:
         raise ModelError(_explain_refusal(model.signature, rows))
-    labels = model.predict(usable).label.reshape(-1)
+    labels = predict_onnx(model, usable).strata
     is_incomplete = _find_missing_numbers(model.signature, usable)
     selected = _select_rows(labels, is_incomplete)
     return tuple(_record_sample(model, usable.iloc[[row]], as_rows=is_incomplete[row]) for row in selected)

@@ -10,8 +10,6 @@ from pathlib import Path
 from kfp_edge.components.verify import checks
 from kfp_edge.components.verify.champion import compare_with_champion
 from kfp_edge.components.verify.checks import VerificationResult
-from kfp_edge.components.verify.default_gates import check_measured_rate, select_gates
-from kfp_edge.components.verify.gates import check_gates, check_limits, parse_gates
 from kfp_edge.components.verify.latency import check_latency, measure_latencies
 from kfp_edge.components.verify.missing_values import require_columns
 from kfp_edge.components.verify.model_card import write_model_card
@@ -21,13 +19,14 @@ from kfp_edge.components.verify.report import write_report
 from kfp_edge.components.verify.samples import is_served, record_samples
 from kfp_edge.components.verify.server_check import replay_in_server
 from kfp_edge.errors import ParameterError
+from kfp_edge.metrics.gates import check_gates, check_limits, parse_gates, select_gates
 from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, check_identity, write_bundle
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.measurement import measure_predictions
 from kfp_edge.ml.onnx_model import OnnxModel, read_opsets
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.ml.threads import limit_threads
-from kfp_edge.reports.facts import ModelFacts
+from kfp_edge.model_report.facts import ModelFacts
+from kfp_edge.tasks.registry import predict_onnx, task_of
 
 #: Tools whose versions decide the bytes of the model.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
@@ -88,7 +87,7 @@ def verify(
     pair = ModelPair(load_model(original), candidate) if _is_skops(original) else None
     with limit_threads(test_data):
         result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
-    threshold = next((output.threshold for output in candidate.signature.outputs if output.name == "score"), None)
+    threshold = next((output.threshold for output in candidate.signature.outputs if output.threshold is not None), None)
     rate = requirements.false_alarm_rate
     facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold)
     write_report(report, identity, result, facts)
@@ -130,12 +129,13 @@ def run_checks(
     signature = candidate.signature
     if len(served.frame) and all(check.passed for check in results):
         signature = require_columns(signature, pair, train_data, served, requirements.tolerance)
-    predictions = candidate.predict(rows, test_data.roles.positive)
-    measurement = measure_predictions(predictions, test_data)
-    results += check_gates(measurement, select_gates(requirements.gates, predictions, measurement))
-    if predictions.score is not None:
-        asked = requirements.false_alarm_rate
-        results += check_measured_rate(requirements.gates, measurement, train_data, test_data, asked)
+    task = task_of(test_data)
+    predictions = predict_onnx(candidate, rows, test_data.roles.positive)
+    measurement = task.measure(predictions, test_data)
+    defaults = task.find_default_gates(predictions)
+    results += check_gates(measurement, select_gates(requirements.gates, defaults, measurement))
+    asked = requirements.false_alarm_rate
+    results += task.check_rates(requirements.gates, measurement, train_data, test_data, asked)
     if requirements.champion:
         margin = requirements.champion_margin
         results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)
@@ -181,8 +181,7 @@ def _is_skops(path: Path) -> bool:
 
 
 def _check_task(candidate: OnnxModel, data: Dataset) -> None:
-    is_detector = any(output.name == "score" for output in candidate.signature.outputs)
-    task = "anomaly" if is_detector else "classification"
+    task = candidate.signature.task
     if task != data.roles.task:
         raise ParameterError(
             f"the model is for {task}, the data was read for {data.roles.task}; give ingest task={task}, "

@@ -8,14 +8,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.storage.files import JsonObject, canonical_json, new_folder, read_json, sha256_bytes, sha256_file
 
-Task = Literal["classification", "anomaly"]
+#: What a model learns; `kfp_edge.tasks` has a package for each.
+TaskName = Literal["classification", "anomaly"]
+TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 
 #: Datatypes of the Open Inference Protocol v2 that a model here may use ("Tensor Data Types").
 Datatype = Literal[
@@ -75,7 +77,7 @@ class OutputTensor(_Contract):
 class Signature(_Contract):
     """`signature.json`: the inputs and outputs of the model, in its own order."""
 
-    task: Task
+    task: TaskName
     inputs: tuple[InputTensor, ...] = Field(min_length=1)
     outputs: tuple[OutputTensor, ...] = Field(min_length=1)
 
@@ -132,7 +134,7 @@ class Manifest(_Contract):
     format: Literal[1] = 1
     name: str = Field(pattern=f"^{_NAME}$")
     version: str = Field(pattern=f"^{_VERSION}$")
-    task: Task
+    task: TaskName
     opset: int
     data_sha256: str
     #: Commit of the code that trained the model; empty when it is not known.
@@ -179,7 +181,7 @@ class ModelInfo:
     """What is known about a model apart from its files; the fields are those of `Manifest`."""
 
     identity: ModelIdentity
-    task: Task
+    task: TaskName
     opset: int
     data_sha256: str
     metrics: Mapping[str, float] = field(default_factory=dict)

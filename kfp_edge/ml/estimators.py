@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 
 
 def iterate_parts(value: object) -> Iterator[object]:
@@ -20,3 +21,8 @@ def _iterate_children(value: object) -> Iterator[object]:
         yield from value.values()
     elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
         yield from value
+
+
+def final_estimator(estimator: BaseEstimator) -> BaseEstimator:
+    """Return the last step of a Pipeline, or the estimator itself where it is none."""
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator

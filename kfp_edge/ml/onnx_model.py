@@ -17,9 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 from pydantic import ValidationError
 
 from kfp_edge.errors import DataError, ModelError
-from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import Datatype, InputTensor, Signature
-from kfp_edge.ml.predictions import Predictions
 
 #: Key in the metadata of the ONNX file; its value is the signature as JSON.
 SIGNATURE_KEY = "kfp_edge.signature"
@@ -49,6 +47,12 @@ _TYPES: dict[Datatype, tuple[int, type[np.generic]]] = {
 
 #: ONNX element type -> datatype of the Open Inference Protocol.
 DATATYPES: dict[int, Datatype] = {element: datatype for datatype, (element, _) in _TYPES.items()}
+
+
+def find_datatype(proto: onnx.ModelProto, output: str) -> Datatype:
+    """Return the datatype of the model's output tensor of that name."""
+    types = {tensor.name: tensor.type.tensor_type.elem_type for tensor in proto.graph.output}
+    return DATATYPES[types[output]]
 
 
 def load_proto(path: Path) -> onnx.ModelProto:
@@ -156,25 +160,6 @@ class OnnxModel:
         """Give the model, and its metadata, another signature of the same tensors."""
         self.signature = signature
         write_signature(self.proto, signature)
-
-    def predict(self, frame: pd.DataFrame, positive: ClassLabel | None = None) -> Predictions:
-        """Run the model on rows that have the signature's columns.
-
-        Args:
-            frame: The rows.
-            positive: The class that metrics of two classes describe; None stands for the last one.
-
-        Raises:
-            DataError: a column of the signature is missing.
-        """
-        values = self.run(self.to_input_feed(frame))
-        outputs = {output.name: output for output in self.signature.outputs}
-        if "score" in values:
-            threshold = outputs["score"].threshold or 0.0
-            return Predictions(values["label"], score=values["score"], classes=(0, 1), threshold=threshold)
-        names = outputs["probabilities"].classes or ()
-        classes = names if outputs["label"].datatype == "BYTES" else tuple(int(name) for name in names)
-        return Predictions(values["label"], probabilities=values["probabilities"], classes=classes, positive=positive)
 
 
 def _to_tensor(frame: pd.DataFrame, tensor: InputTensor) -> Tensor:

@@ -2,12 +2,12 @@
 
 import base64
 import html
-import math
 import numbers
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, SupportsFloat
+from typing import TYPE_CHECKING, Self
 
+from kfp_edge.reports.numbers import format_number
 from kfp_edge.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -80,17 +80,6 @@ class Page:
         head = f'<meta charset="utf-8">{viewport}<title>{html.escape(self._title)}</title><style>{_STYLE}</style>'
         page = f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(self._parts)}</body></html>\n'
         write_file(path, page.encode())
-
-
-def format_number(value: SupportsFloat) -> str:
-    """Return a number with four significant digits, or a whole number below 10^9 with thousands separators.
-
-    NaN is `missing`; infinity is `inf` or `-inf`.
-    """
-    number = float(value)
-    if math.isnan(number):
-        return "missing"
-    return f"{number:,.0f}" if abs(number) < 1e9 and number.is_integer() else f"{number:.4g}"
 
 
 def _format_cell(value: object) -> str:

@@ -6,7 +6,7 @@
     <!-- make docs: parameters kfp_edge.pipelines._parameters Fleet Delivery -->    only these groups
     <!-- make docs: component kfp_edge.components.ingest -->         inputs and outputs of a component
     <!-- make docs: options kfp_edge.components.ingest.columns.schema ColumnExpectation --> fields of a pydantic model
-    <!-- make docs: metrics kfp_edge.ml.metrics -->      the metrics that a module defines
+    <!-- make docs: metrics kfp_edge.metrics.catalog -->      the metrics that a module defines
     <!-- end -->
 """
 

@@ -19,6 +19,7 @@ from kfp_edge.components.train.train import fit
 from kfp_edge.ml.skops_model import save_model
 from kfp_edge.spec import compiler, reference_tables
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from kfp_edge.tasks.task import TrainingOptions
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 from support.paths import ROOT
@@ -54,7 +55,7 @@ def desk(tmp_path_factory) -> Path:
     torque = presses["torque [Nm]"].where(presses.index % 50 > 0, -999)
     export = presses.assign(at=hours, **{"torque [Nm]": torque})
     export.to_csv(folder / "export.csv", sep=";", decimal=",", index=False)
-    save_model(fit(machines, seed=0, false_alarm_rate=0.01), folder / "model.skops")
+    save_model(fit(machines, TrainingOptions(0, 0.01)), folder / "model.skops")
     sensor = anomalies(4000).frame
     moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]
     odd = [moments[row] for row in sensor.index[sensor["odd"] == 1]]

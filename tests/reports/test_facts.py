@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kfp_edge.metrics.events import EventCount
+from kfp_edge.metrics.intervals import Interval
+from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
-from kfp_edge.ml.events import EventCount
-from kfp_edge.ml.intervals import Interval
-from kfp_edge.ml.measurement import Measurement
-from kfp_edge.reports.facts import ModelFacts
+from kfp_edge.model_report.facts import ModelFacts
 from support.tables import SHA, anomalies, failures, mark_training_failures
 
 PREPARATION = Preparation(

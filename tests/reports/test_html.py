@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from kfp_edge.reports.html import Page, format_number
+from kfp_edge.reports.html import Page
+from kfp_edge.reports.numbers import format_number
 
 
 def test_text_is_escaped_everywhere(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from kfp_edge.components.train.train import fit
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.storage.files import canonical_json
+from kfp_edge.tasks.task import TrainingOptions
 
 SHA = "0" * 64
 
@@ -59,7 +60,7 @@ def mark_training_failures(rows: int = 600) -> Dataset:
 def train_model(data: Dataset, *, seed: int = 0, false_alarm_rate: float = 0.01) -> Pipeline:
     """Fit as the train component does, with one thread."""
     with limit_threads(data):
-        return fit(data, seed=seed, false_alarm_rate=false_alarm_rate)
+        return fit(data, TrainingOptions(seed, false_alarm_rate))
 
 
 def read_sklearn_table(name: str) -> pd.DataFrame:

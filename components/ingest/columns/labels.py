@@ -12,9 +12,9 @@ from kfp_edge.components.ingest.columns.schema import Violation, make_violation
 from kfp_edge.components.ingest.listing import join_listed, list_names
 from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_float64
 from kfp_edge.errors import ParameterError
+from kfp_edge.metrics.rare_labels import find_few_events, find_few_positives
 from kfp_edge.ml.arrays import ClassLabel, Mask
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.rare_labels import find_few_events, find_few_positives
 from kfp_edge.wording import count_of
 
 _BOOLEANS = {"true": "1", "false": "0"}

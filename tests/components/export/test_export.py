@@ -20,8 +20,8 @@ from kfp_edge.components.export.isolation_forest import expected_path_length
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature
-from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.tasks.registry import predict, predict_onnx
 from support.tables import SHA, anomalies, failures, mark_training_failures, train_model
 
 
@@ -38,7 +38,7 @@ def _exported(estimator, data, tmp_path) -> OnnxModel:
 )
 def test_onnx_predicts_as_scikit_learn_does(tmp_path, data):
     estimator = train_model(data)
-    predicted, expected = _exported(estimator, data, tmp_path).predict(data.x()), predict(estimator, data)
+    predicted, expected = predict_onnx(_exported(estimator, data, tmp_path), data.x()), predict(estimator, data)
     assert np.array_equal(predicted.label, expected.label)
     assert np.allclose(predicted.ranking_score, expected.ranking_score, atol=1e-5)
 
@@ -99,7 +99,7 @@ def test_missing_numbers_are_predicted_as_scikit_learn_does(tmp_path):
     data = Dataset(frame, data.roles, SHA)
     estimator = train_model(data)
     assert np.allclose(
-        _exported(estimator, data, tmp_path).predict(data.x()).ranking_score,
+        predict_onnx(_exported(estimator, data, tmp_path), data.x()).ranking_score,
         predict(estimator, data).ranking_score,
         atol=1e-5,
     )
@@ -113,14 +113,14 @@ def test_a_missing_category_is_a_category_of_its_own(tmp_path):
     estimator = train_model(data)
     model = _exported(estimator, data, tmp_path)
     assert model.signature.inputs[2].columns[0].categories == ("", "A", "B")
-    assert np.allclose(model.predict(data.x()).ranking_score, predict(estimator, data).ranking_score, atol=1e-5)
+    assert np.allclose(predict_onnx(model, data.x()).ranking_score, predict(estimator, data).ranking_score, atol=1e-5)
 
 
 def test_a_pipeline_that_selects_columns_by_name_is_exported(tmp_path):
     data = failures(categorical=False)
     prepare = ColumnTransformer([("scale", StandardScaler(), ["torque [Nm]"]), ("fill", SimpleImputer(), ["heat [K]"])])
     estimator = make_pipeline(prepare, LogisticRegression()).fit(data.x(), data.y())
-    predicted = _exported(estimator, data, tmp_path).predict(data.x())
+    predicted = predict_onnx(_exported(estimator, data, tmp_path), data.x())
     assert np.allclose(predicted.probabilities, estimator.predict_proba(data.x()), atol=1e-5)
 
 

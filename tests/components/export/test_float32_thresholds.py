@@ -24,7 +24,8 @@ from kfp_edge.components.export.float32_thresholds import round_down_to_float32
 from kfp_edge.components.verify.parity import measure_parity
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature
-from kfp_edge.ml.predictions import Predictions, predict
+from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.registry import predict, predict_onnx
 from support.tables import SHA, failures
 
 TREES: dict[str, BaseEstimator] = {
@@ -56,7 +57,7 @@ def _answer(estimator: BaseEstimator, train: Dataset, test: Dataset) -> tuple[Pr
     proto = convert(estimator, train)
     signature = read_signature(proto)
     assert signature is not None
-    return predict(estimator, test), OnnxModel(proto, signature).predict(test.x())
+    return predict(estimator, test), predict_onnx(OnnxModel(proto, signature), test.x())
 
 
 def _assert_equal(answers: tuple[Predictions, Predictions]) -> None:

@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from kfp_edge.components.export.export import export_model
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel
-from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.tasks.registry import predict, predict_onnx
 from support.models import verify_model
 from support.tables import SHA
 
@@ -81,7 +81,7 @@ def _assert_answers_as_trained(folder: Path, model: BaseEstimator, train: Datase
     assert (expected == test.y()).mean() > 0.99
     save_model(model, folder / "model.skops")
     export_model(folder / "model.skops", train, folder / "model.onnx")
-    exported = OnnxModel.load(folder / "model.onnx").predict(test.x())
+    exported = predict_onnx(OnnxModel.load(folder / "model.onnx"), test.x())
     assert exported.label.tolist() == expected.tolist()
     assert predict(model, test).label.tolist() == expected.tolist()
     assert verify_model(folder, train, test).manifest.metrics["accuracy"] > 0.99

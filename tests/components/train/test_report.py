@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.train.report import plot_scores, write_report
+from kfp_edge.components.train.report import write_report
 from kfp_edge.components.train.train import fit, measure
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from kfp_edge.ml.threads import limit_threads
+from kfp_edge.tasks.anomaly.figures import plot_scores
+from kfp_edge.tasks.task import TrainingOptions
 from support.tables import SHA, anomalies, failures
 
 NAMES = ("heat $T_1$ [K]", "torque_^" + "x" * 70, "type <b>")
@@ -20,10 +22,10 @@ PREPARATION = Preparation(split="random", warnings=("column 'code' alone gives t
 
 def write_page(folder: Path, train: Dataset, test: Dataset, rate: float = 0.01) -> str:
     with limit_threads(train):
-        estimator = fit(train, seed=0, false_alarm_rate=rate)
+        estimator = fit(train, TrainingOptions(0, rate))
         evaluation = measure(estimator, test)
         page = folder / "report.html"
-        write_report(page, estimator, train, test, evaluation, seed=0, false_alarm_rate=rate)
+        write_report(page, train, test, evaluation, TrainingOptions(0, rate))
     return page.read_text()
 
 
@@ -111,8 +113,8 @@ def test_the_page_of_many_rows_is_as_small_as_that_of_few(tmp_path):
 
 def test_rows_after_an_event_are_neither_normal_nor_anomalous_in_the_histogram():
     data = dataclasses.replace(anomalies(), preparation=Preparation(window_rows=50))
-    estimator = fit(data, seed=0, false_alarm_rate=0.01)
-    figure = plot_scores(data, measure(estimator, data))
+    estimator = fit(data, TrainingOptions(0, 0.01))
+    figure = plot_scores(data, measure(estimator, data).predictions)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["normal", "anomalous", "after an event, which their windows contain", "threshold"]
     rows = [sum(bar.get_height() for bar in bars) for bars in figure.axes[0].containers]

@@ -19,8 +19,8 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.bundle import Bundle, Column
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import read_signature
-from kfp_edge.ml.predictions import predict
 from kfp_edge.ml.skops_model import load_model, save_model
+from kfp_edge.tasks.registry import predict
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.models.bundle import load_bundle

@@ -10,8 +10,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from kfp_edge.components.export.export import export_model
 from kfp_edge.components.verify.parity import Parity, measure_parity
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.predictions import Predictions
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.tasks.classification.predictions import ClassPredictions
 from support.models import verify_model
 from support.tables import failures
 
@@ -23,8 +23,8 @@ def test_the_worst_rows_have_other_labels_then_the_largest_differences() -> None
 
 
 def test_a_label_differs_only_where_the_original_prefers_one() -> None:
-    original = Predictions(np.array([0, 0]), np.array([[0.5, 0.5], [0.6, 0.4]]), classes=(0, 1))
-    exported = Predictions(np.array([1, 1]), np.array([[0.4999999, 0.5000001], [0.4, 0.6]]), classes=(0, 1))
+    original = ClassPredictions(np.array([0, 0]), np.array([[0.5, 0.5], [0.6, 0.4]]), classes=(0, 1))
+    exported = ClassPredictions(np.array([1, 1]), np.array([[0.4999999, 0.5000001], [0.4, 0.6]]), classes=(0, 1))
     assert measure_parity(original, exported, 1e-5).labels_differ.tolist() == [False, True]
 
 

@@ -38,7 +38,7 @@ def test_the_metrics_are_the_same_however_the_classes_are_called(tmp_path: Path)
 def test_another_positive_class_can_be_named(tmp_path: Path) -> None:
     parts = _ingest(tmp_path / "data", ("Fail", "Pass"), positive="Pass")
     evaluation = measure(train_model(parts.train), parts.test)
-    assert evaluation.metrics["recall"] == evaluation.metrics["recall(Pass)"]
+    assert evaluation.measurement.metrics["recall"] == evaluation.measurement.metrics["recall(Pass)"]
     assert evaluation.measurement.positive == "Pass"
 
 

@@ -11,6 +11,7 @@ import pytest
 from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.tasks.registry import predict_onnx
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.models import self_test
 from kfp_edge_serving.models.bundle import load_bundle
@@ -61,7 +62,7 @@ def features(model: Model) -> dict[str, FeatureCounts]:
 
 def test_rows_get_the_predictions_that_verification_measured(bundle: Bundle, model: Model, data: Dataset) -> None:
     response = infer(model, data)
-    expected = OnnxModel(onnx.load(bundle.model), bundle.signature).predict(data.x())
+    expected = predict_onnx(OnnxModel(onnx.load(bundle.model), bundle.signature), data.x())
     assert response["outputs"][0]["data"] == expected.label.tolist()
 
 

@@ -1,0 +1,178 @@
+"""The metrics that gates, reports and comparisons use: name, direction, range and meaning of each.
+
+A new metric is one more entry of `METRICS`, and its value one more entry in `kfp_edge.tasks.classification.evaluation`.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from kfp_edge.ml.bundle import TASK_NAMES, TaskName
+
+_PER_CLASS = re.compile(r"(?P<name>\w+)\((?P<label>.+)\)")
+
+#: What a metric is measured of.
+MetricSubject = Literal["two classes", "many classes", "anomalies"]
+
+
+class Direction(StrEnum):
+    """Which values of a metric are better."""
+
+    HIGHER = "higher is better"
+    LOWER = "lower is better"
+    #: A count that says nothing about the model.
+    NONE = ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that is measured on held-out rows; it lies between `low` and `high`, both included."""
+
+    name: str
+    direction: Direction
+    description: str
+    low: float = 0.0
+    high: float = 1.0
+    #: Whether it is measured for each class too, as `recall(Fail)`.
+    has_classes: bool = False
+    #: Whether it depends on which of two classes is the positive one.
+    is_of_positive: bool = False
+    #: What it means for one kind of model where that is more exact than the description of all of them.
+    meanings: Mapping[MetricSubject, str] = field(default_factory=dict)
+
+    def describe(self, subject: MetricSubject) -> str:
+        """Return what it means for one kind of model."""
+        return self.meanings.get(subject, self.description)
+
+    #: The tasks for which it is measured.
+    tasks: tuple[TaskName, ...] = TASK_NAMES
+    #: Whether its gate may be a limit in either direction.
+    has_gates_both_ways: bool = False
+
+    @property
+    def range(self) -> str:
+        """The range in words, such as `0 to 1` or `at least 0`."""
+        return f"at least {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
+
+
+_HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
+_CLASSIFICATION: tuple[TaskName, ...] = ("classification",)
+_ANOMALY: tuple[TaskName, ...] = ("anomaly",)
+
+#: Every metric by its name; those of one class have its label in brackets, such as `recall(Fail)`.
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", _HIGHER, "share of the rows whose class is predicted right", tasks=_CLASSIFICATION),
+        Metric(
+            "alarm_rate",
+            _LOWER,
+            "share of the rows that raise an alarm",
+            tasks=_ANOMALY,
+            has_gates_both_ways=True,
+        ),
+        Metric(
+            "average_precision",
+            _HIGHER,
+            "area under the precision-recall curve of the positive class",
+            is_of_positive=True,
+            meanings={"anomalies": "area under the precision-recall curve of the anomalous rows"},
+        ),
+        Metric(
+            "balanced_accuracy",
+            _HIGHER,
+            "mean of the recall of every class; chance is 1 / number of classes",
+            tasks=_CLASSIFICATION,
+        ),
+        Metric(
+            "brier_score",
+            _LOWER,
+            "mean squared error of the probability of the positive class",
+            tasks=_CLASSIFICATION,
+        ),
+        Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised", tasks=_ANOMALY),
+        Metric(
+            "events",
+            Direction.NONE,
+            "number of unbroken runs of anomalous rows of one group",
+            high=math.inf,
+            tasks=_ANOMALY,
+            has_gates_both_ways=True,
+        ),
+        Metric(
+            "f1",
+            _HIGHER,
+            "harmonic mean of precision and recall of the positive class; with more classes, its mean over them",
+            has_classes=True,
+            is_of_positive=True,
+            meanings={
+                "two classes": "harmonic mean of precision and recall of the positive class",
+                "many classes": "harmonic mean of precision and recall of each class, averaged over the classes",
+            },
+            tasks=_CLASSIFICATION,
+        ),
+        Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm", tasks=_ANOMALY),
+        Metric(
+            "log_loss",
+            _LOWER,
+            "mean negative logarithm of the probability of the true class",
+            high=math.inf,
+            tasks=_CLASSIFICATION,
+        ),
+        Metric(
+            "precision",
+            _HIGHER,
+            "share of the rows predicted as the positive class, or as anomalous, that are",
+            has_classes=True,
+            is_of_positive=True,
+            meanings={
+                "two classes": "share of the rows predicted as the positive class that are of it",
+                "anomalies": "share of the rows with an alarm that are anomalous",
+            },
+        ),
+        Metric(
+            "recall",
+            _HIGHER,
+            "share of the rows of the positive class, or of the anomalous rows, that are predicted so",
+            has_classes=True,
+            is_of_positive=True,
+            meanings={
+                "two classes": "share of the rows of the positive class that are predicted so",
+                "anomalies": "share of the anomalous rows that raise an alarm",
+            },
+        ),
+        Metric(
+            "roc_auc",
+            _HIGHER,
+            "area under the ROC curve of the positive class; with more classes, its mean one against the rest",
+            meanings={
+                "two classes": "area under the ROC curve of the positive class",
+                "many classes": "area under the ROC curve of each class against the rest, averaged over the classes",
+                "anomalies": "area under the ROC curve of the anomalous rows",
+            },
+        ),
+        Metric(
+            "roc_auc_p_value",
+            _LOWER,
+            "probability that a ranking by chance has such a ROC AUC: one-sided Mann-Whitney U test, rows independent",
+        ),
+        Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm", tasks=_ANOMALY),
+    )
+}
+
+
+def find_metric(name: str) -> Metric | None:
+    """Return the metric of a name such as `recall` or `recall(Fail)`, or None where there is none."""
+    of_class = _PER_CLASS.fullmatch(name)
+    if of_class is None:
+        return METRICS.get(name)
+    metric = METRICS.get(of_class["name"])
+    return metric if metric is not None and metric.has_classes else None
+
+
+def name_of_class(metric: str, label: object) -> str:
+    """Return the name of a metric of one class, such as `recall(Fail)`."""
+    return f"{metric}({label})"

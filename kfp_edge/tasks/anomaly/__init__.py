@@ -1,0 +1,1 @@
+"""Anomaly detection: a score, and a threshold above which it raises an alarm."""

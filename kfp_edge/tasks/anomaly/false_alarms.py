@@ -1,0 +1,71 @@
+"""The false-alarm rate asked for, and the one that held-out rows show."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kfp_edge.metrics.intervals import compute_exact_interval, find_clusters
+from kfp_edge.metrics.measurement import Measurement
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.reports.check import Check
+from kfp_edge.reports.numbers import format_number
+from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate, count_threshold_rows, find_normal_rows
+
+#: Machines that differ or drift a little reach this multiple of the rate asked for; a detector whose interval is
+#: completely above it raises more false alarms than anyone planned for.
+_MAX_RATE_RATIO = 2.0
+#: Fewer groups than this say little about the rate in others.
+_FEWEST_GROUPS = 3
+
+
+def check_measured_rate(
+    gates: Mapping[str, object], measurement: Measurement, train_data: Dataset, test_data: Dataset, asked: float
+) -> list[Check]:
+    """Require a detector to raise alarms about as rarely as it was asked to, unless a gate on that rate is named.
+
+    Without labels every row counts as normal. The lower end of the 95 % interval may be at most twice the rate asked
+    for, or what a threshold reaches by chance that so many training rows set. Too few rows or groups to measure such a
+    rate are reported.
+
+    Args:
+        gates: The named gates.
+        measurement: What was measured on the held-out rows.
+        train_data: The rows that the model was trained on.
+        test_data: The held-out rows.
+        asked: The share of normal rows that may raise an alarm.
+
+    Raises:
+        ParameterError: `asked` is no such share.
+    """
+    metric = "false_alarm_rate" if test_data.roles.target else "alarm_rate"
+    if metric in gates:
+        return []
+    check_false_alarm_rate(asked)
+    normal = int(find_normal_rows(test_data).sum())
+    interval = measurement.intervals[metric]
+    rate = measurement.metrics[metric]
+    measured = f"{format_number(rate)} (95 % interval {interval}) of {normal:,} rows"
+    if normal * asked < 1:
+        measured += f", too few to measure {asked:g}"
+    elif rate > _MAX_RATE_RATIO * asked:
+        measured += f", {rate / asked:.1f} times the rate asked for"
+    measured += _describe_few_clusters(test_data)
+    limit, reason = _find_highest_rate(train_data, asked)
+    required = f"{asked:g}, as asked for with false_alarm_rate: the 95 % interval must begin at or below {reason}"
+    return [Check(f"gate {metric}", interval.low <= limit, measured, required)]
+
+
+def _describe_few_clusters(data: Dataset) -> str:
+    clusters = find_clusters(data)
+    if clusters is None or (count := len(np.unique(clusters[find_normal_rows(data)]))) >= _FEWEST_GROUPS:
+        return ""
+    return f" of {count} {'group' if count == 1 else 'groups'}, too few groups to measure it"
+
+
+def _find_highest_rate(train_data: Dataset, asked: float) -> tuple[float, str]:
+    """Return where the interval of the rate may begin, and that with its reason."""
+    rows = count_threshold_rows(train_data)
+    planned, by_chance = _MAX_RATE_RATIO * asked, compute_exact_interval(asked * rows, rows).high
+    if by_chance > planned:
+        return by_chance, f"{by_chance:.4g}, which a threshold set on {rows:,} rows can reach by chance"
+    return planned, f"{planned:.4g}, twice that rate"

@@ -1,0 +1,163 @@
+"""The task of a classifier."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from kfp_edge.metrics.catalog import MetricSubject, name_of_class
+from kfp_edge.metrics.gates import Gate, make_default_gates
+from kfp_edge.metrics.intervals import find_clusters
+from kfp_edge.metrics.measurement import Measurement, round_metrics
+from kfp_edge.metrics.ranking import HIGHEST_P_VALUE, compute_roc
+from kfp_edge.metrics.rare_labels import find_few_positives
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.bundle import OutputTensor
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.memory import return_freed_memory
+from kfp_edge.ml.missing_text import mark_missing_text
+from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
+from kfp_edge.reports.numbers import format_share
+from kfp_edge.reports.section import Section
+from kfp_edge.tasks.classification.evaluation import compute_confusion, evaluate, measure_intervals
+from kfp_edge.tasks.classification.gradient_boosting import fit_trees, make_samples
+from kfp_edge.tasks.classification.predictions import ClassPredictions, to_class_labels
+from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
+
+if TYPE_CHECKING:
+    from kfp_edge.model_report.facts import ModelFacts
+    from kfp_edge.reports.html import Page
+
+_LOWEST_ROC_AUC = 0.7
+
+
+class Classification(Task):
+    """Two or more classes, with the probability of each."""
+
+    name = "classification"
+    title = "classification"
+    outputs = ("label", "probabilities")
+    ranking_metrics = ("roc_auc",)
+    headline_metric = "roc_auc"
+
+    def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
+        """Fit gradient-boosted trees, rare classes given more weight."""
+        samples = make_samples(data, options.seed)
+        del data  # where the caller does not hold the rows either, they are freed before the trees need memory
+        return_freed_memory()
+        return fit_trees(samples, options.seed)
+
+    def predict(self, estimator: BaseEstimator, data: Dataset) -> ClassPredictions:
+        """Run a fitted classifier, alone or at the end of a Pipeline, on the rows of `data`."""
+        rows = mark_missing_text(estimator, data.x())
+        return ClassPredictions(
+            estimator.predict(rows),
+            estimator.predict_proba(rows),
+            to_class_labels(estimator.classes_),
+            positive=data.roles.positive,
+        )
+
+    def predict_onnx(
+        self, model: OnnxModel, frame: pd.DataFrame, positive: ClassLabel | None = None
+    ) -> ClassPredictions:
+        """Run an ONNX classifier on rows that have the signature's columns."""
+        values = model.run(model.to_input_feed(frame))
+        label, probabilities = model.signature.outputs
+        names = probabilities.classes or ()
+        classes = names if label.datatype == "BYTES" else tuple(int(name) for name in names)
+        return ClassPredictions(values["label"], values["probabilities"], classes, positive=positive)
+
+    def measure(self, predictions: Predictions, data: Dataset) -> Measurement:
+        """Measure what a classifier predicts for the rows of `data`."""
+        assert isinstance(predictions, ClassPredictions)
+        labels = data.y()
+        metrics = round_metrics(evaluate(predictions, labels))
+        intervals = measure_intervals(predictions, labels, find_clusters(data))
+        positive = predictions.positive_class if len(predictions.classes) == 2 else None
+        warnings = () if positive is None else tuple(find_few_positives(labels, positive))
+        return Measurement(metrics, intervals, positive=positive, warnings=warnings)
+
+    def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:
+        """Return the ROC curve of two classes and the confusion matrix; None where all labels are equal."""
+        assert isinstance(predictions, ClassPredictions)
+        labels = data.y()
+        if len(np.unique(labels)) < 2:
+            return None
+        roc = None
+        if len(predictions.classes) == 2:
+            roc = compute_roc(labels == predictions.positive_class, predictions.ranking_score)
+        return Curves(roc, compute_confusion(predictions, labels))
+
+    def find_default_gates(self, predictions: Predictions) -> list[Gate]:
+        """Require that the model ranks and predicts the classes better than chance."""
+        assert isinstance(predictions, ClassPredictions)
+        classes = len(predictions.classes)
+        recall = [("recall", ">", 0.0)] if classes == 2 else []
+        return make_default_gates(
+            ("roc_auc", ">=", _LOWEST_ROC_AUC),
+            ("balanced_accuracy", ">", 1 / classes),
+            *recall,
+            ("roc_auc_p_value", "<=", HIGHEST_P_VALUE),
+        )
+
+    def describe_outputs(
+        self, proto: onnx.ModelProto, classes: Sequence[ClassLabel], threshold: float | None
+    ) -> tuple[OutputTensor, ...]:
+        """Return the label, shape [-1], and the probabilities, shape [-1, classes]."""
+        names = tuple(str(label) for label in classes)
+        return (
+            OutputTensor(name="label", datatype=find_datatype(proto, "label"), shape=(-1,), classes=names),
+            OutputTensor(
+                name="probabilities",
+                datatype=find_datatype(proto, "probabilities"),
+                shape=(-1, len(classes)),
+                classes=names,
+            ),
+        )
+
+    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, seed: int) -> None:
+        """Add curves, confusion matrix, permutation importance, probabilities and calibration."""
+        from kfp_edge.tasks.classification.figures import add_figures
+
+        add_figures(page, data, evaluation, seed)
+
+    def find_positive_class(self, data: Dataset, measurement: Measurement) -> ClassLabel | None:
+        """Return the positive class of two."""
+        return measurement.positive
+
+    def list_counted_classes(self, train: Dataset, test: Dataset) -> list[ClassLabel]:
+        """Return every class."""
+        return sorted({*train.y().tolist(), *test.y().tolist()})
+
+    def find_subject(self, measurement: Measurement) -> MetricSubject:
+        """Return whether the metrics are of two classes or of many."""
+        return "many classes" if measurement.positive is None else "two classes"
+
+    def describe_settings(self, facts: "ModelFacts") -> Iterable[tuple[str, str]]:
+        """Yield the class that the metrics describe."""
+        positive = facts.measurement.positive
+        if positive is None:
+            classes = facts.train.frame[facts.train.roles.target].nunique()
+            yield "positive class", f"none: there are {classes:,} classes"
+        else:
+            yield "positive class", ": ".join(filter(None, (str(positive), facts.train.preparation.positive_reason)))
+
+    def describe_details(self, facts: "ModelFacts") -> list[Section]:
+        """Return the metrics of each class."""
+        header = ("class", "recall", "precision", "F1", "rows in training", "rows held out")
+        return [Section("Metrics of each class", header, list(_describe_classes(facts)))]
+
+
+def _describe_classes(facts: "ModelFacts") -> Iterable[tuple[str, ...]]:
+    counts = [pd.Series(part.y()).value_counts() for part in (facts.train, facts.test)]
+    for label in sorted(set(counts[0].index) | set(counts[1].index)):
+        yield (
+            str(label),
+            *(facts.format_metric(name_of_class(metric, label)) for metric in ("recall", "precision", "f1")),
+            *(format_share(int(count.get(label, 0)), int(count.sum())) for count in counts),
+        )

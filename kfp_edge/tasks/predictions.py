@@ -1,0 +1,32 @@
+"""Predictions of a model, in the form that metrics, parity and reports share; every task has its own kind."""
+
+from abc import ABC, abstractmethod
+
+from kfp_edge.ml.arrays import Floats, Labels
+
+
+class Predictions(ABC):
+    """What a model predicts for n rows."""
+
+    #: What the model decides for each row, shape [n]; None where its answer is a number.
+    label: Labels | None
+
+    @property
+    @abstractmethod
+    def numbers(self) -> Floats:
+        """The numbers behind the decisions, shape [n, k], which two models of the same data are compared by."""
+
+    @property
+    @abstractmethod
+    def margin(self) -> Floats:
+        """How far the numbers of each row are from another decision, shape [n]."""
+
+    @property
+    def strata(self) -> Labels:
+        """The kind of each answer, shape [n]: recorded samples have some rows of every kind."""
+        assert self.label is not None
+        return self.label.reshape(-1)
+
+    @abstractmethod
+    def describe_row(self, row: int) -> str:
+        """Return the answer for one row in words, such as `1 (0.93)`."""

@@ -1,0 +1,39 @@
+"""The tasks by name, and what every task does, without asking which it is."""
+
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from kfp_edge.metrics.measurement import Measurement
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.tasks.anomaly.task import AnomalyDetection
+from kfp_edge.tasks.classification.task import Classification
+from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.task import Task
+
+#: Every task by its name.
+TASKS: dict[str, Task] = {task.name: task for task in (Classification(), AnomalyDetection())}
+
+
+def task_of(data: Dataset) -> Task:
+    """Return the task that the data was read for."""
+    return TASKS[data.roles.task]
+
+
+def predict(estimator: BaseEstimator, data: Dataset) -> Predictions:
+    """Run a fitted estimator, alone or at the end of a Pipeline, on the rows of `data`.
+
+    A missing text is what it was where the estimator was trained.
+    """
+    return task_of(data).predict(estimator, data)
+
+
+def predict_onnx(model: OnnxModel, frame: pd.DataFrame, positive: ClassLabel | None = None) -> Predictions:
+    """Run an ONNX model on rows that have the signature's columns; `Task.predict_onnx` says more."""
+    return TASKS[model.signature.task].predict_onnx(model, frame, positive)
+
+
+def measure(predictions: Predictions, data: Dataset) -> Measurement:
+    """Measure what a model predicts for the rows of `data`; `Task.measure` says more."""
+    return task_of(data).measure(predictions, data)

@@ -1,0 +1,199 @@
+"""What a task is: everything in which classification and anomaly detection differ, in one object for each.
+
+A new task is one more package beside `classification`, and one more entry in `registry.py`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import onnx
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from kfp_edge.metrics.catalog import MetricSubject
+from kfp_edge.metrics.gates import Gate
+from kfp_edge.metrics.measurement import Measurement
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.bundle import OutputTensor, TaskName
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.onnx_model import OnnxModel
+from kfp_edge.reports.check import Check
+from kfp_edge.tasks.predictions import Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kfp_edge.model_report.facts import ModelFacts
+    from kfp_edge.reports.html import Page
+    from kfp_edge.reports.section import Section
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The parameters of `train`."""
+
+    #: The same data and seed give the same model.
+    seed: int = 0
+    #: The share of normal rows that may raise an alarm; for detectors only.
+    false_alarm_rate: float = 0.001
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves that Kubeflow Pipelines draws.
+
+    `roc` is (false positive rate, true positive rate, thresholds), each of at most 200 points, or None; `confusion` is
+    (class names, matrix[true][predicted]), of two classes the positive one last.
+    """
+
+    roc: tuple[list[float], list[float], list[float]] | None
+    confusion: tuple[list[str], list[list[int]]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A fitted model, its predictions on held-out rows, and what was measured on them; `curves` as far as there are."""
+
+    estimator: Pipeline
+    predictions: Predictions
+    measurement: Measurement
+    curves: Curves | None
+
+
+class Task(ABC):
+    """A kind of model, from its target to its plots. A task has no state; `registry.py` has the only object of each."""
+
+    name: ClassVar[TaskName]
+    #: What the model is for, in words.
+    title: ClassVar[str]
+    #: Names of the output tensors of a model, in their order.
+    outputs: ClassVar[tuple[str, ...]]
+    #: Metrics by which two models are compared where nobody names any: the first one that was measured.
+    ranking_metrics: ClassVar[tuple[str, ...]]
+    #: The metric that says most about a model to a person; a fleet is sorted by it.
+    headline_metric: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
+        """Fit a Pipeline, preprocessing included; where the caller does not hold `data`, its rows are freed early.
+
+        Raises:
+            DataError: there are too few rows.
+            ParameterError: an option is out of range.
+        """
+
+    def select_fitted_rows(self, data: Dataset) -> Dataset:
+        """Return the training rows that a model learns from."""
+        return data
+
+    @abstractmethod
+    def predict(self, estimator: BaseEstimator, data: Dataset) -> Predictions:
+        """Run a fitted scikit-learn estimator on the rows of `data`."""
+
+    @abstractmethod
+    def predict_onnx(self, model: OnnxModel, frame: "pd.DataFrame", positive: ClassLabel | None = None) -> Predictions:
+        """Run an ONNX model on rows that have the signature's columns.
+
+        Args:
+            model: The model.
+            frame: The rows.
+            positive: The class that metrics of two classes describe; None stands for the last one.
+
+        Raises:
+            DataError: a column of the signature is missing.
+            ModelError: the model cannot compute with these rows.
+        """
+
+    @abstractmethod
+    def measure(self, predictions: Predictions, data: Dataset) -> Measurement:
+        """Measure what a model predicts for the rows of `data`.
+
+        Raises:
+            DataError: the labels are missing or do not fit the model.
+            ModelError: the model's numbers are not valid.
+        """
+
+    def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:
+        """Return the curves of held-out rows; None where the task or the labels define none."""
+        return None
+
+    @abstractmethod
+    def find_default_gates(self, predictions: Predictions) -> list[Gate]:
+        """Return the gates of the metrics that nobody names: a model that finds nothing is refused."""
+
+    def check_rates(
+        self,
+        gates: Mapping[str, object],
+        measurement: Measurement,
+        train_data: Dataset,
+        test_data: Dataset,
+        false_alarm_rate: float,
+    ) -> list[Check]:
+        """Return the checks that compare what was measured with what was asked for.
+
+        Args:
+            gates: The gates that the user names.
+            measurement: What was measured on the held-out rows.
+            train_data: The rows that the model was trained on.
+            test_data: The held-out rows.
+            false_alarm_rate: The share of normal rows that a detector was asked to raise an alarm in at most.
+        """
+        return []
+
+    @abstractmethod
+    def describe_outputs(
+        self, proto: onnx.ModelProto, classes: Sequence[ClassLabel], threshold: float | None
+    ) -> tuple[OutputTensor, ...]:
+        """Return the outputs of a model for its signature.
+
+        Args:
+            proto: The model; its outputs have the names of `outputs`.
+            classes: The labels of a classifier in the order of its probabilities.
+            threshold: The score above which a detector raises an alarm.
+        """
+
+    def find_threshold(self, predictions: Predictions) -> float | None:
+        """Return the score above which a detector raises an alarm; None for other tasks."""
+        return None
+
+    def describe_threshold_rows(self, data: Dataset, options: TrainingOptions) -> str:
+        """Return which training rows set the threshold; "" where there is none."""
+        return ""
+
+    @abstractmethod
+    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, seed: int) -> None:
+        """Add the plots of a fitted model on held-out rows to the training report."""
+
+    def find_positive_class(self, data: Dataset, measurement: Measurement) -> ClassLabel | None:
+        """Return the class whose rows are counted in reports, or None."""
+        return None
+
+    def name_rows(self, label: ClassLabel) -> str:
+        """Return what rows of a label are called in a table."""
+        return f"rows of class {label!r}"
+
+    def list_counted_classes(self, train: Dataset, test: Dataset) -> list[ClassLabel]:
+        """Return the classes whose rows the report of `ingest` counts."""
+        return []
+
+    @abstractmethod
+    def find_subject(self, measurement: Measurement) -> MetricSubject:
+        """Return what the metrics are measured of."""
+
+    def describe_fitted_rows(self, data: Dataset) -> str:
+        """Return how many training rows the model was fitted on, and what became of the others."""
+        return f"fitted on {len(data.frame):,} rows"
+
+    def name_fitted_rows(self, data: Dataset) -> str:
+        """Return what the rows that the model learns from are called."""
+        return "training rows"
+
+    def describe_settings(self, facts: "ModelFacts") -> Iterable[tuple[str, str]]:
+        """Yield what was asked of the model beside what was measured, as rows of a table."""
+        return ()
+
+    def describe_details(self, facts: "ModelFacts") -> "list[Section]":
+        """Return the tables that only this task has."""
+        return []
