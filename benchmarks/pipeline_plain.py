@@ -22,6 +22,7 @@ from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.skops_model import save_model
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.storage.files import write_file
+from kfp_edge.tasks.task import TrainingOptions
 
 
 def main(parameters: str) -> None:
@@ -32,9 +33,9 @@ def main(parameters: str) -> None:
     ingest(IngestOptions(**options), here / "train", here / "test", here / "ingest.md")
     train_data, test_data = dataset.load(here / "train"), dataset.load(here / "test")
     with limit_threads(train_data):
-        estimator = fit(train_data, seed=0, false_alarm_rate=0.001)
+        estimator = fit(train_data, TrainingOptions())
         evaluation = measure(estimator, test_data)
-        write_report(here / "train.html", estimator, train_data, test_data, evaluation, seed=0, false_alarm_rate=0.001)
+        write_report(here / "train.html", train_data, test_data, evaluation, TrainingOptions())
     save_model(estimator, here / "model")
     export_model(here / "model", train_data, here / "onnx")
     verify(

@@ -36,13 +36,14 @@ def alarm_threshold(
 
     from kfp_edge.ml import dataset
     from kfp_edge.ml.onnx_model import OnnxModel
+    from kfp_edge.tasks.registry import predict_onnx
 
     held_out = dataset.load(Path(test_data.path))
     positive = held_out.roles.positive  # the class of two that is an alarm, such as "defect" or 1
     if positive is None:
         raise ValueError("an alarm threshold needs a target of two classes")
     failed = held_out.y() == positive
-    probability = OnnxModel.load(Path(onnx_model.path)).predict(held_out.x(), positive).ranking_score
+    probability = predict_onnx(OnnxModel.load(Path(onnx_model.path)), held_out.x(), positive).ranking_score
     thresholds = np.round(np.arange(0.01, 1, 0.01), 2)
 
     def cost(half):

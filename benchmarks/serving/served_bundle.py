@@ -17,6 +17,7 @@ from kfp_edge.ml import dataset
 from kfp_edge.ml.bundle import Bundle, InputTensor, ModelIdentity
 from kfp_edge.ml.skops_model import save_model
 from kfp_edge.ml.threads import limit_threads
+from kfp_edge.tasks.task import TrainingOptions
 
 NAME = "machine-failure"
 _DATA = "synthetic:ai4i?rows=10000&seed=0"
@@ -55,7 +56,7 @@ def train_bundle(folder: Path, drop: tuple[str, ...] = ()) -> ServedBundle:
     ingest(IngestOptions(data=_DATA, drop=drop), folder / "train", folder / "test", folder / "ingest.md")
     train_data, test_data = dataset.load(folder / "train"), dataset.load(folder / "test")
     with limit_threads(train_data):
-        save_model(fit(train_data, seed=0, false_alarm_rate=0.001), folder / "model")
+        save_model(fit(train_data, TrainingOptions()), folder / "model")
     export_model(folder / "model", train_data, folder / "onnx")
     models = folder / "models"
     verify(

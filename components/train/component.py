@@ -51,7 +51,7 @@ def train(
             write_report(Path(report.path), training_rows, test_rows, evaluation, options)
         save_model(estimator, Path(model.path))
         model.metadata["format"] = "skops"
-        log_metrics(metrics, evaluation.measurement.metrics)
+        log_metrics(metrics, evaluation.metrics)
         if evaluation.curves is not None:
             if evaluation.curves.roc is not None:
                 curves.log_roc_curve(*evaluation.curves.roc)

@@ -61,6 +61,11 @@ class Evaluation:
     measurement: Measurement
     curves: Curves | None
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics by name."""
+        return self.measurement.metrics
+
 
 class Task(ABC):
     """A kind of model, from its target to its plots. A task has no state; `registry.py` has the only object of each."""

@@ -89,7 +89,7 @@ def test_any_detector_scores_any_rows_as_scikit_learn_does(seed, scale):
     proto = convert(estimator, data)
     model = OnnxModel(proto, read_signature(proto))
     expected = -estimator.score_samples(rows.astype(np.float32).astype(float))
-    assert np.allclose(model.predict(rows).ranking_score, expected, atol=1e-5)
+    assert np.allclose(predict_onnx(model, rows).ranking_score, expected, atol=1e-5)
 
 
 def test_missing_numbers_are_predicted_as_scikit_learn_does(tmp_path):

@@ -38,15 +38,15 @@ def test_the_metrics_are_the_same_however_the_classes_are_called(tmp_path: Path)
 def test_another_positive_class_can_be_named(tmp_path: Path) -> None:
     parts = _ingest(tmp_path / "data", ("Fail", "Pass"), positive="Pass")
     evaluation = measure(train_model(parts.train), parts.test)
-    assert evaluation.measurement.metrics["recall"] == evaluation.measurement.metrics["recall(Pass)"]
+    assert evaluation.metrics["recall"] == evaluation.metrics["recall(Pass)"]
     assert evaluation.measurement.positive == "Pass"
 
 
 def test_the_confusion_matrix_has_the_positive_class_last(tmp_path: Path) -> None:
     parts = _ingest(tmp_path / "data", ("Fail", "Pass"))
-    confusion = measure(train_model(parts.train), parts.test).confusion
-    assert confusion is not None
-    names, matrix = confusion
+    curves = measure(train_model(parts.train), parts.test).curves
+    assert curves is not None
+    names, matrix = curves.confusion
     assert names == ["Pass", "Fail"]
     assert sum(matrix[1]) == (parts.test.y() == "Fail").sum()
 

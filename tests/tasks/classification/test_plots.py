@@ -78,12 +78,13 @@ def test_classes_without_rows_or_mistakes_are_no_problem():
 def test_the_names_of_two_classes_are_text_wherever_they_stand(labels):
     data = failures(400, labels=labels)
     evaluation = measure(train_model(data), data)
-    for figure in (plots.plot_curves(data, evaluation), plots.plot_probabilities(data, evaluation)):
-        names = [
-            text for text in text_of(figure) if text.strip("_ ")[:2] in {label.strip("_ ")[:2] for label in labels}
-        ]
+    curves = plots.plot_curves(data, evaluation.predictions, evaluation.curves)
+    probabilities = plots.plot_probabilities(data, evaluation.predictions)
+    starts = {label.strip("_ ")[:2] for label in labels}
+    for figure in (curves, probabilities):
+        names = [text for text in text_of(figure) if text.strip("_ ")[:2] in starts]
         assert all(text.count("$") == text.count(r"\$") for text in names)
-    texts = text_of(plots.plot_probabilities(data, evaluation))
+    texts = text_of(plots.plot_probabilities(data, evaluation.predictions))
     assert sum(text.startswith(("is ", "not ")) for text in texts) == 2
 
 
@@ -92,7 +93,7 @@ def test_the_curves_are_those_of_the_positive_class():
     roles = Roles("classification", "failed", ("heat [K]", "torque [Nm]"), ("type",), positive="defect")
     data = Dataset(data.frame, roles, SHA)
     evaluation = measure(train_model(data), data)
-    assert "probability of defect" in text_of(plots.plot_probabilities(data, evaluation))
+    assert "probability of defect" in text_of(plots.plot_probabilities(data, evaluation.predictions))
 
 
 def test_of_hundreds_of_features_the_most_important_are_drawn_the_first_at_the_top():
@@ -131,7 +132,7 @@ def test_the_importance_is_measured_on_all_rare_failures():
 def test_the_calibration_of_few_rows_has_wide_intervals():
     data = failures(300)
     evaluation = measure(train_model(data), failures(300, seed=1))
-    figure = plots.plot_probabilities(failures(300, seed=1), evaluation)
+    figure = plots.plot_probabilities(failures(300, seed=1), evaluation.predictions)
     (intervals,) = figure.axes[1].collections
     widths = [segment[1][1] - segment[0][1] for segment in intervals.get_segments()]
     assert len(widths) == len(figure.axes[1].lines[-1].get_xdata())
