@@ -78,8 +78,9 @@ def test_a_detector_whose_threshold_alone_is_too_high_is_refused_with_the_parame
     predictions = replace(
         _detect(data, np.zeros(len(data.frame))), label=np.isin(np.arange(len(data.frame)), alarms) * 1
     )
-    measurement = measure_predictions(predictions, data)
-    checks = {check.name: check for check in check_gates(measurement, select_gates({}, predictions, measurement))}
+    measurement = measure(predictions, data)
+    gates = select_gates({}, task_of(data).find_default_gates(predictions), measurement)
+    checks = {check.name: check for check in check_gates(measurement, gates)}
     assert ("train with a higher false_alarm_rate" in checks["gate event_recall"].failure_message) is has_advice
 
 
