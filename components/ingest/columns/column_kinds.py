@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns import local_time, timestamps
 from kfp_edge.components.ingest.columns.schema import ColumnExpectation, Violation, make_violation
-from kfp_edge.components.ingest.columns.text_columns import ColumnReadings, read_text_columns, remove_missing_numbers
+from kfp_edge.components.ingest.columns.text_cells import ColumnReadings
+from kfp_edge.components.ingest.columns.text_columns import TextRules, read_text_columns, remove_missing_numbers
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_float64
 from kfp_edge.components.ingest.reading.sources import SourceTable
@@ -43,18 +44,17 @@ def convert_columns(
     groups = _number_groups(source, options.group_column) if options.time_column else None
     has_times = _read_time_column(result, options, groups)
     times = {options.time_column} if has_times else set()
-    left_as_text |= {
-        name for name in result.table.column_names if name == options.target and _is_long(result.table, name)
-    }
-    text = read_text_columns(
-        result.table,
+    if options.target in result.table.column_names and _has_exact_digits(result.table.column(options.target)):
+        left_as_text.add(options.target)
+    rules = TextRules(
         options.table_format,
-        skipped=times | set(options.drop),
         text_columns=left_as_text | {options.group_column},
         number_columns={name for name, kind in kinds.items() if kind in ("number", "integer")},
+        target=options.target,
         is_typed=source.is_typed,
         uses_decimal_comma=source.uses_decimal_comma,
     )
+    text = read_text_columns(result.table, rules, times | set(options.drop))
     table = remove_missing_numbers(text.table, options.table_format.missing_values)
     not_features = {*options.role_columns.values(), *options.drop}
     warnings = [
@@ -83,26 +83,26 @@ def find_times_without_role(table: pa.Table, options: IngestOptions) -> list[str
 
 
 def _name_groups(table: pa.Table, group_column: str) -> pa.Table:
-    """Return the table with groups that are days, times, booleans or whole numbers such as 7.0 as text or integers."""
+    """Return the table with groups that are days, times, booleans or fractions as text, and 7.0 as an integer."""
     if group_column not in table.column_names:
         return table
     column = table.column(group_column)
     if pa.types.is_temporal(column.type) or pa.types.is_boolean(column.type):
         column = column.cast(pa.string())
-    elif pa.types.is_floating(column.type):
+    elif pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         try:
             column = column.cast(pa.int64())
-        except pa.ArrowInvalid:  # fractions are no names of groups
-            return table
+        except pa.ArrowInvalid:  # fractions, or more digits, as text
+            column = column.cast(pa.string())
     return table.set_column(table.column_names.index(group_column), group_column, column)
 
 
-def _is_long(table: pa.Table, name: str) -> bool:
-    """Return whether a text column holds whole numbers that no signed integer holds."""
-    column = table.column(name)
-    if not pa.types.is_string(column.type) or not pc.all(pc.match_substring_regex(column, r"^[+-]?[0-9]+$")).as_py():
+def _has_exact_digits(column: pa.ChunkedArray) -> bool:
+    """Return whether a text column holds whole numbers that no signed integer holds, or with zeros in front."""
+    if not pa.types.is_string(column.type) or not pc.all(pc.match_substring_regex(column, "^[+-]?[0-9]+$")).as_py():
         return False
-    return bool(pc.max(pc.utf8_length(column)).as_py() >= _MIN_LONG_DIGITS)
+    has_leading_zeros = pc.any(pc.match_substring_regex(column, "^[+-]?0[0-9]")).as_py()
+    return bool(has_leading_zeros or pc.max(pc.utf8_length(column)).as_py() >= _MIN_LONG_DIGITS)
 
 
 def _keep_digits(table: pa.Table, names: Sequence[str]) -> pa.Table:

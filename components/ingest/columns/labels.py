@@ -1,5 +1,7 @@
 """The labels of the data: what can be one, missing ones, spellings, and which class of two the metrics describe."""
 
+import json
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns.schema import Violation, make_violation
+from kfp_edge.components.ingest.columns.timestamps import holds_dates
 from kfp_edge.components.ingest.listing import join_listed, list_names
 from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_float64
 from kfp_edge.errors import ParameterError
@@ -23,6 +26,11 @@ _MAX_CLASSES = 50
 _MAX_NUMERIC_CLASSES = 30
 _FEW_ROWS_OF_CLASS = 10
 _AS_ASKED, _RARER = "as positive says", "the rarer class"
+_NAME_LABELS = "name the column of labels in target: whole numbers, booleans or text"
+#: Classes, in lower case, that look like a code for a missing label.
+_CODES_OF_LABELS = frozenset(
+    ("?", "??", "--", "---", ".", "..", "...", "na", "n/a", "n.a.", "k.a.", "(null)", "missing")
+)
 _LEARN_WITHOUT_LABELS = "leave target empty and put the column in drop, to train a detector without labels"
 
 
@@ -30,8 +38,11 @@ def check_target(name: str, column: pa.ChunkedArray, task: str) -> Violation | N
     """Return why a column cannot be the target, or None; rows without a label are left out and not wrong."""
     arrow_type, classes = column.type, column.filter(pa.array(~find_missing(column))).unique()
     is_text = bool(pa.types.is_string(arrow_type))
+    if is_text and holds_dates(column):
+        return Violation(name, "is the target and holds dates or times", remedy=_NAME_LABELS)
     if not (is_text or pa.types.is_boolean(arrow_type) or is_number(arrow_type)):
-        return Violation(name, f"is the target and holds {arrow_type}; labels are whole numbers, booleans or text")
+        what = "dates or times" if pa.types.is_temporal(arrow_type) else f"{arrow_type}"
+        return Violation(name, f"is the target and holds {what}", remedy=_NAME_LABELS)
     if len(classes) < 2:
         return _refuse_single_class(name, column, task, classes)
     if task == "anomaly":
@@ -53,12 +64,7 @@ def _refuse_single_class(name: str, column: pa.ChunkedArray, task: str, classes:
     problem = f"is the target and is {label!r} in every row"
     if task == "anomaly":
         return Violation(name, problem, remedy=_LEARN_WITHOUT_LABELS)
-    remedy = "give data of both classes"
-    if is_number(column.type):
-        remedy += (
-            f'; labels such as 01 and 1 are one number, unless columns={{"{name}": {{"dtype": "string"}}}} is given'
-        )
-    return Violation(name, f"{problem}, so there is nothing to learn", remedy=remedy)
+    return Violation(name, f"{problem}, so there is nothing to learn", remedy="give data of both classes")
 
 
 @dataclass(frozen=True)
@@ -153,17 +159,30 @@ def fill_missing_labels(table: pa.Table, target: str) -> tuple[pa.Table, Mask]:
 
 
 def find_similar_spellings(labels: pd.Series) -> list[str]:
-    """Return a warning for each set of classes that differ only in case or spaces."""
+    """Return a warning for each set of classes that differ only in case, spaces or the notation of a number."""
     counts = labels.value_counts().to_dict()
+    texts = sorted(name for name in counts if isinstance(name, str))
     spellings = defaultdict(list)
-    for name in sorted(name for name in counts if isinstance(name, str)):
-        spellings[" ".join(name.split()).casefold()].append(name)
-    return [
+    for name in texts:
+        spellings[_normalize_class(name)].append(name)
+    warnings = [
         f"classes {' and '.join(f'{name!r} ({counts[name]:,} rows)' for name in names)} of {labels.name!r} differ only "
-        "in case or spaces and count as different classes; write them alike if they are the same"
+        "in how they are written and count as different classes; write them alike if they are the same"
         for names in spellings.values()
         if len(names) > 1
     ]
+    codes = [name for name in texts if name.lower() in _CODES_OF_LABELS]
+    return warnings + [
+        f"the class {name!r} ({count_of(counts[name], 'row')}) of {labels.name!r} looks like a code for a missing "
+        f"label; if it is one give missing_values={json.dumps([name])}"
+        for name in codes
+    ]
+
+
+def _normalize_class(name: str) -> str:
+    if re.fullmatch(r"[+-]?\d{1,15}(\.\d*)?", name):
+        return f"{float(name):g}"
+    return " ".join(name.split()).casefold()
 
 
 def find_rare_classes(train: Dataset, test: Dataset) -> list[str]:

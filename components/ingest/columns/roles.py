@@ -1,17 +1,17 @@
 """Assign a role to each column, and refuse columns that cannot play it."""
 
+import dataclasses
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns.labels import check_target
 from kfp_edge.components.ingest.columns.schema import Violation, make_violation
-from kfp_edge.components.ingest.columns.single_precision import describe_loss
+from kfp_edge.components.ingest.columns.single_precision import describe_loss, describe_offset
+from kfp_edge.components.ingest.columns.unread_numbers import find_unread_numbers, holds_durations
 from kfp_edge.components.ingest.reading.arrow_columns import (
     find_missing,
     is_number,
@@ -28,7 +28,7 @@ _MAX_CATEGORIES = 5000
 #: From this number of values on, a text column with a value of its own in most rows is an identifier.
 _MIN_IDENTIFIERS, _MIN_IDENTIFIER_SHARE = 100, 0.5
 _MAX_LISTED_COLUMNS = 20
-_DURATION = r"^[+-]?[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?([.,][0-9]+)?$"
+_JOIN_TIMES = "join times of day with their date in the time_column, write durations as numbers such as seconds"
 
 
 def check_column_exists(columns: Sequence[str], name: str, parameter: str) -> None:
@@ -111,7 +111,9 @@ def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str) -> V
     if role == "target" and missing.all():
         return Violation(name, "is the target and is empty in every row")
     if role in ("time", "group") and missing.any():
-        return make_violation(name, f"is the {role} column and is missing", column, missing)
+        remedy = "fill in these cells, or remove these rows"
+        violation = make_violation(name, f"is the {role} column and is missing", column, missing, remedy)
+        return dataclasses.replace(violation, example="empty, or read as missing")
     if role == "target":
         return check_target(name, column, task)
     return {"feature": _check_feature, "time": _check_time, "group": _check_group}[role](name, column)
@@ -131,6 +133,10 @@ def _check_numbers(name: str, column: pa.ChunkedArray) -> Violation | None:
     infinite = np.isinf(values)
     if infinite.any():
         return make_violation(name, "is infinite", column, infinite, _advise_infinite(values))
+    distinct = len(np.unique(values[~np.isnan(values)]))
+    if pa.types.is_integer(column.type) and distinct == 1 < len(column.drop_null().unique()):
+        first = column.drop_null()[0].as_py()
+        return Violation(name, "needs more digits than a model gets at the edge", remedy=describe_offset(first))
     loss = describe_loss(values)
     return Violation(name, loss[0], remedy=loss[1]) if loss else None
 
@@ -151,13 +157,8 @@ def _check_name(name: str) -> Violation | None:
 def _check_type(name: str, arrow_type: pa.DataType) -> Violation | None:
     if pa.types.is_timestamp(arrow_type) or pa.types.is_date(arrow_type):
         return Violation(name, "holds timestamps; name it in time_column or put it in drop")
-    if pa.types.is_time(arrow_type):
-        return Violation(
-            name,
-            "holds times of day or durations",
-            remedy="join times of day with the date in the time_column, write durations as numbers such as seconds, "
-            "or put it in drop",
-        )
+    if pa.types.is_time(arrow_type) or pa.types.is_duration(arrow_type):
+        return Violation(name, "holds times of day or durations", remedy=f"{_JOIN_TIMES}, or put it in drop")
     if not (is_number(arrow_type) or pa.types.is_string(arrow_type) or pa.types.is_boolean(arrow_type)):
         return Violation(name, f"is of type {arrow_type}, neither number nor text; put it in drop")
     return None
@@ -165,9 +166,9 @@ def _check_type(name: str, arrow_type: pa.DataType) -> Violation | None:
 
 def _check_text(name: str, column: pa.ChunkedArray) -> Violation | None:
     distinct, cells = len(column.drop_null().unique()), len(column) - column.null_count
-    other_notation = _find_other_notation(column)
-    if other_notation:
-        return Violation(name, other_notation[0], remedy=other_notation[1])
+    unread_numbers = find_unread_numbers(column, has_many_values=distinct > _MIN_IDENTIFIERS)
+    if unread_numbers:
+        return Violation(name, unread_numbers[0], remedy=unread_numbers[1])
     if distinct > _MIN_IDENTIFIERS and distinct > _MIN_IDENTIFIER_SHARE * cells:
         return Violation(
             name, f"is text with {distinct:,} values in {cells:,} cells, as identifiers have", remedy="put it in drop"
@@ -177,34 +178,28 @@ def _check_text(name: str, column: pa.ChunkedArray) -> Violation | None:
     return None
 
 
-def _find_other_notation(column: pa.ChunkedArray) -> tuple[str, str] | None:
-    """Return what a text column is, and the remedy, where its cells are numbers in a form that is not read."""
-    column = pc.utf8_trim_whitespace(column.drop_null().unique())
-    example = column[0].as_py() if len(column) else ""
-    if pc.all(pc.match_substring_regex(column, _DURATION)).as_py():
-        return (
-            f"holds durations or times of day such as {example!r}, which are not read as numbers",
-            "write them as numbers, such as seconds, or put it in drop",
-        )
-    folded = unicodedata.normalize("NFKC", example)
-    has_other_digits = pc.match_substring_regex(column, r"^[^0-9]*\p{N}[^0-9]*$")
-    if folded != example and pc.all(has_other_digits).as_py():
-        return (
-            f"holds numbers in digits other than 0 to 9, such as {example!r}",
-            f"write them in plain digits, such as {folded}, or put it in drop",
-        )
-    return None
-
-
 def _check_time(name: str, column: pa.ChunkedArray) -> Violation | None:
     if is_number(column.type):
-        return None
+        infinite = np.isinf(to_float64(column))
+        remedy = "correct these cells, or remove these rows"
+        return (
+            make_violation(name, "is the time column and is infinite", column, infinite, remedy)
+            if infinite.any()
+            else None
+        )
     _, wrong = to_timestamps(column)
     if not wrong.any():
         return None
-    if pa.types.is_time(column.type):
-        return Violation(name, "holds times of day without a date", remedy="join date and time in one column")
+    is_text = pa.types.is_string(column.type)
+    present = column.drop_null()
+    if (is_text and holds_durations(present)) or pa.types.is_time(column.type) or pa.types.is_duration(column.type):
+        return Violation(name, "holds times of day or durations, which have no date", remedy=_JOIN_TIMES)
+    if not is_text:
+        what = "booleans" if pa.types.is_boolean(column.type) else f"{column.type}"
+        return Violation(name, f"is the time column and holds {what}", remedy="name a column of timestamps or numbers")
     remedy = "name its format in time_format, such as %d.%m.%Y %H:%M"
+    if not re.search("[0-9]", present[0].as_py()):
+        remedy = "name a column of timestamps or numbers in time_column"
     return make_violation(name, "is no timestamp like 2024-01-31 13:00:00", column, wrong, remedy)
 
 

@@ -24,7 +24,7 @@ def describe_loss(values: Float64s) -> tuple[str, str] | None:
         example = values[np.argmax(np.isinf(rounded))]
         return (
             f"is beyond the range of float32, which a model gets at the edge ({_format(example)} becomes infinite)",
-            "scale it, or put it in drop",
+            f"if that means missing give missing_values=[{_format(example)}], else scale it, or put it in drop",
         )
     errors = np.abs(rounded.astype(np.float64) - values)
     if not errors.any():
@@ -45,8 +45,13 @@ def describe_loss(values: Float64s) -> tuple[str, str] | None:
         )
     return (
         f"needs more digits than a model gets at the edge, in float32 ({example} becomes {result})",
-        f"subtract an offset from it, such as its first value, {first}, or put it in drop",
+        describe_offset(first),
     )
+
+
+def describe_offset(first: object) -> str:
+    """Return the remedy for numbers of many digits; `first` is the first of them."""
+    return f"subtract an offset from it, such as its first value, {first}, or put it in drop"
 
 
 def _format(value: float) -> str:

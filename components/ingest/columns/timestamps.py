@@ -1,5 +1,6 @@
 """Read the time column: ISO 8601, or a format that was stated or that its cells leave no doubt about."""
 
+import calendar
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +21,21 @@ _DATES = {
     r"\d{1,2}(?P<mark>[./-])\d{1,2}(?P=mark)\d{4}": ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y"),
     r"\d{1,2}(?P<mark>[./-])\d{1,2}(?P=mark)\d{2}": ("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"),
     r"\d{4}(?P<mark>[./-])\d{1,2}(?P=mark)\d{1,2}": ("%Y{0}%m{0}%d",),
-    rf"\d{{1,2}}(?P<mark>[-/ .]){_MONTH_NAME}(?P=mark)\d{{4}}": ("%d{0}%b{0}%Y",),
-    rf"\d{{1,2}}(?P<mark>[-/ .]){_MONTH_NAME}(?P=mark)\d{{2}}": ("%d{0}%b{0}%y",),
-    rf"{_MONTH_NAME}(?P<mark> )\d{{1,2}}, \d{{4}}": ("%b %d, %Y",),
+    rf"\d{{1,2}}(?P<mark>[-/ .]){_MONTH_NAME}(?P=mark)\d{{4}}": ("%d{0}%b{0}%Y", "%d{0}%B{0}%Y"),
+    rf"\d{{1,2}}(?P<mark>[-/ .]){_MONTH_NAME}(?P=mark)\d{{2}}": ("%d{0}%b{0}%y", "%d{0}%B{0}%y"),
+    rf"{_MONTH_NAME}(?P<mark> )\d{{1,2}}, \d{{4}}": ("%b %d, %Y", "%B %d, %Y"),
 }
 _CELL = re.compile(
     r"(?P<date>.+?)"
     r"(?:(?P<gap>[ T]|, | - )(?P<time>\d{1,2}:\d{2}(?P<seconds>:\d{2})?(?:[.,]\d{1,9})?)(?P<half> ?[AaPp][Mm])?)?"
 )
 _ISO_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}([T ]|$)")
-_REMEDY = "correct these cells, or name the format in time_format"
+#: A name between a day and a year.
+_MONTH_IN_WORDS = re.compile(r"\d{1,2}[-/. ]{1,2}([^\W\d]{3,})[-/. ]{1,2}\d{2,4}")
+_ENGLISH_MONTHS = frozenset(
+    name.casefold() for names in (calendar.month_name, calendar.month_abbr) for name in names if name
+)
+_HALF_WITH_POINTS = re.compile(r"[AaPp]\. ?[Mm]\.")
 #: ISO 8601 with the abbreviation of a time zone, such as CET.
 _ZONED = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2}|\d{8})(?P<gap>[ T])\d{2}:\d{2}(?P<seconds>:\d{2})?(?P<fraction>\.\d+)?"
@@ -38,6 +44,8 @@ _ZONED = re.compile(
 #: A fraction of a second at the end of a time, which Arrow does not read.
 _FRACTION = r":[0-9]{2}[.,](?P<digits>[0-9]{1,9})$"
 _OFFSET = r"[0-9]([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
+#: A column of dates may have this share of other cells.
+_MAX_OTHER_SHARE = 0.1
 #: Directives that only pandas reads.
 _SLOW_DIRECTIVES = re.compile(r"%[fzZjUWGVuwp]")
 
@@ -71,20 +79,26 @@ def read_times(name: str, column: pa.ChunkedArray, time_format: str) -> Times | 
     if not pa.types.is_string(column.type) or column.null_count == len(column):
         return None
     first = column.drop_null()[0].as_py().strip()
-    formats = _list_formats(first)
-    if _ISO_DATE.match(first):
+    is_iso_date = _ISO_DATE.match(first)
+    if is_iso_date:
         values, wrong = to_timestamps(column)
         if not wrong.any():
             return _check_offsets(name, column, values)
-        if not formats:
-            return _refuse_cells(name, column, wrong, first)
-    return _sniff(name, column, first, formats) if formats else None
+    else:
+        wrong = ~find_missing(column)
+    formats = _list_formats(first)
+    if formats:
+        return _sniff(name, column, first, formats)
+    looks_like_time = is_iso_date or _MONTH_IN_WORDS.search(first) or _HALF_WITH_POINTS.search(first)
+    return _refuse_cells(name, column, wrong, first) if looks_like_time else None
 
 
 def holds_dates(column: pa.ChunkedArray) -> bool:
-    """Return whether every cell of a text column is a date or a time with a date, in whatever format."""
+    """Return whether nearly all cells of a text column are dates or times with a date, in whatever format."""
     times = read_times("", column, "")
-    return isinstance(times, Times) or (isinstance(times, Violation) and not times.example)
+    if isinstance(times, Violation):  # all can be read in two ways, or some cells are something else
+        return not times.rows or times.rows <= _MAX_OTHER_SHARE * (len(column) - column.null_count)
+    return times is not None
 
 
 def _check_offsets(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray) -> Times | Violation:
@@ -125,8 +139,17 @@ def _refuse_cells(name: str, column: pa.ChunkedArray, wrong: Mask, first: str, t
     if zoned:
         problem = f"ends with the abbreviation {zoned['zone']} of a time zone, which is no offset from UTC"
         return make_violation(name, problem, column, wrong, _advise_zone(column, zoned))
+    if _HALF_WITH_POINTS.search(example):
+        return make_violation(name, "has a.m. or p.m. with points", column, wrong, "write AM and PM")
+    month = _MONTH_IN_WORDS.search(example)
+    if month and month[1].casefold() not in _ENGLISH_MONTHS:
+        problem = f"has the month {month[1]!r}, and only English names of months are read"
+        return make_violation(name, problem, column, wrong, "write months as numbers, such as 2024-01-31 13:00:00")
     like = "2024-01-31 13:00:00" if example == first else f"{first}{time_format}"
-    return make_violation(name, f"is no timestamp like {like}", column, wrong, _REMEDY)
+    remedy = "correct these cells, or name the format in time_format"
+    if wrong.sum() == len(column) - column.null_count:
+        remedy = "name their format in time_format, such as %d.%m.%Y %H:%M"
+    return make_violation(name, f"is no timestamp like {like}", column, wrong, remedy)
 
 
 def _advise_zone(column: pa.ChunkedArray, zoned: re.Match[str]) -> str:

@@ -85,7 +85,7 @@ def _to_booleans(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
         true, false = values == 1, values == 0
     elif pa.types.is_string(column.type):
         lower = pc.fill_null(pc.utf8_lower(column), "").to_numpy(zero_copy_only=False)
-        true, false = lower == "true", lower == "false"
+        true, false = np.isin(lower, ("true", "1", "1.0")), np.isin(lower, ("false", "0", "0.0"))
     else:
         true = false = select_none(column)
     is_boolean = true | false

@@ -3,11 +3,20 @@
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_edge.components.ingest.reading.number_notation import MISSING_CODES, looks_like_number
+from kfp_edge.components.ingest.reading.csv_header import (
+    Rows,
+    check_column_names,
+    count_filled,
+    read_header,
+    refuse_lines_above,
+    refuse_unknown_separator,
+    shorten,
+)
+from kfp_edge.components.ingest.reading.number_notation import looks_like_number
 from kfp_edge.components.ingest.reading.plain_text import describe_undecodable
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError
@@ -16,7 +25,6 @@ from kfp_edge.wording import count_of
 _SEPARATORS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 2**20
 _MIN_SNIFFED_ROWS, _MAX_SNIFFED_ROWS, _SNIFFED_FIELDS = 10, 200, 20_000
-_MAX_LINE_LENGTH = 60
 #: With the wrong separator a line is one field.
 _MAX_FIELD_SIZE = 2**31 - 1
 #: The first line by which Excel passes the separator on.
@@ -24,9 +32,6 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 _GROUPED = re.compile(r"\s*[+-]?[1-9]\d{0,2}([.,]\d{3})+\s*")
-_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b.*")
-
-_Rows = list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class CsvDialect:
     remarks: tuple[str, ...]
 
 
-def sniff_dialect(path: Path, name: str, table_format: TableFormat) -> CsvDialect:
+def sniff_dialect(path: Path, name: str, table_format: TableFormat, role_names: Collection[str]) -> CsvDialect:
     """Return how a file is written: as stated, otherwise as its first lines show.
 
     Raises:
@@ -67,18 +72,27 @@ def sniff_dialect(path: Path, name: str, table_format: TableFormat) -> CsvDialec
         raise DataError(f"{name} is no CSV file that can be read: its first line has a quote that does not end.")
     if table_format.separator and len(rows[0]) == 1:
         raise DataError(
-            f"separator is {table_format.separator!r}, and the first line of {name}, {_shorten(lines[0])}, has none; "
+            f"separator is {table_format.separator!r}, and the first line of {name}, {shorten(lines[0])}, has none; "
             "leave separator out, or give the right one."
         )
     remarks = [f"separator {separator!r} {reason}"] if reason else []
     if table_format.column_names:
-        names = _check_column_names(rows, table_format.column_names, name)
+        names = check_column_names(rows, table_format.column_names, name)
     else:
-        names, header_remarks = _read_header(rows, name)
-        remarks += header_remarks
+        names = tuple(read_header(rows, lines, separator, name, role_names))
+        remarks += _find_spaced_names(rows[0])
         rows, skipped = rows[1:], skipped + 1 + sum(field.count("\n") for field in rows[0])
     decimal, unclear, decimal_remarks = _sniff_decimal(names, rows, table_format)
     return CsvDialect(separator, names, skipped, decimal, unclear, (*remarks, *decimal_remarks))
+
+
+def _find_spaced_names(header: Sequence[str]) -> list[str]:
+    """Return a remark about the column names that had spaces around them."""
+    spaced = [field for field in header if field.strip() and field != field.strip()]
+    if not spaced:
+        return []
+    which = "the column name" if len(spaced) == 1 else f"{len(spaced)} column names, such as"
+    return [f"spaces removed around {which} {spaced[0]!r}"]
 
 
 def _read_first_lines(path: Path, name: str) -> tuple[list[str], bool]:
@@ -98,9 +112,9 @@ def _read_first_lines(path: Path, name: str) -> tuple[list[str], bool]:
     return io.StringIO(text, newline="").readlines() or [""], is_whole
 
 
-def _parse(lines: Sequence[str], separator: str, is_whole: bool) -> _Rows:
+def _parse(lines: Sequence[str], separator: str, is_whole: bool) -> Rows:
     """Return the first rows that have a field with text; none if the quotes do not fit."""
-    rows: _Rows = []
+    rows: Rows = []
     csv.field_size_limit(_MAX_FIELD_SIZE)
     reader = csv.reader(lines, delimiter=separator)
     try:
@@ -128,107 +142,26 @@ def _sniff_separator(lines: Sequence[str], is_whole: bool, name: str) -> tuple[s
             for mark in candidates[:2]
         )
         raise DataError(f"{name} could be separated in two ways; give {first} or {second}.")
+    for mark in () if candidates else _SEPARATORS:
+        if rows[mark]:
+            refuse_lines_above(rows[mark], lines, mark, name)
     separator = candidates[0] if candidates else max(_SEPARATORS, key=lambda mark: header_counts[mark])
     if header_counts[separator] <= 0:
-        _refuse_spaces(lines, name)
+        refuse_unknown_separator(lines, name)
         return ",", ""
     return separator, "" if separator == "," else f"(the header has {header_counts[separator]} of them)"
 
 
-def _separates(rows: _Rows) -> bool:
+def _separates(rows: Rows) -> bool:
     """Return whether all rows have as many fields as the header, apart from empty ones at the end."""
     if len(rows) < 1 or len(rows[0]) < 2:
         return False
-    width = _count_filled(rows[0])
-    return all(len(row) == len(rows[0]) or _count_filled(row) <= width <= len(row) for row in rows[1:])
-
-
-def _count_filled(row: Sequence[str]) -> int:
-    """Return the number of fields without the empty ones at the end."""
-    return max((index + 1 for index, field in enumerate(row) if field.strip()), default=0)
-
-
-def _refuse_spaces(lines: Sequence[str], name: str) -> None:
-    header, *counts = [len(line.split()) for line in lines[:10] if line.strip()]
-    # R writes no name above its row names
-    if header > 1 and counts and set(counts) in ({header}, {header + 1}):
-        raise DataError(
-            f"{name} has a single column, {_shorten(lines[0])}; if spaces separate its columns give separator=space, "
-            "otherwise name the separator."
-        )
-
-
-def _shorten(line: str) -> str:
-    line = line.strip()
-    return repr(line if len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}...")
-
-
-def _check_column_names(rows: _Rows, names: tuple[str, ...], file_name: str) -> tuple[str, ...]:
-    width = max(_count_filled(row) for row in rows)
-    if [field.strip() for field in rows[0][: len(names)]] == list(names):
-        raise DataError(f"{file_name} begins with a header, the names that column_names gives; leave column_names out.")
-    if width > len(names):
-        raise DataError(f"{file_name} has {width} columns and column_names has {len(names)} names; name each column.")
-    return names + ("",) * (len(rows[0]) - len(names))
-
-
-def _read_header(rows: _Rows, name: str) -> tuple[tuple[str, ...], list[str]]:
-    """Return the column names, "" for columns without one, and what is remarkable about them."""
-    header, body = [field.strip() for field in rows[0]], rows[1:]
-    width = _count_filled(header)
-    widest = max((_count_filled(row) for row in body), default=0)
-    if width == 1 < widest:
-        number = next(index for index, row in enumerate(body) if _count_filled(row) > 1) + 2
-        raise DataError(
-            f"{name} begins with {header[0]!r}, and its header is line {number} or later; delete the lines above it."
-        )
-    _refuse_data_as_header(header, body, name)
-    if len(body) > 2 and all(_count_filled(row) == len(row) == len(header) + 1 for row in body):
-        raise DataError(
-            f"each row of {name} has one field more than its header, perhaps a row name; save it without row names, or "
-            "add the name to the header."
-        )
-    if _is_row_of_units(body):
-        raise DataError(
-            f"the first two lines of {name} are text above numbers (the second is {_shorten(', '.join(body[0]))}); "
-            "delete the one that does not hold the column names."
-        )
-    fields = max((len(row) for row in body), default=len(header))
-    extra = fields - len(header) if widest <= len(header) else 0
-    names = tuple(header[: len(header) + min(extra, 0)] + [""] * extra)
-    spaced = [field for field in rows[0] if field.strip() and field != field.strip()]
-    return names, [f"spaces removed around the column name {spaced[0]!r}"] if len(spaced) == 1 else (
-        [f"spaces removed around {len(spaced)} column names, such as {spaced[0]!r}"] if spaced else []
-    )
-
-
-def _refuse_data_as_header(header: Sequence[str], body: _Rows, name: str) -> None:
-    filled = [field for field in header if field]
-    values = [field for field in filled if looks_like_number(field) or _DATE.fullmatch(field)]
-    if filled and body and len(values) == len(filled):
-        raise DataError(
-            f"{name} has no header: its first line is {', '.join(filled[:4])}{', ...' if len(filled) > 4 else ''}; "
-            "name its columns in column_names, such as column_names=[speed, load, failed]."
-        )
-
-
-def _is_row_of_units(body: _Rows) -> bool:
-    """Return whether the first row has text, and no number, in the columns in which all other rows have numbers."""
-    if len(body) < 4:
-        return False
-    first, *others = body
-    numeric = [
-        index
-        for index in range(len(first))
-        if all(index < len(row) and looks_like_number(row[index].strip()) for row in others)
-    ]
-    cells = [first[index].strip() for index in numeric]
-    texts = [cell for cell in cells if cell.lower() not in MISSING_CODES]
-    return len(texts) * 2 > len(cells) and not any(looks_like_number(cell) for cell in cells)
+    width = count_filled(rows[0])
+    return all(len(row) == len(rows[0]) or count_filled(row) <= width <= len(row) for row in rows[1:])
 
 
 def _sniff_decimal(
-    names: Sequence[str], rows: _Rows, table_format: TableFormat
+    names: Sequence[str], rows: Rows, table_format: TableFormat
 ) -> tuple[str, tuple[str, ...], list[str]]:
     """Return the decimal mark for reading, the columns in which a point may group thousands, and the remarks."""
     columns = {name: [row[index] for row in rows if index < len(row)] for index, name in enumerate(names)}

@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from kfp_edge.components.ingest.reading.csv_dialect import CsvDialect, sniff_dialect
+from kfp_edge.components.ingest.reading.csv_header import shorten
 from kfp_edge.components.ingest.reading.plain_text import describe_undecodable
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError
+from kfp_edge.wording import count_of
 
 #: pyarrow infers the type of a CSV column from one block, so the whole file must be one.
 _MAX_BLOCK_SIZE = 2**31 - 1
@@ -22,8 +24,9 @@ _MAX_BLOCK_SIZE = 2**31 - 1
 _NAMELESS = re.compile(r"|Unnamed: \d+")
 #: What the last line may hold besides spaces: the end of a file in MS-DOS.
 _BLANK = " \t\x1a"
-#: From here on float64, by which pyarrow reads large integers, does not tell two of them apart.
+#: From here on float64 does not tell two integers apart.
 _MAX_EXACT_INTEGER = 2**53
+_FIRST_CELLS = 1000
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,39 @@ def read_csv(
     Raises:
         DataError: the file is no such CSV file.
     """
-    dialect = sniff_dialect(path, name, table_format)
+    dialect = sniff_dialect(path, name, table_format, exact_columns)
     as_text = {*text_columns, *dialect.unclear_columns}
-    table, blank = _read(path, name, dialect, table_format, as_text)
-    inexact = {column for column in exact_columns if column in table.column_names and _is_inexact(table, column)}
-    if inexact - as_text:
-        table, blank = _read(path, name, dialect, table_format, as_text | inexact)
+    table, blank = _read(path, name, dialect, table_format, as_text.union(exact_columns))
+    for column in set(exact_columns).intersection(table.column_names) - as_text:
+        table = table.set_column(table.column_names.index(column), column, _infer_exactly(table.column(column)))
     if any(pa.types.is_binary(field.type) for field in table.schema):
         raise describe_undecodable(path, name)
     table, remarks = _drop_empty(table, blank + _count_blank_lines(path))
     return CsvTable(table, (*dialect.remarks, *remarks), dialect.decimal == ",")
 
 
-def _is_inexact(table: pa.Table, column: str) -> bool:
-    values = table.column(column)
-    return bool(
-        pa.types.is_floating(values.type) and pc.any(pc.greater_equal(pc.abs(values), _MAX_EXACT_INTEGER)).as_py()
-    )
+def _infer_exactly(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of texts as what they are, or as texts if that would make two of them the same value."""
+    for arrow_type in (pa.int64(), pa.bool_(), pa.float64()):
+        try:
+            column.slice(0, _FIRST_CELLS).cast(arrow_type)  # a cast that fails is slow
+            values = column.cast(arrow_type)
+        except pa.ArrowInvalid:
+            continue
+        return column if _loses_digits(column, values) else values
+    return column
+
+
+def _loses_digits(column: pa.ChunkedArray, values: pa.ChunkedArray) -> bool:
+    """Return whether numbers are written so that two texts may be one number, as 01 and 1, or 7.1 and 7.10 are."""
+    if pa.types.is_boolean(values.type):
+        return False
+    if pc.any(pc.match_substring_regex(column, "^[+-]?0[0-9xX]|[0-9][eE]")).as_py():
+        return True
+    if not pa.types.is_floating(values.type):
+        return False
+    is_exact = pc.and_(pc.less(pc.abs(values), _MAX_EXACT_INTEGER), pc.equal(values, pc.floor(values)))
+    return not pc.all(is_exact).as_py()
 
 
 def _read(
@@ -74,12 +93,12 @@ def _read(
 ) -> tuple[pa.Table, int]:
     """Return the rows, and the number of lines with spaces alone that were left out."""
     blank = 0
-    wrong: list[str] = []
+    wrong: list[pcsv.InvalidRow] = []
 
     def skip_blank(row: pcsv.InvalidRow) -> str:
         nonlocal blank
         if row.text.strip(_BLANK):
-            wrong.append(row.text)
+            wrong.append(row)
             return "error"
         blank += 1
         return "skip"
@@ -97,17 +116,26 @@ def _read(
         column_types={column: pa.string() for column in text_columns},
     )
     try:
-        table = pcsv.read_csv(path, read, parse, convert)
+        with pa.OSFile(str(path)) as stream:  # a path would be unpacked if its suffix says so, as .csv.gz does
+            table = pcsv.read_csv(stream, read, parse, convert)
     except pa.ArrowInvalid as error:
         if "Could not skip initial" in str(error):
             return pa.table({column: pa.nulls(0) for column in dialect.names}), 0
         if "UTF8" in str(error):
             raise describe_undecodable(path, name) from error
-        reason = str(error).splitlines()[0].removesuffix(".")
         if wrong:
-            reason = f"line {_find_line(path, wrong[0])}: {reason}"
+            raise DataError(_describe_wrong_row(path, name, wrong[0])) from error
+        reason = str(error).splitlines()[0].removesuffix(".")
         raise DataError(f"{name} is not a CSV file that can be read ({reason}).") from error
     return table, blank
+
+
+def _describe_wrong_row(path: Path, name: str, row: pcsv.InvalidRow) -> str:
+    hint = " (a quote in it does not end)" if row.text.count('"') % 2 else ""
+    return (
+        f"line {_find_line(path, row.text):,} of {name} has {count_of(row.actual_columns, 'field')} where the header "
+        f"has {row.expected_columns}: {shorten(row.text)}{hint}; correct this line, or delete it."
+    )
 
 
 def _find_line(path: Path, text: str) -> int:

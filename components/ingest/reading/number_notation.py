@@ -56,7 +56,9 @@ _NUMBER = (
     rf"^(?P<open>\()?(?P<sign>[+-])? ?(?P<prefix>{_CURRENCY})? ?(?P<inner>[+-])?(?P<body>{_BODY})"
     rf"(?P<exponent>{_EXPONENT})? ?(?P<suffix>{_CURRENCY}|%|‰)?(?P<minus>-)?(?P<close>\))?$"
 )
-_WITH_UNIT = rf"^[+-]?(?:{_BODY})(?:{_EXPONENT})? ?(?P<unit>[A-Za-zµμΩ°Åé/²³·^*]+[A-Za-zµμΩ°/²³·^*0-9-]*)$"
+_WITH_UNIT = (
+    rf"^[+-]?(?:{_BODY})(?:{_EXPONENT})? ?(?P<unit>(?:/[A-Za-zµμΩ]|[A-Za-zµμΩ°Åé²³·^*])[A-Za-zµμΩ°Åé/²³·^*0-9-]*)$"
+)
 #: How exports write spaces, minus signs and apostrophes.
 _NORMALIZED = {" ": "[\u00a0\u202f\u2009\u2007]", "-": "[\u2212\u2013]", "'": "[\u2019\u02bc`]"}
 _PLAIN = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")

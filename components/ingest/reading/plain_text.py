@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -16,14 +17,17 @@ from kfp_edge.errors import DataError
 _MAX_UNPACKED_SIZE = 8 * 2**30
 _CHUNK_SIZE = 2**20
 _GZIP_MAGIC, _ZIP_MAGIC, _PARQUET_MAGIC = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
+#: Where a tar archive has its name, and how much of a file shows its format.
+_TAR_OFFSET, _HEAD_SIZE = 257, 512
 _SAVE_AS_CSV = "save its table as CSV or Parquet"
-#: What files of other formats begin with, what they are, and what to do with them.
+#: What files of other formats begin with, in lower case too, what they are, and what to do with them.
 _REFUSED_FORMATS = {
     b"\xd0\xcf\x11\xe0": ("an Excel workbook (xls)", "save its sheet as CSV"),
     b"PK\x05\x06": ("an empty zip archive", "give one with a table"),
     b"BZh": ("compressed with bzip2", "unpack it, or compress it with gzip"),
     b"\xfd7zXZ": ("compressed with xz", "unpack it, or compress it with gzip"),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it, or compress it with gzip"),
+    b"\x04\x22\x4d\x18": ("compressed with lz4", "unpack it, or compress it with gzip"),
     b"7z\xbc\xaf": ("a 7-Zip archive", "unpack it, or compress it with gzip"),
     b"Rar!": ("a RAR archive", "unpack it, or compress it with gzip"),
     b"\x89HDF": ("HDF5", _SAVE_AS_CSV),
@@ -38,11 +42,16 @@ _REFUSED_FORMATS = {
     b"\x93NUMPY": ("a NumPy array", _SAVE_AS_CSV),
     b"%PDF": ("a PDF document", "give the data that it was made from as CSV"),
     b"<?xml": ("XML", _SAVE_AS_CSV),
-    b"<!DOCTYPE": ("an HTML page, perhaps of a login", "give the address of the file itself"),
+    b"<!doctype": ("an HTML page, perhaps of a login", "give the address of the file itself"),
     b"<html": ("an HTML page, perhaps of a login", "give the address of the file itself"),
+    b"<": ("HTML or XML", _SAVE_AS_CSV),
+    b"@relation": ("ARFF", _SAVE_AS_CSV),
+    b"version https://git-lfs": ("a pointer of Git LFS and not the file itself", "get the file with git lfs pull"),
     b"{": ("JSON", _SAVE_AS_CSV),
     b"[{": ("JSON", _SAVE_AS_CSV),
 }
+#: A text in quotes, or spaces and tabs between fields.
+_SPACES = re.compile(rb'("[^"]*")|[ \t]+')
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
@@ -82,21 +91,33 @@ def prepare(path: Path, name: str, encoding: str, scratch: Path) -> PlainFile:
     magic = _read_head(path, name)
     if magic.startswith(_PARQUET_MAGIC):
         return PlainFile(path, True, tuple(remarks))
-    refused = next((refusal for start, refusal in _REFUSED_FORMATS.items() if magic.startswith(start)), None)
+    if _is_packed_again(magic):
+        raise DataError(f"{name} holds an archive of its own; unpack it and give the file or the folder.")
+    starts = (start for start in _REFUSED_FORMATS if magic.startswith(start) or magic.lower().startswith(start))
+    refused = _REFUSED_FORMATS.get(next(starts, b""))
     if refused:
         raise DataError(f"{name} is {refused[0]}; {refused[1]}.")
     marked = next((codec for mark, codec in _BYTE_ORDER_MARKS.items() if magic.startswith(mark)), "")
     if marked and not encoding:
         remarks.append(f"encoding {marked} (byte order mark)")
     elif not encoding and b"\0" in magic:
-        guess = "utf-16-be" if magic[:1] == b"\0" else "utf-16-le"
-        raise DataError(
-            f"{name} is not text in UTF-8 (it has zero bytes); if it is text in UTF-16, give encoding={guess}."
-        )
+        raise DataError(_describe_zero_bytes(magic, name))
     codec = encoding or marked
     if codec and codec.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig", "ascii"):
         path = _decode(path, name, codec, scratch)
     return PlainFile(path, False, tuple(remarks))
+
+
+def _is_packed_again(magic: bytes) -> bool:
+    """Return whether a file that was unpacked is an archive itself; the name of tar stands at the end of its header."""
+    return magic.startswith((_GZIP_MAGIC, _ZIP_MAGIC)) or magic[_TAR_OFFSET:].startswith(b"ustar")
+
+
+def _describe_zero_bytes(magic: bytes, name: str) -> str:
+    for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if set(magic[first::2]) == {0} and 0 not in magic[1 - first :: 2]:
+            return f"{name} is not text in UTF-8 (it has zero bytes); if it is in UTF-16, give encoding={encoding}."
+    return f"{name} is neither text nor Parquet but of another format, since it has zero bytes; {_SAVE_AS_CSV}."
 
 
 def describe_undecodable(path: Path, name: str) -> DataError:
@@ -119,7 +140,7 @@ def describe_undecodable(path: Path, name: str) -> DataError:
 def _read_head(path: Path, name: str) -> bytes:
     try:
         with path.open("rb") as stream:
-            head = stream.read(64)
+            head = stream.read(_HEAD_SIZE)
     except OSError as error:
         raise DataError(f"cannot read {name}: {error.strerror}.") from error
     if not head:
@@ -188,7 +209,18 @@ def _decode(path: Path, name: str, encoding: str, scratch: Path) -> Path:
         ):
             shutil.copyfileobj(source, decoded, _CHUNK_SIZE)
     except UnicodeError as error:
-        raise DataError(f"{name} is not text in {encoding} ({error}); name its encoding.") from error
+        raise DataError(
+            f"{name} is not text in {encoding} ({error}); leave encoding out if it is UTF-8, else name its encoding."
+        ) from error
+    return target
+
+
+def collapse_spaces(path: Path, scratch: Path) -> Path:
+    """Write a text to a new file with one space in place of several, as aligned columns have; quotes are kept."""
+    target = _make_scratch_file(scratch)
+    with path.open("rb") as source, target.open("wb") as collapsed:
+        for line in source:
+            collapsed.write(_SPACES.sub(lambda match: match[1] or b" ", line.strip()) + b"\n")
     return target
 
 

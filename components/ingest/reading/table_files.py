@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from kfp_edge.components.ingest.reading.arrow_columns import is_number
 from kfp_edge.components.ingest.reading.csv_table import read_csv
-from kfp_edge.components.ingest.reading.plain_text import PlainFile, prepare
+from kfp_edge.components.ingest.reading.plain_text import PlainFile, collapse_spaces, prepare
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError, ParameterError
 
@@ -52,7 +52,7 @@ class _Part:
 
 
 def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
-    """Return the data files in a folder by name, sorted; names that begin with a dot or an underscore are skipped.
+    """Return the data files in a folder by name, sorted; hidden files and those of open workbooks are skipped.
 
     Raises:
         DataError: there is none, or the folder has files of both formats.
@@ -60,7 +60,7 @@ def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
     files = {}
     for file in sorted(folder.rglob("*")):
         relative = file.relative_to(folder)
-        if _find_suffix(file) and not any(part.startswith((".", "_")) for part in relative.parts):
+        if _find_suffix(file) and not any(part.startswith((".", "_", "~$")) for part in relative.parts):
             files[f"{folder_name.rstrip('/')}/{relative.as_posix()}"] = file
     if not files:
         raise DataError(f"the folder {folder_name} contains no .csv or .parquet file; check the address.")
@@ -102,6 +102,8 @@ def read_parts(files: Mapping[str, Path], name: str, options: ReadOptions, scrat
 
 def _read_part(path: Path, name: str, options: ReadOptions, scratch: Path) -> _Part:
     plain = prepare(path, name, options.table_format.encoding, scratch)
+    if options.table_format.separator_character == " " and not plain.is_parquet:
+        plain = dataclasses.replace(plain, path=collapse_spaces(plain.path, scratch))
     part = _read_parquet(plain, name, options) if plain.is_parquet else _read_csv(plain, name, options)
     columns = part.table.column_names
     duplicates = sorted(column for column, count in Counter(columns).items() if count > 1)
@@ -127,11 +129,27 @@ def _read_parquet(plain: PlainFile, name: str, options: ReadOptions) -> _Part:
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
             kind = pa.string()
+        if pa.types.is_float16(kind):  # few functions of Arrow take it
+            kind = pa.float32()
         if kind != column.type:
             table = table.set_column(index, column.name, table.column(index).cast(kind))
-    # pandas writes its index as columns of these names
-    index_columns = [column for column in table.column_names if column.startswith("__index_level_")]
+        elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            table = table.set_column(index, column.name, _decode_text(table.column(index)))
+    # pandas writes its index as columns of these names; times of the rows may be the only ones
+    index_columns = [
+        column.name
+        for column in table.schema
+        if column.name.startswith("__index_level_") and not pa.types.is_timestamp(column.type)
+    ]
     return _Part(table.drop_columns(index_columns), plain, plain.remarks)
+
+
+def _decode_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of bytes as text if it is text in UTF-8, as some programs write it."""
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return column
 
 
 def _concatenate(parts: Mapping[str, _Part], name: str, options: ReadOptions) -> pa.Table:

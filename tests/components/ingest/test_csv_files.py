@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import tarfile
 import zipfile
 from collections.abc import Mapping
 
@@ -15,6 +16,16 @@ from support.ingest import IngestRunner, table
 CSV = table().to_csv(index=False)
 HEADER, ROWS = CSV.split("\n", 1)
 GERMAN = table().to_csv(index=False, sep=";", decimal=",")
+
+
+def tar_file(content: str) -> bytes:
+    """Return a tar archive of one CSV file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("data.csv")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content.encode()))
+    return buffer.getvalue()
 
 
 def zip_files(files: Mapping[str, str]) -> bytes:
@@ -112,7 +123,7 @@ def test_column_names_that_do_not_fit_are_refused(runner: IngestRunner, names: t
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (f"Report of line 3\n\n{CSV}", "begins with 'Report of line 3', and its header is line 2 or later"),
+        (f"Report of line 3\n\n{CSV}", "begins with 'Report of line 3', and its header is line 3 or later"),
         ("a,b,failed\n°C,bar,-\n" + "1,2,0\n3,4,1\n" * 9, "the second is '°C, bar, -'"),
         ('"a","failed"\n' + '"1",2,0\n"2",3,1\n' * 9, "one field more than its header, perhaps a row name"),
         ("a, a,failed\n1,2,0\n", "two columns named 'a'"),
@@ -145,7 +156,7 @@ def test_empty_columns_and_blank_rows_are_left_out_and_counted(
 
 
 def test_a_line_of_another_length_is_named(runner: IngestRunner) -> None:
-    runner.assert_refused(runner.write(f"{CSV}1,2\n"), "line 42", "Expected 6 columns, got 2: 1,2")
+    runner.assert_refused(runner.write(f"{CSV}1,2\n"), "line 42 of", "has 2 fields where the header has 6: '1,2'")
 
 
 # --- encodings
@@ -231,12 +242,45 @@ def test_a_code_in_one_part_is_named_by_its_row(runner: IngestRunner) -> None:
         (b"\xfd7zXZ\x00", "is compressed with xz; unpack it"),
         (b"\x89HDF\r\n", "is HDF5"),
         (b"<!DOCTYPE html><title>Log in</title>", "is an HTML page, perhaps of a login"),
+        (b"<TABLE><TR><TD>1", "is HTML or XML; save its table as CSV"),
         (b'{"speed": 1}', "is JSON"),
+        (b"@RELATION press\n", "is ARFF"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "get the file with git lfs pull"),
+        (b"\x04\x22\x4d\x18abc", "is compressed with lz4"),
+        (tar_file(CSV), "holds an archive of its own; unpack it"),
+        (gzip.compress(tar_file(CSV)), "holds an archive of its own; unpack it"),
+        (gzip.compress(gzip.compress(CSV.encode())), "holds an archive of its own; unpack it"),
+        (b"CDF\x01" + bytes(range(256)), "is neither text nor Parquet but of another format"),
     ],
-    ids=["xlsx", "ods", "xls", "zip of two", "damaged zip", "damaged gzip", "xz", "hdf5", "html", "json"],
+    ids=[
+        *(
+            "xlsx",
+            "ods",
+            "xls",
+            "zip of two",
+            "damaged zip",
+            "damaged gzip",
+            "xz",
+            "hdf5",
+            "html",
+            "html table",
+            "json",
+        ),
+        *("arff", "git lfs", "lz4", "tar", "tar.gz", "gzip in gzip", "netcdf"),
+    ],
 )
 def test_other_formats_are_refused_by_their_name(runner: IngestRunner, content: bytes, message: str) -> None:
     runner.assert_refused(runner.write(content), message)
+
+
+def test_a_suffix_that_is_wrong_does_not_matter(runner: IngestRunner) -> None:
+    assert len(runner.run(runner.write(CSV, "data.csv.gz")).train.frame) == 32
+
+
+def test_zero_bytes_are_text_in_utf_16_only_where_every_other_byte_is_zero(runner: IngestRunner) -> None:
+    data = runner.write(CSV.encode("utf-16-le"))
+    runner.assert_refused(data, "give encoding=utf-16-le")
+    assert len(runner.run(data, table_format=TableFormat(encoding="utf-16-le")).train.frame) == 32
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(runner: IngestRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from kfp_edge.components.ingest.ingest import TrainTestSplit
 from kfp_edge.errors import DataError
-from support.ingest import IngestRunner
+from support.ingest import IngestRunner, table, table_with
 
 ROLES = {"drop": (), "time_column": "at", "group_column": "machine"}
 
@@ -190,3 +190,23 @@ def test_files_of_runs_with_gaps_between_them_are_groups(runner: IngestRunner) -
     parts = runner.run(data, drop=(), time_column="at", rolling_windows=(5,))
     assert (parts.train.roles.group, parts.train.preparation.split) == ("file", "group-and-time")
     assert list(parts.train.preparation.left_out.values()) == [40]
+
+
+@pytest.mark.parametrize(
+    "names", [("01", "1"), ("007", "008"), ("1E5", "2E5"), ("7.1", "7.10"), ("0x1", "1"), ("1.5", "2.5")]
+)
+def test_groups_keep_every_digit_of_their_names(runner: IngestRunner, names: tuple[str, str]) -> None:
+    groups = [names[row // 4 % 2] for row in range(40)]
+    parts = runner.run(runner.write(table().assign(site=groups)), drop=("at",), group_column="site", split="random")
+    assert set(parts.train.frame["site"]) == set(names)
+
+
+def test_a_row_without_a_group_is_refused_with_what_helps(runner: IngestRunner) -> None:
+    data = runner.write(table_with("site", {4: ""}))
+    runner.assert_refused(
+        data,
+        "column 'site' is the group column and is missing in 1 row (row 5: empty, or read as missing); fill in these "
+        "cells, or remove these rows",
+        drop=("at",),
+        group_column="site",
+    )

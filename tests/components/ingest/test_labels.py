@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kfp_edge.components.ingest.reading.table_format import TableFormat
 from support.ingest import IngestRunner, table
 
 
@@ -182,7 +183,28 @@ def test_a_class_that_is_read_as_missing_is_explained(runner: IngestRunner, miss
     runner.assert_refused(data, "is 'F' in each of its 10 rows with a label; the other 30 are empty or were read as")
 
 
-def test_labels_that_are_one_number_can_be_kept_as_text(runner: IngestRunner) -> None:
-    data = runner.write(table().assign(failed=["01" if row % 4 == 3 else "1" for row in range(40)]))
-    runner.assert_refused(data, 'unless columns={"failed": {"dtype": "string"}} is given')
-    assert runner.run(data, columns={"failed": {"dtype": "string"}}).train.roles.positive == "01"
+def test_labels_that_differ_in_zeros_in_front_are_different_classes(runner: IngestRunner) -> None:
+    parts = runner.run(runner.write(table().assign(failed=["01" if row % 4 == 3 else "1" for row in range(40)])))
+    assert parts.train.roles.positive == "01"
+    assert "differ only in how they are written" in parts.train.preparation.warnings[0]
+
+
+@pytest.mark.parametrize(("true", "false"), [(("1", "1.0", "True"), "0"), (("TRUE", "true", "1"), "FALSE")])
+def test_true_and_1_are_the_same_label(runner: IngestRunner, true: tuple[str, ...], false: str) -> None:
+    labels = [true[row // 4 % 3] if row % 4 == 3 else false for row in range(40)]
+    parts = runner.run(runner.write(table().assign(failed=labels)))
+    assert sorted(parts.train.frame["failed"].unique()) == [0, 1]
+    assert parts.train.frame["failed"].sum() + parts.test.frame["failed"].sum() == 10
+
+
+def test_a_class_that_looks_like_a_missing_label_is_named(runner: IngestRunner) -> None:
+    labels = ["?" if row % 10 == 0 else "NOK" if row % 4 == 3 else "OK" for row in range(40)]
+    data = runner.write(table().assign(failed=labels))
+    (warning,) = (text for text in runner.run(data).train.preparation.warnings if "looks like a code" in text)
+    assert 'missing_values=["?"]' in warning
+    assert set(runner.run(data, table_format=TableFormat(missing_values=("?",))).train.y()) == {"OK", "NOK"}
+
+
+def test_dates_are_no_labels(runner: IngestRunner) -> None:
+    data = runner.write(table().assign(failed=[f"2024-01-0{1 + row % 2}" for row in range(40)]))
+    runner.assert_refused(data, "'failed' is the target and holds dates or times; name the column of labels in target")

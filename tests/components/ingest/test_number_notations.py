@@ -291,3 +291,52 @@ def test_a_code_in_a_column_that_is_expected_to_be_a_number_is_refused_with_its_
         "'load' is not a number in 28 rows (row 1: 'na'); if that means missing give missing_values=[\"na\"]",
         columns={"load": {"dtype": "number"}},
     )
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda row: f"'{row}.5", "holds numbers that are written as text, such as '0.5"),
+        (lambda row: f'="{row}"', "write them without the apostrophe, quotes or ="),
+        (lambda row: f"{row:02d}.30.00", "holds durations or times of day such as '00.30.00'"),
+        (lambda row: f"{row % 12 + 1}:30 PM", "holds durations or times of day such as '1:30 PM'"),
+        (
+            lambda row: "".join(chr(0x660 + int(digit)) for digit in str(100 + row)),
+            "write them in plain digits, such as",
+        ),
+    ],
+)
+def test_numbers_that_are_not_read_are_no_categories(runner: IngestRunner, write: object, message: str) -> None:
+    cells = [write(row % 24) for row in range(40)]  # type: ignore[operator]
+    runner.assert_refused(runner.write(table().assign(load=cells)), "column 'load'", message)
+
+
+def test_many_numbers_with_a_few_units_are_no_identifiers(runner: IngestRunner) -> None:
+    cells = [f"{row}{'ms' if row % 2 else 's'}" for row in range(240)]
+    data = runner.write(table(240).assign(load=cells))
+    runner.assert_refused(data, "holds numbers with the units 'ms' and 's'; write all of them as numbers in one unit")
+
+
+@pytest.mark.parametrize("cell", ["3/10", "01/02"])
+def test_a_fraction_is_no_number_with_a_unit(runner: IngestRunner, cell: str) -> None:
+    cells = [f"{row % 9}{cell[-3:]}" for row in range(40)]
+    assert "load" in runner.run(runner.write(table().assign(load=cells))).train.roles.categorical
+
+
+def test_cells_with_digits_are_to_be_written_as_numbers(runner: IngestRunner) -> None:
+    cells = ["<0.01" if row % 9 == 0 else f"{row}.5" for row in range(40)]
+    data = runner.write(table().assign(load=cells))
+    runner.assert_refused(
+        data, 'write these cells as plain numbers; if these mean missing, give missing_values=["<0.01"]'
+    )
+
+
+@pytest.mark.parametrize("cell", ["1.0", "1"])
+def test_true_and_1_are_the_same_in_a_column_of_booleans(
+    runner: IngestRunner, capsys: pytest.CaptureFixture[str], cell: str
+) -> None:
+    cells = [("True", cell)[row // 2 % 2] if row % 2 else "0" for row in range(40)]
+    assert read_column(runner, cells) == [0.0, 1.0] * 20
+    assert (
+        cell == "1"
+    ) or "column 'load' is read as booleans: '0' is false and '1.0' is true" in capsys.readouterr().out

@@ -51,6 +51,11 @@ def test_a_format_that_alone_fits_every_row_is_read_and_stated(
     assert f"time_format '{time_format}' (column 'at' has" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("time_format", ["%B %d, %Y %H:%M", "%d %B %Y %H:%M"])
+def test_names_of_months_may_be_written_out(runner: IngestRunner, time_format: str) -> None:
+    assert (read_times(runner, HOURS.strftime(time_format).tolist()) == HOURS).all()
+
+
 def test_readings_that_give_the_same_times_leave_no_doubt(runner: IngestRunner) -> None:
     minutes = pd.date_range("2024-01-01", periods=40, freq="min")
     assert (read_times(runner, minutes.strftime("%d.%m.%Y %H:%M").tolist()) == minutes).all()
@@ -286,3 +291,26 @@ def test_a_cell_among_iso_times_that_is_none_is_named(runner: IngestRunner, time
     cells = HOURS.strftime(time_format).tolist()
     cells[3] = "soon"
     assert_refused(runner, cells, f"is no timestamp like {cells[0]} in 1 row (row 4: 'soon')")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([f"{row + 1}. Januar 2024" for row in range(30)], "has the month 'Januar', and only English names of months"),
+        ([f"01/{row + 1}/2024 10:00 p.m." for row in range(30)], "has a.m. or p.m. with points in 30 rows"),
+        ([f"{row}:00:00" for row in range(200)], "holds times of day or durations, which have no date"),
+        ([f"2024.01.01.{row:02d}.00.00" for row in range(24)], "name its format in time_format"),
+        ([f"01-JAN-24 {row + 1:02d}.00.00 AM" for row in range(12)], "name their format in time_format"),
+        (["yesterday"] * 30, "name a column of timestamps or numbers in time_column"),
+        (["inf", *map(str, range(30))], "is the time column and is infinite in 1 row (row 1: inf)"),
+    ],
+)
+def test_the_remedy_for_times_that_are_not_read_fits_them(runner: IngestRunner, cells: list[str], message: str) -> None:
+    assert_refused(runner, cells, message)
+
+
+@pytest.mark.parametrize("cells", [["01/01/2024"] * 20 + ["01/02/2024"] * 20, ["2024-01-01"] * 39 + ["unknown"]])
+def test_dates_that_no_parameter_names_are_left_out(runner: IngestRunner, cells: list[str]) -> None:
+    parts = runner.run(runner.write(table().assign(at=cells)), drop=("site",))
+    assert "at" not in parts.train.frame
+    assert "column 'at' holds timestamps and is left out" in "".join(parts.train.preparation.warnings)
