@@ -296,7 +296,7 @@ def test_a_cell_among_iso_times_that_is_none_is_named(runner: IngestRunner, time
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([f"{row + 1}. Januar 2024" for row in range(30)], "has the month 'Januar', and only English names of months"),
+        ([f"{row + 1}. März 2024" for row in range(30)], "has the month 'März', and only English names of months"),
         ([f"01/{row + 1}/2024 10:00 p.m." for row in range(30)], "has a.m. or p.m. with points in 30 rows"),
         ([f"{row}:00:00" for row in range(200)], "holds times of day or durations, which have no date"),
         ([f"2024.01.01.{row:02d}.00.00" for row in range(24)], "name its format in time_format"),
