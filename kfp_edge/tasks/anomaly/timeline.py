@@ -137,9 +137,11 @@ def plot_timeline(data: Dataset, panels: Sequence[Panel], threshold: float) -> F
     drawn = _order_panels(panels[:MAX_PANELS])
     height = 3.4 if len(drawn) == 1 else 0.9 + 1.6 * len(drawn)
     figure = Figure(figsize=(11, height), layout="constrained")
-    axes = figure.subplots(len(drawn), squeeze=False, sharey=True, sharex=_has_common_times(drawn))[:, 0]
+    is_shared = _has_common_times(drawn)
+    axes = figure.subplots(len(drawn), squeeze=False, sharey=True, sharex=is_shared)[:, 0]
     for axis, panel in zip(axes, drawn, strict=True):
-        _draw_panel(axis, panel, threshold, is_line=bool(data.roles.time))
+        limits = _find_limits(drawn if is_shared else [panel])
+        _draw_panel(axis, panel, threshold, limits, is_line=bool(data.roles.time))
         _format_axis(axis, data)
         if panel.name:
             axis.set_title(to_label(panel.name, 80), loc="left", fontsize="medium")
@@ -181,9 +183,14 @@ def _format_axis(axis: Axes, data: Dataset) -> None:
     axis.xaxis.set_major_formatter(formatter)
 
 
-def _draw_panel(axis: Axes, panel: Panel, threshold: float, *, is_line: bool) -> None:
-    margin = max(panel.step / 2, (panel.x[-1] - panel.x[0]) * 0.01) or 0.5
-    low, high = panel.x[0] - margin, panel.x[-1] + margin
+def _find_limits(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Return the ends of an axis that shows every row of the panels."""
+    first, last = min(panel.x[0] for panel in panels), max(panel.x[-1] for panel in panels)
+    margin = max(*(panel.step / 2 for panel in panels), (last - first) * 0.01) or 0.5
+    return float(first - margin), float(last + margin)
+
+
+def _draw_panel(axis: Axes, panel: Panel, threshold: float, limits: tuple[float, float], *, is_line: bool) -> None:
     rows = _select_points(panel)
     if is_line:
         _draw_lines(axis, panel, rows)
@@ -193,9 +200,9 @@ def _draw_panel(axis: Axes, panel: Panel, threshold: float, *, is_line: bool) ->
     if len(alarms):
         axis.scatter(panel.x[alarms], panel.score[alarms], color=RED, s=8, label="alarm", zorder=3, rasterized=True)
     axis.axhline(threshold, color="black", linestyle="--", linewidth=0.9, label=f"threshold {threshold:.3f}")
-    for start, stop in _find_shades(panel, high - low):
+    for start, stop in _find_shades(panel, limits[1] - limits[0]):
         axis.axvspan(start, stop, color=ORANGE, alpha=0.3, linewidth=0, label="labelled as failure")
-    axis.set_xlim(low, high)
+    axis.set_xlim(limits)
 
 
 def _select_points(panel: Panel) -> Int64s:

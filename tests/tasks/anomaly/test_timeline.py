@@ -199,6 +199,19 @@ def test_machines_that_run_at_the_same_time_are_drawn_by_name():
     assert [axis.get_title("left") for axis in axes] == ["m0", "m1", "m2", "m3"]
 
 
+def test_a_common_axis_of_time_has_every_row_and_every_shade_of_all_machines():
+    machines = np.repeat(["a", "b"], ROWS // 2)
+    cycles = np.tile(np.arange(ROWS // 2), 2)
+    cycles[100:200] += 3000  # the first machine was stopped, and its second event is after that
+    axes = draw(*score_rows(time=cycles, groups=machines, labels=mark((20, 30), (150, 160), (250, 260))))
+    assert [len(shades(axis)) for axis in axes] == [2, 1]
+    for axis in axes:
+        low, high = axis.get_xlim()
+        assert low <= 0
+        assert high >= 3199
+        assert all(low <= start < stop <= high for start, stop in shades(axis))
+
+
 def test_runs_that_follow_each_other_are_drawn_by_time():
     axes = draw(*score_rows(time=np.arange(ROWS), groups=np.repeat(["d", "b", "c", "a"], 100)))
     assert [axis.get_title("left") for axis in axes] == ["d", "b", "c", "a"]
