@@ -85,13 +85,16 @@ def _print_run(local_run: "LocalRun") -> None:
 
 
 def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
+    from kfp_edge.cli.printed_metrics import select_metrics
     from kfp_edge.local.summary import select_warnings
 
     stages = len(summary["stages"])
     yield summary["pipeline"], f"{summary['status']} in {summary['seconds']:.1f} s, {count_of(stages, 'stage')}"
     yield from (("warning", warning) for warning in select_warnings(summary["warnings"]))
     if summary["metrics"]:
-        yield "metrics", ", ".join(f"{name} {value:.4g}" for name, value in sorted(summary["metrics"].items()))
+        printed = select_metrics(summary["metrics"])
+        more = "; those of single classes are in the reports" if len(printed) < len(summary["metrics"]) else ""
+        yield "metrics", ", ".join(f"{name} {value:.4g}" for name, value in printed.items()) + more
     if summary["image"]:
         yield "image", summary["image"]["reference"]
         yield "size", _image_size(summary["image"]["reference"])

@@ -61,5 +61,7 @@ def format_stage(stage: "StageState") -> str:
 
 def print_metrics(run: "Run") -> None:
     """Print the metrics of a run, one per line."""
-    for name, value in sorted(run.metrics().items()):
+    from kfp_edge.cli.printed_metrics import select_metrics
+
+    for name, value in select_metrics(run.metrics()).items():
         typer.echo(f"{name:<22}{value:.4g}")

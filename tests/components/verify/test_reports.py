@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kfp_edge.components.verify.latency import Latencies
+from kfp_edge.components.verify.report import plot_latencies
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from support.models import verify_model, write_model
@@ -84,6 +86,16 @@ def test_the_worst_rows_of_hundreds_of_features_fit_on_a_page(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "The 5 worst rows, with the first 50 of 60 features:" in page
     assert max(row.count("<td") for row in page.split("<tr>")) <= 7
+
+
+@pytest.mark.parametrize("slow", [0.1, 8.0])
+def test_the_latencies_of_a_busy_machine_stay_readable_beside_a_few_slow_ones(slow):
+    """Most of 200 inferences take about 0.1 ms, and three take as long as another program had the processor."""
+    wall = np.concatenate([np.linspace(0.08, 0.12, 197), [slow] * 3])
+    (axis,) = plot_latencies(Latencies(wall, wall)).axes
+    bars = [bar for bar in axis.patches if bar.get_height() > 0]
+    assert sum(bar.get_height() for bar in bars) == 200
+    assert len(bars) >= 5
 
 
 def test_a_refused_model_has_the_facts_too(tmp_path):
