@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kfp_edge.ml.metrics import find_metric
+from kfp_edge.metrics.catalog import find_metric
 
 #: Metrics of single classes are printed for so many classes.
 _MAX_CLASSES = 2

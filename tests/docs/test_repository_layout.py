@@ -35,7 +35,7 @@ GRAPH = {
     "rules": {"errors", "spec", "storage"},
     "client": {"cluster", "errors", "runtime", "spec", "storage"},
     "local": {"errors", "images", "runtime", "spec", "storage"},
-    "cli": {"client", "errors", "images", "local", "ml", "rules", "runtime", "spec", "storage", "wording"},
+    "cli": {"client", "errors", "images", "local", "metrics", "ml", "rules", "runtime", "spec", "storage", "wording"},
     "components": {
         "cluster",
         "errors",
