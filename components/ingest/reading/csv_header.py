@@ -17,6 +17,10 @@ _BYTE_ORDER_MARK = "\ufeff"
 Rows = list[list[str]]
 
 
+class NoHeaderError(DataError):
+    """The first line of a file holds values."""
+
+
 def count_filled(row: Sequence[str]) -> int:
     """Return the number of fields without the empty ones at the end."""
     return max((index + 1 for index, field in enumerate(row) if field.strip()), default=0)
@@ -138,7 +142,7 @@ def _refuse_data_as_header(header: Sequence[str], body: Rows, name: str) -> None
     values = [field for field in filled if looks_like_number(field) or _DATE.fullmatch(field)]
     if filled and body and len(values) == len(filled):
         is_numbered = all(field.isdecimal() for field in filled) and len({*filled}) == len(filled)
-        raise DataError(
+        raise NoHeaderError(
             f"{name} has no header: its first line is {', '.join(filled[:4])}{', ...' if len(filled) > 4 else ''}; "
             "name its columns in column_names, such as column_names=[speed, load, failed]"
             + ("; if that line is its header, replace these numbers by names." if is_numbered else ".")

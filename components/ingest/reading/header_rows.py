@@ -8,6 +8,9 @@ import pyarrow.compute as pc
 from kfp_edge.components.ingest.reading.sources import SourceTable
 from kfp_edge.errors import DataError
 
+#: What may stand around a name: spaces, and the byte order mark of a file that was appended.
+_NOT_OF_NAME = " \t\ufeff"
+
 
 def refuse_header_rows(source: SourceTable) -> None:
     """Check that no row repeats the names of the columns.
@@ -22,7 +25,7 @@ def refuse_header_rows(source: SourceTable) -> None:
     is_header = functools.reduce(
         pc.and_,
         (
-            pc.fill_null(pc.equal(pc.utf8_trim_whitespace(column), name), False)
+            pc.fill_null(pc.equal(pc.utf8_trim(column, _NOT_OF_NAME), name), False)
             for name, column in zip(names, columns, strict=True)
         ),
     )

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_edge.components.ingest.reading.arrow_columns import is_number
+from kfp_edge.components.ingest.reading.csv_header import NoHeaderError
 from kfp_edge.components.ingest.reading.csv_table import read_csv
 from kfp_edge.components.ingest.reading.plain_text import PlainFile, collapse_spaces, prepare
 from kfp_edge.components.ingest.reading.table_format import TableFormat
@@ -63,7 +64,11 @@ def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
         if _find_suffix(file) and not any(part.startswith((".", "_", "~$")) for part in relative.parts):
             files[f"{folder_name.rstrip('/')}/{relative.as_posix()}"] = file
     if not files:
-        raise DataError(f"the folder {folder_name} contains no .csv or .parquet file; check the address.")
+        others = sorted(file.name for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+        advice = (
+            f"if its files, such as {others[0]!r}, are tables rename them to .csv" if others else "check the address"
+        )
+        raise DataError(f"the folder {folder_name} contains no .csv or .parquet file; {advice}.")
     if len({_find_suffix(file) in _PARQUET_SUFFIXES for file in files.values()}) > 1:
         raise DataError(f"the folder {folder_name} contains CSV and Parquet files; give a folder of one format.")
     return files
@@ -88,7 +93,14 @@ def read_parts(files: Mapping[str, Path], name: str, options: ReadOptions, scrat
         DataError: a file cannot be read, or the files have different columns or types.
         ParameterError: something was stated that only CSV files have.
     """
-    parts = {file_name: _read_part(path, file_name, options, scratch) for file_name, path in files.items()}
+    parts: dict[str, _Part] = {}
+    for file_name, path in files.items():
+        try:
+            parts[file_name] = _read_part(path, file_name, options, scratch)
+        except NoHeaderError as error:
+            if not parts:
+                raise
+            raise DataError(f"{file_name} has no header, and {next(iter(parts))} has one; add it.") from error
     remarks = Counter(remark for part in parts.values() for remark in part.remarks)
     first = next(iter(parts.values()))
     return FilesTable(
@@ -155,12 +167,7 @@ def _decode_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _concatenate(parts: Mapping[str, _Part], name: str, options: ReadOptions) -> pa.Table:
     (first_name, first), *others = parts.items()
     for other_name, part in others:
-        different = set(part.table.column_names) ^ set(first.table.column_names)
-        if different:
-            raise DataError(
-                f"{other_name} and {first_name} do not have the same columns "
-                f"({min(different)!r} is only in one of them)."
-            )
+        _check_columns(other_name, part.table.column_names, first_name, first.table.column_names)
     mixed = () if first.plain.is_parquet else _find_mixed_columns(parts.values(), first.table.column_names)
     tables = []
     for part_name, part in parts.items():
@@ -171,12 +178,53 @@ def _concatenate(parts: Mapping[str, _Part], name: str, options: ReadOptions) ->
             table = _read_csv(part.plain, part_name, as_text).table
         tables.append(table.select(first.table.column_names))
     try:
-        return pa.concat_tables(tables, promote_options="permissive")
+        return pa.concat_tables(map(_to_utc, tables), promote_options="permissive")
     except pa.ArrowException as error:
-        reason = str(error).splitlines()[0].removesuffix(".")
+        raise _describe_different_types(parts) from error
+
+
+def _check_columns(name: str, columns: Sequence[str], first_name: str, first_columns: Sequence[str]) -> None:
+    lacking, extra = sorted(set(first_columns) - set(columns)), sorted(set(columns) - set(first_columns))
+    if not lacking and not extra:
+        return
+    if len(lacking) == len(set(first_columns)):
         raise DataError(
-            f"the parts of {name} do not have the same types ({reason}); correct the cells of the part that differs."
-        ) from error
+            f"{name} has no header, and {first_name} has one, or other columns; add the same header to both."
+        )
+    column = (extra or lacking)[0]
+    has, has_not = (name, first_name) if extra else (first_name, name)
+    more = len(lacking) + len(extra) - 1
+    raise DataError(
+        f"{has} has the column {column!r} and {has_not} has not{f' ({more} more differ)' if more else ''}; write the "
+        "same columns in all files, empty where there are no values."
+    )
+
+
+def _to_utc(table: pa.Table) -> pa.Table:
+    """Return the table with times of every zone in UTC, which are the same times."""
+    for index, column in enumerate(table.schema):
+        if pa.types.is_timestamp(column.type) and column.type.tz:
+            utc = pa.timestamp(column.type.unit, "UTC")
+            table = table.set_column(index, column.name, table.column(index).cast(utc))
+    return table
+
+
+def _describe_different_types(parts: Mapping[str, _Part]) -> DataError:
+    """Return the error for the first column whose types have none in common."""
+    (first_name, first), *others = parts.items()
+    for other_name, part in others:
+        for column in first.table.schema:
+            types = column.type, part.table.schema.field(column.name).type
+            try:
+                pa.unify_schemas([pa.schema([("", kind)]) for kind in types], promote_options="permissive")
+            except pa.ArrowException:
+                return DataError(
+                    f"column {column.name!r} is {types[0]} in {first_name} and {types[1]} in {other_name}; write it "
+                    "with one type in all files."
+                )
+    return DataError(
+        f"the files beginning with {first_name} do not have the same types; write them with the same ones."
+    )
 
 
 def _find_mixed_columns(parts: Iterable[_Part], columns: Sequence[str]) -> tuple[str, ...]:
