@@ -13,19 +13,22 @@ from kfp_edge.components.verify.checks import VerificationResult
 from kfp_edge.components.verify.latency import check_latency, measure_latencies
 from kfp_edge.components.verify.missing_values import require_columns
 from kfp_edge.components.verify.model_card import write_model_card
-from kfp_edge.components.verify.parity import ModelPair, check_parity, measure_parity
+from kfp_edge.components.verify.parity import ModelPair, Parity, check_parity, measure_parity
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.report import write_report
 from kfp_edge.components.verify.samples import is_served, record_samples
 from kfp_edge.components.verify.server_check import replay_in_server
 from kfp_edge.errors import ParameterError
-from kfp_edge.metrics.gates import check_gates, check_limits, parse_gates, select_gates
-from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, check_identity, write_bundle
+from kfp_edge.metrics.gates import check_gates, check_limits, name_as_measured, parse_gates, select_gates
+from kfp_edge.metrics.measurement import Measurement
+from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, Signature, check_identity, write_bundle
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel, read_opsets
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.model_report.facts import ModelFacts
+from kfp_edge.reports.check import Check
+from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import predict_onnx, task_of
 
 #: Tools whose versions decide the bytes of the model.
@@ -115,34 +118,74 @@ def run_checks(
         ParameterError: a gate is not valid or names a metric that was not measured, or the model is for another task
             than the data or the champion.
     """
-    named = parse_gates(requirements.gates, test_data.roles.task)
+    parse_gates(requirements.gates, test_data.roles.task)  # a mistake in them is reported before the model runs
     _check_task(candidate, test_data)
+    operators = checks.check_operators(candidate.proto)
+    checks.raise_for_failed(operators)  # a model with a forbidden operator is never run
     rows = test_data.x()
-    results = checks.check_operators(candidate.proto)
-    checks.raise_for_failed(results)  # a model with a forbidden operator is never run
     # the frame keeps its index: the numbers of the held-out rows
     served = dataclasses.replace(test_data, frame=test_data.frame[is_served(candidate.signature, rows)])
-    parity = None
-    if pair is not None and len(served.frame):
-        parity = measure_parity(*pair.predict(served), requirements.tolerance)
-        results += check_parity(pair, served, parity, requirements.tolerance)
-    signature = candidate.signature
-    if len(served.frame) and all(check.passed for check in results):
-        signature = require_columns(signature, pair, train_data, served, requirements.tolerance)
-    task = task_of(test_data)
+    comparison = _compare_with_original(candidate.signature, pair, train_data, served, requirements.tolerance)
     predictions = predict_onnx(candidate, rows, test_data.roles.positive)
-    measurement = task.measure(predictions, test_data)
-    defaults = task.find_default_gates(predictions)
-    results += check_gates(measurement, select_gates(requirements.gates, defaults, measurement))
-    asked = requirements.false_alarm_rate
-    results += task.check_rates(requirements.gates, measurement, train_data, test_data, asked)
-    if requirements.champion:
-        margin = requirements.champion_margin
-        results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)
+    measurement = task_of(test_data).measure(predictions, test_data)
+    quality = _check_quality(requirements, predictions, measurement, train_data, test_data)
     latencies = measure_latencies(candidate, rows)
-    results.append(checks.check_size(size, requirements.max_model_mb))
-    results.append(check_latency(latencies, requirements.max_latency_ms))
-    return VerificationResult(tuple(results), measurement, latencies, parity, signature, rows, served.x())
+    budgets = [
+        checks.check_size(size, requirements.max_model_mb),
+        check_latency(latencies, requirements.max_latency_ms),
+    ]
+    return VerificationResult(
+        checks=(*operators, *comparison.checks, *quality, *budgets),
+        measurement=measurement,
+        latencies=latencies,
+        parity=comparison.parity,
+        signature=comparison.signature,
+        rows=rows,
+        compared=served.x(),
+    )
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The comparison with the original, and the signature that says which columns may not be missing."""
+
+    checks: tuple[Check, ...]
+    #: None without an original, or without rows to compare on.
+    parity: Parity | None
+    signature: Signature
+
+
+def _compare_with_original(
+    signature: Signature, pair: ModelPair | None, train_data: Dataset, served: Dataset, tolerance: float
+) -> _Comparison:
+    """Check parity on the held-out rows that the server takes, and find the columns that may not be missing."""
+    if not len(served.frame):
+        return _Comparison((), None, signature)
+    parity, results = None, []
+    if pair is not None:
+        parity = measure_parity(*pair.predict(served), tolerance)
+        results = check_parity(pair, served, parity, tolerance)
+    if all(check.passed for check in results):
+        signature = require_columns(signature, pair, train_data, served, tolerance)
+    return _Comparison(tuple(results), parity, signature)
+
+
+def _check_quality(
+    requirements: Requirements,
+    predictions: Predictions,
+    measurement: Measurement,
+    train_data: Dataset,
+    test_data: Dataset,
+) -> list[Check]:
+    """Check the gates, the rates that the task was asked for, and that the model is no worse than the champion."""
+    task, gates = task_of(test_data), name_as_measured(requirements.gates, measurement.metrics)
+    defaults = task.find_default_gates(predictions)
+    results = check_gates(measurement, select_gates(gates, defaults, measurement))
+    results += task.check_rates(gates, measurement, train_data, test_data, requirements.false_alarm_rate)
+    if requirements.champion:
+        named, margin = parse_gates(gates), requirements.champion_margin
+        results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)
+    return results
 
 
 def _write_bundle(

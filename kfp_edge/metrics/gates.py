@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from kfp_edge.errors import ParameterError
 from kfp_edge.metrics.catalog import METRICS, Direction, Metric, find_metric, name_of_class
 from kfp_edge.metrics.measurement import Measurement
+from kfp_edge.ml.class_names import is_name_of
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
 from kfp_edge.suggestions import suggest
@@ -74,6 +75,8 @@ def _parse_gate(name: object, limit: object, task: str) -> Gate | None:
     sign, number = _parse_limit(str(name), limit)
     if not metric.low <= number <= metric.high:
         raise ParameterError(f"the gate {name} is {limit!r}, but {metric.name} is {_describe_range(metric, number)}")
+    if (sign, number) in ((">", metric.high), ("<", metric.low)):
+        raise ParameterError(f"the gate {name} is {limit!r}, which no model reaches; {_describe_reach(metric, sign)}")
     best = "<=" if metric.direction is Direction.LOWER else ">="
     if sign and sign[0] != best[0] and not metric.has_gates_both_ways:
         remedy = best + str(limit).strip().removeprefix(sign).strip()
@@ -117,10 +120,16 @@ def _describe_range(metric: Metric, limit: float) -> str:
     return f"between {metric.low:g} and {metric.high:g}{hint}"
 
 
+def _describe_reach(metric: Metric, sign: str) -> str:
+    best = f"{metric.high:g}" if sign == ">" else f"{metric.low:g}"
+    return f"write '{sign}={best}' for the {'highest' if sign == '>' else 'lowest'} value there is."
+
+
 def _suggest_metric(name: str) -> str:
     base, bracket, label = name.partition("(")
     similar = suggest(base.strip().lower(), METRICS)
-    if similar and (not bracket or METRICS[similar].has_classes):
+    names_no_class = bool(bracket) and not label.strip(") ")
+    if similar and not names_no_class and (not bracket or METRICS[similar].has_classes):
         return f"did you mean {similar}{bracket}{label}?"
     if bracket:
         per_class = ", ".join(f"{metric.name}(CLASS)" for metric in METRICS.values() if metric.has_classes)
@@ -169,9 +178,7 @@ def check_gates(measurement: Measurement, gates: Iterable[Gate]) -> list[Check]:
 def _check_gate(measurement: Measurement, gate: Gate) -> Check:
     metrics = measurement.metrics
     if gate.metric not in metrics:
-        raise ParameterError(
-            f"the gate {gate.metric!r} names a metric that was not measured; {_suggest_measured(gate.metric, metrics)}"
-        )
+        raise _not_measured(gate.metric, metrics)
     interval = measurement.intervals.get(gate.metric)
     measured = format_number(metrics[gate.metric]) + (f" (95 % interval {interval})" if interval else "")
     name = f"gate {name_with_class(gate.metric, measurement)}"
@@ -187,6 +194,26 @@ def _find_remedy(metric: str, metrics: Mapping[str, float]) -> str:
         f"the scores rank anomalous rows above normal ones, roc_auc {format_number(metrics['roc_auc'])}, but none of "
         "them is above the threshold: train with a higher false_alarm_rate"
     )
+
+
+def name_as_measured(gates: Mapping[str, object], metrics: Mapping[str, float]) -> dict[str, object]:
+    """Return the gates by the names of the metrics as measured: `recall(true)` is `recall(1)` where classes are 0 and 1."""
+    return {_name_as_measured(name, metrics): limit for name, limit in gates.items()}
+
+
+def _name_as_measured(name: str, metrics: Mapping[str, float]) -> str:
+    metric, bracket, asked = name.removesuffix(")").partition("(")
+    if not bracket or name in metrics:
+        return name
+    for measured in metrics:
+        label = measured.removeprefix(f"{metric}(").removesuffix(")")
+        if label != measured and label.removeprefix("-").isdecimal() and is_name_of(asked, int(label)):
+            return measured
+    return name
+
+
+def _not_measured(name: str, metrics: Mapping[str, float]) -> ParameterError:
+    return ParameterError(f"the gate {name!r} names a metric that was not measured; {_suggest_measured(name, metrics)}")
 
 
 def name_with_class(metric: str, measurement: Measurement) -> str:

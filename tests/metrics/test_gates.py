@@ -5,7 +5,7 @@ import pytest
 from kfp_edge.components.verify.champion import check_champion
 from kfp_edge.errors import KfpEdgeError, ParameterError
 from kfp_edge.metrics.catalog import METRICS, Direction, find_metric
-from kfp_edge.metrics.gates import Gate, check_gates, check_limits, parse_gates
+from kfp_edge.metrics.gates import Gate, check_gates, check_limits, name_as_measured, parse_gates
 from kfp_edge.metrics.measurement import Measurement
 
 
@@ -126,6 +126,7 @@ def test_a_limit_outside_the_range_of_its_metric_is_refused(name, limit, message
         ("Recall", "the gate 'Recall' names no metric; did you mean recall?"),
         ("Recall(Fail)", "the gate 'Recall(Fail)' names no metric; did you mean recall(Fail)?"),
         ("roc_auc(Fail)", "of one class there are f1(CLASS), precision(CLASS), recall(CLASS)."),
+        ("recall()", "of one class there are f1(CLASS), precision(CLASS), recall(CLASS)."),
         ("xyz", "name one of accuracy, alarm_rate, "),
         (True, "the gate True names no metric"),
     ],
@@ -148,6 +149,26 @@ def test_a_gate_that_names_no_metric_suggests_one(name, message):
 def test_a_gate_passes_within_its_limit(gate, value, passed, required):
     (check,) = check_gates(Measurement({"alarm_rate": value}), parse_gates({"alarm_rate": gate}))
     assert (check.passed, check.required) == (passed, required)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "remedy"),
+    [("recall", ">1", ">=1"), ("roc_auc", "> 100%", ">=1"), ("log_loss", "<0", "<=0"), ("alarm_rate", "<0%", "<=0")],
+)
+def test_a_limit_that_no_model_reaches_is_refused_before_anything_is_trained(name, limit, remedy):
+    with pytest.raises(ParameterError, match=f"which no model reaches; write '{remedy}'"):
+        parse_gates({name: limit})
+    assert parse_gates({name: remedy})
+
+
+@pytest.mark.parametrize("name", ["recall(false)", "recall(False)", "recall(0)", "recall(0.0)"])
+def test_classes_of_booleans_are_named_as_people_write_them(name):
+    assert name_as_measured({name: 0.5}, {"recall(0)": 0.9, "recall(1)": 0.8}) == {"recall(0)": 0.5}
+
+
+@pytest.mark.parametrize("name", ["recall(true)", "recall(fail)", "f1"])
+def test_other_gates_keep_the_names_that_they_were_given(name):
+    assert name_as_measured({name: 0.5}, {"recall(true)": 0.9, "recall(Fail)": 0.8, "f1": 0.7}) == {name: 0.5}
 
 
 def test_a_gate_on_a_class_that_does_not_exist_suggests_one_that_does():

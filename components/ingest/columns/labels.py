@@ -17,10 +17,10 @@ from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_nu
 from kfp_edge.errors import ParameterError
 from kfp_edge.metrics.rare_labels import find_few_events, find_few_positives
 from kfp_edge.ml.arrays import ClassLabel, Mask
+from kfp_edge.ml.class_names import is_name_of
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.wording import count_of
 
-_BOOLEANS = {"true": "1", "false": "0"}
 _MAX_CLASSES = 50
 #: A target with more whole numbers is more likely a measurement than a label.
 _MAX_NUMERIC_CLASSES = 30
@@ -220,13 +220,13 @@ def choose_positive_class(labels: pd.Series, asked: str, task: str) -> ClassLabe
     """
     classes = sorted(labels.unique().tolist())
     if task == "anomaly":
-        if asked and not _names(asked, 1):
+        if asked and not is_name_of(asked, 1):
             raise ParameterError(f"an anomaly task is about the anomalous rows, those labelled 1: leave out {asked!r}.")
         return 1
     if not asked:
         counts = labels.value_counts()
         return min(reversed(classes), key=lambda name: counts[name]) if len(classes) == 2 else None
-    matches: list[ClassLabel] = [name for name in classes if _names(asked, name)]
+    matches: list[ClassLabel] = [name for name in classes if is_name_of(asked, name)]
     if not matches:
         raise ParameterError(f"positive={asked} is no class of {labels.name!r}; its classes are {list_names(classes)}.")
     if len(classes) > 2:
@@ -250,13 +250,3 @@ def explain_positive_class(labels: pd.Series, asked: str) -> str:
     if asked:
         return _AS_ASKED
     return _RARER if counts.nunique() == 2 else "the last one in sort order, as both are equally frequent"
-
-
-def _names(asked: str, name: ClassLabel) -> bool:
-    """Return whether a parameter's text means a class: text as it is; 1 also as `true` or `1.0`."""
-    if isinstance(name, str):
-        return asked == name
-    try:
-        return float(_BOOLEANS.get(asked.lower(), asked)) == name
-    except ValueError:
-        return False
