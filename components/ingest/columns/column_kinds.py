@@ -214,7 +214,13 @@ def _find_codes(table: pa.Table, name: str) -> list[str]:
         min_distance = _MIN_CUSTOMARY_DISTANCE if is_customary else _MIN_CODE_DISTANCE
         if distance > min_distance * (high - low):
             return [
-                f"column {name!r} is {limit:.15g} in {share * 100:.2g}% of its rows, far outside all other values "
-                f"({low:g} to {high:g}); if that means missing, give missing_values=[{limit:.15g}]"
+                f"column {name!r} is {_format_exactly(limit)} in {share * 100:.2g}% of its rows, far outside all other "
+                f"values ({low:g} to {high:g}); if that means missing, give missing_values=[{_format_exactly(limit)}]"
             ]
     return []
+
+
+def _format_exactly(number: float) -> str:
+    """Return a number without needless digits, and with as many as it takes to read the same one back."""
+    text = f"{number:.15g}"
+    return text if float(text) == number else repr(number)

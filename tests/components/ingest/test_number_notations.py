@@ -212,6 +212,16 @@ def test_a_customary_code_gives_a_warning_even_near_the_other_values(
     assert f"give missing_values=[{code}]" in warnings
 
 
+def test_a_code_of_many_digits_is_named_so_that_its_remedy_matches_it(
+    runner: IngestRunner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = ["3.4028234663852886e+38" if row % 5 == 0 else f"{row / 8}" for row in range(40)]
+    read_column(runner, cells)
+    assert "give missing_values=[3.4028234663852886e+38]" in capsys.readouterr().out
+    values = read_column(runner, cells, table_format=TableFormat(missing_values=("3.4028234663852886e+38",)))
+    assert sum(value is None or np.isnan(value) for value in values) == 8
+
+
 # --- booleans and whole numbers
 
 
