@@ -21,6 +21,7 @@ from kfp_edge.components.ingest.rolling_features import add_rolling_features, le
 from kfp_edge.components.ingest.splitting import leaks
 from kfp_edge.components.ingest.splitting.file_groups import add_file_groups
 from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
+from kfp_edge.components.ingest.splitting.new_categories import find_new_categories
 from kfp_edge.components.ingest.splitting.split import SplitRows
 from kfp_edge.components.ingest.splitting.split_choice import (
     IN_NEITHER_PART,
@@ -188,6 +189,7 @@ def _find_warnings(parts: TrainTestSplit, features: Sequence[str]) -> list[str]:
     warnings += leaks.find_group_copies(train, features)
     warnings += leaks.find_constant_columns(train, features)
     warnings += leaks.find_equal_columns(train, features)
+    warnings += find_new_categories(train, test)
     if train.roles.target:
         warnings += find_rare_classes(train, test)
     return warnings
