@@ -197,7 +197,7 @@ def _find_remedy(metric: str, metrics: Mapping[str, float]) -> str:
 
 
 def name_as_measured(gates: Mapping[str, object], metrics: Mapping[str, float]) -> dict[str, object]:
-    """Return the gates by the names of the metrics as measured: `recall(true)` is `recall(1)` where classes are 0 and 1."""
+    """Return the gates by the names of metrics as measured: `recall(true)` is `recall(1)` where classes are 0 and 1."""
     return {_name_as_measured(name, metrics): limit for name, limit in gates.items()}
 
 
