@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 import requests
 import yaml
 
+from kfp_edge.cli.app import app
 from kfp_edge.components.train.train import fit
 from kfp_edge.ml.skops_model import save_model
 from kfp_edge.spec import compiler, reference_tables
@@ -30,15 +33,17 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 _HERE = r"kfp-edge (?!serve |submit |schedule |runs)"
 _THERE = r"kfp-edge (submit|schedule|runs)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
-EVERYTHING += [ROOT / "notebooks" / "README.md", ROOT / "deploy" / "openshift" / "README.md"]
+OPENSHIFT = ROOT / "deploy" / "openshift"
+EVERYTHING += [ROOT / "notebooks" / "README.md", OPENSHIFT / "README.md"]
 
 
 def _blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+    """Return the blocks of code in a language; those in a list are indented."""
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", document.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def _commands() -> list[str]:
-    blocks = [block.replace("\\\n", "") for document in DOCUMENTS for block in _blocks(document, "sh")]
+def _commands(documents: Sequence[Path] = DOCUMENTS) -> list[str]:
+    blocks = [block.replace("\\\n", "") for document in documents for block in _blocks(document, "sh")]
     lines = [line for block in blocks for line in block.splitlines()]
     return sorted({line.partition(" #")[0].strip() for line in lines if line.strip()})
 
@@ -96,10 +101,14 @@ def _post(curl: str, port: int) -> int:
     return requests.post(url.replace(":8080", f":{port}"), data=body, timeout=30).status_code
 
 
-@pytest.mark.parametrize("command", [command for command in _commands() if re.match(_THERE, command)])
+@pytest.mark.parametrize(
+    "command",
+    [command for command in _commands([*DOCUMENTS, OPENSHIFT / "README.md"]) if re.match(_THERE, command)],
+)
 def test_every_command_for_a_cluster_in_the_documents_works_as_written(tmp_path, command):
     """From a kubeconfig, in a project whose pipeline server tells its address in its status; both are fakes."""
     (tmp_path / "kfp").mkdir()
+    shutil.copy(OPENSHIFT / "parameters.yaml", tmp_path)
     with FakeKubernetes(tmp_path / "kubernetes") as cluster, FakeKfp(tmp_path / "kfp") as server:
         cluster.apply(_pipeline_server(server.url))
         env = {**_with_venv(), **cluster.environ(), "KFP_EDGE_TOKEN": server.token}
@@ -120,6 +129,17 @@ def test_every_other_command_in_the_documents_is_a_verb_of_the_makefile():
     verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert others
     assert [command for command in others if command.split() not in [["make", verb] for verb in verbs]] == []
+
+
+@pytest.mark.parametrize("document", EVERYTHING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_within_a_sentence_exists(document):
+    verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    commands += [group.name for group in app.registered_groups]
+    prose = re.sub(r"^ *```.*?^ *```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    named = re.findall(r"(?:^|\s)(make|kfp-edge) ([a-z]+)", "\n".join(re.findall("`([^`]+)`", prose)), re.MULTILINE)
+    known = {"make": verbs, "kfp-edge": commands}
+    assert [(program, verb) for program, verb in named if verb not in known[program]] == []
 
 
 def test_the_parameter_file_in_the_readme_fits_the_pipeline():
