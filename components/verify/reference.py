@@ -8,6 +8,8 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.tasks.registry import task_of
 
 _BINS = 10
+#: Some devices write it in place of a value; no number is larger.
+_LARGEST = np.float32(np.finfo(np.float32).max)
 
 
 def compute_reference(data: Dataset) -> Reference:
@@ -32,6 +34,11 @@ def compute_reference(data: Dataset) -> Reference:
     return Reference(rows=len(data.frame), features=features)
 
 
+def _find_next(values: Float32s) -> Float32s:
+    """Return the next larger numbers; the largest one has none and stays."""
+    return np.nextafter(values, _LARGEST)
+
+
 def _compute_histogram(values: Float32s, missing: int) -> Histogram:
     """Return a histogram whose edges are float32: the model's inputs are, so each value falls into the same bin."""
     if not len(values):
@@ -40,8 +47,9 @@ def _compute_histogram(values: Float32s, missing: int) -> Histogram:
     deciles = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1), method="inverted_cdf"))
     # a value of more than a tenth of the rows is a decile
     frequent = deciles[[np.count_nonzero(values == value) > len(values) / _BINS for value in deciles]]
-    edges = np.unique(np.concatenate([deciles, np.nextafter(frequent, np.float32(np.inf))]))
+    edges = np.unique(np.concatenate([deciles, _find_next(frequent)]))
     if len(edges) == 1:
-        edges = np.array([edges[0], np.nextafter(edges[0], np.float32(np.inf))])
+        lower = np.minimum(edges, np.nextafter(_LARGEST, np.float32(0)))
+        edges = np.concatenate([lower, _find_next(lower)])
     counts, _ = np.histogram(values, bins=edges)
     return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), missing=missing)

@@ -48,6 +48,15 @@ def test_a_constant_feature_has_a_histogram() -> None:
     assert _histogram(np.full(2000, 300.0)).counts == (2000,)
 
 
+@pytest.mark.parametrize("share", [0.2, 1])
+def test_the_largest_number_may_fill_the_data(share: float) -> None:
+    values = np.arange(100, dtype=np.float32)
+    values[: int(100 * share)] = np.finfo(np.float32).max
+    histogram = _histogram(values)
+    assert sum(histogram.counts) == 100
+    assert np.isfinite(histogram.edges).all()
+
+
 def test_a_feature_without_any_value_has_an_empty_histogram() -> None:
     assert _histogram(np.full(20, np.nan)) == Histogram(edges=(), counts=(), missing=20)
 
