@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns.schema import Violation, make_violation
+from kfp_edge.components.ingest.columns.unread_numbers import holds_durations
 from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_number, to_timestamps
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import Mask
@@ -89,7 +90,9 @@ def read_times(name: str, column: pa.ChunkedArray, time_format: str) -> Times | 
     formats = _list_formats(first)
     if formats:
         return _sniff(name, column, first, formats)
-    looks_like_time = is_iso_date or _MONTH_IN_WORDS.search(first) or _HALF_WITH_POINTS.search(first)
+    # the `days` of a duration are no month
+    has_month = _MONTH_IN_WORDS.search(first) and not holds_durations(column.drop_null())
+    looks_like_time = is_iso_date or has_month or _HALF_WITH_POINTS.search(first)
     return _refuse_cells(name, column, wrong, first) if looks_like_time else None
 
 

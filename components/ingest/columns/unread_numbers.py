@@ -7,10 +7,13 @@ import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.reading.number_notation import find_units
 
-#: `1:30`, `01:30:00.5`, `11:30 PM`, or `18.30.00`, as in some exports.
+#: `1:30`, `01:30:00.5`, `11:30 PM`, or `18.30.00`, as in some exports; `0 days 00:05:00`, `1h 30m`, `PT5M`.
 _DURATION = (
-    r"^([+-]?[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?([.,][0-9]+)?( ?[AaPp]\.? ?[Mm]\.?)?"
-    r"|[0-2][0-9]\.[0-5][0-9]\.[0-5][0-9])$"
+    r"(?i)^([+-]?([0-9]+ days?,? *[+-]?)?[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?([.,][0-9]+)?( ?[ap]\.? ?m\.?)?"
+    r"|[0-2][0-9]\.[0-5][0-9]\.[0-5][0-9]"
+    r"|[+-]?[0-9]+ days?"
+    r"|[+-]?([0-9]+([.,][0-9]+)? *(days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s),? *){2,}"
+    r"|[+-]?P([0-9]+[YMWD])*T([0-9]+([.,][0-9]+)?[HMS])+)$"
 )
 #: A number as a text: in quotes, or after an apostrophe or = as spreadsheets mark it.
 _QUOTED_NUMBER = r"""^(="[+-]?[0-9.,]+"|["'\x{2018}-\x{201D}]+[+-]?[0-9.,]*[0-9]["'\x{2018}-\x{201D}]*)$"""

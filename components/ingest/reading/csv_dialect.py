@@ -77,7 +77,7 @@ def sniff_dialect(path: Path, name: str, table_format: TableFormat, role_names: 
         )
     remarks = [f"separator {separator!r} {reason}"] if reason else []
     if table_format.column_names:
-        names = check_column_names(rows, table_format.column_names, name)
+        names = check_column_names(rows, table_format.column_names, table_format.missing_values, name)
     else:
         names = tuple(read_header(rows, lines, separator, name, role_names))
         remarks += _find_spaced_names(rows[0])

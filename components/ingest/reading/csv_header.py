@@ -32,18 +32,45 @@ def shorten(line: str) -> str:
     return repr(line if len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}...")
 
 
-def check_column_names(rows: Rows, names: tuple[str, ...], file_name: str) -> tuple[str, ...]:
+def check_column_names(
+    rows: Rows, names: tuple[str, ...], missing_values: Collection[str], file_name: str
+) -> tuple[str, ...]:
     """Return the names that were stated, and "" for further columns, which are empty.
 
+    Args:
+        rows: The fields of the first lines of a file.
+        names: The names that were stated.
+        missing_values: What stands for a missing value; it is no name.
+        file_name: Name of the file in errors.
+
     Raises:
-        DataError: they are too few, or stand in the file too.
+        DataError: they are too few, or the file has a header.
     """
     width = max(count_filled(row) for row in rows)
-    if [field.strip() for field in rows[0][: len(names)]] == list(names):
-        raise DataError(f"{file_name} begins with a header, the names that column_names gives; leave column_names out.")
+    first = [field.strip() for field in rows[0]]
+    if first[: len(names)] == list(names) or _is_header(rows, missing_values):
+        raise DataError(
+            f"row 1 of {file_name} looks like a header ({_list_first(first)}); "
+            "leave column_names out, or delete that row."
+        )
     if width > len(names):
         raise DataError(f"{file_name} has {width} columns and column_names has {len(names)} names; name each column.")
     return names + ("",) * (len(rows[0]) - len(names))
+
+
+def _list_first(fields: Sequence[str]) -> str:
+    return ", ".join(fields[:4]) + (", ..." if len(fields) > 4 else "")
+
+
+def _is_header(rows: Rows, missing_values: Collection[str]) -> bool:
+    """Return whether the first row has no number, and most columns of numbers have a text there."""
+    codes = MISSING_CODES.union(code.lower() for code in missing_values)
+    first, *others = [[field.strip() for field in row] for row in rows]
+    columns = {index: [row[index] for row in others if index < len(row)] for index in range(len(first))}
+    values = {index: [cell for cell in cells if cell.lower() not in codes] for index, cells in columns.items()}
+    above = [first[index] for index, cells in values.items() if cells and all(map(looks_like_number, cells))]
+    texts = [cell for cell in above if cell.lower() not in codes]
+    return len(texts) * 2 > len(above) and not any(map(looks_like_number, first))
 
 
 def read_header(rows: Rows, lines: Sequence[str], separator: str, name: str, role_names: Collection[str]) -> list[str]:
@@ -143,7 +170,7 @@ def _refuse_data_as_header(header: Sequence[str], body: Rows, name: str) -> None
     if filled and body and len(values) == len(filled):
         is_numbered = all(field.isdecimal() for field in filled) and len({*filled}) == len(filled)
         raise NoHeaderError(
-            f"{name} has no header: its first line is {', '.join(filled[:4])}{', ...' if len(filled) > 4 else ''}; "
+            f"{name} has no header: its first line is {_list_first(filled)}; "
             "name its columns in column_names, such as column_names=[speed, load, failed]"
             + ("; if that line is its header, replace these numbers by names." if is_numbered else ".")
         )

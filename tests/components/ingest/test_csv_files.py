@@ -11,6 +11,7 @@ import pytest
 
 from kfp_edge.components.ingest.reading import plain_text
 from kfp_edge.components.ingest.reading.table_format import TableFormat
+from kfp_edge.errors import DataError
 from support.ingest import IngestRunner, table
 
 CSV = table().to_csv(index=False)
@@ -110,14 +111,28 @@ def test_a_file_without_a_header_is_refused_until_its_columns_are_named(runner: 
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [
-        (tuple(HEADER.split(",")), "begins with a header, the names that column_names gives"),
-        (("a", "b"), "has 6 columns and column_names has 2 names"),
-        (("a", "a"), "column_names has a name twice"),
-    ],
+    [(("a", "b"), "has 6 columns and column_names has 2 names"), (("a", "a"), "column_names has a name twice")],
 )
 def test_column_names_that_do_not_fit_are_refused(runner: IngestRunner, names: tuple[str, ...], message: str) -> None:
-    runner.assert_refused(runner.write(CSV), message, table_format=TableFormat(column_names=names))
+    runner.assert_refused(runner.write(ROWS), message, table_format=TableFormat(column_names=names))
+
+
+@pytest.mark.parametrize("name", ["speed", "rpm"])
+def test_a_header_below_column_names_is_named_in_one_short_sentence(runner: IngestRunner, name: str) -> None:
+    rows = "".join(f"{'' if row == 7 else row}.5,{row % 7},{row % 2}\n" for row in range(40)).replace("\n.5", "\n")
+    data = runner.write("speed,load,failed\n" + rows)
+    expected = f"row 1 of {data} looks like a header (speed, load, failed); leave column_names out, or delete that row."
+    names = TableFormat(column_names=(name, "load", "failed"))
+    with pytest.raises(DataError) as caught:
+        runner.run(data, drop=(), table_format=names)
+    assert str(caught.value) == expected
+
+
+def test_a_declared_code_in_the_first_row_is_no_header(runner: IngestRunner) -> None:
+    rows = "".join(f"{'off' if row % 9 == 0 else row},{'AB'[row % 2]},{row % 2}\n" for row in range(40))
+    table_format = TableFormat(column_names=("speed", "kind", "failed"), missing_values=("off",))
+    parts = runner.run(runner.write(rows), drop=(), table_format=table_format)
+    assert len(parts.train.frame) + len(parts.test.frame) == 40
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -297,10 +298,37 @@ def test_infinite_cells_can_be_declared_missing(runner: IngestRunner) -> None:
     runner.run(data, table_format=TableFormat(missing_values=("Inf", "-Inf")))
 
 
-@pytest.mark.parametrize("cell", ["12:{row:02d}", "01:02:{row:02d}", "100:{row:02d}", "01:02:{row:02d},5"])
-def test_durations_are_named_as_such(runner: IngestRunner, cell: str) -> None:
-    data = runner.write(table().assign(load=[cell.format(row=row) for row in range(40)]))
+DURATIONS = ("12:{:02d}", "01:02:{:02d}", "100:{:02d}", "01:02:{:02d},5", "0 days 00:{:02d}:00")
+DURATIONS += ("-1 days +23:{:02d}:00", "1 day, 0:00:{:02d}", "PT{}M", "P1DT{}H", "1h {}m", "2 hours 5 min {} s")
+
+
+@pytest.mark.parametrize("cell", DURATIONS)
+@pytest.mark.parametrize("values", [3, 40])
+def test_durations_are_named_as_such(runner: IngestRunner, cell: str, values: int) -> None:
+    data = runner.write(table().assign(load=[cell.format(row % values) for row in range(40)]))
     runner.assert_refused(data, "column 'load' holds", "durations", "numbers", "such as seconds", "or put it in drop")
+
+
+@pytest.mark.parametrize("cell", ["100:{:02d}", "0 days 00:{:02d}:00", "PT{}M"])
+def test_a_time_column_of_durations_is_to_be_numbers(runner: IngestRunner, cell: str) -> None:
+    data = runner.write(table().assign(load=[cell.format(row) for row in range(40)]))
+    runner.assert_refused(
+        data, "column 'load' holds times of day or durations", "write durations as numbers", time_column="load"
+    )
+
+
+def test_durations_of_parquet_are_named_as_such(runner: IngestRunner) -> None:
+    path = runner.folder / "data.parquet"
+    table().assign(load=pd.to_timedelta(range(40), unit="min")).to_parquet(path)
+    runner.assert_refused(
+        path, "column 'load' holds times of day or durations", "as numbers such as seconds, or put it in"
+    )
+
+
+@pytest.mark.parametrize("values", ["PM", ("3M", "5S"), ("P1", "P2")])
+def test_codes_of_letters_and_digits_are_no_durations(runner: IngestRunner, values: Sequence[str]) -> None:
+    data = runner.write(table().assign(type=[values[row % 2] for row in range(40)]))
+    assert runner.run(data).train.roles.categorical == ("type",)
 
 
 def test_digits_of_another_script_are_named(runner: IngestRunner) -> None:
