@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,15 +194,28 @@ def find_rare_classes(train: Dataset, test: Dataset) -> list[str]:
     if roles.positive is not None:
         return find_few_positives(labels, roles.positive)
     counts = pd.Series(labels).value_counts()
-    rare = {name: int(counts.get(name, 0)) for name in sorted({*train.y().tolist(), *labels.tolist()})}
-    rare = {name: count for name, count in rare.items() if count < _FEW_ROWS_OF_CLASS}
-    if not rare:
+    held_out = {name: int(counts.get(name, 0)) for name in sorted({*train.y().tolist(), *labels.tolist()})}
+    absent = [name for name, count in held_out.items() if not count]
+    return _describe_absent(absent) + _describe_rare(
+        {name: n for name, n in held_out.items() if 0 < n < _FEW_ROWS_OF_CLASS}
+    )
+
+
+def _describe_absent(names: Sequence[ClassLabel]) -> list[str]:
+    if not names:
         return []
-    if len(rare) == 1:
-        ((name, count),) = rare.items()
+    what = f"class {names[0]!r} has" if len(names) == 1 else f"classes {list_names(names)} have"
+    return [f"{what} no held-out rows, so nothing is measured for {'it' if len(names) == 1 else 'them'}; give more"]
+
+
+def _describe_rare(counts: Mapping[ClassLabel, int]) -> list[str]:
+    if not counts:
+        return []
+    if len(counts) == 1:
+        ((name, count),) = counts.items()
         what = f"class {name!r} has only {count_of(count, 'held-out row')}: its"
     else:
-        listed = [f"{name!r} ({count})" for name, count in rare.items()]
+        listed = [f"{name!r} ({count})" for name, count in counts.items()]
         what = f"classes {join_listed(listed)} have few held-out rows: their"
     return [f"{what} metrics are uncertain; give more such rows"]
 

@@ -128,10 +128,11 @@ def _select_rows(predictions: ClassPredictions, labels: Labels) -> dict[str, Sha
     truth, predicted = encode_labels(labels, predictions), encode_labels(predictions.label, predictions)
     right = truth == predicted
     rows: dict[str, ShareRows] = {"accuracy": (right, np.ones(len(right), dtype=bool))}
-    for code, label in enumerate(predictions.classes):
+    for code in np.unique(truth):  # the metrics of other classes are not defined
+        label = predictions.classes[code]
         rows[name_of_class("recall", label)] = (right, truth == code)
         rows[name_of_class("precision", label)] = (right, predicted == code)
     if len(predictions.classes) == 2:
-        for metric in ("recall", "precision"):
-            rows[metric] = rows[name_of_class(metric, predictions.positive_class)]
+        names = {metric: name_of_class(metric, predictions.positive_class) for metric in ("recall", "precision")}
+        rows |= {metric: rows[name] for metric, name in names.items() if name in rows}
     return rows

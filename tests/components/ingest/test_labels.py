@@ -120,6 +120,12 @@ def test_few_held_out_rows_of_one_of_several_classes_are_counted(runner: IngestR
     assert any("class 'a' has only 2 held-out rows" in text for text in warnings)
 
 
+def test_a_class_without_held_out_rows_is_named(runner: IngestRunner) -> None:
+    frame = table(400).assign(failed=["a" if row < 50 else "bc"[row % 2] for row in range(400)])
+    warnings = runner.run(runner.write(frame), drop=("site",), time_column="at").train.preparation.warnings
+    assert "class 'a' has no held-out rows, so nothing is measured for it; give more" in warnings
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_a_class_with_too_few_rows_is_refused_with_advice_that_works(runner: IngestRunner, rows: int) -> None:
     frame = table().assign(failed=["rare" if row < rows else "ab"[row % 2] for row in range(40)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.tasks.classification.evaluation import evaluate
+from kfp_edge.tasks.classification.evaluation import evaluate, measure_intervals
 from kfp_edge.tasks.classification.predictions import ClassPredictions
 
 
@@ -102,3 +102,12 @@ def test_a_perfect_ranking_of_three_failures_is_told_from_chance():
 def test_a_ranking_of_one_failure_among_few_rows_is_not_told_from_chance():
     metrics = evaluate(_classifier([0.1, 0.2, 0.3, 0.9]), np.array([0, 0, 0, 1]))
     assert metrics["roc_auc_p_value"] == 0.25
+
+
+def test_a_class_without_held_out_rows_has_neither_metrics_nor_intervals():
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7]], dtype=np.float32)
+    classes = ("fine", "stuck", "worn")
+    predictions = ClassPredictions(np.array(classes, dtype=object), probabilities, classes=classes)
+    labels = np.array(["fine", "stuck", "stuck"], dtype=object)
+    assert not [name for name in evaluate(predictions, labels) if "worn" in name]
+    assert measure_intervals(predictions, labels, None).keys() <= evaluate(predictions, labels).keys()
