@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ _MAX_FIELD_SIZE = 2**31 - 1
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
+_PADDED = re.compile(r"0\d+|0[xX][0-9a-fA-F]+")
 _GROUPED = re.compile(r"\s*[+-]?[1-9]\d{0,2}([.,]\d{3})+\s*")
 
 
@@ -46,6 +47,8 @@ class CsvDialect:
     decimal: str
     #: Columns whose numbers have to be read as text, because a point in them may group thousands.
     unclear_columns: tuple[str, ...]
+    #: Columns with cells such as 007 or 0x1F, which may be codes, with the first such cell.
+    padded_columns: Mapping[str, str]
     remarks: tuple[str, ...]
 
 
@@ -83,7 +86,8 @@ def sniff_dialect(path: Path, name: str, table_format: TableFormat, role_names: 
         remarks += _find_spaced_names(rows[0])
         rows, skipped = rows[1:], skipped + 1 + sum(field.count("\n") for field in rows[0])
     decimal, unclear, decimal_remarks = _sniff_decimal(names, rows, table_format)
-    return CsvDialect(separator, names, skipped, decimal, unclear, (*remarks, *decimal_remarks))
+    padded = _find_padded(names, rows)
+    return CsvDialect(separator, names, skipped, decimal, unclear, padded, (*remarks, *decimal_remarks))
 
 
 def _find_spaced_names(header: Sequence[str]) -> list[str]:
@@ -158,6 +162,13 @@ def _separates(rows: Rows) -> bool:
         return False
     width = count_filled(rows[0])
     return all(len(row) == len(rows[0]) or count_filled(row) <= width <= len(row) for row in rows[1:])
+
+
+def _find_padded(names: Sequence[str], rows: Rows) -> dict[str, str]:
+    """Return the columns with whole numbers that have zeros in front or are hexadecimal, and the first such cell."""
+    cells = {name: [row[index].strip() for row in rows if index < len(row)] for index, name in enumerate(names)}
+    padded = {name: next(filter(_PADDED.fullmatch, its_cells), "") for name, its_cells in cells.items()}
+    return {name: cell for name, cell in padded.items() if cell}
 
 
 def _sniff_decimal(

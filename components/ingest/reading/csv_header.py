@@ -96,8 +96,9 @@ def read_header(rows: Rows, lines: Sequence[str], separator: str, name: str, rol
         _refuse_data_as_header(header, body, name)
     if len(body) > 2 and all(count_filled(row) == len(row) == len(header) + 1 for row in body):
         raise DataError(
-            f"each row of {name} has one field more than its header, perhaps a row name; save it without row names, or "
-            "add the name to the header."
+            f"each row of {name} has one field more than its header, perhaps a row name"
+            + (" or a decimal comma; write decimal commas in quotes, and" if separator == "," else ";")
+            + " save it without row names, or add the name to the header."
         )
     if len(header) > 1 and all(re.fullmatch("'.*'", field) for field in header):
         raise DataError(f"the fields of {name} stand in single quotes ({shorten(lines[0])}); write double quotes.")

@@ -1,9 +1,10 @@
 """Read one CSV file in UTF-8 into a table."""
 
 import functools
+import json
 import mmap
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from kfp_edge.components.ingest.reading.arrow_columns import is_number
 from kfp_edge.components.ingest.reading.csv_dialect import CsvDialect, sniff_dialect
 from kfp_edge.components.ingest.reading.csv_header import shorten
 from kfp_edge.components.ingest.reading.plain_text import describe_undecodable
@@ -61,7 +63,22 @@ def read_csv(
     if any(pa.types.is_binary(field.type) for field in table.schema):
         raise describe_undecodable(path, name)
     table, remarks = _drop_empty(table, blank + _count_blank_lines(path))
+    remarks += _describe_padded(table, dialect.padded_columns)
     return CsvTable(table, (*dialect.remarks, *remarks), dialect.decimal == ",")
+
+
+def _describe_padded(table: pa.Table, padded: Mapping[str, str]) -> list[str]:
+    """Return a remark for each column of numbers with cells such as 007, which may be codes."""
+    numbers = {
+        name: int(cell, 16 if "x" in cell.lower() else 10)
+        for name, cell in padded.items()
+        if name in table.column_names and is_number(table.schema.field(name).type)
+    }
+    return [
+        f"column {name!r} is read as numbers, {padded[name]} as {number}; to keep codes as text give "
+        f"columns={json.dumps({name: {'dtype': 'string'}}, ensure_ascii=False)}"
+        for name, number in numbers.items()
+    ]
 
 
 def _infer_exactly(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -133,8 +150,8 @@ def _read(
 def _describe_wrong_row(path: Path, name: str, row: pcsv.InvalidRow) -> str:
     hint = " (a quote in it does not end)" if row.text.count('"') % 2 else ""
     return (
-        f"line {_find_line(path, row.text):,} of {name} has {count_of(row.actual_columns, 'field')} where the header "
-        f"has {row.expected_columns}: {shorten(row.text)}{hint}; correct this line, or delete it."
+        f"line {_find_line(path, row.text):,} of {name} has {count_of(row.actual_columns, 'field')} instead of "
+        f"{row.expected_columns}: {shorten(row.text)}{hint}; correct this line, or delete it."
     )
 
 

@@ -171,7 +171,7 @@ def test_empty_columns_and_blank_rows_are_left_out_and_counted(
 
 
 def test_a_line_of_another_length_is_named(runner: IngestRunner) -> None:
-    runner.assert_refused(runner.write(f"{CSV}1,2\n"), "line 42 of", "has 2 fields where the header has 6: '1,2'")
+    runner.assert_refused(runner.write(f"{CSV}1,2\n"), "line 42 of", "has 2 fields instead of 6: '1,2'")
 
 
 # --- encodings

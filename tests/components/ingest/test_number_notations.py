@@ -350,3 +350,17 @@ def test_true_and_1_are_the_same_in_a_column_of_booleans(
     assert (
         cell == "1"
     ) or "column 'load' is read as booleans: '0' is false and '1.0' is true" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("write", "example"), [("{:03d}", "000 as 0"), ("0x{:x}", "0x0 as 0")])
+def test_codes_that_are_read_as_numbers_are_stated(
+    runner: IngestRunner, capsys: pytest.CaptureFixture[str], write: str, example: str
+) -> None:
+    cells = [write.format(row % 12) for row in range(40)]
+    assert read_column(runner, cells) == [row % 12 for row in range(40)]
+    remark = f"column 'load' is read as numbers, {example}; to keep codes as text give columns="
+    assert remark in capsys.readouterr().out
+    data = runner.write(table().assign(load=cells))
+    kept = runner.run(data, drop=("site", "at"), columns={"load": {"dtype": "string"}})
+    assert remark not in capsys.readouterr().out
+    assert "load" in kept.train.roles.categorical
