@@ -24,6 +24,33 @@ def test_measurements_in_full_precision_give_a_bundle(line: Line, tmp_path: Path
     assert line.run(tmp_path / "data.csv", target="failed").bundle.manifest.metrics["roc_auc"] > 0.7
 
 
+def test_rows_before_a_rolling_window_is_full_do_not_hide_failures(line: Line, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    runs = []
+    for run in range(12):
+        values = 3 * np.sin(np.arange(300)[:, None] / 5) + 0.3 * random.normal(size=(300, 2))
+        odd = np.zeros(300, dtype=int)
+        if run >= 6:
+            odd[200:240] = 1
+        at = pd.Timestamp("2024-01-01") + pd.to_timedelta(run * 86_400 + np.arange(300), unit="s")
+        rows = pd.DataFrame((values + 2 * odd[:, None]).round(3), columns=["a", "b"])
+        runs.append(rows.assign(at=at, run=f"r{run:02}", odd=odd))
+    pd.concat(runs).to_csv(tmp_path / "data.csv", index=False)
+    result = line.run(
+        tmp_path / "data.csv",
+        task="anomaly",
+        target="odd",
+        time_column="at",
+        group_column="run",
+        rolling_windows=[60],
+        false_alarm_rate=0.01,
+    )
+    metrics = result.bundle.manifest.metrics
+    assert metrics["events"] == 2
+    assert metrics["recall"] > 0.8
+    assert metrics["false_alarm_rate"] < 0.02
+
+
 def _make_table(rows: int = 1000) -> pd.DataFrame:
     """Return three normal features; `failed` follows the first one."""
     random = np.random.default_rng(0)
