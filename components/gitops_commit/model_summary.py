@@ -1,7 +1,7 @@
 """What a reviewer should know about a model before they merge its commit."""
 
+from kfp_edge.metrics.catalog import format_metric
 from kfp_edge.ml.bundle import Manifest
-from kfp_edge.reports.numbers import format_number
 
 
 def summarize_model(manifest: Manifest) -> str:
@@ -16,7 +16,7 @@ def summarize_model(manifest: Manifest) -> str:
 
 def _format(manifest: Manifest, name: str) -> str:
     interval = manifest.intervals.get(name)
-    text = f"- {name}: {format_number(manifest.metrics[name])}"
+    text = f"- {name}: {format_metric(name, manifest.metrics[name])}"
     return text if interval is None else f"{text} (95 % interval {interval[0]:.4g} to {interval[1]:.4g})"
 
 

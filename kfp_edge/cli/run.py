@@ -92,9 +92,11 @@ def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[s
     yield summary["pipeline"], f"{summary['status']} in {summary['seconds']:.1f} s, {count_of(stages, 'stage')}"
     yield from (("warning", warning) for warning in select_warnings(summary["warnings"]))
     if summary["metrics"]:
+        from kfp_edge.metrics.catalog import format_metric
+
         printed = select_metrics(summary["metrics"])
         more = "; those of single classes are in the reports" if len(printed) < len(summary["metrics"]) else ""
-        yield "metrics", ", ".join(f"{name} {value:.4g}" for name, value in printed.items()) + more
+        yield "metrics", ", ".join(f"{name} {format_metric(name, value)}" for name, value in printed.items()) + more
     if summary["image"]:
         yield "image", summary["image"]["reference"]
         yield "size", _image_size(summary["image"]["reference"])

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from kfp_edge.ml.bundle import TASK_NAMES, TaskName
+from kfp_edge.reports.numbers import format_number
 
 _PER_CLASS = re.compile(r"(?P<name>\w+)\((?P<label>.+)\)")
 
@@ -171,6 +172,11 @@ def find_metric(name: str) -> Metric | None:
         return METRICS.get(name)
     metric = METRICS.get(of_class["name"])
     return metric if metric is not None and metric.has_classes else None
+
+
+def format_metric(name: str, value: float) -> str:
+    """Return the value of a metric as reports show it; a p-value of 0 is one that has only zeros after the point."""
+    return "below 1e-06" if name == "roc_auc_p_value" and value == 0 else format_number(value)
 
 
 def name_of_class(metric: str, label: object) -> str:

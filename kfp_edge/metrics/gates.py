@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.metrics.catalog import METRICS, Direction, Metric, find_metric, name_of_class
+from kfp_edge.metrics.catalog import METRICS, Direction, Metric, find_metric, format_metric, name_of_class
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.class_names import is_name_of
 from kfp_edge.reports.check import Check
@@ -180,7 +180,7 @@ def _check_gate(measurement: Measurement, gate: Gate) -> Check:
     if gate.metric not in metrics:
         raise _not_measured(gate.metric, metrics)
     interval = measurement.intervals.get(gate.metric)
-    measured = format_number(metrics[gate.metric]) + (f" (95 % interval {interval})" if interval else "")
+    measured = format_metric(gate.metric, metrics[gate.metric]) + (f" (95 % interval {interval})" if interval else "")
     name = f"gate {name_with_class(gate.metric, measurement)}"
     remedy = _find_remedy(gate.metric, metrics)
     return Check(name, gate.is_met(metrics[gate.metric]), measured, gate.requirement, remedy)

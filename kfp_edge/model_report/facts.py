@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kfp_edge.metrics.catalog import find_metric
+from kfp_edge.metrics.catalog import find_metric, format_metric
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.model_report.data_tables import describe_common_groups, describe_parts
 from kfp_edge.reports.html import Page
 from kfp_edge.reports.markdown import to_plain_text
-from kfp_edge.reports.numbers import format_number
 from kfp_edge.reports.section import Section
 from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import Task
@@ -79,7 +78,7 @@ class ModelFacts:
         if name not in self.measurement.metrics:
             return "not measured"
         interval = self.measurement.intervals.get(name)
-        return format_number(self.measurement.metrics[name]) + (f" ({interval})" if interval else "")
+        return format_metric(name, self.measurement.metrics[name]) + (f" ({interval})" if interval else "")
 
     @property
     def _task(self) -> Task:
@@ -110,4 +109,4 @@ class ModelFacts:
             metric = find_metric(name)
             if metric is not None and metric.name == name:
                 interval = str(self.measurement.intervals.get(name, ""))
-                yield name, format_number(value), interval, metric.direction.value, metric.describe(subject)
+                yield name, format_metric(name, value), interval, metric.direction.value, metric.describe(subject)

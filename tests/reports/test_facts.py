@@ -81,6 +81,11 @@ def test_a_metric_has_its_interval_its_direction_and_its_meaning() -> None:
     assert all(row[3] for row in metrics.values())
 
 
+def test_a_p_value_that_rounds_to_zero_is_not_stated_as_zero() -> None:
+    metrics = table(classified(Measurement({"roc_auc_p_value": 0.0, "log_loss": 0.0})), "Metrics on held-out rows")
+    assert (metrics["roc_auc_p_value"][0], metrics["log_loss"][0]) == ("below 1e-06", "0")
+
+
 def test_metrics_of_one_class_stand_in_the_line_of_the_class() -> None:
     facts = classified()
     assert set(table(facts, "Metrics on held-out rows")) == {"recall", "log_loss"}
