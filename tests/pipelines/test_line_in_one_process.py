@@ -46,7 +46,7 @@ def test_rows_before_a_rolling_window_is_full_do_not_hide_failures(line: Line, t
         false_alarm_rate=0.01,
     )
     metrics = result.bundle.manifest.metrics
-    assert metrics["events"] == 2
+    assert metrics["event_recall"] == 1
     assert metrics["recall"] > 0.8
     assert metrics["false_alarm_rate"] < 0.02
 

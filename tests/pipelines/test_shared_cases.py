@@ -137,7 +137,9 @@ def test_a_target_of_many_numbers_gets_a_hint_at_regression(line: Line, cases: P
 def test_a_part_without_failures_is_refused_with_true_advice(line: Line, cases: Path) -> None:
     result = line.run(cases / "no_failure_in_the_last_third.csv", target="failed", time_column="at")
     assert result.stage == "ingest"
-    assert "split=" in result.error or "test_fraction" in result.error
+    assert "test_fraction=0.4" in result.error
+    advised = line.run(cases / "no_failure_in_the_last_third.csv", target="failed", time_column="at", test_fraction=0.4)
+    assert advised.stage != "ingest"
 
 
 def test_failures_of_one_machine_only_are_refused_with_true_advice(line: Line, cases: Path) -> None:
@@ -160,7 +162,8 @@ def test_warm_up_rows_do_not_hide_failures(line: Line, cases: Path) -> None:
     metrics = result.bundle.manifest.metrics
     assert metrics["events"] == 4
     assert metrics["event_recall"] == 1
-    assert metrics["false_alarm_rate"] < 0.03
+    assert metrics["recall"] > 0.8
+    assert metrics["false_alarm_rate"] < 0.02
 
 
 def test_events_are_counted_for_each_machine(line: Line, cases: Path) -> None:
