@@ -17,7 +17,7 @@ from kfp_edge.components.ingest.columns.labels import (
 )
 from kfp_edge.components.ingest.failure_windows import FailureWindows, WindowLabels
 from kfp_edge.components.ingest.options import IngestOptions
-from kfp_edge.components.ingest.rolling_features import add_rolling_features, leave_out_warm_up
+from kfp_edge.components.ingest.rolling_features import add_rolling_features, find_lost_classes, leave_out_warm_up
 from kfp_edge.components.ingest.splitting import leaks
 from kfp_edge.components.ingest.splitting.file_groups import add_file_groups
 from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
@@ -96,6 +96,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
     if options.rolling_windows:
         frame, roles = add_rolling_features(frame, roles, options.rolling_windows)
         leave_out_warm_up(frame, roles, options.rolling_windows, left_out)
+        data_warnings += find_lost_classes(frame, roles, options.rolling_windows, left_out)
     frame = frame.astype(dict.fromkeys(roles.numeric, np.float32))
     usable = np.flatnonzero(~left_out.mask)
     if roles.target:

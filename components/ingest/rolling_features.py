@@ -62,6 +62,27 @@ def leave_out_warm_up(frame: pd.DataFrame, roles: Roles, windows: Sequence[int],
         )
 
 
+def find_lost_classes(frame: pd.DataFrame, roles: Roles, windows: Sequence[int], left_out: LeftOutRows) -> list[str]:
+    """Return a warning that names the classes of which no row is left where the longest window is full.
+
+    Raises:
+        DataError: a single class is left.
+    """
+    if not roles.target:
+        return []
+    left = set(frame[roles.target][~left_out.mask].unique().tolist())
+    lost = sorted(set(frame[roles.target].unique().tolist()) - left)
+    if not lost:
+        return []
+    what = (
+        f"every row of class {list_names(lost)} of {roles.target!r} is left out, before a rolling window of "
+        f"{max(windows)} rows is full"
+    )
+    if len(left) == 1:
+        raise DataError(f"{what}, so nothing can be learned or measured; give shorter rolling_windows.")
+    return [f"{what}, so the model does not know it; give shorter rolling_windows"]
+
+
 def _compute_features(frame: pd.DataFrame, names: Sequence[str], windows: Sequence[int]) -> pd.DataFrame:
     features = {}
     for name in names:

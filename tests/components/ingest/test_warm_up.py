@@ -76,3 +76,20 @@ def test_rows_without_a_label_still_fill_rolling_windows(runner: IngestRunner) -
     assert parts.train.preparation.left_out["rows without a label"] == 1
     later = parts.test.frame["load mean 4"].tail(len(whole.test.frame))
     assert later.tolist() == whole.test.frame["load mean 4"].tolist()
+
+
+def test_failures_that_are_all_in_the_warm_up_are_refused_with_advice_that_works(runner: IngestRunner) -> None:
+    frame = make_rows({"a": 60, "b": 60, "c": 60, "d": 60})
+    frame["failed"] = [int(20 <= row % 60 < 30) for row in range(240)]
+    options = {"drop": (), "time_column": "at", "group_column": "run", "split": "group"}
+    sentence = "every row of class 1 of 'failed' is left out, before a rolling window of 40 rows is full"
+    runner.assert_refused(runner.write(frame), sentence, "shorter rolling_windows", **options, rolling_windows=(40,))
+    assert runner.run(runner.write(frame), **options, rolling_windows=(10,)).train.y().any()
+
+
+def test_a_class_that_is_only_in_the_warm_up_is_named(runner: IngestRunner) -> None:
+    frame = make_rows({"a": 60, "b": 60, "c": 60, "d": 60})
+    frame["state"] = ["start" if row % 60 < 5 else ("idle", "busy")[row % 2] for row in range(240)]
+    options = {"target": "state", "drop": (), "time_column": "at", "group_column": "run", "rolling_windows": (10,)}
+    warnings = runner.run(runner.write(frame), **options).train.preparation.warnings
+    assert any("every row of class 'start' of 'state' is left out" in warning for warning in warnings)
