@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,21 @@ class RowsWithRoles:
     anomalous_class: str = ""
 
 
+@dataclass
+class _Rows:
+    """The rows on their way into the two parts; nothing else holds a frame, so that each step frees the one before."""
+
+    frame: pd.DataFrame
+    roles: Roles
+    left_out: LeftOutRows
+    positive_reason: str
+    files_are_groups: bool = False
+    window_labels: WindowLabels | None = None
+    #: Numeric columns that number the rows.
+    row_counters: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
 def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows | None) -> TrainTestSplit:
     """Label, order, extend and split the rows.
 
@@ -73,60 +88,94 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         ParameterError: a parameter does not fit the data.
         DataError: nothing could be learned or measured.
     """
-    frame, roles, sha256, source_warnings = rows.frame, rows.roles, rows.sha256, rows.warnings
-    files_are_groups, has_utc_times, positive_reason = False, rows.has_utc_times, rows.anomalous_class
+    sha256, source_warnings, has_utc_times = rows.sha256, rows.warnings, rows.has_utc_times
+    started = _start(rows, options)
+    del rows  # it holds the frame of the source
+    if windows:
+        _label(started, windows)
+    measured = started.roles.features
+    _order(started)
+    _extend(started, options)
+    usable = np.flatnonzero(~started.left_out.mask)
+    if started.roles.target:
+        _choose_positive(started, usable, options)
+    chosen = _split(started, usable, options)
+    parts = _take_parts(started, chosen, usable, sha256)
+    _check_features(parts.train)
+    warnings = [*started.warnings, *chosen.warnings, *leaks.warn_of_row_counters(started.row_counters)]
+    # those about single columns are last: there can be many, and of many only the first ones are printed
+    warnings += [*_find_warnings(parts, measured), *source_warnings]
+    preparation = Preparation(
+        chosen.method,
+        chosen.reason,
+        started.left_out.count(),
+        tuple(warnings),
+        window_rows=max(options.rolling_windows, default=1),
+        has_utc_times=has_utc_times,
+        positive_reason=started.positive_reason,
+    )
+    return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
+
+
+def _start(rows: RowsWithRoles, options: IngestOptions) -> _Rows:
+    """Return the rows with the files as groups where there are no others."""
+    frame, roles = rows.frame, rows.roles
+    files_are_groups = False
     if rows.file_names is not None and not roles.group:
         frame, roles = add_file_groups(frame, roles, rows.file_names)
         files_are_groups = bool(roles.group)
     _check_split_columns(roles, options.split)
     left_out = LeftOutRows(len(frame))
     left_out.add(rows.has_no_label, "rows without a label")
-    del rows  # each of the following steps frees the frame of the one before
-    window_labels: WindowLabels | None = None
-    if windows:
-        window_labels = _find_window_labels(frame, roles, windows)
-        frame, roles = _add_labels(frame, roles, window_labels)
-    measured = roles.features
-    row_counters = leaks.find_row_counters(frame, roles.numeric)
-    data_warnings = list(window_labels.warnings) if window_labels else []
-    if roles.time:
-        frame = sort_by_time(frame, roles.time, left_out)
-        row_counters += leaks.find_row_counters(frame, [name for name in roles.numeric if name not in row_counters])
-        data_warnings += find_shared_times(frame, roles)
+    return _Rows(frame, roles, left_out, rows.anomalous_class, files_are_groups)
+
+
+def _label(rows: _Rows, windows: FailureWindows) -> None:
+    rows.window_labels = _find_window_labels(rows.frame, rows.roles, windows)
+    rows.frame, rows.roles = _add_labels(rows.frame, rows.roles, rows.window_labels)
+    rows.warnings += rows.window_labels.warnings
+
+
+def _order(rows: _Rows) -> None:
+    """Order the rows by time, and find the columns that number them before or after that."""
+    rows.row_counters += leaks.find_row_counters(rows.frame, rows.roles.numeric)
+    if not rows.roles.time:
+        return
+    rows.frame = sort_by_time(rows.frame, rows.roles.time, rows.left_out)
+    others = [name for name in rows.roles.numeric if name not in rows.row_counters]
+    rows.row_counters += leaks.find_row_counters(rows.frame, others)
+    rows.warnings += find_shared_times(rows.frame, rows.roles)
+
+
+def _extend(rows: _Rows, options: IngestOptions) -> None:
+    """Add the rolling features, and round the numbers to float32, as the model gets them at the edge."""
     if options.rolling_windows:
-        frame, roles = add_rolling_features(frame, roles, options.rolling_windows)
-        leave_out_warm_up(frame, roles, options.rolling_windows, left_out)
-        data_warnings += find_lost_classes(frame, roles, options.rolling_windows, left_out)
-    frame = frame.astype(dict.fromkeys(roles.numeric, np.float32))
-    usable = np.flatnonzero(~left_out.mask)
-    if roles.target:
-        labels = frame[roles.target].iloc[usable]
-        roles = dataclasses.replace(roles, positive=choose_positive_class(labels, options.positive, roles.task))
-        if roles.task == "classification":
-            positive_reason = explain_positive_class(labels, options.positive)
-        data_warnings += find_similar_spellings(labels)
-    chosen = _split(frame, usable, roles, options, window_labels, files_are_groups)
+        rows.frame, rows.roles = add_rolling_features(rows.frame, rows.roles, options.rolling_windows)
+        leave_out_warm_up(rows.frame, rows.roles, options.rolling_windows, rows.left_out)
+        rows.warnings += find_lost_classes(rows.frame, rows.roles, options.rolling_windows, rows.left_out)
+    rows.frame = rows.frame.astype(dict.fromkeys(rows.roles.numeric, np.float32))
+
+
+def _choose_positive(rows: _Rows, usable: Indices, options: IngestOptions) -> None:
+    labels = rows.frame[rows.roles.target].iloc[usable]
+    positive = choose_positive_class(labels, options.positive, rows.roles.task)
+    rows.roles = dataclasses.replace(rows.roles, positive=positive)
+    if rows.roles.task == "classification":
+        rows.positive_reason = explain_positive_class(labels, options.positive)
+    rows.warnings += find_similar_spellings(labels)
+
+
+def _take_parts(rows: _Rows, chosen: ChosenSplit, usable: Indices, sha256: str) -> TrainTestSplit:
+    """Return the two parts; the frame of all rows is freed."""
+    frame, left_out = rows.frame, rows.left_out
+    rows.frame = pd.DataFrame()
     left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
     is_test = _expand(chosen.selection.test, usable, len(frame))
-    parts = TrainTestSplit(
-        *(Dataset(frame[mask].reset_index(drop=True), roles, sha256) for mask in (~(is_test | left_out.mask), is_test))
-    )
+    masks = ~(is_test | left_out.mask), is_test
+    parts = TrainTestSplit(*(Dataset(frame[mask].reset_index(drop=True), rows.roles, sha256) for mask in masks))
     del frame
     return_freed_memory()
-    _check_features(parts.train)
-    warnings = [*data_warnings, *chosen.warnings, *leaks.warn_of_row_counters(row_counters)]
-    # those about single columns are last: there can be many, and of many only the first ones are printed
-    warnings += [*_find_warnings(parts, measured), *source_warnings]
-    preparation = Preparation(
-        chosen.method,
-        chosen.reason,
-        left_out.count(),
-        tuple(warnings),
-        window_rows=max(options.rolling_windows, default=1),
-        has_utc_times=has_utc_times,
-        positive_reason=positive_reason,
-    )
-    return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
+    return parts
 
 
 def _check_split_columns(roles: Roles, split: str) -> None:
@@ -150,23 +199,16 @@ def _add_labels(frame: pd.DataFrame, roles: Roles, windows: WindowLabels) -> tup
     return frame.assign(**{target: windows.labels}), dataclasses.replace(roles, target=target)
 
 
-def _split(
-    frame: pd.DataFrame,
-    usable: Indices,
-    roles: Roles,
-    options: IngestOptions,
-    windows: WindowLabels | None,
-    files_are_groups: bool,
-) -> ChosenSplit:
+def _split(rows: _Rows, usable: Indices, options: IngestOptions) -> ChosenSplit:
     labels, times, groups = (
-        frame[name].iloc[usable].reset_index(drop=True) if name else None
-        for name in (roles.target, roles.time, roles.group)
+        rows.frame[name].iloc[usable].reset_index(drop=True) if name else None
+        for name in (rows.roles.target, rows.roles.time, rows.roles.group)
     )
-    rows = SplitRows(len(usable), roles.task, labels, times, groups)
-    if windows and roles.task == "anomaly":
-        return split_at_window(rows, windows.start)
+    split_rows = SplitRows(len(usable), rows.roles.task, labels, times, groups)
+    if rows.window_labels and rows.roles.task == "anomaly":
+        return split_at_window(split_rows, rows.window_labels.start)
     request = SplitRequest(options.split, options.test_fraction, options.seed, bool(options.rolling_windows))
-    return choose_split(rows, request, groups_are_files=files_are_groups)
+    return choose_split(split_rows, request, groups_are_files=rows.files_are_groups)
 
 
 def _expand(mask: Mask, usable: Indices, rows: int) -> Mask:
