@@ -122,6 +122,7 @@ class Verification(ParameterGroup):
     gates: dict = field(default_factory=dict)
     champion_margin: float = 0.01
     max_latency_ms: float = 5.0
+    may_be_missing: list[str] = field(default_factory=list)
     revision: str = ""
 
 

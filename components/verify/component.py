@@ -23,6 +23,7 @@ def verify(
     tolerance: float = 1e-5,
     max_model_mb: float = 50.0,
     max_latency_ms: float = 5.0,
+    may_be_missing: list[str] = [],
     revision: str = "",
 ):
     """Check a model in every way that is possible before it is served, then write its bundle.
@@ -47,6 +48,8 @@ def verify(
         max_model_mb: Largest allowed ONNX file, in MB.
         max_latency_ms: Upper bound of the 99th percentile of a single-row inference's latency, in milliseconds, when
             the model is verified.
+        may_be_missing: Columns that may be missing at the edge although the data never lacks them, such as a sensor
+            that can drop out; without being named here, such a column is required.
         revision: Git commit of the training code, recorded in the bundle and in the labels of the image. `kfp-edge run`
             and `kfp-edge submit` fill in that of the checkout.
 
@@ -70,7 +73,16 @@ def verify(
             Path(onnx_model.path),
             dataset.load(Path(train_data.path)),
             dataset.load(Path(test_data.path)),
-            Requirements(gates, false_alarm_rate, tolerance, max_model_mb, max_latency_ms, champion, champion_margin),
+            Requirements(
+                gates,
+                false_alarm_rate,
+                tolerance,
+                max_model_mb,
+                max_latency_ms,
+                champion,
+                champion_margin,
+                may_be_missing,
+            ),
             ModelIdentity(model_name, model_version, revision),
             report=Path(report.path),
             bundle=Path(bundle.path),

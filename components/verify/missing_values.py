@@ -1,16 +1,17 @@
 """Columns that may not be missing at the edge: where the model does not answer a missing value as its original does."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from kfp_edge.components.verify.parity import ModelPair, measure_parity
-from kfp_edge.errors import ModelError
+from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.bundle import InputTensor, Signature
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.suggestions import suggest_or
 
 #: Held-out rows on which each column is tried as missing: fewer where there are many columns.
 _MAX_ROWS, _MIN_ROWS = 200, 4
@@ -20,13 +21,19 @@ _BATCH_CELLS = 8_000_000
 
 
 def require_columns(
-    signature: Signature, pair: ModelPair | None, train: Dataset, test: Dataset, tolerance: float
+    signature: Signature,
+    pair: ModelPair | None,
+    train: Dataset,
+    test: Dataset,
+    tolerance: float,
+    may_be_missing: Sequence[str] = (),
 ) -> Signature:
     """Return the signature in which the columns that may not be missing are required.
 
-    With the original model, every column is tried as missing on held-out rows, and is required where the two models
-    answer differently, or where the original gives no answer. Without it, nothing is known about a missing value but
-    that the training data had some: every other column is required.
+    A model has learned nothing about the absence of a column that the data never lacks: it is required. Of the
+    others, and of those that the user names, each is tried as missing on held-out rows where there is the original
+    model, and is required where the two models answer differently, or where the original gives no answer. Without the
+    original, a column that is missing in held-out rows only is required too: nothing is known about the answer.
 
     Args:
         signature: The signature of the exported model.
@@ -34,15 +41,34 @@ def require_columns(
         train: The rows that the model was trained on.
         test: Held-out rows on which the two models agree.
         tolerance: How far probabilities and scores may differ.
+        may_be_missing: Columns that may be missing at the edge although the data never lacks them.
+
+    Raises:
+        ParameterError: `may_be_missing` names no column of the model, or one that has no value for "missing".
     """
     tensors = {column.name: tensor for tensor in signature.inputs for column in tensor.columns}
     required = {name for name, tensor in tensors.items() if not _can_be_missing(tensor, name)}
-    optional = [name for name in tensors if name not in required]
-    if pair is None:
-        required |= {name for name in optional if not train.frame[name].isna().any()}
-    else:
+    _check_names(may_be_missing, tensors, required)
+    known = [train.frame] if pair is None else [train.frame, test.frame]
+    required |= {
+        name for name in tensors if name not in may_be_missing and not any(frame[name].isna().any() for frame in known)
+    }
+    if pair is not None:
+        optional = [name for name in tensors if name not in required]
         required |= {name for batch in _make_batches(test, optional) for name in _probe(pair, test, batch, tolerance)}
     return signature.model_copy(update={"inputs": tuple(_require(tensor, required) for tensor in signature.inputs)})
+
+
+def _check_names(names: Sequence[str], known: Collection[str], without_missing: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            hint = suggest_or(name, known, "it takes names of the model's columns.")
+            raise ParameterError(f"may_be_missing names the column {name!r}, which the model does not have; {hint}")
+        if name in without_missing:
+            raise ParameterError(
+                f"may_be_missing names the column {name!r}, which has no value that means missing; remove it there, or "
+                "train with rows in which it is missing."
+            )
 
 
 def _can_be_missing(tensor: InputTensor, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -42,7 +42,8 @@ class Requirements:
     `gates` maps a metric to its limit, as `gates.parse_gates` reads it; other metrics have the default gates of the
     task. `false_alarm_rate` is the share of normal rows that a detector was asked to raise an alarm in at most.
     `tolerance` is absolute, for probabilities and scores; sizes are in MB, times in milliseconds. `champion` is the URI
-    of the bundle in use, or empty.
+    of the bundle in use, or empty. `may_be_missing` names columns that may be missing at the edge although the data
+    never lacks them.
     """
 
     gates: Mapping[str, object] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Requirements:
     max_latency_ms: float = 5.0
     champion: str = ""
     champion_margin: float = 0.01
+    may_be_missing: Sequence[str] = ()
 
 
 def verify(
@@ -81,7 +83,8 @@ def verify(
         RequirementsNotMetError: a check failed; the message has what was measured and required.
         ModelError: a file is damaged.
         ParameterError: no bundle may have the name or the version, a gate is not valid or names a metric that was not
-            measured, or the model is for another task than the data or the champion.
+            measured, `may_be_missing` names a column that cannot be missing, or the model is for another task than the
+            data or the champion.
         StorageError: the file system refuses, or the champion cannot be fetched.
     """
     check_identity(identity.name, identity.version)
@@ -115,8 +118,8 @@ def run_checks(
     Raises:
         RequirementsNotMetError: the model has an operator that must not run.
         ModelError: a model cannot predict the held-out rows.
-        ParameterError: a gate is not valid or names a metric that was not measured, or the model is for another task
-            than the data or the champion.
+        ParameterError: a gate is not valid or names a metric that was not measured, `may_be_missing` names a column
+            that cannot be missing, or the model is for another task than the data or the champion.
     """
     parse_gates(requirements.gates, test_data.roles.task)  # a mistake in them is reported before the model runs
     _check_task(candidate, test_data)
@@ -125,7 +128,7 @@ def run_checks(
     rows = test_data.x()
     # the frame keeps its index: the numbers of the held-out rows
     served = dataclasses.replace(test_data, frame=test_data.frame[is_served(candidate.signature, rows)])
-    comparison = _compare_with_original(candidate.signature, pair, train_data, served, requirements.tolerance)
+    comparison = _compare_with_original(candidate.signature, pair, train_data, served, requirements)
     predictions = predict_onnx(candidate, rows, test_data.roles.positive)
     measurement = task_of(test_data).measure(predictions, test_data)
     quality = _check_quality(requirements, predictions, measurement, train_data, test_data)
@@ -156,9 +159,14 @@ class _Comparison:
 
 
 def _compare_with_original(
-    signature: Signature, pair: ModelPair | None, train_data: Dataset, served: Dataset, tolerance: float
+    signature: Signature,
+    pair: ModelPair | None,
+    train_data: Dataset,
+    served: Dataset,
+    requirements: Requirements,
 ) -> _Comparison:
     """Check parity on the held-out rows that the server takes, and find the columns that may not be missing."""
+    tolerance = requirements.tolerance
     if not len(served.frame):
         return _Comparison((), None, signature)
     parity, results = None, []
@@ -166,7 +174,7 @@ def _compare_with_original(
         parity = measure_parity(*pair.predict(served), tolerance)
         results = check_parity(pair, served, parity, tolerance)
     if all(check.passed for check in results):
-        signature = require_columns(signature, pair, train_data, served, tolerance)
+        signature = require_columns(signature, pair, train_data, served, tolerance, requirements.may_be_missing)
     return _Comparison(tuple(results), parity, signature)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -41,10 +42,10 @@ def _remove(data: Dataset, share: float, names: tuple[str, ...], seed: int = 0) 
     return dataclasses.replace(data, frame=frame)
 
 
-def _bundle_of(estimator: BaseEstimator, folder: Path, train: Dataset, test: Dataset) -> Bundle:
+def _bundle_of(estimator: BaseEstimator, folder: Path, train: Dataset, test: Dataset, **requirements: Any) -> Bundle:
     save_model(estimator.fit(train.x(), train.y()), folder / "model.skops")
     export_model(folder / "model.skops", train, folder / "model.onnx")
-    return verify_model(folder, train, test)
+    return verify_model(folder, train, test, **requirements)
 
 
 def _columns(bundle: Bundle) -> dict[str, Column]:
@@ -89,17 +90,40 @@ def test_the_report_and_the_card_state_missing_values(tmp_path):
     ],
     ids=["boosting", "forest", "imputer"],
 )
-def test_a_column_that_is_missing_only_at_the_edge_is_answered_as_scikit_learn_does(tmp_path, estimator):
+def test_a_column_that_may_be_missing_only_at_the_edge_is_answered_as_scikit_learn_does(tmp_path, estimator):
     train, test = failures(categorical=False), failures(seed=1, categorical=False)
-    bundle = _bundle_of(estimator, tmp_path, train, test)
+    bundle = _bundle_of(estimator, tmp_path, train, test, may_be_missing=["heat [K]", "torque [Nm]"])
     assert not any(column.required for column in _columns(bundle).values())
     edge = _remove(test, 0.3, ("torque [Nm]",))
     assert _ask(bundle, edge) == predict(estimator, edge).label.tolist()
 
 
+def test_a_column_that_the_data_never_lacks_is_required(tmp_path):
+    """The model answers as scikit-learn does, which is no reason to answer: it has learned nothing about it."""
+    train, test = failures(categorical=False), failures(seed=1, categorical=False)
+    bundle = _bundle_of(HistGradientBoostingClassifier(random_state=0), tmp_path, train, test)
+    assert all(column.required for column in _columns(bundle).values())
+    with pytest.raises(RequestError, match=r"^row 0 lacks the column 'torque \[Nm\]', which cannot be missing\.$"):
+        _ask(bundle, _remove(test, 1.0, ("torque [Nm]",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("torqe [Nm]", r"'torqe \[Nm\]', which the model does not have; did you mean torque \[Nm\]\?"),
+        ("type", "'type', which has no value that means missing"),
+    ],
+)
+def test_may_be_missing_names_columns_that_can_be(tmp_path, name, message):
+    write_model(tmp_path, failures())
+    with pytest.raises(KfpEdgeError, match=f"may_be_missing names the column {message}"):
+        verify_model(tmp_path, failures(), failures(seed=1), may_be_missing=[name])
+
+
 def test_a_column_that_the_original_cannot_miss_is_refused_by_the_server(tmp_path):
     train, test = failures(categorical=False), failures(seed=1, categorical=False)
-    bundle = _bundle_of(make_pipeline(StandardScaler(), LogisticRegression()), tmp_path, train, test)
+    estimator, names = make_pipeline(StandardScaler(), LogisticRegression()), ["heat [K]", "torque [Nm]"]
+    bundle = _bundle_of(estimator, tmp_path, train, test, may_be_missing=names)
     assert [column.required for column in _columns(bundle).values()] == [True, True]
     with pytest.raises(RequestError, match=r"^row 0 lacks the column 'torque \[Nm\]', which cannot be missing\.$"):
         _ask(bundle, _remove(test, 1.0, ("torque [Nm]",)))
@@ -109,7 +133,8 @@ def test_a_column_that_the_export_answers_otherwise_is_refused_by_the_server(tmp
     train, test = failures(categorical=False), failures(seed=1, categorical=False)
     # as skl2onnx does it: every missing value goes to the right
     monkeypatch.setattr("kfp_edge.components.export.export.copy_missing_sides", lambda *_: None)
-    bundle = _bundle_of(RandomForestClassifier(21, random_state=0), tmp_path, train, test)
+    names = ["heat [K]", "torque [Nm]"]
+    bundle = _bundle_of(RandomForestClassifier(21, random_state=0), tmp_path, train, test, may_be_missing=names)
     required = [column.name for column in _columns(bundle).values() if column.required]
     assert required
     with pytest.raises(RequestError, match="cannot be missing"):
