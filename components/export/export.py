@@ -2,24 +2,27 @@
 
 import copy
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import onnx
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType, TensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.components.export import isolation_forest
+from kfp_edge.components.export import isolation_forest, quantile_regressor
 from kfp_edge.components.export.float32_thresholds import round_thresholds
 from kfp_edge.components.export.forest import sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
+from kfp_edge.components.export.prediction_output import flatten_prediction
 from kfp_edge.components.export.signature import add_signature
 from kfp_edge.errors import ModelError
+from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.missing_text import know_missing_text_as_empty
@@ -27,6 +30,7 @@ from kfp_edge.ml.onnx_model import load_proto, read_signature
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.classification.predictions import to_class_labels
+from kfp_edge.tasks.registry import task_of
 
 #: Supported by every onnxruntime since 1.14 (2023).
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -58,9 +62,8 @@ def export_model(model: Path, train_data: Dataset, target: Path) -> None:
     else:
         proto = load_proto(model)
         if read_signature(proto) is None:
-            is_detector = train_data.roles.task == "anomaly"
-            classes = () if is_detector else to_class_labels(np.unique(train_data.y()))
-            proto = add_signature(proto, train_data, classes, threshold=0.0 if is_detector else None)
+            task = task_of(train_data)
+            proto = add_signature(proto, train_data, task.list_classes(train_data), task.brought_threshold)
     write_file(target, proto.SerializeToString(deterministic=True))
 
 
@@ -69,38 +72,61 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
 
     All features numeric: one FP32 input `features` of shape [-1, n], in the data's column order. Some
     categorical: one input of shape [-1, 1] for each column. Outputs: `label` and `probabilities`, or `label` and
-    `score`.
+    `score`, or `prediction` and one for each quantile.
 
     Raises:
         ModelError: the estimator does not match the data, or ONNX has no operator for it.
     """
     _check_columns(estimator, data)
     final = final_estimator(estimator)
-    is_detector = isinstance(final, IsolationForest)
-    if is_detector:
-        isolation_forest.register_converter()
-    elif not hasattr(final, "predict_proba"):
-        raise ModelError(
-            f"{type(final).__name__} gives neither probabilities nor an anomaly score; "
-            "train a classifier with predict_proba, or an IsolationForest."
-        )
+    kind = _find_kind(final)
     estimator = _prepare_for_conversion(estimator, data)
-    detector_outputs = [("label", Int64TensorType([None])), ("score", FloatTensorType([None]))]
     try:
         proto = convert_sklearn(
             estimator,
             name="model",
             initial_types=_to_initial_types(data),
-            options=None if is_detector else {id(estimator): {"zipmap": False}},
+            options={id(estimator): kind.options} if kind.options else None,
             target_opset=TARGET_OPSET,
-            final_types=detector_outputs if is_detector else None,
+            final_types=kind.final_types,
         )
     except _CONVERSION_ERRORS as error:
         raise ModelError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
     copy_missing_sides(estimator, proto)
     sum_votes_exactly(final, proto)
-    classes = () if is_detector else to_class_labels(final.classes_)
-    return add_signature(proto, data, classes, threshold=-float(final.offset_) if is_detector else None)
+    if is_regressor(final):
+        flatten_prediction(proto)
+    return add_signature(proto, data, kind.classes, kind.threshold)
+
+
+@dataclass(frozen=True)
+class _EstimatorKind:
+    """What skl2onnx and the signature have to know about the last step of a Pipeline."""
+
+    #: Options of the conversion.
+    options: Mapping[str, object] = field(default_factory=dict)
+    #: Names and types of the outputs where they are not skl2onnx's own.
+    final_types: list[tuple[str, TensorType]] | None = None
+    #: The labels in the order of the probabilities.
+    classes: tuple[ClassLabel, ...] = ()
+    #: The score above which there is an alarm.
+    threshold: float | None = None
+
+
+def _find_kind(final: BaseEstimator) -> _EstimatorKind:
+    if isinstance(final, IsolationForest):
+        isolation_forest.register_converter()
+        outputs = [("label", Int64TensorType([None])), ("score", FloatTensorType([None]))]
+        return _EstimatorKind(final_types=outputs, threshold=-float(final.offset_))
+    if is_regressor(final):
+        quantile_regressor.register_converter()
+        return _EstimatorKind()
+    if hasattr(final, "predict_proba"):
+        return _EstimatorKind(options={"zipmap": False}, classes=to_class_labels(final.classes_))
+    raise ModelError(
+        f"{type(final).__name__} gives neither probabilities nor an anomaly score nor a number; "
+        "train a classifier with predict_proba, a regressor, or an IsolationForest."
+    )
 
 
 def _check_columns(estimator: BaseEstimator, data: Dataset) -> None:

@@ -1,7 +1,5 @@
 """Write the signature of a model into its ONNX file: tensors, columns, ranges, categories and classes."""
 
-import re
-
 import onnx
 import pandas as pd
 
@@ -10,11 +8,9 @@ from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import Column, InputTensor, Signature
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import DATATYPES, read_opsets, write_signature
+from kfp_edge.ml.units import parse_units
 from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import Task
-
-#: Units in brackets at the end of a column's name: "pressure [bar]".
-_UNITS = re.compile(r"\[([^\]]+)\]\s*$")
 
 
 def add_signature(
@@ -42,7 +38,7 @@ def add_signature(
     signature = Signature(
         task=task.name,
         inputs=_describe_inputs(proto, columns),
-        outputs=task.describe_outputs(proto, classes, threshold),
+        outputs=task.describe_outputs(proto, data, classes, threshold),
     )
     write_signature(proto, signature)
     versions = sorted(read_opsets(proto).items())
@@ -61,17 +57,12 @@ def _describe_columns(data: Dataset) -> list[Column]:
 
 def _describe_text(name: str, values: pd.Series) -> Column:
     categories = tuple(sorted(values.unique()))
-    return Column(name=name, units=_parse_units(name), categories=categories, required="" not in categories)
+    return Column(name=name, units=parse_units(name), categories=categories, required="" not in categories)
 
 
 def _describe_number(name: str, values: pd.Series) -> Column:
     is_boolean = set(values.dropna().unique()) == {0, 1}
-    return Column(name=name, units=_parse_units(name), range=_find_range(values), boolean=is_boolean)
-
-
-def _parse_units(name: str) -> str | None:
-    match = _UNITS.search(name)
-    return match[1] if match else None
+    return Column(name=name, units=parse_units(name), range=_find_range(values), boolean=is_boolean)
 
 
 def _find_range(values: pd.Series) -> tuple[float, float] | None:
@@ -109,7 +100,7 @@ def _describe_inputs(proto: onnx.ModelProto, columns: list[Column]) -> tuple[Inp
 def _check_outputs(proto: onnx.ModelProto, task: Task) -> None:
     outputs = {tensor.name: tensor for tensor in proto.graph.output}
     are_tensors = all(tensor.type.HasField("tensor_type") for tensor in outputs.values())
-    if set(outputs) != set(task.outputs) or not are_tensors:
+    if not task.has_outputs(outputs) or not are_tensors:
         raise ModelError(
             f"the ONNX model's outputs are {', '.join(sorted(outputs))}; name them {' and '.join(task.outputs)}, "
             "as plain tensors (for skl2onnx: zipmap=False)."

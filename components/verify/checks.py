@@ -50,6 +50,8 @@ class VerificationResult:
     signature: Signature
     rows: pd.DataFrame
     compared: pd.DataFrame
+    #: How far the numbers of recorded samples may differ.
+    sample_tolerance: float
 
     @property
     def metrics(self) -> dict[str, float]:

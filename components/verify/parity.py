@@ -22,13 +22,15 @@ _MAX_SEARCHED_COLUMNS = 500
 class Parity:
     """scikit-learn against onnxruntime on the same n rows: both arrays have shape [n].
 
-    `difference` is the largest absolute difference of a row's probabilities, or that of its scores. `labels_differ` is
-    False where no label is right: where the original's two best classes are as close to each other, or its score to
-    the threshold, as numbers may differ.
+    `difference` is the largest absolute difference of a row's probabilities, or that of its scores; of predicted
+    numbers, in standard deviations of the target. `labels_differ` is False where no label is right: where the
+    original's two best classes are as close to each other, or its score to the threshold, as numbers may differ.
     """
 
     labels_differ: Mask
     difference: Floats
+    #: Whether the models decide, and do not only give numbers.
+    has_labels: bool = True
 
     def worst(self, count: int) -> list[int]:
         """Return `count` row numbers: differing labels first, then the largest differences."""
@@ -68,9 +70,9 @@ class ModelPair:
 
 def measure_parity(reference: Predictions, candidate: Predictions, tolerance: float = 0.0) -> Parity:
     """Compare the predictions of two models for the same n rows; numbers may differ by `tolerance`."""
-    difference = np.abs(reference.numbers - candidate.numbers).max(axis=1)
+    difference = reference.measure_difference(candidate)
     if reference.label is None or candidate.label is None:
-        return Parity(np.zeros(len(difference), dtype=bool), difference)
+        return Parity(np.zeros(len(difference), dtype=bool), difference, has_labels=False)
     differ = np.asarray(reference.label != candidate.label).reshape(-1) & (reference.margin > tolerance)
     return Parity(differ, difference)
 
@@ -90,9 +92,12 @@ def check_parity(pair: ModelPair, data: Dataset, parity: Parity, tolerance: floa
     # one explanation is enough for both checks
     remedies = (explanation, "") if wrong_labels else ("", explanation)
     limit = f"at most {tolerance:g}"
+    of_numbers = Check("parity of numbers", worst <= tolerance, f"largest difference {worst:.2g}", limit, remedies[1])
+    if not parity.has_labels:
+        return [of_numbers]
     return [
         Check("parity of labels", wrong_labels == 0, labels, "0 rows differ", remedies[0]),
-        Check("parity of numbers", worst <= tolerance, f"largest difference {worst:.2g}", limit, remedies[1]),
+        of_numbers,
     ]
 
 

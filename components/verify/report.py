@@ -54,10 +54,9 @@ def _add_parity(page: Page, result: VerificationResult, parity: Parity) -> None:
         else ""
     )
     page.text(f"The {len(worst)} worst rows{more}:")
-    table: list[tuple[object, ...]] = [
-        ("label differs", *("yes" if parity.labels_differ[row] else "no" for row in worst)),
-        ("difference", *(float(parity.difference[row]) for row in worst)),
-    ]
+    table: list[tuple[object, ...]] = [("difference", *(float(parity.difference[row]) for row in worst))]
+    if parity.has_labels:
+        table.insert(0, ("label differs", *("yes" if parity.labels_differ[row] else "no" for row in worst)))
     table += [(name, *rows[name].iloc[worst]) for name in features]
     page.table(("", *(f"row {rows.index[row]}" for row in worst)), table)
 

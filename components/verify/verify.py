@@ -41,9 +41,9 @@ class Requirements:
 
     `gates` maps a metric to its limit, as `gates.parse_gates` reads it; other metrics have the default gates of the
     task. `false_alarm_rate` is the share of normal rows that a detector was asked to raise an alarm in at most.
-    `tolerance` is absolute, for probabilities and scores; sizes are in MB, times in milliseconds. `champion` is the URI
-    of the bundle in use, or empty. `may_be_missing` names columns that may be missing at the edge although the data
-    never lacks them.
+    `tolerance` is absolute for probabilities and scores, and in standard deviations of the target for numbers; sizes
+    are in MB, times in milliseconds. `champion` is the URI of the bundle in use, or empty. `may_be_missing` names
+    columns that may be missing at the edge although the data never lacks them.
     """
 
     gates: Mapping[str, object] = field(default_factory=dict)
@@ -99,7 +99,7 @@ def verify(
     write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)
     candidate.replace_signature(result.signature)
-    _write_bundle(bundle, candidate, facts, result, identity, requirements.tolerance)
+    _write_bundle(bundle, candidate, facts, result, identity)
     return result
 
 
@@ -145,6 +145,7 @@ def run_checks(
         signature=comparison.signature,
         rows=rows,
         compared=served.x(),
+        sample_tolerance=task_of(test_data).find_sample_tolerance(predictions, requirements.tolerance),
     )
 
 
@@ -189,7 +190,7 @@ def _check_quality(
     task, gates = task_of(test_data), name_as_measured(requirements.gates, measurement.metrics)
     defaults = task.find_default_gates(predictions)
     results = check_gates(measurement, select_gates(gates, defaults, measurement))
-    results += task.check_rates(gates, measurement, train_data, test_data, requirements.false_alarm_rate)
+    results += task.check_rates(gates, predictions, measurement, train_data, test_data, requirements.false_alarm_rate)
     if requirements.champion:
         named, margin = parse_gates(gates), requirements.champion_margin
         results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)
@@ -202,7 +203,6 @@ def _write_bundle(
     facts: ModelFacts,
     result: VerificationResult,
     identity: ModelIdentity,
-    tolerance: float,
 ) -> Bundle:
     info = ModelInfo(
         identity,
@@ -218,7 +218,7 @@ def _write_bundle(
         folder,
         model=candidate.proto.SerializeToString(deterministic=True),
         signature=candidate.signature,
-        samples=Samples(tolerance=tolerance, samples=record_samples(candidate, result.rows)),
+        samples=Samples(tolerance=result.sample_tolerance, samples=record_samples(candidate, result.rows)),
         reference=compute_reference(facts.train),
         model_card=write_model_card(candidate.signature, result.checks, info, facts),
         info=info,

@@ -1,6 +1,6 @@
 """The metrics that gates, reports and comparisons use: name, direction, range and meaning of each.
 
-A new metric is one more entry of `METRICS`, and its value one more entry in `kfp_edge.tasks.classification.evaluation`.
+A new metric is one more entry of `METRICS`, and its value one more entry in the module `evaluation` of its task.
 """
 
 import math
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from kfp_edge.ml.bundle import TASK_NAMES, TaskName
+from kfp_edge.ml.bundle import TaskName
 from kfp_edge.reports.numbers import format_number
 
 _PER_CLASS = re.compile(r"(?P<name>\w+)\((?P<label>.+)\)")
 
 #: What a metric is measured of.
-MetricSubject = Literal["two classes", "many classes", "anomalies"]
+MetricSubject = Literal["two classes", "many classes", "anomalies", "numbers"]
 
 
 class Direction(StrEnum):
@@ -37,31 +37,45 @@ class Metric:
     description: str
     low: float = 0.0
     high: float = 1.0
-    #: Whether it is measured for each class too, as `recall(Fail)`.
-    has_classes: bool = False
+    #: The tasks for which it is measured.
+    tasks: tuple[TaskName, ...] = field(kw_only=True)
+    #: The tasks for which it is measured for each class too, as `recall(Fail)`.
+    class_tasks: tuple[TaskName, ...] = ()
     #: Whether it depends on which of two classes is the positive one.
     is_of_positive: bool = False
     #: What it means for one kind of model where that is more exact than the description of all of them.
     meanings: Mapping[MetricSubject, str] = field(default_factory=dict)
+    #: Whether its gate may be a limit in either direction.
+    has_gates_both_ways: bool = False
+    #: Whether it is in the units of the target.
+    is_in_units: bool = False
+    #: Metrics whose default gates a gate of this one replaces.
+    replaces: tuple[str, ...] = ()
+    #: The parameter without which it is not measured, with an example; "" where there is none.
+    needs: str = ""
 
     def describe(self, subject: MetricSubject) -> str:
         """Return what it means for one kind of model."""
         return self.meanings.get(subject, self.description)
 
-    #: The tasks for which it is measured.
-    tasks: tuple[TaskName, ...] = TASK_NAMES
-    #: Whether its gate may be a limit in either direction.
-    has_gates_both_ways: bool = False
+    @property
+    def has_classes(self) -> bool:
+        """Whether it is measured for each class too."""
+        return bool(self.class_tasks)
 
     @property
     def range(self) -> str:
         """The range in words, such as `0 to 1` or `at least 0`."""
+        if math.isinf(self.low):
+            return f"at most {self.high:g}"
         return f"at least {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
 
 
 _HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
 _CLASSIFICATION: tuple[TaskName, ...] = ("classification",)
 _ANOMALY: tuple[TaskName, ...] = ("anomaly",)
+_LABELS = _CLASSIFICATION + _ANOMALY
+_REGRESSION: tuple[TaskName, ...] = ("regression",)
 
 #: Every metric by its name; those of one class have its label in brackets, such as `recall(Fail)`.
 METRICS = {
@@ -81,6 +95,7 @@ METRICS = {
             "area under the precision-recall curve of the positive class",
             is_of_positive=True,
             meanings={"anomalies": "area under the precision-recall curve of the anomalous rows"},
+            tasks=_LABELS,
         ),
         Metric(
             "balanced_accuracy",
@@ -89,10 +104,25 @@ METRICS = {
             tasks=_CLASSIFICATION,
         ),
         Metric(
+            "baseline_p_value",
+            _LOWER,
+            "probability that a model no better than the median of the training rows has such errors by chance: "
+            "one-sided paired t-tests of absolute and squared errors, rows independent",
+            tasks=_REGRESSION,
+        ),
+        Metric(
             "brier_score",
             _LOWER,
             "mean squared error of the probability of the positive class",
             tasks=_CLASSIFICATION,
+        ),
+        Metric(
+            "coverage",
+            _HIGHER,
+            "share of the rows whose true value lies between the lowest and the highest predicted quantile",
+            tasks=_REGRESSION,
+            needs="quantiles=[0.1, 0.9]",
+            has_gates_both_ways=True,
         ),
         Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised", tasks=_ANOMALY),
         Metric(
@@ -107,7 +137,7 @@ METRICS = {
             "f1",
             _HIGHER,
             "harmonic mean of precision and recall of the positive class; with more classes, its mean over them",
-            has_classes=True,
+            class_tasks=_CLASSIFICATION,
             is_of_positive=True,
             meanings={
                 "two classes": "harmonic mean of precision and recall of the positive class",
@@ -117,6 +147,15 @@ METRICS = {
         ),
         Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm", tasks=_ANOMALY),
         Metric(
+            "interval_width",
+            _LOWER,
+            "mean distance of the lowest and the highest predicted quantile, in the units of the target",
+            high=math.inf,
+            tasks=_REGRESSION,
+            is_in_units=True,
+            needs="quantiles=[0.1, 0.9]",
+        ),
+        Metric(
             "log_loss",
             _LOWER,
             "mean negative logarithm of the probability of the true class",
@@ -124,26 +163,71 @@ METRICS = {
             tasks=_CLASSIFICATION,
         ),
         Metric(
+            "mae",
+            _LOWER,
+            "mean absolute error, in the units of the target",
+            high=math.inf,
+            tasks=_REGRESSION,
+            is_in_units=True,
+            replaces=("baseline_p_value",),
+        ),
+        Metric(
+            "mae_skill",
+            _HIGHER,
+            "1 - MAE / MAE of predicting the median of the training rows; 0 is no better than that",
+            low=-math.inf,
+            tasks=_REGRESSION,
+            replaces=("baseline_p_value",),
+        ),
+        Metric(
+            "median_absolute_error",
+            _LOWER,
+            "median of the absolute errors, in the units of the target",
+            high=math.inf,
+            tasks=_REGRESSION,
+            is_in_units=True,
+        ),
+        Metric(
             "precision",
             _HIGHER,
             "share of the rows predicted as the positive class, or as anomalous, that are",
-            has_classes=True,
+            class_tasks=_CLASSIFICATION,
             is_of_positive=True,
             meanings={
                 "two classes": "share of the rows predicted as the positive class that are of it",
                 "anomalies": "share of the rows with an alarm that are anomalous",
             },
+            tasks=_LABELS,
+        ),
+        Metric(
+            "r2",
+            _HIGHER,
+            "coefficient of determination: share of the variance of the target that is predicted; 0 is no better than "
+            "the mean of the held-out rows",
+            low=-math.inf,
+            tasks=_REGRESSION,
+            replaces=("baseline_p_value",),
         ),
         Metric(
             "recall",
             _HIGHER,
             "share of the rows of the positive class, or of the anomalous rows, that are predicted so",
-            has_classes=True,
+            class_tasks=_CLASSIFICATION,
             is_of_positive=True,
             meanings={
                 "two classes": "share of the rows of the positive class that are predicted so",
                 "anomalies": "share of the anomalous rows that raise an alarm",
             },
+            tasks=_LABELS,
+        ),
+        Metric(
+            "rmse",
+            _LOWER,
+            "root of the mean squared error, in the units of the target",
+            high=math.inf,
+            tasks=_REGRESSION,
+            is_in_units=True,
+            replaces=("baseline_p_value",),
         ),
         Metric(
             "roc_auc",
@@ -154,11 +238,14 @@ METRICS = {
                 "many classes": "area under the ROC curve of each class against the rest, averaged over the classes",
                 "anomalies": "area under the ROC curve of the anomalous rows",
             },
+            tasks=_LABELS,
+            replaces=("roc_auc_p_value",),
         ),
         Metric(
             "roc_auc_p_value",
             _LOWER,
             "probability that a ranking by chance has such a ROC AUC: one-sided Mann-Whitney U test, rows independent",
+            tasks=_LABELS,
         ),
         Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm", tasks=_ANOMALY),
     )
@@ -176,7 +263,7 @@ def find_metric(name: str) -> Metric | None:
 
 def format_metric(name: str, value: float) -> str:
     """Return the value of a metric as reports show it; a p-value of 0 is one that has only zeros after the point."""
-    return "below 1e-06" if name == "roc_auc_p_value" and value == 0 else format_number(value)
+    return "below 1e-06" if name.endswith("_p_value") and value == 0 else format_number(value)
 
 
 def name_of_class(metric: str, label: object) -> str:

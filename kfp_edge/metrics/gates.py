@@ -68,7 +68,7 @@ def parse_gates(gates: Mapping[str, object], task: str = "") -> tuple[Gate, ...]
 def _parse_gate(name: object, limit: object, task: str) -> Gate | None:
     metric = find_metric(name) if isinstance(name, str) else None
     if metric is None:
-        raise ParameterError(f"the gate {name!r} names no metric; {_suggest_metric(str(name))}")
+        raise ParameterError(f"the gate {name!r} names no metric; {_suggest_metric(str(name), task)}")
     if isinstance(limit, str) and limit.strip().lower() == _OFF:
         return None
     _check_task(str(name), metric, task)
@@ -88,9 +88,15 @@ def _check_task(name: str, metric: Metric, task: str) -> None:
     if not task:
         return
     if task not in metric.tasks:
-        raise ParameterError(f"the gate {name} is measured for task={metric.tasks[0]} only.")
-    if task == "anomaly" and name != metric.name:
-        raise ParameterError(f"the gate {name} is measured for task=classification only; name {metric.name}.")
+        raise ParameterError(f"the gate {name} is measured for {_list_tasks(metric.tasks)} only.")
+    if name != metric.name and task not in metric.class_tasks:
+        raise ParameterError(
+            f"the gate {name} is measured for {_list_tasks(metric.class_tasks)} only; name {metric.name}."
+        )
+
+
+def _list_tasks(tasks: Iterable[str]) -> str:
+    return " and ".join(f"task={task}" for task in tasks)
 
 
 def _parse_limit(name: str, limit: object) -> tuple[str, float]:
@@ -114,6 +120,8 @@ def _to_float(text: str) -> float:
 
 
 def _describe_range(metric: Metric, limit: float) -> str:
+    if math.isinf(metric.low):
+        return f"never above {metric.high:g}."
     if math.isinf(metric.high):
         return f"never below {metric.low:g}."
     hint = f"; did you mean {limit:g}%?" if metric.high < limit <= 100 * metric.high else "."
@@ -125,7 +133,8 @@ def _describe_reach(metric: Metric, sign: str) -> str:
     return f"write '{sign}={best}' for the {'highest' if sign == '>' else 'lowest'} value there is."
 
 
-def _suggest_metric(name: str) -> str:
+def _suggest_metric(name: str, task: str) -> str:
+    known = [metric.name for metric in METRICS.values() if not task or task in metric.tasks]
     base, bracket, label = name.partition("(")
     similar = suggest(base.strip().lower(), METRICS)
     names_no_class = bool(bracket) and not label.strip(") ")
@@ -134,7 +143,7 @@ def _suggest_metric(name: str) -> str:
     if bracket:
         per_class = ", ".join(f"{metric.name}(CLASS)" for metric in METRICS.values() if metric.has_classes)
         return f"of one class there are {per_class}."
-    return f"name one of {', '.join(METRICS)}."
+    return f"name one of {', '.join(known)}."
 
 
 def select_gates(gates: Mapping[str, object], defaults: Iterable[Gate], measurement: Measurement) -> tuple[Gate, ...]:
@@ -144,8 +153,8 @@ def select_gates(gates: Mapping[str, object], defaults: Iterable[Gate], measurem
         ParameterError: a gate is not valid.
     """
     named = {name_with_class(name, measurement) for name in gates}
-    if "roc_auc" in gates:  # a limit for the ranking that is named replaces both
-        named.add("roc_auc_p_value")
+    for name in gates:
+        named |= set(METRICS[name].replaces) if name in METRICS else set()
     unnamed = [
         gate
         for gate in defaults
@@ -232,6 +241,8 @@ def _suggest_measured(name: str, metrics: Mapping[str, float]) -> str:
     if of_labels:
         similar = suggest(label, of_labels)
         return f"did you mean {of_labels[similar]}?" if similar else f"measured are {', '.join(of_labels.values())}."
+    if base in METRICS and METRICS[base].needs:
+        return f"it needs a model that was trained with {METRICS[base].needs}, or other such levels."
     if metrics.keys() == {"alarm_rate"}:
         return "without labels there is alarm_rate only; name the label column in target."
     return f"the held-out rows do not define it, only {', '.join(sorted(metrics))}."

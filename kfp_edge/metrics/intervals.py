@@ -24,7 +24,7 @@ CONFIDENCE = 0.95
 _TAIL = (1 - CONFIDENCE) / 2
 #: Consecutive rows are taken as this many blocks.
 _TIME_BLOCKS = 20
-#: Ends of intervals below it are shown as 0.
+#: Ends of intervals below it, or below this share of the other end, are shown as 0.
 _SMALLEST_SHOWN = 1e-4
 
 
@@ -36,11 +36,8 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{_format_end(self.low)} to {_format_end(self.high)}"
-
-
-def _format_end(value: float) -> str:
-    return f"{value:.4g}" if value >= _SMALLEST_SHOWN else "0"
+        smallest = _SMALLEST_SHOWN * min(1.0, max(abs(self.low), abs(self.high)))
+        return " to ".join(f"{end:.4g}" if abs(end) >= smallest else "0" for end in (self.low, self.high))
 
 
 def find_clusters(data: Dataset) -> Int64s | None:

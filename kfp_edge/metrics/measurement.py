@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kfp_edge.metrics.catalog import find_metric
 from kfp_edge.metrics.events import EventCount
 from kfp_edge.metrics.intervals import Interval
 from kfp_edge.ml.arrays import ClassLabel
@@ -27,5 +28,10 @@ class Measurement:
 
 
 def round_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics with six digits after the point; more would be noise."""
-    return {name: round(float(value), 6) for name, value in metrics.items()}
+    """Return metrics with six digits after the point, or six in all where they are in the units of the target."""
+    return {name: _round(name, float(value)) for name, value in metrics.items()}
+
+
+def _round(name: str, value: float) -> float:
+    metric = find_metric(name)
+    return float(f"{value:.6g}") if metric is not None and metric.is_in_units else round(value, 6)

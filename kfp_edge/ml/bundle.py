@@ -16,7 +16,7 @@ from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.storage.files import JsonObject, canonical_json, new_folder, read_json, sha256_bytes, sha256_file
 
 #: What a model learns; `kfp_edge.tasks` has a package for each.
-TaskName = Literal["classification", "anomaly"]
+TaskName = Literal["classification", "anomaly", "regression"]
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 
 #: Datatypes of the Open Inference Protocol v2 that a model here may use ("Tensor Data Types").
@@ -72,6 +72,12 @@ class OutputTensor(_Contract):
     shape: tuple[int, ...]
     classes: tuple[str, ...] | None = None
     threshold: float | None = None
+    #: The share of the true values that should lie below a predicted quantile.
+    quantile: float | None = None
+    #: Of a predicted number: its units, and the range and standard deviation of the target in training, in `units`.
+    units: str | None = None
+    range: tuple[float, float] | None = None
+    deviation: float | None = None
 
 
 class Signature(_Contract):

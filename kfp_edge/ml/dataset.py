@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_edge.errors import DataError
-from kfp_edge.ml.arrays import ClassLabel, Labels
+from kfp_edge.ml.arrays import ClassLabel, Float64s, Labels
 from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.storage.files import write_file
 
@@ -29,9 +29,9 @@ _METADATA_KEY = b"kfp_edge"
 class Roles:
     """The roles of the columns; a column without a role is not in the frame."""
 
-    #: "classification" or "anomaly".
+    #: One of `kfp_edge.ml.bundle.TASK_NAMES`.
     task: str
-    #: The label column; "" when there are no labels, which only `anomaly` allows.
+    #: The column of labels or, for `regression`, of numbers; "" when there are none, which only `anomaly` allows.
     target: str
     #: Feature columns of numbers: float32 in the frame, as the model gets them at the edge; NaN where missing.
     numeric: tuple[str, ...]
@@ -76,6 +76,8 @@ class Preparation:
     has_utc_times: bool = False
     #: Why the positive class is what it is, such as "the rarer class"; of anomalies also what the data calls them.
     positive_reason: str = ""
+    #: The median of a target of numbers in the training rows: what predicting without a model would be. None without.
+    target_median: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,10 @@ class Dataset:
         if not self.roles.target:
             raise DataError("this data has no labels; give ingest a target column or failure windows.")
         return self.frame[self.roles.target].to_numpy()
+
+    def target_values(self) -> Float64s:
+        """Return the numbers that a regression predicts, shape [rows], in double precision."""
+        return self.frame[self.roles.target].to_numpy(np.float64)
 
     def groups(self) -> Labels | None:
         """Return the group of each row, shape [rows], or None where there are no groups."""

@@ -17,9 +17,10 @@ from kfp_edge.ml.arrays import Int64s
 from kfp_edge.ml.estimators import iterate_parts
 from kfp_edge.storage.files import write_file
 
-#: Types that tree models contain and skops does not trust by itself. Their code runs nothing from the file, but it
+#: Types that our models contain and skops does not trust by itself. Their code runs nothing from the file, but it
 #: follows node numbers without bounds checks, so `_check_trees` checks them first. Read a type's code before adding it.
 TRUSTED_TYPES = (
+    "kfp_edge.tasks.regression.quantile_regressor.QuantileRegressor",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",

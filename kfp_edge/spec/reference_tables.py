@@ -90,7 +90,7 @@ def metrics_table(module: str) -> str:
     rows = [
         (
             f"`{metric.name}`" + (f", `{metric.name}(CLASS)`" if metric.has_classes else ""),
-            "both" if len(metric.tasks) > 1 else metric.tasks[0],
+            ", ".join(metric.tasks),
             metric.direction,
             metric.range,
             metric.description,

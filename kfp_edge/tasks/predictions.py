@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+
 from kfp_edge.ml.arrays import Floats, Labels
 
 
@@ -26,6 +28,15 @@ class Predictions(ABC):
         """The kind of each answer, shape [n]: recorded samples have some rows of every kind."""
         assert self.label is not None
         return self.label.reshape(-1)
+
+    def measure_difference(self, other: "Predictions") -> Floats:
+        """Return how far the numbers of another model for the same rows are from these: the largest of each row, [n].
+
+        Raises:
+            ModelError: the other model gives other numbers.
+        """
+        difference: Floats = np.abs(self.numbers - other.numbers).max(axis=1)
+        return difference
 
     @abstractmethod
     def describe_row(self, row: int) -> str:

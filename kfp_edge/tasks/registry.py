@@ -10,10 +10,11 @@ from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.tasks.anomaly.task import AnomalyDetection
 from kfp_edge.tasks.classification.task import Classification
 from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.regression.task import Regression
 from kfp_edge.tasks.task import Task
 
 #: Every task by its name.
-TASKS: dict[str, Task] = {task.name: task for task in (Classification(), AnomalyDetection())}
+TASKS: dict[str, Task] = {task.name: task for task in (Classification(), AnomalyDetection(), Regression())}
 
 
 def task_of(data: Dataset) -> Task:

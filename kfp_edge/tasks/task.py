@@ -4,7 +4,7 @@ A new task is one more package beside `classification`, and one more entry in `r
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -38,6 +38,8 @@ class TrainingOptions:
     seed: int = 0
     #: The share of normal rows that may raise an alarm; for detectors only.
     false_alarm_rate: float = 0.001
+    #: The levels of the quantiles that are predicted too; for regression only.
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Task(ABC):
     ranking_metrics: ClassVar[tuple[str, ...]]
     #: The metric that says most about a model to a person; a fleet is sorted by it.
     headline_metric: ClassVar[str]
+    #: The score above which a brought ONNX model raises an alarm; None for tasks without alarms.
+    brought_threshold: ClassVar[float | None] = None
 
     @abstractmethod
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
@@ -131,6 +135,7 @@ class Task(ABC):
     def check_rates(
         self,
         gates: Mapping[str, object],
+        predictions: Predictions,
         measurement: Measurement,
         train_data: Dataset,
         test_data: Dataset,
@@ -140,6 +145,7 @@ class Task(ABC):
 
         Args:
             gates: The gates that the user names.
+            predictions: What the model predicts for the held-out rows.
             measurement: What was measured on the held-out rows.
             train_data: The rows that the model was trained on.
             test_data: The held-out rows.
@@ -147,17 +153,35 @@ class Task(ABC):
         """
         return []
 
+    def list_classes(self, data: Dataset) -> tuple[ClassLabel, ...]:
+        """Return the labels of the data that a model has a probability for, in their order; none for other tasks."""
+        return ()
+
+    def has_outputs(self, names: Collection[str]) -> bool:
+        """Return whether output tensors of these names are those of a model for this task."""
+        return set(names) == set(self.outputs)
+
     @abstractmethod
     def describe_outputs(
-        self, proto: onnx.ModelProto, classes: Sequence[ClassLabel], threshold: float | None
+        self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None
     ) -> tuple[OutputTensor, ...]:
         """Return the outputs of a model for its signature.
 
         Args:
-            proto: The model; its outputs have the names of `outputs`.
+            proto: The model; its outputs have names of which `has_outputs` is true.
+            data: The training rows.
             classes: The labels of a classifier in the order of its probabilities.
             threshold: The score above which a detector raises an alarm.
         """
+
+    def find_sample_tolerance(self, predictions: Predictions, tolerance: float) -> float:
+        """Return how far the numbers of recorded samples may differ where the same model runs on another machine.
+
+        Args:
+            predictions: What the model predicts for rows such as the recorded ones.
+            tolerance: How far the export's numbers may be from those of its original.
+        """
+        return tolerance
 
     def find_threshold(self, predictions: Predictions) -> float | None:
         """Return the score above which a detector raises an alarm; None for other tasks."""

@@ -54,6 +54,7 @@ class AnomalyDetection(Task):
     outputs = ("label", "score")
     ranking_metrics = ("roc_auc", "false_alarm_rate")
     headline_metric = "event_recall"
+    brought_threshold = 0.0
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit an isolation forest on normal rows, and set its threshold."""
@@ -112,6 +113,7 @@ class AnomalyDetection(Task):
     def check_rates(
         self,
         gates: Mapping[str, object],
+        predictions: Predictions,
         measurement: Measurement,
         train_data: Dataset,
         test_data: Dataset,
@@ -121,7 +123,7 @@ class AnomalyDetection(Task):
         return check_measured_rate(gates, measurement, train_data, test_data, false_alarm_rate)
 
     def describe_outputs(
-        self, proto: onnx.ModelProto, classes: Sequence[ClassLabel], threshold: float | None
+        self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None
     ) -> tuple[OutputTensor, ...]:
         """Return the label and the score, both of shape [-1]."""
         return (

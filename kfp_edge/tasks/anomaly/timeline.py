@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 
 from kfp_edge.metrics.events import Event, find_events
 from kfp_edge.ml.arrays import Float64s, Floats, Int64s, Labels, Mask
@@ -19,6 +17,7 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import BLUE, ORANGE, RED
 from kfp_edge.reports.labels import to_label
 from kfp_edge.tasks.anomaly.predictions import AnomalyPredictions
+from kfp_edge.tasks.time_axis import format_axis, to_axis_values
 from kfp_edge.wording import count_of
 
 MAX_PANELS = 12
@@ -26,8 +25,6 @@ MAX_PANELS = 12
 _GAP_STEPS = 10
 #: Points that a panel can show beside each other; of more, it shows the lowest and the highest score of each.
 _COLUMNS = 600
-#: Where matplotlib begins to count days.
-_EPOCH = np.datetime64(0, "ns")
 #: Least width of a shaded failure, as a share of the axis.
 _MIN_SHADE = 0.004
 #: Panels share one axis where the time of all of them is at most this many times that of the longest.
@@ -68,7 +65,7 @@ class Panel:
 
 def make_panels(data: Dataset, predictions: AnomalyPredictions) -> list[Panel]:
     """Return a panel for each group: those with events first, then by their highest score."""
-    x = _to_axis_values(data)
+    x = to_axis_values(data)
     labels = data.y() if data.roles.target else np.zeros(len(data.frame), np.int64)
     panels = []
     for position, (name, rows) in enumerate(_find_groups(data)):
@@ -93,15 +90,6 @@ def _find_groups(data: Dataset) -> list[tuple[str, Int64s]]:
     order = np.argsort(codes, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1])
     return [(str(name), rows) for name, rows in zip(names, parts, strict=True)]
-
-
-def _to_axis_values(data: Dataset) -> Float64s:
-    if not data.roles.time:
-        return np.arange(len(data.frame), dtype=np.float64)
-    times = data.frame[data.roles.time]
-    if pd.api.types.is_datetime64_any_dtype(times):
-        return (times.to_numpy("datetime64[ns]") - _EPOCH) / np.timedelta64(1, "D")
-    return times.to_numpy(np.float64)
 
 
 def describe_panels(data: Dataset, panels: Sequence[Panel]) -> str:
@@ -142,7 +130,7 @@ def plot_timeline(data: Dataset, panels: Sequence[Panel], threshold: float) -> F
     for axis, panel in zip(axes, drawn, strict=True):
         limits = _find_limits(drawn if is_shared else [panel])
         _draw_panel(axis, panel, threshold, limits, is_line=bool(data.roles.time))
-        _format_axis(axis, data)
+        format_axis(axis, data)
         if panel.name:
             axis.set_title(to_label(panel.name, 80), loc="left", fontsize="medium")
     axes[-1].set_xlabel(_name_axis(data))
@@ -170,17 +158,6 @@ def _name_axis(data: Dataset) -> str:
     if not data.roles.time:
         return "row of the group" if data.roles.group else "held-out row"
     return to_label(data.roles.time, 80)
-
-
-def _format_axis(axis: Axes, data: Dataset) -> None:
-    if data.roles.time and pd.api.types.is_datetime64_any_dtype(data.frame[data.roles.time]):
-        locator = mdates.AutoDateLocator(maxticks=10)  # type: ignore[no-untyped-call]
-        axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-        return
-    formatter = ScalarFormatter(useOffset=False)
-    formatter.set_powerlimits((-4, 15))
-    axis.xaxis.set_major_formatter(formatter)
 
 
 def _find_limits(panels: Sequence[Panel]) -> tuple[float, float]:

@@ -2,10 +2,10 @@
 
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import Page
-from kfp_edge.reports.numbers import format_number
 from kfp_edge.tasks.classification import plots
-from kfp_edge.tasks.classification.importance import Importance, measure_importance
+from kfp_edge.tasks.classification.importance import measure_importance
 from kfp_edge.tasks.classification.predictions import ClassPredictions
+from kfp_edge.tasks.importance_figure import add_importance
 from kfp_edge.tasks.task import Evaluation
 
 
@@ -29,25 +29,9 @@ def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) ->
         page.text(f"The curves are those of the class {predictions.positive_class}.")
         curves = plots.plot_curves(data, predictions, evaluation.curves)
         page.figure(curves, "ROC curve, precision-recall curve and confusion matrix")
-    page.heading("Permutation importance")
-    importance = measure_importance(evaluation.estimator, data, seed)
-    page.text(_describe_importance(importance))
-    page.figure(plots.plot_importance(importance), "permutation importance by feature")
+    add_importance(page, measure_importance(evaluation.estimator, data, seed), "drop in balanced accuracy")
     if evaluation.curves.roc is not None:
         page.heading("Probabilities and calibration")
         page.text("On the right, a well calibrated model follows the dotted line; grey lines are 95 % intervals.")
         probabilities = plots.plot_probabilities(data, predictions)
         page.figure(probabilities, "probabilities by true class, and calibration")
-
-
-def _describe_importance(importance: Importance) -> str:
-    text = "Drop in balanced accuracy when a feature's values are shuffled; the line is one standard deviation."
-    if importance.unmeasured:
-        text += f" Left out are {importance.unmeasured:,} features by which the splits of the trees gain less."
-    rest = importance.mean[plots.MAX_FEATURES :]
-    if not len(rest):
-        return text
-    if rest[0] <= 0:
-        return f"{text} Shuffling any of the other {len(rest):,} features costs nothing."
-    most = format_number(float(rest[0]))
-    return f"{text} Shuffling any of the other {len(rest):,} features costs at most {most}."

@@ -1,100 +1,25 @@
-"""Permutation importance: how much a classifier loses when the values of one feature are shuffled."""
+"""Permutation importance of a classifier: the drop in balanced accuracy when the values of one feature are shuffled."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.inspection import permutation_importance
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.ml.arrays import Float64s, Labels
-from kfp_edge.ml.dataset import Dataset, Roles
-from kfp_edge.ml.estimators import final_estimator
-
-#: Permutation importance predicts every row many times; this many rows are enough to rank the features.
-_ROWS = 2_000
-#: Features that are shuffled at most, so that a table of thousands of columns is not predicted ten thousand times.
-_MAX_SHUFFLED = 100
-
-
-@dataclass(frozen=True)
-class Importance:
-    """The drop in balanced accuracy by feature, the most important one first; both arrays have shape [features].
-
-    `unmeasured` features are left out: trees split on them too, and gain less by them than by those that were shuffled.
-    """
-
-    names: tuple[str, ...]
-    mean: Float64s
-    deviation: Float64s
-    unmeasured: int = 0
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.tasks.importance import SAMPLED_ROWS, Importance, shuffle_features
 
 
 def measure_importance(estimator: Pipeline, data: Dataset, seed: int) -> Importance:
-    """Shuffle features several times each, on a sample of the held-out rows with as many of each class as there are.
+    """Shuffle features on a sample of the held-out rows with as many of each class as there are.
 
-    Balanced accuracy weights classes equally, so more rows of the frequent ones would not make it more exact. A feature
-    that no tree splits on has the importance 0 without being shuffled; of the others at most 100 are shuffled, those by
-    which the splits gain most.
+    Balanced accuracy weights classes equally, so more rows of the frequent ones would not make it more exact.
     """
     labels = pd.Series(data.y())
-    most = max(_ROWS // labels.nunique(), 1)
+    most = max(SAMPLED_ROWS // labels.nunique(), 1)
     in_random_order = labels.sample(frac=1, random_state=seed)
-    rows = in_random_order[in_random_order.groupby(in_random_order).cumcount() < most].index
-    features = data.x().iloc[rows]
-    gains = _sum_gains(estimator, data.roles)
-    split_on = sorted((name for name in gains if gains[name] > 0), key=lambda name: -gains[name])
-    mean, deviation = dict.fromkeys(gains, 0.0), dict.fromkeys(gains, 0.0)
-    if shuffled := split_on[:_MAX_SHUFFLED]:
-        result = permutation_importance(
-            estimator,
-            features[shuffled],
-            labels[rows].to_numpy(),
-            scoring=_make_scorer(features),
-            n_repeats=5,
-            random_state=seed,
-        )
-        mean |= dict(zip(shuffled, result.importances_mean.tolist(), strict=True))
-        deviation |= dict(zip(shuffled, result.importances_std.tolist(), strict=True))
-    measured = set(gains) - set(split_on[_MAX_SHUFFLED:])
-    names = sorted((name for name in data.roles.features if name in measured), key=lambda name: -mean[name])
-    return Importance(
-        tuple(names),
-        np.array([mean[name] for name in names]),
-        np.array([deviation[name] for name in names]),
-        unmeasured=len(gains) - len(names),
-    )
+    rows = in_random_order[in_random_order.groupby(in_random_order).cumcount() < most].index.to_numpy()
+    return shuffle_features(estimator, data, rows, labels[rows].to_numpy(), _score, seed)
 
 
-def _make_scorer(features: pd.DataFrame) -> Callable[[BaseEstimator, pd.DataFrame, Labels], float]:
-    """Return a scorer of an estimator on all features, some of which it gets anew."""
-
-    def score(estimator: BaseEstimator, some: pd.DataFrame, labels: Labels) -> float:
-        whole = features.copy(deep=False)
-        whole[some.columns] = some
-        return float(balanced_accuracy_score(labels, estimator.predict(whole)))
-
-    return score
-
-
-def _sum_gains(estimator: Pipeline, roles: Roles) -> dict[str, float]:
-    """Return by feature what the splits of all trees gain by it: 0 where no tree splits on it."""
-    gains = dict.fromkeys(roles.features, 0.0)
-    columns = _name_columns(estimator, roles)
-    for trees in final_estimator(estimator)._predictors:
-        for tree in trees:
-            for node in tree.nodes[tree.nodes["is_leaf"] == 0]:
-                gains[columns[node["feature_idx"]]] += float(node["gain"])
-    return gains
-
-
-def _name_columns(estimator: Pipeline, roles: Roles) -> list[str]:
-    """Return the feature that each column of the preprocessed rows comes from."""
-    if not roles.categorical:
-        return list(roles.features)
-    categories = estimator["prepare"].named_transformers_["categorical"].categories_
-    indicators = [name for name, values in zip(roles.categorical, categories, strict=True) for _ in range(len(values))]
-    return [*roles.numeric, *indicators]
+def _score(labels: Labels | Float64s, predicted: Labels | Float64s) -> float:
+    return float(balanced_accuracy_score(labels, predicted))

@@ -1,4 +1,4 @@
-"""The figures of a classifier: curves, confusion matrix, permutation importance, probabilities and calibration."""
+"""The figures of a classifier: curves, confusion matrix, probabilities and calibration."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,10 @@ from kfp_edge.metrics.intervals import measure_share
 from kfp_edge.ml.arrays import Floats, Int64s, Mask
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import BLUE, GREY, ORANGE
-from kfp_edge.reports.labels import display_width, to_label, to_labels, to_wrapped_label
-from kfp_edge.tasks.classification.importance import Importance
+from kfp_edge.reports.labels import display_width, to_label, to_labels
 from kfp_edge.tasks.classification.predictions import ClassPredictions
 from kfp_edge.tasks.task import Curves
 
-MAX_FEATURES = 15
 #: A curve of more points looks the same.
 _MAX_CURVE_POINTS = 500
 #: A confusion matrix of more classes shows shares by colour only.
@@ -107,21 +105,6 @@ def _draw_confusion(axis: Axes, counts: Int64s) -> None:
 def _format_count(count: int) -> str:
     """Return a count in at most four letters."""
     return f"{count}" if count < 1e4 else f"{count / 1e3:.0f}k" if count < 1e6 else f"{count / 1e6:.1f}M"
-
-
-def plot_importance(importance: Importance) -> Figure:
-    """Plot the most important features, the first at the top."""
-    count = min(MAX_FEATURES, len(importance.names))
-    positions = range(count)
-    figure = Figure(figsize=(11, 0.8 + 0.4 * count), layout="constrained")
-    axis = figure.subplots()
-    mean, deviation = importance.mean[:count], importance.deviation[:count]
-    axis.barh(positions, mean, xerr=deviation, color=BLUE, ecolor=GREY)
-    axis.set_yticks(positions, [to_wrapped_label(name, 42) for name in importance.names[:count]], fontsize="small")
-    axis.invert_yaxis()
-    axis.axvline(0, color="black", linewidth=0.8)
-    axis.set(xlabel="drop in balanced accuracy")
-    return figure
 
 
 def plot_probabilities(data: Dataset, predictions: ClassPredictions) -> Figure:

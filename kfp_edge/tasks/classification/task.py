@@ -105,8 +105,12 @@ class Classification(Task):
             ("roc_auc_p_value", "<=", HIGHEST_P_VALUE),
         )
 
+    def list_classes(self, data: Dataset) -> tuple[ClassLabel, ...]:
+        """Return every class, sorted."""
+        return to_class_labels(np.unique(data.y()))
+
     def describe_outputs(
-        self, proto: onnx.ModelProto, classes: Sequence[ClassLabel], threshold: float | None
+        self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None
     ) -> tuple[OutputTensor, ...]:
         """Return the label, shape [-1], and the probabilities, shape [-1, classes]."""
         names = tuple(str(label) for label in classes)

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from kfp_edge.components.train.train import fit
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.threads import limit_threads
-from kfp_edge.tasks.classification import importance
+from kfp_edge.tasks import importance
 from kfp_edge.tasks.classification.importance import measure_importance
 from kfp_edge.tasks.classification.weighted_bins import find_thresholds
 from kfp_edge.tasks.preprocessing import make_preprocessing

@@ -10,7 +10,9 @@ from kfp_edge.components.train.train import measure
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.tasks.classification import plots
-from kfp_edge.tasks.classification.importance import Importance, measure_importance
+from kfp_edge.tasks.classification.importance import measure_importance
+from kfp_edge.tasks.importance import Importance
+from kfp_edge.tasks.importance_figure import plot_importance
 from support.tables import SHA, failures, train_model
 
 
@@ -101,10 +103,10 @@ def test_of_hundreds_of_features_the_most_important_are_drawn_the_first_at_the_t
         f"spectrum band {band:03d} of the left vibration sensor at the main bearing [mm/s]" for band in range(300)
     )
     importance = Importance(names, np.linspace(0.3, -0.1, 300), np.full(300, 0.01))
-    figure = plots.plot_importance(importance)
+    figure = plot_importance(importance, "drop in balanced accuracy")
     (axis,) = figure.axes
     labels = axis.get_yticklabels()
-    assert [label.get_text().replace("\n", " ") for label in labels] == list(names[: plots.MAX_FEATURES])
+    assert [label.get_text().replace("\n", " ") for label in labels] == list(names[:15])
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in labels]
     assert not any(one.overlaps(other) for one, other in pairwise(boxes))
@@ -113,7 +115,7 @@ def test_of_hundreds_of_features_the_most_important_are_drawn_the_first_at_the_t
 
 def test_features_whose_names_are_shortened_alike_keep_a_bar_each():
     importance = Importance(("a" * 200, "a" * 201), np.array([0.2, 0.1]), np.zeros(2))
-    (axis,) = plots.plot_importance(importance).axes
+    (axis,) = plot_importance(importance, "drop in balanced accuracy").axes
     assert len(axis.patches) == 2
 
 

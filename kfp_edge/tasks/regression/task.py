@@ -1,0 +1,163 @@
+"""The task of predicting a number."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from kfp_edge.metrics.catalog import MetricSubject
+from kfp_edge.metrics.gates import Gate, make_default_gates
+from kfp_edge.metrics.intervals import find_clusters
+from kfp_edge.metrics.measurement import Measurement, round_metrics
+from kfp_edge.metrics.ranking import HIGHEST_P_VALUE
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.bundle import OutputTensor
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.estimators import final_estimator
+from kfp_edge.ml.missing_text import mark_missing_text
+from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
+from kfp_edge.ml.units import parse_units
+from kfp_edge.reports.check import Check
+from kfp_edge.reports.numbers import format_number
+from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.regression.coverage import check_coverage
+from kfp_edge.tasks.regression.evaluation import evaluate, measure_intervals
+from kfp_edge.tasks.regression.gradient_boosting import fit_regressor
+from kfp_edge.tasks.regression.predictions import NumberPredictions
+from kfp_edge.tasks.task import Evaluation, Task, TrainingOptions
+
+if TYPE_CHECKING:
+    from kfp_edge.model_report.facts import ModelFacts
+    from kfp_edge.reports.html import Page
+
+_QUANTILE = re.compile(r"quantile_(0\.\d+)")
+
+
+def name_quantile(level: float) -> str:
+    """Return the name of the output tensor with the quantile of a level, such as `quantile_0.1`."""
+    return f"quantile_{np.format_float_positional(level)}"
+
+
+class Regression(Task):
+    """A number, and on request quantiles of it."""
+
+    name = "regression"
+    title = "regression"
+    outputs = ("prediction",)
+    ranking_metrics = ("r2", "mae")
+    headline_metric = "r2"
+
+    def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
+        """Fit gradient-boosted trees, one model for the number and one for each quantile."""
+        return fit_regressor(data, options.seed, options.quantiles)
+
+    def predict(self, estimator: BaseEstimator, data: Dataset) -> NumberPredictions:
+        """Run a fitted regressor, alone or at the end of a Pipeline, on the rows of `data`."""
+        rows, final = mark_missing_text(estimator, data.x()), final_estimator(estimator)
+        value = np.asarray(estimator.predict(rows), dtype=np.float64).reshape(len(rows))
+        if not hasattr(final, "predict_quantiles"):
+            return NumberPredictions(value, np.empty((len(rows), 0)))
+        prepared = estimator[:-1].transform(rows) if isinstance(estimator, Pipeline) and len(estimator) > 1 else rows
+        return NumberPredictions(value, final.predict_quantiles(prepared), tuple(final.levels))
+
+    def predict_onnx(
+        self, model: OnnxModel, frame: pd.DataFrame, positive: ClassLabel | None = None
+    ) -> NumberPredictions:
+        """Run an ONNX regressor on rows that have the signature's columns."""
+        values = model.run(model.to_input_feed(frame))
+        prediction, *quantiles = model.signature.outputs
+        columns = [values[tensor.name].reshape(len(frame), 1) for tensor in quantiles]
+        return NumberPredictions(
+            values[prediction.name].reshape(len(frame)),
+            np.hstack([np.empty((len(frame), 0), np.float32), *columns]),
+            tuple(tensor.quantile or 0.0 for tensor in quantiles),
+            prediction.deviation,
+        )
+
+    def measure(self, predictions: Predictions, data: Dataset) -> Measurement:
+        """Measure what a regressor predicts for the rows of `data`."""
+        assert isinstance(predictions, NumberPredictions)
+        truth, baseline = data.target_values(), data.preparation.target_median
+        metrics = round_metrics(evaluate(predictions, truth, baseline))
+        return Measurement(metrics, measure_intervals(predictions, truth, baseline, find_clusters(data)))
+
+    def find_default_gates(self, predictions: Predictions) -> list[Gate]:
+        """Require that the model predicts better than one number for all rows."""
+        return make_default_gates(("r2", ">", 0.0), ("baseline_p_value", "<=", HIGHEST_P_VALUE))
+
+    def check_rates(
+        self,
+        gates: Mapping[str, object],
+        predictions: Predictions,
+        measurement: Measurement,
+        train_data: Dataset,
+        test_data: Dataset,
+        false_alarm_rate: float,
+    ) -> list[Check]:
+        """Compare how many true values lie between the quantiles with how many should."""
+        assert isinstance(predictions, NumberPredictions)
+        return check_coverage(gates, measurement, predictions.levels)
+
+    def has_outputs(self, names: Collection[str]) -> bool:
+        """Return whether there is a `prediction`, and beside it nothing but quantiles such as `quantile_0.1`."""
+        return "prediction" in names and all(_QUANTILE.fullmatch(name) for name in set(names) - {"prediction"})
+
+    def describe_outputs(
+        self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None
+    ) -> tuple[OutputTensor, ...]:
+        """Return the prediction and the quantiles, ascending, all of shape [-1]."""
+        target, units = data.target_values(), parse_units(data.roles.target)
+        levels = {
+            tensor.name: float(match[1]) for tensor in proto.graph.output if (match := _QUANTILE.fullmatch(tensor.name))
+        }
+        prediction = OutputTensor(
+            name="prediction",
+            datatype=find_datatype(proto, "prediction"),
+            shape=(-1,),
+            units=units,
+            range=(float(target.min()), float(target.max())),
+            deviation=float(target.std()),
+        )
+        quantiles = [
+            OutputTensor(name=name, datatype=find_datatype(proto, name), shape=(-1,), quantile=level, units=units)
+            for name, level in sorted(levels.items(), key=lambda item: item[1])
+        ]
+        return (prediction, *quantiles)
+
+    def find_sample_tolerance(self, predictions: Predictions, tolerance: float) -> float:
+        """Return the tolerance in the units of the target, and not below what float32 can hold."""
+        assert isinstance(predictions, NumberPredictions)
+        largest = np.float32(np.nanmax(np.abs(predictions.numbers), initial=0.0))
+        return float(tolerance * (predictions.deviation or 1.0) + 2 * np.spacing(largest))
+
+    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, seed: int) -> None:
+        """Add predicted against true numbers, residuals, the worst rows and permutation importance."""
+        from kfp_edge.tasks.regression.figures import add_figures
+
+        add_figures(page, data, evaluation, seed)
+
+    def find_subject(self, measurement: Measurement) -> MetricSubject:
+        """Return that the metrics are of numbers."""
+        return "numbers"
+
+    def describe_settings(self, facts: "ModelFacts") -> Iterable[tuple[str, str]]:
+        """Yield the target of both parts, and what is predicted without a model."""
+        for part, data in (("training", facts.train), ("held out", facts.test)):
+            values = data.target_values()
+            low, middle, high = (format_number(value) for value in (values.min(), np.median(values), values.max()))
+            yield (
+                f"target, {part}",
+                f"{low} to {high}, median {middle}, standard deviation {format_number(values.std())}",
+            )
+        median = facts.test.preparation.target_median
+        if median is not None:
+            mae = np.abs(facts.test.target_values() - median).mean()
+            yield (
+                "baseline",
+                f"predicting {format_number(median)}, the median of the training rows: MAE {format_number(mae)}",
+            )
