@@ -78,6 +78,16 @@ class DataOptions(FormatOptions, SplitOptions, ColumnOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EstimatorOptions(ParameterGroup):
+    """What is trained."""
+
+    described_by: ClassVar = (train,)
+
+    estimator: str = "auto"
+    hyperparameters: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnomalyOptions(ParameterGroup):
     """What counts for anomaly detection only."""
 

@@ -10,13 +10,21 @@ from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching, set_retries
-from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, ModelName, Verification
+from kfp_edge.pipelines._parameters import (
+    AnomalyOptions,
+    DataOptions,
+    DataSource,
+    EstimatorOptions,
+    ModelName,
+    Verification,
+)
 from kfp_edge.spec.parameter_groups import arguments
 
 
 def train_and_verify(
     source: DataSource,
     options: DataOptions,
+    estimator: EstimatorOptions,
     anomaly: AnomalyOptions,
     name: ModelName,
     verification: Verification,
@@ -30,7 +38,7 @@ def train_and_verify(
         train_data=rows.outputs["train_data"],
         test_data=rows.outputs["test_data"],
         seed=options.seed,
-        false_alarm_rate=anomaly.false_alarm_rate,
+        **arguments(estimator, anomaly),
     )
     exported = export(model=trained.outputs["model"], train_data=rows.outputs["train_data"])
     verified = verify(

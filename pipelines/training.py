@@ -5,7 +5,14 @@ from typing import NamedTuple
 from kfp.dsl import Artifact
 
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters
-from kfp_edge.pipelines._parameters import AnomalyOptions, DataOptions, DataSource, ModelName, Verification
+from kfp_edge.pipelines._parameters import (
+    AnomalyOptions,
+    DataOptions,
+    DataSource,
+    EstimatorOptions,
+    ModelName,
+    Verification,
+)
 from kfp_edge.pipelines._preflight_steps import check_run
 from kfp_edge.pipelines._training_steps import train_and_verify
 from kfp_edge.spec.parameter_groups import pipeline
@@ -21,6 +28,7 @@ class Trained(NamedTuple):
 def training(
     source: DataSource,
     options: DataOptions,
+    estimator: EstimatorOptions,
     anomaly: AnomalyOptions,
     name: ModelName,
     verification: Verification,
@@ -31,6 +39,6 @@ def training(
     Returns:
         bundle: A folder with the model, its signature, manifest, samples, reference statistics and model card.
     """
-    groups = (source, options, anomaly, name, verification)
+    groups = (source, options, estimator, anomaly, name, verification)
     checked = check_run(*groups, cluster=cluster)
     return Trained(bundle=train_and_verify(*groups, cluster, after=[checked]))

@@ -10,7 +10,8 @@ from kfp_edge.ml.estimators import iterate_parts
 
 def round_down_to_float32(thresholds: Float64s) -> Float32s:
     """Return the largest float32 not above each float64, so that `x <= threshold` is the same for every float32 x."""
-    with np.errstate(over="ignore"):  # above the largest float32 it becomes infinite, then the largest float32
+    # above the largest float32 it becomes infinite, then the largest float32; below the lowest one negative infinity
+    with np.errstate(over="ignore"):
         rounded = thresholds.astype(np.float32)
         return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 

@@ -38,6 +38,8 @@ def preflight(
     time_zone: Optional[str] = None,
     column_names: Optional[list[str]] = None,
     false_alarm_rate: Optional[float] = None,
+    estimator: Optional[str] = None,
+    hyperparameters: Optional[dict] = None,
     model: Optional[str] = None,
     model_sha256: Optional[str] = None,
     model_name: Optional[str] = None,

@@ -17,6 +17,7 @@ from kfp_edge.components.ingest.options import IngestOptions, complete_options, 
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
 from kfp_edge.errors import ParameterError
+from kfp_edge.estimators.registry import check_estimator
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.metrics.gates import check_limits, parse_gates
@@ -49,6 +50,8 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield partial(_check_name, model.get("model_name"), values)
     if "false_alarm_rate" in values:
         yield partial(check_false_alarm_rate, values["false_alarm_rate"])
+    if "estimator" in values:
+        yield partial(check_estimator, values["estimator"], _task(values), values.get("hyperparameters", {}))
     if "gates" in values:
         yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
     if "champion_margin" in values:

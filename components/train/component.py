@@ -15,6 +15,8 @@ def train(
     report: Output[HTML],
     seed: int = 0,
     false_alarm_rate: float = 0.001,
+    estimator: str = "auto",
+    hyperparameters: dict = {},
 ):
     """Train a failure predictor or an anomaly detector, according to the task that `ingest` wrote into the data.
 
@@ -23,6 +25,9 @@ def train(
         test_data: Held-out rows to measure on, written by `ingest`.
         seed: Seed of the random split and of the training. The same data and seed give the same bytes of the model.
         false_alarm_rate: Fraction of normal rows that may raise an alarm, above 0 and at most 0.5; for `anomaly` only.
+        estimator: What is trained, such as `random_forest`, `logistic_regression` or `one_class_svm`; the README of
+            `train` lists all of each task. `auto` is `hist_gradient_boosting`, or `isolation_forest` for `anomaly`.
+        hyperparameters: Hyperparameters of the estimator by scikit-learn's names, such as `{max_depth: 6}`.
 
     Returns:
         model: A scikit-learn Pipeline saved with skops.
@@ -43,13 +48,15 @@ def train(
         from kfp_edge.tasks.task import TrainingOptions
 
         # the training rows are read twice, so that fit can free them before the trees need memory
-        options = TrainingOptions(seed, false_alarm_rate)
-        estimator = fit(dataset.load(Path(train_data.path)), options)
+        options = TrainingOptions(
+            seed=seed, false_alarm_rate=false_alarm_rate, estimator=estimator, hyperparameters=hyperparameters
+        )
+        fitted = fit(dataset.load(Path(train_data.path)), options)
         training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
         with limit_threads(test_rows):
-            evaluation = measure(estimator, test_rows)
+            evaluation = measure(fitted, test_rows)
             write_report(Path(report.path), training_rows, test_rows, evaluation, options)
-        save_model(estimator, Path(model.path))
+        save_model(fitted, Path(model.path))
         model.metadata["format"] = "skops"
         log_metrics(metrics, evaluation.metrics)
         if evaluation.curves is not None:

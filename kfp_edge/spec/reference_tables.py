@@ -7,6 +7,7 @@
     <!-- make docs: component kfp_edge.components.ingest -->         inputs and outputs of a component
     <!-- make docs: options kfp_edge.components.ingest.columns.schema ColumnExpectation --> fields of a pydantic model
     <!-- make docs: metrics kfp_edge.metrics.catalog -->      the metrics that a module defines
+    <!-- make docs: estimators kfp_edge.estimators.registry classification -->    the estimators of a task
     <!-- end -->
 """
 
@@ -100,12 +101,32 @@ def metrics_table(module: str) -> str:
     return _table(("metric", "task", "direction", "range", "meaning"), rows)
 
 
+def estimators_table(module: str, task: str) -> str:
+    """Return the table of the estimators of a task: name, what it is, class, numbers, hyperparameters to search."""
+    rows = [
+        (
+            f"`{estimator.name}`",
+            estimator.title,
+            f"`{estimator.model.__name__}`",
+            estimator.numbers,
+            "" if estimator.max_rows is None else f"{estimator.max_rows:,}",
+            "; ".join(dimension.describe() for dimension in estimator.search_space),
+        )
+        for estimator in importlib.import_module(module).list_estimators(task)
+    ]
+    return _table(
+        ("`estimator`", "what it is", "class", "numbers", "most rows", "hyperparameters, with the range for tuning"),
+        rows,
+    )
+
+
 #: The tables by the first word of the comment that asks for them.
 _TABLES: Mapping[str, Callable[..., str]] = {
     "parameters": parameters_table,
     "component": component_tables,
     "options": options_table,
     "metrics": metrics_table,
+    "estimators": estimators_table,
 }
 
 

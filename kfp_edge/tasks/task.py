@@ -5,13 +5,15 @@ A new task is one more package beside `classification`, and one more entry in `r
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import onnx
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.estimators.estimator import Hyperparameters
+from kfp_edge.estimators.registry import AUTO
 from kfp_edge.metrics.catalog import MetricSubject
 from kfp_edge.metrics.gates import Gate
 from kfp_edge.metrics.measurement import Measurement
@@ -40,6 +42,10 @@ class TrainingOptions:
     false_alarm_rate: float = 0.001
     #: The levels of the quantiles that are predicted too; for regression only.
     quantiles: tuple[float, ...] = ()
+    #: What is fitted: an estimator of `kfp_edge.estimators`, or `auto`.
+    estimator: str = AUTO
+    #: Its hyperparameters where they are not the default ones, by name.
+    hyperparameters: Hyperparameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,8 @@ class Task(ABC):
         """Fit a Pipeline, preprocessing included; where the caller does not hold `data`, its rows are freed early.
 
         Raises:
-            DataError: there are too few rows.
-            ParameterError: an option is out of range.
+            DataError: there are too few rows, or the estimator cannot learn from them.
+            ParameterError: an option is out of range, or the task has no such estimator.
         """
 
     def select_fitted_rows(self, data: Dataset) -> Dataset:

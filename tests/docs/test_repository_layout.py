@@ -28,7 +28,8 @@ GRAPH = {
     "ml": {"errors", "storage"},
     "reports": {"storage"},
     "metrics": {"errors", "ml", "reports", "suggestions", "wording"},
-    "tasks": {"errors", "metrics", "ml", "reports", "wording"},
+    "estimators": {"errors", "ml", "suggestions"},
+    "tasks": {"errors", "estimators", "metrics", "ml", "reports", "wording"},
     "model_report": {"metrics", "ml", "reports", "tasks"},
     "spec": {"errors", "storage", "suggestions"},
     # neighbours: none of these three imports another
@@ -39,6 +40,7 @@ GRAPH = {
     "components": {
         "cluster",
         "errors",
+        "estimators",
         "git",
         "images",
         "metrics",

@@ -24,9 +24,9 @@ from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
 from kfp_edge.reports.section import Section
+from kfp_edge.tasks.anomaly.detector import fit_detector
 from kfp_edge.tasks.anomaly.evaluation import count_confusion, evaluate, measure_intervals
 from kfp_edge.tasks.anomaly.false_alarms import check_measured_rate
-from kfp_edge.tasks.anomaly.isolation_forest import fit_detector
 from kfp_edge.tasks.anomaly.predictions import AnomalyPredictions
 from kfp_edge.tasks.anomaly.threshold_rows import (
     choose_threshold_method,
@@ -57,8 +57,8 @@ class AnomalyDetection(Task):
     brought_threshold = 0.0
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
-        """Fit an isolation forest on normal rows, and set its threshold."""
-        return fit_detector(data, options.seed, options.false_alarm_rate)
+        """Fit a detector on normal rows, and set its threshold."""
+        return fit_detector(data, options)
 
     def select_fitted_rows(self, data: Dataset) -> Dataset:
         """Return the normal rows."""
@@ -67,7 +67,7 @@ class AnomalyDetection(Task):
     def predict(self, estimator: BaseEstimator, data: Dataset) -> AnomalyPredictions:
         """Run a fitted detector, alone or at the end of a Pipeline, on the rows of `data`."""
         score = -estimator.score_samples(mark_missing_text(estimator, data.x()))
-        threshold = -float(final_estimator(estimator).offset_)
+        threshold = -float(np.ravel(final_estimator(estimator).offset_)[0])
         return AnomalyPredictions((score > threshold).astype(np.int64), score, threshold)
 
     def predict_onnx(

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.estimators.registry import find_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
@@ -18,14 +19,13 @@ from kfp_edge.metrics.rare_labels import find_few_positives
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import OutputTensor
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.ml.missing_text import mark_missing_text
 from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.reports.numbers import format_share
 from kfp_edge.reports.section import Section
 from kfp_edge.tasks.classification.evaluation import compute_confusion, evaluate, measure_intervals
-from kfp_edge.tasks.classification.gradient_boosting import fit_trees, make_samples
 from kfp_edge.tasks.classification.predictions import ClassPredictions, to_class_labels
+from kfp_edge.tasks.classification.weights import compute_weights, name_classes
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
 
@@ -46,11 +46,16 @@ class Classification(Task):
     headline_metric = "roc_auc"
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
-        """Fit gradient-boosted trees, rare classes given more weight."""
-        samples = make_samples(data, options.seed)
-        del data  # where the caller does not hold the rows either, they are freed before the trees need memory
-        return_freed_memory()
-        return fit_trees(samples, options.seed)
+        """Fit a classifier, rare classes given more weight."""
+        estimator = find_estimator(options.estimator, self.name)
+        hyperparameters, weights = dict(options.hyperparameters), None
+        if "class_weight" in hyperparameters:
+            hyperparameters["class_weight"] = name_classes(hyperparameters["class_weight"], data.y())
+        else:
+            weights = compute_weights(data.y())
+        rows = [data]
+        del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either
+        return estimator.fit(rows.pop(), options.seed, hyperparameters, weights)
 
     def predict(self, estimator: BaseEstimator, data: Dataset) -> ClassPredictions:
         """Run a fitted classifier, alone or at the end of a Pipeline, on the rows of `data`."""

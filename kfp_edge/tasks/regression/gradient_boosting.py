@@ -1,4 +1,4 @@
-"""Fit gradient-boosted trees that predict a number, and on request quantiles of it."""
+"""Fit gradient-boosted trees that predict a number and quantiles of it."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,13 @@ from sklearn.model_selection import BaseCrossValidator, GroupKFold, KFold
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.estimators.estimator import Estimator
+from kfp_edge.estimators.preprocessing import make_preprocessing
 from kfp_edge.ml.arrays import Int64s
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import iterate_parts
-from kfp_edge.tasks.preprocessing import make_preprocessing
 from kfp_edge.tasks.regression.quantile_regressor import QuantileRegressor
+from kfp_edge.tasks.task import TrainingOptions
 
 #: Parts, each predicted by regressors that were fitted on the others, by which quantiles are corrected.
 _FOLDS = 5
@@ -37,33 +39,39 @@ def check_quantiles(levels: Sequence[float]) -> None:
         raise ParameterError(f"quantiles is {list(levels)}; {example}")
 
 
-def fit_regressor(data: Dataset, seed: int, quantiles: Sequence[float]) -> Pipeline:
-    """Fit a Pipeline whose last step predicts the target, and the quantiles of these levels where there are any.
+def check_options(data: Dataset, estimator: Estimator, quantiles: Sequence[float]) -> None:
+    """Refuse what cannot be fitted.
 
     Raises:
         DataError: there are too few rows.
-        ParameterError: the levels of the quantiles are not valid.
+        ParameterError: the levels of the quantiles are not valid, or the estimator predicts none.
     """
     check_quantiles(quantiles)
+    if quantiles and estimator.model is not HistGradientBoostingRegressor:
+        raise ParameterError(f"{estimator.name} predicts no quantiles; give estimator=auto with quantiles.")
+    if len(data.frame) < _MIN_ROWS:
+        raise DataError(f"{len(data.frame)} training rows are too few to predict a number; give at least {_MIN_ROWS}.")
+
+
+def fit_with_quantiles(data: Dataset, estimator: Estimator, options: TrainingOptions) -> Pipeline:
+    """Fit a Pipeline whose last step predicts the target, and the quantiles of the levels in `options`.
+
+    Raises:
+        ParameterError: a hyperparameter cannot be used.
+    """
+    hyperparameters, seed = estimator.check(options.hyperparameters), options.seed
     rows, target = data.x(), data.target_values()
-    if len(rows) < _MIN_ROWS:
-        raise DataError(
-            f"{len(rows)} training rows are too few for trees to predict a number; give at least {_MIN_ROWS}."
-        )
-    prepare = make_preprocessing(data.roles, rows, "passthrough")
+    prepare = make_preprocessing(data.roles, rows, estimator.numbers)
     steps, x = [], rows
     if isinstance(prepare, ColumnTransformer):
         steps, x = [("prepare", prepare)], prepare.fit_transform(rows)
-    model = HistGradientBoostingRegressor(random_state=seed)
-    if quantiles:
-        levels = tuple(sorted(float(level) for level in quantiles))
-        of_levels = [
-            HistGradientBoostingRegressor(loss="quantile", quantile=level, random_state=seed) for level in levels
-        ]
-        folds, groups = _choose_folds(data, seed)
-        model = QuantileRegressor(model, of_levels, levels).fit(x, target, folds, groups)
-    else:
-        model.fit(x, target)
+    levels = tuple(sorted(float(level) for level in options.quantiles))
+    of_levels = [
+        estimator.build_model(seed, {**hyperparameters, "loss": "quantile", "quantile": level}) for level in levels
+    ]
+    folds, groups = _choose_folds(data, seed)
+    number = estimator.build_model(seed, hyperparameters)
+    model = QuantileRegressor(number, of_levels, levels).fit(x, target, folds, groups)
     for part in iterate_parts(model):
         if hasattr(part, "_bin_mapper"):
             # the number of threads that fitted it is of this machine; the trees do not depend on it

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.estimators.registry import find_estimator
 from kfp_edge.metrics.catalog import MetricSubject
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
@@ -27,7 +28,7 @@ from kfp_edge.reports.numbers import format_number
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.regression.coverage import check_coverage
 from kfp_edge.tasks.regression.evaluation import evaluate, measure_intervals
-from kfp_edge.tasks.regression.gradient_boosting import fit_regressor
+from kfp_edge.tasks.regression.gradient_boosting import check_options, fit_with_quantiles
 from kfp_edge.tasks.regression.predictions import NumberPredictions
 from kfp_edge.tasks.task import Evaluation, Task, TrainingOptions
 
@@ -53,8 +54,14 @@ class Regression(Task):
     headline_metric = "r2"
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
-        """Fit gradient-boosted trees, one model for the number and one for each quantile."""
-        return fit_regressor(data, options.seed, options.quantiles)
+        """Fit a regressor for the number, and with quantiles one for each of them."""
+        estimator = find_estimator(options.estimator, self.name)
+        check_options(data, estimator, options.quantiles)
+        rows = [data]
+        del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either
+        if options.quantiles:
+            return fit_with_quantiles(rows.pop(), estimator, options)
+        return estimator.fit(rows.pop(), options.seed, options.hyperparameters)
 
     def predict(self, estimator: BaseEstimator, data: Dataset) -> NumberPredictions:
         """Run a fitted regressor, alone or at the end of a Pipeline, on the rows of `data`."""

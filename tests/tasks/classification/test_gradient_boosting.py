@@ -11,12 +11,12 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.train.train import fit
+from kfp_edge.estimators.preprocessing import make_preprocessing
+from kfp_edge.estimators.weighted_bins import find_thresholds
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.tasks import importance
 from kfp_edge.tasks.classification.importance import measure_importance
-from kfp_edge.tasks.classification.weighted_bins import find_thresholds
-from kfp_edge.tasks.preprocessing import make_preprocessing
 from kfp_edge.tasks.task import TrainingOptions
 from support.tables import SHA, failures, train_model
 
@@ -24,7 +24,7 @@ from support.tables import SHA, failures, train_model
 def fit_as_scikit_learn_does(data: Dataset) -> Pipeline:
     _, codes, counts = np.unique(data.y(), return_inverse=True, return_counts=True)
     weights = np.sqrt(len(codes) / (len(counts) * counts))[codes]
-    prepare = make_preprocessing(data.roles, data.x(), "passthrough")
+    prepare = make_preprocessing(data.roles, data.x(), "raw")
     steps = [("prepare", prepare)] if data.roles.categorical else []
     model = HistGradientBoostingClassifier(random_state=0)
     with limit_threads(data):

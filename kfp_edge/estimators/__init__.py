@@ -1,0 +1,1 @@
+"""The estimators that users can name; `estimator.py` says what one is."""

@@ -1,0 +1,129 @@
+"""The classifiers that users can name; every one gives a probability for each class."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from kfp_edge.errors import DataError
+from kfp_edge.estimators import search_spaces
+from kfp_edge.estimators.estimator import Estimator
+from kfp_edge.estimators.gradient_boosting import fit_boosted_trees
+from kfp_edge.estimators.hyperparameters import Choice, Range
+from kfp_edge.ml.dataset import Dataset
+
+_CALIBRATION_FOLDS = 5
+
+
+def _calibrate(model: BaseEstimator, data: Dataset) -> CalibratedClassifierCV:
+    """Give a classifier without probabilities a sigmoid for each class (Platt 1999), fitted on unseen rows.
+
+    Raises:
+        DataError: a class has a single row.
+    """
+    labels, counts = np.unique(data.y(), return_counts=True)
+    if counts.min() < 2:
+        raise DataError(
+            f"the class {labels[counts.argmin()]!s} has a single training row, and the probabilities of support "
+            "vectors need two of each class; give more rows of it, or choose another estimator."
+        )
+    folds = min(_CALIBRATION_FOLDS, int(counts.min()))
+    return CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
+
+
+CLASSIFIERS = (
+    Estimator(
+        "hist_gradient_boosting",
+        "classification",
+        "gradient-boosted trees on histograms",
+        HistGradientBoostingClassifier,
+        "raw",
+        search_space=search_spaces.HIST_GRADIENT_BOOSTING,
+        refused=search_spaces.REFUSED_OF_HIST_GRADIENT_BOOSTING,
+        fit_pipeline=fit_boosted_trees,
+    ),
+    Estimator(
+        "gradient_boosting",
+        "classification",
+        "gradient-boosted trees on all values",
+        GradientBoostingClassifier,
+        "imputed",
+        search_space=search_spaces.GRADIENT_BOOSTING,
+        refused={"init": "ONNX has no such start", "loss": "ONNX has the default one only"},
+    ),
+    Estimator(
+        "random_forest",
+        "classification",
+        "random forest",
+        RandomForestClassifier,
+        "raw",
+        defaults={"n_estimators": 100, "min_samples_leaf": 5},
+        search_space=search_spaces.FOREST,
+    ),
+    Estimator(
+        "extra_trees",
+        "classification",
+        "extremely randomized trees",
+        ExtraTreesClassifier,
+        "raw",
+        defaults={"n_estimators": 100, "min_samples_leaf": 5},
+        search_space=search_spaces.FOREST,
+    ),
+    Estimator(
+        "decision_tree",
+        "classification",
+        "a single decision tree",
+        DecisionTreeClassifier,
+        "raw",
+        defaults={"max_depth": 6, "min_samples_leaf": 5},
+        search_space=search_spaces.DECISION_TREE,
+    ),
+    Estimator(
+        "logistic_regression",
+        "classification",
+        "logistic regression",
+        LogisticRegression,
+        "scaled",
+        defaults={"max_iter": 1000},
+        search_space=(Range("C", 1e-3, 1e2, log=True),),
+    ),
+    Estimator(
+        "linear_svm",
+        "classification",
+        "linear support vector machine with calibrated probabilities",
+        LinearSVC,
+        "scaled",
+        defaults={"max_iter": 10_000},
+        search_space=(Range("C", 1e-3, 1e2, log=True),),
+        wrap=_calibrate,
+    ),
+    Estimator(
+        "svm",
+        "classification",
+        "support vector machine with calibrated probabilities",
+        SVC,
+        "scaled",
+        search_space=search_spaces.SVM,
+        refused=search_spaces.REFUSED_OF_SVM,
+        max_rows=20_000,
+        wrap=_calibrate,
+    ),
+    Estimator(
+        "mlp",
+        "classification",
+        "neural network (multilayer perceptron)",
+        MLPClassifier,
+        "scaled",
+        defaults={"hidden_layer_sizes": [64, 32], "max_iter": 300},
+        search_space=(Choice("hidden_layer_sizes", ([16], [32], [64], [64, 32])), *search_spaces.MLP),
+    ),
+)
