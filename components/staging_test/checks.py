@@ -1,6 +1,5 @@
 """The checks of a staging test: what a client may expect of a candidate."""
 
-import json
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -8,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, ContainerState, StagingBackend
+from kfp_edge.components.staging_test.described_tensors import check_class_names, check_metadata
 from kfp_edge.components.staging_test.inference_client import ClientResponse, InferenceClient
 from kfp_edge.components.staging_test.inference_messages import first_row, malformed_requests, max_difference
 from kfp_edge.images.oci.labels import BUNDLE_LABEL
-from kfp_edge.ml.bundle import Bundle, InputTensor, OutputTensor, Sample
+from kfp_edge.ml.bundle import Bundle, Sample
 from kfp_edge.reports.check import Check
 
 _WARM_UP_REQUESTS = 20
@@ -39,8 +39,9 @@ def run_checks(candidate: StagingBackend, bundle: Bundle, thresholds: Thresholds
             return
         samples = bundle.samples
         sample = samples.samples[0]
-        yield _check_metadata(client.get(client.model_path), bundle)
+        yield check_metadata(client.get(client.model_path), bundle)
         yield _check_samples(client, samples.samples, samples.tolerance)
+        yield check_class_names(client.infer(sample.request), bundle.signature)
         for name, (path, body) in malformed_requests(client.model_path, sample.request).items():
             yield _check_refusal(name, client.post(path, body))
         yield _check_recovery(client, sample, samples.tolerance)
@@ -89,26 +90,6 @@ def _wait_for_ok(
             hint = f" ({candidate.no_response_hint})" if candidate.no_response_hint and not response.status else ""
             return Check(name, False, f"{response}{hint}", required)
         time.sleep(candidate.poll_interval)
-
-
-def _check_metadata(response: ClientResponse, bundle: Bundle) -> Check:
-    required = "equal to the signature"
-    signature = bundle.signature
-    expected = {
-        "name": bundle.manifest.name,
-        "inputs": [_tensor_metadata(tensor) for tensor in signature.inputs],
-        "outputs": [_tensor_metadata(tensor) for tensor in signature.outputs],
-    }
-    metadata = response.body if isinstance(response.body, dict) else {}
-    wrong = [key for key, value in expected.items() if metadata.get(key) != value]
-    if response.status != 200 or wrong:
-        measured = f"{wrong[0]} is {json.dumps(metadata.get(wrong[0]))}" if metadata and wrong else str(response)
-        return Check("metadata", False, measured, required)
-    return Check("metadata", True, "equal", required)
-
-
-def _tensor_metadata(tensor: InputTensor | OutputTensor) -> dict[str, Any]:
-    return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
 def _check_samples(client: InferenceClient, samples: tuple[Sample, ...], tolerance: float) -> Check:

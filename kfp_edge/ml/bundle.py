@@ -65,19 +65,29 @@ class InputTensor(_Contract):
 
 
 class OutputTensor(_Contract):
-    """One output tensor; for `score`, a value above `threshold` raises the alarm."""
+    """One output tensor; of `score`, a value above `threshold` raises the alarm.
+
+    Of `probabilities`, element `[i, j]` is that of `classes[j]`. With a `threshold` the label of a row is `positive`
+    where the probability of that class is above it, else the other class; without one it is the most probable class.
+    """
 
     name: str
     datatype: Datatype
     shape: tuple[int, ...]
     classes: tuple[str, ...] | None = None
     threshold: float | None = None
+    positive: str | None = None
     #: The share of the true values that should lie below a predicted quantile.
     quantile: float | None = None
     #: Of a predicted number: its units, and the range and standard deviation of the target in training, in `units`.
     units: str | None = None
     range: tuple[float, float] | None = None
     deviation: float | None = None
+
+    @property
+    def has_number_of_each_class(self) -> bool:
+        """Whether element `[i, j]` is the number of `classes[j]`."""
+        return bool(self.classes) and len(self.shape) == 2 and self.shape[1] == len(self.classes or ())
 
 
 class Signature(_Contract):

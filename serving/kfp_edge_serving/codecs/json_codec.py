@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 
 import orjson
 
+from kfp_edge_serving.codecs.predictions import name_predictions
 from kfp_edge_serving.codecs.tensors import (
     Array,
     check_finite,
@@ -74,6 +75,8 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedRe
     if binary:
         return _encode_with_raw(model, response, names, arrays, binary)
     response["outputs"] = list(map(encode, arrays, map(model.outputs.__getitem__, names)))
+    if "rows" in request:
+        response["predictions"] = name_predictions(arrays, [model.outputs[name] for name in names])
     encoded = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
     if b"null" in encoded:  # orjson writes NaN and infinity as null
         for name, array in zip(names, arrays, strict=True):
@@ -169,7 +172,7 @@ def _encode_with_raw(
                     "name": name,
                     "datatype": output.datatype,
                     "shape": array.shape,
-                    "parameters": {"binary_data_size": len(raw[-1])},
+                    "parameters": {"binary_data_size": len(raw[-1]), **output.class_parameters},
                 }
             )
         else:

@@ -6,11 +6,13 @@
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from google.protobuf.message import DecodeError, Message
 
 from kfp_edge_serving.codecs.oip_pb2 import (
+    InferParameter,
     InferTensorContents,
     ModelInferRequest,
     ModelInferResponse,
@@ -23,6 +25,7 @@ from kfp_edge_serving.models.model import Feed, Model
 
 MessageType = TypeVar("MessageType", bound=Message)
 _TensorMetadata = ModelMetadataResponse.TensorMetadata
+_InferOutputTensor = ModelInferResponse.InferOutputTensor
 
 #: The field of `InferTensorContents` that holds the elements of a datatype; FP16 has none.
 _CONTENTS_FIELDS = {
@@ -39,6 +42,17 @@ _CONTENTS_FIELDS = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
+
+
+class _ResponseTemplate(NamedTuple):
+    """What all responses of a model have in common; copying it is faster than setting every field again."""
+
+    response: ModelInferResponse
+    outputs: dict[str, _InferOutputTensor]
+
+
+#: Of every model that is in use.
+_templates: WeakKeyDictionary[Model, _ResponseTemplate] = WeakKeyDictionary()
 
 
 def parse(kind: type[MessageType], message: bytes) -> MessageType:
@@ -63,17 +77,38 @@ def infer(model: Model, request: ModelInferRequest) -> bytes:
     feed = _parse_raw_inputs(model, request) if is_raw else _parse_typed_inputs(model, request)
     names = model.requested_outputs([output.name for output in request.outputs])
     arrays = model.run(feed, names)
-    response = ModelInferResponse(model_name=model.bundle.name, model_version=model.bundle.version, id=request.id)
+    template = _find_template(model)
+    response = ModelInferResponse()
+    response.CopyFrom(template.response)
+    if request.id:
+        response.id = request.id
     if not is_raw:
         is_raw = any(model.outputs[name].datatype not in _CONTENTS_FIELDS for name in names)
     for name, array in zip(names, arrays, strict=True):
-        datatype = model.outputs[name].datatype
-        output = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+        output = response.outputs.add()
+        output.CopyFrom(template.outputs[name])
+        output.shape.extend(array.shape)
         if is_raw:
             response.raw_output_contents.append(to_raw(array))
         else:
-            getattr(output.contents, _CONTENTS_FIELDS[datatype]).extend(_to_values(array))
+            getattr(output.contents, _CONTENTS_FIELDS[output.datatype]).extend(_to_values(array))
     return response.SerializeToString()
+
+
+def _find_template(model: Model) -> _ResponseTemplate:
+    template = _templates.get(model)
+    if template is None:
+        template = _templates[model] = _make_template(model)
+    return template
+
+
+def _make_template(model: Model) -> _ResponseTemplate:
+    response = ModelInferResponse(model_name=model.bundle.name, model_version=model.bundle.version)
+    outputs = {}
+    for name, spec in model.outputs.items():
+        parameters = {key: InferParameter(string_param=value) for key, value in spec.class_parameters.items()}
+        outputs[name] = _InferOutputTensor(name=name, datatype=spec.datatype, parameters=parameters)
+    return _ResponseTemplate(response, outputs)
 
 
 def model_metadata(bundle: LoadedBundle, versions: Sequence[str]) -> bytes:
@@ -89,7 +124,11 @@ def model_metadata(bundle: LoadedBundle, versions: Sequence[str]) -> bytes:
 
 
 def _tensor_metadata(tensor: TensorSpec) -> _TensorMetadata:
-    return _TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+    parameters = {
+        name: InferParameter(string_param=value) if isinstance(value, str) else InferParameter(double_param=value)
+        for name, value in tensor.parameters.items()
+    }
+    return _TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, parameters=parameters)
 
 
 def _parse_raw_inputs(model: Model, request: ModelInferRequest) -> Feed:

@@ -143,8 +143,11 @@ def missing_value_error(row: int, column: str) -> str:
 def encode(array: Array, output: TensorSpec) -> JsonObject:
     """Return the output tensor of a JSON response; its data are flat, in row-major order."""
     flat = array.ravel()
-    data = flat.tolist() if flat.dtype.kind in "OUS" else flat
-    return {"name": output.name, "datatype": output.datatype, "shape": array.shape, "data": data}
+    data = flat.tolist() if output.datatype == "BYTES" else flat
+    tensor = {"name": output.name, "datatype": output.datatype, "shape": array.shape, "data": data}
+    if output.class_parameters:
+        tensor["parameters"] = output.class_parameters
+    return tensor
 
 
 def check_finite(array: Array, output: TensorSpec) -> None:

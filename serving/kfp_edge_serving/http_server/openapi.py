@@ -140,6 +140,16 @@ def _schemas() -> Schema:
         "outputs": _or_null(_list(_ref("RequestedOutput"))),
         "parameters": _or_null(_object({}, binary_data_output=flag)),
     }
+    names = "Names of the columns of the tensor, in their order, as the text of a JSON array."
+    classes = text | {"description": names.replace("columns of the tensor", "classes")}
+    described = {
+        "columns": text | {"description": names},
+        "classes": classes,
+        "threshold": {"type": "number", "description": "A score above it is an alarm."},
+        "positive": text | {"description": "The label where the probability of this class is above the threshold."},
+        "quantile": {"type": "number", "description": "Share of the true values that should lie below this output."},
+        "units": text,
+    }
     row = {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}}
     rows = {"description": "One object per row: values by column name; a value that is null or absent is missing."}
     return {
@@ -148,7 +158,7 @@ def _schemas() -> Schema:
         "Ready": _object({"ready": flag}),
         "Server": _object({"name": text, "version": text, "extensions": _list(text)}),
         "Models": _object({"models": _list(text)}),
-        "TensorMetadata": _object(named | {"shape": _list(any_size)}),
+        "TensorMetadata": _object(named | {"shape": _list(any_size)}, parameters=_object({}, **described)),
         "Model": _object(
             {"name": text, "versions": _list(text), "platform": text}
             | dict.fromkeys(("inputs", "outputs"), _list(_ref("TensorMetadata")))
@@ -166,8 +176,12 @@ def _schemas() -> Schema:
             {"model_name": text, "model_version": text, "outputs": _list(_ref("Output"))},
             id=text,
             missing={"description": "For each of 'rows' the columns that were missing."} | _list(_list(text)),
+            predictions={"description": "For each of 'rows' the outputs by name, probabilities by class."}
+            | _list(anything),
         ),
-        "Output": _object(named | {"shape": shape}, data=data, parameters=_object({}, binary_data_size=raw_size)),
+        "Output": _object(
+            named | {"shape": shape}, data=data, parameters=_object({}, binary_data_size=raw_size, classes=classes)
+        ),
     }
 
 

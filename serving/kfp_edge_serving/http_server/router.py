@@ -197,7 +197,8 @@ def model_metadata(bundle: LoadedBundle, versions: Sequence[str]) -> JsonObject:
 
 
 def _tensor_metadata(tensor: TensorSpec) -> JsonObject:
-    return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+    metadata: JsonObject = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+    return metadata | ({"parameters": tensor.parameters} if tensor.parameters else {})
 
 
 def _json(value: JsonObject, status: int = 200) -> HttpResponse:

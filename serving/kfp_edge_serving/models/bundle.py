@@ -1,7 +1,9 @@
 """Reading of bundles: folders with a verified model, its signature and recorded requests with their responses."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from kfp_edge_serving.errors import StartError
 from kfp_edge_serving.json_types import JsonObject
 
 _MANIFEST = "manifest.json"
+#: What a signature may say of an output beside its classes.
+_DETAILS = ("threshold", "positive", "quantile", "units")
 _REQUIRED_FILES = ("model.onnx", "signature.json", "samples.json")
 
 
@@ -34,7 +38,9 @@ class ColumnSpec:
 class TensorSpec:
     """One input or output of the model; -1 in `shape` is any number of rows.
 
-    `columns[j]` describes element `[i, j]` of an input; `classes` are those that an output can predict.
+    `columns[j]` describes element `[i, j]` of an input; `classes` are those that an output can predict, and where it
+    has a number for each of them, element `[i, j]` is that of `classes[j]`. `details` has what else the signature says
+    of an output in a number or a text, such as the threshold of a score.
     """
 
     name: str
@@ -42,6 +48,25 @@ class TensorSpec:
     shape: tuple[int, ...]
     columns: tuple[ColumnSpec, ...] = ()
     classes: tuple[str, ...] = ()
+    details: Mapping[str, str | float] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def parameters(self) -> dict[str, str | float]:
+        """What the protocol has no field for, as its parameters; they are no lists, so that names are JSON text."""
+        lists = {"columns": [column.name for column in self.columns], "classes": self.classes}
+        return {name: json.dumps(names, ensure_ascii=False) for name, names in lists.items() if names} | dict(
+            self.details
+        )
+
+    @cached_property
+    def has_number_of_each_class(self) -> bool:
+        """Whether element `[i, j]` is the number of `classes[j]`, as a probability is."""
+        return len(self.shape) == 2 and len(self.classes) > 0 and self.shape[1] == len(self.classes)
+
+    @cached_property
+    def class_parameters(self) -> dict[str, str]:
+        """The parameters of this output in a response: the names of its columns; empty where they have none."""
+        return {"classes": json.dumps(self.classes, ensure_ascii=False)} if self.has_number_of_each_class else {}
 
     @cached_property
     def required(self) -> tuple[bool, ...]:
@@ -161,6 +186,7 @@ def _parse_tensor(tensor: JsonObject, features: JsonObject) -> TensorSpec:
         shape=tuple(tensor["shape"]),
         columns=tuple(_parse_column(column, features.get(column["name"], {})) for column in tensor.get("columns", [])),
         classes=tuple(tensor.get("classes") or ()),
+        details={name: tensor[name] for name in _DETAILS if name in tensor},
     )
 
 

@@ -54,6 +54,7 @@ def test_rows_mean_the_same_as_tensors(server: Server) -> None:
     status, answer = server.infer("mill", {"id": "7", "rows": rows})
     assert status == 200
     assert answer.pop("missing") == [[], []]
+    assert answer.pop("predictions") == [{"label": 1, "score": 6.5}, {"label": 0, "score": 3.0}]
     assert answer == server.infer("mill", {"id": "7", **mixed_request()})[1]
 
 

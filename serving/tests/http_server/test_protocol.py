@@ -44,12 +44,31 @@ def test_model_metadata_is_the_signature(server: Server) -> None:
         "name": "pump",
         "versions": ["9", "10"],
         "platform": "onnx_onnxv1",
-        "inputs": [{"name": "X", "datatype": "FP32", "shape": [-1, 3]}],
+        "inputs": [
+            {
+                "name": "X",
+                "datatype": "FP32",
+                "shape": [-1, 3],
+                "parameters": {"columns": '["torque", "speed", "wear"]'},
+            }
+        ],
         "outputs": [
-            {"name": "label", "datatype": "INT64", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+            {"name": "label", "datatype": "INT64", "shape": [-1], "parameters": {"classes": '["0", "1"]'}},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2], "parameters": {"classes": '["0", "1"]'}},
         ],
     }
+
+
+def test_model_metadata_has_the_threshold_of_a_detector(server: Server) -> None:
+    _, body = server.get("/v2/models/mill")
+    parameters = {output["name"]: output.get("parameters") for output in body["outputs"]}
+    assert parameters == {"label": None, "score": {"threshold": 5.0}}
+
+
+def test_probabilities_are_named_in_every_answer(server: Server) -> None:
+    _, body = server.infer("pump", rows([1, 2, 3], [1, 3]))
+    parameters = {output["name"]: output.get("parameters") for output in body["outputs"]}
+    assert parameters == {"label": None, "probabilities": {"classes": '["0", "1"]'}}
 
 
 def test_inference_gives_flat_outputs_in_the_order_of_the_signature(server: Server) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 CATEGORIES = ["H", "L", "M"]
@@ -61,6 +62,28 @@ def ruled_bundle(models: Path) -> Path:
     _, speed, wear = signature["inputs"][0]["columns"]
     speed["required"] = wear["boolean"] = True
     (folder / "signature.json").write_text(json.dumps(signature))
+    sign(folder)
+    return folder
+
+
+def text_label_bundle(models: Path) -> Path:
+    """Write `numeric_bundle` with the classes "null" and "worn, Lager 2", its label as text, and a threshold."""
+    folder = numeric_bundle(models, name="bearing")
+    classes = ["null", "worn, Lager 2"]
+    model = onnx.load(folder / "model.onnx")
+    model.graph.node[-1].output[0] = "position"
+    model.graph.node.append(helper.make_node("Gather", ["classes", "position"], ["label"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(classes, dtype=object), "classes"))
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.STRING
+    signature = json.loads((folder / "signature.json").read_text())
+    label, probabilities = signature["outputs"]
+    label |= {"datatype": "BYTES", "classes": classes}
+    probabilities |= {"classes": classes, "threshold": 0.5, "positive": classes[1]}
+    samples = json.loads((folder / "samples.json").read_text())
+    samples["samples"][0]["response"]["outputs"][0] |= {"datatype": "BYTES", "data": [classes[1], classes[0]]}
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    (folder / "signature.json").write_text(json.dumps(signature))
+    (folder / "samples.json").write_text(json.dumps(samples))
     sign(folder)
     return folder
 
