@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from kfp_edge.components.containerize.component import containerize
+from kfp_edge.components.export.component import export
 from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.gitops_commit.component import gitops_commit
 from kfp_edge.components.ingest.component import ingest
@@ -100,10 +101,13 @@ class AnomalyOptions(ParameterGroup):
 class TrainedElsewhere(ParameterGroup):
     """A model that is fetched and not trained."""
 
-    described_by: ClassVar = (fetch_model,)
+    described_by: ClassVar = (fetch_model, export)
 
     model: str = "example:ai4i"
     model_sha256: Annotated[str, str(fetch_model.component_spec.inputs["sha256"].description)] = ""
+    model_classes: dict = field(default_factory=dict)
+    model_outputs: list[str] = field(default_factory=list)
+    model_threshold: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,14 @@ def delivery(
         )
         fetched = fetch_model(model=external.model, sha256=external.model_sha256).after(checked)
         rows = ingest(**arguments(source, options)).after(checked)
-        exported = export(model=fetched.outputs["fetched"], train_data=rows.outputs["train_data"])
+        exported = export(
+            model=fetched.outputs["fetched"],
+            train_data=rows.outputs["train_data"],
+            model_classes=external.model_classes,
+            model_outputs=external.model_outputs,
+            model_threshold=external.model_threshold,
+            false_alarm_rate=anomaly.false_alarm_rate,
+        )
         verified = verify(
             model=fetched.outputs["fetched"],
             onnx_model=exported.outputs["onnx_model"],

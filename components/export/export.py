@@ -16,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.export import isolation_forest, quantile_regressor
+from kfp_edge.components.export.brought import prepare_brought_model
 from kfp_edge.components.export.float32_thresholds import round_thresholds
 from kfp_edge.components.export.forest import sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
@@ -26,11 +27,12 @@ from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.missing_text import know_missing_text_as_empty
-from kfp_edge.ml.onnx_model import load_proto, read_signature
+from kfp_edge.ml.onnx_model import read_proto, read_signature
 from kfp_edge.ml.skops_model import load_model
+from kfp_edge.onnx_graph.normalization import check
 from kfp_edge.storage.files import write_file
+from kfp_edge.tasks.brought import BroughtOptions
 from kfp_edge.tasks.classification.predictions import to_class_labels
-from kfp_edge.tasks.registry import task_of
 
 #: Supported by every onnxruntime since 1.14 (2023).
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -49,21 +51,29 @@ _CONVERSION_ERRORS = (
 )
 
 
-def export_model(model: Path, train_data: Dataset, target: Path) -> None:
+def export_model(model: Path, train_data: Dataset, target: Path, options: BroughtOptions | None = None) -> None:
     """Write the ONNX file of a saved model, skops or ONNX, to `target`.
+
+    Args:
+        model: The saved model.
+        train_data: The rows that it was trained on.
+        target: The ONNX file with its signature.
+        options: What the user states about an ONNX model that was trained elsewhere.
 
     Raises:
         ModelError: the model is damaged, does not match the data, or ONNX has no operator for it.
-        DataError: an ONNX model needs a signature with classes, and the data has no labels.
+        DataError: a value of the data does not fit an input of an ONNX model, or labels are missing.
+        ParameterError: what is stated about an ONNX model does not fit it.
         StorageError: the file system refuses.
     """
     if zipfile.is_zipfile(model):
         proto = convert(load_model(model), train_data)
     else:
-        proto = load_proto(model)
+        proto = read_proto(model)
         if read_signature(proto) is None:
-            task = task_of(train_data)
-            proto = add_signature(proto, train_data, task.list_classes(train_data), task.brought_threshold)
+            proto = prepare_brought_model(proto, train_data, options or BroughtOptions())
+        else:
+            check(proto)
     write_file(target, proto.SerializeToString(deterministic=True))
 
 

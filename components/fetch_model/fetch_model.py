@@ -4,12 +4,13 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from onnx.external_data_helper import uses_external_data
-
 from kfp_edge.components.fetch_model.parameters import EXAMPLES, find_example, parse_sha256
+from kfp_edge.components.fetch_model.weight_files import fetch_weight_files
 from kfp_edge.errors import ModelError
-from kfp_edge.ml.onnx_model import load_proto
+from kfp_edge.ml.onnx_model import read_proto
 from kfp_edge.ml.skops_model import load_model
+from kfp_edge.onnx_graph.external_data import include_weights, list_locations
+from kfp_edge.onnx_graph.normalization import normalize
 from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import sha256_bytes, write_file
 from kfp_edge.storage.urls import redacted_url
@@ -21,7 +22,9 @@ _PICKLE_PREFIXES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def fetch_model(model: str, sha256: str, target: Path, examples: Path = EXAMPLES) -> str:
-    """Copy a saved model to `target` unchanged, and return its format: "onnx" or "skops".
+    """Copy a saved model to `target`, and return its format: "onnx" or "skops".
+
+    The file is unchanged, unless it is an ONNX model with weights in other files: then it holds them all.
 
     Args:
         model: A file, a folder with one model in it, s3://, https://, or `example:NAME`.
@@ -42,6 +45,8 @@ def fetch_model(model: str, sha256: str, target: Path, examples: Path = EXAMPLES
             data = path.read_bytes()
             _check_hash(path, sha256_bytes(data), expected)
             model_format = _detect_format(path, data)
+            if model_format == "onnx":
+                data = _read_onnx(path, model) or data
         except ModelError as error:
             # the user knows the URI, not the path of the temporary copy
             raise ModelError(str(error).replace(str(source), redacted_url(model).rstrip("/"))) from error
@@ -71,7 +76,7 @@ def _find_only_model(folder: Path) -> Path:
 
 
 def _detect_format(path: Path, data: bytes) -> str:
-    """Return the format of a file by its content, and check that it is complete."""
+    """Return the format of a file by its content, and check that a ZIP archive is complete."""
     if not data:
         raise ModelError(f"the model {path} is empty; copy it again.")
     if path.suffix.lower() in _PICKLE_SUFFIXES or data[:2] in _PICKLE_PREFIXES:
@@ -80,10 +85,22 @@ def _detect_format(path: Path, data: bytes) -> str:
         _check_zip(path)
         load_model(path)
         return "skops"
-    proto = load_proto(path)
-    if any(uses_external_data(tensor) for tensor in proto.graph.initializer):
-        raise ModelError(f"the model {path} has its weights in another file; save it as one file.")
     return "onnx"
+
+
+def _read_onnx(path: Path, uri: str) -> bytes | None:
+    """Check an ONNX model; return the file with the weights that were in other files, None if there were none."""
+    proto = read_proto(path)
+    locations = list_locations(proto)
+    if locations:
+        fetch_weight_files(uri, path, locations)
+        include_weights(proto, path.parent)
+    complete = proto.SerializeToString(deterministic=True) if locations else None
+    try:
+        normalize(proto)
+    except ModelError as error:
+        raise ModelError(str(error).replace("the model", f"the model {path}", 1)) from error
+    return complete
 
 
 def _pickle_error(path: Path) -> ModelError:

@@ -7,11 +7,15 @@ from kfp_edge.ml.bundle import Manifest
 def summarize_model(manifest: Manifest) -> str:
     """Return the metrics of a model with their intervals and the class that they describe, as a Markdown list.
 
-    Metrics of single classes, such as `recall(Fail)`, are left out; the model card in the image has them.
+    For a model that was trained elsewhere, what was changed, assumed or not checked follows as another list. Metrics
+    of single classes, such as `recall(Fail)`, are left out; the model card in the image has them.
     """
     positive = "" if manifest.positive is None else f"; the positive class is {_to_one_line(manifest.positive)}"
     metrics = [_format(manifest, name) for name in sorted(manifest.metrics) if "(" not in name]
-    return "\n".join([f"Measured on held-out rows{positive}:", "", *metrics])
+    lines = [f"Measured on held-out rows{positive}:", "", *metrics]
+    if manifest.notes:
+        lines += ["", "Trained elsewhere:", "", *(f"- {_to_one_line(note)}" for note in manifest.notes)]
+    return "\n".join(lines)
 
 
 def _format(manifest: Manifest, name: str) -> str:

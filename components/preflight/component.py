@@ -3,6 +3,7 @@
 from typing import Optional
 
 from kfp_edge.components.containerize.component import containerize
+from kfp_edge.components.export.component import export
 from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.gitops_commit.component import gitops_commit
 from kfp_edge.components.ingest.component import ingest
@@ -13,7 +14,7 @@ from kfp_edge.runtime.component import component, describe_inputs
 
 
 @component
-@describe_inputs(ingest, train, fetch_model, verify, containerize, staging_test, gitops_commit)
+@describe_inputs(ingest, train, fetch_model, export, verify, containerize, staging_test, gitops_commit)
 def preflight(
     assets: Optional[list[dict]] = None,
     data: Optional[str] = None,
@@ -42,6 +43,9 @@ def preflight(
     hyperparameters: Optional[dict] = None,
     model: Optional[str] = None,
     model_sha256: Optional[str] = None,
+    model_classes: Optional[dict] = None,
+    model_outputs: Optional[list[str]] = None,
+    model_threshold: Optional[str] = None,
     model_name: Optional[str] = None,
     model_version: Optional[str] = None,
     champion: Optional[str] = None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from kfp_edge.cluster.pod_options import check_pod_parameters
 from kfp_edge.components.containerize import parameters as containerize
+from kfp_edge.components.export import parameters as export
 from kfp_edge.components.fetch_model import parameters as fetch_model
 from kfp_edge.components.gitops_commit.gitops_commit import check_model, check_site
 from kfp_edge.components.ingest.columns.schema import parse_expectations
@@ -58,11 +59,18 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield partial(check_limits, values["champion_margin"], values["max_latency_ms"])
     if "model" in values:
         yield partial(fetch_model.check_parameters, values["model"], values.get("model_sha256", ""))
+    if "model_classes" in values:
+        yield partial(_check_brought_model, values)
     if "registry" in values:
         yield from _delivery_checks(values, in_pod=in_pod)
     if "gitops_repo" in values:
         yield from _git_checks(values)
     yield partial(check_pod_parameters, values)
+
+
+def _check_brought_model(values: Values) -> None:
+    threshold, outputs = values.get("model_threshold", ""), values.get("model_outputs", [])
+    export.parse_options(values["model_classes"], outputs, threshold)
 
 
 def list_models(values: Values) -> list[dict[str, Any]]:

@@ -16,23 +16,9 @@ from kfp_edge.errors import RequirementsNotMetError
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.bundle import Signature
 from kfp_edge.ml.onnx_model import read_opsets
+from kfp_edge.onnx_graph.normalization import MAX_OPSETS
+from kfp_edge.onnx_graph.operators import find_forbidden_operators, list_operators
 from kfp_edge.reports.check import Check
-
-#: Newest operator sets that the onnxruntime of the serving image runs.
-MAX_OPSETS = {"": 22, "ai.onnx.ml": 4}
-
-#: Operators whose outputs cannot be reproduced, or whose running time has no bound.
-FORBIDDEN = {
-    "Bernoulli": "it is random",
-    "Multinomial": "it is random",
-    "RandomNormal": "it is random",
-    "RandomNormalLike": "it is random",
-    "RandomUniform": "it is random",
-    "RandomUniformLike": "it is random",
-    "Loop": "its time has no bound",
-    "Scan": "its time has no bound",
-    "ZipMap": "its output is no tensor",
-}
 
 
 @dataclass(frozen=True)
@@ -71,21 +57,10 @@ def check_operators(proto: onnx.ModelProto) -> list[Check]:
         )
         for domain, version in sorted(opsets.items())
     ]
-    op_types = {node.op_type for node in _iterate_nodes(proto.graph.node)}
-    op_types |= {node.op_type for function in proto.functions for node in _iterate_nodes(function.node)}
-    forbidden = sorted(op_types & FORBIDDEN.keys())
-    names = ", ".join(f"{op_type} ({FORBIDDEN[op_type]})" for op_type in forbidden)
+    op_types, forbidden = list_operators(proto), find_forbidden_operators(proto)
+    names = ", ".join(f"{op_type} ({reason})" for op_type, reason in forbidden.items())
     measured = names or f"{len(op_types)} operator {'type' if len(op_types) == 1 else 'types'}"
     return [*opset_checks, Check("allowed operators", not forbidden, measured, "no forbidden operator")]
-
-
-def _iterate_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterable[onnx.NodeProto]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            graphs = [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs
-            for graph in graphs:
-                yield from _iterate_nodes(graph.node)
 
 
 def check_size(size: int, limit_mb: float) -> Check:

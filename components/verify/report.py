@@ -27,7 +27,7 @@ def write_report(path: Path, identity: ModelIdentity, result: VerificationResult
     page.heading("Checks").table(("check", "result", "measured", "required"), to_table_rows(result.checks))
     facts.add_to(page)
     if result.parity is None:
-        page.heading("Parity").text("Not checked: the model came as ONNX, without its scikit-learn original.")
+        page.heading("Parity").text("Not checked: the model came as ONNX, without the original that it was made from.")
     else:
         _add_parity(page, result, result.parity)
     required = [column.name for tensor in result.signature.inputs for column in tensor.columns if column.required]

@@ -23,7 +23,7 @@ from kfp_edge.metrics.gates import check_gates, check_limits, name_as_measured, 
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, Signature, check_identity, write_bundle
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.onnx_model import OnnxModel, read_opsets
+from kfp_edge.ml.onnx_model import OnnxModel, read_notes, read_opsets
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.model_report.facts import ModelFacts
@@ -33,6 +33,10 @@ from kfp_edge.tasks.registry import predict_onnx, task_of
 
 #: Tools whose versions decide the bytes of the model.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
+
+
+#: What a reviewer has to know about a model that came as ONNX.
+_NO_PARITY = "Parity was not checked: the model came as ONNX, without the original that it was made from."
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ def verify(
         result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
     threshold = next((output.threshold for output in candidate.signature.outputs if output.threshold is not None), None)
     rate = requirements.false_alarm_rate
-    facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold)
+    notes = (*read_notes(candidate.proto), *([_NO_PARITY] if pair is None else []))
+    facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold, notes=notes)
     write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)
     candidate.replace_signature(result.signature)
@@ -212,6 +217,7 @@ def _write_bundle(
         metrics=result.metrics,
         intervals={name: (interval.low, interval.high) for name, interval in result.measurement.intervals.items()},
         positive=None if result.measurement.positive is None else str(result.measurement.positive),
+        notes=facts.notes,
         tools={name: version(name) for name in _TOOLS} | {"python": platform.python_version()},
     )
     return write_bundle(

@@ -5,7 +5,7 @@ gives the same bundle, and the same bundle gives the same image.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -160,6 +160,8 @@ class Manifest(_Contract):
     intervals: dict[str, tuple[float, float]] = {}
     #: The class that the metrics of two classes describe, one of the signature's classes.
     positive: str | None = None
+    #: What was changed, assumed or could not be checked in a model that was trained elsewhere, each in one sentence.
+    notes: tuple[str, ...] = ()
     tools: dict[str, str] = {}
     files: dict[str, FileEntry]
 
@@ -203,6 +205,7 @@ class ModelInfo:
     metrics: Mapping[str, float] = field(default_factory=dict)
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     positive: str | None = None
+    notes: Sequence[str] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -301,6 +304,7 @@ def write_bundle(
             metrics=dict(info.metrics),
             intervals=dict(info.intervals),
             positive=info.positive,
+            notes=tuple(info.notes),
             tools=dict(info.tools),
             files=files,
         )

@@ -1,6 +1,8 @@
 """An ONNX model that describes itself: its signature is in the metadata of the file."""
 
+import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +23,8 @@ from kfp_edge.ml.bundle import Datatype, InputTensor, Signature
 
 #: Key in the metadata of the ONNX file; its value is the signature as JSON.
 SIGNATURE_KEY = "kfp_edge.signature"
+#: Key of what was changed in a model that was trained elsewhere: a JSON list of sentences.
+_NOTES_KEY = "kfp_edge.notes"
 
 #: An input or output of the model, of any datatype.
 Tensor = npt.NDArray[Any]
@@ -55,21 +59,37 @@ def find_datatype(proto: onnx.ModelProto, output: str) -> Datatype:
     return DATATYPES[types[output]]
 
 
+def read_proto(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file as it is, without the weights that are in other files.
+
+    Raises:
+        ModelError: the file is missing, truncated, or no ONNX model.
+    """
+    try:
+        return onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}.") from error
+    except DecodeError as error:
+        raise _invalid_error(path, error) from error
+
+
 def load_proto(path: Path) -> onnx.ModelProto:
     """Read an ONNX file and check it with the ONNX checker, shape inference included.
 
     Raises:
         ModelError: the file is missing, truncated, or no valid ONNX model.
     """
+    model = read_proto(path)
     try:
-        model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(model, full_check=True)
-    except OSError as error:
-        raise ModelError(f"cannot read the model {path}: {error.strerror}.") from error
-    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"the model {path} is no valid ONNX file ({reason}); export it again.") from error
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise _invalid_error(path, error) from error
     return model
+
+
+def _invalid_error(path: Path, error: Exception) -> ModelError:
+    reason = str(error).strip().splitlines()[0]
+    return ModelError(f"the model {path} is no valid ONNX file ({reason}); export it again.")
 
 
 def read_signature(proto: onnx.ModelProto) -> Signature | None:
@@ -87,10 +107,17 @@ def read_signature(proto: onnx.ModelProto) -> Signature | None:
     return None
 
 
-def write_signature(proto: onnx.ModelProto, signature: Signature) -> None:
-    """Make a signature the only metadata of an ONNX model, which is changed."""
+def write_signature(proto: onnx.ModelProto, signature: Signature, notes: Sequence[str] = ()) -> None:
+    """Make a signature the only metadata of an ONNX model, which is changed; `notes`, if any, go beside it."""
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {SIGNATURE_KEY: signature.model_dump_json(exclude_none=True)})
+    props = {SIGNATURE_KEY: signature.model_dump_json(exclude_none=True)}
+    onnx.helper.set_model_props(proto, props | ({_NOTES_KEY: json.dumps(list(notes))} if notes else {}))
+
+
+def read_notes(proto: onnx.ModelProto) -> tuple[str, ...]:
+    """Return what `export` changed in a model that was trained elsewhere, each in one sentence."""
+    texts = [entry.value for entry in proto.metadata_props if entry.key == _NOTES_KEY]
+    return tuple(json.loads(texts[0])) if texts else ()
 
 
 def read_opsets(proto: onnx.ModelProto) -> dict[str, int]:
@@ -99,6 +126,43 @@ def read_opsets(proto: onnx.ModelProto) -> dict[str, int]:
     Of a set that is listed twice the last version counts, as in onnxruntime; `ai.onnx` is another name of "".
     """
     return {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in proto.opset_import}
+
+
+def open_session(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Load a model into onnxruntime; it runs in one thread.
+
+    Raises:
+        ModelError: onnxruntime cannot load the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # an error is raised, and need not be written to the log too
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except _ERRORS as error:
+        raise ModelError(f"onnxruntime cannot run this model: {str(error).splitlines()[0]}") from error
+
+
+def run_session(session: onnxruntime.InferenceSession, feed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return all output tensors of a model by name.
+
+    Raises:
+        ModelError: the model cannot compute with these inputs, such as a category that it does not know.
+    """
+    names = [output.name for output in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(names, dict(feed)), strict=True))
+    except _ERRORS as error:
+        raise ModelError(f"the ONNX model cannot compute with these rows: {str(error).splitlines()[0]}") from error
+
+
+def make_feed(inputs: Iterable[InputTensor], frame: pd.DataFrame) -> dict[str, Tensor]:
+    """Return rows as input tensors by name, each of shape [rows, columns].
+
+    Raises:
+        DataError: a column of the inputs is missing, or a value does not fit.
+    """
+    return {tensor.name: _to_tensor(frame, tensor) for tensor in inputs}
 
 
 class OnnxModel:
@@ -113,15 +177,7 @@ class OnnxModel:
     def __init__(self, proto: onnx.ModelProto, signature: Signature) -> None:
         self.proto = proto
         self.signature = signature
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        try:
-            self.session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except _ERRORS as error:
-            raise ModelError(f"onnxruntime cannot run this model: {str(error).splitlines()[0]}") from error
+        self.session = open_session(proto)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -140,9 +196,9 @@ class OnnxModel:
         """Return the rows as input tensors by name, each of shape [rows, columns].
 
         Raises:
-            DataError: a column of the signature is missing.
+            DataError: a column of the signature is missing, or a value does not fit.
         """
-        return {tensor.name: _to_tensor(frame, tensor) for tensor in self.signature.inputs}
+        return make_feed(self.signature.inputs, frame)
 
     def run(self, feed: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the output tensors by name, in the order of the signature.
@@ -150,11 +206,8 @@ class OnnxModel:
         Raises:
             ModelError: the model cannot compute with these inputs, such as a category that it does not know.
         """
-        names = [output.name for output in self.signature.outputs]
-        try:
-            return dict(zip(names, self.session.run(names, feed), strict=True))
-        except _ERRORS as error:
-            raise ModelError(f"the ONNX model cannot compute with these rows: {str(error).splitlines()[0]}") from error
+        outputs = run_session(self.session, feed)
+        return {output.name: outputs[output.name] for output in self.signature.outputs}
 
     def replace_signature(self, signature: Signature) -> None:
         """Give the model, and its metadata, another signature of the same tensors."""
@@ -182,7 +235,14 @@ def _check_whole_numbers(frame: pd.DataFrame, tensor: InputTensor, dtype: type[n
         if not is_whole.all():
             value = float(values[~is_whole][0])
             raise DataError(
-                f"input {tensor.name!r} of the ONNX model takes whole numbers from {low} to {high}, and column "
-                f"{name!r} holds {'missing values' if np.isnan(value) else f'{value:g}'}; change the column in the "
-                "data, or export the model with float inputs."
+                f"input {tensor.name!r} of the ONNX model takes {_describe_integers(dtype)}, and column {name!r} holds "
+                f"{'missing values' if np.isnan(value) else f'{value:g}'}; change the column in the data, or export "
+                "the model with float inputs."
             )
+
+
+def _describe_integers(dtype: type[np.generic]) -> str:
+    if not issubclass(dtype, np.integer):
+        return "0 and 1"
+    limits = np.iinfo(dtype)
+    return "whole numbers" if limits.bits == 64 else f"whole numbers from {limits.min} to {limits.max}"

@@ -14,6 +14,8 @@ from kfp_edge.reports.section import Section
 from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import Task
 
+#: Heading of what became of a model that was trained elsewhere.
+_ORIGIN = "Trained elsewhere"
 _ABOUT_INTERVALS = "The intervals allow for rows of one group, or of one stretch of time, that resemble each other."
 
 
@@ -30,6 +32,8 @@ class ModelFacts:
     threshold: float | None = None
     #: Which rows set the threshold, as far as it is known.
     threshold_rows: str = ""
+    #: What was changed, assumed or could not be checked in a model that was trained elsewhere.
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -60,6 +64,8 @@ class ModelFacts:
 
     def add_to(self, page: Page) -> None:
         """Add the tables to a page."""
+        if self.notes:
+            page.heading(_ORIGIN).items(self.notes)
         for section in self.sections:
             page.heading(section.title).table(section.header, section.rows)
             if section.note:
@@ -67,8 +73,7 @@ class ModelFacts:
 
     def to_markdown(self) -> list[str]:
         """Return the warnings and the tables as blocks of Markdown."""
-        items = "\n".join(f"- {to_plain_text(warning)}" for warning in self.warnings)
-        blocks = ["## Warnings", items] if items else []
+        blocks = [*_to_list("Warnings", self.warnings), *_to_list(_ORIGIN, self.notes)]
         for section in self.sections:
             blocks += section.to_markdown()
         return blocks
@@ -110,3 +115,9 @@ class ModelFacts:
             if metric is not None and metric.name == name:
                 interval = str(self.measurement.intervals.get(name, ""))
                 yield name, format_metric(name, value), interval, metric.direction.value, metric.describe(subject)
+
+
+def _to_list(title: str, sentences: Iterable[str]) -> list[str]:
+    """Return a heading and a list in Markdown; nothing where there is no sentence."""
+    items = "\n".join(f"- {to_plain_text(sentence)}" for sentence in sentences)
+    return [f"## {title}", items] if items else []

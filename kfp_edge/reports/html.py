@@ -57,6 +57,11 @@ class Page:
             self._parts.append(f"<h2>Warnings</h2><ul class=warnings>{items}</ul>")
         return self
 
+    def items(self, sentences: Iterable[str]) -> Self:
+        items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+        self._parts.append(f"<ul>{items}</ul>")
+        return self
+
     def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Self:
         cells = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         body = "".join("<tr>" + "".join(_format_cell(value) for value in row) + "</tr>" for row in rows)

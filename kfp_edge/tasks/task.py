@@ -22,6 +22,7 @@ from kfp_edge.ml.bundle import OutputTensor, TaskName
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.reports.check import Check
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
 from kfp_edge.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -87,8 +88,6 @@ class Task(ABC):
     ranking_metrics: ClassVar[tuple[str, ...]]
     #: The metric that says most about a model to a person; a fleet is sorted by it.
     headline_metric: ClassVar[str]
-    #: The score above which a brought ONNX model raises an alarm; None for tasks without alarms.
-    brought_threshold: ClassVar[float | None] = None
 
     @abstractmethod
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
@@ -159,13 +158,21 @@ class Task(ABC):
         """
         return []
 
-    def list_classes(self, data: Dataset) -> tuple[ClassLabel, ...]:
-        """Return the labels of the data that a model has a probability for, in their order; none for other tasks."""
-        return ()
-
     def has_outputs(self, names: Collection[str]) -> bool:
         """Return whether output tensors of these names are those of a model for this task."""
         return set(names) == set(self.outputs)
+
+    @abstractmethod
+    def standardize_outputs(self, model: BroughtModel) -> StandardOutputs:
+        """Give a model that was trained elsewhere the outputs of this task.
+
+        Args:
+            model: The model, its answers for training rows, and what the user states about it.
+
+        Raises:
+            ModelError: it cannot have these outputs; the message says what to change.
+            ParameterError: what the user states does not fit the model or the data.
+        """
 
     @abstractmethod
     def describe_outputs(

@@ -29,7 +29,8 @@ GRAPH = {
     "reports": {"storage"},
     "metrics": {"errors", "ml", "reports", "suggestions", "wording"},
     "estimators": {"errors", "ml", "suggestions"},
-    "tasks": {"errors", "estimators", "metrics", "ml", "reports", "wording"},
+    "onnx_graph": {"errors", "ml"},
+    "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "wording"},
     "model_report": {"metrics", "ml", "reports", "tasks"},
     "spec": {"errors", "storage", "suggestions"},
     # neighbours: none of these three imports another
@@ -46,6 +47,7 @@ GRAPH = {
         "metrics",
         "ml",
         "model_report",
+        "onnx_graph",
         "reports",
         "runtime",
         "storage",

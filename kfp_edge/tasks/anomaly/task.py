@@ -24,6 +24,7 @@ from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
 from kfp_edge.reports.section import Section
+from kfp_edge.tasks.anomaly.brought_outputs import standardize_outputs
 from kfp_edge.tasks.anomaly.detector import fit_detector
 from kfp_edge.tasks.anomaly.evaluation import count_confusion, evaluate, measure_intervals
 from kfp_edge.tasks.anomaly.false_alarms import check_measured_rate
@@ -34,6 +35,7 @@ from kfp_edge.tasks.anomaly.threshold_rows import (
     describe_threshold_rows,
     select_normal_rows,
 )
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
 from kfp_edge.wording import count_of
@@ -54,7 +56,6 @@ class AnomalyDetection(Task):
     outputs = ("label", "score")
     ranking_metrics = ("roc_auc", "false_alarm_rate")
     headline_metric = "event_recall"
-    brought_threshold = 0.0
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a detector on normal rows, and set its threshold."""
@@ -121,6 +122,10 @@ class AnomalyDetection(Task):
     ) -> list[Check]:
         """Compare the measured false-alarm rate with the one asked for."""
         return check_measured_rate(gates, measurement, train_data, test_data, false_alarm_rate)
+
+    def standardize_outputs(self, model: BroughtModel) -> StandardOutputs:
+        """Give a model that was trained elsewhere the outputs of this task."""
+        return standardize_outputs(model, self.outputs)
 
     def describe_outputs(
         self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None

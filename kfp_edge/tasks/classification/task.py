@@ -23,6 +23,8 @@ from kfp_edge.ml.missing_text import mark_missing_text
 from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.reports.numbers import format_share
 from kfp_edge.reports.section import Section
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
+from kfp_edge.tasks.classification.brought_outputs import standardize_outputs
 from kfp_edge.tasks.classification.evaluation import compute_confusion, evaluate, measure_intervals
 from kfp_edge.tasks.classification.predictions import ClassPredictions, to_class_labels
 from kfp_edge.tasks.classification.weights import compute_weights, name_classes
@@ -110,9 +112,9 @@ class Classification(Task):
             ("roc_auc_p_value", "<=", HIGHEST_P_VALUE),
         )
 
-    def list_classes(self, data: Dataset) -> tuple[ClassLabel, ...]:
-        """Return every class, sorted."""
-        return to_class_labels(np.unique(data.y()))
+    def standardize_outputs(self, model: BroughtModel) -> StandardOutputs:
+        """Give a model that was trained elsewhere the outputs of this task."""
+        return standardize_outputs(model, self.outputs)
 
     def describe_outputs(
         self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None

@@ -25,7 +25,9 @@ from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.ml.units import parse_units
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
 from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.regression.brought_outputs import standardize_outputs
 from kfp_edge.tasks.regression.coverage import check_coverage
 from kfp_edge.tasks.regression.evaluation import evaluate, measure_intervals
 from kfp_edge.tasks.regression.gradient_boosting import check_options, fit_with_quantiles
@@ -113,6 +115,11 @@ class Regression(Task):
     def has_outputs(self, names: Collection[str]) -> bool:
         """Return whether there is a `prediction`, and beside it nothing but quantiles such as `quantile_0.1`."""
         return "prediction" in names and all(_QUANTILE.fullmatch(name) for name in set(names) - {"prediction"})
+
+    def standardize_outputs(self, model: BroughtModel) -> StandardOutputs:
+        """Give a model that was trained elsewhere the outputs of this task, with quantiles if it has any."""
+        quantiles = sorted(name for name in model.answers if _QUANTILE.fullmatch(name))
+        return standardize_outputs(model, [*self.outputs, *quantiles])
 
     def describe_outputs(
         self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None

@@ -151,13 +151,13 @@ def test_an_onnx_model_without_a_signature_gets_one(tmp_path):
     assert signature.outputs[1].classes == ("0", "1")
 
 
-def test_an_onnx_model_with_other_outputs_is_refused(tmp_path):
+def test_an_onnx_model_without_probabilities_is_refused(tmp_path):
     data = failures(categorical=False)
     foreign = convert(RandomForestClassifier(5, random_state=0).fit(data.x().to_numpy(), data.y()), data)
     del foreign.metadata_props[:]
     del foreign.graph.output[1:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
-    with pytest.raises(KfpEdgeError, match="outputs are label; name them label and probabilities"):
+    with pytest.raises(KfpEdgeError, match="labels only .*export it with probabilities"):
         export_model(tmp_path / "foreign.onnx", data, tmp_path / "model.onnx")
 
 

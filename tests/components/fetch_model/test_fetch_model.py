@@ -6,6 +6,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import skops.io
 from onnx import TensorProto, helper, numpy_helper
@@ -15,6 +16,7 @@ from kfp_edge.components.fetch_model.fetch_model import fetch_model
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.storage.files import sha256_file
 from support.s3 import s3_server
+from support.web_server import serve_folder
 
 
 def onnx_model() -> onnx.ModelProto:
@@ -183,9 +185,74 @@ def test_text_is_refused(tmp_path: Path, target: Path) -> None:
     assert_refused(tmp_path / "model.onnx", "no valid ONNX file", target)
 
 
-def test_an_onnx_model_with_its_weights_elsewhere_is_refused(
-    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def divided(tmp_path: Path) -> Path:
+    """Return the folder of a model whose weights are in another file."""
+    folder = tmp_path / "divided"
+    folder.mkdir()
+    onnx.save(onnx_model(), folder / "m.onnx", save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+    return folder
+
+
+def assert_complete(model: Path) -> None:
+    """Check that a fetched model answers without any other file."""
+    session = onnxruntime.InferenceSession(model.read_bytes(), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": np.ones((1, 2), np.float32)})[0].tolist() == [[2.0]]
+
+
+@pytest.mark.parametrize("name", ["", "m.onnx"])
+def test_weights_in_another_file_of_the_folder_come_with_the_model(divided: Path, target: Path, name: str) -> None:
+    sha256 = sha256_file(divided / "m.onnx")
+    assert fetch_model(str(divided / name), sha256, target) == "onnx"
+    assert_complete(target)
+
+
+@pytest.mark.parametrize("address", ["s3://models/v1", "s3://models/v1/m.onnx"])
+def test_weights_in_another_object_come_with_the_model(
+    divided: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    onnx.save(onnx_model(), "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
-    assert_refused("m.onnx", "weights in another file", target)
+    with s3_server(tmp_path / "s3") as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        server.client().create_bucket(Bucket="models")
+        for file in divided.iterdir():
+            server.client().upload_file(str(file), "models", f"v1/{file.name}")
+        assert fetch_model(address, "", target) == "onnx"
+    assert_complete(target)
+
+
+def test_weights_beside_the_model_on_a_web_server_come_with_it(divided: Path, target: Path) -> None:
+    with serve_folder(divided) as address:
+        assert fetch_model(f"{address}/m.onnx", "", target) == "onnx"
+    assert_complete(target)
+
+
+def test_missing_weights_are_named(divided: Path, target: Path) -> None:
+    (divided / "m.onnx.data").unlink()
+    assert_refused(divided / "m.onnx", "in another file, m.onnx.data, which is not beside it; bring both", target)
+
+
+def test_weights_missing_on_a_web_server_are_named(divided: Path, target: Path) -> None:
+    (divided / "m.onnx.data").unlink()
+    with serve_folder(divided) as address:
+        assert_refused(f"{address}/m.onnx", "m.onnx.data, which cannot be fetched: there is nothing at", target)
+
+
+def test_truncated_weights_are_refused(divided: Path, target: Path) -> None:
+    (divided / "m.onnx.data").write_bytes(b"\0\0\0")
+    assert_refused(divided / "m.onnx", "weights of the model in m.onnx.data cannot be read", target)
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "a\\b"])
+def test_weights_outside_of_the_folder_are_never_read(divided: Path, target: Path, location: str) -> None:
+    (divided.parent / "secret").write_bytes(b"\0" * 8)
+    proto = onnx.load(divided / "m.onnx", load_external_data=False)
+    proto.graph.initializer[0].external_data[0].value = location
+    (divided / "m.onnx").write_bytes(proto.SerializeToString())
+    assert_refused(divided / "m.onnx", "not in its folder; save the model as one file", target)
+
+
+def test_weights_behind_a_link_out_of_the_folder_are_never_read(divided: Path, target: Path) -> None:
+    (divided / "m.onnx.data").rename(divided.parent / "secret")
+    (divided / "m.onnx.data").symlink_to(divided.parent / "secret")
+    assert_refused(divided / "m.onnx", "m.onnx.data cannot be read", target)

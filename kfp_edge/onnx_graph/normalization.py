@@ -1,0 +1,136 @@
+"""Bring a model of any exporter to one form: domains, operator sets, no weights among its inputs, tensors as outputs.
+
+Nothing here changes what a model computes.
+"""
+
+from dataclasses import dataclass, field
+
+import onnx
+
+from kfp_edge.errors import ModelError
+from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.onnx_model import read_opsets
+from kfp_edge.onnx_graph.traversal import get_shape, iterate_nodes
+from kfp_edge.onnx_graph.zip_maps import cut_zip_maps
+
+#: Newest operator sets that the onnxruntime of the serving image runs.
+MAX_OPSETS = {"": 22, "ai.onnx.ml": 4}
+
+#: The operator set of ONNX for a model that has no operator of it.
+_DEFAULT_OPSET = 18
+#: Versions of the file format: the first one whose weights need not be inputs too, and the last one with all operator
+#: sets above.
+_MIN_IR_VERSION, _MAX_IR_VERSION = 8, 10
+
+
+@dataclass
+class NormalizedModel:
+    """A model in the common form."""
+
+    proto: onnx.ModelProto
+    #: The classes that its ZipMap named, in the order of the probabilities.
+    classes: tuple[ClassLabel, ...] = ()
+    #: What was changed, each in one sentence.
+    notes: list[str] = field(default_factory=list)
+
+
+def normalize(proto: onnx.ModelProto) -> NormalizedModel:
+    """Bring a model to the common form, and check it.
+
+    Args:
+        proto: The model as it was read; it is changed.
+
+    Raises:
+        ModelError: it is not valid, or uses operators that the server does not have.
+    """
+    _name_default_domain(proto)
+    _keep_used_opsets(proto)
+    _remove_weights_from_inputs(proto)
+    proto.ir_version = min(max(proto.ir_version, _MIN_IR_VERSION), _MAX_IR_VERSION)
+    classes, has_zip_map = cut_zip_maps(proto)
+    notes = ["ZipMap was removed: the probabilities are a tensor."] if has_zip_map else []
+    _add_missing_shapes(proto)
+    check(proto)
+    version = read_opsets(proto)[""]
+    if version > MAX_OPSETS[""]:
+        proto = _convert_opset(proto, version)
+        notes.append(f"Operator set {version} was converted to {MAX_OPSETS['']}.")
+    return NormalizedModel(proto, classes, notes)
+
+
+def check(proto: onnx.ModelProto) -> None:
+    """Check a model with the ONNX checker, shape inference included.
+
+    Raises:
+        ModelError: it is not valid.
+    """
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"the model is no valid ONNX file ({reason}); export it again.") from error
+
+
+def _name_default_domain(proto: onnx.ModelProto) -> None:
+    """Write "" for `ai.onnx`, its other name, which onnx does not look up in nodes."""
+    entries: list[onnx.NodeProto | onnx.OperatorSetIdProto] = [*iterate_nodes(proto), *proto.opset_import]
+    entries += [entry for function in proto.functions for entry in function.opset_import]
+    for entry in entries:
+        if entry.domain == "ai.onnx":
+            entry.domain = ""
+
+
+def _keep_used_opsets(proto: onnx.ModelProto) -> None:
+    """Leave the operator sets that nodes use, and ONNX's own, which some exporters do not list."""
+    functions = {function.domain for function in proto.functions}
+    used = {node.domain for node in iterate_nodes(proto)}
+    if unknown := sorted(used - {*MAX_OPSETS, *functions}):
+        operators = sorted({node.op_type for node in iterate_nodes(proto) if node.domain in unknown})
+        raise ModelError(
+            f"the model uses operators of {', '.join(unknown)} ({', '.join(operators[:5])}), which the server does not "
+            "have; export it with operators of ai.onnx and ai.onnx.ml only."
+        )
+    versions = {"": _DEFAULT_OPSET, **read_opsets(proto)}
+    set_opsets(proto, {domain: version for domain, version in versions.items() if domain in used | functions | {""}})
+
+
+def set_opsets(proto: onnx.ModelProto, versions: dict[str, int]) -> None:
+    """Replace the list of operator sets; it is sorted, so that the same model gives the same bytes."""
+    del proto.opset_import[:]
+    proto.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in sorted(versions.items()))
+
+
+def _remove_weights_from_inputs(proto: onnx.ModelProto) -> None:
+    """Remove inputs that have a value: up to version 3 of the format, all weights were listed as inputs."""
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in weights]
+    del proto.graph.input[:]
+    proto.graph.input.extend(inputs)
+
+
+def _add_missing_shapes(proto: onnx.ModelProto) -> None:
+    """Give every output a shape, which the checker requires."""
+    for value in [*proto.graph.input, *proto.graph.output]:
+        if value.type.WhichOneof("value") != "tensor_type":
+            raise ModelError(f"{value.name!r} of the model is no tensor; export it with tensors as inputs and outputs.")
+    if all(get_shape(output) is not None for output in proto.graph.output):
+        return
+    inferred = {output.name: output for output in onnx.shape_inference.infer_shapes(proto).graph.output}
+    for output in proto.graph.output:
+        if get_shape(output) is None:
+            shape = get_shape(inferred[output.name]) or [None, None]
+            element = output.type.tensor_type.elem_type
+            output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, element, shape))
+
+
+def _convert_opset(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    newest = MAX_OPSETS[""]
+    try:
+        converted = onnx.version_converter.convert_version(proto, newest)
+    except (RuntimeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(
+            f"the model has the operator set {version}, and the server has up to {newest}; "
+            f"export it with opset_version={newest} or lower."
+        ) from error
+    converted.ir_version = min(converted.ir_version, _MAX_IR_VERSION)
+    return converted

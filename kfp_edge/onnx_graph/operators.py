@@ -1,0 +1,32 @@
+"""Operators that no model may have: their outputs cannot be reproduced, or their time has no bound."""
+
+import onnx
+
+from kfp_edge.onnx_graph.scans import has_unbounded_scan
+from kfp_edge.onnx_graph.traversal import iterate_nodes
+
+#: Each operator with the reason.
+_FORBIDDEN = {
+    "Bernoulli": "it is random",
+    "Multinomial": "it is random",
+    "RandomNormal": "it is random",
+    "RandomNormalLike": "it is random",
+    "RandomUniform": "it is random",
+    "RandomUniformLike": "it is random",
+    "Loop": "its time has no bound",
+    "ZipMap": "its output is no tensor",
+}
+
+
+def find_forbidden_operators(proto: onnx.ModelProto) -> dict[str, str]:
+    """Return the forbidden operators of a model, those inside sub-graphs and functions included, with the reasons."""
+    op_types = list_operators(proto)
+    forbidden = {op_type: _FORBIDDEN[op_type] for op_type in sorted(op_types & _FORBIDDEN.keys())}
+    if "Scan" in op_types and has_unbounded_scan(proto):
+        forbidden["Scan"] = "the number of its steps depends on values, not on the number of rows"
+    return forbidden
+
+
+def list_operators(proto: onnx.ModelProto) -> set[str]:
+    """Return the operators of a model, those inside sub-graphs and functions included."""
+    return {node.op_type for node in iterate_nodes(proto)}

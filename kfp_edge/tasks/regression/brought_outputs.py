@@ -1,0 +1,60 @@
+"""Give a brought regressor the output `prediction`, and quantiles if it has outputs that are called so."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import r2_score
+
+from kfp_edge.errors import ModelError
+from kfp_edge.ml.arrays import Floats
+from kfp_edge.ml.onnx_model import Tensor
+from kfp_edge.onnx_graph.editing import GraphEditor, element_of
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
+
+#: A model that follows the target so closely, and is worse than its mean, predicts it on another scale.
+_CLOSE_CORRELATION = 0.8
+
+
+def standardize_outputs(model: BroughtModel, outputs: Sequence[str]) -> StandardOutputs:
+    """Change a regressor so that its outputs, of one number a row, have the names of the task and the shape [rows].
+
+    Args:
+        model: The model.
+        outputs: The names of the outputs, the prediction first; a model with one output may call it anything.
+
+    Raises:
+        ModelError: it gives several numbers a row, or no numbers, or those of another scale.
+    """
+    names = [name for name in outputs if name in model.answers] if len(model.answers) > 1 else list(model.answers)
+    if set(names) != set(model.answers) or any(not _is_number(model.answers[name]) for name in names):
+        raise ModelError(
+            f"the model has the outputs {model.describe_outputs()}, and one number for each row is needed; name the "
+            f'prediction, such as model_outputs=["{next(iter(model.answers))}"], or give a model of one target.'
+        )
+    values = {name: model.get_numbers(name)[:, 0] for name in names}
+    _check_scale(values[names[0]], model.data.target_values())
+    editor = GraphEditor(model.proto, outputs)
+    expected: dict[str, Tensor] = {}
+    for name, standard in zip(names, outputs if len(names) > 1 else outputs[:1], strict=True):
+        flat = editor.flatten(editor.find(name))
+        editor.add("Identity", flat, output=standard)
+        expected[standard] = values[name]
+    editor.set_outputs(
+        {standard: (element_of(model.answers[name]), [None]) for name, standard in zip(names, expected, strict=True)}
+    )
+    return StandardOutputs(model.proto, expected)
+
+
+def _is_number(values: Tensor) -> bool:
+    return values.size == len(values) and values.dtype.kind == "f"
+
+
+def _check_scale(prediction: Floats, target: Floats) -> None:
+    if len(target) < 3 or not prediction.std() or not target.std():
+        return
+    correlation, r2 = float(np.corrcoef(prediction, target)[0, 1]), float(r2_score(target, prediction))
+    if correlation > _CLOSE_CORRELATION and r2 < 0:
+        raise ModelError(
+            f"the model's numbers follow the target and are on another scale (correlation {correlation:.3g}, R2 "
+            f"{r2:.3g} on training rows); undo the scaling of the target in the model, and export it again."
+        )
