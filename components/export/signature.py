@@ -92,10 +92,9 @@ def _find_range(values: pd.Series) -> tuple[float, float] | None:
 
 
 def _check_outputs(proto: onnx.ModelProto, task: Task) -> None:
-    outputs = {tensor.name: tensor for tensor in proto.graph.output}
-    are_tensors = all(tensor.type.HasField("tensor_type") for tensor in outputs.values())
-    if not task.has_outputs(outputs) or not are_tensors:
+    outputs = [tensor.name for tensor in proto.graph.output]
+    if not task.has_outputs(outputs):
         raise ModelError(
-            f"the ONNX model's outputs are {', '.join(sorted(outputs))}; name them {' and '.join(task.outputs)}, "
-            "as plain tensors (for skl2onnx: zipmap=False)."
+            f"the model gives {' and '.join(outputs)}, and one for {task.title} gives {' and '.join(task.outputs)}; "
+            "give ingest the task that the model is for, or another model."
         )
