@@ -166,7 +166,7 @@ def _check_no_label(values: Float64s, *, has_label: bool) -> None:
     if has_label:
         raise ModelError(
             f"the model gives a label and numbers that are no probabilities (such as {_format(values)}); export it "
-            "with probabilities (scikit-learn's SVC: probability=True; skl2onnx: raw_scores=False)."
+            "with probabilities (skl2onnx: raw_scores=False; scikit-learn's SVC: in a CalibratedClassifierCV)."
         )
 
 
