@@ -26,8 +26,7 @@ def export(
         model_outputs: Names of the outputs to use of an ONNX model that has several, such as `["state"]`. Empty: all.
         model_threshold: The score, as an ONNX detector gives it, at which alarms begin. Empty: its own label decides,
             or, where it has no label, `false_alarm_rate`.
-        false_alarm_rate: Fraction of normal training rows above the threshold of an ONNX detector that has no label,
-            above 0 and at most 0.5; for `anomaly` only.
+        false_alarm_rate: Fraction of normal rows that may raise an alarm, above 0 and at most 0.5; for `anomaly` only.
 
     Returns:
         onnx_model: The ONNX file, preprocessing included, with the signature in its metadata.
