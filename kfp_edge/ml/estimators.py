@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.calibration import _CalibratedClassifier
 from sklearn.pipeline import Pipeline
+
+#: What has parts in its attributes. The inner class of CalibratedClassifierCV is no estimator.
+_OBJECTS = (BaseEstimator, _CalibratedClassifier)
 
 
 def iterate_parts(value: object) -> Iterator[object]:
@@ -15,7 +19,7 @@ def iterate_parts(value: object) -> Iterator[object]:
 
 
 def _iterate_children(value: object) -> Iterator[object]:
-    if isinstance(value, BaseEstimator):
+    if isinstance(value, _OBJECTS):
         yield from vars(value).values()
     elif isinstance(value, dict):
         yield from value.values()
@@ -25,4 +29,6 @@ def _iterate_children(value: object) -> Iterator[object]:
 
 def final_estimator(estimator: BaseEstimator) -> BaseEstimator:
     """Return the last step of a Pipeline, or the estimator itself where it is none."""
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    return estimator

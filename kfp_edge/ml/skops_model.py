@@ -1,29 +1,46 @@
 """Saving and loading scikit-learn models with skops: loading a pickle can run code, loading a skops file cannot."""
 
 import io
+import json
 import re
+import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
-import numpy as np
+import sklearn
 import skops.io
 from sklearn.base import BaseEstimator
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-from sklearn.tree._tree import Tree
+from sklearn.exceptions import InconsistentVersionWarning
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from kfp_edge.errors import ModelError
-from kfp_edge.ml.arrays import Int64s
-from kfp_edge.ml.estimators import iterate_parts
+from kfp_edge.ml.compiled_parts import find_unsound_part
+from kfp_edge.ml.known_differences import explain_types
+from kfp_edge.ml.older_models import check_version, complete_older_parts
+from kfp_edge.ml.skops_schema import (
+    Node,
+    find_sklearn_version,
+    list_types,
+    rename_moved_types,
+    take_best_estimators,
+)
+from kfp_edge.ml.trusted_types import TRUSTED_TYPES
 from kfp_edge.storage.files import write_file
 
-#: Types that our models contain and skops does not trust by itself. Their code runs nothing from the file, but it
-#: follows node numbers without bounds checks, so `_check_trees` checks them first. Read a type's code before adding it.
-TRUSTED_TYPES = (
-    "kfp_edge.tasks.regression.quantile_regressor.QuantileRegressor",
-    "numpy.dtype",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
+#: What reading a file that is damaged, altered or no skops file raises.
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ImportError,
+    EOFError,
+    OSError,
+    RecursionError,
+    NotImplementedError,
 )
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -40,47 +57,98 @@ def save_model(model: BaseEstimator, path: Path) -> None:
 
 
 def load_model(path: Path) -> BaseEstimator:
-    """Load an estimator that `save_model` or skops wrote.
+    """Load an estimator that `save_model` or skops wrote; of a search, such as GridSearchCV, its best estimator.
+
+    Types that moved between versions of scikit-learn are renamed in the file's schema before anything is loaded. Only
+    types that skops or `TRUSTED_TYPES` names are loaded, and those that compiled code follows are checked.
 
     Raises:
-        ModelError: the file is damaged, is no skops file, or contains a type that is not trusted.
+        ModelError: the file is damaged, is no skops file, contains a type that is not trusted, or was saved with a
+            version of scikit-learn whose models this one computes otherwise.
     """
     try:
-        model = skops.io.load(path, trusted=list(TRUSTED_TYPES))
-    except UntrustedTypesFoundException as error:
-        unknown = ", ".join(sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)))
-        raise ModelError(
-            f"the model {path} was not loaded, because it contains types that are not trusted: {unknown}; "
-            "use scikit-learn's own estimators, or export it to ONNX where it was trained."
-        ) from error
+        members = _read_members(path)
+        schema: Node = json.loads(members["schema.json"])
+        version = find_sklearn_version(schema)
+        rename_moved_types(schema)
+        is_complete = take_best_estimators(schema)
     except FileNotFoundError as error:
         raise ModelError(f"there is no model at {path}.") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
+    except _DAMAGES as error:
+        raise _damage_error(path, error) from error
+    if not is_complete:
+        raise ModelError(f"the search {path} has no best estimator; fit it with refit=True, or save the model in it.")
+    check_version(path, version, list_types(schema))
+    model = _load(path, {**members, "schema.json": json.dumps(schema).encode()}, version)
+    complete_older_parts(model)
+    part = find_unsound_part(model)
+    if part is not None:
         raise ModelError(
-            f"the model {path} is damaged or was not saved with skops ({type(error).__name__}: {error}); save it again."
-        ) from error
-    _check_trees(model, path)
+            f"the model {path} was altered: a {type(part).__name__} in it points outside itself; save it again."
+        )
     return model
 
 
-def _check_trees(model: BaseEstimator, path: Path) -> None:
-    """Refuse a tree whose nodes point outside of it: predicting with it would read memory out of bounds."""
-    if not all(_is_sound(part) for part in iterate_parts(model)):
-        raise ModelError(f"the model {path} was altered: a tree in it points outside itself; save it again.")
+def describe_versions(path: Path) -> str:
+    """Return which scikit-learn saved a model, and which is here; "" where it is the same or the file is no skops file.
+
+    An error in computing with the model adds it to its message.
+    """
+    try:
+        version = find_sklearn_version(json.loads(_read_members(path)["schema.json"]))
+    except _DAMAGES:
+        return ""
+    return _compare_versions(version) if version != sklearn.__version__ else ""
 
 
-def _is_sound(part: object) -> bool:
-    if isinstance(part, Tree):
-        children = np.concatenate([part.children_left, part.children_right])
-        return _is_within(children, -1, part.node_count) and _is_within(part.feature, -2, part.n_features)
-    if isinstance(part, TreePredictor):
-        branches = part.nodes[part.nodes["is_leaf"] == 0]
-        return all(_is_within(branches[side], 0, len(part.nodes)) for side in ("left", "right"))
-    return True
+def _compare_versions(version: str) -> str:
+    saved = f"scikit-learn {version}" if version else "an unknown version of scikit-learn"
+    return f"it was saved with {saved}, and {sklearn.__version__} is here"
 
 
-def _is_within(numbers: Int64s, least: int, end: int) -> bool:
-    return bool(np.all((numbers >= least) & (numbers < end)))
+def _read_members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _load(path: Path, members: dict[str, bytes], version: str) -> BaseEstimator:
+    """Load a model from the members of its file."""
+    data = _zip(members)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconsistentVersionWarning)  # versions are checked above
+            return skops.io.loads(data, trusted=sorted(TRUSTED_TYPES))
+    except UntrustedTypesFoundException as error:
+        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - TRUSTED_TYPES)
+        raise _untrusted_error(path, unknown, list_types(json.loads(members["schema.json"])), version) from error
+    except _DAMAGES as error:
+        versions = "" if version == sklearn.__version__ else _compare_versions(version)
+        raise _damage_error(path, error, versions) from error
+
+
+def _untrusted_error(path: Path, unknown: list[str], types: set[str], version: str) -> ModelError:
+    """Return the error for types that are not trusted, with the reason where there is a known one."""
+    reason = explain_types(types)
+    if reason:
+        return ModelError(f"the model {path} is not taken: {reason}.")
+    names = ", ".join(unknown)
+    if all(name.startswith("sklearn.") for name in unknown):
+        return ModelError(
+            f"the model {path} was not loaded, because it contains types that are not trusted: {names}; "
+            f"{_compare_versions(version)}; use another estimator, or export it to ONNX where it was trained."
+        )
+    return ModelError(
+        f"the model {path} was not loaded, because it contains types that are not trusted: {names}; "
+        "use scikit-learn's own estimators, or export it to ONNX where it was trained."
+    )
+
+
+def _damage_error(path: Path, error: Exception, versions: str = "") -> ModelError:
+    reason = (str(error).strip().splitlines() or [""])[0]
+    return ModelError(
+        f"the model {path} is damaged or was not saved with skops ({type(error).__name__}: {reason}"
+        f"{'; ' if versions else ''}{versions}); save it again."
+    )
 
 
 def _make_reproducible(saved: bytes) -> bytes:
@@ -97,6 +165,11 @@ def _make_reproducible(saved: bytes) -> bytes:
         stem, _, suffix = name.partition(".")
         if name != "schema.json":
             members[f"{counters.get(stem, stem)}.{suffix}"] = source.read(name)
+    return _zip(members)
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    """Return a ZIP archive; the same members give the same bytes."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in sorted(members.items()):
