@@ -98,6 +98,20 @@ class AnomalyOptions(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegressionOptions(ParameterGroup):
+    """What counts for regression only."""
+
+    described_by: ClassVar = (train,)
+
+    quantiles: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(RegressionOptions, AnomalyOptions, EstimatorOptions):
+    """How a model is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainedElsewhere(ParameterGroup):
     """A model that is fetched and not trained."""
 

@@ -10,22 +10,14 @@ from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching, set_retries
-from kfp_edge.pipelines._parameters import (
-    AnomalyOptions,
-    DataOptions,
-    DataSource,
-    EstimatorOptions,
-    ModelName,
-    Verification,
-)
-from kfp_edge.spec.parameter_groups import arguments
+from kfp_edge.pipelines._parameters import DataOptions, DataSource, ModelName, Training, Verification
+from kfp_edge.spec.parameter_groups import arguments, inputs_of
 
 
 def train_and_verify(
     source: DataSource,
     options: DataOptions,
-    estimator: EstimatorOptions,
-    anomaly: AnomalyOptions,
+    training_options: Training,
     name: ModelName,
     verification: Verification,
     cluster: ClusterParameters,
@@ -37,8 +29,7 @@ def train_and_verify(
     trained = train(
         train_data=rows.outputs["train_data"],
         test_data=rows.outputs["test_data"],
-        seed=options.seed,
-        **arguments(estimator, anomaly),
+        **inputs_of(train, options, training_options),
     )
     exported = export(model=trained.outputs["model"], train_data=rows.outputs["train_data"])
     verified = verify(
@@ -46,7 +37,7 @@ def train_and_verify(
         onnx_model=exported.outputs["onnx_model"],
         train_data=rows.outputs["train_data"],
         test_data=rows.outputs["test_data"],
-        **arguments(anomaly, name, verification),
+        **inputs_of(verify, training_options, name, verification),
     )
     cluster.configure_compute(rows, trained, exported, verified)
     cluster.use_data_connection(rows, verified)

@@ -2,15 +2,7 @@
 
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets
 from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
-from kfp_edge.pipelines._parameters import (
-    AnomalyOptions,
-    DataOptions,
-    DataSource,
-    Delivery,
-    EstimatorOptions,
-    ModelName,
-    Verification,
-)
+from kfp_edge.pipelines._parameters import DataOptions, DataSource, Delivery, ModelName, Training, Verification
 from kfp_edge.pipelines._preflight_steps import check_delivery
 from kfp_edge.pipelines._training_steps import train_and_verify
 from kfp_edge.spec.parameter_groups import pipeline
@@ -20,8 +12,7 @@ from kfp_edge.spec.parameter_groups import pipeline
 def edge_mlops(
     source: DataSource,
     options: DataOptions,
-    estimator: EstimatorOptions,
-    anomaly: AnomalyOptions,
+    training_options: Training,
     name: ModelName,
     verification: Verification,
     delivery: Delivery,
@@ -30,7 +21,7 @@ def edge_mlops(
 ) -> None:
     """Train, verify and deliver a model."""
     with clean_up_on_exit(delivery, cluster):
-        groups = (source, options, estimator, anomaly, name, verification)
+        groups = (source, options, training_options, name, verification)
         checked = check_delivery(*groups, delivery=delivery, cluster=cluster, secrets=secrets)
         bundle = train_and_verify(*groups, cluster, after=[checked])
         deliver(bundle, name, verification, delivery, cluster, secrets)

@@ -4,15 +4,7 @@ from kfp import dsl
 
 from kfp_edge.components.fleet_summary.component import fleet_summary
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters
-from kfp_edge.pipelines._parameters import (
-    AnomalyOptions,
-    DataOptions,
-    DataSource,
-    EstimatorOptions,
-    Fleet,
-    ModelName,
-    Verification,
-)
+from kfp_edge.pipelines._parameters import DataOptions, DataSource, Fleet, ModelName, Training, Verification
 from kfp_edge.pipelines._preflight_steps import check_run
 from kfp_edge.pipelines._training_steps import train_and_verify
 from kfp_edge.spec.parameter_groups import pipeline
@@ -22,16 +14,15 @@ from kfp_edge.spec.parameter_groups import pipeline
 def fleet_training(
     fleet: Fleet,
     options: DataOptions,
-    estimator: EstimatorOptions,
-    anomaly: AnomalyOptions,
+    training_options: Training,
     verification: Verification,
     cluster: ClusterParameters,
 ) -> None:
     """Train and verify a model for each asset."""
-    checked = check_run(fleet, options, estimator, anomaly, verification, cluster=cluster)
+    checked = check_run(fleet, options, training_options, verification, cluster=cluster)
     with dsl.ParallelFor(items=fleet.assets, name="asset", parallelism=8) as asset:
         source = DataSource(data=asset.data)
         name = ModelName(model_name=asset.model_name)  # not `asset.name`: the loop has one of its own
-        bundle = train_and_verify(source, options, estimator, anomaly, name, verification, cluster, after=[checked])
+        bundle = train_and_verify(source, options, training_options, name, verification, cluster, after=[checked])
     compared = fleet_summary(bundles=dsl.Collected(bundle))
     cluster.configure_light(compared)

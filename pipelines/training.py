@@ -5,14 +5,7 @@ from typing import NamedTuple
 from kfp.dsl import Artifact
 
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters
-from kfp_edge.pipelines._parameters import (
-    AnomalyOptions,
-    DataOptions,
-    DataSource,
-    EstimatorOptions,
-    ModelName,
-    Verification,
-)
+from kfp_edge.pipelines._parameters import DataOptions, DataSource, ModelName, Training, Verification
 from kfp_edge.pipelines._preflight_steps import check_run
 from kfp_edge.pipelines._training_steps import train_and_verify
 from kfp_edge.spec.parameter_groups import pipeline
@@ -28,8 +21,7 @@ class Trained(NamedTuple):
 def training(
     source: DataSource,
     options: DataOptions,
-    estimator: EstimatorOptions,
-    anomaly: AnomalyOptions,
+    training_options: Training,
     name: ModelName,
     verification: Verification,
     cluster: ClusterParameters,
@@ -39,6 +31,6 @@ def training(
     Returns:
         bundle: A folder with the model, its signature, manifest, samples, reference statistics and model card.
     """
-    groups = (source, options, estimator, anomaly, name, verification)
+    groups = (source, options, training_options, name, verification)
     checked = check_run(*groups, cluster=cluster)
     return Trained(bundle=train_and_verify(*groups, cluster, after=[checked]))

@@ -37,13 +37,14 @@ def ingest(
     Args:
         data: The table, CSV (also `.tsv`, `.csv.gz` or one in a `.zip`) or Parquet: a file, a folder, `s3://BUCKET/KEY`
             or `https://...`; or generated rows, `synthetic:ai4i?rows=10000&seed=0`.
-        target: Name of the label column. If empty, the failure windows or the generated data provide the label; an
-            anomaly task needs none.
+        target: Name of the column of labels or, for `regression`, of numbers. If empty, the failure windows or the
+            generated data provide it; an anomaly task needs none.
         positive: The class that the metrics of two classes describe, such as `Fail` or `1`. If empty, the rarer one.
             In an anomaly task the class that is anomalous.
         drop: Names of the columns to leave out, such as identifiers and whatever gives the label away.
-        task: What the model learns: `classification` (predict the label), or `anomaly` (learn what is normal from the
-            rows labelled 0, or from all rows without labels; labels are otherwise used only to measure).
+        task: What the model learns: `classification` (predict the label), `anomaly` (learn what is normal from the rows
+            labelled 0, or from all rows without labels; labels are otherwise used only to measure), or `regression`
+            (predict a number, such as the remaining useful life).
         time_column: Name of the column with the time of each row. It orders the rows and is not a feature.
         group_column: Name of the column with the machine, site, run or batch of each row. It is not a feature. If empty
             and the data is a folder of several files, each file is a group.

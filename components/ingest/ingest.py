@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from kfp_edge.components.ingest import failure_windows
 from kfp_edge.components.ingest.columns.column_kinds import convert_columns, find_times_without_role
-from kfp_edge.components.ingest.columns.labels import AnomalyLabels, fill_missing_labels, find_anomaly_labels
 from kfp_edge.components.ingest.columns.roles import assign_roles, check_column_exists, find_role_violations
 from kfp_edge.components.ingest.columns.schema import (
     ColumnExpectation,
@@ -27,6 +26,9 @@ from kfp_edge.components.ingest.reading.header_rows import refuse_header_rows
 from kfp_edge.components.ingest.reading.sources import SourceTable, read_source
 from kfp_edge.components.ingest.reading.table_files import ReadOptions
 from kfp_edge.components.ingest.report import format_refusal, format_summary
+from kfp_edge.components.ingest.targets.labels import fill_missing_labels
+from kfp_edge.components.ingest.targets.rules import rule_of
+from kfp_edge.components.ingest.targets.target_rule import TranslatedLabels
 from kfp_edge.errors import DataError
 from kfp_edge.ml import dataset
 from kfp_edge.ml.memory import return_freed_memory
@@ -59,15 +61,15 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     refuse_header_rows(source)
     source, violations = convert_columns(source, options, expectations)
     source, options = _leave_out_times(source, options)
-    anomaly_labels = _find_anomaly_labels(source, options)
-    if anomaly_labels:
-        source = dataclasses.replace(source, remarks=(*source.remarks, anomaly_labels.remark))
+    translated = _translate_labels(source, options)
+    if translated:
+        source = dataclasses.replace(source, remarks=(*source.remarks, translated.remark))
         options = dataclasses.replace(options, positive="")
     for remark in source.remarks:
         print(remark, flush=True)
     source = _drop_unchecked_columns(source, options, expectations)
     # no variable holds the rows in an earlier form while they are made into the next one, which needs as much memory
-    rows_with_roles = [_check_and_assign_roles(source, options, expectations, violations, report, anomaly_labels)]
+    rows_with_roles = [_check_and_assign_roles(source, options, expectations, violations, report, translated)]
     source = dataclasses.replace(source, table=source.table.schema.empty_table(), file_names=None)
     return_freed_memory()
     parts = prepare(rows_with_roles.pop(), options, _read_windows(options, source))
@@ -95,10 +97,10 @@ def _read_windows(options: IngestOptions, source: SourceTable) -> FailureWindows
         return failure_windows.read_windows(path, source.name, options.table_format.time_zone, source.time_formats)
 
 
-def _find_anomaly_labels(source: SourceTable, options: IngestOptions) -> AnomalyLabels | None:
-    if options.task != "anomaly" or options.target not in source.table.column_names:
+def _translate_labels(source: SourceTable, options: IngestOptions) -> TranslatedLabels | None:
+    if options.target not in source.table.column_names:
         return None
-    return find_anomaly_labels(options.target, source.table.column(options.target), options.positive)
+    return rule_of(options.task).translate(options.target, source.table.column(options.target), options.positive)
 
 
 def _leave_out_times(source: SourceTable, options: IngestOptions) -> tuple[SourceTable, IngestOptions]:
@@ -126,7 +128,7 @@ def _check_and_assign_roles(
     expectations: dict[str, ColumnExpectation],
     violations: list[Violation],
     report: Path,
-    anomaly_labels: AnomalyLabels | None,
+    translated: TranslatedLabels | None,
 ) -> RowsWithRoles:
     """Return the data as a frame with roles; if it violates rules, write the report and raise."""
     wrong = {violation.column for violation in violations}
@@ -135,8 +137,8 @@ def _check_and_assign_roles(
     wrong = {violation.column for violation in violations}
     table = cast_columns(source.table, {name: rules for name, rules in expectations.items() if name not in wrong})
     table = table.drop_columns([name for name in options.drop if name in table.column_names])
-    if anomaly_labels:
-        table = table.set_column(table.column_names.index(options.target), options.target, anomaly_labels.column)
+    if translated:
+        table = table.set_column(table.column_names.index(options.target), options.target, translated.column)
     role_violations = find_role_violations(table, options.role_columns, options.task)
     violations += [violation for violation in role_violations if violation.column not in wrong]
     if violations:
@@ -158,7 +160,7 @@ def _check_and_assign_roles(
         _to_series(source.file_names),
         warnings=source.warnings,
         has_utc_times=source.has_utc_times,
-        anomalous_class=anomaly_labels.reason if anomaly_labels else "",
+        anomalous_class=translated.reason if translated else "",
     )
 
 

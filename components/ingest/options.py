@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from kfp_edge.components.ingest.reading import synthetic
 from kfp_edge.components.ingest.reading.table_format import TableFormat
+from kfp_edge.components.ingest.targets.rules import TARGET_RULES, rule_of
 from kfp_edge.errors import ParameterError
-from kfp_edge.ml.bundle import TASK_NAMES
 from kfp_edge.suggestions import describe_unknown_choice
 
 #: What the random generator of scikit-learn takes.
@@ -68,10 +68,11 @@ def _to_whole(rows: object) -> int:
 
 def complete_options(options: IngestOptions) -> IngestOptions:
     """Set the target of generated data, and drop the columns that leak it."""
-    if not options.data.startswith(synthetic.SCHEME) or options.target:
+    if not options.data.startswith(synthetic.SCHEME) or options.target or options.task not in TARGET_RULES:
         return options
-    drop = tuple(dict.fromkeys((*synthetic.NOT_FEATURES, *options.drop)))
-    return dataclasses.replace(options, target=synthetic.TARGET, drop=drop)
+    target = rule_of(options.task).synthetic_target
+    not_features = (name for name in (*synthetic.NOT_FEATURES, synthetic.TARGET) if name != target)
+    return dataclasses.replace(options, target=target, drop=tuple(dict.fromkeys((*not_features, *options.drop))))
 
 
 def check_options(options: IngestOptions) -> None:
@@ -89,6 +90,8 @@ def find_contradictions(options: IngestOptions) -> Iterator[str]:
     for message, is_violated in _list_rules(options):
         if is_violated:
             yield message
+    if options.task in TARGET_RULES:
+        yield from rule_of(options.task).find_contradictions(options)
     yield from _find_role_conflicts(options)
     yield from options.table_format.find_problems()
 
@@ -97,15 +100,12 @@ def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
     """Yield every rule: the message, and whether the rule is violated."""
     needs_time = options.split in ("time", "group-and-time")
     yield from {
-        describe_unknown_choice("task", options.task, TASK_NAMES): options.task not in TASK_NAMES,
+        describe_unknown_choice("task", options.task, TARGET_RULES): options.task not in TARGET_RULES,
         describe_unknown_choice("split", options.split, _SPLITS): options.split not in _SPLITS,
         f"test_fraction must lie between 0 and 1, not {options.test_fraction:g}.": not 0 < options.test_fraction < 1,
         f"seed must lie between 0 and {_LARGEST_SEED}, not {options.seed}.": not 0 <= options.seed <= _LARGEST_SEED,
         f"a rolling window must be at least 2 rows, not {min(options.rolling_windows, default=2):g}.": (
             min(options.rolling_windows, default=2) < 2
-        ),
-        "classification needs labels: name the label column in target, or give failure windows.": (
-            options.task == "classification" and not options.target and not options.windows
         ),
         "positive names a class, and there are no labels: name the label column in target, or leave positive empty.": (
             bool(options.positive) and not options.target and not options.windows
@@ -117,9 +117,6 @@ def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
         ),
         "split=random with rolling_windows would leak: neighbouring rows share their past; use split=auto.": (
             options.split == "random" and bool(options.rolling_windows)
-        ),
-        "an anomaly task with windows trains on the rows before the first one; use split=auto.": (
-            options.task == "anomaly" and bool(options.windows) and options.split not in ("auto", "time")
         ),
     }.items()
 

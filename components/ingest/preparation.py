@@ -9,12 +9,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from kfp_edge.components.ingest import failure_windows
-from kfp_edge.components.ingest.columns.labels import (
-    choose_positive_class,
-    explain_positive_class,
-    find_rare_classes,
-    find_similar_spellings,
-)
 from kfp_edge.components.ingest.failure_windows import FailureWindows, WindowLabels
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.ingest.rolling_features import add_rolling_features, find_lost_classes, leave_out_warm_up
@@ -31,6 +25,8 @@ from kfp_edge.components.ingest.splitting.split_choice import (
     split_at_window,
 )
 from kfp_edge.components.ingest.splitting.time_order import find_shared_times, sort_by_time
+from kfp_edge.components.ingest.targets.rules import rule_of
+from kfp_edge.components.ingest.targets.target_rule import TargetRule
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
@@ -74,6 +70,8 @@ class _Rows:
     roles: Roles
     left_out: LeftOutRows
     positive_reason: str
+    #: What the task requires of its target.
+    rule: TargetRule
     files_are_groups: bool = False
     window_labels: WindowLabels | None = None
     #: Numeric columns that number the rows.
@@ -104,7 +102,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
     _check_features(parts.train)
     warnings = [*started.warnings, *chosen.warnings, *leaks.warn_of_row_counters(started.row_counters)]
     # those about single columns are last: there can be many, and of many only the first ones are printed
-    warnings += [*_find_warnings(parts, measured), *source_warnings]
+    warnings += [*_find_warnings(parts, measured, started.rule), *source_warnings]
     preparation = Preparation(
         chosen.method,
         chosen.reason,
@@ -113,6 +111,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         window_rows=max(options.rolling_windows, default=1),
         has_utc_times=has_utc_times,
         positive_reason=started.positive_reason,
+        target_median=started.rule.find_target_median(parts.train),
     )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 
@@ -127,7 +126,7 @@ def _start(rows: RowsWithRoles, options: IngestOptions) -> _Rows:
     _check_split_columns(roles, options.split)
     left_out = LeftOutRows(len(frame))
     left_out.add(rows.has_no_label, "rows without a label")
-    return _Rows(frame, roles, left_out, rows.anomalous_class, files_are_groups)
+    return _Rows(frame, roles, left_out, rows.anomalous_class, rule_of(roles.task), files_are_groups)
 
 
 def _label(rows: _Rows, windows: FailureWindows) -> None:
@@ -152,17 +151,16 @@ def _extend(rows: _Rows, options: IngestOptions) -> None:
     if options.rolling_windows:
         rows.frame, rows.roles = add_rolling_features(rows.frame, rows.roles, options.rolling_windows)
         leave_out_warm_up(rows.frame, rows.roles, options.rolling_windows, rows.left_out)
-        rows.warnings += find_lost_classes(rows.frame, rows.roles, options.rolling_windows, rows.left_out)
+        strata = rows.rule.find_strata(rows.frame[rows.roles.target] if rows.roles.target else None)
+        rows.warnings += find_lost_classes(strata, options.rolling_windows, rows.left_out)
     rows.frame = rows.frame.astype(dict.fromkeys(rows.roles.numeric, np.float32))
 
 
 def _choose_positive(rows: _Rows, usable: Indices, options: IngestOptions) -> None:
     labels = rows.frame[rows.roles.target].iloc[usable]
-    positive = choose_positive_class(labels, options.positive, rows.roles.task)
-    rows.roles = dataclasses.replace(rows.roles, positive=positive)
-    if rows.roles.task == "classification":
-        rows.positive_reason = explain_positive_class(labels, options.positive)
-    rows.warnings += find_similar_spellings(labels)
+    rows.roles = dataclasses.replace(rows.roles, positive=rows.rule.choose_positive(labels, options.positive))
+    rows.positive_reason = rows.positive_reason or rows.rule.explain_positive(labels, options.positive)
+    rows.warnings += rows.rule.warn_of_values(labels)
 
 
 def _take_parts(rows: _Rows, chosen: ChosenSplit, usable: Indices, sha256: str) -> TrainTestSplit:
@@ -204,8 +202,8 @@ def _split(rows: _Rows, usable: Indices, options: IngestOptions) -> ChosenSplit:
         rows.frame[name].iloc[usable].reset_index(drop=True) if name else None
         for name in (rows.roles.target, rows.roles.time, rows.roles.group)
     )
-    split_rows = SplitRows(len(usable), rows.roles.task, labels, times, groups)
-    if rows.window_labels and rows.roles.task == "anomaly":
+    split_rows = SplitRows(len(usable), rows.rule, rows.rule.find_strata(labels), times, groups)
+    if rows.window_labels and rows.rule.is_split_at_windows:
         return split_at_window(split_rows, rows.window_labels.start)
     request = SplitRequest(options.split, options.test_fraction, options.seed, bool(options.rolling_windows))
     return choose_split(split_rows, request, groups_are_files=rows.files_are_groups)
@@ -224,15 +222,16 @@ def _check_features(train: Dataset) -> None:
         raise DataError(f"column {empty[0]!r} is empty in every training row; put it in drop.")
 
 
-def _find_warnings(parts: TrainTestSplit, features: Sequence[str]) -> list[str]:
+def _find_warnings(parts: TrainTestSplit, features: Sequence[str], rule: TargetRule) -> list[str]:
     """Return the warnings about both parts; `features` are those of the source, without rolling ones."""
     train, test = parts.train, parts.test
-    warnings = leaks.find_perfect_features(train, features)
+    has_target = bool(train.roles.target)
+    warnings = rule.warn_of_telling_features(train, features) if has_target else []
     warnings += leaks.find_duplicates(train, test)
     warnings += leaks.find_group_copies(train, features)
     warnings += leaks.find_constant_columns(train, features)
     warnings += leaks.find_equal_columns(train, features)
     warnings += find_new_categories(train, test)
-    if train.roles.target:
-        warnings += find_rare_classes(train, test)
+    if has_target:
+        warnings += rule.warn_of_parts(train, test)
     return warnings

@@ -62,20 +62,25 @@ def leave_out_warm_up(frame: pd.DataFrame, roles: Roles, windows: Sequence[int],
         )
 
 
-def find_lost_classes(frame: pd.DataFrame, roles: Roles, windows: Sequence[int], left_out: LeftOutRows) -> list[str]:
+def find_lost_classes(labels: pd.Series | None, windows: Sequence[int], left_out: LeftOutRows) -> list[str]:
     """Return a warning that names the classes of which no row is left where the longest window is full.
+
+    Args:
+        labels: The class of each row; None where there are no classes.
+        windows: The lengths of the windows.
+        left_out: The rows that are left out.
 
     Raises:
         DataError: a single class is left.
     """
-    if not roles.target:
+    if labels is None:
         return []
-    left = set(frame[roles.target][~left_out.mask].unique().tolist())
-    lost = sorted(set(frame[roles.target].unique().tolist()) - left)
+    left = set(labels[~left_out.mask].unique().tolist())
+    lost = sorted(set(labels.unique().tolist()) - left)
     if not lost:
         return []
     what = (
-        f"every row of class {list_names(lost)} of {roles.target!r} is left out, before a rolling window of "
+        f"every row of class {list_names(lost)} of {labels.name!r} is left out, before a rolling window of "
         f"{max(windows)} rows is full"
     )
     if len(left) == 1:

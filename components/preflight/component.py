@@ -41,6 +41,7 @@ def preflight(
     false_alarm_rate: Optional[float] = None,
     estimator: Optional[str] = None,
     hyperparameters: Optional[dict] = None,
+    quantiles: Optional[list[float]] = None,
     model: Optional[str] = None,
     model_sha256: Optional[str] = None,
     model_classes: Optional[dict] = None,

@@ -18,12 +18,14 @@ from kfp_edge.components.ingest.options import IngestOptions, complete_options, 
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
 from kfp_edge.errors import ParameterError
-from kfp_edge.estimators.registry import check_estimator
+from kfp_edge.estimators.registry import AUTO, check_estimator
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.metrics.gates import check_limits, parse_gates
 from kfp_edge.ml.bundle import TASK_NAMES, check_identity
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
+from kfp_edge.tasks.registry import TASKS
+from kfp_edge.tasks.task import TrainingOptions
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
 Values = Mapping[str, Any]
@@ -53,6 +55,8 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield partial(check_false_alarm_rate, values["false_alarm_rate"])
     if "estimator" in values:
         yield partial(check_estimator, values["estimator"], _task(values), values.get("hyperparameters", {}))
+    if "quantiles" in values and _task(values):
+        yield partial(_check_training, values)
     if "gates" in values:
         yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
     if "champion_margin" in values:
@@ -116,6 +120,11 @@ def _task(values: Values) -> str:
     """Return the task, or "" where it is not known."""
     task = values.get("task", "")
     return task if task in TASK_NAMES else ""
+
+
+def _check_training(values: Values) -> None:
+    options = TrainingOptions(estimator=values.get("estimator", AUTO), quantiles=tuple(values["quantiles"]))
+    TASKS[_task(values)].check_options(options)
 
 
 def _check_name(name: object, values: Values) -> None:

@@ -17,8 +17,9 @@ def train(
     false_alarm_rate: float = 0.001,
     estimator: str = "auto",
     hyperparameters: dict = {},
+    quantiles: list[float] = [],
 ):
-    """Train a failure predictor or an anomaly detector, according to the task that `ingest` wrote into the data.
+    """Train a failure predictor, an anomaly detector or a regression, by the task that `ingest` wrote into the data.
 
     Args:
         train_data: Rows to train on, written by `ingest`.
@@ -28,6 +29,8 @@ def train(
         estimator: What is trained, such as `random_forest`, `logistic_regression` or `one_class_svm`; the README of
             `train` lists all of each task. `auto` is `hist_gradient_boosting`, or `isolation_forest` for `anomaly`.
         hyperparameters: Hyperparameters of the estimator by scikit-learn's names, such as `{max_depth: 6}`.
+        quantiles: Levels of quantiles that are predicted beside the number, such as `[0.1, 0.9]`, between which 80 % of
+            the true values should lie; for `regression` only.
 
     Returns:
         model: A scikit-learn Pipeline saved with skops.
@@ -49,7 +52,11 @@ def train(
 
         # the training rows are read twice, so that fit can free them before the trees need memory
         options = TrainingOptions(
-            seed=seed, false_alarm_rate=false_alarm_rate, estimator=estimator, hyperparameters=hyperparameters
+            seed=seed,
+            false_alarm_rate=false_alarm_rate,
+            estimator=estimator,
+            hyperparameters=hyperparameters,
+            quantiles=tuple(quantiles),
         )
         fitted = fit(dataset.load(Path(train_data.path)), options)
         training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))

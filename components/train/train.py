@@ -20,6 +20,7 @@ def fit(data: Dataset, options: TrainingOptions) -> Pipeline:
         ParameterError: an option is out of range.
     """
     task = task_of(data)
+    task.check_options(options)
     with limit_threads(data):
         rows = [data]
         del data  # a task frees the rows before it needs memory, where the caller does not hold them either

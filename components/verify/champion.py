@@ -35,7 +35,8 @@ def compare_with_champion(
         data: The held-out rows.
 
     Raises:
-        ParameterError: the champion is a model for another task, other classes or another positive class.
+        ParameterError: the champion is a model for another task, other classes or another positive class, or it lacks
+            a metric.
         DataError: the rows lack a column that the champion needs.
         ModelError: the champion's bundle was altered.
         StorageError: the champion cannot be fetched.
@@ -53,6 +54,11 @@ def compare_with_champion(
         )
     names = sorted({gate.metric for gate in gates}) or _find_ranking_metric(data, measurement.metrics)
     champion_metrics = measure(champion_predictions, data).metrics
+    if lacking := next((name for name in names if name not in champion_metrics), None):
+        raise ParameterError(
+            f"the champion {uri} has no {lacking}, which the gates name; leave champion empty, or compare models that "
+            "have it."
+        )
     return check_champion(measurement.metrics, champion_metrics, names, margin)
 
 

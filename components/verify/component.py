@@ -44,7 +44,8 @@ def verify(
         false_alarm_rate: Fraction of normal rows that may raise an alarm, above 0 and at most 0.5; for `anomaly` only.
         champion: Bundle of the model now in use, a path or a URI; the new model may not be worse. Empty: no comparison.
         champion_margin: By how much a metric may be worse than the champion's.
-        tolerance: Largest allowed absolute difference of a probability or score from the original model.
+        tolerance: Largest allowed absolute difference of a probability or score from the original model; of a predicted
+            number, in standard deviations of the target.
         max_model_mb: Largest allowed ONNX file, in MB.
         max_latency_ms: Upper bound of the 99th percentile of a single-row inference's latency, in milliseconds, when
             the model is verified.

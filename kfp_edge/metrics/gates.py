@@ -136,7 +136,7 @@ def _describe_reach(metric: Metric, sign: str) -> str:
 def _suggest_metric(name: str, task: str) -> str:
     known = [metric.name for metric in METRICS.values() if not task or task in metric.tasks]
     base, bracket, label = name.partition("(")
-    similar = suggest(base.strip().lower(), METRICS)
+    similar = suggest(base.strip().lower(), known)
     names_no_class = bool(bracket) and not label.strip(") ")
     if similar and not names_no_class and (not bracket or METRICS[similar].has_classes):
         return f"did you mean {similar}{bracket}{label}?"

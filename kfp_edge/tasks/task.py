@@ -12,6 +12,7 @@ import onnx
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.estimator import Hyperparameters
 from kfp_edge.estimators.registry import AUTO
 from kfp_edge.metrics.catalog import MetricSubject
@@ -88,6 +89,15 @@ class Task(ABC):
     ranking_metrics: ClassVar[tuple[str, ...]]
     #: The metric that says most about a model to a person; a fleet is sorted by it.
     headline_metric: ClassVar[str]
+
+    def check_options(self, options: TrainingOptions) -> None:
+        """Refuse options that are out of range, or that another task has.
+
+        Raises:
+            ParameterError: with the first one.
+        """
+        if options.quantiles:
+            raise ParameterError("quantiles are predicted for task=regression only; leave quantiles empty.")
 
     @abstractmethod
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:

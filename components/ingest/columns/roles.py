@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kfp_edge.components.ingest.columns.labels import check_target
 from kfp_edge.components.ingest.columns.schema import Violation, make_violation
-from kfp_edge.components.ingest.columns.single_precision import describe_loss, describe_offset
+from kfp_edge.components.ingest.columns.single_precision import advise_infinite, describe_loss, describe_offset
 from kfp_edge.components.ingest.columns.unread_numbers import find_unread_numbers, holds_durations
 from kfp_edge.components.ingest.reading.arrow_columns import (
     find_missing,
@@ -18,8 +17,9 @@ from kfp_edge.components.ingest.reading.arrow_columns import (
     to_float64,
     to_timestamps,
 )
+from kfp_edge.components.ingest.targets.rules import rule_of
+from kfp_edge.components.ingest.targets.target_rule import TargetRule
 from kfp_edge.errors import ParameterError
-from kfp_edge.ml.arrays import Float64s
 from kfp_edge.ml.dataset import Roles
 from kfp_edge.suggestions import suggest
 
@@ -28,6 +28,7 @@ _MAX_CATEGORIES = 5000
 #: From this number of values on, a text column with a value of its own in most rows is an identifier.
 _MIN_IDENTIFIERS, _MIN_IDENTIFIER_SHARE = 100, 0.5
 _MAX_LISTED_COLUMNS = 20
+_OR_DROP = ", or put it in drop"
 _JOIN_TIMES = "join times of day with their date in the time_column, write durations as numbers such as seconds"
 
 
@@ -56,11 +57,12 @@ def find_role_violations(table: pa.Table, role_columns: Mapping[str, str], task:
         table: The data without the columns that are dropped.
         role_columns: Column name by role ("target", "time", "group"), "" where there is none. Every other
             column of the table is a feature.
-        task: "classification" or "anomaly".
+        task: The name of the task.
     """
     roles = _invert(role_columns)
+    rule = rule_of(task)
     violations = (
-        _check_column(name, table.column(name), roles.get(name, "feature"), task) for name in table.column_names
+        _check_column(name, table.column(name), roles.get(name, "feature"), rule) for name in table.column_names
     )
     return [violation for violation in violations if violation is not None]
 
@@ -71,7 +73,8 @@ def assign_roles(table: pa.Table, role_columns: Mapping[str, str], task: str) ->
     The table has no violation that `find_role_violations` finds.
     """
     special = _invert(role_columns)
-    columns = {name: _to_series(table.column(name), special.get(name, "feature")) for name in table.column_names}
+    rule = rule_of(task)
+    columns = {name: _to_series(table.column(name), special.get(name, "feature"), rule) for name in table.column_names}
     features = tuple(name for name in columns if name not in special)
     numeric = tuple(name for name in features if columns[name].dtype == np.float64)
     categorical = tuple(name for name in features if name not in numeric)
@@ -92,19 +95,19 @@ def _invert(role_columns: Mapping[str, str]) -> dict[str, str]:
     return {name: role for role, name in role_columns.items() if name}
 
 
-def _to_series(column: pa.ChunkedArray, role: str) -> pd.Series:
+def _to_series(column: pa.ChunkedArray, role: str, rule: TargetRule) -> pd.Series:
+    if role == "target":
+        return rule.to_series(column)
     if role == "time" and not is_number(column.type):
         return pd.Series(to_timestamps(column)[0].to_pandas())
     if pa.types.is_string(column.type):
         return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
-    if pa.types.is_integer(column.type) and role in ("target", "group", "time"):
+    if pa.types.is_integer(column.type) and role in ("group", "time"):
         return pd.Series(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
-    if role == "target":
-        return pd.Series(to_float64(column).astype(np.int64))
     return pd.Series(to_float64(column))
 
 
-def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str) -> Violation | None:
+def _check_column(name: str, column: pa.ChunkedArray, role: str, rule: TargetRule) -> Violation | None:
     missing = find_missing(column)
     if role == "feature" and missing.all():
         return Violation(name, "is empty in every row; put it in drop")
@@ -115,7 +118,7 @@ def _check_column(name: str, column: pa.ChunkedArray, role: str, task: str) -> V
         violation = make_violation(name, f"is the {role} column and is missing", column, missing, remedy)
         return dataclasses.replace(violation, example="empty, or read as missing")
     if role == "target":
-        return check_target(name, column, task)
+        return rule.check(name, column)
     return {"feature": _check_feature, "time": _check_time, "group": _check_group}[role](name, column)
 
 
@@ -132,18 +135,15 @@ def _check_numbers(name: str, column: pa.ChunkedArray) -> Violation | None:
     values = to_float64(column)
     infinite = np.isinf(values)
     if infinite.any():
-        return make_violation(name, "is infinite", column, infinite, _advise_infinite(values))
+        return make_violation(name, "is infinite", column, infinite, advise_infinite(values))
     distinct = len(np.unique(values[~np.isnan(values)]))
     if pa.types.is_integer(column.type) and distinct == 1 < len(column.drop_null().unique()):
         first = column.drop_null()[0].as_py()
-        return Violation(name, "needs more digits than a model gets at the edge", remedy=describe_offset(first))
+        return Violation(
+            name, "needs more digits than a model works with at the edge", remedy=describe_offset(first) + _OR_DROP
+        )
     loss = describe_loss(values)
-    return Violation(name, loss[0], remedy=loss[1]) if loss else None
-
-
-def _advise_infinite(values: Float64s) -> str:
-    codes = ", ".join(code for code, value in (("Inf", np.inf), ("-Inf", -np.inf)) if (values == value).any())
-    return f"if that means missing give missing_values=[{codes}]"
+    return Violation(name, loss[0], remedy=loss[1] + _OR_DROP) if loss else None
 
 
 def _check_name(name: str) -> Violation | None:
@@ -158,7 +158,7 @@ def _check_type(name: str, arrow_type: pa.DataType) -> Violation | None:
     if pa.types.is_timestamp(arrow_type) or pa.types.is_date(arrow_type):
         return Violation(name, "holds timestamps; name it in time_column or put it in drop")
     if pa.types.is_time(arrow_type) or pa.types.is_duration(arrow_type):
-        return Violation(name, "holds times of day or durations", remedy=f"{_JOIN_TIMES}, or put it in drop")
+        return Violation(name, "holds times of day or durations", remedy=_JOIN_TIMES + _OR_DROP)
     if not (is_number(arrow_type) or pa.types.is_string(arrow_type) or pa.types.is_boolean(arrow_type)):
         return Violation(name, f"is of type {arrow_type}, neither number nor text; put it in drop")
     return None
@@ -168,7 +168,7 @@ def _check_text(name: str, column: pa.ChunkedArray) -> Violation | None:
     distinct, cells = len(column.drop_null().unique()), len(column) - column.null_count
     unread_numbers = find_unread_numbers(column, has_many_values=distinct > _MIN_IDENTIFIERS)
     if unread_numbers:
-        return Violation(name, unread_numbers[0], remedy=unread_numbers[1])
+        return Violation(name, unread_numbers[0], remedy=unread_numbers[1] + _OR_DROP)
     if distinct > _MIN_IDENTIFIERS and distinct > _MIN_IDENTIFIER_SHARE * cells:
         return Violation(
             name, f"is text with {distinct:,} values in {cells:,} cells, as identifiers have", remedy="put it in drop"

@@ -1,4 +1,4 @@
-"""Columns that single precision (float32), which a model gets at the edge, cannot hold."""
+"""Columns that single precision (float32), which a model works with at the edge, cannot hold."""
 
 import numpy as np
 
@@ -23,8 +23,9 @@ def describe_loss(values: Float64s) -> tuple[str, str] | None:
     if np.isinf(rounded).any():
         example = values[np.argmax(np.isinf(rounded))]
         return (
-            f"is beyond the range of float32, which a model gets at the edge ({_format(example)} becomes infinite)",
-            f"if that means missing give missing_values=[{_format(example)}], else scale it, or put it in drop",
+            "is beyond the range of float32, which a model works with at the edge "
+            f"({_format(example)} becomes infinite)",
+            f"if that means missing give missing_values=[{_format(example)}], else scale it",
         )
     errors = np.abs(rounded.astype(np.float64) - values)
     if not errors.any():
@@ -40,18 +41,24 @@ def describe_loss(values: Float64s) -> tuple[str, str] | None:
     first = _format(values[0])
     if magnitude < 1:
         return (
-            f"is too small for float32, which a model gets at the edge ({example} becomes {result})",
-            "scale it, or put it in drop",
+            f"is too small for float32, which a model works with at the edge ({example} becomes {result})",
+            "scale it",
         )
     return (
-        f"needs more digits than a model gets at the edge, in float32 ({example} becomes {result})",
+        f"needs more digits than a model works with at the edge, in float32 ({example} becomes {result})",
         describe_offset(first),
     )
 
 
 def describe_offset(first: object) -> str:
     """Return the remedy for numbers of many digits; `first` is the first of them."""
-    return f"subtract an offset from it, such as its first value, {first}, or put it in drop"
+    return f"subtract an offset from it, such as its first value, {first}"
+
+
+def advise_infinite(values: Float64s) -> str:
+    """Return the remedy for infinite values, shape [n], some of which are."""
+    codes = ", ".join(code for code, value in (("Inf", np.inf), ("-Inf", -np.inf)) if (values == value).any())
+    return f"if that means missing give missing_values=[{codes}]"
 
 
 def _format(value: float) -> str:

@@ -26,7 +26,7 @@ def holds_durations(cells: pa.ChunkedArray) -> bool:
 
 
 def find_unread_numbers(column: pa.ChunkedArray, *, has_many_values: bool) -> tuple[str, str] | None:
-    """Return what a text column is, and the remedy, where its cells are numbers in a form that is not read.
+    """Return what a text column is, and what to do about its cells, where they are numbers in a form that is not read.
 
     Args:
         column: Its cells.
@@ -39,22 +39,22 @@ def find_unread_numbers(column: pa.ChunkedArray, *, has_many_values: bool) -> tu
     if holds_durations(cells):
         return (
             f"holds durations or times of day such as {example!r}, which are not read as numbers",
-            "write them as numbers, such as seconds, or put it in drop",
+            "write them as numbers, such as seconds",
         )
     if pc.all(pc.match_substring_regex(cells, _QUOTED_NUMBER)).as_py():
         return (
             f"holds numbers that are written as text, such as {example}",
-            "write them without the apostrophe, quotes or =, or put it in drop",
+            "write them without the apostrophe, quotes or =",
         )
     if plain_digits != example and pc.all(pc.match_substring_regex(cells, r"^[^0-9]*\p{N}[^0-9]*$")).as_py():
         return (
             f"holds numbers in digits other than 0 to 9, such as {example!r}",
-            f"write them in plain digits, such as {plain_digits}, or put it in drop",
+            f"write them in plain digits, such as {plain_digits}",
         )
     if 0 < len(units) <= _MAX_LISTED_UNITS:
         return (
             f"holds numbers with the units {' and '.join(map(repr, units))}",
-            "write all of them as numbers in one unit, or put it in drop",
+            "write all of them as numbers in one unit",
         )
     return None
 

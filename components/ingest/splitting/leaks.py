@@ -38,24 +38,38 @@ _MAX_LISTED_EQUALS = 10
 
 def find_perfect_features(data: Dataset, names: Sequence[str]) -> list[str]:
     """Return a warning that names the features of which each alone gives the class of nearly every row."""
-    if not data.roles.target:
-        return []
     rows, classes = _sample_classes(data.y())
     if len(rows) < _MIN_ROWS or classes < 2:
         return []
     measure = _measure_rankings if classes == 2 else _measure_neighbours
     measured = measure(data.frame.iloc[rows], names, data.y()[rows])
     perfect = [name for name in names if measured[name] > _PERFECT_AUC]
-    if not perfect:
+    return _warn_of_telling(perfect, "gives the class of nearly every row", data.roles.target)
+
+
+def find_ordering_features(data: Dataset, names: Sequence[str]) -> list[str]:
+    """Return a warning that names the numeric features of which each alone orders nearly all rows as the target does.
+
+    Their rank correlation with it (Spearman, 1904) is nearly 1 or -1, in the same 10,000 rows every time.
+    """
+    rows = np.unique(np.linspace(0, len(data.frame) - 1, _SAMPLED_ROWS_OF_CLASS).astype(np.int64))
+    if len(rows) < _MIN_ROWS:
         return []
-    what = (
-        f"column {perfect[0]!r} alone gives"
-        if len(perfect) == 1
-        else f"each of the columns {list_names(perfect)} alone gives"
-    )
+    target = data.frame[data.roles.target].iloc[rows].rank()
+    numeric = [name for name in names if data.frame[name].dtype != object and not _is_constant(data.frame[name])]
+    ordering = [
+        name for name in numeric if abs(target.corr(data.frame[name].iloc[rows].rank(na_option="top"))) > _PERFECT_AUC
+    ]
+    return _warn_of_telling(ordering, "orders nearly all rows", data.roles.target)
+
+
+def _warn_of_telling(names: Sequence[str], verb: str, target: str) -> list[str]:
+    if not names:
+        return []
+    what = f"column {names[0]!r} alone" if len(names) == 1 else f"each of the columns {list_names(names)} alone"
+    as_target = f" as {target!r} does" if verb.startswith("orders") else ""
     return [
-        f"{what} the class of nearly every row: if it is known only after the event, or derived from "
-        f"{data.roles.target!r}, put it in drop"
+        f"{what} {verb}{as_target}: if it is known only after the event, or derived from {target!r}, put it in drop"
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from kfp_edge.components.ingest.targets.target_rule import TargetRule
 from kfp_edge.ml.arrays import ClassLabel, Int64s, Mask
 
 #: Random orders of the groups of which a split by group takes the best.
@@ -24,7 +25,7 @@ class SplitRows:
     """What a split depends on, for n rows that are sorted by time: Series of shape [n], None where there are none."""
 
     rows: int
-    task: str
+    rule: TargetRule
     labels: pd.Series | None = None
     times: pd.Series | None = None
     groups: pd.Series | None = None
@@ -96,7 +97,7 @@ def select_groups(rows: SplitRows, fraction: float, seed: int) -> Selection:
     for _ in range(_MAX_TRIES):
         order = rng.permutation(len(names))
         test_groups = order[: _count_groups(counts[order].sum(axis=1), fraction)]
-        rank = _rank_draw(counts, test_groups, fraction, rows.task)
+        rank = _rank_draw(counts, test_groups, fraction, rows.rule)
         if best is None or rank < best[0]:
             best = rank, test_groups
         if best[0] <= (0, _GOOD_SHARE):
@@ -176,17 +177,16 @@ def _count_groups(sizes: Int64s, fraction: float) -> int:
     return int(np.argmin(np.abs(shares - fraction))) + 1
 
 
-def _rank_draw(counts: Int64s, test_groups: Int64s, fraction: float, task: str) -> tuple[int, float]:
+def _rank_draw(counts: Int64s, test_groups: Int64s, fraction: float, rule: TargetRule) -> tuple[int, float]:
     """Rank a draw, lower is better: the number of classes that a part lacks, and the error of the test part's share.
 
     Args:
         counts: Rows of each class in each group, shape [groups, classes].
         test_groups: Indices of the groups to test on.
         fraction: The share of the rows that is asked for.
-        task: An anomaly task learns from normal rows only, so that its training rows need no anomalous ones.
+        rule: The rule of the task says which classes training needs.
     """
     test = counts[test_groups].sum(axis=0)
     train = counts.sum(axis=0) - test
-    needed = train[:1] if task == "anomaly" else train
-    lacking = int((test == 0).sum() + (needed == 0).sum())
+    lacking = int((test == 0).sum() + (rule.select_needed(train) == 0).sum())
     return lacking, abs(test.sum() / counts.sum() - fraction) / fraction

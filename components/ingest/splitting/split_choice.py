@@ -145,16 +145,9 @@ def _find_problem(rows: SplitRows, selection: Selection) -> str:
     if rows.labels is None:
         return ""
     train, test = _count_classes(rows.labels[selection.train]), _count_classes(rows.labels[selection.test])
-    if rows.task == "anomaly" and 0 not in train:
-        return f"every training row is anomalous by {rows.labels.name!r}"
-    if rows.task == "classification":
-        for name in dict.fromkeys([*train, *test]):
-            if name not in train:
-                return f"class {name!r} of {rows.labels.name!r} is only in the test part" + _locate(
-                    rows, selection, name
-                )
-            if train[name] < _MIN_TRAINING_ROWS:
-                return f"class {name!r} of {rows.labels.name!r} has a single training row"
+    lacking = rows.rule.find_lacking_class(str(rows.labels.name), train, test)
+    if lacking is not None:
+        return lacking.problem + ("" if lacking.label is None else _locate(rows, selection, lacking.label))
     if len(test) < 2:
         only = next(iter(test))
         missing = next((name for name in sorted(rows.labels.unique().tolist()) if name != only), None)
@@ -228,7 +221,7 @@ def _leave_out(rows: SplitRows, classes: list[ClassLabel]) -> SplitRows:
         None if column is None else column[is_kept].reset_index(drop=True)
         for column in (rows.labels, rows.times, rows.groups)
     )
-    return SplitRows(int(is_kept.sum()), rows.task, labels, times, groups)
+    return SplitRows(int(is_kept.sum()), rows.rule, labels, times, groups)
 
 
 def _describe_alternatives(rows: SplitRows, request: SplitRequest) -> Mapping[str, str]:

@@ -39,16 +39,23 @@ def check_quantiles(levels: Sequence[float]) -> None:
         raise ParameterError(f"quantiles is {list(levels)}; {example}")
 
 
-def check_options(data: Dataset, estimator: Estimator, quantiles: Sequence[float]) -> None:
-    """Refuse what cannot be fitted.
+def check_options(estimator: Estimator, quantiles: Sequence[float]) -> None:
+    """Refuse levels of quantiles that are none, and an estimator that predicts none.
 
     Raises:
-        DataError: there are too few rows.
-        ParameterError: the levels of the quantiles are not valid, or the estimator predicts none.
+        ParameterError: with the first of them.
     """
     check_quantiles(quantiles)
     if quantiles and estimator.model is not HistGradientBoostingRegressor:
         raise ParameterError(f"{estimator.name} predicts no quantiles; give estimator=auto with quantiles.")
+
+
+def check_rows(data: Dataset) -> None:
+    """Refuse too few rows.
+
+    Raises:
+        DataError: with the number of rows that are needed.
+    """
     if len(data.frame) < _MIN_ROWS:
         raise DataError(f"{len(data.frame)} training rows are too few to predict a number; give at least {_MIN_ROWS}.")
 

@@ -30,7 +30,7 @@ from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.regression.brought_outputs import standardize_outputs
 from kfp_edge.tasks.regression.coverage import check_coverage
 from kfp_edge.tasks.regression.evaluation import evaluate, measure_intervals
-from kfp_edge.tasks.regression.gradient_boosting import check_options, fit_with_quantiles
+from kfp_edge.tasks.regression.gradient_boosting import check_options, check_rows, fit_with_quantiles
 from kfp_edge.tasks.regression.predictions import NumberPredictions
 from kfp_edge.tasks.task import Evaluation, Task, TrainingOptions
 
@@ -55,10 +55,14 @@ class Regression(Task):
     ranking_metrics = ("r2", "mae")
     headline_metric = "r2"
 
+    def check_options(self, options: TrainingOptions) -> None:
+        """Refuse levels of quantiles that are none, and an estimator that predicts none."""
+        check_options(find_estimator(options.estimator, self.name), options.quantiles)
+
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a regressor for the number, and with quantiles one for each of them."""
         estimator = find_estimator(options.estimator, self.name)
-        check_options(data, estimator, options.quantiles)
+        check_rows(data)
         rows = [data]
         del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either
         if options.quantiles:

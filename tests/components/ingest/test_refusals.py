@@ -114,13 +114,13 @@ def test_a_target_without_any_label_is_refused(runner: IngestRunner) -> None:
         ("speed", "has 40 different numbers, so that it looks like a measurement"),
     ],
 )
-def test_a_target_of_measurements_is_refused_with_what_this_version_can_learn(
+def test_a_target_of_measurements_gets_the_parameter_that_predicts_numbers(
     runner: IngestRunner, column: str, what: str
 ) -> None:
     runner.assert_refused(
         runner.write(table()),
         f"column '{column}' is the target and {what}",
-        "regression comes with a later version",
+        "give task=regression to predict the number",
         f"such as 1 where {column} is below a limit",
         target=column,
     )
@@ -271,7 +271,7 @@ def test_an_invalid_expectation_is_refused(runner: IngestRunner, columns: dict[s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "regression"}, "task is 'regression'; choose one of classification, anomaly"),
+        ({"task": "regresion"}, "did you mean regression? choose one of classification, anomaly, regression"),
         ({"split": "last"}, "split is 'last'; "),
         ({"test_fraction": 1.0}, "test_fraction must lie between 0 and 1"),
         ({"seed": -1}, "seed must lie between 0 and 4294967295, not -1"),

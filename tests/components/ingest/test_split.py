@@ -12,6 +12,7 @@ from kfp_edge.components.ingest.ingest import TrainTestSplit
 from kfp_edge.components.ingest.rolling_features import add_rolling_features
 from kfp_edge.components.ingest.splitting import split
 from kfp_edge.components.ingest.splitting.split import SplitRows
+from kfp_edge.components.ingest.targets.rules import rule_of
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Roles
 from support.ingest import IngestRunner, table
@@ -47,7 +48,7 @@ def test_a_split_by_time_tests_on_the_latest_rows_and_shares_no_time(times: list
 @given(names=st.lists(st.text(min_size=1), min_size=2, unique=True), fraction=fractions, seed=st.integers(0, 100))
 def test_a_split_by_group_shares_no_group(names: list[str], fraction: float, seed: int) -> None:
     series = pd.Series(names * 3, name="site", dtype=object)
-    test = split.select_groups(SplitRows(len(series), "anomaly", groups=series), fraction, seed).test
+    test = split.select_groups(SplitRows(len(series), rule_of("anomaly"), groups=series), fraction, seed).test
     assert set(series[test]).isdisjoint(series[~test])
     assert 0 < test.sum() < len(test)
 
