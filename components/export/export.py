@@ -1,6 +1,5 @@
 """Turn a model into one self-describing ONNX file: scikit-learn is converted, ONNX gets a signature."""
 
-import copy
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,24 +10,22 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType, TensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import IsolationForest
-from sklearn.pipeline import Pipeline
 
-from kfp_edge.components.export import isolation_forest, quantile_regressor
+from kfp_edge.components.export import discriminant_analysis, isolation_forest, quantile_regressor
 from kfp_edge.components.export.brought import prepare_brought_model
-from kfp_edge.components.export.float32_thresholds import round_thresholds
 from kfp_edge.components.export.forest import sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
 from kfp_edge.components.export.prediction_output import flatten_prediction
+from kfp_edge.components.export.preparation import prepare_for_conversion
 from kfp_edge.components.export.signature import add_signature
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
-from kfp_edge.ml.missing_text import know_missing_text_as_empty
+from kfp_edge.ml.known_differences import explain_estimator
 from kfp_edge.ml.onnx_model import read_proto, read_signature
-from kfp_edge.ml.skops_model import load_model
+from kfp_edge.ml.skops_model import describe_versions, load_model
 from kfp_edge.onnx_graph.normalization import check
 from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.brought import BroughtOptions
@@ -51,6 +48,10 @@ _CONVERSION_ERRORS = (
 )
 
 
+class _ConversionError(ModelError):
+    """ONNX has no operator for a model, or skl2onnx expects another version of its class."""
+
+
 def export_model(model: Path, train_data: Dataset, target: Path, options: BroughtOptions | None = None) -> None:
     """Write the ONNX file of a saved model, skops or ONNX, to `target`.
 
@@ -67,7 +68,7 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
         StorageError: the file system refuses.
     """
     if zipfile.is_zipfile(model):
-        proto = convert(load_model(model), train_data)
+        proto = _convert_saved(model, train_data)
     else:
         proto = read_proto(model)
         if read_signature(proto) is None:
@@ -75,6 +76,18 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
         else:
             check(proto)
     write_file(target, proto.SerializeToString(deterministic=True))
+
+
+def _convert_saved(model: Path, data: Dataset) -> onnx.ModelProto:
+    estimator = load_model(model)
+    difference = explain_estimator(estimator)
+    if difference:
+        raise ModelError(f"{difference}.")
+    try:
+        return convert(estimator, data)
+    except _ConversionError as error:
+        versions = describe_versions(model)
+        raise ModelError(f"{error}; {versions}." if versions else str(error)) from error
 
 
 def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
@@ -90,7 +103,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     _check_columns(estimator, data)
     final = final_estimator(estimator)
     kind = _find_kind(final)
-    estimator = _prepare_for_conversion(estimator, data)
+    estimator = prepare_for_conversion(estimator, data)
     try:
         proto = convert_sklearn(
             estimator,
@@ -101,7 +114,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
             final_types=kind.final_types,
         )
     except _CONVERSION_ERRORS as error:
-        raise ModelError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
+        raise _ConversionError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
     copy_missing_sides(estimator, proto)
     sum_votes_exactly(final, proto)
     if is_regressor(final):
@@ -132,10 +145,12 @@ def _find_kind(final: BaseEstimator) -> _EstimatorKind:
         quantile_regressor.register_converter()
         return _EstimatorKind()
     if hasattr(final, "predict_proba"):
+        discriminant_analysis.register_converters()
         return _EstimatorKind(options={"zipmap": False}, classes=to_class_labels(final.classes_))
     raise ModelError(
         f"{type(final).__name__} gives neither probabilities nor an anomaly score nor a number; "
-        "train a classifier with predict_proba, a regressor, or an IsolationForest."
+        "train a classifier with predict_proba, a regressor, or an IsolationForest; "
+        'CalibratedClassifierCV(method="sigmoid") gives a classifier probabilities.'
     )
 
 
@@ -148,30 +163,6 @@ def _check_columns(estimator: BaseEstimator, data: Dataset) -> None:
             "the model was trained on other columns than the data has, or in another order: "
             f"{', '.join(different[:5])}; give export the data that the model was trained on."
         )
-
-
-def _prepare_for_conversion(estimator: BaseEstimator, data: Dataset) -> BaseEstimator:
-    """Return a copy of an estimator that predicts the same, in terms that ONNX has."""
-    prepared = copy.deepcopy(estimator)
-    round_thresholds(prepared)
-    know_missing_text_as_empty(prepared, data.roles.features)
-    if not data.roles.categorical:
-        _select_columns_by_position(prepared, list(data.roles.features))
-    return prepared
-
-
-def _select_columns_by_position(estimator: BaseEstimator, features: list[str]) -> None:
-    """Make a ColumnTransformer select columns by number, since a single tensor has no column names."""
-    transformer = _first_step(estimator)
-    if isinstance(transformer, ColumnTransformer):
-        transformer.transformers_ = [
-            (name, step, [features.index(column) if isinstance(column, str) else column for column in columns])
-            for name, step, columns in transformer.transformers_
-        ]
-
-
-def _first_step(estimator: BaseEstimator) -> BaseEstimator:
-    return estimator[0] if isinstance(estimator, Pipeline) else estimator
 
 
 def _to_initial_types(data: Dataset) -> list[tuple[str, TensorType]]:

@@ -44,7 +44,7 @@ def test_a_refusal_names_row_column_value_both_answers_and_the_way_out(tmp_path,
         for (predictor,) in estimator._predictors:
             predictor.nodes["num_threshold"][predictor.nodes["feature_idx"] == 0] -= 0.2
 
-    monkeypatch.setattr("kfp_edge.components.export.export.round_thresholds", lower_the_thresholds_of_heat)
+    monkeypatch.setattr("kfp_edge.components.export.preparation.round_thresholds", lower_the_thresholds_of_heat)
     train, test = failures(categorical=False), failures(seed=1, categorical=False)
     message = _refusal(tmp_path, HistGradientBoostingClassifier(random_state=0), train, test)
     assert "\n" not in message

@@ -1,0 +1,37 @@
+"""A copy of a fitted estimator that predicts the same, in terms that skl2onnx and ONNX have."""
+
+import copy
+
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
+
+from kfp_edge.components.export.float32_thresholds import round_thresholds
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.estimators import iterate_parts
+from kfp_edge.ml.missing_text import know_missing_text_as_empty
+
+
+def prepare_for_conversion(estimator: BaseEstimator, data: Dataset) -> BaseEstimator:
+    """Return a copy of a fitted estimator that predicts the same, in terms that ONNX has."""
+    prepared = copy.deepcopy(estimator)
+    round_thresholds(prepared)
+    know_missing_text_as_empty(prepared, data.roles.features)
+    for part in iterate_parts(prepared):
+        if isinstance(part, ColumnTransformer):
+            _select_columns_by_position(part)
+        elif isinstance(part, VotingClassifier):
+            part.flatten_transform = False  # skl2onnx asks for it; it changes `transform`, which nobody calls
+    return prepared
+
+
+def _select_columns_by_position(transformer: ColumnTransformer) -> None:
+    """Make a fitted ColumnTransformer select columns by number.
+
+    A single tensor has no column names, and skl2onnx knows neither slices nor masks.
+    """
+    positions = vars(transformer).get("_transformer_to_input_indices")
+    if positions is not None:
+        transformer.transformers_ = [
+            (name, step, [int(position) for position in positions[name]]) for name, step, _ in transformer.transformers_
+        ]
