@@ -10,7 +10,7 @@ from kfp_edge.components.containerize.serving_image import fetch_serving_image
 from kfp_edge.images.oci.layout import blob_path
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import read_manifest
-from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
+from kfp_edge.ml.bundle import Bundle
 
 _LAYERS = ("base", "Python dependencies", "compiled modules", "server")
 
@@ -60,5 +60,5 @@ def _manifest_size(image: ImageRef) -> int:
 
 
 def _compressed(bundle: Bundle) -> int:
-    contents = b"".join((bundle.folder / name).read_bytes() for name in (MANIFEST, *CONTENTS))
+    contents = b"".join((bundle.folder / name).read_bytes() for name in bundle.files)
     return len(zstandard.compress(contents, level=19))

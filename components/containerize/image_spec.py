@@ -8,7 +8,7 @@ from pathlib import Path
 from kfp_edge.components.containerize.serving_image import ServingImage
 from kfp_edge.errors import ParameterError
 from kfp_edge.images.oci.labels import BUNDLE_LABEL, MODEL_LABEL
-from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
+from kfp_edge.ml.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ImageSpec:
     @property
     def files(self) -> dict[str, Path]:
         """The files of the contract and nothing else, by name, sorted."""
-        return {name: self.bundle.folder / name for name in sorted((MANIFEST, *CONTENTS))}
+        return {name: self.bundle.folder / name for name in self.bundle.files}
 
     @property
     def tag(self) -> str:

@@ -31,6 +31,7 @@ from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.arrays import Mask
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from kfp_edge.ml.memory import return_freed_memory
+from kfp_edge.ml.rolling_windows import RollingWindows
 
 Indices = npt.NDArray[np.intp]
 
@@ -76,6 +77,8 @@ class _Rows:
     window_labels: WindowLabels | None = None
     #: Numeric columns that number the rows.
     row_counters: list[str] = field(default_factory=list)
+    has_unique_times: bool = True
+    rolling_windows: RollingWindows | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -112,6 +115,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         has_utc_times=has_utc_times,
         positive_reason=started.positive_reason,
         target_median=started.rule.find_target_median(parts.train),
+        rolling_windows=started.rolling_windows,
     )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 
@@ -143,13 +147,17 @@ def _order(rows: _Rows) -> None:
     rows.frame = sort_by_time(rows.frame, rows.roles.time, rows.left_out)
     others = [name for name in rows.roles.numeric if name not in rows.row_counters]
     rows.row_counters += leaks.find_row_counters(rows.frame, others)
-    rows.warnings += find_shared_times(rows.frame, rows.roles)
+    shared_times = find_shared_times(rows.frame, rows.roles)
+    rows.warnings += shared_times
+    rows.has_unique_times = not shared_times
 
 
 def _extend(rows: _Rows, options: IngestOptions) -> None:
     """Add the rolling features, and round the numbers to float32, as the model gets them at the edge."""
     if options.rolling_windows:
-        rows.frame, rows.roles = add_rolling_features(rows.frame, rows.roles, options.rolling_windows)
+        widths = tuple(dict.fromkeys(options.rolling_windows))
+        rows.rolling_windows = RollingWindows(rows.roles.numeric, widths, rows.has_unique_times)
+        rows.frame, rows.roles = add_rolling_features(rows.frame, rows.roles, rows.rolling_windows)
         leave_out_warm_up(rows.frame, rows.roles, options.rolling_windows, rows.left_out)
         strata = rows.rule.find_strata(rows.frame[rows.roles.target] if rows.roles.target else None)
         rows.warnings += find_lost_classes(strata, options.rolling_windows, rows.left_out)

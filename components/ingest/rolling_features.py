@@ -1,7 +1,7 @@
 """Rolling features: statistics of a row and the rows before it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,30 +9,47 @@ import pandas as pd
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
 from kfp_edge.errors import DataError
+from kfp_edge.ml.arrays import Int64s
 from kfp_edge.ml.dataset import Roles
+from kfp_edge.ml.rolling_windows import RollingWindows
 from kfp_edge.wording import count_of
+from kfp_edge_serving.features.rolling_windows import compute_windows
 
 
-def add_rolling_features(frame: pd.DataFrame, roles: Roles, windows: Sequence[int]) -> tuple[pd.DataFrame, Roles]:
-    """Add `<name> mean|std|min|max|diff <w>` for each numeric feature and each window of `w` rows.
+def add_rolling_features(frame: pd.DataFrame, roles: Roles, windows: RollingWindows) -> tuple[pd.DataFrame, Roles]:
+    """Add the statistics of the windows that end at each row: of the row and those before it, of the same group only.
 
-    A window is a row and the `w - 1` rows before it, of the same group only; fewer at the start. `diff` is
-    the value minus the mean.
+    The server computes them with the same function. Windows are of fewer rows at the start of a group.
+
+    Args:
+        frame: The rows in the order of time.
+        roles: The roles of its columns.
+        windows: The windows.
 
     Raises:
         DataError: a column of such a name exists.
     """
-    if roles.group:
-        groups = frame.groupby(roles.group, sort=False)
-        added = pd.concat([_compute_features(group, roles.numeric, windows) for _, group in groups]).sort_index()
-    else:
-        added = _compute_features(frame, roles.numeric, windows)
-    names = tuple(str(name) for name in added)
+    names = tuple(feature.name for feature in windows.list_features())
     existing = [name for name in names if name in frame]
     if existing:
         raise DataError(f"the data already has a column {existing[0]!r}, which rolling_windows would add; rename it.")
+    features = np.empty((len(names), len(frame)), np.float32)
+    for rows in _list_groups(frame, roles):
+        values = np.stack([frame[name].to_numpy(np.float32)[rows] for name in windows.sources])
+        features[:, rows] = compute_windows(values, windows.widths).reshape(len(names), -1)
+    added = pd.DataFrame(features.T, columns=list(names), index=frame.index)
     extended = dataclasses.replace(roles, numeric=roles.numeric + names, features=roles.features + names)
     return pd.concat([frame, added], axis=1), extended
+
+
+def _list_groups(frame: pd.DataFrame, roles: Roles) -> Iterator[Int64s | slice]:
+    """Yield the positions of the rows of each group."""
+    if not roles.group:
+        yield slice(None)
+        return
+    codes, groups = pd.factorize(frame[roles.group])
+    order = np.argsort(codes, kind="stable")
+    yield from np.split(order, np.searchsorted(codes[order], np.arange(1, len(groups))))
 
 
 def leave_out_warm_up(frame: pd.DataFrame, roles: Roles, windows: Sequence[int], left_out: LeftOutRows) -> None:
@@ -86,18 +103,3 @@ def find_lost_classes(labels: pd.Series | None, windows: Sequence[int], left_out
     if len(left) == 1:
         raise DataError(f"{what}, so nothing can be learned or measured; give shorter rolling_windows.")
     return [f"{what}, so the model does not know it; give shorter rolling_windows"]
-
-
-def _compute_features(frame: pd.DataFrame, names: Sequence[str], windows: Sequence[int]) -> pd.DataFrame:
-    features = {}
-    for name in names:
-        values = frame[name]
-        for width in dict.fromkeys(windows):
-            rolling = values.rolling(width, min_periods=1)
-            mean = rolling.mean()
-            features[f"{name} mean {width}"] = mean
-            features[f"{name} std {width}"] = rolling.std().fillna(0.0)
-            features[f"{name} min {width}"] = rolling.min()
-            features[f"{name} max {width}"] = rolling.max()
-            features[f"{name} diff {width}"] = values - mean
-    return pd.DataFrame(features, index=frame.index)

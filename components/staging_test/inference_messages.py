@@ -39,10 +39,13 @@ def malformed_requests(model_path: str, request: Mapping[str, Any]) -> dict[str,
     }
 
 
-def first_row(request: Mapping[str, Any], signature: Signature) -> JsonObject:
-    """Return the request with only the first row of each input whose number of rows is variable (shape -1)."""
+def one_row(request: Mapping[str, Any], signature: Signature) -> JsonObject:
+    """Return the request with only the first row of each input whose number of rows is variable (shape -1).
+
+    Of rows of named columns it is the last one, which the server answers once it has the others.
+    """
     if "inputs" not in request:
-        return {**request, "rows": request["rows"][:1]}
+        return {**request, "rows": request["rows"][-1:]}
     variable = {tensor.name for tensor in signature.inputs if tensor.shape[:1] == (-1,)}
 
     def cut(tensor: JsonObject) -> JsonObject:

@@ -41,14 +41,18 @@ def require_columns(
         train: The rows that the model was trained on.
         test: Held-out rows on which the two models agree.
         tolerance: How far probabilities and scores may differ.
-        may_be_missing: Columns that may be missing at the edge although the data never lacks them.
+        may_be_missing: Columns that may be missing at the edge although the data never lacks them. Then the features
+            of their rolling windows may be missing too.
 
     Raises:
         ParameterError: `may_be_missing` names no column of the model, or one that has no value for "missing".
     """
     tensors = {column.name: tensor for tensor in signature.inputs for column in tensor.columns}
     required = {name for name, tensor in tensors.items() if not _can_be_missing(tensor, name)}
-    _check_names(may_be_missing, tensors, required)
+    windows = train.preparation.rolling_windows
+    features = [] if windows is None else list(windows.list_features())
+    _check_names(may_be_missing, {*tensors, *(feature.source for feature in features)}, required)
+    may_be_missing = [*may_be_missing, *(feature.name for feature in features if feature.source in may_be_missing)]
     known = [train.frame] if pair is None else [train.frame, test.frame]
     required |= {
         name for name in tensors if name not in may_be_missing and not any(frame[name].isna().any() for frame in known)

@@ -15,20 +15,30 @@ _MAX_SAMPLES = 20
 _MAX_INCOMPLETE = 5
 
 
-def record_samples(model: OnnxModel, rows: pd.DataFrame) -> tuple[Sample, ...]:
+def record_samples(model: OnnxModel, rows: pd.DataFrame, *, has_computed: bool = False) -> tuple[Sample, ...]:
     """Record up to 20 rows with the model's outputs, as Open Inference Protocol bodies; every label is among them.
 
     The JSON of its tensors has no NaN: a row with missing numbers is recorded as an object of named columns, the
     server's own form of a request. Rows that the server refuses are not recorded.
+
+    Args:
+        model: The verified model.
+        rows: Held-out rows.
+        has_computed: Whether the server computes features of such objects. Then rows with missing numbers are not
+            recorded, and there may be no sample at all.
 
     Raises:
         ModelError: the server would refuse every row.
     """
     usable = rows[is_served(model.signature, rows)]
     if not usable.empty:
-        usable = usable[_has_finite_outputs(model, usable)]
+        usable = usable[has_finite_outputs(model, usable)]
     if usable.empty:
         raise ModelError(_explain_refusal(model.signature, rows))
+    if has_computed:
+        usable = usable[~_find_missing_numbers(model.signature, usable)]
+        if usable.empty:
+            return ()
     labels = predict_onnx(model, usable).strata
     is_incomplete = _find_missing_numbers(model.signature, usable)
     selected = _select_rows(labels, is_incomplete)
@@ -40,7 +50,7 @@ def _explain_refusal(signature: Signature, rows: pd.DataFrame) -> str:
     sentence = "the server would refuse every held-out row, so none can be recorded as a sample: "
     for tensor in signature.inputs:
         for column in tensor.columns:
-            if not _is_accepted(column, rows[column.name]).any():
+            if not is_accepted(column, rows[column.name]).any():
                 problem = (
                     "is missing in all of them and may not be; put it in drop."
                     if column.categories is None
@@ -56,12 +66,13 @@ def _explain_refusal(signature: Signature, rows: pd.DataFrame) -> str:
 def is_served(signature: Signature, rows: pd.DataFrame) -> Mask:
     """Return the rows, shape [n], that the server takes: known categories, and no value missing that may not be."""
     columns = [column for tensor in signature.inputs for column in tensor.columns]
-    accepted = [_is_accepted(column, rows[column.name]) for column in columns]
+    accepted = [is_accepted(column, rows[column.name]) for column in columns]
     served: Mask = np.logical_and.reduce(accepted)
     return served
 
 
-def _is_accepted(column: Column, values: pd.Series) -> Mask:
+def is_accepted(column: Column, values: pd.Series) -> Mask:
+    """Return the values, shape [n], that the server takes in a column."""
     if column.categories is not None:
         return values.isin(column.categories).to_numpy()
     if column.required:
@@ -69,7 +80,7 @@ def _is_accepted(column: Column, values: pd.Series) -> Mask:
     return np.ones(len(values), dtype=bool)
 
 
-def _has_finite_outputs(model: OnnxModel, rows: pd.DataFrame) -> Mask:
+def has_finite_outputs(model: OnnxModel, rows: pd.DataFrame) -> Mask:
     """Return the rows, shape [n], whose outputs JSON can represent."""
     numbers = [array for array in model.run(model.to_input_feed(rows)).values() if array.dtype.kind == "f"]
     finite: Mask = np.logical_and.reduce([np.isfinite(array).reshape(len(rows), -1).all(axis=1) for array in numbers])
@@ -101,14 +112,19 @@ def _spread(labels: Labels, rows: Int64s, count: int) -> list[int]:
 
 def _record_sample(model: OnnxModel, row: pd.DataFrame, *, as_rows: bool) -> Sample:
     feed = model.to_input_feed(row)
-    outputs = model.run(feed)
     datatypes = {tensor.name: tensor.datatype for tensor in model.signature.inputs}
-    datatypes |= {tensor.name: tensor.datatype for tensor in model.signature.outputs}
     inputs = {"inputs": [_to_json(name, datatypes[name], array) for name, array in feed.items()]}
     return Sample(
         request={"rows": [_to_named_values(model.signature, feed)]} if as_rows else inputs,
-        response={"outputs": [_to_json(name, datatypes[name], array) for name, array in outputs.items()]},
+        response=record_response(model, row),
     )
+
+
+def record_response(model: OnnxModel, row: pd.DataFrame) -> JsonObject:
+    """Return the response of the model to one row, as an Open Inference Protocol body."""
+    datatypes = {tensor.name: tensor.datatype for tensor in model.signature.outputs}
+    outputs = model.run(model.to_input_feed(row))
+    return {"outputs": [_to_json(name, datatypes[name], array) for name, array in outputs.items()]}
 
 
 def _to_named_values(signature: Signature, feed: dict[str, Tensor]) -> JsonObject:

@@ -10,6 +10,7 @@ from pathlib import Path
 from kfp_edge.components.verify import checks
 from kfp_edge.components.verify.champion import compare_with_champion
 from kfp_edge.components.verify.checks import VerificationResult
+from kfp_edge.components.verify.computed_features import define_features, record_rows
 from kfp_edge.components.verify.latency import check_latency, measure_latencies
 from kfp_edge.components.verify.missing_values import require_columns
 from kfp_edge.components.verify.model_card import write_model_card
@@ -18,10 +19,19 @@ from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.report import write_report
 from kfp_edge.components.verify.samples import is_served, record_samples
 from kfp_edge.components.verify.server_check import replay_in_server
-from kfp_edge.errors import ParameterError
+from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.metrics.gates import check_gates, check_limits, name_as_measured, parse_gates, select_gates
 from kfp_edge.metrics.measurement import Measurement
-from kfp_edge.ml.bundle import Bundle, ModelIdentity, ModelInfo, Samples, Signature, check_identity, write_bundle
+from kfp_edge.ml.bundle import (
+    Bundle,
+    ModelIdentity,
+    ModelInfo,
+    Sample,
+    Samples,
+    Signature,
+    check_identity,
+    write_bundle,
+)
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel, read_notes, read_opsets
 from kfp_edge.ml.skops_model import load_model
@@ -220,16 +230,31 @@ def _write_bundle(
         notes=facts.notes,
         tools={name: version(name) for name in _TOOLS} | {"python": platform.python_version()},
     )
+    features = define_features(candidate.signature, facts.train)
+    samples = record_samples(candidate, result.rows, has_computed=features is not None)
+    if features is not None:
+        samples += record_rows(candidate, features, (facts.test, facts.train))
     return write_bundle(
         folder,
         model=candidate.proto.SerializeToString(deterministic=True),
         signature=candidate.signature,
-        samples=Samples(tolerance=result.sample_tolerance, samples=record_samples(candidate, result.rows)),
+        samples=_check_recorded(samples, result.sample_tolerance),
         reference=compute_reference(facts.train),
         model_card=write_model_card(candidate.signature, result.checks, info, facts),
         info=info,
+        features=features,
         check=replay_in_server,
     )
+
+
+def _check_recorded(samples: tuple[Sample, ...], tolerance: float) -> Samples:
+    if not samples:
+        raise ModelError(
+            "no request can be recorded for the bundle: every held-out row lacks a number, and in no group do so many "
+            "rows that the server takes follow each other as the longest rolling window has; hold out other rows, or "
+            "more."
+        )
+    return Samples(tolerance=tolerance, samples=samples)
 
 
 def _is_skops(path: Path) -> bool:

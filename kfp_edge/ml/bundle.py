@@ -1,7 +1,7 @@
 """The bundle: the contract between the stages, the image and the edge (`docs/bundle.md`).
 
-A bundle is a folder of six files. Its bytes depend only on the model and what it was made from: the same model
-gives the same bundle, and the same bundle gives the same image.
+A bundle is a folder of six files, of seven where features are computed from the rows before. Its bytes depend only on
+the model and what it was made from: the same model gives the same bundle, and the same bundle gives the same image.
 """
 
 import re
@@ -29,8 +29,10 @@ _VERSION = "[A-Za-z0-9_][A-Za-z0-9._-]{0,62}"
 _MAX_NAME = 53
 
 MANIFEST = "manifest.json"
-#: Every file of a bundle but the manifest, which lists their hashes.
+#: The files of every bundle but the manifest, which lists their hashes.
 CONTENTS = ("model.onnx", "signature.json", "samples.json", "reference.json", "model_card.md")
+#: The file of a bundle whose features are computed from the rows before.
+FEATURES = "features.json"
 
 
 class _Contract(BaseModel):
@@ -137,6 +139,33 @@ class Reference(_Contract):
     features: dict[str, Histogram | Frequencies]
 
 
+class WindowFeature(_Contract):
+    """One computed feature: a statistic of the last `rows` values of the column `source`.
+
+    `diff` is the last value minus the mean; `std` has one degree of freedom less than values. Missing values are
+    skipped.
+    """
+
+    #: A column of the signature.
+    name: str
+    source: str
+    statistic: Literal["mean", "std", "min", "max", "diff"]
+    rows: int = Field(ge=2)
+
+
+class Features(_Contract):
+    """`features.json`: which features the server computes from the rows that clients send, and how."""
+
+    #: Column of a row with its time; not a feature.
+    time_column: str
+    time_kind: Literal["number", "timestamp"]
+    #: No two rows of a group share a time, so that a row of the same time is the same row again.
+    has_unique_times: bool = True
+    #: Column of a row that names its machine, site, run or batch, whose rows alone the windows are of.
+    group_column: str | None = None
+    windows: tuple[WindowFeature, ...] = Field(min_length=1)
+
+
 class FileEntry(_Contract):
     """Hash and size of one file."""
 
@@ -225,7 +254,7 @@ class Bundle:
             StorageError: the manifest cannot be read.
         """
         manifest = _read(folder / MANIFEST, Manifest)
-        for name in CONTENTS:
+        for name in (*CONTENTS, *(manifest.files.keys() & {FEATURES})):
             entry = manifest.files.get(name)
             if entry is None or not (folder / name).is_file():
                 raise ModelError(f"the bundle {folder} lacks {name}; build it again with the verify stage.")
@@ -257,6 +286,16 @@ class Bundle:
     def reference(self) -> Reference:
         return _read(self.folder / "reference.json", Reference)
 
+    @property
+    def features(self) -> Features | None:
+        """How features are computed from the rows before; None where a row has all of them."""
+        return _read(self.folder / FEATURES, Features) if FEATURES in self.manifest.files else None
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files of the contract, sorted."""
+        return sorted((MANIFEST, *CONTENTS, *(self.manifest.files.keys() & {FEATURES})))
+
 
 def write_bundle(
     folder: Path,
@@ -267,6 +306,7 @@ def write_bundle(
     reference: Reference,
     model_card: str,
     info: ModelInfo,
+    features: Features | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> Bundle:
     """Write a bundle completely or not at all.
@@ -279,6 +319,7 @@ def write_bundle(
         reference: Feature statistics of the training data.
         model_card: The model card, as Markdown.
         info: The fields of the manifest apart from the hashes of the files.
+        features: How features are computed from the rows before, if any are.
         check: Called with the complete folder before it takes its place; nothing is written if it raises.
 
     Raises:
@@ -292,6 +333,8 @@ def write_bundle(
         "reference.json": _to_json(reference),
         "model_card.md": model_card.encode(),
     }
+    if features is not None:
+        contents[FEATURES] = _to_json(features)
     files = {name: FileEntry(sha256=sha256_bytes(data), bytes=len(data)) for name, data in contents.items()}
     try:
         manifest = Manifest(

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel, Float64s, Labels
 from kfp_edge.ml.memory import return_freed_memory
+from kfp_edge.ml.rolling_windows import RollingWindows
 from kfp_edge.storage.files import write_file
 
 _METADATA_KEY = b"kfp_edge"
@@ -78,6 +79,8 @@ class Preparation:
     positive_reason: str = ""
     #: The median of a target of numbers in the training rows: what predicting without a model would be. None without.
     target_median: float | None = None
+    #: The features that are statistics of rolling windows; None where there are none.
+    rolling_windows: RollingWindows | None = None
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,19 @@ def load(path: Path) -> Dataset:
     try:
         metadata = json.loads(table.schema.metadata[_METADATA_KEY])
         roles = Roles(**_restore_tuples(metadata["roles"]))
-        preparation = Preparation(**_restore_tuples(metadata.get("preparation", {})))
+        preparation = _restore_preparation(metadata.get("preparation", {}))
         frame = _to_frame(table, roles)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} was not written by kfp-edge's ingest; give its train_data or test_data.") from error
     del table  # the frame has copies of its columns
     return_freed_memory()
     return Dataset(frame, roles, metadata["sha256"], preparation)
+
+
+def _restore_preparation(fields: dict[str, Any]) -> Preparation:
+    windows = fields.get("rolling_windows")
+    restored = None if windows is None else RollingWindows(**_restore_tuples(windows))
+    return Preparation(**{**_restore_tuples(fields), "rolling_windows": restored})
 
 
 def _restore_tuples(fields: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,10 @@ class Limits:
     max_head: int = 16 << 10
     #: Largest batch.
     max_rows: int = 10_000
+    #: Groups whose last rows are kept for the windows of one model; of more, the one used least recently is forgotten.
+    max_groups: int = 1000
+    #: Memory for those rows, which may lower the number of groups.
+    max_history: int = 64 << 20
     #: Longest time that a request waits for its turn before it is refused.
     max_wait: float = 0.25
     #: REST requests that may wait for a thread.

@@ -137,7 +137,15 @@ class _Server:
         from kfp_edge_serving.telemetry.tracing import create_tracer
 
         settings = self._settings
-        options = ModelOptions(settings.providers, settings.threads, self._limits.max_rows, settings.out_of_range)
+        limits = self._limits
+        options = ModelOptions(
+            settings.providers,
+            settings.threads,
+            limits.max_rows,
+            settings.out_of_range,
+            limits.max_groups,
+            limits.max_history,
+        )
         repository = ModelRepository(settings.models, options, settings.self_test)
         repository.load()
         self._tracer = create_tracer()

@@ -56,6 +56,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     )
     add("max-body", _count, "largest request in bytes; parsed it takes up to 25 times as much memory")
     add("max-rows", _count, "largest batch")
+    add("max-groups", _count, "groups whose last rows are kept for the rolling windows of a model")
+    add("max-history", _count, "memory for those rows of a model in bytes, which may lower the number of groups")
     add("max-wait", _seconds, "seconds that a request may wait for its turn before it is refused with 503")
     add("max-connections", _count, "open REST connections")
     add("read-timeout", _seconds, "seconds for a request to arrive")

@@ -3,11 +3,11 @@
 It covers "Inference", the "Binary Tensor Data Extension", and rows of named columns as a convenience.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import orjson
 
+from kfp_edge_serving.codecs.named_rows import parse_rows
 from kfp_edge_serving.codecs.predictions import name_predictions
 from kfp_edge_serving.codecs.tensors import (
     Array,
@@ -17,8 +17,6 @@ from kfp_edge_serving.codecs.tensors import (
     encode,
     format_value,
     from_raw,
-    from_values,
-    missing_value_error,
     to_raw,
 )
 from kfp_edge_serving.errors import RequestError
@@ -26,17 +24,20 @@ from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
-_MISSING_NUMBER = float("nan")
 _NO_OUTPUTS: frozenset[str] = frozenset()
 #: Parameters that ask for a response of another kind; any other unknown parameter is ignored.
 _UNSUPPORTED_PARAMETERS = frozenset({"classification", "shared_memory_region"})
 
 
 class EncodedResponse(NamedTuple):
-    """The body of a response; `json_bytes` is the length of its JSON part if raw tensors follow it, else None."""
+    """The body of a response, and its HTTP status: 202 if some rows have no answer.
+
+    `json_bytes` is the length of the JSON part of the body if raw tensors follow it, else None.
+    """
 
     body: bytes
     json_bytes: int | None = None
+    status: int = 200
 
 
 def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedResponse:
@@ -61,21 +62,49 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedRe
         if not isinstance(request_id, str):
             raise RequestError(f"'id' must be a string, got {format_value(request_id)}.")
         response["id"] = request_id
-    if "rows" in request:
-        feed, response["missing"] = _parse_rows(model, request)
-    else:
-        feed = _parse_inputs(model, request.get("inputs"), raw)
-    if raw is not None:
-        raw.check_end()
     if "outputs" in request or "parameters" in request:
         names, binary = _requested_outputs(model, request)
     else:
         names, binary = model.all_outputs, _NO_OUTPUTS
+    if "rows" in request:
+        return _infer_rows(model, request, response, names, binary, raw)
+    feed = _parse_inputs(model, request.get("inputs"), raw)
+    if raw is not None:
+        raw.check_end()
+    return _infer_tensors(model, feed, response, names, binary)
+
+
+def _infer_rows(
+    model: Model,
+    request: JsonObject,
+    response: JsonObject,
+    names: list[str],
+    binary: frozenset[str],
+    raw: "_RawTensors | None",
+) -> EncodedResponse:
+    """Run an inference of rows of named columns; without `outputs` in the response if no row has an answer."""
+    if "inputs" in request:
+        raise RequestError("the body has both 'rows' and 'inputs'; give one of them.")
+    if raw is not None:
+        raw.check_end()
+    rows = parse_rows(model, request["rows"])
+    response["missing"] = rows.missing
+    if rows.not_answered is None:
+        return _infer_tensors(model, rows.feed, response, names, binary)
+    response["answered"], response["not_answered"] = rows.answered, rows.not_answered
+    if not rows.answered:
+        return EncodedResponse(orjson.dumps(response), status=202)
+    return _infer_tensors(model, rows.feed, response, names, binary)._replace(status=202)
+
+
+def _infer_tensors(
+    model: Model, feed: Feed, response: JsonObject, names: list[str], binary: frozenset[str]
+) -> EncodedResponse:
     arrays = model.run(feed, names)
     if binary:
         return _encode_with_raw(model, response, names, arrays, binary)
     response["outputs"] = list(map(encode, arrays, map(model.outputs.__getitem__, names)))
-    if "rows" in request:
+    if "missing" in response:  # the answer to rows
         response["predictions"] = name_predictions(arrays, [model.outputs[name] for name in names])
     encoded = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
     if b"null" in encoded:  # orjson writes NaN and infinity as null
@@ -183,49 +212,6 @@ def _encode_with_raw(
     return EncodedResponse(b"".join([head, *raw]), len(head))
 
 
-def _parse_rows(model: Model, request: JsonObject) -> tuple[Feed, list[list[str]]]:
-    """Return the inputs from rows of named columns, and for each row the columns that are missing."""
-    rows = request["rows"]
-    if "inputs" in request:
-        raise RequestError("the body has both 'rows' and 'inputs'; give one of them.")
-    if not isinstance(rows, list) or not rows or any(not isinstance(row, dict) for row in rows):
-        raise RequestError("'rows' must be a list of objects, each with the values of one row by their columns' names.")
-    if unnamed := [name for name, tensor in model.inputs.items() if not tensor.columns]:
-        raise RequestError(f"input '{unnamed[0]}' has no named columns; give 'inputs' instead of 'rows'.")
-    known = [column.name for tensor in model.inputs.values() for column in tensor.columns]
-    for number, row in enumerate(rows):
-        if unknown := row.keys() - known:
-            message = f"row {number} has a column {format_value(min(unknown))} that the model does not have"
-            raise RequestError(f"{message}; it takes {_quoted(known)}.")
-    feed = {name: _rows_to_array(rows, tensor) for name, tensor in model.inputs.items()}
-    return feed, [[name for name in known if row.get(name) is None] for row in rows]
-
-
-def _rows_to_array(rows: list[JsonObject], tensor: TensorSpec) -> Array:
-    shape = [len(rows), len(tensor.columns)][: len(tensor.shape)]
-    missing_values = [_missing_value(tensor, column) for column in range(len(tensor.columns))]
-    flat = []
-    for number, row in enumerate(rows):
-        for column, missing_value in zip(tensor.columns, missing_values, strict=True):
-            value = row.get(column.name)
-            flat.append(missing_value(number) if value is None else value)
-    return from_values(flat, check_shape(tensor.datatype, shape, tensor), tensor)
-
-
-def _missing_value(tensor: TensorSpec, index: int) -> Callable[[int], float | str]:
-    """Return a function of the row number that returns what means "missing" in a column; it raises if nothing does."""
-    column = tensor.columns[index]
-
-    def refuse(row: int) -> NoReturn:
-        raise RequestError(missing_value_error(row, column.name))
-
-    if tensor.datatype in ("FP16", "FP32", "FP64") and not column.required:
-        return lambda _: _MISSING_NUMBER
-    if column.categories is not None and "" in column.categories:
-        return lambda _: ""
-    return refuse
-
-
 def _name(tensor: object, where: str) -> str:
     name = tensor.get("name") if isinstance(tensor, dict) else None
     if not isinstance(name, str):
@@ -249,7 +235,3 @@ def _flag(parameters: JsonObject, name: str, default: bool) -> bool:
     if not isinstance(value, bool):
         raise RequestError(f"the parameter '{name}' must be true or false, got {format_value(value)}.")
     return value
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

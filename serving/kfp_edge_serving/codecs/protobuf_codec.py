@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
+import orjson
 from google.protobuf.message import DecodeError, Message
 
+from kfp_edge_serving.codecs.named_rows import parse_rows
 from kfp_edge_serving.codecs.oip_pb2 import (
     InferParameter,
     InferTensorContents,
@@ -44,6 +46,10 @@ _CONTENTS_FIELDS = {
 }
 
 
+#: The input that holds rows of named columns, unless a model has an input of this name.
+_ROWS = TensorSpec("rows", "BYTES", (-1,))
+
+
 class _ResponseTemplate(NamedTuple):
     """What all responses of a model have in common; copying it is faster than setting every field again."""
 
@@ -70,18 +76,30 @@ def parse(kind: type[MessageType], message: bytes) -> MessageType:
 def infer(model: Model, request: ModelInferRequest) -> bytes:
     """Run one inference and return the bytes of its ModelInferResponse; raw contents are answered with raw ones.
 
+    A request whose only input is the BYTES tensor `rows` holds rows of named columns, each as a JSON object.
+
     Raises:
         RequestError: the request does not match the model.
     """
     is_raw = len(request.raw_input_contents) > 0
-    feed = _parse_raw_inputs(model, request) if is_raw else _parse_typed_inputs(model, request)
     names = model.requested_outputs([output.name for output in request.outputs])
-    arrays = model.run(feed, names)
     template = _find_template(model)
     response = ModelInferResponse()
     response.CopyFrom(template.response)
     if request.id:
         response.id = request.id
+    if _holds_rows(model, request):
+        rows = parse_rows(model, _parse_row_objects(request))
+        response.parameters["missing"].string_param = orjson.dumps(rows.missing).decode()
+        if rows.not_answered is not None:
+            response.parameters["answered"].string_param = orjson.dumps(rows.answered).decode()
+            response.parameters["not_answered"].string_param = orjson.dumps(rows.not_answered).decode()
+        if not rows.feed:
+            return response.SerializeToString()
+        feed = rows.feed
+    else:
+        feed = _parse_raw_inputs(model, request) if is_raw else _parse_typed_inputs(model, request)
+    arrays = model.run(feed, names)
     if not is_raw:
         is_raw = any(model.outputs[name].datatype not in _CONTENTS_FIELDS for name in names)
     for name, array in zip(names, arrays, strict=True):
@@ -129,6 +147,24 @@ def _tensor_metadata(tensor: TensorSpec) -> _TensorMetadata:
         for name, value in tensor.parameters.items()
     }
     return _TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, parameters=parameters)
+
+
+def _holds_rows(model: Model, request: ModelInferRequest) -> bool:
+    return len(request.inputs) == 1 and request.inputs[0].name == _ROWS.name and _ROWS.name not in model.inputs
+
+
+def _parse_row_objects(request: ModelInferRequest) -> list[Any]:
+    """Return the JSON values in the tensor `rows`."""
+    (tensor,) = request.inputs
+    layout = check_shape(tensor.datatype, list(tensor.shape), _ROWS)
+    if request.raw_input_contents:
+        array = from_raw(request.raw_input_contents[0], layout, _ROWS)
+    else:
+        array = from_values(_typed_values(tensor.contents, _ROWS), layout, _ROWS)
+    try:
+        return [orjson.loads(text) for text in array.tolist()]
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"an element of input '{_ROWS.name}' is not valid JSON: {error}.") from error
 
 
 def _parse_raw_inputs(model: Model, request: ModelInferRequest) -> Feed:

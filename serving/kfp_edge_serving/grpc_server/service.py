@@ -40,6 +40,7 @@ _STATUS_CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
+    409: grpc.StatusCode.ABORTED,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -191,5 +192,6 @@ _PROTOCOL = InferenceProtocol(
     infer=_infer_call,
     request_id=lambda call: call.request.id or None,
     traceparent=lambda call: _metadata_value(call.context, "traceparent"),
+    response_status=lambda _: 200,
     span_status=lambda status: ("rpc.response.status_code", _STATUS_CODES[status].name),
 )

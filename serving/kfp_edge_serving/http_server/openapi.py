@@ -6,6 +6,7 @@ import orjson
 
 from kfp_edge_serving import __version__
 from kfp_edge_serving.codecs.tensors import DATATYPES
+from kfp_edge_serving.features.window_features import INCOMPLETE, LATE, WARMING_UP
 from kfp_edge_serving.json_types import JsonObject
 
 Schema = JsonObject
@@ -19,6 +20,7 @@ _ERRORS = {
     "401": "No valid bearer token or client certificate; only if the server requires one.",
     "404": "No such path, model or version.",
     "405": "This path takes another method.",
+    "409": "All rows are late, or a row contradicts another one of the same time; of rolling windows only.",
     "413": "The body or the batch is too large.",
     "415": "The body is compressed.",
     "503": "The server is not ready, or has more requests than it can answer in time.",
@@ -111,6 +113,12 @@ def _infer(operation: str) -> Schema:
                 "headers": {_HEADER: {"description": "Length in bytes of the JSON object.", **length}},
                 "content": _json(_ref("Response")) | raw,
             },
+            "202": {
+                "description": "Some rows have no answer, such as those before a rolling window is full. The outputs "
+                "are those of the other rows, in their order; without any, there are no outputs.",
+                "headers": {_HEADER: {"description": "Length in bytes of the JSON object.", **length}},
+                "content": _json(_ref("PartialResponse")) | raw,
+            },
             **_error_responses(*_ERRORS),
         },
     }
@@ -151,7 +159,19 @@ def _schemas() -> Schema:
         "units": text,
     }
     row = {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}}
-    rows = {"description": "One object per row: values by column name; a value that is null or absent is missing."}
+    rows = {
+        "description": "One object per row: values by column name; a value that is null or absent is missing. The "
+        "metadata of a model with rolling windows lists the columns, among them those of time and group."
+    }
+    response = {"model_name": text, "model_version": text}
+    outputs = _list(_ref("Output"))
+    optional = {
+        "id": text,
+        "missing": {"description": "For each of 'rows' the columns that were missing."} | _list(_list(text)),
+        "predictions": {"description": "For each answered one of 'rows' the outputs by name, probabilities by class."}
+        | _list(anything),
+    }
+    position = {"type": "integer", "minimum": 0}
     return {
         "Error": _object({"error": text | {"description": "One sentence."}}),
         "Live": _object({"live": flag}),
@@ -161,9 +181,22 @@ def _schemas() -> Schema:
         "TensorMetadata": _object(named | {"shape": _list(any_size)}, parameters=_object({}, **described)),
         "Model": _object(
             {"name": text, "versions": _list(text), "platform": text}
-            | dict.fromkeys(("inputs", "outputs"), _list(_ref("TensorMetadata")))
+            | dict.fromkeys(("inputs", "outputs"), _list(_ref("TensorMetadata"))),
+            rows=_ref("RowsMetadata"),
         ),
-        "ModelReady": _object({"name": text, "ready": flag}),
+        "RowsMetadata": {"description": "What a client sends in 'rows' to a model with rolling windows."}
+        | _object(
+            {
+                "time_column": text,
+                "time_kind": {"enum": ["number", "timestamp"]},
+                "rows_needed": {"type": "integer", "minimum": 2, "description": "Rows of a group before an answer."},
+                "columns": _list(_object({"name": text, "required": flag}, categories=_list(text))),
+            },
+            group_column=text,
+        ),
+        "ModelReady": _object(
+            {"name": text, "ready": flag}, groups=_object(dict.fromkeys(("full", "warming_up"), position))
+        ),
         "OpenApi": _object({"openapi": text, "info": anything, "paths": anything}),
         "Request": {"oneOf": [_ref("TensorRequest"), _ref("RowsRequest")]},
         "TensorRequest": _without("rows", _object({"inputs": _list(_ref("Input"), minItems=1)}, **common)),
@@ -172,12 +205,19 @@ def _schemas() -> Schema:
             named | {"shape": shape}, data=data, parameters=_or_null(_object({}, binary_data_size=raw_size))
         ),
         "RequestedOutput": _object({"name": text}, parameters=_or_null(_object({}, binary_data=flag))),
-        "Response": _object(
-            {"model_name": text, "model_version": text, "outputs": _list(_ref("Output"))},
-            id=text,
-            missing={"description": "For each of 'rows' the columns that were missing."} | _list(_list(text)),
-            predictions={"description": "For each of 'rows' the outputs by name, probabilities by class."}
-            | _list(anything),
+        "Response": _object(response | {"outputs": outputs}, **optional),
+        "PartialResponse": _object(
+            response | {"answered": _list(position), "not_answered": _list(_ref("RowWithoutAnswer"))},
+            outputs=outputs,
+            **optional,
+        ),
+        "RowWithoutAnswer": _object(
+            {"row": position, "status": {"enum": [WARMING_UP, LATE, INCOMPLETE]}},
+            group=text,
+            rows_seen=position,
+            rows_needed=position,
+            last_time={"type": ["number", "string"], "description": "Time of the last row of the group."},
+            column=text | {"description": "The computed feature that is missing."},
         ),
         "Output": _object(
             named | {"shape": shape}, data=data, parameters=_object({}, binary_data_size=raw_size, classes=classes)

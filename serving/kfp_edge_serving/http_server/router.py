@@ -14,7 +14,9 @@ import orjson
 from kfp_edge_serving import __version__
 from kfp_edge_serving.auth import Authenticator
 from kfp_edge_serving.codecs import json_codec
+from kfp_edge_serving.codecs.named_rows import list_row_columns
 from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.features.definition import FeatureDefinition
 from kfp_edge_serving.http_server.messages import JSON, HttpRequest, HttpResponse, error_response
 from kfp_edge_serving.http_server.openapi import document
 from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtocol
@@ -162,7 +164,11 @@ class Router:
         return _json({"ready": self.is_ready}, 200 if self.is_ready else 503)
 
     def _model_readiness(self, served: ServedModel) -> HttpResponse:
-        return _json({"name": served.name, "ready": self.is_ready}, 200 if self.is_ready else 503)
+        body: JsonObject = {"name": served.name, "ready": self.is_ready}
+        if (windows := served.model.windows) is not None:
+            groups = windows.count_groups()
+            body["groups"] = {"full": groups.full, "warming_up": groups.warming_up}
+        return _json(body, 200 if self.is_ready else 503)
 
     def _metrics(self) -> HttpResponse:
         models = [
@@ -171,6 +177,7 @@ class Router:
                 served.metrics.totals(),
                 served.model.statistics.features(),
                 served.model.statistics.classes(),
+                served.model.windows,
             )
             for served in self._source.catalog.served
         ]
@@ -186,14 +193,32 @@ class Router:
 
 
 def model_metadata(bundle: LoadedBundle, versions: Sequence[str]) -> JsonObject:
-    """Return the body of a model's metadata ("Model Metadata Response JSON Object")."""
-    return {
+    """Return the body of a model's metadata ("Model Metadata Response JSON Object").
+
+    For a model with computed features, `rows` describes what a client sends in `{"rows": [...]}`.
+    """
+    metadata: JsonObject = {
         "name": bundle.name,
         "versions": list(versions),
         "platform": "onnx_onnxv1",
         "inputs": [_tensor_metadata(tensor) for tensor in bundle.inputs],
         "outputs": [_tensor_metadata(tensor) for tensor in bundle.outputs],
     }
+    return metadata if bundle.features is None else metadata | {"rows": _rows_metadata(bundle, bundle.features)}
+
+
+def _rows_metadata(bundle: LoadedBundle, definition: FeatureDefinition) -> JsonObject:
+    rows: JsonObject = {
+        "time_column": definition.time_column,
+        "time_kind": "number" if definition.is_numeric_time else "timestamp",
+        "rows_needed": definition.rows_needed,
+        "columns": [
+            {"name": column.name, "required": column.required}
+            | ({} if column.categories is None else {"categories": sorted(column.categories)})
+            for column in list_row_columns(bundle.inputs, definition)
+        ],
+    }
+    return rows if definition.group_column is None else rows | {"group_column": definition.group_column}
 
 
 def _tensor_metadata(tensor: TensorSpec) -> JsonObject:
@@ -218,9 +243,9 @@ def _method_not_allowed(request: HttpRequest, *allowed: bytes) -> HttpResponse:
 def _decode_and_infer(model: Model, request: HttpRequest) -> HttpResponse:
     encoded = json_codec.infer(model, request.body, _json_bytes(request))
     if encoded.json_bytes is None:
-        return HttpResponse(200, encoded.body)
+        return HttpResponse(encoded.status, encoded.body)
     length = b"inference-header-content-length: %d\r\n" % encoded.json_bytes
-    return HttpResponse(200, encoded.body, _OCTET_STREAM, (length,))
+    return HttpResponse(encoded.status, encoded.body, _OCTET_STREAM, (length,))
 
 
 def _json_bytes(request: HttpRequest) -> int | None:
@@ -251,5 +276,6 @@ _PROTOCOL = InferenceProtocol(
     infer=_decode_and_infer,
     request_id=_request_id,
     traceparent=lambda request: request.headers.get(b"traceparent"),
+    response_status=lambda response: response.status,
     span_status=lambda status: ("http.response.status_code", status),
 )

@@ -31,6 +31,7 @@ class InferenceProtocol(Generic[Request, Response]):
         infer: Decodes a request, runs the model and encodes the response; raises RequestError.
         request_id: Returns the id that the client gave its request, None if there is none.
         traceparent: Returns the W3C header of that name, None if there is none.
+        response_status: Returns the HTTP status code of a response: 200, or 202 if some rows have no answer.
         span_status: Returns the attribute of a span that holds the status, given the HTTP status code.
     """
 
@@ -38,6 +39,7 @@ class InferenceProtocol(Generic[Request, Response]):
     infer: Callable[[Model, Request], Response]
     request_id: Callable[[Request], str | None]
     traceparent: Callable[[Request], bytes | None]
+    response_status: Callable[[Response], int]
     span_status: Callable[[int], tuple[str, str | int]]
 
 
@@ -51,6 +53,7 @@ class InferenceHandler(Generic[Request, Response]):
         self._protocol = protocol
         self._name = protocol.name
         self._infer = protocol.infer
+        self._response_status = protocol.response_status
         self._tracer = tracer
         self._access_log = access_log
         self._records_success = access_log or tracer is not None
@@ -67,7 +70,7 @@ class InferenceHandler(Generic[Request, Response]):
         status, message = 500, INTERNAL_ERROR
         try:
             response = self._infer(served.model, request)
-            status, message = 200, ""
+            status, message = self._response_status(response), ""
             return response
         except RequestError as error:
             status, message = error.status, str(error)

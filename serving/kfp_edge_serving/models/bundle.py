@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from kfp_edge_serving.errors import StartError
+from kfp_edge_serving.features.definition import FeatureDefinition, parse_definition
 from kfp_edge_serving.json_types import JsonObject
 
 _MANIFEST = "manifest.json"
@@ -85,7 +86,10 @@ class RecordedInference:
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """A bundle whose files all match its manifest; `digest` is the SHA-256 of the manifest, in hexadecimal."""
+    """A bundle whose files all match its manifest; `digest` is the SHA-256 of the manifest, in hexadecimal.
+
+    `features` says which features are computed from the rows before, None if a row has all of them.
+    """
 
     name: str
     version: str
@@ -95,6 +99,7 @@ class LoadedBundle:
     outputs: tuple[TensorSpec, ...]
     samples: tuple[RecordedInference, ...]
     tolerance: float
+    features: FeatureDefinition | None = None
 
 
 def find_bundles(models: Path) -> list[Path]:
@@ -150,6 +155,7 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
             outputs=tuple(_parse_tensor(tensor, {}) for tensor in signature["outputs"]),
             samples=tuple(_parse_sample(sample) for sample in samples["samples"]),
             tolerance=float(samples["tolerance"]),
+            features=_parse_features(files.get("features.json"), signature),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StartError(f"{folder} does not follow the bundle contract: {error!r}.") from error
@@ -177,6 +183,14 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise StartError(f"cannot read {path}: {error.strerror}.") from error
+
+
+def _parse_features(content: bytes | None, signature: JsonObject) -> FeatureDefinition | None:
+    """Return the definition of computed features; a bundle without them has no such file."""
+    if content is None:
+        return None
+    columns = {column["name"] for tensor in signature["inputs"] for column in tensor.get("columns", [])}
+    return parse_definition(orjson.loads(content), columns)
 
 
 def _parse_tensor(tensor: JsonObject, features: JsonObject) -> TensorSpec:

@@ -7,6 +7,8 @@ import numpy as np
 
 from kfp_edge_serving.codecs.tensors import Array, format_value, limits
 from kfp_edge_serving.errors import RequestError, StartError
+from kfp_edge_serving.features.row_history import RowHistory
+from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.onnx_session import OnnxSession
@@ -14,6 +16,8 @@ from kfp_edge_serving.settings import RangePolicy, Settings
 from kfp_edge_serving.telemetry.feature_statistics import FeatureStatistics
 
 Feed = dict[str, Array]
+
+_FLOATS = ("FP16", "FP32", "FP64")
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,16 @@ class ModelOptions:
         threads: Threads of one inference; 0 is one for quick models, and all processors of the container for slow ones.
         max_rows: The largest batch.
         out_of_range: What happens to a value outside of the range of its column in training.
+        max_groups: The largest number of groups whose last rows are kept for windows.
+        max_history: Memory for those rows, in bytes.
     """
 
     providers: tuple[str, ...] = Settings.providers
     threads: int = Settings.threads
     max_rows: int = Limits.max_rows
     out_of_range: RangePolicy = Settings.out_of_range
+    max_groups: int = Limits.max_groups
+    max_history: int = Limits.max_history
 
 
 class Model:
@@ -61,6 +69,25 @@ class Model:
         self._options = options
         self._policy: RangePolicy = "off"
         self.is_slow = False
+        #: Computes features from the rows before; None if rows have all of them.
+        self.windows: WindowFeatures | None = None
+        self.keep_history(self.new_history())
+
+    def new_history(self) -> RowHistory | None:
+        """Return an empty history of rows, None if the model needs none."""
+        definition = self.bundle.features
+        if definition is None:
+            return None
+        columns, rows = len(definition.sources), definition.rows_needed
+        return RowHistory(columns, rows, self._options.max_groups, self._options.max_history)
+
+    def keep_history(self, history: RowHistory | None) -> None:
+        """Compute windows from this history from now on, which other versions of the model may share."""
+        if self.bundle.features is None or history is None:
+            return
+        required = {column.name: column.required for tensor in self.bundle.inputs for column in tensor.columns}
+        flags = [required[feature.name] for feature in self.bundle.features.windows]
+        self.windows = WindowFeatures(self.bundle.features, history, flags)
 
     def new_input(self, name: str, feed: Feed) -> TensorSpec:
         """Return the input `name` of a request whose inputs so far are in `feed`.
@@ -110,12 +137,14 @@ class Model:
         self.statistics.add(rows, received, names, arrays)
         return arrays
 
-    def start_serving(self, is_slow: bool) -> None:
+    def start_serving(self, is_slow: bool, history: RowHistory | None = None) -> None:
         """Start to count, and to check the ranges, which the recorded requests of the self-test may exceed.
 
         Args:
             is_slow: Whether one inference takes so long that it must not delay other requests.
+            history: The rows of clients so far; without it there are none, not those of the self-test.
         """
+        self.keep_history(history or self.new_history())
         self.is_slow = is_slow
         self._policy = self._options.out_of_range
         self.statistics = FeatureStatistics(self.bundle, count_out_of_range=self._policy != "off")
@@ -128,11 +157,19 @@ class Model:
             if len(feed[name]) != count:
                 counts = ", ".join(f"'{name}' has {len(feed[name])}" for name in self._batch_inputs)
                 raise RequestError(f"all inputs must have the same number of rows, but {counts}.")
-        if count > self._options.max_rows:
-            raise RequestError(
-                f"{count} rows are more than this server takes at once; send at most {self._options.max_rows}.", 413
-            )
+        self.check_batch(count)
         return count
+
+    def check_batch(self, rows: int) -> None:
+        """Check the size of a batch.
+
+        Raises:
+            RequestError: it is too large.
+        """
+        if rows > self._options.max_rows:
+            raise RequestError(
+                f"{rows} rows are more than this server takes at once; send at most {self._options.max_rows}.", 413
+            )
 
     def _clip(self, feed: Feed) -> Feed:
         clipped = {name: np.clip(feed[name], low, high) for name, (low, high) in self._ranges.items()}
@@ -154,6 +191,7 @@ class Model:
 
 
 def _check_columns(bundle: LoadedBundle) -> None:
+    computed = frozenset() if bundle.features is None else bundle.features.names
     for tensor in bundle.inputs:
         width = len(tensor.columns)
         message = f"the signature of model {bundle.name} {bundle.version} is wrong: input '{tensor.name}'"
@@ -163,6 +201,8 @@ def _check_columns(bundle: LoadedBundle) -> None:
             if (column.range if tensor.datatype == "BYTES" else column.categories) is not None:
                 kind = "a range" if tensor.datatype == "BYTES" else "categories"
                 raise StartError(f"{message} of {tensor.datatype} has {kind} for column '{column.name}'.")
+            if column.name in computed and tensor.datatype not in _FLOATS:
+                raise StartError(f"{message} of {tensor.datatype} has the computed column '{column.name}'.")
 
 
 def _column_ranges(tensor: TensorSpec) -> tuple[Array, Array] | None:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from kfp_edge_serving.cpu_limit import usable_cpus
 from kfp_edge_serving.errors import RequestError, StartError
+from kfp_edge_serving.features.row_history import RowHistory
 from kfp_edge_serving.models import self_test
 from kfp_edge_serving.models.bundle import FolderState, find_bundles, folder_state, load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
@@ -88,6 +90,8 @@ class ModelRepository:
         self._last_scan: dict[Path, FolderState] = {}
         self._refused: dict[Path, str] = {}
         self._metrics: dict[tuple[str, str], ModelMetrics] = {}
+        #: The rows of clients, shared by versions of a model that need the same columns: an update loses none.
+        self._histories: WeakValueDictionary[tuple[object, ...], RowHistory] = WeakValueDictionary()
 
     def refused(self) -> int:
         """Return the number of bundles in the folder that are not served as they are."""
@@ -190,8 +194,19 @@ class ModelRepository:
             # for a slow model, more threads are worth the time that it takes to wake them
             model = Model(bundle, self._options, usable_cpus())
             self._test(model)
-        model.start_serving(is_slow)
+        model.start_serving(is_slow, self._find_history(model))
         return model
+
+    def _find_history(self, model: Model) -> RowHistory | None:
+        """Return the history of other versions of a model, or else a new one; None if the model needs none."""
+        definition = model.bundle.features
+        if definition is None:
+            return None
+        key = model.bundle.name, definition.time_column, definition.group_column, definition.sources
+        history = self._histories.get(key) or model.new_history()
+        if history is not None:
+            self._histories[key] = history
+        return history
 
     def _test(self, model: Model) -> float:
         """Run the self-test, and return the seconds of one inference once the model is warm."""

@@ -14,6 +14,7 @@ from threading import Lock
 from urllib.parse import unquote
 
 from kfp_edge_serving import __version__
+from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.models.bundle import LoadedBundle
 from kfp_edge_serving.telemetry.feature_statistics import FeatureCounts
 
@@ -66,19 +67,23 @@ class ModelMetrics:
                 totals.statuses[protocol, status] += 1
                 totals.buckets[bisect_left(BUCKETS, seconds)] += 1
                 totals.seconds += seconds
-                if status == 200:
+                if status < 400:
                     totals.last_success = now
             return replace(totals, statuses=totals.statuses.copy(), buckets=totals.buckets[:])
 
 
 @dataclass(frozen=True)
 class ModelSnapshot:
-    """The metrics of one model version at one moment; `classes` counts the predictions of each class."""
+    """The metrics of one model version at one moment; `classes` counts the predictions of each class.
+
+    `windows` computes features from the rows before, None if the model has no such features.
+    """
 
     bundle: LoadedBundle
     requests: RequestTotals
     features: list[FeatureCounts]
     classes: dict[str, int]
+    windows: WindowFeatures | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,7 @@ def _requests(model: ModelSnapshot) -> Iterator[_Sample]:
 
 
 def _errors(model: ModelSnapshot) -> Iterator[_Sample]:
-    yield "", {}, sum(count for (_, status), count in model.requests.statuses.items() if status != 200)
+    yield "", {}, sum(count for (_, status), count in model.requests.statuses.items() if status >= 400)
 
 
 def _last(model: ModelSnapshot) -> Iterator[_Sample]:
@@ -205,6 +210,24 @@ def _out_of_range(model: ModelSnapshot) -> Iterator[_Sample]:
             yield "", {"feature": feature.column.name}, feature.out_of_range
 
 
+def _window_rows(model: ModelSnapshot) -> Iterator[_Sample]:
+    if model.windows is not None:
+        for status, count in model.windows.count_rows().items():
+            yield "", {"status": status}, count
+
+
+def _window_groups(model: ModelSnapshot) -> Iterator[_Sample]:
+    if model.windows is not None:
+        groups = model.windows.count_groups()
+        yield "", {"state": "full"}, groups.full
+        yield "", {"state": "warming_up"}, groups.warming_up
+
+
+def _evicted_groups(model: ModelSnapshot) -> Iterator[_Sample]:
+    if model.windows is not None:
+        yield "", {}, model.windows.count_groups().evicted
+
+
 def _histogram(bounds: Sequence[float], counts: list[int], total: float, labels: dict[str, str]) -> Iterator[_Sample]:
     """Yield a histogram; the last of `counts` is of the values above the last bound."""
     cumulative = 0
@@ -226,4 +249,7 @@ _FAMILIES: tuple[tuple[str, str, str, _Samples], ...] = (
     ("input_category_total", "counter", "Values of a categorical feature.", _categories),
     ("input_missing_total", "counter", "Missing values of a feature.", _missing),
     ("input_out_of_range_total", "counter", "Values outside of the range of training.", _out_of_range),
+    ("window_rows_total", "counter", "Rows for rolling windows by what became of them.", _window_rows),
+    ("window_groups", "gauge", "Groups whose rolling windows are full, and others.", _window_groups),
+    ("window_groups_evicted_total", "counter", "Groups whose rows were forgotten.", _evicted_groups),
 )

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.components.staging_test.inference_messages import first_row, flatten, malformed_requests, max_difference
+from kfp_edge.components.staging_test.inference_messages import flatten, malformed_requests, max_difference, one_row
 from kfp_edge.components.staging_test.report import render_report
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
@@ -204,7 +204,7 @@ def test_nested_data_is_read_in_row_major_order() -> None:
 
 def test_one_row_is_the_first_of_a_batch() -> None:
     tensor = {"name": "input", "datatype": "FP32", "shape": [2, 2], "data": [[1.0, 2.0], [3.0, 4.0]]}
-    row = first_row({"inputs": [tensor]}, tiny_signature())["inputs"][0]
+    row = one_row({"inputs": [tensor]}, tiny_signature())["inputs"][0]
     assert (row["shape"], row["data"]) == ([1, 2], [1.0, 2.0])
 
 
