@@ -7,12 +7,11 @@ from pathlib import Path
 
 import onnx
 from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType, TensorType
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType, TensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.ensemble import IsolationForest
 
-from kfp_edge.components.export import discriminant_analysis, isolation_forest, quantile_regressor
+from kfp_edge.components.export import detectors, discriminant_analysis, quantile_regressor, scalers, transformed_target
 from kfp_edge.components.export.brought import prepare_brought_model
 from kfp_edge.components.export.forest import sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
@@ -50,6 +49,16 @@ _CONVERSION_ERRORS = (
 
 class _ConversionError(ModelError):
     """ONNX has no operator for a model, or skl2onnx expects another version of its class."""
+
+
+#: Registers what skl2onnx lacks, or computes in float32 where that is not exact.
+_CONVERTERS = (
+    detectors.register_converters,
+    discriminant_analysis.register_converters,
+    scalers.register_converters,
+    transformed_target.register_converter,
+    quantile_regressor.register_converter,
+)
 
 
 def export_model(model: Path, train_data: Dataset, target: Path, options: BroughtOptions | None = None) -> None:
@@ -103,6 +112,8 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     _check_columns(estimator, data)
     final = final_estimator(estimator)
     kind = _find_kind(final)
+    for register in _CONVERTERS:
+        register()
     estimator = prepare_for_conversion(estimator, data)
     try:
         proto = convert_sklearn(
@@ -111,7 +122,6 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
             initial_types=_to_initial_types(data),
             options={id(estimator): kind.options} if kind.options else None,
             target_opset=TARGET_OPSET,
-            final_types=kind.final_types,
         )
     except _CONVERSION_ERRORS as error:
         raise _ConversionError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
@@ -128,8 +138,6 @@ class _EstimatorKind:
 
     #: Options of the conversion.
     options: Mapping[str, object] = field(default_factory=dict)
-    #: Names and types of the outputs where they are not skl2onnx's own.
-    final_types: list[tuple[str, TensorType]] | None = None
     #: The labels in the order of the probabilities.
     classes: tuple[ClassLabel, ...] = ()
     #: The score above which there is an alarm.
@@ -137,19 +145,15 @@ class _EstimatorKind:
 
 
 def _find_kind(final: BaseEstimator) -> _EstimatorKind:
-    if isinstance(final, IsolationForest):
-        isolation_forest.register_converter()
-        outputs = [("label", Int64TensorType([None])), ("score", FloatTensorType([None]))]
-        return _EstimatorKind(final_types=outputs, threshold=-float(final.offset_))
+    if detectors.is_detector(final):
+        return _EstimatorKind(threshold=detectors.find_threshold(final))
     if is_regressor(final):
-        quantile_regressor.register_converter()
         return _EstimatorKind()
     if hasattr(final, "predict_proba"):
-        discriminant_analysis.register_converters()
         return _EstimatorKind(options={"zipmap": False}, classes=to_class_labels(final.classes_))
     raise ModelError(
         f"{type(final).__name__} gives neither probabilities nor an anomaly score nor a number; "
-        "train a classifier with predict_proba, a regressor, or an IsolationForest; "
+        "train a classifier with predict_proba, a regressor, an IsolationForest or a OneClassSVM; "
         'CalibratedClassifierCV(method="sigmoid") gives a classifier probabilities.'
     )
 

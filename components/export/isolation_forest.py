@@ -8,29 +8,14 @@ leaf constants, and the score of Liu, Ting and Zhou (ICDM 2008, eq. 2) is one po
 from dataclasses import dataclass, field
 
 import numpy as np
-from onnx import TensorProto
-from skl2onnx import update_registered_converter
-from skl2onnx.common._container import ModelComponentContainer
-from skl2onnx.common._topology import Operator, Scope
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
-from sklearn.ensemble import IsolationForest
+from sklearn.base import BaseEstimator
 from sklearn.tree._tree import Tree
 
 from kfp_edge.components.export.float32_thresholds import round_down_to_float32
+from kfp_edge.components.export.graph_builder import GraphBuilder
 from kfp_edge.ml.arrays import Int64s
 
 _EULER = float(np.euler_gamma)
-
-
-def register_converter() -> None:
-    """Make skl2onnx convert an `IsolationForest` to outputs `label` (1 = alarm) and `score`, both of shape [n]."""
-    update_registered_converter(
-        IsolationForest,
-        "SklearnIsolationForest",
-        _set_output_types,
-        _convert,
-        options={"score_samples": [True, False]},  # skl2onnx's parser reads this option
-    )
 
 
 def expected_path_length(samples: int) -> float:
@@ -87,41 +72,12 @@ def _compute_depths(tree: Tree) -> list[int]:
     return depths
 
 
-def _set_output_types(operator: Operator) -> None:
-    rows = operator.inputs[0].get_first_dimension()
-    operator.outputs[0].type = Int64TensorType([rows])
-    operator.outputs[1].type = FloatTensorType([rows])
-
-
-def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    forest: IsolationForest = operator.raw_operator
+def add_forest_score(graph: GraphBuilder, forest: BaseEstimator) -> str:
+    """Add the score of an isolation forest to a graph, and return its name."""
     ensemble = _Ensemble()
     for tree_id, (tree, features) in enumerate(zip(forest.estimators_, forest.estimators_features_, strict=True)):
         ensemble.add_tree(tree_id, tree.tree_, features)
+    lengths = graph.add_trees(**vars(ensemble), target_ids=[0] * len(ensemble.target_nodeids), n_targets=1)
     scale = len(forest.estimators_) * expected_path_length(forest._max_samples)
-    # the names are part of the model's bytes
-    names = {name: scope.get_unique_variable_name(name) for name in ("length", "share", "column", "alarm")}
-    constants = {
-        "scale": (TensorProto.FLOAT, [], [-1.0 / scale]),
-        "two": (TensorProto.FLOAT, [], [2.0]),
-        "flat": (TensorProto.INT64, [1], [-1]),
-        "threshold": (TensorProto.FLOAT, [], [-forest.offset_]),
-    }
-    for name, (element, shape, values) in constants.items():
-        names[name] = scope.get_unique_variable_name(name)
-        container.add_initializer(names[name], element, shape, values)
-
-    label, score = (output.full_name for output in operator.outputs)
-    attributes = {**vars(ensemble), "target_ids": [0] * len(ensemble.target_nodeids), "n_targets": 1}
-    steps = [
-        ("TreeEnsembleRegressor", [operator.inputs[0].full_name], names["length"], attributes),
-        ("Mul", [names["length"], names["scale"]], names["share"], {}),
-        ("Pow", [names["two"], names["share"]], names["column"], {}),
-        ("Reshape", [names["column"], names["flat"]], score, {}),
-        ("Greater", [score, names["threshold"]], names["alarm"], {}),
-        ("Cast", [names["alarm"]], label, {"to": TensorProto.INT64}),
-    ]
-    for kind, inputs, output, extra in steps:
-        trees = kind == "TreeEnsembleRegressor"
-        version = {"op_domain": "ai.onnx.ml", "op_version": 1} if trees else {"op_version": 13}
-        container.add_node(kind, inputs, output, name=scope.get_unique_operator_name(kind), **version, **extra)
+    share = graph.add("Mul", lengths, graph.add_constant(np.float32(-1.0 / scale)))
+    return graph.add("Pow", graph.add_constant(np.float32(2.0)), share)

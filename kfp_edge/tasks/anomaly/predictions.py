@@ -24,9 +24,19 @@ class AnomalyPredictions(Predictions):
 
     @property
     def margin(self) -> Floats:
-        """The distance of the score from the threshold, shape [n]."""
-        distance: Floats = np.abs(self.score - self.threshold)
+        """The distance of the score from the threshold, shape [n], relative to a score above 1."""
+        distance: Floats = np.abs(self.score - self.threshold) / self._scale
         return distance
+
+    @property
+    def _scale(self) -> Floats:
+        """What differences are relative to, shape [n]: a score that has no bound has as many digits as one within 1."""
+        return np.maximum(1.0, np.abs(self.score))
+
+    def measure_difference(self, other: Predictions) -> Floats:
+        """Return the difference of each row's scores, shape [n], relative to the score where that is above 1."""
+        difference: Floats = super().measure_difference(other) / self._scale
+        return difference
 
     @property
     def ranking_score(self) -> Floats:

@@ -19,7 +19,7 @@ from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import OutputTensor
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
-from kfp_edge.ml.missing_text import mark_missing_text
+from kfp_edge.ml.model_rows import to_model_rows
 from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
@@ -67,7 +67,7 @@ class AnomalyDetection(Task):
 
     def predict(self, estimator: BaseEstimator, data: Dataset) -> AnomalyPredictions:
         """Run a fitted detector, alone or at the end of a Pipeline, on the rows of `data`."""
-        score = -estimator.score_samples(mark_missing_text(estimator, data.x()))
+        score = -estimator.score_samples(to_model_rows(estimator, data))
         threshold = -float(np.ravel(final_estimator(estimator).offset_)[0])
         return AnomalyPredictions((score > threshold).astype(np.int64), score, threshold)
 
@@ -135,6 +135,10 @@ class AnomalyDetection(Task):
             OutputTensor(name="label", datatype=find_datatype(proto, "label"), shape=(-1,)),
             OutputTensor(name="score", datatype=find_datatype(proto, "score"), shape=(-1,), threshold=threshold),
         )
+
+    def find_sample_tolerance(self, predictions: Predictions, tolerance: float) -> float:
+        """Return the tolerance, in the units of the largest score where that is above 1."""
+        return float(tolerance * np.nanmax(np.abs(predictions.numbers), initial=1.0))
 
     def find_threshold(self, predictions: Predictions) -> float | None:
         """Return the score above which the detector raises an alarm."""

@@ -19,7 +19,7 @@ from kfp_edge.metrics.rare_labels import find_few_positives
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import OutputTensor
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.missing_text import mark_missing_text
+from kfp_edge.ml.model_rows import to_model_rows
 from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.reports.numbers import format_share
 from kfp_edge.reports.section import Section
@@ -61,7 +61,7 @@ class Classification(Task):
 
     def predict(self, estimator: BaseEstimator, data: Dataset) -> ClassPredictions:
         """Run a fitted classifier, alone or at the end of a Pipeline, on the rows of `data`."""
-        rows = mark_missing_text(estimator, data.x())
+        rows = to_model_rows(estimator, data)
         return ClassPredictions(
             estimator.predict(rows),
             estimator.predict_proba(rows),

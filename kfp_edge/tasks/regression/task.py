@@ -20,7 +20,7 @@ from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import OutputTensor
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
-from kfp_edge.ml.missing_text import mark_missing_text
+from kfp_edge.ml.model_rows import to_model_rows
 from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
 from kfp_edge.ml.units import parse_units
 from kfp_edge.reports.check import Check
@@ -71,7 +71,7 @@ class Regression(Task):
 
     def predict(self, estimator: BaseEstimator, data: Dataset) -> NumberPredictions:
         """Run a fitted regressor, alone or at the end of a Pipeline, on the rows of `data`."""
-        rows, final = mark_missing_text(estimator, data.x()), final_estimator(estimator)
+        rows, final = to_model_rows(estimator, data), final_estimator(estimator)
         value = np.asarray(estimator.predict(rows), dtype=np.float64).reshape(len(rows))
         if not hasattr(final, "predict_quantiles"):
             return NumberPredictions(value, np.empty((len(rows), 0)))
