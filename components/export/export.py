@@ -1,5 +1,6 @@
 """Turn a model into one self-describing ONNX file: scikit-learn is converted, ONNX gets a signature."""
 
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator, is_regressor
 
 from kfp_edge.components.export import detectors, discriminant_analysis, quantile_regressor, scalers, transformed_target
 from kfp_edge.components.export.brought import prepare_brought_model
-from kfp_edge.components.export.forest import sum_votes_exactly
+from kfp_edge.components.export.forest import center_leaves, sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
 from kfp_edge.components.export.prediction_output import flatten_prediction
 from kfp_edge.components.export.preparation import prepare_for_conversion
@@ -116,17 +117,21 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
         register()
     estimator = prepare_for_conversion(estimator, data)
     try:
-        proto = convert_sklearn(
-            estimator,
-            name="model",
-            initial_types=_to_initial_types(data),
-            options={id(estimator): kind.options} if kind.options else None,
-            target_opset=TARGET_OPSET,
-        )
+        with warnings.catch_warnings():
+            # skl2onnx reads an attribute of support vector machines that scikit-learn 1.9 deprecates
+            warnings.filterwarnings("ignore", r"Attribute `prob[AB]_` was deprecated", FutureWarning)
+            proto = convert_sklearn(
+                estimator,
+                name="model",
+                initial_types=_to_initial_types(data),
+                options={id(estimator): kind.options} if kind.options else None,
+                target_opset=TARGET_OPSET,
+            )
     except _CONVERSION_ERRORS as error:
         raise _ConversionError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
     copy_missing_sides(estimator, proto)
     sum_votes_exactly(final, proto)
+    center_leaves(final, proto)
     if is_regressor(final):
         flatten_prediction(proto)
     return add_signature(proto, data, kind.classes, kind.threshold)

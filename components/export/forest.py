@@ -1,14 +1,16 @@
-"""The label of a random forest, exactly as scikit-learn finds it, also where its trees are divided.
+"""The answer of a random forest, exactly as scikit-learn finds it, also where its trees are divided.
 
 skl2onnx weights every tree by one over their number, which float32 cannot hold, and takes the label from the sum: with
 ten of twenty votes for each class, rounding decides. Here the votes are summed as they are, and scaled afterwards.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
 from kfp_edge.ml.arrays import Float64s, Int64s
 
@@ -34,7 +36,7 @@ def sum_votes_exactly(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:
     regressor = helper.make_node(
         "TreeEnsembleRegressor", list(ensemble.input), [votes], name=ensemble.name, domain="ai.onnx.ml"
     )
-    for name, value in (structure | _list_votes(estimator) | {"n_targets": len(classes)}).items():
+    for name, value in (structure | _list_leaves(estimator, _to_shares) | {"n_targets": len(classes)}).items():
         regressor.attribute.append(helper.make_attribute(name, value))
     replacement = [
         regressor,
@@ -46,18 +48,47 @@ def sum_votes_exactly(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:
     proto.graph.node.extend([*nodes[: positions[0]], *replacement, *nodes[positions[0] + 1 :]])
 
 
-def _list_votes(forest: BaseEstimator) -> dict[str, list[int] | list[float]]:
-    """Return the attributes of an ensemble with the share of every class in every leaf."""
+def center_leaves(estimator: BaseEstimator, proto: onnx.ModelProto) -> None:
+    """Let the trees of a forest that predicts a number hold differences from the mean of the target.
+
+    skl2onnx adds up the numbers of all trees in float32: of a target around 1,000,000 that loses half a unit. A model
+    of another estimator stays as it is.
+    """
+    nodes = [node for node in proto.graph.node if node.op_type == "TreeEnsembleRegressor"]
+    if not isinstance(estimator, RandomForestRegressor | ExtraTreesRegressor) or len(nodes) != 1:
+        return
+    trees = len(estimator.estimators_)
+    mean = np.float32(np.mean([tree.tree_.value[0, 0, 0] for tree in estimator.estimators_]))
+    replaced = _list_leaves(estimator, lambda values: (values - float(mean)) / trees) | {"base_values": [float(mean)]}
+    kept = [attribute for attribute in nodes[0].attribute if attribute.name not in replaced]
+    del nodes[0].attribute[:]
+    nodes[0].attribute.extend([*kept, *(helper.make_attribute(name, value) for name, value in replaced.items())])
+
+
+def _to_shares(votes: Float64s) -> Float64s:
+    """Return the share of every class, shape [leaves, classes], of the votes in the leaves of a tree."""
+    shares: Float64s = votes / votes.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _list_leaves(
+    forest: BaseEstimator, to_weights: Callable[[Float64s], Float64s]
+) -> dict[str, list[int] | list[float]]:
+    """Return the attributes of an ensemble for what is in every leaf.
+
+    Args:
+        forest: The fitted forest.
+        to_weights: Computes what a leaf adds to each output, shape [leaves, outputs], of its values.
+    """
     tree_ids, node_ids, class_ids, weights = [], [], [], []
     for number, estimator in enumerate(forest.estimators_):
         leaves: Int64s = np.flatnonzero(estimator.tree_.children_left == -1)
-        shares: Float64s = estimator.tree_.value[leaves, 0, :]
-        shares = shares / shares.sum(axis=1, keepdims=True)
-        width = shares.shape[1]
-        tree_ids += [number] * shares.size
+        added = to_weights(estimator.tree_.value[leaves, 0, :])
+        width = added.shape[1]
+        tree_ids += [number] * added.size
         node_ids += np.repeat(leaves, width).tolist()
         class_ids += list(range(width)) * len(leaves)
-        weights += shares.ravel().tolist()
+        weights += added.ravel().tolist()
     return {
         "target_treeids": tree_ids,
         "target_nodeids": node_ids,

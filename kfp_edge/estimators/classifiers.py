@@ -18,7 +18,7 @@ from kfp_edge.errors import DataError
 from kfp_edge.estimators import search_spaces
 from kfp_edge.estimators.estimator import Estimator
 from kfp_edge.estimators.gradient_boosting import fit_boosted_trees
-from kfp_edge.estimators.hyperparameters import Choice, Range
+from kfp_edge.estimators.hyperparameters import Range
 from kfp_edge.ml.dataset import Dataset
 
 _CALIBRATION_FOLDS = 5
@@ -124,6 +124,6 @@ CLASSIFIERS = (
         MLPClassifier,
         "scaled",
         defaults={"hidden_layer_sizes": [64, 32], "max_iter": 300},
-        search_space=(Choice("hidden_layer_sizes", ([16], [32], [64], [64, 32])), *search_spaces.MLP),
+        search_space=search_spaces.MLP,
     ),
 )

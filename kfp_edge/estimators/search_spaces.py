@@ -48,6 +48,7 @@ REFUSED_OF_SVM = {
 }
 
 MLP: tuple[Dimension, ...] = (
+    Choice("hidden_layer_sizes", ([16], [32], [64], [64, 32])),
     Range("alpha", 1e-6, 1e-1, log=True),
     Range("learning_rate_init", 1e-4, 1e-2, log=True),
 )

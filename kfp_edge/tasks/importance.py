@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from kfp_edge.ml.arrays import Float64s, Int64s, Labels
 from kfp_edge.ml.dataset import Dataset, Roles
@@ -17,6 +19,8 @@ from kfp_edge.ml.estimators import final_estimator
 SAMPLED_ROWS = 2_000
 #: Features that are shuffled at most, so that a table of thousands of columns is not predicted ten thousand times.
 _MAX_SHUFFLED = 100
+#: Rows whose answers tell the features apart where there are more of them, and the model says nothing.
+_FEW_ROWS = 50
 
 #: What is right, what is predicted -> a score, of which higher values are better.
 Score = Callable[[Labels | Float64s, Labels | Float64s], float]
@@ -26,7 +30,8 @@ Score = Callable[[Labels | Float64s, Labels | Float64s], float]
 class Importance:
     """The drop in a score by feature, the most important one first; both arrays have shape [features].
 
-    `unmeasured` features are left out: trees split on them too, and gain less by them than by those that were shuffled.
+    `unmeasured` features are left out: the model uses them too, and relies less on them than on those that were
+    shuffled.
     """
 
     names: tuple[str, ...]
@@ -40,8 +45,8 @@ def shuffle_features(
 ) -> Importance:
     """Shuffle features several times each, and measure the drop in a score.
 
-    A feature that no tree splits on has the importance 0 without being shuffled; of the others at most 100 are
-    shuffled, those by which the splits gain most.
+    Of the features at most 100 are shuffled: those on which the model relies most (`rank_features`). A feature that no
+    tree splits on has the importance 0 without being shuffled.
 
     Args:
         estimator: The fitted Pipeline.
@@ -52,10 +57,10 @@ def shuffle_features(
         seed: Random seed.
     """
     features = data.x().iloc[rows]
-    gains = _sum_gains(estimator, data.roles)
-    split_on = sorted((name for name in gains if gains[name] > 0), key=lambda name: -gains[name])
-    mean, deviation = dict.fromkeys(gains, 0.0), dict.fromkeys(gains, 0.0)
-    if shuffled := split_on[:_MAX_SHUFFLED]:
+    reliance = rank_features(estimator, data.roles, features)
+    used = sorted((name for name in reliance if reliance[name] > 0), key=lambda name: -reliance[name])
+    mean, deviation = dict.fromkeys(reliance, 0.0), dict.fromkeys(reliance, 0.0)
+    if shuffled := used[:_MAX_SHUFFLED]:
         result = permutation_importance(
             estimator,
             features[shuffled],
@@ -66,13 +71,13 @@ def shuffle_features(
         )
         mean |= dict(zip(shuffled, result.importances_mean.tolist(), strict=True))
         deviation |= dict(zip(shuffled, result.importances_std.tolist(), strict=True))
-    measured = set(gains) - set(split_on[_MAX_SHUFFLED:])
+    measured = set(reliance) - set(used[_MAX_SHUFFLED:])
     names = sorted((name for name in data.roles.features if name in measured), key=lambda name: -mean[name])
     return Importance(
         tuple(names),
         np.array([mean[name] for name in names]),
         np.array([deviation[name] for name in names]),
-        unmeasured=len(gains) - len(names),
+        unmeasured=len(reliance) - len(names),
     )
 
 
@@ -89,22 +94,75 @@ def _make_scorer(
     return score_some
 
 
-def _sum_gains(estimator: Pipeline, roles: Roles) -> dict[str, float]:
-    """Return by feature what the splits of all trees gain by it: 0 where no tree splits on it."""
-    gains = dict.fromkeys(roles.features, 0.0)
+def rank_features(estimator: Pipeline, roles: Roles, features: pd.DataFrame) -> dict[str, float]:
+    """Return by feature how much a fitted model relies on it, in any unit; 0 where it does not use it.
+
+    For histogram-based trees it is what their splits gain by it, for other models what scikit-learn knows of it: the
+    importances of trees, or the coefficients of linear models. Where nothing is known, features are as many as are
+    shuffled at most, or it is how far the answers for a few rows move when one feature is shuffled.
+
+    Args:
+        estimator: The fitted Pipeline.
+        roles: The roles of the columns.
+        features: Rows to predict, shape [rows, features].
+    """
+    by_column = _read_reliance(final_estimator(estimator))
     columns = _name_columns(estimator, roles)
-    final = final_estimator(estimator)
-    for trees in getattr(final, "regressor_", final)._predictors:
+    if by_column is not None and len(by_column) == len(columns):
+        reliance = dict.fromkeys(roles.features, 0.0)
+        for name, value in zip(columns, by_column, strict=True):
+            reliance[name] += float(value)
+        return reliance
+    if len(roles.features) <= _MAX_SHUFFLED:
+        return dict.fromkeys(roles.features, 1.0)
+    return _measure_movement(estimator, roles, features)
+
+
+def _read_reliance(model: BaseEstimator) -> Float64s | None:
+    """Return how much a model relies on each preprocessed column, shape [columns], or None where it does not say."""
+    model = getattr(model, "regressor_", model)  # with quantiles, or with a scaled target
+    if hasattr(model, "_predictors"):
+        return _sum_gains(model)
+    if hasattr(model, "feature_importances_"):
+        return np.asarray(model.feature_importances_, dtype=np.float64)
+    if hasattr(model, "coef_"):
+        return np.asarray(np.abs(np.atleast_2d(model.coef_)).sum(axis=0), dtype=np.float64)
+    return None
+
+
+def _sum_gains(model: BaseEstimator) -> Float64s:
+    """Return what the splits of all histogram-based trees gain by each column, shape [columns]."""
+    gains = np.zeros(model.n_features_in_)
+    for trees in model._predictors:
         for tree in trees:
-            for node in tree.nodes[tree.nodes["is_leaf"] == 0]:
-                gains[columns[node["feature_idx"]]] += float(node["gain"])
+            branches = tree.nodes[tree.nodes["is_leaf"] == 0]
+            np.add.at(gains, branches["feature_idx"], branches["gain"])
     return gains
+
+
+def _measure_movement(estimator: Pipeline, roles: Roles, features: pd.DataFrame) -> dict[str, float]:
+    """Return how far the answers for a few rows move, on average, when the values of one feature move by one row."""
+    rows = features.iloc[:_FEW_ROWS]
+    answer = estimator.predict_proba if hasattr(estimator, "predict_proba") else estimator.predict
+    answers = answer(rows)
+    movement: dict[str, float] = {}
+    for name in roles.features:
+        moved = rows.copy(deep=False)
+        moved[name] = np.roll(rows[name].to_numpy(), 1)
+        # a model may use a feature that moves no answer of these rows
+        movement[name] = float(np.abs(answer(moved) - answers).mean()) + float(np.finfo(np.float64).tiny)
+    return movement
 
 
 def _name_columns(estimator: Pipeline, roles: Roles) -> list[str]:
     """Return the feature that each column of the preprocessed rows comes from."""
-    if not roles.categorical:
+    prepare = estimator[0] if isinstance(estimator, Pipeline) else None
+    if not roles.categorical or not isinstance(prepare, ColumnTransformer):
         return list(roles.features)
-    categories = estimator["prepare"].named_transformers_["categorical"].categories_
-    indicators = [name for name, values in zip(roles.categorical, categories, strict=True) for _ in range(len(values))]
+    one_hot = prepare.named_transformers_.get("categorical")
+    if not isinstance(one_hot, OneHotEncoder):
+        return list(roles.features)
+    indicators = [
+        name for name, values in zip(roles.categorical, one_hot.categories_, strict=True) for _ in range(len(values))
+    ]
     return [*roles.numeric, *indicators]

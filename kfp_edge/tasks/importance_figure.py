@@ -36,7 +36,7 @@ def _describe_importance(importance: Importance, measure: str) -> str:
         f"{measure[0].upper()}{measure[1:]} when a feature's values are shuffled; the line is one standard deviation."
     )
     if importance.unmeasured:
-        text += f" Left out are {importance.unmeasured:,} features by which the splits of the trees gain less."
+        text += f" Left out are {importance.unmeasured:,} features on which the model relies less."
     rest = importance.mean[_MAX_FEATURES:]
     if not len(rest):
         return text
