@@ -6,7 +6,7 @@ from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.classifiers import CLASSIFIERS
 from kfp_edge.estimators.detectors import DETECTORS
 from kfp_edge.estimators.estimator import Estimator
-from kfp_edge.estimators.known_differences import find_reason
+from kfp_edge.estimators.not_offered import explain_absence
 from kfp_edge.estimators.regressors import REGRESSORS
 from kfp_edge.suggestions import suggest
 
@@ -60,7 +60,7 @@ def _explain(name: str, task: str) -> str:
     others = [estimator.task for estimator in ESTIMATORS if estimator.name == name]
     if others:
         return f"that is one of {' and '.join(others)}, and the task is {task}: "
-    reason = find_reason(name)
+    reason = explain_absence(name)
     if reason:
         return f"{reason}; "
     names = [estimator.name for estimator in list_estimators(task)]
