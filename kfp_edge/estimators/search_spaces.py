@@ -11,8 +11,8 @@ HIST_GRADIENT_BOOSTING: tuple[Dimension, ...] = (
     Range("max_features", 0.3, 1.0),
 )
 REFUSED_OF_HIST_GRADIENT_BOOSTING = {
-    "categorical_features": "skl2onnx 1.20 converts their splits to comparisons of numbers (measured: 584 of 1,800 labels "
-    "differ); text columns become indicator columns in any case",
+    "categorical_features": "skl2onnx 1.20 converts their splits to comparisons of numbers (measured: 584 of 1,800 "
+    "labels differ); text columns become indicator columns in any case",
     "scoring": "rows held out of the training decide when to stop, by the loss",
 }
 
