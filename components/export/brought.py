@@ -101,8 +101,9 @@ def _try(proto: onnx.ModelProto, feed: Mapping[str, Tensor]) -> dict[str, Tensor
                 "answers each row with one number, or with one for each class."
             )
     for row in range(min(_SINGLE_ROWS, count)):
-        alone = run_session(session, {name: values[row : row + 1] for name, values in feed.items()})
-        if not answers_agree(alone, {name: values[row : row + 1] for name, values in answers.items()}):
+        rows = slice(row, row + 1)
+        alone = run_session(session, {name: values[rows] for name, values in feed.items()})
+        if not answers_agree(alone, answers, rows):
             raise ModelError(
                 "the model answers a row otherwise alone than among other rows; each row must be answered by itself, "
                 "with nothing random and nothing computed over the rows: export it in evaluation mode."

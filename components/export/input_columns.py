@@ -59,7 +59,7 @@ def _match_names(names: Sequence[str], columns: Sequence[Column]) -> list[Column
 
 
 def _simplify(name: str) -> str:
-    return re.sub(r"\W+", "_", name).strip("_").lower()
+    return re.sub(r"[\W_]+", "_", name).strip("_").lower()
 
 
 def _check_widths(
@@ -152,7 +152,7 @@ def check_half_precision(inputs: Iterable[InputTensor], frame: pd.DataFrame) -> 
     Raises:
         ModelError: with the column.
     """
-    limits = np.finfo(np.float16)
+    limit = float(np.finfo(np.float16).max)
     for tensor in inputs:
         for column in tensor.columns if tensor.datatype == "FP16" else ():
             values = frame[column.name].dropna().to_numpy(np.float32)
@@ -160,8 +160,8 @@ def check_half_precision(inputs: Iterable[InputTensor], frame: pd.DataFrame) -> 
                 continue
             largest = float(np.abs(values).max())
             low, high = np.quantile(values, [0.25, 0.75])
-            is_coarse = largest <= limits.max and _find_spacing(low, high) > _MAX_SPACING * (high - low) > 0
-            if largest > limits.max or is_coarse:
+            is_coarse = largest <= limit and _find_spacing(low, high) > _MAX_SPACING * (high - low) > 0
+            if largest > limit or is_coarse:
                 raise ModelError(
                     f"the ONNX input {tensor.name!r} takes half precision, which cannot "
                     f"{'tell the values of' if is_coarse else 'hold the values of'} the column {column.name!r}"
