@@ -20,6 +20,7 @@ from kfp_edge.estimators.preprocessing import Numbers, make_preprocessing
 from kfp_edge.ml.arrays import Float64s, Labels
 from kfp_edge.ml.bundle import TaskName
 from kfp_edge.ml.dataset import Dataset, Roles
+from kfp_edge.ml.estimators import final_estimator
 
 #: The values that a user gives to hyperparameters, by name.
 Hyperparameters = Mapping[str, object]
@@ -85,7 +86,8 @@ def fit_at_once(
         )
     model = estimator.wrap(estimator.build_model(seed, hyperparameters), data)
     pipeline = estimator.make_steps(data.roles, rows, model)
-    labels = None if is_outlier_detector(model) else read_labels(data, model)
+    final = final_estimator(model)
+    labels = None if is_outlier_detector(final) else read_labels(data, final)
     options = {} if weights is None else {"model__sample_weight": weights}
     try:
         with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
@@ -97,7 +99,7 @@ def fit_at_once(
             f"{estimator.name} cannot learn from these rows: {reason}; choose another estimator, or change its "
             "hyperparameters."
         ) from error
-    estimator.finish(model)
+    estimator.finish(pipeline[-1])
     return pipeline
 
 

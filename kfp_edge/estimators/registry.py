@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
+from sklearn.base import BaseEstimator
+
 from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.classifiers import CLASSIFIERS
 from kfp_edge.estimators.detectors import DETECTORS
 from kfp_edge.estimators.estimator import Estimator
 from kfp_edge.estimators.not_offered import explain_absence
+from kfp_edge.estimators.own import make_own_estimator
 from kfp_edge.estimators.regressors import REGRESSORS
+from kfp_edge.ml.bundle import TaskName
 from kfp_edge.suggestions import suggest
 
 #: Stands for the first estimator of a task.
@@ -39,6 +43,15 @@ def find_estimator(name: str, task: str) -> Estimator:
         return estimators[name]
     names = ", ".join([AUTO, *sorted(estimators)])
     raise ParameterError(f"estimator is {name!r}; {_explain(name, task)}choose one of {names}.")
+
+
+def choose_estimator(estimator: str | BaseEstimator, task: TaskName) -> Estimator:
+    """Return the estimator of a task that was named, or that was given as an object of scikit-learn.
+
+    Raises:
+        ParameterError: the task has no such estimator, or the object cannot be used.
+    """
+    return find_estimator(estimator, task) if isinstance(estimator, str) else make_own_estimator(estimator, task)
 
 
 def check_estimator(name: str, task: str, hyperparameters: Mapping[str, object]) -> None:

@@ -44,8 +44,8 @@ class TrainingOptions:
     false_alarm_rate: float = 0.001
     #: The levels of the quantiles that are predicted too; for regression only.
     quantiles: tuple[float, ...] = ()
-    #: What is fitted: an estimator of `kfp_edge.estimators`, or `auto`.
-    estimator: str = AUTO
+    #: What is fitted: the name of an estimator of `kfp_edge.estimators`, `auto`, or one of scikit-learn, unfitted.
+    estimator: str | BaseEstimator = AUTO
     #: Its hyperparameters where they are not the default ones, by name.
     hyperparameters: Hyperparameters = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from kfp_edge.errors import DataError
 from kfp_edge.estimators.estimator import Estimator
-from kfp_edge.estimators.registry import find_estimator
+from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.ml.arrays import Float64s, Int64s, Mask
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.tasks.anomaly.threshold_rows import (
@@ -48,7 +48,7 @@ def fit_detector(data: Dataset, options: TrainingOptions) -> Pipeline:
     """
     rate = options.false_alarm_rate
     check_false_alarm_rate(rate)
-    estimator = find_estimator(options.estimator, data.roles.task)
+    estimator = choose_estimator(options.estimator, "anomaly")
     normal, method = select_normal_rows(data), choose_threshold_method(data)
     rows, threshold_rows = len(normal.frame), count_threshold_rows(data)
     if threshold_rows * rate < _MIN_ALARMS:

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.estimators.registry import find_estimator
+from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
@@ -49,7 +49,7 @@ class Classification(Task):
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a classifier, rare classes given more weight."""
-        estimator = find_estimator(options.estimator, self.name)
+        estimator = choose_estimator(options.estimator, self.name)
         hyperparameters, weights = dict(options.hyperparameters), None
         if "class_weight" in hyperparameters:
             hyperparameters["class_weight"] = name_classes(hyperparameters["class_weight"], data.y())

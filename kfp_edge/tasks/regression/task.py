@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.estimators.registry import find_estimator
+from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
@@ -57,11 +57,11 @@ class Regression(Task):
 
     def check_options(self, options: TrainingOptions) -> None:
         """Refuse levels of quantiles that are none, and an estimator that predicts none."""
-        check_options(find_estimator(options.estimator, self.name), options.quantiles)
+        check_options(choose_estimator(options.estimator, self.name), options.quantiles)
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a regressor for the number, and with quantiles one for each of them."""
-        estimator = find_estimator(options.estimator, self.name)
+        estimator = choose_estimator(options.estimator, self.name)
         check_rows(data)
         rows = [data]
         del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either
