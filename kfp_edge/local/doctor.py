@@ -131,8 +131,8 @@ def check_python(machine: Machine) -> Diagnosis:
 
 
 def check_kfp(machine: Machine) -> Diagnosis:
-    """Check that the SDK is 2.16, as OpenShift AI's backend is."""
-    return _check_package(machine, "kfp", lambda version: version[:2] == (2, 16), "kfp>=2.16,<2.17")
+    """Check that the SDK is 2.16, as OpenShift AI's backend is, and not the first one of it."""
+    return _check_package(machine, "kfp", lambda version: (2, 16, 1) <= version < (2, 17), "kfp>=2.16.1,<2.17")
 
 
 def check_pipeline_spec(machine: Machine) -> Diagnosis:

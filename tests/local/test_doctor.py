@@ -134,8 +134,8 @@ def test_python_is_3_11_to_3_13(machine: FakeMachine, python: tuple[int, int, in
 @pytest.mark.parametrize(
     ("check", "package", "version", "remedy"),
     [
-        (doctor.check_kfp, "kfp", "2.17.0", "pip install 'kfp>=2.16,<2.17'"),
-        (doctor.check_kfp, "kfp", "", "pip install 'kfp>=2.16,<2.17'"),
+        (doctor.check_kfp, "kfp", "2.17.0", "pip install 'kfp>=2.16.1,<2.17'"),
+        (doctor.check_kfp, "kfp", "", "pip install 'kfp>=2.16.1,<2.17'"),
         (doctor.check_pipeline_spec, "kfp-pipeline-spec", "2.17.3", "pip install 'kfp-pipeline-spec>=2.16,<2.17'"),
         (doctor.check_protobuf, "protobuf", "7.0.0rc1", "pip install 'protobuf>=6.31,<7'"),
     ],
