@@ -57,7 +57,7 @@ class TargetRule(ABC):
         """Return why a column cannot be the target, or None; rows without a value are left out and not wrong."""
 
     def translate(self, name: str, column: pa.ChunkedArray, asked: str) -> TranslatedLabels | None:
-        """Return the labels as this task has them, where the data has others of which it can be said; else None.
+        """Return the labels as this task has them, or None where the data has them already, or has no such labels.
 
         Args:
             name: Name of the column.
