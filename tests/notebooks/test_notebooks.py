@@ -28,7 +28,7 @@ from support.notebooks import (
 )
 from support.tables import failures
 
-EXPLORE, RUN, LAUNCH, SCHEDULE, COMPOSE = NOTEBOOKS
+EXPLORE, RUN, LAUNCH, SCHEDULE, COMPOSE, RAW_ROWS = NOTEBOOKS
 
 
 @pytest.fixture
@@ -67,6 +67,16 @@ def test_notebook_1_takes_a_table_of_your_own(tmp_path, laptop, labels):
     notebook = execute(EXPLORE, tmp_path, laptop, {generated: '{"data": "parts.csv", "target": "failed"}'})
     assert len(displayed_data(notebook, "image/png")) == 4
     assert any(f"gate recall({labels[1]})" in table for table in displayed_data(notebook, "text/html"))
+
+
+@pytest.mark.slow
+def test_notebook_6_sends_raw_rows(tmp_path, laptop):
+    notebook = execute(RAW_ROWS, tmp_path, laptop)
+    printed = printed_text(notebook, "stdout")
+    assert "202 [{'row': 0, 'status': 'warming_up', 'group': 'press-1', 'rows_seen': 1, 'rows_needed': 30}]" in printed
+    assert "202 answered: [29, 30, 31]" in printed
+    assert len(displayed_data(notebook, "image/png")) == 1
+    assert printed_text(notebook, "stderr") == ""
 
 
 @pytest.mark.containers
