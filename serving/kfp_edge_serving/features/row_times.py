@@ -43,7 +43,7 @@ def format_time(time: Time, definition: FeatureDefinition) -> str | Time:
     if definition.is_numeric_time:
         return time
     seconds, nanoseconds = divmod(int(time), 10**9)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    text = (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
     return f"{text}{fraction}Z"
 
@@ -65,10 +65,9 @@ def _read_timestamp(value: object) -> Time | None:
         value = value[: match.end(1)] + value[match.end(2) :]
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MICROSECOND * 1000 + nanoseconds
 
 

@@ -117,15 +117,21 @@ class WindowFeatures:
         for index, place in enumerate(full):
             by_series.setdefault(id(place.series), []).append(index)
         features = np.empty((len(full), len(self.definition.windows)), np.float32)
+        single: list[int] = []
         for members in by_series.values():
-            series, ends = full[members[0]].series, [full[index].position for index in members]
-            if len(set(ends)) == 1:
-                statistics = compute_last_window(series[:, : ends[0] + 1], widths)[self._indices]
-                features[members] = statistics
-            else:
-                windows = compute_windows(series[:, ends[0] - needed + 1 :], widths)
-                offsets = np.array(ends) - (ends[0] - needed + 1)
-                features[members] = windows[self._indices][:, offsets].T
+            if len({full[index].position for index in members}) == 1:
+                single += members
+                continue
+            first = full[members[0]].position - needed + 1
+            windows = compute_windows(full[members[0]].series[:, first:], widths)[self._indices]
+            features[members] = windows[:, [full[index].position - first for index in members]].T
+        if single:
+            # of one row of many groups, all windows are computed at once
+            ends = [full[index].position + 1 for index in single]
+            rows = [full[index].series[:, end - needed : end] for index, end in zip(single, ends, strict=True)]
+            statistics = compute_last_window(np.concatenate(rows), widths)
+            sources = len(self.definition.sources)
+            features[single] = statistics.reshape(len(single), sources, *statistics.shape[1:])[:, *self._indices]
         return features
 
     def _describe(self, number: int, row: NewRow, place: StoredRow | LateRow) -> JsonObject:

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
@@ -87,6 +88,23 @@ def test_every_group_has_windows_of_its_own(model: Model) -> None:
     status, answer = send(model, *rows)
     assert (status, answer["answered"]) == (202, [4, 5])
     assert seen((status, answer)) == [expected([0, 1, 2]), expected([100, 101, 102])]
+
+
+def test_rows_of_many_groups_in_one_request_are_answered_each_from_its_own(model: Model) -> None:
+    machines = [f"machine {number}" for number in range(50)]
+    for second in range(2):
+        send(model, *(row(second, second + number, machine) for number, machine in enumerate(machines)))
+    rows = [row(2, 9 + number if number % 7 else None, machine) for number, machine in enumerate(machines)]
+    known = [[number, 1 + number, *([9 + number] if number % 7 else [])] for number in range(50)]
+    answer = json_codec.infer(
+        model,
+        orjson.dumps({"rows": rows, "outputs": [{"name": "seen", "parameters": {"binary_data": True}}]}),
+    )
+    table = np.frombuffer(answer.body[answer.json_bytes :], np.float32).reshape(50, 6)
+    assert answer.status == 200
+    assert [list(map(float, line[1:5])) for line in table] == [
+        pytest.approx(expected(window)[1:5], abs=1e-4) for window in known
+    ]
 
 
 def test_a_machine_that_starts_does_not_keep_the_others_from_being_answered(model: Model) -> None:

@@ -32,7 +32,7 @@ def windowed_bundle(models: Path, name: str = "press", version: str = "1", rows:
         [helper.make_tensor_value_info("X", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("seen", TensorProto.FLOAT, shape)],
     )
-    columns = [{"name": "pressure"}, *({"name": column, "required": True} for column in computed)]
+    columns = [{"name": "pressure"}, *({"name": column, "required": "diff" not in column} for column in computed)]
     tensors = [{"name": tensor, "datatype": "FP32", "shape": [-1, width]} for tensor in ("X", "seen")]
     signature = {"task": "anomaly", "inputs": [tensors[0] | {"columns": columns}], "outputs": [tensors[1]]}
     raw = {"rows": [row(second, second) for second in range(rows)]}
