@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+from kfp_edge.estimators.registry import choose_estimator
+from kfp_edge.ml.bundle import TaskName
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.model_report.facts import ModelFacts
 from kfp_edge.reports.html import Page
 from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import Evaluation, TrainingOptions
+
+
+def describe_model(options: TrainingOptions, task: TaskName) -> str:
+    """Return the estimator and the hyperparameters that were asked for, such as `svm with C=10`."""
+    name = choose_estimator(options.estimator, task).name
+    values = ", ".join(f"{key}={value}" for key, value in sorted(options.hyperparameters.items()))
+    return f"{name} with {values}" if values else name
 
 
 def write_report(
@@ -24,7 +33,8 @@ def write_report(
     roles, task = test_data.roles, task_of(test_data)
     target = f"target {roles.target}" if roles.target else "no labels"
     rows = f"{len(test_data.frame):,} held-out rows"
-    page = Page("Training report", f"Task {roles.task}, {target}, {rows}, seed {options.seed}.")
+    model = describe_model(options, task.name)
+    page = Page("Training report", f"Task {roles.task}, {target}, {model}, {rows}, seed {options.seed}.")
     facts = ModelFacts(
         train_data,
         test_data,

@@ -38,7 +38,7 @@ class PcaResidual(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """Find the components of rows, shape [rows, columns]; labels are ignored."""
         self._validate_params()
         values = validate_data(self, rows, dtype=np.float64, ensure_min_samples=2)
-        components = PCA(svd_solver="full").fit(values)
+        components = PCA(svd_solver="covariance_eigh").fit(values)
         variances = components.explained_variance_
         rank = int(np.sum(variances > variances[0] * np.finfo(np.float32).eps)) if variances[0] > 0 else 0
         kept = min(_count_components(components, self.n_components), max(rank - 1, 0))

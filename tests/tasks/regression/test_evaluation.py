@@ -13,7 +13,7 @@ from kfp_edge.tasks.registry import measure, task_of
 from kfp_edge.tasks.regression.coverage import check_coverage
 from kfp_edge.tasks.regression.evaluation import evaluate
 from kfp_edge.tasks.regression.predictions import NumberPredictions
-from support.numbers import wear
+from support.wear_tables import wear
 
 DATA = wear()
 TRUTH = DATA.target_values()
