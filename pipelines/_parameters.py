@@ -86,6 +86,8 @@ class EstimatorOptions(ParameterGroup):
 
     estimator: str = "auto"
     hyperparameters: dict = field(default_factory=dict)
+    threshold: dict = field(default_factory=dict)
+    calibration: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,11 @@ from kfp_edge.components.export.missing_sides import copy_missing_sides
 from kfp_edge.components.export.prediction_output import flatten_prediction
 from kfp_edge.components.export.preparation import prepare_for_conversion
 from kfp_edge.components.export.signature import add_signature
+from kfp_edge.components.export.threshold_label import decide_by_threshold
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.decision import read_decision, without_decision
 from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.known_differences import explain_estimator
 from kfp_edge.ml.onnx_model import read_proto, read_signature
@@ -111,6 +113,8 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
         ModelError: the estimator does not match the data, or ONNX has no operator for it.
     """
     _check_columns(estimator, data)
+    decision = read_decision(estimator)
+    estimator = without_decision(estimator)
     final = final_estimator(estimator)
     kind = _find_kind(final)
     for register in _CONVERTERS:
@@ -134,7 +138,9 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     center_leaves(final, proto)
     if is_regressor(final):
         flatten_prediction(proto)
-    return add_signature(proto, data, kind.classes, kind.threshold)
+    if decision is not None:
+        decide_by_threshold(proto, kind.classes, decision)
+    return add_signature(proto, data, kind.classes, kind.threshold, decision)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import pandas as pd
 from kfp_edge.components.export.input_columns import match_columns
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import ClassLabel
-from kfp_edge.ml.bundle import Column, InputTensor, Signature
+from kfp_edge.ml.bundle import Column, InputTensor, OutputTensor, Signature
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.decision import Decision
 from kfp_edge.ml.onnx_model import read_opsets, write_signature
 from kfp_edge.ml.units import parse_units
 from kfp_edge.onnx_graph.normalization import set_opsets
@@ -18,7 +19,11 @@ from kfp_edge.tasks.task import Task
 
 
 def add_signature(
-    proto: onnx.ModelProto, data: Dataset, classes: tuple[ClassLabel, ...], threshold: float | None
+    proto: onnx.ModelProto,
+    data: Dataset,
+    classes: tuple[ClassLabel, ...],
+    threshold: float | None,
+    decision: Decision | None = None,
 ) -> onnx.ModelProto:
     """Write the signature of a model that was converted here into its metadata; return the model.
 
@@ -28,13 +33,14 @@ def add_signature(
             the normal ones for a detector.
         classes: The labels of a classifier in the order of its probabilities; empty for an anomaly detector.
         threshold: The score above which a detector raises an alarm; None for a classifier.
+        decision: How a classifier decides; None for its most probable class.
 
     Raises:
         ModelError: its inputs are not the data's features, or it is for another task than the data.
     """
     _check_outputs(proto, task_of(data))
     inputs, _ = match_columns(proto, describe_columns(data))
-    return finish(proto, data, inputs, classes, threshold)
+    return finish(proto, data, inputs, classes, threshold, decision=decision)
 
 
 def finish(
@@ -44,6 +50,7 @@ def finish(
     classes: tuple[ClassLabel, ...],
     threshold: float | None,
     notes: Sequence[str] = (),
+    decision: Decision | None = None,
 ) -> onnx.ModelProto:
     """Write the signature into the metadata of a model with the outputs of its task; return the model.
 
@@ -57,12 +64,21 @@ def finish(
         classes: The labels of a classifier in the order of its probabilities.
         threshold: The score above which a detector raises an alarm.
         notes: What a reviewer should know about how the model came, each in one sentence.
+        decision: How a classifier decides; None for its most probable class.
     """
     task = task_of(data)
-    outputs = task.describe_outputs(proto, data, classes, threshold)
+    outputs = _add_decision(task.describe_outputs(proto, data, classes, threshold), decision)
     write_signature(proto, Signature(task=task.name, inputs=inputs, outputs=outputs), notes)
     set_opsets(proto, read_opsets(proto))
     return proto
+
+
+def _add_decision(outputs: tuple[OutputTensor, ...], decision: Decision | None) -> tuple[OutputTensor, ...]:
+    """Return the outputs with the threshold of the probabilities."""
+    if decision is None:
+        return outputs
+    stated = {"threshold": decision.threshold, "positive": str(decision.positive), "choice": decision.choice}
+    return tuple(output.model_copy(update=stated) if output.name == "probabilities" else output for output in outputs)
 
 
 def describe_columns(data: Dataset) -> list[Column]:

@@ -42,6 +42,8 @@ def preflight(
     estimator: Optional[str] = None,
     hyperparameters: Optional[dict] = None,
     quantiles: Optional[list[float]] = None,
+    threshold: Optional[dict] = None,
+    calibration: Optional[str] = None,
     model: Optional[str] = None,
     model_sha256: Optional[str] = None,
     model_classes: Optional[dict] = None,

@@ -18,12 +18,14 @@ from kfp_edge.components.ingest.options import IngestOptions, complete_options, 
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
 from kfp_edge.errors import ParameterError
+from kfp_edge.estimators.calibration import check_calibration
 from kfp_edge.estimators.registry import AUTO, check_estimator
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.metrics.gates import check_limits, parse_gates
 from kfp_edge.ml.bundle import TASK_NAMES, check_identity
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
+from kfp_edge.tasks.classification.threshold import check_threshold
 from kfp_edge.tasks.registry import TASKS
 from kfp_edge.tasks.task import TrainingOptions
 
@@ -51,12 +53,7 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
     for model in list_models(values):
         yield from _data_checks({**values, "data": model.get("data", "")})
         yield partial(_check_name, model.get("model_name"), values)
-    if "false_alarm_rate" in values:
-        yield partial(check_false_alarm_rate, values["false_alarm_rate"])
-    if "estimator" in values:
-        yield partial(check_estimator, values["estimator"], _task(values), values.get("hyperparameters", {}))
-    if "quantiles" in values and _task(values):
-        yield partial(_check_training, values)
+    yield from _training_checks(values)
     if "gates" in values:
         yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
     if "champion_margin" in values:
@@ -75,6 +72,20 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
 def _check_brought_model(values: Values) -> None:
     threshold, outputs = values.get("model_threshold", ""), values.get("model_outputs", [])
     export.parse_options(values["model_classes"], outputs, threshold)
+
+
+def _training_checks(values: Values) -> Iterator[Check]:
+    """Yield the checks of what is trained, and how."""
+    if "false_alarm_rate" in values:
+        yield partial(check_false_alarm_rate, values["false_alarm_rate"])
+    if "estimator" in values:
+        yield partial(check_estimator, values["estimator"], _task(values), values.get("hyperparameters", {}))
+    if "quantiles" in values and _task(values):
+        yield partial(_check_training, values)
+    if "threshold" in values:
+        yield partial(check_threshold, values["threshold"], _task(values))
+    if "calibration" in values:
+        yield partial(check_calibration, values["calibration"], _task(values))
 
 
 def list_models(values: Values) -> list[dict[str, Any]]:

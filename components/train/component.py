@@ -18,6 +18,8 @@ def train(
     estimator: str = "auto",
     hyperparameters: dict = {},
     quantiles: list[float] = [],
+    threshold: dict = {},
+    calibration: str = "",
 ):
     """Train a failure predictor, an anomaly detector or a regression, by the task that `ingest` wrote into the data.
 
@@ -31,6 +33,12 @@ def train(
         hyperparameters: Hyperparameters of the estimator by scikit-learn's names, such as `{max_depth: 6}`.
         quantiles: Levels of quantiles that are predicted beside the number, such as `[0.1, 0.9]`, between which 80 % of
             the true values should lie; for `regression` only.
+        threshold: What the alarm threshold of a classifier of two classes is chosen for: costs of a missed positive and
+            of a false alarm, `{missed_cost: 2000, false_alarm_cost: 200}`, a recall, `{recall: 0.9}`, a false-alarm
+            rate, `{false_alarm_rate: 0.01}`, or the threshold itself, `{probability: 0.3}`. The label is then the
+            positive class where its probability is above the threshold. Empty: the most probable class.
+        calibration: `sigmoid` corrects the probabilities of a classifier on training rows that the model has not seen,
+            so that they agree with the observed shares. Empty: as the estimator gives them.
 
     Returns:
         model: A scikit-learn Pipeline saved with skops.
@@ -57,6 +65,8 @@ def train(
             estimator=estimator,
             hyperparameters=hyperparameters,
             quantiles=tuple(quantiles),
+            threshold=threshold,
+            calibration=calibration,
         )
         fitted = fit(dataset.load(Path(train_data.path)), options)
         training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))

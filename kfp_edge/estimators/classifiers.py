@@ -1,8 +1,5 @@
 """The classifiers that users can name; every one gives a probability for each class."""
 
-import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
@@ -14,31 +11,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from kfp_edge.errors import DataError
 from kfp_edge.estimators import search_spaces
+from kfp_edge.estimators.calibration import calibrate, forget_parts
 from kfp_edge.estimators.estimator import Estimator
 from kfp_edge.estimators.gradient_boosting import fit_boosted_trees
 from kfp_edge.estimators.hyperparameters import Range
-from kfp_edge.ml.dataset import Dataset
-
-_CALIBRATION_FOLDS = 5
-
-
-def _calibrate(model: BaseEstimator, data: Dataset) -> CalibratedClassifierCV:
-    """Give a classifier without probabilities a sigmoid for each class (Platt 1999), fitted on unseen rows.
-
-    Raises:
-        DataError: a class has a single row.
-    """
-    labels, counts = np.unique(data.y(), return_counts=True)
-    if counts.min() < 2:
-        raise DataError(
-            f"the class {labels[counts.argmin()]!s} has a single training row, and the probabilities of support "
-            "vectors need two of each class; give more rows of it, or choose another estimator."
-        )
-    folds = min(_CALIBRATION_FOLDS, int(counts.min()))
-    return CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
-
 
 CLASSIFIERS = (
     Estimator(
@@ -104,7 +81,8 @@ CLASSIFIERS = (
         "scaled",
         defaults={"max_iter": 10_000},
         search_space=(Range("C", 1e-3, 1e2, log=True),),
-        wrap=_calibrate,
+        wrap=calibrate,
+        finish=forget_parts,
     ),
     Estimator(
         "svm",
@@ -115,7 +93,8 @@ CLASSIFIERS = (
         search_space=search_spaces.SVM,
         refused=search_spaces.REFUSED_OF_SVM,
         max_rows=20_000,
-        wrap=_calibrate,
+        wrap=calibrate,
+        finish=forget_parts,
     ),
     Estimator(
         "mlp",

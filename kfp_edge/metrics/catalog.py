@@ -117,6 +117,22 @@ METRICS = {
             tasks=_CLASSIFICATION,
         ),
         Metric(
+            "calibration_error",
+            _LOWER,
+            "expected calibration error: distance of the mean probability of the positive class from its observed "
+            "share, averaged over the rows by tenths of the probability",
+            tasks=_CLASSIFICATION,
+        ),
+        Metric(
+            "cost_per_row",
+            _LOWER,
+            "mean cost of a row, in the unit of missed_cost and false_alarm_cost of the parameter threshold",
+            high=math.inf,
+            is_of_positive=True,
+            tasks=_CLASSIFICATION,
+            needs="threshold={missed_cost: 2000, false_alarm_cost: 200}",
+        ),
+        Metric(
             "coverage",
             _HIGHER,
             "share of the rows whose true value lies between the lowest and the highest predicted quantile",
@@ -145,7 +161,17 @@ METRICS = {
             },
             tasks=_CLASSIFICATION,
         ),
-        Metric("false_alarm_rate", _LOWER, "share of the normal rows that raise an alarm", tasks=_ANOMALY),
+        Metric(
+            "false_alarm_rate",
+            _LOWER,
+            "share of the normal rows that raise an alarm, or of the other class's that are predicted positive",
+            is_of_positive=True,
+            meanings={
+                "two classes": "share of the rows of the other class that are predicted as the positive one",
+                "anomalies": "share of the normal rows that raise an alarm",
+            },
+            tasks=(*_CLASSIFICATION, *_ANOMALY),
+        ),
         Metric(
             "interval_width",
             _LOWER,

@@ -7,6 +7,7 @@ from kfp_edge.metrics.catalog import find_metric
 from kfp_edge.metrics.events import EventCount
 from kfp_edge.metrics.intervals import Interval
 from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.decision import Decision
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Measurement:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     events: tuple[EventCount, ...] = ()
     positive: ClassLabel | None = None
+    #: Above which probability of which class the label of two classes is that class; None where the likelier one is.
+    decision: Decision | None = None
     #: What lowers the trust in these numbers, each in one sentence.
     warnings: tuple[str, ...] = ()
     #: How they were measured, each in one sentence.

@@ -66,6 +66,17 @@ class InputTensor(_Contract):
     columns: tuple[Column, ...]
 
 
+class ThresholdChoice(_Contract):
+    """How the threshold of a classifier was chosen."""
+
+    #: What was asked for, such as `{"missed_cost": 2000, "false_alarm_cost": 200}`.
+    asked: dict[str, float]
+    #: The rows it was chosen on, in words; empty where it was given.
+    origin: str = ""
+    #: Metrics at the threshold on those rows.
+    expected: dict[str, float] = {}
+
+
 class OutputTensor(_Contract):
     """One output tensor; of `score`, a value above `threshold` raises the alarm.
 
@@ -79,6 +90,7 @@ class OutputTensor(_Contract):
     classes: tuple[str, ...] | None = None
     threshold: float | None = None
     positive: str | None = None
+    choice: ThresholdChoice | None = None
     #: The share of the true values that should lie below a predicted quantile.
     quantile: float | None = None
     #: Of a predicted number: its units, and the range and standard deviation of the target in training, in `units`.

@@ -7,6 +7,8 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import _CalibratedClassifier
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.ml.decision import without_decision
+
 #: What has parts in its attributes. The inner class of CalibratedClassifierCV is no estimator.
 _OBJECTS = (BaseEstimator, _CalibratedClassifier)
 
@@ -28,7 +30,8 @@ def _iterate_children(value: object) -> Iterator[object]:
 
 
 def final_estimator(estimator: BaseEstimator) -> BaseEstimator:
-    """Return the last step of a Pipeline, or the estimator itself where it is none."""
+    """Return the last step of a Pipeline, or the estimator itself where it is none; without a decision threshold."""
+    estimator = without_decision(estimator)
     while isinstance(estimator, Pipeline):
-        estimator = estimator[-1]
+        estimator = without_decision(estimator[-1])
     return estimator

@@ -55,8 +55,12 @@ DATATYPES: dict[int, Datatype] = {element: datatype for datatype, (element, _) i
 
 def find_datatype(proto: onnx.ModelProto, output: str) -> Datatype:
     """Return the datatype of the model's output tensor of that name."""
-    types = {tensor.name: tensor.type.tensor_type.elem_type for tensor in proto.graph.output}
-    return DATATYPES[types[output]]
+    return DATATYPES[find_element_type(proto, output)]
+
+
+def find_element_type(proto: onnx.ModelProto, output: str) -> int:
+    """Return the ONNX element type of the model's output tensor of that name."""
+    return next(tensor.type.tensor_type.elem_type for tensor in proto.graph.output if tensor.name == output)
 
 
 def read_proto(path: Path) -> onnx.ModelProto:

@@ -44,6 +44,10 @@ class TrainingOptions:
     false_alarm_rate: float = 0.001
     #: The levels of the quantiles that are predicted too; for regression only.
     quantiles: tuple[float, ...] = ()
+    #: What the decision threshold of two classes is chosen for, such as `{"recall": 0.9}`; empty for none.
+    threshold: Mapping[str, object] = field(default_factory=dict)
+    #: `sigmoid`, or "" for probabilities as the estimator gives them; for classifiers only.
+    calibration: str = ""
     #: What is fitted: the name of an estimator of `kfp_edge.estimators`, `auto`, or one of scikit-learn, unfitted.
     estimator: str | BaseEstimator = AUTO
     #: Its hyperparameters where they are not the default ones, by name.

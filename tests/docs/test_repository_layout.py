@@ -28,7 +28,7 @@ GRAPH = {
     "ml": {"errors", "storage"},
     "reports": {"storage"},
     "metrics": {"errors", "ml", "reports", "suggestions", "wording"},
-    "estimators": {"errors", "ml", "suggestions"},
+    "estimators": {"errors", "ml", "suggestions", "wording"},
     "onnx_graph": {"errors", "ml"},
     "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "wording"},
     "model_report": {"metrics", "ml", "reports", "tasks"},

@@ -6,9 +6,10 @@ from sklearn import metrics as sk
 
 from kfp_edge.errors import DataError
 from kfp_edge.metrics.catalog import name_of_class
+from kfp_edge.metrics.costs import Costs, read_costs
 from kfp_edge.metrics.intervals import Interval, ShareRows, measure_shares
 from kfp_edge.metrics.ranking import measure_ranking, measure_ranking_interval
-from kfp_edge.ml.arrays import Float64s, Int64s, Labels
+from kfp_edge.ml.arrays import Float64s, Floats, Int64s, Labels, Mask
 from kfp_edge.tasks.classification.predictions import ClassPredictions
 
 
@@ -16,8 +17,9 @@ def evaluate(predictions: ClassPredictions, labels: Labels) -> dict[str, float]:
     """Return the metrics of predictions, compared with the true labels, shape [n].
 
     They are accuracy, balanced_accuracy, log_loss, and recall, precision and f1 of every class that occurs, as
-    `recall(Fail)`; for two classes also roc_auc, roc_auc_p_value, average_precision, f1, precision, recall and
-    brier_score of the positive class; for more, the means over the classes that occur of roc_auc one against the rest
+    `recall(Fail)`; for two classes also roc_auc, roc_auc_p_value, average_precision, f1, precision, recall,
+    false_alarm_rate, brier_score and calibration_error of the positive class, and cost_per_row where the threshold was
+    chosen for costs; for more, the means over the classes that occur of roc_auc one against the rest
     and of f1. A metric that these labels do not define is left out, such as the recall of a class that does not occur.
 
     Raises:
@@ -59,6 +61,9 @@ def measure_intervals(predictions: ClassPredictions, labels: Labels, clusters: I
     if len(predictions.classes) == 2:
         truth = np.asarray(labels == predictions.positive_class)
         intervals |= measure_ranking_interval(truth, predictions.ranking_score, clusters)
+        costs = _read_costs(predictions)
+        if costs is not None:
+            intervals["cost_per_row"] = costs.measure_interval(truth, _find_alarms(predictions), clusters)
     return intervals
 
 
@@ -110,8 +115,42 @@ def _measure_two_classes(
     return {
         **{metric: per_class[name] for metric, name in names.items() if name in per_class},
         **measure_ranking(truth, predictions.ranking_score),
+        **_measure_alarms(predictions, truth),
         "brier_score": sk.brier_score_loss(truth, predictions.positive_probability, pos_label=True),
+        "calibration_error": measure_calibration_error(truth, predictions.positive_probability),
     }
+
+
+def measure_calibration_error(truth: Mask, probability: Floats) -> float:
+    """Return the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015) with ten bins of equal width.
+
+    Args:
+        truth: Whether a row is of the positive class, shape [n].
+        probability: Its probability, shape [n].
+    """
+    tenths = np.minimum((probability * 10).astype(np.int64), 9)
+    distances = np.bincount(tenths, weights=truth - probability, minlength=10)
+    return float(np.abs(distances).sum() / len(truth))
+
+
+def _measure_alarms(predictions: ClassPredictions, truth: Mask) -> dict[str, float]:
+    """Return false_alarm_rate where there are rows of the other class, and cost_per_row where costs are known."""
+    alarm = _find_alarms(predictions)
+    measured = {} if truth.all() else {"false_alarm_rate": float(alarm[~truth].mean())}
+    costs = _read_costs(predictions)
+    return measured if costs is None else measured | {"cost_per_row": costs.measure(truth, alarm)}
+
+
+def _find_alarms(predictions: ClassPredictions) -> Mask:
+    """Return the rows that are predicted as the positive class, shape [n]."""
+    return np.asarray(predictions.label.reshape(-1) == predictions.positive_class)
+
+
+def _read_costs(predictions: ClassPredictions) -> Costs | None:
+    decision = predictions.decision
+    if decision is None or decision.choice is None or decision.positive != predictions.positive_class:
+        return None
+    return read_costs(decision.choice.asked)
 
 
 def _measure_many_classes(predictions: ClassPredictions, codes: Int64s, f1: Float64s) -> dict[str, float]:
@@ -135,4 +174,6 @@ def _select_rows(predictions: ClassPredictions, labels: Labels) -> dict[str, Sha
     if len(predictions.classes) == 2:
         names = {metric: name_of_class(metric, predictions.positive_class) for metric in ("recall", "precision")}
         rows |= {metric: rows[name] for metric, name in names.items() if name in rows}
+        positive = np.asarray(predictions.classes.index(predictions.positive_class))
+        rows["false_alarm_rate"] = (predicted == positive, truth != positive)
     return rows

@@ -8,6 +8,7 @@ import numpy as np
 
 from kfp_edge.errors import DataError, ModelError
 from kfp_edge.ml.arrays import ClassLabel, Float64s, Floats, Labels
+from kfp_edge.ml.decision import Decision
 from kfp_edge.tasks.predictions import Predictions
 
 #: How far the probabilities of a row may miss the sum 1: more than rounding in half precision, less than any scores.
@@ -24,6 +25,8 @@ class ClassPredictions(Predictions):
     classes: tuple[ClassLabel, ...]
     #: The class that metrics of two classes describe; None stands for the last one.
     positive: ClassLabel | None = field(default=None, kw_only=True)
+    #: By which threshold the labels were decided; None where they are the most probable classes.
+    decision: Decision | None = field(default=None, kw_only=True)
 
     @cached_property
     def normalized_probabilities(self) -> Float64s:
@@ -66,7 +69,11 @@ class ClassPredictions(Predictions):
 
     @property
     def margin(self) -> Floats:
-        """The lead of the most probable class over the next one, shape [n]."""
+        """The lead of the most probable class over the next one, or the distance from the threshold; shape [n]."""
+        if self.decision is not None:
+            probability = self.probabilities[:, self.classes.index(self.decision.positive)]
+            distance: Floats = np.abs(probability - self.decision.threshold)
+            return distance
         second, first = np.partition(self.probabilities, (-2, -1), axis=1)[:, -2:].T
         lead: Floats = first - second
         return lead
@@ -93,7 +100,8 @@ class ClassPredictions(Predictions):
 
     def describe_row(self, row: int) -> str:
         """Return the label of one row with its probability, such as `1 (0.93)`."""
-        return f"{self.label.reshape(-1)[row]} ({float(np.max(self.probabilities[row])):.6g})"
+        label = self.label.reshape(-1)[row]
+        return f"{label} ({float(self.probabilities[row, self.classes.index(label)]):.6g})"
 
 
 def to_class_labels(values: Iterable[ClassLabel | np.generic]) -> tuple[ClassLabel, ...]:

@@ -1,6 +1,7 @@
 """The task of a classifier."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.estimators.calibration import check_calibration, takes_class_weights, with_calibration
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
 from kfp_edge.metrics.gates import Gate, make_default_gates
@@ -19,15 +21,19 @@ from kfp_edge.metrics.rare_labels import find_few_positives
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.bundle import OutputTensor
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.decision import Decision, read_decision, set_decision
 from kfp_edge.ml.model_rows import to_model_rows
 from kfp_edge.ml.onnx_model import OnnxModel, find_datatype
+from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_share
 from kfp_edge.reports.section import Section
 from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
 from kfp_edge.tasks.classification.brought_outputs import standardize_outputs
+from kfp_edge.tasks.classification.decided import check_decision, describe_decision
+from kfp_edge.tasks.classification.decision import choose_decision
 from kfp_edge.tasks.classification.evaluation import compute_confusion, evaluate, measure_intervals
 from kfp_edge.tasks.classification.predictions import ClassPredictions, to_class_labels
-from kfp_edge.tasks.classification.weights import compute_weights, name_classes
+from kfp_edge.tasks.classification.weights import compute_class_weights, compute_weights, name_classes
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
 
@@ -48,16 +54,12 @@ class Classification(Task):
     headline_metric = "roc_auc"
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
-        """Fit a classifier, rare classes given more weight."""
-        estimator = choose_estimator(options.estimator, self.name)
-        hyperparameters, weights = dict(options.hyperparameters), None
-        if "class_weight" in hyperparameters:
-            hyperparameters["class_weight"] = name_classes(hyperparameters["class_weight"], data.y())
-        else:
-            weights = compute_weights(data.y())
+        """Fit a classifier, rare classes given more weight, and choose its threshold where one is asked for."""
+        decision = choose_decision(data, options.threshold, partial(_fit_classifier, options=options))
         rows = [data]
         del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either
-        return estimator.fit(rows.pop(), options.seed, hyperparameters, weights)
+        pipeline = _fit_classifier(rows.pop(), options)
+        return pipeline if decision is None else set_decision(pipeline, decision)
 
     def predict(self, estimator: BaseEstimator, data: Dataset) -> ClassPredictions:
         """Run a fitted classifier, alone or at the end of a Pipeline, on the rows of `data`."""
@@ -67,6 +69,7 @@ class Classification(Task):
             estimator.predict_proba(rows),
             to_class_labels(estimator.classes_),
             positive=data.roles.positive,
+            decision=read_decision(estimator),
         )
 
     def predict_onnx(
@@ -77,7 +80,12 @@ class Classification(Task):
         label, probabilities = model.signature.outputs
         names = probabilities.classes or ()
         classes = names if label.datatype == "BYTES" else tuple(int(name) for name in names)
-        return ClassPredictions(values["label"], values["probabilities"], classes, positive=positive)
+        decision = None
+        if probabilities.threshold is not None and probabilities.positive is not None:
+            decision = Decision(
+                probabilities.threshold, classes[names.index(probabilities.positive)], probabilities.choice
+            )
+        return ClassPredictions(values["label"], values["probabilities"], classes, positive=positive, decision=decision)
 
     def measure(self, predictions: Predictions, data: Dataset) -> Measurement:
         """Measure what a classifier predicts for the rows of `data`."""
@@ -87,7 +95,7 @@ class Classification(Task):
         intervals = measure_intervals(predictions, labels, find_clusters(data))
         positive = predictions.positive_class if len(predictions.classes) == 2 else None
         warnings = () if positive is None else tuple(find_few_positives(labels, positive))
-        return Measurement(metrics, intervals, positive=positive, warnings=warnings)
+        return Measurement(metrics, intervals, positive=positive, decision=predictions.decision, warnings=warnings)
 
     def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:
         """Return the ROC curve of two classes and the confusion matrix; None where all labels are equal."""
@@ -115,6 +123,18 @@ class Classification(Task):
     def standardize_outputs(self, model: BroughtModel) -> StandardOutputs:
         """Give a model that was trained elsewhere the outputs of this task."""
         return standardize_outputs(model, self.outputs)
+
+    def check_rates(
+        self,
+        gates: Mapping[str, object],
+        predictions: Predictions,
+        measurement: Measurement,
+        train_data: Dataset,
+        test_data: Dataset,
+        false_alarm_rate: float,
+    ) -> list[Check]:
+        """Compare what was measured at the threshold with what it was chosen for."""
+        return check_decision(gates, measurement, test_data)
 
     def describe_outputs(
         self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None
@@ -150,18 +170,39 @@ class Classification(Task):
         return "many classes" if measurement.positive is None else "two classes"
 
     def describe_settings(self, facts: "ModelFacts") -> Iterable[tuple[str, str]]:
-        """Yield the class that the metrics describe."""
+        """Yield the class that the metrics describe, and the threshold of the label where there is one."""
         positive = facts.measurement.positive
         if positive is None:
             classes = facts.train.frame[facts.train.roles.target].nunique()
             yield "positive class", f"none: there are {classes:,} classes"
         else:
             yield "positive class", ": ".join(filter(None, (str(positive), facts.train.preparation.positive_reason)))
+        if facts.measurement.decision is not None:
+            yield from describe_decision(facts.measurement.decision, facts.measurement)
 
     def describe_details(self, facts: "ModelFacts") -> list[Section]:
         """Return the metrics of each class."""
         header = ("class", "recall", "precision", "F1", "rows in training", "rows held out")
         return [Section("Metrics of each class", header, list(_describe_classes(facts)))]
+
+
+def _fit_classifier(data: Dataset, options: TrainingOptions) -> Pipeline:
+    estimator = choose_estimator(options.estimator, Classification.name)
+    hyperparameters, weights = dict(options.hyperparameters), None
+    check_calibration(options.calibration, Classification.name)
+    if options.calibration:
+        estimator = with_calibration(estimator)
+    if "class_weight" in hyperparameters:
+        hyperparameters["class_weight"] = name_classes(hyperparameters["class_weight"], data.y())
+    elif options.calibration:
+        # weights of rows would weight the calibration too, and probabilities would be those of balanced classes
+        if takes_class_weights(estimator):
+            hyperparameters["class_weight"] = compute_class_weights(data.y())
+    else:
+        weights = compute_weights(data.y())
+    rows = [data]
+    del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either
+    return estimator.fit(rows.pop(), options.seed, hyperparameters, weights)
 
 
 def _describe_classes(facts: "ModelFacts") -> Iterable[tuple[str, ...]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kfp_edge.ml.arrays import Float64s, Labels
+from kfp_edge.ml.arrays import ClassLabel, Float64s, Int64s, Labels
 
 
 def compute_weights(labels: Labels) -> Float64s:
@@ -14,8 +14,18 @@ def compute_weights(labels: Labels) -> Float64s:
     are far too high.
     """
     _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    class_weights: Float64s = np.sqrt(counts.sum() / (len(counts) * counts))
-    return class_weights[codes]
+    return _weight_classes(counts)[codes]
+
+
+def compute_class_weights(labels: Labels) -> dict[ClassLabel, float]:
+    """Return the same weights by class."""
+    classes, counts = np.unique(labels, return_counts=True)
+    return dict(zip(classes.tolist(), _weight_classes(counts).tolist(), strict=True))
+
+
+def _weight_classes(counts: Int64s) -> Float64s:
+    weights: Float64s = np.sqrt(counts.sum() / (len(counts) * counts))
+    return weights
 
 
 def name_classes(class_weight: object, labels: Labels) -> object:

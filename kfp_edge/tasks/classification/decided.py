@@ -1,0 +1,96 @@
+"""What was asked of the threshold of a classifier, and what held-out rows show: in words, and as a check."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from kfp_edge.metrics.catalog import format_metric
+from kfp_edge.metrics.costs import read_costs
+from kfp_edge.metrics.measurement import Measurement
+from kfp_edge.ml.bundle import ThresholdChoice
+from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.decision import Decision
+from kfp_edge.reports.check import Check
+from kfp_edge.reports.numbers import format_number
+
+#: Machines that differ or drift a little reach this multiple of a rate asked for, as for detectors.
+_MAX_RATE_RATIO = 2.0
+
+
+def describe_reason(choice: ThresholdChoice | None) -> str:
+    """Return why a threshold is what it is."""
+    if choice is None:
+        return "the model's own"
+    asked = choice.asked
+    costs = read_costs(asked)
+    if costs is not None:
+        return f"the least cost where a missed positive costs {costs.missed:g} and a false alarm {costs.false_alarm:g}"
+    if "recall" in asked:
+        return f"the highest with a recall of {asked['recall']:g}"
+    if "false_alarm_rate" in asked:
+        return f"the lowest with a false-alarm rate of at most {asked['false_alarm_rate']:g}"
+    return "as given"
+
+
+def describe_decision(decision: Decision, measurement: Measurement) -> Iterable[tuple[str, str]]:
+    """Yield the threshold with its reason, and what was expected and measured at it, as rows of a table."""
+    choice = decision.choice
+    origin = f", on {choice.origin}" if choice is not None and choice.origin else ""
+    threshold = f"{decision.threshold:.6g} for class {decision.positive}: {describe_reason(choice)}{origin}"
+    yield "decision threshold", threshold
+    for metric, expected in ({} if choice is None else choice.expected).items():
+        yield (
+            f"{metric} at the threshold",
+            f"{format_metric(metric, expected)} expected, {_describe(metric, measurement)}",
+        )
+
+
+def check_decision(gates: Mapping[str, object], measurement: Measurement, test_data: Dataset) -> list[Check]:
+    """Require of a threshold that held-out rows do not contradict what it was chosen for, unless a gate is named.
+
+    The 95 % interval of the recall has to reach the one asked for, and that of the false-alarm rate has to begin at no
+    more than twice the one asked for; a cost has to begin below that of raising alarms always or never.
+
+    Args:
+        gates: The named gates.
+        measurement: What was measured on the held-out rows.
+        test_data: The held-out rows.
+    """
+    decision = measurement.decision
+    if decision is None or decision.choice is None or decision.positive != measurement.positive:
+        return []
+    asked = decision.choice.asked
+    costs = read_costs(asked)
+    if costs is not None:
+        limit = costs.find_cost_without_model(np.asarray(test_data.y() == decision.positive))
+        return _check(gates, measurement, "cost_per_row", limit, "the cost of raising alarms always, or never")
+    if "false_alarm_rate" in asked:
+        limit = _MAX_RATE_RATIO * asked["false_alarm_rate"]
+        return _check(gates, measurement, "false_alarm_rate", limit, "twice the rate asked for with threshold")
+    if "recall" in asked and "recall" in measurement.intervals and not _is_named("recall", gates):
+        reached = measurement.intervals["recall"].high >= asked["recall"]
+        required = f"the 95 % interval must reach {asked['recall']:g}, as asked for with threshold"
+        return [Check("gate recall at the threshold", reached, _describe("recall", measurement), required)]
+    return []
+
+
+def _check(
+    gates: Mapping[str, object], measurement: Measurement, metric: str, limit: float, reason: str
+) -> list[Check]:
+    if metric not in measurement.intervals or _is_named(metric, gates):
+        return []
+    required = f"the 95 % interval must begin at or below {format_number(limit)}, {reason}"
+    is_met = measurement.intervals[metric].low <= limit
+    return [Check(f"gate {metric} at the threshold", is_met, _describe(metric, measurement), required)]
+
+
+def _is_named(metric: str, gates: Mapping[str, object]) -> bool:
+    return any(name == metric or name.startswith(f"{metric}(") for name in gates)
+
+
+def _describe(metric: str, measurement: Measurement) -> str:
+    if metric not in measurement.metrics:
+        return "not measured"
+    interval = measurement.intervals.get(metric)
+    certainty = f" (95 % interval {interval})" if interval else ""
+    return f"{format_metric(metric, measurement.metrics[metric])} measured{certainty}"
