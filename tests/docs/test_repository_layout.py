@@ -30,7 +30,7 @@ GRAPH = {
     "metrics": {"errors", "ml", "reports", "suggestions", "wording"},
     "estimators": {"errors", "ml", "suggestions", "wording"},
     "onnx_graph": {"errors", "ml"},
-    "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "wording"},
+    "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "suggestions", "wording"},
     "model_report": {"metrics", "ml", "reports", "tasks"},
     "spec": {"errors", "storage", "suggestions"},
     # neighbours: none of these three imports another
