@@ -92,7 +92,7 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
 
 def _convert_saved(model: Path, data: Dataset) -> onnx.ModelProto:
     estimator = load_model(model)
-    difference = explain_estimator(estimator)
+    difference = explain_estimator(without_decision(estimator))
     if difference:
         raise ModelError(f"{difference}.")
     try:

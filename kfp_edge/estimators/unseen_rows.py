@@ -26,7 +26,7 @@ def divide_rows(data: Dataset, purpose: str) -> UnseenRows:
     """Divide labelled rows so that a model meets unseen rows as it will at the edge.
 
     Whole groups if the model will see others, which it will unless rows were split by time; else blocks of the time if
-    there is a time column, since machines change; else rows with the same share of each class.
+    there is a time column, since machines change; else rows drawn at random with the same share of each class.
 
     Args:
         data: The training rows.
@@ -54,7 +54,7 @@ def divide_rows(data: Dataset, purpose: str) -> UnseenRows:
         parts = [(np.sort(np.setdiff1d(order, block)), np.sort(block)) for block in blocks]
         origin = f"{rows}, each predicted by a model that was fitted on other stretches of time"
         return _check(UnseenRows(tuple(parts), origin), labels, "rows in too short a time", purpose)
-    splitter = StratifiedKFold(min(_PARTS, int(counts.min())))
+    splitter = StratifiedKFold(min(_PARTS, int(counts.min())), shuffle=True, random_state=0)
     parts = list(splitter.split(labels, labels))
     return UnseenRows(tuple(parts), f"{rows}, each predicted by a model that was fitted on others")
 

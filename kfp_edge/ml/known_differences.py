@@ -35,8 +35,8 @@ _OUTLIER_FACTOR = (
     "15,000 labels differ); use an IsolationForest"
 )
 _THRESHOLD = (
-    "a decision threshold inside the model is not exported, because ONNX drops it (measured: 107 of 1,800 labels "
-    "differ); give export the estimator inside it"
+    "a decision threshold inside another estimator is not exported, because ONNX drops it (measured: 107 of 1,800 "
+    "labels differ); make it the last step of the Pipeline"
 )
 _CATEGORICAL = (
     "histogram gradient boosting with categorical_features is not exported, because ONNX compares categories by size "
