@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.calibration import check_calibration, takes_class_weights, with_calibration
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
@@ -191,6 +192,11 @@ def _fit_classifier(data: Dataset, options: TrainingOptions) -> Pipeline:
     hyperparameters, weights = dict(options.hyperparameters), None
     check_calibration(options.calibration, Classification.name)
     if options.calibration:
+        if not isinstance(options.estimator, str):
+            raise ParameterError(
+                "calibration is for estimators that are named; put CalibratedClassifierCV with method='sigmoid' and "
+                "ensemble=False into your own one."
+            )
         estimator = with_calibration(estimator)
     if "class_weight" in hyperparameters:
         hyperparameters["class_weight"] = name_classes(hyperparameters["class_weight"], data.y())
