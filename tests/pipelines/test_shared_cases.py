@@ -134,6 +134,20 @@ def test_a_target_of_many_numbers_gets_a_hint_at_regression(line: Line, cases: P
     assert "regression" in (result.error or result.warnings)
 
 
+def test_a_number_is_predicted_by_regression(line: Line, cases: Path) -> None:
+    result = line.run(cases / "target_continuous.csv", task="regression", target="hours", quantiles=[0.1, 0.9])
+    assert result.bundle.manifest.metrics["r2"] > 0.9
+    assert result.bundle.manifest.metrics["coverage"] > 0.7
+
+
+def test_numbers_that_the_features_do_not_tell_are_refused_by_default(line: Line, cases: Path) -> None:
+    result = line.run(cases / "target_of_40_numbers.csv", task="regression", target="rul")
+    assert result.stage == "verify"
+    assert "gate r2 was not met" in result.error
+    gates = {"r2": "off", "baseline_p_value": "off"}
+    assert line.run(cases / "target_of_40_numbers.csv", task="regression", target="rul", gates=gates).bundle
+
+
 def test_a_part_without_failures_is_refused_with_true_advice(line: Line, cases: Path) -> None:
     result = line.run(cases / "no_failure_in_the_last_third.csv", target="failed", time_column="at")
     assert result.stage == "ingest"

@@ -18,7 +18,7 @@ from kfp_edge.tasks.regression.predictions import NumberPredictions
 from kfp_edge.tasks.task import Evaluation
 
 _MAX_GROUPS = 30
-_WORST_ROWS = 6
+_WORST_ROWS = 5
 _MAX_FEATURES = 10
 
 
@@ -33,7 +33,7 @@ def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) ->
         "stays near 0 where a model is right on average, and the black lines hold the middle half."
     )
     page.figure(plots.plot_predictions(data, predictions), "predicted against true values, and residuals")
-    page.heading("Residuals over time" if data.roles.time else "Distribution of the residuals")
+    page.heading("Residuals")
     page.figure(plots.plot_residuals(data, predictions), "histogram of the residuals, and residuals over time")
     if data.roles.group:
         _add_groups(page, data, residual)
@@ -92,7 +92,9 @@ def _describe_rows(
 ) -> Iterable[tuple[object, ...]]:
     truth = data.target_values()
     yield f"true {data.roles.target}", *(float(truth[row]) for row in rows)
-    yield "predicted", *(predictions.describe_row(int(row)) for row in rows)
+    yield "predicted", *(float(predictions.value[row]) for row in rows)
+    for level, quantile in zip(predictions.levels, predictions.quantiles.T, strict=True):
+        yield f"quantile {level:g}", *(float(quantile[row]) for row in rows)
     for name in (data.roles.group, data.roles.time):
         if name:
             yield name, *(str(data.frame[name].iloc[row]) for row in rows)

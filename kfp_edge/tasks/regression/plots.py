@@ -56,7 +56,7 @@ def plot_residuals(data: Dataset, predictions: NumberPredictions) -> Figure:
         rows, times = _select_points(residual), to_axis_values(data)
         axes[1].axhline(0, color="black", linestyle=":", linewidth=0.9)
         _draw_points(axes[1], times[rows], residual[rows])
-        _draw_quartiles(axes[1], times, residual)
+        _draw_quartiles(axes[1], times, residual, is_line=False)
         format_axis(axes[1], data)
         axes[1].set(xlabel=to_label(data.roles.time, 60), ylabel="true - predicted")
         axes[1].legend(frameon=False)
@@ -133,9 +133,10 @@ def _divide(values: Float64s) -> list[Int64s]:
     return [part for part in np.array_split(np.argsort(values, kind="stable"), _PARTS) if len(part)]
 
 
-def _draw_quartiles(axis: Axes, x: Float64s, residual: Float64s) -> None:
+def _draw_quartiles(axis: Axes, x: Float64s, residual: Float64s, *, is_line: bool = True) -> None:
     parts = _divide(x)
     middle = [float(np.median(x[rows])) for rows in parts]
     low, median, high = np.array([np.quantile(residual[rows], (0.25, 0.5, 0.75)) for rows in parts]).T
     axis.vlines(middle, low, high, color="black", linewidth=1.2, label="middle half")
-    axis.plot(middle, median, color=ORANGE, marker="o", markersize=4, linewidth=1.5, label="median")
+    style = "-" if is_line else "none"
+    axis.plot(middle, median, color=ORANGE, marker="o", markersize=4, linewidth=1.5, linestyle=style, label="median")
