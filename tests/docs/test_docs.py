@@ -27,6 +27,7 @@ from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 from support.paths import ROOT
 from support.tables import anomalies, failures
+from support.wear_tables import wear
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Commands that run on this machine, but for the servers; and those that ask a cluster.
@@ -60,6 +61,7 @@ def desk(tmp_path_factory) -> Path:
     torque = presses["torque [Nm]"].where(presses.index % 50 > 0, -999)
     export = presses.assign(at=hours, **{"torque [Nm]": torque})
     export.to_csv(folder / "export.csv", sep=";", decimal=",", index=False)
+    wear(2000).frame.to_csv(folder / "tools.csv", index=False)
     save_model(fit(machines, TrainingOptions(0, 0.01)), folder / "model.skops")
     sensor = anomalies(4000).frame
     moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]

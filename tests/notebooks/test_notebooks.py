@@ -28,7 +28,7 @@ from support.notebooks import (
 )
 from support.tables import failures
 
-EXPLORE, RUN, LAUNCH, SCHEDULE, COMPOSE, RAW_ROWS = NOTEBOOKS
+EXPLORE, RUN, LAUNCH, SCHEDULE, COMPOSE, RAW_ROWS, PREDICT = NOTEBOOKS
 
 
 @pytest.fixture
@@ -115,6 +115,17 @@ def test_notebook_5_composes_a_pipeline_that_validates_and_runs(tmp_path, laptop
     assert re.search("^0 errors", printed_text(notebook, "stdout"), re.MULTILINE)
     assert set(re.findall(r"^KE\d+", printed_text(notebook, "stdout"), re.MULTILINE)) <= {"KE001"}
     assert re.search(r"^alarm-threshold .* succeeded$", printed_text(notebook, "stdout"), re.MULTILINE)
+    assert printed_text(notebook, "stderr") == ""
+
+
+@pytest.mark.slow
+def test_notebook_7_predicts_a_number_with_quantiles_and_the_server_answers(tmp_path, laptop):
+    notebook = execute(PREDICT, tmp_path, laptop)
+    assert (tmp_path / ".kfp-edge/regression/bundle/manifest.json").exists()
+    assert any("mae_skill" in table and "95 % interval" in table for table in displayed_data(notebook, "text/html"))
+    assert len(displayed_data(notebook, "image/svg+xml")) == 2
+    answer = displayed_data(notebook, "text/plain")[-1]
+    assert all(name in answer for name in ("prediction", "quantile_0.1", "quantile_0.9"))
     assert printed_text(notebook, "stderr") == ""
 
 

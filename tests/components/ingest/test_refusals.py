@@ -271,7 +271,7 @@ def test_an_invalid_expectation_is_refused(runner: IngestRunner, columns: dict[s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "regresion"}, "did you mean regression? choose one of classification, anomaly, regression"),
+        ({"task": "regressor"}, "did you mean regression? choose one of classification, anomaly, regression"),
         ({"split": "last"}, "split is 'last'; "),
         ({"test_fraction": 1.0}, "test_fraction must lie between 0 and 1"),
         ({"seed": -1}, "seed must lie between 0 and 4294967295, not -1"),

@@ -23,8 +23,8 @@ from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.models.bundle import load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
 from support.models import IDENTITY, verify_model
-from support.numbers import split_wear, wear
 from support.tables import SHA
+from support.wear_tables import split_wear, wear
 
 LEVELS = (0.1, 0.9)
 
