@@ -95,6 +95,7 @@ TABLES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CASES.exists(), reason="the folder of shared data is not beside this checkout")
 @pytest.mark.parametrize("name", TABLES)
 def test_the_rows_of_every_table_with_times_get_the_features_of_the_training_data(

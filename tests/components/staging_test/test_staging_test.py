@@ -208,6 +208,11 @@ def test_one_row_is_the_first_of_a_batch() -> None:
     assert (row["shape"], row["data"]) == ([1, 2], [1.0, 2.0])
 
 
+def test_of_raw_rows_one_row_is_the_last_which_the_server_can_answer() -> None:
+    request = {"rows": [{"at": second, "pressure": 50} for second in range(3)]}
+    assert one_row(request, tiny_signature()) == {"rows": [{"at": 2, "pressure": 50}]}
+
+
 def test_every_malformed_request_differs_from_the_valid_one() -> None:
     request = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}
     good = ("/v2/models/m/versions/1/infer", json.dumps(request).encode())
