@@ -11,6 +11,8 @@ from skl2onnx.common._topology import Operator, Scope
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
 
+from kfp_edge.ml.arrays import ClassLabel
+
 #: ONNX element type by the NumPy type of a constant.
 _ELEMENTS = {
     np.dtype(np.float32): TensorProto.FLOAT,
@@ -41,6 +43,15 @@ class GraphBuilder:
         array = np.asarray(values)
         name: str = self._scope.get_unique_variable_name("constant")
         self._container.add_initializer(name, _ELEMENTS[array.dtype], list(array.shape), array.ravel().tolist())
+        return name
+
+    def add_labels(self, labels: Sequence[ClassLabel]) -> str:
+        """Add the labels of the classes as a constant, and return its name."""
+        if not isinstance(labels[0], str):
+            return self.add_constant(np.array(labels, dtype=np.int64))
+        name: str = self._scope.get_unique_variable_name("classes")
+        encoded = [str(label).encode() for label in labels]
+        self._container.add_initializer(name, TensorProto.STRING, [len(labels)], encoded)
         return name
 
     def add(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
