@@ -56,7 +56,8 @@ def gitops_commit(
 
         ref = ImageRef.parse(image)
         name = ref.repository if ref.transport == "docker" else f"localhost/{ref.name}"
-        summary = summarize_model(Bundle.load(Path(bundle.path)).manifest)
+        released = Bundle.load(Path(bundle.path))
+        summary = summarize_model(released.manifest, released.signature)
         release = Release(model_name, model_version, name, ref.digest, summary)
         result = commit_release(release, Target(GitRemote.parse(gitops_repo), gitops_branch, site, namespace))
         write_file(Path(change.path), render_report(result, summary).encode())

@@ -7,7 +7,7 @@ import numpy as np
 from kfp_edge.metrics.catalog import format_metric
 from kfp_edge.metrics.costs import read_costs
 from kfp_edge.metrics.measurement import Measurement
-from kfp_edge.ml.bundle import ThresholdChoice
+from kfp_edge.metrics.threshold_reason import describe_reason
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.decision import Decision
 from kfp_edge.reports.check import Check
@@ -15,21 +15,6 @@ from kfp_edge.reports.numbers import format_number
 
 #: Machines that differ or drift a little reach this multiple of a rate asked for, as for detectors.
 _MAX_RATE_RATIO = 2.0
-
-
-def describe_reason(choice: ThresholdChoice | None) -> str:
-    """Return why a threshold is what it is."""
-    if choice is None:
-        return "the model's own"
-    asked = choice.asked
-    costs = read_costs(asked)
-    if costs is not None:
-        return f"the least cost where a missed positive costs {costs.missed:g} and a false alarm {costs.false_alarm:g}"
-    if "recall" in asked:
-        return f"the highest with a recall of {asked['recall']:g}"
-    if "false_alarm_rate" in asked:
-        return f"the lowest with a false-alarm rate of at most {asked['false_alarm_rate']:g}"
-    return "as given"
 
 
 def describe_decision(decision: Decision, measurement: Measurement) -> Iterable[tuple[str, str]]:

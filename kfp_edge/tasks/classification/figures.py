@@ -5,6 +5,7 @@ from kfp_edge.reports.html import Page
 from kfp_edge.tasks.classification import plots
 from kfp_edge.tasks.classification.importance import measure_importance
 from kfp_edge.tasks.classification.predictions import ClassPredictions
+from kfp_edge.tasks.classification.uncalibrated import predict_without_calibration
 from kfp_edge.tasks.importance_figure import add_importance
 from kfp_edge.tasks.task import Evaluation
 
@@ -26,12 +27,13 @@ def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) ->
             page.table(("true", "predicted", "rows"), mistakes)
     else:
         page.heading("ROC curve, precision-recall curve and confusion matrix")
-        page.text(f"The curves are those of the class {predictions.positive_class}.")
+        page.text(f"The curves are those of the class {predictions.positive_class}; the dots are where its labels are.")
         curves = plots.plot_curves(data, predictions, evaluation.curves)
         page.figure(curves, "ROC curve, precision-recall curve and confusion matrix")
     add_importance(page, measure_importance(evaluation.estimator, data, seed), "drop in balanced accuracy")
     if evaluation.curves.roc is not None:
         page.heading("Probabilities and calibration")
         page.text("On the right, a well calibrated model follows the dotted line; grey lines are 95 % intervals.")
-        probabilities = plots.plot_probabilities(data, predictions)
+        before = predict_without_calibration(evaluation.estimator, data, predictions.positive_class)
+        probabilities = plots.plot_probabilities(data, predictions, before)
         page.figure(probabilities, "probabilities by true class, and calibration")

@@ -38,6 +38,7 @@ def plot_curves(data: Dataset, predictions: ClassPredictions, curves: Curves) ->
     points = np.unique(np.linspace(0, len(recall) - 1, _MAX_CURVE_POINTS).astype(int))
     recall_axis.step(recall[points], precision[points], color=BLUE, where="post")
     recall_axis.axhline(truth.mean(), color=GREY, linestyle=":")
+    _mark_operating_point(roc, recall_axis, truth, predictions)
     recall_axis.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03))
     recall_axis.set_title(f"precision-recall, area {average_precision_score(truth, score):.3f}")
     names, counts = curves.confusion
@@ -46,6 +47,18 @@ def plot_curves(data: Dataset, predictions: ClassPredictions, curves: Curves) ->
     matrix.set(xticks=range(2), yticks=range(2), xticklabels=labels, title="confusion matrix")
     matrix.set_yticks(range(2), labels, rotation=90, va="center")
     return figure
+
+
+def _mark_operating_point(roc: Axes, recall_axis: Axes, truth: Mask, predictions: ClassPredictions) -> None:
+    """Mark what the labels reach on both curves, which is where the threshold puts them."""
+    alarm = np.asarray(predictions.label.reshape(-1) == predictions.positive_class)
+    decision = predictions.decision
+    name = "most probable class" if decision is None else f"threshold {decision.threshold:.3g}"
+    recall = alarm[truth].mean()
+    precision = truth[alarm].mean() if alarm.any() else 0.0
+    roc.plot([alarm[~truth].mean()], [recall], color=ORANGE, marker="o", linestyle="none", label=name)
+    recall_axis.plot([recall], [precision], color=ORANGE, marker="o", linestyle="none")
+    roc.legend(loc="lower right", frameon=False)
 
 
 def plot_confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
@@ -107,8 +120,14 @@ def _format_count(count: int) -> str:
     return f"{count}" if count < 1e4 else f"{count / 1e3:.0f}k" if count < 1e6 else f"{count / 1e6:.1f}M"
 
 
-def plot_probabilities(data: Dataset, predictions: ClassPredictions) -> Figure:
-    """Plot the probability of the positive class by true class, and how often it is right."""
+def plot_probabilities(data: Dataset, predictions: ClassPredictions, before: Floats | None = None) -> Figure:
+    """Plot the probability of the positive class by true class, and how often it is right.
+
+    Args:
+        data: The held-out rows.
+        predictions: What the model predicts.
+        before: The probability of the positive class before it was calibrated, shape [rows]; None where it was not.
+    """
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     histogram, calibration = figure.subplots(1, 2)
     positive = to_label(predictions.positive_class, 24)
@@ -121,12 +140,16 @@ def plot_probabilities(data: Dataset, predictions: ClassPredictions) -> Figure:
     histogram.set_ylim(bottom=0.5)
     histogram.legend(title="true class")
     calibration.plot([0, 1], [0, 1], color=GREY, linestyle=":")
-    _draw_calibration(calibration, truth, probability)
+    if before is not None:
+        _draw_calibration(calibration, truth, before, ORANGE, "before calibration")
+    _draw_calibration(calibration, truth, probability, BLUE, "" if before is None else "calibrated")
+    if before is not None:
+        calibration.legend(loc="upper left", frameon=False)
     calibration.set(xlabel="mean predicted probability", ylabel="observed share", title="calibration")
     return figure
 
 
-def _draw_calibration(axis: Axes, truth: Mask, probability: Floats) -> None:
+def _draw_calibration(axis: Axes, truth: Mask, probability: Floats, color: str, name: str) -> None:
     """Draw the observed share of each tenth of the probabilities with its 95 % interval."""
     tenths = np.minimum((probability * 10).astype(np.int64), 9)
     points = []
@@ -136,7 +159,7 @@ def _draw_calibration(axis: Axes, truth: Mask, probability: Floats) -> None:
         points.append((probability[rows].mean(), truth[rows].mean(), interval.low, interval.high))
     predicted, share, low, high = np.array(points).T
     axis.vlines(predicted, low, high, color=GREY, linewidth=1.5)
-    axis.plot(predicted, share, color=BLUE, marker="o")
+    axis.plot(predicted, share, color=color, marker="o", label=name or None)
 
 
 def _separate(data: Dataset, predictions: ClassPredictions) -> tuple[Mask, Floats]:

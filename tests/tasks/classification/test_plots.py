@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from kfp_edge.components.train.train import measure
+from kfp_edge.components.train.train import fit, measure
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.tasks.classification import plots
 from kfp_edge.tasks.classification.importance import measure_importance
 from kfp_edge.tasks.importance import Importance
 from kfp_edge.tasks.importance_figure import plot_importance
+from kfp_edge.tasks.task import TrainingOptions
 from support.tables import SHA, failures, train_model
 
 
@@ -139,3 +140,14 @@ def test_the_calibration_of_few_rows_has_wide_intervals():
     widths = [segment[1][1] - segment[0][1] for segment in intervals.get_segments()]
     assert len(widths) == len(figure.axes[1].lines[-1].get_xdata())
     assert max(widths) > 0.3
+
+
+@pytest.mark.parametrize(("threshold", "name"), [({}, "most probable class"), ({"probability": 0.2}, "threshold 0.2")])
+def test_the_curves_mark_where_the_labels_are(threshold, name):
+    data = failures()
+    evaluation = measure(fit(data, TrainingOptions(threshold=threshold)), data)
+    figure = plots.plot_curves(data, evaluation.predictions, evaluation.curves)
+    assert name in text_of(figure)
+    (marked,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert marked.get_ydata()[0] == pytest.approx(evaluation.metrics["recall"], abs=1e-6)
+    assert marked.get_xdata()[0] == pytest.approx(evaluation.metrics["false_alarm_rate"], abs=1e-6)
