@@ -80,7 +80,7 @@ class DataOptions(FormatOptions, SplitOptions, ColumnOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class EstimatorOptions(ParameterGroup):
-    """What is trained."""
+    """What is trained, how its hyperparameters are chosen, and how sure its metrics are made."""
 
     described_by: ClassVar = (train,)
 
@@ -88,6 +88,10 @@ class EstimatorOptions(ParameterGroup):
     hyperparameters: dict = field(default_factory=dict)
     threshold: dict = field(default_factory=dict)
     calibration: str = ""
+    folds: int = 0
+    tune: int = 0
+    tune_metric: str = ""
+    tune_minutes: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

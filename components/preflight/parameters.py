@@ -24,6 +24,7 @@ from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.metrics.gates import check_limits, parse_gates
 from kfp_edge.ml.bundle import TASK_NAMES, check_identity
+from kfp_edge.model_selection.selection import SelectionOptions, check_selection
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
 from kfp_edge.tasks.classification.threshold import check_threshold
 from kfp_edge.tasks.registry import TASKS
@@ -54,6 +55,11 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield from _data_checks({**values, "data": model.get("data", "")})
         yield partial(_check_name, model.get("model_name"), values)
     yield from _training_checks(values)
+    if "folds" in values:
+        names = ("folds", "tune", "tune_metric", "tune_minutes")
+        yield partial(
+            check_selection, SelectionOptions(**{name: values[name] for name in names if name in values}), _task(values)
+        )
     if "gates" in values:
         yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
     if "champion_margin" in values:

@@ -20,6 +20,10 @@ def train(
     quantiles: list[float] = [],
     threshold: dict = {},
     calibration: str = "",
+    folds: int = 0,
+    tune: int = 0,
+    tune_metric: str = "",
+    tune_minutes: float = 0.0,
 ):
     """Train a failure predictor, an anomaly detector or a regression, by the task that `ingest` wrote into the data.
 
@@ -39,10 +43,17 @@ def train(
             positive class where its probability is above the threshold. Empty: the most probable class.
         calibration: `sigmoid` corrects the probabilities of a classifier on training rows that the model has not seen,
             so that they agree with the observed shares. Empty: as the estimator gives them.
+        folds: Number of folds of a cross-validation on the training rows, from 2 to 20: the report and the model card
+            then have each metric's mean over the folds with its interval. 0 stands for none.
+        tune: Number of trials in a search for better hyperparameters of the estimator, measured on folds of the
+            training rows (5 where `folds` is 0). Those given in `hyperparameters` are kept. 0 stands for none.
+        tune_metric: Metric that the search optimizes, such as `average_precision` or `recall(Fail)`. If empty, it is
+            `roc_auc`, or `r2` for `regression`.
+        tune_minutes: Minutes after which the search stops with the best trial so far. 0 stands for no limit.
 
     Returns:
         model: A scikit-learn Pipeline saved with skops.
-        metrics: Metrics on the held-out rows.
+        metrics: Metrics on the held-out rows, and with folds `cv_mean(METRIC)`, `cv_low(METRIC)`, `cv_high(METRIC)`.
         curves: ROC curve and confusion matrix; empty if there are no labels.
         report: One self-contained HTML page for a reviewer: warnings, data and split, metrics with intervals, plots.
     """
@@ -56,10 +67,11 @@ def train(
         from kfp_edge.ml import dataset
         from kfp_edge.ml.skops_model import save_model
         from kfp_edge.ml.threads import limit_threads
+        from kfp_edge.model_selection.record import METADATA_KEY
+        from kfp_edge.model_selection.selection import SelectionOptions, select_model
         from kfp_edge.tasks.task import TrainingOptions
 
-        # the training rows are read twice, so that fit can free them before the trees need memory
-        options = TrainingOptions(
+        asked = TrainingOptions(
             seed=seed,
             false_alarm_rate=false_alarm_rate,
             estimator=estimator,
@@ -68,14 +80,18 @@ def train(
             threshold=threshold,
             calibration=calibration,
         )
+        # the training rows are read anew for each step, so that fit can free them before the trees need memory
+        selection = select_model(Path(train_data.path), asked, SelectionOptions(folds, tune, tune_metric, tune_minutes))
+        options, record = selection.options, selection.record
         fitted = fit(dataset.load(Path(train_data.path)), options)
         training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
         with limit_threads(test_rows):
             evaluation = measure(fitted, test_rows)
-            write_report(Path(report.path), training_rows, test_rows, evaluation, options)
+            write_report(Path(report.path), training_rows, test_rows, evaluation, options, record)
         save_model(fitted, Path(model.path))
         model.metadata["format"] = "skops"
-        log_metrics(metrics, evaluation.metrics)
+        model.metadata[METADATA_KEY] = record.model_dump_json()
+        log_metrics(metrics, {**evaluation.metrics, **record.metrics})
         if evaluation.curves is not None:
             if evaluation.curves.roc is not None:
                 curves.log_roc_curve(*evaluation.curves.roc)

@@ -6,6 +6,7 @@ from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.ml.bundle import TaskName
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.model_report.facts import ModelFacts
+from kfp_edge.model_selection.record import TrainingRecord
 from kfp_edge.reports.html import Page
 from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import Evaluation, TrainingOptions
@@ -19,7 +20,12 @@ def describe_model(options: TrainingOptions, task: TaskName) -> str:
 
 
 def write_report(
-    path: Path, train_data: Dataset, test_data: Dataset, evaluation: Evaluation, options: TrainingOptions
+    path: Path,
+    train_data: Dataset,
+    test_data: Dataset,
+    evaluation: Evaluation,
+    options: TrainingOptions,
+    training: TrainingRecord | None = None,
 ) -> None:
     """Write the report of a fitted Pipeline as one self-contained HTML page.
 
@@ -29,7 +35,9 @@ def write_report(
         test_data: The held-out rows.
         evaluation: The Pipeline, and what was measured on the held-out rows.
         options: The parameters of the training.
+        training: What cross-validation and tuning found out; None without them.
     """
+    training = training or TrainingRecord()
     roles, task = test_data.roles, task_of(test_data)
     target = f"target {roles.target}" if roles.target else "no labels"
     rows = f"{len(test_data.frame):,} held-out rows"
@@ -42,8 +50,13 @@ def write_report(
         options.false_alarm_rate,
         task.find_threshold(evaluation.predictions),
         task.describe_threshold_rows(train_data, options),
+        training=training,
     )
     page.warnings(facts.warnings)
     facts.add_to(page)
+    if training.metrics:
+        from kfp_edge.components.train.selection_figures import add_selection  # importing matplotlib takes a second
+
+        add_selection(page, training, evaluation.metrics)
     task.add_figures(page, test_data, evaluation, options.seed)
     page.write(path)

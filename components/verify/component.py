@@ -68,6 +68,7 @@ def verify(
         from kfp_edge.components.verify.verify import verify as verify_model
         from kfp_edge.ml import dataset
         from kfp_edge.ml.bundle import ModelIdentity
+        from kfp_edge.model_selection.record import METADATA_KEY, parse_record
 
         result = verify_model(
             Path(model.path),
@@ -87,5 +88,6 @@ def verify(
             ModelIdentity(model_name, model_version, revision),
             report=Path(report.path),
             bundle=Path(bundle.path),
+            training=parse_record(model.metadata.get(METADATA_KEY, "")),
         )
         log_metrics(metrics, result.metrics)

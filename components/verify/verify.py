@@ -37,6 +37,7 @@ from kfp_edge.ml.onnx_model import OnnxModel, read_notes, read_opsets
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.model_report.facts import ModelFacts
+from kfp_edge.model_selection.record import TrainingRecord
 from kfp_edge.reports.check import Check
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import predict_onnx, task_of
@@ -80,6 +81,7 @@ def verify(
     *,
     report: Path,
     bundle: Path,
+    training: TrainingRecord | None = None,
 ) -> VerificationResult:
     """Run every check of a model, write the report, and write the bundle if all of them passed.
 
@@ -92,6 +94,7 @@ def verify(
         identity: Name, version and revision for the bundle.
         report: Where the HTML report goes; it is written also when a check fails.
         bundle: Where the bundle goes.
+        training: What the training found out about the model; None of a model that was trained elsewhere.
 
     Raises:
         RequirementsNotMetError: a check failed; the message has what was measured and required.
@@ -110,7 +113,8 @@ def verify(
     threshold = next((output.threshold for output in candidate.signature.outputs if output.threshold is not None), None)
     rate = requirements.false_alarm_rate
     notes = (*read_notes(candidate.proto), *([_NO_PARITY] if pair is None else []))
-    facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold, notes=notes)
+    training = training or TrainingRecord()
+    facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold, notes=notes, training=training)
     write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)
     candidate.replace_signature(result.signature)

@@ -95,7 +95,7 @@ def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[s
         from kfp_edge.metrics.catalog import format_metric
 
         printed = select_metrics(summary["metrics"])
-        more = "; those of single classes are in the reports" if len(printed) < len(summary["metrics"]) else ""
+        more = "; the others are in the reports" if len(printed) < len(summary["metrics"]) else ""
         yield "metrics", ", ".join(f"{name} {format_metric(name, value)}" for name, value in printed.items()) + more
     if summary["image"]:
         yield "image", summary["image"]["reference"]

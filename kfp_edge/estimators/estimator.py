@@ -92,6 +92,7 @@ def fit_at_once(
     try:
         with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # metrics and gates judge the model
+            warnings.filterwarnings("ignore", "max_samples .* is greater", UserWarning)  # it then draws from all rows
             pipeline.fit(rows, labels, **options)
     except ValueError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")

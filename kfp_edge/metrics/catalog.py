@@ -13,6 +13,7 @@ from typing import Literal
 from kfp_edge.ml.bundle import TaskName
 from kfp_edge.reports.numbers import format_number
 
+_OVER_FOLDS = re.compile(r"cv_(mean|low|high)\(.+\)")
 _PER_CLASS = re.compile(r"(?P<name>\w+)\((?P<label>.+)\)")
 
 #: What a metric is measured of.
@@ -62,6 +63,11 @@ class Metric:
     def has_classes(self) -> bool:
         """Whether it is measured for each class too."""
         return bool(self.class_tasks)
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether its mean over several tests of a model says something; that of counts and of p-values does not."""
+        return self.direction is not Direction.NONE and not self.name.endswith("_p_value")
 
     @property
     def range(self) -> str:
@@ -295,3 +301,13 @@ def format_metric(name: str, value: float) -> str:
 def name_of_class(metric: str, label: object) -> str:
     """Return the name of a metric of one class, such as `recall(Fail)`."""
     return f"{metric}({label})"
+
+
+def name_over_folds(statistic: str, metric: str) -> str:
+    """Return the name of a metric's mean, lowest or highest value over folds, such as `cv_mean(roc_auc)`."""
+    return f"cv_{statistic}({metric})"
+
+
+def is_over_folds(name: str) -> bool:
+    """Return whether a name is that of a metric over folds."""
+    return _OVER_FOLDS.fullmatch(name) is not None

@@ -1,13 +1,15 @@
 """What a reviewer has to know about a model, as tables that the reports and the model card share."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kfp_edge.metrics.catalog import find_metric, format_metric
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.model_report.data_tables import describe_common_groups, describe_parts
+from kfp_edge.model_report.selection_tables import describe_training
+from kfp_edge.model_selection.record import TrainingRecord
 from kfp_edge.reports.html import Page
 from kfp_edge.reports.markdown import to_plain_text
 from kfp_edge.reports.section import Section
@@ -34,6 +36,8 @@ class ModelFacts:
     threshold_rows: str = ""
     #: What was changed, assumed or could not be checked in a model that was trained elsewhere.
     notes: tuple[str, ...] = ()
+    #: What the training found out beside it; nothing is known of a model that was trained elsewhere.
+    training: TrainingRecord = field(default_factory=TrainingRecord)
 
     @property
     def warnings(self) -> list[str]:
@@ -48,7 +52,7 @@ class ModelFacts:
 
     @property
     def sections(self) -> list[Section]:
-        """The tables: data and split, the two parts, metrics, and what is measured by class or by group."""
+        """The tables: data and split, the two parts, metrics, tuning and folds, and what only this task has."""
         roles = self.train.roles
         sections = [
             Section("Data and split", ("", "value"), list(self._describe_data())),
@@ -60,6 +64,7 @@ class ModelFacts:
                 " ".join(([_ABOUT_INTERVALS] if roles.group or roles.time else []) + list(self.measurement.notes)),
             ),
         ]
+        sections += describe_training(self.training, self.measurement.metrics)
         return [*sections, *self._task.describe_details(self)]
 
     def add_to(self, page: Page) -> None:

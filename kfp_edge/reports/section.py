@@ -19,4 +19,4 @@ class Section:
         """Return the heading, the table and the note as blocks of Markdown."""
         rows = (tuple(map(to_plain_text, row)) for row in self.rows)
         table = format_table(tuple(map(to_plain_text, self.header)), rows)
-        return [f"## {self.title}", table, *([self.note] if self.note else [])]
+        return [f"## {self.title}", table, *([to_plain_text(self.note)] if self.note else [])]

@@ -18,7 +18,7 @@ from kfp_edge.estimators.registry import AUTO
 from kfp_edge.metrics.catalog import MetricSubject
 from kfp_edge.metrics.gates import Gate
 from kfp_edge.metrics.measurement import Measurement
-from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.arrays import ClassLabel, Labels
 from kfp_edge.ml.bundle import OutputTensor, TaskName
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel
@@ -115,6 +115,10 @@ class Task(ABC):
     def select_fitted_rows(self, data: Dataset) -> Dataset:
         """Return the training rows that a model learns from."""
         return data
+
+    def find_strata(self, data: Dataset) -> Labels | None:
+        """Return the labels, shape [rows], of which every part of a random split has the same shares; None if none."""
+        return data.y() if data.roles.target else None
 
     @abstractmethod
     def predict(self, estimator: BaseEstimator, data: Dataset) -> Predictions:

@@ -31,7 +31,8 @@ GRAPH = {
     "estimators": {"errors", "ml", "suggestions", "wording"},
     "onnx_graph": {"errors", "ml"},
     "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "suggestions", "wording"},
-    "model_report": {"metrics", "ml", "reports", "tasks"},
+    "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
+    "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
     "spec": {"errors", "storage", "suggestions"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},
@@ -47,6 +48,7 @@ GRAPH = {
         "metrics",
         "ml",
         "model_report",
+        "model_selection",
         "onnx_graph",
         "reports",
         "runtime",

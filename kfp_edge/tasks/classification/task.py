@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.errors import ParameterError
+from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.estimators.calibration import check_calibration, takes_class_weights, with_calibration
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
@@ -56,6 +56,9 @@ class Classification(Task):
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a classifier, rare classes given more weight, and choose its threshold where one is asked for."""
+        classes = np.unique(data.y()).tolist()
+        if len(classes) < 2:
+            raise DataError(f"every training row is of the class {classes[0]!r}, so that there is nothing to learn.")
         decision = choose_decision(data, options.threshold, partial(_fit_classifier, options=options))
         rows = [data]
         del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either

@@ -16,7 +16,7 @@ from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.metrics.measurement import Measurement, round_metrics
 from kfp_edge.metrics.ranking import HIGHEST_P_VALUE
-from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.arrays import ClassLabel, Labels
 from kfp_edge.ml.bundle import OutputTensor
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
@@ -68,6 +68,10 @@ class Regression(Task):
         if options.quantiles:
             return fit_with_quantiles(rows.pop(), estimator, options)
         return estimator.fit(rows.pop(), options.seed, options.hyperparameters)
+
+    def find_strata(self, data: Dataset) -> Labels | None:
+        """Return None: numbers are no classes."""
+        return None
 
     def predict(self, estimator: BaseEstimator, data: Dataset) -> NumberPredictions:
         """Run a fitted regressor, alone or at the end of a Pipeline, on the rows of `data`."""
