@@ -83,7 +83,7 @@ bench: setup tools  ## Benchmark the pipeline by stage, and the server against o
 format: setup  ## Format the code, and strip the outputs from the notebooks
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/python tests/support/notebooks.py
+	PYTHONPATH=tests $(BIN)/python -m support.notebooks
 
 docs: setup  ## Write the tables of parameters in the documents from the code
 	$(BIN)/python -m kfp_edge.spec.reference_tables

@@ -27,7 +27,7 @@ _KINDS = {
 def _fit_own(
     estimator: Estimator, data: Dataset, seed: int, hyperparameters: Hyperparameters, weights: Float64s | None
 ) -> Pipeline:
-    """Fit without weights of our own: whoever brings an estimator chooses its `class_weight` too."""
+    """Fit without weights of our own: a user who brings an estimator chooses its `class_weight` too."""
     return fit_at_once(estimator, data, seed, hyperparameters, None)
 
 

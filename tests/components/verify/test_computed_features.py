@@ -138,8 +138,8 @@ def test_a_sensor_that_training_missed_now_and_then_is_not_answered_where_it_is_
 
 
 def test_a_misspelt_sensor_in_may_be_missing_is_named(deliver: Deliver) -> None:
-    with pytest.raises(KfpEdgeError, match=r"'presure', which the model does not have; did you mean pressure\?"):
-        deliver(make_table(), may_be_missing=["presure"])
+    with pytest.raises(KfpEdgeError, match=r"'pressuree', which the model does not have; did you mean pressure\?"):
+        deliver(make_table(), may_be_missing=["pressuree"])
 
 
 def test_a_bundle_without_rolling_windows_has_no_definition(tmp_path: Path) -> None:

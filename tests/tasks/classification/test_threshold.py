@@ -75,7 +75,7 @@ def test_a_threshold_lies_between_two_scores(rows) -> None:
     ("threshold", "message"),
     [
         (0.3, "threshold is 0.3; give {missed_cost: 2000, false_alarm_cost: 200}, "),
-        ({"recal": 0.9}, "threshold has 'recal', by which none can be chosen; did you mean recall?"),
+        ({"recalll": 0.9}, "threshold has 'recalll', by which none can be chosen; did you mean recall?"),
         ({"missed_cost": 3}, "threshold has missed_cost, which is no choice; give "),
         ({"recall": 0.9, "probability": 0.1}, "threshold has recall and probability, which is no choice"),
         ({"recall": 90}, "threshold has recall=90; give a share above 0 and at most 1; did you mean 0.9?"),
