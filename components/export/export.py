@@ -20,7 +20,7 @@ from kfp_edge.components.export.prediction_output import flatten_prediction
 from kfp_edge.components.export.preparation import prepare_for_conversion
 from kfp_edge.components.export.signature import add_signature
 from kfp_edge.components.export.threshold_label import decide_by_threshold
-from kfp_edge.errors import ModelError
+from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.decision import read_decision, without_decision
@@ -79,15 +79,26 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
         ParameterError: what is stated about an ONNX model does not fit it.
         StorageError: the file system refuses.
     """
+    options = options or BroughtOptions()
     if zipfile.is_zipfile(model):
+        _check_unstated(options, "a scikit-learn model")
         proto = _convert_saved(model, train_data)
     else:
         proto = read_proto(model)
         if read_signature(proto) is None:
-            proto = prepare_brought_model(proto, train_data, options or BroughtOptions())
+            proto = prepare_brought_model(proto, train_data, options)
         else:
+            _check_unstated(options, "an ONNX model with a signature")
             check(proto)
     write_file(target, proto.SerializeToString(deterministic=True))
+
+
+def _check_unstated(options: BroughtOptions, model: str) -> None:
+    if options.classes or options.outputs or options.threshold is not None:
+        raise ParameterError(
+            f"model_classes, model_outputs and model_threshold are not used for {model}, which says what it gives; "
+            "leave them empty, and train the model on the labels of the data."
+        )
 
 
 def _convert_saved(model: Path, data: Dataset) -> onnx.ModelProto:

@@ -15,11 +15,13 @@ def fetch_model(
 
     Args:
         model: The model to fetch, an ONNX or skops file: a path, a folder with exactly one such file, `s3://BUCKET/KEY`
-            or `https://...`; or `example:ai4i`, a small model that comes with the package.
+            or `https://...`; or `example:ai4i`, a small model that comes with the package. Files with the weights of an
+            ONNX model are fetched from beside it.
         sha256: Expected SHA-256 of the model's file, 64 hex digits; not checked if empty.
 
     Returns:
-        fetched: The file, byte for byte; `format` in its metadata is `onnx` or `skops`.
+        fetched: The file, byte for byte, or with the weights that were in other files; `format` in its metadata is
+            `onnx` or `skops`.
     """
     from kfp_edge.runtime.stage import stage
 

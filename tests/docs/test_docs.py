@@ -12,10 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import requests
 import yaml
+from skl2onnx import to_onnx
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.preprocessing import LabelEncoder
 
 from kfp_edge.cli.app import app
 from kfp_edge.components.train.train import fit
@@ -63,12 +68,20 @@ def desk(tmp_path_factory) -> Path:
     export.to_csv(folder / "export.csv", sep=";", decimal=",", index=False)
     wear(2000).frame.to_csv(folder / "tools.csv", index=False)
     save_model(fit(machines, TrainingOptions(0, 0.01)), folder / "model.skops")
+    onnx.save(_make_brought_model(presses), folder / "presses.onnx")
     sensor = anomalies(4000).frame
     moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]
     odd = [moments[row] for row in sensor.index[sensor["odd"] == 1]]
     sensor.drop(columns="odd").assign(at=moments).to_csv(folder / "sensor.csv", index=False)
     (folder / "failures.json").write_text(f'[["{odd[0]}", "{odd[-1]}"]]')
     return folder
+
+
+def _make_brought_model(presses: pd.DataFrame) -> onnx.ModelProto:
+    """Return a model that was trained on encoded labels, as skl2onnx converts it by default."""
+    features = presses[["heat [K]", "torque [Nm]"]].to_numpy(np.float32)
+    fitted = HistGradientBoostingClassifier(max_iter=20).fit(features, LabelEncoder().fit_transform(presses["result"]))
+    return to_onnx(fitted, features[:1])
 
 
 @pytest.mark.containers

@@ -1,4 +1,4 @@
-"""The training line in this process: the components of ingest, train, export and verify, one after the other.
+"""The line in this process: the components of ingest, train or fetch_model, export and verify, one after the other.
 
 It calls the functions of the KFP components, as their executor does on a cluster, without a process for each.
 """
@@ -15,6 +15,7 @@ from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Markdown, Metrics, Model
 
 from kfp_edge.components.export.component import export
+from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
@@ -72,13 +73,20 @@ class Line:
         self._capture = capture
         self._runs = 0
 
+    def deliver(self, model: object, data: object, **parameters: Any) -> LineResult:
+        """Run fetch_model, ingest, export and verify; stop at the first one that refuses."""
+        return self._run(data, parameters, model=str(model))
+
     def run(self, data: object, **parameters: Any) -> LineResult:
         """Run ingest, train, export and verify; stop at the first one that refuses."""
+        return self._run(data, parameters)
+
+    def _run(self, data: object, parameters: Mapping[str, Any], model: str = "") -> LineResult:
         self._runs += 1
         folder = self._folder / f"line-{self._runs}"
         folder.mkdir()
         values = {**_DEFAULTS, **parameters, "data": str(data)}
-        for name, call in _make_calls(folder, values).items():
+        for name, call in _make_calls(folder, values, model).items():
             self._capture.readouterr()
             try:
                 call()
@@ -87,13 +95,13 @@ class Line:
         return LineResult(folder, "", "")
 
 
-def _make_calls(folder: Path, values: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+def _make_calls(folder: Path, values: Mapping[str, Any], brought: str) -> dict[str, Callable[[], Any]]:
     def artifact(kind: type[Artifact], name: str) -> Artifact:
         return kind(name=name, uri=str(folder / name))
 
     data = {name: artifact(dsl.Dataset, name) for name in ("train_data", "test_data")}
     model, onnx_model = artifact(Model, "model"), artifact(Model, "onnx_model")
-    artifacts = {
+    artifacts: dict[str, dict[str, object]] = {
         "ingest": {**data, "report": artifact(Markdown, "ingest_report")},
         "train": {
             **data,
@@ -112,7 +120,11 @@ def _make_calls(folder: Path, values: Mapping[str, Any]) -> dict[str, Callable[[
             "report": artifact(HTML, "verify_report"),
         },
     }
-    components = {"ingest": ingest, "train": train, "export": export, "verify": verify}
+    if brought:
+        artifacts["fetch_model"] = {"model": brought, "fetched": model}
+        components = {"fetch_model": fetch_model, "ingest": ingest, "export": export, "verify": verify}
+    else:
+        components = {"ingest": ingest, "train": train, "export": export, "verify": verify}
     unknown = values.keys() - {name for each in components.values() for name in each.component_spec.inputs or {}}
     assert not unknown, f"no component has the parameter {min(unknown)}"
     return {name: _bind(component.python_func, {**artifacts[name], **values}) for name, component in components.items()}

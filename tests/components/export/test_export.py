@@ -21,6 +21,7 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.tasks.brought import BroughtOptions
 from kfp_edge.tasks.registry import predict, predict_onnx
 from support.tables import SHA, anomalies, failures, mark_training_failures, train_model
 
@@ -138,6 +139,14 @@ def test_an_onnx_model_with_a_signature_is_unchanged(tmp_path):
     _exported(train_model(data), data, tmp_path)
     export_model(tmp_path / "model.onnx", data, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["model.skops", "model.onnx"])
+def test_what_is_stated_about_a_model_that_says_it_itself_is_refused(name, tmp_path):
+    data = failures()
+    _exported(train_model(data), data, tmp_path)
+    with pytest.raises(KfpEdgeError, match="model_classes, .* are not used for .*; leave them empty"):
+        export_model(tmp_path / name, data, tmp_path / "again.onnx", BroughtOptions(classes={"0": 0, "1": 1}))
 
 
 def test_an_onnx_model_without_a_signature_gets_one(tmp_path):
