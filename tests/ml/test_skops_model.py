@@ -126,8 +126,8 @@ def test_a_search_without_a_best_estimator_is_refused(tmp_path):
         make_pipeline(
             StandardScaler(), LogisticRegressionCV(cv=2, l1_ratios=(0,), scoring="f1", use_legacy_attributes=False)
         ),
-        MLPClassifier((2,), max_iter=500, solver="lbfgs"),
-        MLPClassifier((2,), max_iter=2000, tol=0.1),
+        MLPClassifier((2,), max_iter=500, solver="lbfgs", random_state=0),
+        MLPClassifier((2,), max_iter=2000, tol=0.1, random_state=0),
         OneVsRestClassifier(SGDClassifier(loss="log_loss")),
         QuadraticDiscriminantAnalysis(),
         StackingClassifier([("a", GaussianNB())], cv=2),

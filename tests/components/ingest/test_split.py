@@ -15,6 +15,7 @@ from kfp_edge.components.ingest.splitting.split import SplitRows
 from kfp_edge.components.ingest.targets.rules import rule_of
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Roles
+from kfp_edge.ml.rolling_windows import RollingWindows
 from support.ingest import IngestRunner, table
 
 # --- the split
@@ -209,10 +210,11 @@ rows = st.lists(st.tuples(st.sampled_from("ab"), st.floats(-1e6, 1e6)), min_size
 
 
 def rolled(values: Sequence[tuple[str, float]]) -> pd.DataFrame:
+    windows = RollingWindows(("load",), (2, 5))
     frame = pd.DataFrame(
         {"load": [value for _, value in values], "site": pd.Series([name for name, _ in values], dtype=object)}
     )
-    return add_rolling_features(frame, Roles("anomaly", "", ("load",), (), group="site"), (2, 5))[0]
+    return add_rolling_features(frame, Roles("anomaly", "", ("load",), (), group="site"), windows)[0]
 
 
 @settings(max_examples=50)
