@@ -8,7 +8,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_edge.components.ingest import failure_windows
 from kfp_edge.components.ingest.columns.column_kinds import convert_columns, find_times_without_role
 from kfp_edge.components.ingest.columns.roles import assign_roles, check_column_exists, find_role_violations
 from kfp_edge.components.ingest.columns.schema import (
@@ -18,7 +17,7 @@ from kfp_edge.components.ingest.columns.schema import (
     find_violations,
     parse_expectations,
 )
-from kfp_edge.components.ingest.failure_windows import FailureWindows
+from kfp_edge.components.ingest.labelling.label_sources import find_label_source
 from kfp_edge.components.ingest.options import IngestOptions, check_options, complete_options
 from kfp_edge.components.ingest.preparation import RowsWithRoles, TrainTestSplit, prepare
 from kfp_edge.components.ingest.reading.arrow_columns import select_none
@@ -32,7 +31,6 @@ from kfp_edge.components.ingest.targets.target_rule import TranslatedLabels
 from kfp_edge.errors import DataError
 from kfp_edge.ml import dataset
 from kfp_edge.ml.memory import return_freed_memory
-from kfp_edge.storage.fetch import fetch
 from kfp_edge.storage.files import write_file
 
 _MAX_LISTED_VIOLATIONS = 3
@@ -68,11 +66,12 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     for remark in source.remarks:
         print(remark, flush=True)
     source = _drop_unchecked_columns(source, options, expectations)
+    label_source = find_label_source(options, source)
     # no variable holds the rows in an earlier form while they are made into the next one, which needs as much memory
     rows_with_roles = [_check_and_assign_roles(source, options, expectations, violations, report, translated)]
     source = dataclasses.replace(source, table=source.table.schema.empty_table(), file_names=None)
     return_freed_memory()
-    parts = prepare(rows_with_roles.pop(), options, _read_windows(options, source))
+    parts = prepare(rows_with_roles.pop(), options, label_source)
     _log(parts)
     dataset.save(parts.train, train)
     dataset.save(parts.test, test)
@@ -86,15 +85,6 @@ def _choose_read_options(options: IngestOptions, expectations: dict[str, ColumnE
         text_columns.append(options.time_column)
     exact_columns = tuple(name for name in (options.target, options.group_column) if name)
     return ReadOptions(options.table_format, tuple(text_columns), exact_columns)
-
-
-def _read_windows(options: IngestOptions, source: SourceTable) -> FailureWindows | None:
-    """Read the failure windows, whose times are written like those of the time column."""
-    if not options.windows:
-        return None
-    with TemporaryDirectory() as scratch:
-        path = fetch(options.windows, Path(scratch))
-        return failure_windows.read_windows(path, source.name, options.table_format.time_zone, source.time_formats)
 
 
 def _translate_labels(source: SourceTable, options: IngestOptions) -> TranslatedLabels | None:

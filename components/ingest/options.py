@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from kfp_edge.components.ingest.labelling.label_options import LabelOptions
 from kfp_edge.components.ingest.reading import synthetic
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.components.ingest.targets.rules import TARGET_RULES, rule_of
@@ -34,6 +35,7 @@ class IngestOptions:
     test_fraction: float = 0.2
     seed: int = 0
     table_format: TableFormat = field(default_factory=TableFormat)
+    labels: LabelOptions = field(default_factory=LabelOptions)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
@@ -49,9 +51,18 @@ class IngestOptions:
         values["rolling_windows"] = tuple(_to_whole(rows) for rows in values.get("rolling_windows", ()))
         values["positive"] = str(values.get("positive", ""))
         values["missing_values"] = tuple(str(value) for value in values.get("missing_values", ()))
-        of_table = {field.name: values[field.name] for field in dataclasses.fields(TableFormat) if field.name in values}
-        own = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
-        return cls(**own, table_format=TableFormat(**of_table))
+        # a number of cycles may come as a number
+        values |= {name: str(values.get(name, "")) for name in ("horizon", "repair_time", "max_rul")}
+        own, of_table, of_labels = (
+            {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}
+            for kind in (cls, TableFormat, LabelOptions)
+        )
+        return cls(**own, table_format=TableFormat(**of_table), labels=LabelOptions(**of_labels))
+
+    @property
+    def label_parameter(self) -> str:
+        """The parameter that gives the labels, "" where there are none."""
+        return "target" if self.target else "windows" if self.windows else self.labels.source
 
     @property
     def role_columns(self) -> dict[str, str]:
@@ -75,6 +86,15 @@ def complete_options(options: IngestOptions) -> IngestOptions:
     return dataclasses.replace(options, target=target, drop=tuple(dict.fromkeys((*not_features, *options.drop))))
 
 
+def predicts_number(task: str) -> bool:
+    """Return whether a task predicts a number and no label."""
+    return task in TARGET_RULES and rule_of(task).has_numbers
+
+
+def _is_split_at_windows(task: str) -> bool:
+    return task in TARGET_RULES and rule_of(task).is_split_at_windows
+
+
 def check_options(options: IngestOptions) -> None:
     """Refuse parameters that are out of range or contradict each other.
 
@@ -94,6 +114,12 @@ def find_contradictions(options: IngestOptions) -> Iterator[str]:
         yield from rule_of(options.task).find_contradictions(options)
     yield from _find_role_conflicts(options)
     yield from options.table_format.find_problems()
+    yield from options.labels.find_problems(
+        windows=options.windows,
+        target=options.target,
+        positive=options.positive,
+        has_number_target=predicts_number(options.task),
+    )
 
 
 def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
@@ -108,10 +134,20 @@ def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
             min(options.rolling_windows, default=2) < 2
         ),
         "positive names a class, and there are no labels: name the label column in target, or leave positive empty.": (
-            bool(options.positive) and not options.target and not options.windows
+            bool(options.positive) and not options.label_parameter
         ),
         f"split={options.split} needs a time_column.": needs_time and not options.time_column,
         "windows need a time_column.": bool(options.windows) and not options.time_column,
+        f"{options.labels.source} needs a time_column.": bool(options.labels.source) and not options.time_column,
+        "windows and target both give the label of a row; leave one of them out.": (
+            bool(options.windows) and bool(options.target) and not _is_split_at_windows(options.task)
+        ),
+        "split=random with failures would leak: rows before the same failure would be in both parts; use split=auto.": (
+            options.split == "random" and bool(options.labels.failures)
+        ),
+        "run_to_failure needs whole groups in one part, as a group ends with its failure; use split=auto.": (
+            options.split in ("random", "time") and options.labels.run_to_failure
+        ),
         "rolling_windows need a time_column, by which the rows are ordered.": (
             bool(options.rolling_windows) and not options.time_column
         ),

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kfp_edge.components.ingest import failure_windows
-from kfp_edge.components.ingest.failure_windows import FailureWindows, WindowLabels
+from kfp_edge.components.ingest.labelling.made_labels import LabelSource, MadeLabels
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.ingest.rolling_features import add_rolling_features, find_lost_classes, leave_out_warm_up
 from kfp_edge.components.ingest.splitting import leaks
@@ -18,7 +17,6 @@ from kfp_edge.components.ingest.splitting.left_out import LeftOutRows
 from kfp_edge.components.ingest.splitting.new_categories import find_new_categories
 from kfp_edge.components.ingest.splitting.split import SplitRows
 from kfp_edge.components.ingest.splitting.split_choice import (
-    IN_NEITHER_PART,
     ChosenSplit,
     SplitRequest,
     choose_split,
@@ -34,6 +32,9 @@ from kfp_edge.ml.memory import return_freed_memory
 from kfp_edge.ml.rolling_windows import RollingWindows
 
 Indices = npt.NDArray[np.intp]
+
+#: Columns that made labels add: how long it is until the failure, and when the label of a row is known.
+_UNTIL_FAILURE, _KNOWN_AT = "time until failure", "time at which the label is known"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class _Rows:
     #: What the task requires of its target.
     rule: TargetRule
     files_are_groups: bool = False
-    window_labels: WindowLabels | None = None
+    made_labels: MadeLabels | None = None
     #: Numeric columns that number the rows.
     row_counters: list[str] = field(default_factory=list)
     has_unique_times: bool = True
@@ -82,7 +83,7 @@ class _Rows:
     warnings: list[str] = field(default_factory=list)
 
 
-def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows | None) -> TrainTestSplit:
+def prepare(rows: RowsWithRoles, options: IngestOptions, label_source: LabelSource | None) -> TrainTestSplit:
     """Label, order, extend and split the rows.
 
     Raises:
@@ -92,8 +93,9 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
     sha256, source_warnings, has_utc_times = rows.sha256, rows.warnings, rows.has_utc_times
     started = _start(rows, options)
     del rows  # it holds the frame of the source
-    if windows:
-        _label(started, windows)
+    had_labels = bool(started.roles.target)
+    if label_source:
+        _label(started, label_source)
     measured = started.roles.features
     _order(started)
     _extend(started, options)
@@ -116,6 +118,8 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, windows: FailureWindows
         positive_reason=started.positive_reason,
         target_median=started.rule.find_target_median(parts.train),
         rolling_windows=started.rolling_windows,
+        made_labels=started.made_labels.description if started.made_labels and not had_labels else "",
+        horizon=started.made_labels.horizon if started.made_labels else 0.0,
     )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 
@@ -133,10 +137,23 @@ def _start(rows: RowsWithRoles, options: IngestOptions) -> _Rows:
     return _Rows(frame, roles, left_out, rows.anomalous_class, rule_of(roles.task), files_are_groups)
 
 
-def _label(rows: _Rows, windows: FailureWindows) -> None:
-    rows.window_labels = _find_window_labels(rows.frame, rows.roles, windows)
-    rows.frame, rows.roles = _add_labels(rows.frame, rows.roles, rows.window_labels)
-    rows.warnings += rows.window_labels.warnings
+def _label(rows: _Rows, label_source: LabelSource) -> None:
+    """Add the labels that are made, where the data has none of its own, and what goes with them."""
+    rows.made_labels = made = label_source.label(rows.frame, rows.roles)
+    rows.warnings += made.warnings
+    if rows.roles.target:
+        return
+    columns = {made.target: made.values, _KNOWN_AT: made.known_at}
+    if made.until_failure is not None:
+        columns[_UNTIL_FAILURE] = made.until_failure
+    for name in columns:
+        if name in rows.frame:
+            raise DataError(f"the data already has a column {name!r}; name it in target, or rename it.")
+    rows.frame = rows.frame.assign(**columns)
+    until_failure = _UNTIL_FAILURE if made.until_failure is not None else ""
+    rows.roles = dataclasses.replace(rows.roles, target=made.target, until_failure=until_failure)
+    for reason, mask in made.left_out.items():
+        rows.left_out.add(mask, reason)
 
 
 def _order(rows: _Rows) -> None:
@@ -166,19 +183,29 @@ def _extend(rows: _Rows, options: IngestOptions) -> None:
 
 def _choose_positive(rows: _Rows, usable: Indices, options: IngestOptions) -> None:
     labels = rows.frame[rows.roles.target].iloc[usable]
-    rows.roles = dataclasses.replace(rows.roles, positive=rows.rule.choose_positive(labels, options.positive))
-    rows.positive_reason = rows.positive_reason or rows.rule.explain_positive(labels, options.positive)
+    made = rows.made_labels
+    asked = "1" if made and made.has_positive else options.positive
+    rows.roles = dataclasses.replace(rows.roles, positive=rows.rule.choose_positive(labels, asked))
+    made_reason = made.description.removeprefix("1 where ") if made and made.has_positive else ""
+    rows.positive_reason = rows.positive_reason or made_reason or rows.rule.explain_positive(labels, options.positive)
     rows.warnings += rows.rule.warn_of_values(labels)
 
 
 def _take_parts(rows: _Rows, chosen: ChosenSplit, usable: Indices, sha256: str) -> TrainTestSplit:
     """Return the two parts; the frame of all rows is freed."""
     frame, left_out = rows.frame, rows.left_out
+    if _KNOWN_AT in frame:
+        del frame[_KNOWN_AT]
     rows.frame = pd.DataFrame()
-    left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), IN_NEITHER_PART)
+    left_out.add(_expand(chosen.selection.left_out, usable, len(frame)), chosen.selection.reason)
     is_test = _expand(chosen.selection.test, usable, len(frame))
     masks = ~(is_test | left_out.mask), is_test
-    parts = TrainTestSplit(*(Dataset(frame[mask].reset_index(drop=True), rows.roles, sha256) for mask in masks))
+    parts = TrainTestSplit(
+        *(
+            Dataset(frame.loc[mask, list(rows.roles.columns)].reset_index(drop=True), rows.roles, sha256)
+            for mask in masks
+        )
+    )
     del frame
     return_freed_memory()
     return parts
@@ -189,31 +216,19 @@ def _check_split_columns(roles: Roles, split: str) -> None:
         raise ParameterError(f"split={split} needs a group_column, or a folder of several files.")
 
 
-def _find_window_labels(frame: pd.DataFrame, roles: Roles, windows: FailureWindows) -> WindowLabels:
-    if not pd.api.types.is_datetime64_dtype(frame[roles.time]):
-        raise DataError(f"failure windows need timestamps, and {roles.time!r} holds numbers.")
-    return failure_windows.label_rows(windows, frame[roles.time], frame[roles.group] if roles.group else None)
-
-
-def _add_labels(frame: pd.DataFrame, roles: Roles, windows: WindowLabels) -> tuple[pd.DataFrame, Roles]:
-    """Add the labels that the failure windows give, where the data has no labels of its own."""
-    if roles.target:
-        return frame, roles
-    target = failure_windows.TARGET
-    if target in frame:
-        raise DataError(f"the data already has a column {target!r}; name it in target, or rename it.")
-    return frame.assign(**{target: windows.labels}), dataclasses.replace(roles, target=target)
-
-
 def _split(rows: _Rows, usable: Indices, options: IngestOptions) -> ChosenSplit:
-    labels, times, groups = (
-        rows.frame[name].iloc[usable].reset_index(drop=True) if name else None
-        for name in (rows.roles.target, rows.roles.time, rows.roles.group)
+    made = rows.made_labels
+    labels, times, groups, known_at = (
+        rows.frame[name].iloc[usable].reset_index(drop=True) if name and name in rows.frame else None
+        for name in (rows.roles.target, rows.roles.time, rows.roles.group, _KNOWN_AT)
     )
-    split_rows = SplitRows(len(usable), rows.rule, rows.rule.find_strata(labels), times, groups)
-    if rows.window_labels and rows.rule.is_split_at_windows:
-        return split_at_window(split_rows, rows.window_labels.start)
-    request = SplitRequest(options.split, options.test_fraction, options.seed, bool(options.rolling_windows))
+    split_rows = SplitRows(len(usable), rows.rule, rows.rule.find_strata(labels), times, groups, known_at)
+    if made:
+        split_rows = dataclasses.replace(split_rows, known_later=made.known_later, needs_groups=made.needs_groups)
+    if made and made.training_end is not None and rows.rule.is_split_at_windows:
+        return split_at_window(split_rows, made.training_end)
+    refuses_random = bool(options.rolling_windows or options.labels.source)
+    request = SplitRequest(options.split, options.test_fraction, options.seed, refuses_random)
     return choose_split(split_rows, request, groups_are_files=rows.files_are_groups)
 
 

@@ -46,6 +46,9 @@ class Roles:
     features: tuple[str, ...] = ()
     #: The class that metrics of two classes describe, such as "Fail" or 1; None for more classes or without labels.
     positive: ClassLabel | None = None
+    #: Column with how long it is until the failure, float64, in hours where the time column has timestamps and else in
+    #: its units, NaN in rows without a failure within the horizon; or "". Not a feature.
+    until_failure: str = ""
 
     def __post_init__(self) -> None:
         if not self.features:
@@ -55,8 +58,8 @@ class Roles:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the frame: the features, then time, group and target as far as there are any."""
-        return self.features + tuple(name for name in (self.time, self.group, self.target) if name)
+        """Every column of the frame: the features, then those of the other roles as far as there are any."""
+        return self.features + tuple(name for name in (self.time, self.group, self.target, self.until_failure) if name)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class Preparation:
     target_median: float | None = None
     #: The features that are statistics of rolling windows; None where there are none.
     rolling_windows: RollingWindows | None = None
+    #: How the labels were made, in words; "" where the data has its own or none.
+    made_labels: str = ""
+    #: How long before a failure rows are positive, in hours or in units of the time column; 0 without such labels.
+    horizon: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,18 @@ def _localize(times: pd.Series, zone: ZoneInfo, ambiguous: object) -> pd.Series:
     return local
 
 
+def localize_times(times: pd.Series, zone: str) -> pd.Series:
+    """Return single local times in UTC: of an hour that occurs twice the first, of one that is skipped its end.
+
+    Args:
+        times: Local times that no order relates, shape [n]; missing ones stay missing.
+        zone: IANA name of their time zone.
+    """
+    is_first = np.ones(len(times), dtype=bool)
+    local: pd.Series = times.dt.tz_localize(ZoneInfo(zone), ambiguous=is_first, nonexistent="shift_forward")
+    return local.dt.tz_convert(None)
+
+
 def _find_switch(times: Times) -> int | None:
     """Return the first position of standard time in one doubled hour; None if the order does not show it."""
     steps = np.diff(times)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,15 +11,20 @@ import pandas as pd
 import pyarrow as pa
 
 from kfp_edge.components.ingest.columns import timestamps
+from kfp_edge.components.ingest.labelling.log_times import to_array
+from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.errors import DataError
-from kfp_edge.ml.arrays import ClassLabel, Int64s, Mask
+from kfp_edge.ml.arrays import ClassLabel, Mask
+from kfp_edge.ml.dataset import Roles
 from kfp_edge.storage.files import read_json
+from kfp_edge.wording import count_of
 
 #: Name of the target column that failure windows give.
 TARGET = "anomaly"
 
-Window = tuple[pd.Timestamp, pd.Timestamp]
+Time = pd.Timestamp | float
+Window = tuple[Time, Time]
 
 #: Suffixes of tables, which names of entries may have or lack.
 _SUFFIXES = {".csv", ".tsv", ".txt", ".parquet", ".gz", ".zip"}
@@ -27,7 +32,7 @@ _SUFFIXES = {".csv", ".tsv", ".txt", ".parquet", ".gz", ".zip"}
 
 @dataclass(frozen=True)
 class FailureWindows:
-    """The windows of a file, sorted by their start, both ends included."""
+    """The windows of a file, sorted by their start, both ends included; they label the rows inside them 1."""
 
     #: By the name of a group or of the data; the only name is "" where the file has none.
     entries: Mapping[str, Sequence[Window]]
@@ -35,19 +40,43 @@ class FailureWindows:
     file: str
     data: str
 
+    def label(self, frame: pd.DataFrame, roles: Roles) -> MadeLabels:
+        """Label rows by the windows: those of its group for each row, else those of the data for all rows.
 
-@dataclass(frozen=True)
-class WindowLabels:
-    """The labels that windows give: 1 for each row inside a window of its group, else 0; shape [rows]."""
+        Raises:
+            DataError: no entry is for a group or for this data, or no row is inside a window.
+        """
+        times, groups = frame[roles.time], frame[roles.group] if roles.group else None
+        by_group = _select_groups(self, groups)
+        if groups is not None and by_group:
+            selected = [(windows, (groups == group).to_numpy()) for group, windows in by_group.items()]
+            warnings = _warn_of_other_names(self, groups, by_group)
+        else:
+            selected = [(_select_data(self, groups), np.ones(len(times), dtype=bool))]
+            warnings = _warn_of_all_groups(self, groups)
+        values, rows_of = to_array(times), [_find_rows(times, windows, rows) for windows, rows in selected]
+        labels, known_at = np.zeros(len(times), dtype=np.int64), values.copy()
+        for windows_with_rows in rows_of:
+            for window, rows in windows_with_rows.items():
+                labels[rows] = 1
+                known_at[rows] = np.maximum(known_at[rows], to_array(pd.Series([window[1]]))[0])
+        used = sorted(window for windows, _ in selected for window in windows)
+        if not labels.any():
+            raise DataError(_describe_no_row(times, used))
+        return MadeLabels(
+            target=TARGET,
+            values=labels,
+            known_at=known_at,
+            known_later="rows of a failure window that reaches into the test part",
+            description=f"1 inside a failure window of {Path(self.file).name}",
+            training_end=_find_training_end(times, selected),
+            warnings=(*warnings, *_warn_of_empty(rows_of)),
+        )
 
-    labels: Int64s
-    #: The first start of a window.
-    start: pd.Timestamp
-    #: What a reviewer should know, each in one sentence.
-    warnings: tuple[str, ...] = ()
 
-
-def read_windows(path: Path, data: str, time_zone: str = "", time_formats: Sequence[str] = ()) -> FailureWindows:
+def read_windows(
+    path: Path, data: str, time_zone: str = "", time_formats: Sequence[str] = (), *, has_number_times: bool = False
+) -> FailureWindows:
     """Read failure windows.
 
     Args:
@@ -56,6 +85,7 @@ def read_windows(path: Path, data: str, time_zone: str = "", time_formats: Seque
         data: The name of the data.
         time_zone: IANA name of the zone of times without an offset from UTC; UTC if empty.
         time_formats: The format of the data's time column, and its variants; none where it is ISO 8601.
+        has_number_times: Whether the time column holds numbers, in whose units the windows are then.
 
     Raises:
         DataError: the file has another form.
@@ -63,45 +93,56 @@ def read_windows(path: Path, data: str, time_zone: str = "", time_formats: Seque
     """
     content = read_json(path)
     entries = content if isinstance(content, dict) else {"": content}
-    read_time = _TimeReader(path, list(_find_texts(content)), time_formats)
-    parsed = {name: _parse_windows(pairs, path, time_zone, read_time) for name, pairs in entries.items()}
+    read = _NumberReader() if has_number_times else _TimeReader(path, content, time_zone, time_formats)
+    parsed = {name: _parse_windows(pairs, path, read) for name, pairs in entries.items()}
     if not any(parsed.values()):
         raise DataError(f"{path} contains no windows; write [[start, end], ...].")
     return FailureWindows(parsed, str(path), data)
 
 
-def label_rows(windows: FailureWindows, times: pd.Series, groups: pd.Series | None) -> WindowLabels:
-    """Label rows by the windows: those of its group for each row, else those of the data for all rows.
-
-    Args:
-        windows: What was read.
-        times: The time of each row, shape [rows].
-        groups: The group of each row, shape [rows], named as its column; None where there are none.
-
-    Raises:
-        DataError: no entry is for a group or for this data, or no row is inside a window.
-    """
-    by_group = _select_groups(windows, groups)
-    labels = np.zeros(len(times), dtype=np.int64)
-    if groups is not None and by_group:
-        used = [window for selected in by_group.values() for window in selected]
-        for group, selected in by_group.items():
-            _mark(labels, times, selected, (groups == group).to_numpy())
-        warnings = _warn_of_other_names(windows, groups, by_group)
-    else:
-        used = list(_select_data(windows, groups))
-        _mark(labels, times, used, np.ones(len(times), dtype=bool))
-        warnings = _warn_of_all_groups(windows, groups)
-    if not labels.any():
-        first = min(used, default=None)
-        which = f"the first window is {first[0]} to {first[1]}" if first else "there is no window for it"
-        raise DataError(f"no row lies in a failure window: the data covers {times.min()} to {times.max()}, {which}.")
-    return WindowLabels(labels, min(used)[0], warnings)
+def _find_rows(times: pd.Series, windows: Sequence[Window], rows: Mask) -> dict[Window, Mask]:
+    """Return the rows of each window, of which those that overlap are joined, among `rows`, shape [rows]."""
+    return {window: rows & times.between(*window).to_numpy() for window in _join(windows)}
 
 
-def _mark(labels: Int64s, times: pd.Series, windows: Sequence[Window], rows: Mask) -> None:
+def _join(windows: Sequence[Window]) -> list[Window]:
+    """Return windows, sorted by their start, with those that overlap as one."""
+    joined: list[Window] = []
     for start, end in windows:
-        labels[rows & times.between(start, end).to_numpy()] = 1
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _find_training_end(times: pd.Series, selected: Sequence[tuple[Sequence[Window], Mask]]) -> Time:
+    """Return the first start of a window with rows before it and inside; else the first start of all.
+
+    A window that began before the first row, or has no row, is none before which anything could be learned.
+    """
+    starts = [
+        start
+        for windows, rows in selected
+        for start, end in windows
+        if (rows & (times < start).to_numpy()).any() and (rows & times.between(start, end).to_numpy()).any()
+    ]
+    return min(starts) if starts else min(window[0] for windows, _ in selected for window in windows)
+
+
+def _describe_no_row(times: pd.Series, windows: Sequence[Window]) -> str:
+    which = f"the first window is {windows[0][0]} to {windows[0][1]}" if windows else "there is no window for it"
+    return f"no row lies in a failure window: the data covers {times.min()} to {times.max()}, {which}."
+
+
+def _warn_of_empty(rows_of: Sequence[Mapping[Window, Mask]]) -> tuple[str, ...]:
+    """Return a warning where windows contain no row of theirs."""
+    empty = [window for windows in rows_of for window, rows in windows.items() if not rows.any()]
+    if not empty:
+        return ()
+    start, end = min(empty)
+    verb = "contains" if len(empty) == 1 else "contain"
+    return (f"{count_of(len(empty), 'failure window')} {verb} no row of the data (the first is {start} to {end})",)
 
 
 def _select_groups(windows: FailureWindows, groups: pd.Series | None) -> dict[ClassLabel, Sequence[Window]]:
@@ -153,19 +194,19 @@ def _find_stem(name: str) -> str:
     return stem.name
 
 
-def _parse_windows(pairs: Any, path: Path, time_zone: str, read_time: "_TimeReader") -> list[Window]:
+def _parse_windows(pairs: Any, path: Path, read: "_Reader") -> list[Window]:
     if not isinstance(pairs, list):
         raise DataError(f"{path} contains {pairs!r} in place of windows; write [[start, end], ...].")
-    return sorted(_parse_window(pair, path, time_zone, read_time) for pair in pairs)
+    return sorted(_parse_window(pair, path, read) for pair in pairs)
 
 
-def _parse_window(pair: Any, path: Path, time_zone: str, read_time: "_TimeReader") -> Window:
+def _parse_window(pair: Any, path: Path, read: "_Reader") -> Window:
     try:
-        first, last = (read_time(text) for text in pair)
+        first, last = pair
         # in the hour that occurs twice a window begins with the first and ends with the second
-        start, end = _to_naive_utc(first, time_zone, is_first=True), _to_naive_utc(last, time_zone, is_first=False)
+        start, end = read(first, is_first=True), read(last, is_first=False)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{path} contains {pair!r}, which is no window; write [start, end] as timestamps.") from error
+        raise DataError(f"{path} contains {pair!r}, which is no window; write [start, end] as {read.kind}.") from error
     if not start <= end:
         raise DataError(f"{path} contains a window that ends before it starts ({pair[0]} to {pair[1]}).")
     return start, end
@@ -180,11 +221,41 @@ def _find_texts(content: Any) -> Iterator[str]:
             yield from _find_texts(part)
 
 
+class _Reader(Protocol):
+    """Reads the times of a file."""
+
+    #: What the times are, for messages.
+    kind: str
+
+    def __call__(self, value: object, *, is_first: bool) -> Any:
+        """Return a time as it is compared with those of the data.
+
+        Raises:
+            ValueError: it is no such time.
+        """
+
+
+class _NumberReader:
+    """Reads times as numbers, in units of the time column."""
+
+    kind = "numbers, as the time column holds numbers"
+
+    def __call__(self, value: object, *, is_first: bool) -> float:
+        """Return a number."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{value!r} is no number")
+        return float(value)
+
+
 class _TimeReader:
     """Reads the times of a file as those of the time column, or else as ISO 8601 or the one format that fits all."""
 
-    def __init__(self, path: Path, texts: Sequence[str], time_formats: Sequence[str]) -> None:
+    kind = "timestamps"
+
+    def __init__(self, path: Path, content: object, time_zone: str, time_formats: Sequence[str]) -> None:
         self._times: dict[str, pd.Timestamp] = {}
+        self._time_zone = time_zone
+        texts = list(_find_texts(content))
         if time_formats and texts:
             as_in_data = timestamps.read_like(
                 pa.chunked_array([pa.array(texts, pa.string())]), time_formats
@@ -206,20 +277,15 @@ class _TimeReader:
                 "2024-01-31 13:00."
             )
 
-    def __call__(self, text: object) -> pd.Timestamp:
-        """Return the time of a text.
+    def __call__(self, value: object, *, is_first: bool) -> pd.Timestamp:
+        """Return the time of a text, in UTC without a zone."""
+        if isinstance(value, str) and value in self._times:
+            return self._to_utc(self._times[value], is_first=is_first)
+        if not isinstance(value, str) or not timestamps.is_iso(value):
+            raise ValueError(f"{value!r} is no time")
+        return self._to_utc(pd.Timestamp(value), is_first=is_first)
 
-        Raises:
-            ValueError: it is no time.
-        """
-        if isinstance(text, str) and text in self._times:
-            return self._times[text]
-        if not isinstance(text, str) or not timestamps.is_iso(text):
-            raise ValueError(f"{text!r} is no time")
-        return pd.Timestamp(text)
-
-
-def _to_naive_utc(timestamp: pd.Timestamp, time_zone: str, *, is_first: bool) -> pd.Timestamp:
-    if timestamp.tzinfo is None and time_zone:
-        timestamp = timestamp.tz_localize(ZoneInfo(time_zone), ambiguous=is_first, nonexistent="shift_forward")
-    return timestamp if timestamp.tzinfo is None else timestamp.tz_convert(None)
+    def _to_utc(self, time: pd.Timestamp, *, is_first: bool) -> pd.Timestamp:
+        if time.tzinfo is None and self._time_zone:
+            time = time.tz_localize(ZoneInfo(self._time_zone), ambiguous=is_first, nonexistent="shift_forward")
+        return time if time.tzinfo is None else time.tz_convert(None)

@@ -14,6 +14,8 @@ _MAX_TRIES = 200
 _GOOD_SHARE = 0.1
 #: Share of the rows of the other groups that must lie before the first test group, so that it starts the test part.
 _MIN_SHARE_BEFORE = 0.5
+#: Why a split by group and time leaves rows out.
+IN_NEITHER_PART = "rows of test groups before the test part begins, and of other groups after that"
 
 
 class CannotSplitError(Exception):
@@ -29,6 +31,12 @@ class SplitRows:
     labels: pd.Series | None = None
     times: pd.Series | None = None
     groups: pd.Series | None = None
+    #: The time at which the label of a row is known.
+    known_at: pd.Series | None = None
+    #: Why training rows of which it is not known when the test part begins are left out.
+    known_later: str = ""
+    #: Why whole groups have to be held out, or "".
+    needs_groups: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class Selection:
     test: Mask
     #: Rows that are in neither part.
     left_out: Mask
+    #: Why they are in neither part.
+    reason: str = IN_NEITHER_PART
 
     @property
     def train(self) -> Mask:
@@ -78,6 +88,24 @@ def select_latest(times: pd.Series, fraction: float) -> Selection:
             f"too many rows of {times.name!r} share the time {times.iloc[cut]}, so no row is left to train on"
         )
     return _split_all(test)
+
+
+def leave_out_known_later(rows: SplitRows, selection: Selection) -> Selection:
+    """Leave out the training rows whose label follows from what happens in the test part, such as the same failure.
+
+    Raises:
+        CannotSplitError: no row is left to train on.
+    """
+    if rows.known_at is None:
+        return selection
+    assert rows.times is not None
+    start = rows.times[selection.test].min()
+    is_later = selection.train & (rows.known_at >= start).to_numpy()
+    if not (selection.train & ~is_later).any():
+        raise CannotSplitError(
+            f"no row is left to train on without {rows.known_later} (the test part begins at {start})"
+        )
+    return Selection(selection.test, selection.left_out | is_later, rows.known_later)
 
 
 def select_groups(rows: SplitRows, fraction: float, seed: int) -> Selection:
@@ -138,7 +166,7 @@ def select_latest_groups(rows: SplitRows, fraction: float, seed: int) -> Selecti
     return Selection(test, ~(test | train))
 
 
-def select_from(times: pd.Series, start: pd.Timestamp) -> Selection:
+def select_from(times: pd.Series, start: pd.Timestamp | float) -> Selection:
     """Select the rows from `start`, the beginning of the first failure window, on.
 
     Raises:

@@ -1,5 +1,6 @@
 """Choose how rows are split, check that both parts can be used, and advise what would help where they cannot."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from kfp_edge.components.ingest.splitting.split import (
     CannotSplitError,
     Selection,
     SplitRows,
+    leave_out_known_later,
     select_from,
     select_groups,
     select_latest,
@@ -21,13 +23,11 @@ from kfp_edge.ml.arrays import ClassLabel
 
 #: Groups follow each other in time if no larger share of the rows is left out by a split by group and time.
 _MAX_SHARE_LEFT_OUT = 0.05
+_BY_GROUP_AND_TIME = "group-and-time"
 #: Training needs this many rows of a class: scikit-learn holds out some of them itself.
 _MIN_TRAINING_ROWS = 2
 #: Fractions that advice tries.
 _OTHER_FRACTIONS = (0.3, 0.4, 0.5, 0.1)
-
-#: Why a split by group and time leaves rows out.
-IN_NEITHER_PART = "rows of test groups before the test part begins, and of other groups after that"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class SplitRequest:
     method: str
     fraction: float
     seed: int
-    #: Rolling features of neighbouring rows share their past, so they cannot be split at random.
-    has_rolling_windows: bool = False
+    #: Whether neighbouring rows have something in common, such as their rolling windows or the failure that follows.
+    refuses_random: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ChosenSplit:
     warnings: tuple[str, ...] = ()
 
 
-def split_at_window(rows: SplitRows, start: pd.Timestamp) -> ChosenSplit:
+def split_at_window(rows: SplitRows, start: pd.Timestamp | float) -> ChosenSplit:
     """Test on the rows from the first failure window on.
 
     Raises:
@@ -59,7 +59,7 @@ def split_at_window(rows: SplitRows, start: pd.Timestamp) -> ChosenSplit:
     """
     assert rows.times is not None
     try:
-        selection = select_from(rows.times, start)
+        selection = leave_out_known_later(rows, select_from(rows.times, start))
     except CannotSplitError as error:
         raise DataError(f"{error}.") from error
     problem = _find_problem(rows, selection)
@@ -104,20 +104,53 @@ def _list_candidates(rows: SplitRows, request: SplitRequest) -> list[tuple[str, 
         return [("random", "no time_column or group_column is given")]
     if rows.groups is None:
         return [("time", "there is a time column")]
-    group = str(rows.groups.name)
     if rows.times is None:
-        return [("group", f"there is a group column, {group!r}")]
-    by_time = ("time", f"groups of {group!r} run at the same time, so the last rows of all of them are held out")
+        return [("group", f"there is a group column, {str(rows.groups.name)!r}")]
+    return _list_whole_groups(rows, request) if rows.needs_groups else _list_by_time_and_group(rows, request)
+
+
+def _list_whole_groups(rows: SplitRows, request: SplitRequest) -> list[tuple[str, str]]:
+    """Return the methods that hold out whole groups."""
+    whole_groups = ("group", rows.needs_groups)
+    # cycles begin with the first one in all groups, so that they are no calendar
+    if not pd.api.types.is_datetime64_dtype(rows.times):
+        return [whole_groups]
     try:
-        selection = select_latest_groups(rows, request.fraction, request.seed)
+        share = _find_share_left_out(rows, request)
+    except CannotSplitError:
+        return [whole_groups]
+    in_sequence = [(_BY_GROUP_AND_TIME, _describe_sequence(rows))] if share <= _MAX_SHARE_LEFT_OUT else []
+    return [*in_sequence, whole_groups]
+
+
+def _list_by_time_and_group(rows: SplitRows, request: SplitRequest) -> list[tuple[str, str]]:
+    group = str(rows.groups.name) if rows.groups is not None else ""
+    # failures of a fleet may all lie before the last rows
+    others = [("group", f"whole groups of {group!r} are held out")] if rows.known_at is not None else []
+    try:
+        share = _find_share_left_out(rows, request)
     except CannotSplitError as error:
         return [("time", f"there is a time column, and {error}")]
-    if selection.left_out.mean() > _MAX_SHARE_LEFT_OUT:
-        return [by_time]
+    if share <= _MAX_SHARE_LEFT_OUT:
+        return [(_BY_GROUP_AND_TIME, _describe_sequence(rows)), ("time", "there is a time column"), *others]
     return [
-        ("group-and-time", f"groups of {group!r} follow each other in time"),
-        ("time", "there is a time column"),
+        ("time", f"groups of {group!r} run at the same time, so the last rows of all of them are held out"),
+        *others,
     ]
+
+
+def _find_share_left_out(rows: SplitRows, request: SplitRequest) -> float:
+    """Return the share of rows in neither part of a split by group and time; little where groups follow each other.
+
+    Raises:
+        CannotSplitError: there is a single group, or a part would be empty.
+    """
+    return float(select_latest_groups(rows, request.fraction, request.seed).left_out.mean())
+
+
+def _describe_sequence(rows: SplitRows) -> str:
+    assert rows.groups is not None
+    return f"groups of {str(rows.groups.name)!r} follow each other in time"
 
 
 def _try(rows: SplitRows, method: str, fraction: float, seed: int) -> tuple[Selection | None, str]:
@@ -132,7 +165,7 @@ def _try(rows: SplitRows, method: str, fraction: float, seed: int) -> tuple[Sele
 def _select(rows: SplitRows, method: str, fraction: float, seed: int) -> Selection:
     if method == "time":
         assert rows.times is not None
-        return select_latest(rows.times, fraction)
+        return leave_out_known_later(rows, select_latest(rows.times, fraction))
     if method == "group":
         return select_groups(rows, fraction, seed)
     if method == "group-and-time":
@@ -217,11 +250,13 @@ def _find_rare_classes(rows: SplitRows) -> list[ClassLabel]:
 def _leave_out(rows: SplitRows, classes: list[ClassLabel]) -> SplitRows:
     assert rows.labels is not None
     is_kept = ~rows.labels.isin(classes)
-    labels, times, groups = (
+    labels, times, groups, known_at = (
         None if column is None else column[is_kept].reset_index(drop=True)
-        for column in (rows.labels, rows.times, rows.groups)
+        for column in (rows.labels, rows.times, rows.groups, rows.known_at)
     )
-    return SplitRows(int(is_kept.sum()), rows.rule, labels, times, groups)
+    return dataclasses.replace(
+        rows, rows=int(is_kept.sum()), labels=labels, times=times, groups=groups, known_at=known_at
+    )
 
 
 def _describe_alternatives(rows: SplitRows, request: SplitRequest) -> Mapping[str, str]:
@@ -229,15 +264,17 @@ def _describe_alternatives(rows: SplitRows, request: SplitRequest) -> Mapping[st
     alternatives = {}
     if rows.groups is not None:
         alternatives["group"] = ""
-    if rows.times is not None:
+    if rows.times is not None and not rows.needs_groups:
         alternatives["time"] = ""
-    if not request.has_rolling_windows:
+    if not request.refuses_random:
         alternatives["random"] = f", knowing that {_describe_overlap(rows)}"
     return alternatives
 
 
 def _describe_overlap(rows: SplitRows) -> str:
     """Return what rows of both parts share after a random split."""
+    if rows.known_at is not None:
+        return "rows of the same failure window are in both parts, so that metrics may be too good"
     if rows.groups is not None:
         return f"rows of the same {rows.groups.name!r} are in both parts, so that metrics may be too good"
     if rows.times is not None:

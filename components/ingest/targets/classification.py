@@ -42,8 +42,11 @@ class ClassTarget(TargetRule):
 
     def find_contradictions(self, options: "IngestOptions") -> Iterator[str]:
         """Yield that labels are needed."""
-        if not options.target and not options.windows:
-            yield "classification needs labels: name the label column in target, or give failure windows."
+        if not options.label_parameter:
+            yield (
+                "classification needs labels: name the label column in target, or give failure windows, or a failure "
+                "log in failures."
+            )
 
     def check(self, name: str, column: pa.ChunkedArray) -> Violation | None:
         """Refuse what is no label, a single class, and more classes than labels have."""

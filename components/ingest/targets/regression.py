@@ -31,10 +31,11 @@ class NumberTarget(TargetRule):
     """The target of a regression."""
 
     synthetic_target = "Torque [Nm]"
+    has_numbers = True
 
     def find_contradictions(self, options: "IngestOptions") -> Iterator[str]:
         """Yield that a column of numbers is needed, and which parameters are about classes."""
-        if not options.target:
+        if not options.target and not options.labels.source:
             yield "regression needs a target: name the column of the numbers to predict in target."
         if options.positive:
             yield "positive names a class, and regression predicts a number; leave positive empty."

@@ -47,6 +47,8 @@ class TargetRule(ABC):
     synthetic_target: ClassVar[str] = synthetic.TARGET
     #: Whether rows from the first failure window on are the test part.
     is_split_at_windows: ClassVar[bool] = False
+    #: Whether the target has numbers that are predicted, and no labels.
+    has_numbers: ClassVar[bool] = False
 
     @abstractmethod
     def find_contradictions(self, options: "IngestOptions") -> Iterator[str]:
