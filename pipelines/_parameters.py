@@ -28,6 +28,9 @@ class DataSource(ParameterGroup):
 
     data: str = "synthetic:ai4i?rows=10000&seed=0"
     windows: str = ""
+    failures: str = ""
+    failure_columns: dict = field(default_factory=dict)
+    repair_time: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,17 @@ class ColumnOptions(ParameterGroup):
     group_column: str = ""
     rolling_windows: list[int] = field(default_factory=list)
     columns: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifeOptions(ParameterGroup):
+    """What is predicted of the life of a machine, where labels are made of its failures."""
+
+    described_by: ClassVar = (ingest,)
+
+    horizon: str = ""
+    run_to_failure: bool = False
+    max_rul: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +88,7 @@ class FormatOptions(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(FormatOptions, SplitOptions, ColumnOptions):
+class DataOptions(FormatOptions, SplitOptions, LifeOptions, ColumnOptions):
     """How the table is read, what its columns are, and which rows are held out."""
 
 

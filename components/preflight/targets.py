@@ -27,7 +27,7 @@ def target_checks(values: Mapping[str, Any]) -> Iterator[Check]:
     for model in list_models(values):
         if isinstance(model.get("data"), str):
             yield partial(_check_address, "data", model["data"])
-    for name in ("windows", "model"):
+    for name in ("windows", "failures", "model"):
         if values.get(name):
             yield partial(_check_address, name, values[name])
     if champion := values.get("champion", ""):

@@ -54,6 +54,7 @@ class Regression(Task):
     outputs = ("prediction",)
     ranking_metrics = ("r2", "mae")
     headline_metric = "r2"
+    predicts_number = True
 
     def check_options(self, options: TrainingOptions) -> None:
         """Refuse levels of quantiles that are none, and an estimator that predicts none."""
