@@ -25,6 +25,8 @@ def format_summary(source: SourceTable, shape: tuple[int, int], train: Dataset, 
         ("task", roles.task),
         ("target", to_plain_text(roles.target) or "none: the data has no labels"),
     ]
+    if preparation.made_labels:
+        facts.append(("labels", to_plain_text(preparation.made_labels)))
     if roles.positive is not None:
         reason = [preparation.positive_reason] if preparation.positive_reason else []
         facts.append(("positive class", to_plain_text(": ".join([str(roles.positive), *reason]))))

@@ -52,7 +52,7 @@ class Metric:
     is_in_units: bool = False
     #: Metrics whose default gates a gate of this one replaces.
     replaces: tuple[str, ...] = ()
-    #: The parameter without which it is not measured, with an example; "" where there is none.
+    #: What it is not measured without, with an example; "" where there is no such thing.
     needs: str = ""
 
     def describe(self, subject: MetricSubject) -> str:
@@ -81,6 +81,8 @@ _HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
 _CLASSIFICATION: tuple[TaskName, ...] = ("classification",)
 _ANOMALY: tuple[TaskName, ...] = ("anomaly",)
 _LABELS = _CLASSIFICATION + _ANOMALY
+#: What makes labels of failures that lie ahead.
+_HORIZON = "labels that are made with a horizon, such as failures=log.csv horizon=24h, and rows of which it is measured"
 _REGRESSION: tuple[TaskName, ...] = ("regression",)
 
 #: Every metric by its name; those of one class have its label in brackets, such as `recall(Fail)`.
@@ -143,16 +145,24 @@ METRICS = {
             _HIGHER,
             "share of the rows whose true value lies between the lowest and the highest predicted quantile",
             tasks=_REGRESSION,
-            needs="quantiles=[0.1, 0.9]",
+            needs="a model that was trained with quantiles=[0.1, 0.9], or other such levels",
             has_gates_both_ways=True,
         ),
-        Metric("event_recall", _HIGHER, "share of the events in which at least one alarm was raised", tasks=_ANOMALY),
+        Metric(
+            "event_recall",
+            _HIGHER,
+            "share of the events in which at least one alarm was raised; of labels made with a horizon, share of the "
+            "failures that were announced within it",
+            meanings={"two classes": "share of the failures before which there was an alarm within the horizon"},
+            tasks=_LABELS,
+        ),
         Metric(
             "events",
             Direction.NONE,
-            "number of unbroken runs of anomalous rows of one group",
+            "number of unbroken runs of anomalous rows of one group; of labels made with a horizon, number of failures",
             high=math.inf,
-            tasks=_ANOMALY,
+            meanings={"two classes": "number of failures of a machine, of which held-out rows are within the horizon"},
+            tasks=_LABELS,
             has_gates_both_ways=True,
         ),
         Metric(
@@ -179,13 +189,22 @@ METRICS = {
             tasks=(*_CLASSIFICATION, *_ANOMALY),
         ),
         Metric(
+            "false_alarms_per_week",
+            _LOWER,
+            "alarms of one machine in a week of which no failure follows within the horizon; alarms within one horizon "
+            "count once",
+            high=math.inf,
+            tasks=_LABELS,
+            needs=_HORIZON,
+        ),
+        Metric(
             "interval_width",
             _LOWER,
             "mean distance of the lowest and the highest predicted quantile, in the units of the target",
             high=math.inf,
             tasks=_REGRESSION,
             is_in_units=True,
-            needs="quantiles=[0.1, 0.9]",
+            needs="a model that was trained with quantiles=[0.1, 0.9], or other such levels",
         ),
         Metric(
             "log_loss",
@@ -218,6 +237,15 @@ METRICS = {
             high=math.inf,
             tasks=_REGRESSION,
             is_in_units=True,
+        ),
+        Metric(
+            "median_lead_time",
+            _HIGHER,
+            "median time from the first alarm within the horizon to the failure, of the failures with one: in hours, "
+            "or in units of a time column of numbers",
+            high=math.inf,
+            tasks=_LABELS,
+            needs=_HORIZON,
         ),
         Metric(
             "precision",

@@ -242,7 +242,7 @@ def _suggest_measured(name: str, metrics: Mapping[str, float]) -> str:
         similar = suggest(label, of_labels)
         return f"did you mean {of_labels[similar]}?" if similar else f"measured are {', '.join(of_labels.values())}."
     if base in METRICS and METRICS[base].needs:
-        return f"it needs a model that was trained with {METRICS[base].needs}, or other such levels."
+        return f"it needs {METRICS[base].needs}."
     if metrics.keys() == {"alarm_rate"}:
         return "without labels there is alarm_rate only; name the label column in target."
     return f"the held-out rows do not define it, only {', '.join(sorted(metrics))}."

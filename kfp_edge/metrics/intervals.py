@@ -150,6 +150,12 @@ def _hanley_mcneil(area: float, positives: int, negatives: int) -> float:
     return (area * (1 - area) + (positives - 1) * first + (negatives - 1) * second) / (positives * negatives)
 
 
+def compute_exact_rate_interval(count: int, exposure: float) -> Interval:
+    """Return the exact interval of a rate, `count` in `exposure` units of time (Garwood, 1936)."""
+    low = 0.0 if not count else float(stats.chi2.ppf(_TAIL, 2 * count)) / 2
+    return Interval(low / exposure, float(stats.chi2.ppf(1 - _TAIL, 2 * count + 2)) / 2 / exposure)
+
+
 def compute_exact_interval(successes: float, trials: float) -> Interval:
     """Return the exact interval of a share; the numbers need not be whole."""
     low = 0.0 if successes <= 0 else float(stats.beta.ppf(_TAIL, successes, trials - successes + 1))

@@ -103,6 +103,8 @@ class ModelFacts:
         roles, preparation = self.train.roles, self.train.preparation
         yield "task", roles.task
         yield "target", roles.target or "none: the data has no labels"
+        if preparation.made_labels:
+            yield "labels", preparation.made_labels
         yield from self._task.describe_settings(self)
         yield "model", self.fitted_rows
         yield "features", f"{len(roles.numeric):,} numeric, {len(roles.categorical):,} categorical"

@@ -113,7 +113,8 @@ def localize_times(times: pd.Series, zone: str) -> pd.Series:
     """
     is_first = np.ones(len(times), dtype=bool)
     local: pd.Series = times.dt.tz_localize(ZoneInfo(zone), ambiguous=is_first, nonexistent="shift_forward")
-    return local.dt.tz_convert(None)
+    in_utc: pd.Series = local.dt.tz_convert(None)
+    return in_utc
 
 
 def _find_switch(times: Times) -> int | None:

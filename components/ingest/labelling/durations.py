@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from kfp_edge.errors import ParameterError
 
 _UNITS = {
@@ -16,7 +14,6 @@ _UNITS = {
 }
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z]*)")
-_HOUR = np.timedelta64(1, "h")
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,9 @@ class Duration:
         return f"{self.number:g}{self.unit}"
 
     @property
-    def value(self) -> np.timedelta64 | float:
-        """The duration as what is added to a time."""
-        if not self.unit:
-            return self.number
-        return np.timedelta64(round(self.number * _SECONDS[self.unit] * 1_000_000), "us")
+    def value(self) -> float:
+        """The duration as what is added to a time: microseconds, or units of the time column."""
+        return float(round(self.number * _SECONDS[self.unit] * 1_000_000)) if self.unit else self.number
 
     @property
     def length(self) -> float:
@@ -77,8 +72,3 @@ def parse_duration(parameter: str, text: str) -> Duration:
             "the time column."
         )
     return Duration(float(match["number"]), unit)
-
-
-def to_lengths(differences: np.ndarray) -> np.ndarray:
-    """Return differences of times in hours, or as they are where times are numbers."""
-    return differences / _HOUR if differences.dtype.kind == "m" else differences.astype(np.float64)

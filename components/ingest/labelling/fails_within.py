@@ -7,15 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kfp_edge.components.ingest.labelling.durations import Duration, to_lengths
+from kfp_edge.components.ingest.columns.time_numbers import to_lengths, to_numbers, to_time
+from kfp_edge.components.ingest.labelling.durations import Duration
 from kfp_edge.components.ingest.labelling.failure_log import FailureList, FailureLog, MachineFailures
 from kfp_edge.components.ingest.labelling.label_options import LabelOptions
 from kfp_edge.components.ingest.labelling.life import Life, follow_life
-from kfp_edge.components.ingest.labelling.log_times import DataTimes, to_array
-from kfp_edge.components.ingest.labelling.made_labels import MadeLabels, TimeArray
+from kfp_edge.components.ingest.labelling.log_times import DataTimes
+from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.components.ingest.labelling.remaining_life import label_remaining_life
 from kfp_edge.errors import DataError
-from kfp_edge.ml.arrays import ClassLabel, Mask
+from kfp_edge.ml.arrays import ClassLabel, Float64s, Mask
 from kfp_edge.ml.dataset import Roles
 from kfp_edge.wording import count_of
 
@@ -26,19 +27,21 @@ _DOWN = "rows from a failure on until the machine runs again"
 class RowLives:
     """What the failures mean for n rows, in the order of the data."""
 
-    times: TimeArray
-    next_failure: TimeArray
+    times: Float64s
+    next_failure: Float64s
     is_down: Mask
-    known_until: TimeArray
+    known_until: Float64s
     #: Failures with rows before them, failures without, and machines that failed.
     used: int
     outside: int
     machines: int
+    #: Whether times are numbers, and not timestamps.
+    is_number: bool
 
     @property
-    def until_failure(self) -> npt.NDArray[np.float64]:
+    def until_failure(self) -> Float64s:
         """How long it is until the next failure, in hours or in units of the time column; NaN where none follows."""
-        return np.asarray(to_lengths(self.next_failure - self.times), dtype=np.float64)
+        return to_lengths(self.next_failure - self.times, is_number=self.is_number)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class FailureLogLabels:
         return label_horizon(lives, horizon, source, warnings)
 
     def _follow(self, times: pd.Series, groups: pd.Series | None, failures: FailureList) -> RowLives:
-        values, horizon, repair = to_array(times), self.options.parsed_horizon, self.options.parsed_repair_time
+        values, horizon, repair = to_numbers(times), self.options.parsed_horizon, self.options.parsed_repair_time
         nothing = MachineFailures(values[:0], values[:0])
         next_failure, known_until = values.copy(), values.copy()
         is_down = np.zeros(len(values), dtype=bool)
@@ -106,6 +109,7 @@ class FailureLogLabels:
             sum(life.used for life in lives),
             sum(life.outside for life in lives),
             sum(bool(life.used) for life in lives),
+            is_number=not pd.api.types.is_datetime64_dtype(times),
         )
 
     def _warn(self, lives: RowLives) -> Iterator[str]:
@@ -118,11 +122,12 @@ class FailureLogLabels:
 
     def _describe_no_overlap(self, times: pd.Series, failures: FailureList) -> str:
         logged = [times for machine in failures.by_group.values() for times in machine.times]
+        is_number = not pd.api.types.is_datetime64_dtype(times)
+        first, last = (to_time(float(time), is_number=is_number) for time in (min(logged), max(logged)))
         within = f" within {self.options.horizon} after a row" if self.options.horizon else " after a row"
         return (
             f"no failure of the failure log {self.log.name} is{within} of its machine: the data covers {times.min()} "
-            f"to {times.max()}, the log {_format_time(min(logged))} to {_format_time(max(logged))}; give a log of the "
-            "time of the data."
+            f"to {times.max()}, the log {first} to {last}; give a log of the time of the data."
         )
 
 
@@ -176,7 +181,7 @@ def _describe_one_label(is_positive: Mask, labelled: Mask, horizon: Duration, so
     return f"no row is within {horizon} before a failure ({source}); give a longer horizon."
 
 
-def _iterate_groups(groups: pd.Series | None, times: TimeArray) -> Iterator[tuple[ClassLabel, npt.NDArray[np.intp]]]:
+def _iterate_groups(groups: pd.Series | None, times: Float64s) -> Iterator[tuple[ClassLabel, npt.NDArray[np.intp]]]:
     """Yield each group and the numbers of its rows in the order of time; all rows are of the group "" without any."""
     order = np.argsort(times, kind="stable")
     if groups is None:
@@ -187,7 +192,3 @@ def _iterate_groups(groups: pd.Series | None, times: TimeArray) -> Iterator[tupl
     bounds = np.flatnonzero(np.diff(codes[order])) + 1
     for rows in np.split(order, bounds):
         yield names[codes[rows[0]]], rows
-
-
-def _format_time(value: object) -> str:
-    return str(pd.Timestamp(value)) if isinstance(value, np.datetime64) else f"{value:g}"

@@ -11,26 +11,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns.text_cells import STANDARD_CODES
+from kfp_edge.components.ingest.columns.time_numbers import to_numbers
 from kfp_edge.components.ingest.labelling.log_columns import DataColumns, LogColumns, choose_columns
-from kfp_edge.components.ingest.labelling.log_times import DataTimes, find_days_only, read_log_times, to_array
+from kfp_edge.components.ingest.labelling.log_times import DataTimes, find_days_only, read_log_times
 from kfp_edge.components.ingest.labelling.machine_names import describe_similar, find_similar, match_names, to_text
-from kfp_edge.components.ingest.labelling.made_labels import TimeArray
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.components.ingest.reading.sources import read_source
 from kfp_edge.components.ingest.reading.table_files import ReadOptions
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError, KfpEdgeError, ParameterError
-from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.arrays import ClassLabel, Float64s
 from kfp_edge.wording import count_of
 
 
 @dataclass(frozen=True)
 class MachineFailures:
-    """The failures of one machine, sorted, each time once."""
+    """The failures of one machine, sorted, each time once; times are numbers as `to_numbers` gives them."""
 
-    times: TimeArray
-    #: The end of the repair of each, missing (NaT or NaN) where it is not known.
-    repaired: TimeArray
+    times: Float64s
+    #: The end of the repair of each, NaN where it is not known.
+    repaired: Float64s
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class FailureLog:
         by_group = {}
         for name, group in matches.items():
             rows = np.ones(len(machines), dtype=bool) if not columns.machine else (machines == name).to_numpy()
-            by_group[group] = _sort(to_array(of_failure[rows]), to_array(repaired[rows]))
+            by_group[group] = _sort(to_numbers(of_failure[rows]), to_numbers(repaired[rows]))
         count = sum(len(failures.times) for failures in by_group.values())
         remark = f"the failure log {self.name} has {count_of(self.table.num_rows, 'row')}: {'; '.join(columns.reasons)}"
         merged = int(machines.isin(matches).sum() if columns.machine else self.table.num_rows) - count
@@ -198,8 +198,8 @@ def _remove_codes(table: pa.Table) -> pa.Table:
     return table
 
 
-def _sort(times: TimeArray, repaired: TimeArray) -> MachineFailures:
+def _sort(times: Float64s, repaired: Float64s) -> MachineFailures:
     """Return failures in order; of those at the same time the latest end of a repair counts."""
     frame = pd.DataFrame({"time": times, "repaired": repaired})
     latest = frame.groupby("time", sort=True)["repaired"].max()
-    return MachineFailures(to_array(pd.Series(latest.index)), to_array(pd.Series(latest.to_numpy())))
+    return MachineFailures(latest.index.to_numpy(np.float64), latest.to_numpy(np.float64))

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kfp_edge.components.ingest.columns import timestamps
-from kfp_edge.components.ingest.labelling.log_times import to_array
+from kfp_edge.components.ingest.columns.time_numbers import to_numbers
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.errors import DataError
@@ -54,12 +54,12 @@ class FailureWindows:
         else:
             selected = [(_select_data(self, groups), np.ones(len(times), dtype=bool))]
             warnings = _warn_of_all_groups(self, groups)
-        values, rows_of = to_array(times), [_find_rows(times, windows, rows) for windows, rows in selected]
+        values, rows_of = to_numbers(times), [_find_rows(times, windows, rows) for windows, rows in selected]
         labels, known_at = np.zeros(len(times), dtype=np.int64), values.copy()
         for windows_with_rows in rows_of:
             for window, rows in windows_with_rows.items():
                 labels[rows] = 1
-                known_at[rows] = np.maximum(known_at[rows], to_array(pd.Series([window[1]]))[0])
+                known_at[rows] = np.maximum(known_at[rows], _to_number(window[1]))
         used = sorted(window for windows, _ in selected for window in windows)
         if not labels.any():
             raise DataError(_describe_no_row(times, used))
@@ -109,11 +109,15 @@ def _join(windows: Sequence[Window]) -> list[Window]:
     """Return windows, sorted by their start, with those that overlap as one."""
     joined: list[Window] = []
     for start, end in windows:
-        if joined and start <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        if joined and _to_number(start) <= _to_number(joined[-1][1]):
+            joined[-1] = joined[-1][0], max(joined[-1][1], end, key=_to_number)
         else:
             joined.append((start, end))
     return joined
+
+
+def _to_number(time: Time) -> float:
+    return float(to_numbers(pd.Series([time]))[0])
 
 
 def _find_training_end(times: pd.Series, selected: Sequence[tuple[Sequence[Window], Mask]]) -> Time:

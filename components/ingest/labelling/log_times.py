@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -113,9 +112,3 @@ def find_days_only(where: str, times: pd.Series, data_times: pd.Series) -> list[
     if (times == times.dt.normalize()).all() and (data_times != data_times.dt.normalize()).any():
         return [f"{where} has days without a time of day: failures count from 00:00 on"]
     return []
-
-
-def to_array(times: pd.Series) -> np.ndarray:
-    """Return times as an array that differences and additions are computed with: in microseconds, or numbers."""
-    values = times.to_numpy()
-    return values.astype("datetime64[us]") if values.dtype.kind == "M" else values.astype(np.float64)

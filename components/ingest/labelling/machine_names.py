@@ -1,5 +1,6 @@
 """Names of machines in a failure log and in the data, which may be typed in different ways."""
 
+import re
 from collections.abc import Collection, Mapping
 
 import pandas as pd
@@ -35,5 +36,4 @@ def describe_similar(similar: Mapping[str, str]) -> str:
 
 def _normalize(name: str) -> str:
     text = "".join(character for character in name.casefold() if character.isalnum())
-    stripped = text.lstrip("0")
-    return stripped or text
+    return re.sub(r"0*(\d+)", r"\1", text)

@@ -4,15 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kfp_edge.ml.arrays import Float64s, Int64s, Mask
 from kfp_edge.ml.dataset import Roles
-
-#: Times of rows: timestamps, or numbers such as cycles; shape [rows].
-TimeArray = npt.NDArray[np.datetime64] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,9 +18,9 @@ class MadeLabels:
     target: str
     #: 1 before or in a failure, else 0; or a number that is predicted; shape [n].
     values: Int64s | Float64s
-    #: The time at which the label of a row is known, shape [n]; training rows of which it is not known when the test
-    #: part begins are in neither part.
-    known_at: TimeArray
+    #: The time at which the label of a row is known, as `to_numbers` gives it, shape [n]; training rows of which it is
+    #: not known when the test part begins are in neither part.
+    known_at: Float64s
     #: Why those training rows are in neither part.
     known_later: str
     #: How the labels were made, in words.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kfp_edge.components.ingest.labelling.durations import Duration
-from kfp_edge.components.ingest.labelling.made_labels import MadeLabels, TimeArray
+from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import Float64s, Mask
 
@@ -15,7 +15,7 @@ IN_HOURS, IN_UNITS = "remaining_useful_life [h]", "remaining_useful_life"
 
 def label_remaining_life(
     until_failure: Float64s,
-    failure_times: TimeArray,
+    failure_times: Float64s,
     left_out: Mapping[str, Mask],
     max_rul: Duration | None,
     source: str,
@@ -27,7 +27,7 @@ def label_remaining_life(
 
     Args:
         until_failure: Hours, or units of the time column, until the next failure, shape [n]; NaN where none follows.
-        failure_times: The time of that failure, shape [n].
+        failure_times: The time of that failure, as `to_numbers` gives it, shape [n].
         left_out: Rows that have no target, by the reason.
         max_rul: Where a longer life counts as this one, as usual for turbofan engines (NASA C-MAPSS: 125 cycles); None
             without a limit.

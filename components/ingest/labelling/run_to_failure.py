@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kfp_edge.components.ingest.labelling.durations import to_lengths
+from kfp_edge.components.ingest.columns.time_numbers import to_lengths, to_numbers
 from kfp_edge.components.ingest.labelling.label_options import LabelOptions
-from kfp_edge.components.ingest.labelling.log_times import to_array
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.components.ingest.labelling.remaining_life import label_remaining_life
 from kfp_edge.errors import DataError, ParameterError
@@ -39,9 +38,9 @@ class RunToFailureLabels:
         for name, duration in (("horizon", horizon), ("max_rul", max_rul)):
             if duration:
                 duration.check_suits(name, roles.time, is_number=is_number)
-        ends = to_array(times.groupby(groups, sort=False).transform("max"))
-        left = ends - to_array(times)
-        until = np.asarray(to_lengths(left), dtype=np.float64)
+        ends = to_numbers(times.groupby(groups, sort=False).transform("max"))
+        left = ends - to_numbers(times)
+        until = to_lengths(left, is_number=is_number)
         runs = f"{count_of(groups.nunique(), 'group')} of {roles.group!r} that end with their failure"
         if self.has_number_target:
             made = label_remaining_life(until, ends, {}, max_rul, runs, (), is_number=is_number)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from kfp_edge.components.ingest.columns.time_numbers import to_numbers
 from kfp_edge.components.ingest.targets.target_rule import TargetRule
 from kfp_edge.ml.arrays import ClassLabel, Int64s, Mask
 
@@ -31,7 +32,7 @@ class SplitRows:
     labels: pd.Series | None = None
     times: pd.Series | None = None
     groups: pd.Series | None = None
-    #: The time at which the label of a row is known.
+    #: The time at which the label of a row is known, as `to_numbers` gives it.
     known_at: pd.Series | None = None
     #: Why training rows of which it is not known when the test part begins are left out.
     known_later: str = ""
@@ -100,7 +101,7 @@ def leave_out_known_later(rows: SplitRows, selection: Selection) -> Selection:
         return selection
     assert rows.times is not None
     start = rows.times[selection.test].min()
-    is_later = selection.train & (rows.known_at >= start).to_numpy()
+    is_later = selection.train & (rows.known_at.to_numpy() >= to_numbers(pd.Series([start]))[0])
     if not (selection.train & ~is_later).any():
         raise CannotSplitError(
             f"no row is left to train on without {rows.known_later} (the test part begins at {start})"

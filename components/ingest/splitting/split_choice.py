@@ -113,7 +113,7 @@ def _list_whole_groups(rows: SplitRows, request: SplitRequest) -> list[tuple[str
     """Return the methods that hold out whole groups."""
     whole_groups = ("group", rows.needs_groups)
     # cycles begin with the first one in all groups, so that they are no calendar
-    if not pd.api.types.is_datetime64_dtype(rows.times):
+    if rows.times is None or not pd.api.types.is_datetime64_dtype(rows.times):
         return [whole_groups]
     try:
         share = _find_share_left_out(rows, request)

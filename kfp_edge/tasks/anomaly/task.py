@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from kfp_edge.metrics.catalog import MetricSubject
 from kfp_edge.metrics.events import EventCount, count_events, find_rows_after_events
+from kfp_edge.metrics.failure_alarms import add_alarm_metrics
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.metrics.measurement import Measurement, round_metrics
@@ -36,6 +37,7 @@ from kfp_edge.tasks.anomaly.threshold_rows import (
     select_normal_rows,
 )
 from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
+from kfp_edge.tasks.machine_alarms import describe_machines
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
 from kfp_edge.wording import count_of
@@ -92,7 +94,8 @@ class AnomalyDetection(Task):
         if labels is None or is_left_out is None:
             return Measurement(metrics, intervals)
         events = tuple(count_events(labels, predictions.label == 1, groups))
-        return Measurement(metrics, intervals, events, notes=_describe_left_out(int(is_left_out.sum())))
+        measurement = Measurement(metrics, intervals, events, notes=_describe_left_out(int(is_left_out.sum())))
+        return add_alarm_metrics(measurement, data, np.asarray(predictions.label == 1))
 
     def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:
         """Return the ROC curve and the confusion matrix; None without labels, or where all of them are equal."""
@@ -203,7 +206,7 @@ class AnomalyDetection(Task):
         """Return the events of each group, if there are any."""
         events = facts.measurement.events
         if not events:
-            return []
+            return describe_machines(facts.measurement, facts.test.roles)
         header = (facts.test.roles.group or "rows", "events", "events with an alarm")
         note = "An event is an unbroken run of anomalous rows, of one group where there are groups."
         return [Section("Events", header, list(_describe_events(events)), note)]

@@ -14,6 +14,7 @@ from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.estimators.calibration import check_calibration, takes_class_weights, with_calibration
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
+from kfp_edge.metrics.failure_alarms import add_alarm_metrics
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.metrics.measurement import Measurement, round_metrics
@@ -35,6 +36,7 @@ from kfp_edge.tasks.classification.decision import choose_decision
 from kfp_edge.tasks.classification.evaluation import compute_confusion, evaluate, measure_intervals
 from kfp_edge.tasks.classification.predictions import ClassPredictions, to_class_labels
 from kfp_edge.tasks.classification.weights import compute_class_weights, compute_weights, name_classes
+from kfp_edge.tasks.machine_alarms import describe_machines
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
 
@@ -100,6 +102,8 @@ class Classification(Task):
         positive = predictions.positive_class if len(predictions.classes) == 2 else None
         warnings = () if positive is None else tuple(find_few_positives(labels, positive))
         return Measurement(metrics, intervals, positive=positive, decision=predictions.decision, warnings=warnings)
+        measurement = Measurement(metrics, intervals, positive=positive, warnings=warnings)
+        return add_alarm_metrics(measurement, data, np.asarray(predictions.label == positive))
 
     def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:
         """Return the ROC curve of two classes and the confusion matrix; None where all labels are equal."""
@@ -187,7 +191,8 @@ class Classification(Task):
     def describe_details(self, facts: "ModelFacts") -> list[Section]:
         """Return the metrics of each class."""
         header = ("class", "recall", "precision", "F1", "rows in training", "rows held out")
-        return [Section("Metrics of each class", header, list(_describe_classes(facts)))]
+        sections = [Section("Metrics of each class", header, list(_describe_classes(facts)))]
+        return [*sections, *describe_machines(facts.measurement, facts.test.roles)]
 
 
 def _fit_classifier(data: Dataset, options: TrainingOptions) -> Pipeline:
