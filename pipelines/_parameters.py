@@ -28,9 +28,6 @@ class DataSource(ParameterGroup):
 
     data: str = "synthetic:ai4i?rows=10000&seed=0"
     windows: str = ""
-    failures: str = ""
-    failure_columns: dict = field(default_factory=dict)
-    repair_time: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +47,15 @@ class ColumnOptions(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LifeOptions(ParameterGroup):
-    """What is predicted of the life of a machine, where labels are made of its failures."""
+class FailureOptions(ParameterGroup):
+    """The failures that labels are made of."""
 
     described_by: ClassVar = (ingest,)
 
+    failures: str = ""
+    failure_columns: dict = field(default_factory=dict)
     horizon: str = ""
+    repair_time: str = ""
     run_to_failure: bool = False
     max_rul: str = ""
 
@@ -88,7 +88,7 @@ class FormatOptions(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(FormatOptions, SplitOptions, LifeOptions, ColumnOptions):
+class DataOptions(FormatOptions, SplitOptions, FailureOptions, ColumnOptions):
     """How the table is read, what its columns are, and which rows are held out."""
 
 

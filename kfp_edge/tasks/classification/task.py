@@ -102,7 +102,9 @@ class Classification(Task):
         positive = predictions.positive_class if len(predictions.classes) == 2 else None
         warnings = () if positive is None else tuple(find_few_positives(labels, positive))
         return Measurement(metrics, intervals, positive=positive, decision=predictions.decision, warnings=warnings)
-        measurement = Measurement(metrics, intervals, positive=positive, warnings=warnings)
+        measurement = Measurement(
+            metrics, intervals, positive=positive, decision=predictions.decision, warnings=warnings
+        )
         return add_alarm_metrics(measurement, data, np.asarray(predictions.label == positive))
 
     def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:
