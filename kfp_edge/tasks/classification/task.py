@@ -101,7 +101,6 @@ class Classification(Task):
         intervals = measure_intervals(predictions, labels, find_clusters(data))
         positive = predictions.positive_class if len(predictions.classes) == 2 else None
         warnings = () if positive is None else tuple(find_few_positives(labels, positive))
-        return Measurement(metrics, intervals, positive=positive, decision=predictions.decision, warnings=warnings)
         measurement = Measurement(
             metrics, intervals, positive=positive, decision=predictions.decision, warnings=warnings
         )
