@@ -47,7 +47,11 @@ def test_a_brought_model_is_released_with_the_classes_of_the_data(line: Line, ta
 
 def test_what_was_changed_and_not_checked_is_in_the_card_and_in_the_commit(line: Line, table: Path, net: Path) -> None:
     result = line.deliver(net, table, target="state", model_classes={"0": "ok", "1": "worn"})
-    for text in (result.read_report("card"), summarize_model(result.bundle.manifest), result.read_report("verify")):
+    for text in (
+        result.read_report("card"),
+        summarize_model(result.bundle.manifest, result.bundle.signature),
+        result.read_report("verify"),
+    ):
         assert NO_PARITY in text
         assert "0 is ok, 1 is worn" in text
         assert f"in the order of the data, which the model does not state: {', '.join(COLUMNS)}" in text
