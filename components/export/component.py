@@ -21,8 +21,8 @@ def export(
         model: A scikit-learn model saved with skops, or an ONNX model, which is changed to what the server answers if
             it has no signature.
         train_data: The rows that the model was trained on: they name its columns, with their ranges and categories.
-        model_classes: The class of the data for each class of an ONNX model, such as `{"0": "good", "1": "bad"}` for
-            one that was trained on encoded labels. Empty: both have the same names.
+        model_classes: The class of the data for each class of a model, such as `{"0": "good", "1": "bad"}` for one that
+            was trained on encoded labels. Empty: both have the same names.
         model_outputs: Names of the outputs to use of an ONNX model that has several, such as `["state"]`. Empty: all.
         model_threshold: The score, as an ONNX detector gives it, at which alarms begin. Empty: its own label decides,
             or, where it has no label, `false_alarm_rate`.

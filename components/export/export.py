@@ -1,11 +1,13 @@
 """Turn a model into one self-describing ONNX file: scikit-learn is converted, ONNX gets a signature."""
 
+import dataclasses
 import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import onnx
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType, TensorType
@@ -71,7 +73,7 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
         model: The saved model.
         train_data: The rows that it was trained on.
         target: The ONNX file with its signature.
-        options: What the user states about an ONNX model that was trained elsewhere.
+        options: What the user states about a model that was trained elsewhere; of a skops file, only its classes count.
 
     Raises:
         ModelError: the model is damaged, does not match the data, or ONNX has no operator for it.
@@ -81,8 +83,8 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
     """
     options = options or BroughtOptions()
     if zipfile.is_zipfile(model):
-        _check_unstated(options, "a scikit-learn model")
-        proto = _convert_saved(model, train_data)
+        _check_unstated(dataclasses.replace(options, classes={}), "a scikit-learn model")
+        proto = _convert_saved(model, train_data, options)
     else:
         proto = read_proto(model)
         if read_signature(proto) is None:
@@ -101,16 +103,27 @@ def _check_unstated(options: BroughtOptions, model: str) -> None:
         )
 
 
-def _convert_saved(model: Path, data: Dataset) -> onnx.ModelProto:
+def _convert_saved(model: Path, data: Dataset, options: BroughtOptions) -> onnx.ModelProto:
+    """Convert a saved estimator; a classifier gets the data's classes."""
     estimator = load_model(model)
     difference = explain_estimator(without_decision(estimator))
     if difference:
         raise ModelError(f"{difference}.")
     try:
-        return convert(estimator, data)
+        proto = convert(estimator, data)
     except _ConversionError as error:
         versions = describe_versions(model)
         raise ModelError(f"{error}; {versions}." if versions else str(error)) from error
+    if _has_other_classes(proto, data) or options.classes:
+        del proto.metadata_props[:]  # as an ONNX model that was trained elsewhere
+        return prepare_brought_model(proto, data, dataclasses.replace(options, outputs=()))
+    return proto
+
+
+def _has_other_classes(proto: onnx.ModelProto, data: Dataset) -> bool:
+    signature = read_signature(proto)
+    classes = next((output.classes for output in signature.outputs if output.classes), ()) if signature else ()
+    return bool(classes) and set(classes) != {str(label) for label in np.unique(data.y())}
 
 
 def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:

@@ -5,7 +5,9 @@ import copy
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
+from sklearn.pipeline import Pipeline
 
+from kfp_edge.components.export.boosting_thresholds import move_scaling_into_thresholds
 from kfp_edge.components.export.float32_thresholds import round_thresholds
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import iterate_parts
@@ -15,13 +17,15 @@ from kfp_edge.ml.missing_text import know_missing_text_as_empty
 def prepare_for_conversion(estimator: BaseEstimator, data: Dataset) -> BaseEstimator:
     """Return a copy of a fitted estimator that predicts the same, in terms that ONNX has."""
     prepared = copy.deepcopy(estimator)
-    round_thresholds(prepared)
     know_missing_text_as_empty(prepared, data.roles.features)
     for part in iterate_parts(prepared):
         if isinstance(part, ColumnTransformer):
             _select_columns_by_position(part)
         elif isinstance(part, VotingClassifier):
             part.flatten_transform = False  # skl2onnx asks for it; it changes `transform`, which nobody calls
+    for pipeline in [part for part in iterate_parts(prepared) if isinstance(part, Pipeline)]:
+        move_scaling_into_thresholds(pipeline)
+    round_thresholds(prepared)
     return prepared
 
 

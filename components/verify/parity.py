@@ -58,7 +58,7 @@ class ModelPair:
         """
         try:
             original = predict(self.original, data)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             incomplete = [name for name in data.roles.features if data.frame[name].isna().any()]
             hint = f"; columns with missing values: {', '.join(incomplete[:5])}" if incomplete else ""
             raise ModelError(

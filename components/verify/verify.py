@@ -34,6 +34,7 @@ from kfp_edge.ml.bundle import (
 )
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel, read_notes, read_opsets
+from kfp_edge.ml.renamed_classes import rename_classes
 from kfp_edge.ml.skops_model import load_model
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.model_report.facts import ModelFacts
@@ -107,7 +108,7 @@ def verify(
     check_identity(identity.name, identity.version)
     check_limits(requirements.champion_margin, requirements.max_latency_ms)
     candidate = OnnxModel.load(exported)
-    pair = ModelPair(load_model(original), candidate) if _is_skops(original) else None
+    pair = _pair_with_original(original, candidate) if _is_skops(original) else None
     with limit_threads(test_data):
         result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
     threshold = next((output.threshold for output in candidate.signature.outputs if output.threshold is not None), None)
@@ -259,6 +260,14 @@ def _check_recorded(samples: tuple[Sample, ...], tolerance: float) -> Samples:
             "more."
         )
     return Samples(tolerance=tolerance, samples=samples)
+
+
+def _pair_with_original(original: Path, candidate: OnnxModel) -> ModelPair:
+    """Return the original with its export; its classes get the names that they have in the export."""
+    outputs = candidate.signature.outputs
+    names = next((output.classes for output in outputs if output.classes), ())
+    classes = [int(name) for name in names] if outputs[0].datatype == "INT64" else list(names)
+    return ModelPair(rename_classes(load_model(original), classes), candidate)
 
 
 def _is_skops(path: Path) -> bool:
