@@ -1,6 +1,5 @@
 """Turn a model into one self-describing ONNX file: scikit-learn is converted, ONNX gets a signature."""
 
-import dataclasses
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -83,23 +82,26 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
     """
     options = options or BroughtOptions()
     if zipfile.is_zipfile(model):
-        _check_unstated(dataclasses.replace(options, classes={}), "a scikit-learn model")
+        if options.outputs or options.threshold is not None:
+            raise ParameterError(
+                "model_outputs and model_threshold are not used for a scikit-learn model; leave them empty."
+            )
         proto = _convert_saved(model, train_data, options)
     else:
         proto = read_proto(model)
         if read_signature(proto) is None:
             proto = prepare_brought_model(proto, train_data, options)
         else:
-            _check_unstated(options, "an ONNX model with a signature")
+            _check_unstated(options)
             check(proto)
     write_file(target, proto.SerializeToString(deterministic=True))
 
 
-def _check_unstated(options: BroughtOptions, model: str) -> None:
+def _check_unstated(options: BroughtOptions) -> None:
     if options.classes or options.outputs or options.threshold is not None:
         raise ParameterError(
-            f"model_classes, model_outputs and model_threshold are not used for {model}, which says what it gives; "
-            "leave them empty, and train the model on the labels of the data."
+            "model_classes, model_outputs and model_threshold are not used for an ONNX model with a signature, which "
+            "says what it gives; leave them empty, and train the model on the labels of the data."
         )
 
 
@@ -116,7 +118,7 @@ def _convert_saved(model: Path, data: Dataset, options: BroughtOptions) -> onnx.
         raise ModelError(f"{error}; {versions}." if versions else str(error)) from error
     if _has_other_classes(proto, data) or options.classes:
         del proto.metadata_props[:]  # as an ONNX model that was trained elsewhere
-        return prepare_brought_model(proto, data, dataclasses.replace(options, outputs=()))
+        return prepare_brought_model(proto, data, options)
     return proto
 
 

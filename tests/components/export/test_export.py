@@ -141,12 +141,19 @@ def test_an_onnx_model_with_a_signature_is_unchanged(tmp_path):
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["model.skops", "model.onnx"])
-def test_what_is_stated_about_a_model_that_says_it_itself_is_refused(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("model.skops", BroughtOptions(outputs=("score",))),
+        ("model.skops", BroughtOptions(threshold=0.5)),
+        ("model.onnx", BroughtOptions(classes={"0": 0, "1": 1})),
+    ],
+)
+def test_what_is_stated_about_a_model_that_says_it_itself_is_refused(name, options, tmp_path):
     data = failures()
     _exported(train_model(data), data, tmp_path)
-    with pytest.raises(KfpEdgeError, match="model_classes, .* are not used for .*; leave them empty"):
-        export_model(tmp_path / name, data, tmp_path / "again.onnx", BroughtOptions(classes={"0": 0, "1": 1}))
+    with pytest.raises(KfpEdgeError, match="model_outputs and model_threshold are not used for .* leave them empty"):
+        export_model(tmp_path / name, data, tmp_path / "again.onnx", options)
 
 
 def test_an_onnx_model_without_a_signature_gets_one(tmp_path):
