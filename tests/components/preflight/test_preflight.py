@@ -63,8 +63,8 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
         ({"tune_minutes": 5.0}, "tune_minutes is 5, but nothing is tuned; give .*, such as tune=20\\."),
         ({"tune": 5, "tune_metric": "rocauc"}, "tune_metric is 'rocauc', which is no metric; did you mean roc_auc"),
         (
-            {"tune": 5, "tune_metric": "alarm_rate"},
-            "tune_metric is 'alarm_rate', which is measured for task=anomaly only, and the task is classification",
+            {"tune": 5, "tune_metric": "specificity"},
+            "tune_metric is 'specificity', which is measured for task=anomaly only, and the task is classification",
         ),
         (
             {"tune": 5, "tune_metric": "roc_auc_p_value"},
