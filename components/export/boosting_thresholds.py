@@ -77,20 +77,20 @@ def _is_scaling(step: object) -> bool:
 
 def _list_scaled_columns(transformer: ColumnTransformer) -> list[_ScaledColumns]:
     """Return the scaled columns; none where a step gives a number of columns that is not known here."""
-    found, start = [], 0
+    scaled, start = [], 0
     for _, step, columns in transformer.transformers_:
         count = len(columns)
         if not count or step == "drop":
             continue
         if _is_scaling(step):
-            found.append(_ScaledColumns(start, count, step))
+            scaled.append(_ScaledColumns(start, count, step))
         elif step != "passthrough" and not (isinstance(step, FunctionTransformer) and step.func is None):
             encoder = step[-1] if isinstance(step, Pipeline) else step
             if not isinstance(encoder, OneHotEncoder | OrdinalEncoder):
                 return []
             count = len(encoder.get_feature_names_out())
         start += count
-    return found
+    return scaled
 
 
 def _change_thresholds(boosting: BaseHistGradientBoosting, columns: _ScaledColumns) -> None:
