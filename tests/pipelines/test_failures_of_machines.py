@@ -90,3 +90,40 @@ def test_a_gate_on_the_lead_time_refuses_alarms_that_are_too_late(line: Line, fl
     )
     assert result.stage == "verify"
     assert re.search(r"gate median_lead_time.*at least 25", result.error)
+
+
+def test_runs_to_failure_give_a_model_that_predicts_the_remaining_cycles(line: Line, tmp_path: Path) -> None:
+    make_engines().to_csv(tmp_path / "engines.csv", index=False)
+    result = line.run(
+        tmp_path / "engines.csv",
+        task="regression",
+        run_to_failure=True,
+        max_rul="125",
+        time_column="cycle",
+        group_column="unit",
+    )
+    assert result.bundle.manifest.metrics["r2"] > 0.9
+    assert result.bundle.manifest.metrics["mae"] < 10  # cycles
+    assert "the time until the machine fails, at most 125 (20 groups of 'unit'" in result.read_report("card")
+    test = result.test_data.frame
+    last = test.groupby("unit")["cycle"].transform("max")
+    assert test["remaining_useful_life"].tolist() == (last - test["cycle"]).clip(upper=125).tolist()
+
+
+def test_a_failure_log_gives_a_model_that_predicts_the_remaining_hours(line: Line, fleet_folder: Path) -> None:
+    result = line.run(
+        fleet_folder / "telemetry.csv",
+        task="regression",
+        failures=str(fleet_folder / "failures.csv"),
+        max_rul="2d",
+        time_column="at",
+        group_column="machine",
+        quantiles=[0.1, 0.9],
+    )
+    metrics = result.bundle.manifest.metrics
+    assert metrics["r2"] > 0.7
+    assert metrics["mae"] < 4  # hours
+    assert result.test_data.frame["remaining_useful_life [h]"].max() == 48
+    train = result.train_data.frame
+    known_at = train["at"] + pd.to_timedelta(train["remaining_useful_life [h]"], unit="h")
+    assert known_at.max() < result.test_data.frame["at"].min()

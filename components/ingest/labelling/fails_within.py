@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from kfp_edge.components.ingest.labelling.label_options import LabelOptions
 from kfp_edge.components.ingest.labelling.life import Life, follow_life
 from kfp_edge.components.ingest.labelling.log_times import DataTimes
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
-from kfp_edge.components.ingest.labelling.remaining_life import label_remaining_life
+from kfp_edge.components.ingest.labelling.remaining_life import RowEnds, label_remaining_life
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel, Float64s, Mask
 from kfp_edge.ml.dataset import Roles
@@ -69,19 +70,12 @@ class FailureLogLabels:
         if not lives.used:
             raise DataError(self._describe_no_overlap(times, failures))
         warnings = [*failures.warnings, *self._warn(lives)]
-        source = f"failure log {self.log.name}: {count_of(lives.used, 'failure')}" + (
+        source = f"failure log {Path(self.log.name).name}: {count_of(lives.used, 'failure')}" + (
             f" of {count_of(lives.machines, 'machine')}" if groups is not None else ""
         )
         if self.has_number_target:
-            return label_remaining_life(
-                lives.until_failure,
-                lives.next_failure,
-                {_DOWN: lives.is_down},
-                self.options.parsed_max_rul,
-                source,
-                warnings,
-                is_number=is_number,
-            )
+            ends = RowEnds(lives.times, lives.next_failure, lives.known_until, is_number)
+            return label_remaining_life(ends, self.options.parsed_max_rul, {_DOWN: lives.is_down}, source, warnings)
         horizon = self.options.parsed_horizon
         assert horizon is not None
         return label_horizon(lives, horizon, source, warnings)

@@ -9,7 +9,7 @@ import pandas as pd
 from kfp_edge.components.ingest.columns.time_numbers import to_lengths, to_numbers
 from kfp_edge.components.ingest.labelling.label_options import LabelOptions
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
-from kfp_edge.components.ingest.labelling.remaining_life import label_remaining_life
+from kfp_edge.components.ingest.labelling.remaining_life import RowEnds, label_remaining_life
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.dataset import Roles
 from kfp_edge.wording import count_of
@@ -43,8 +43,8 @@ class RunToFailureLabels:
         until = to_lengths(left, is_number=is_number)
         runs = f"{count_of(groups.nunique(), 'group')} of {roles.group!r} that end with their failure"
         if self.has_number_target:
-            made = label_remaining_life(until, ends, {}, max_rul, runs, (), is_number=is_number)
-            return _hold_out_groups(made)
+            row_ends = RowEnds(to_numbers(times), ends, ends, is_number)
+            return _hold_out_groups(label_remaining_life(row_ends, max_rul, {}, runs, ()))
         assert horizon is not None
         is_positive = left <= horizon.value
         if is_positive.all():
