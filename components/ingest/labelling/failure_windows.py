@@ -69,7 +69,7 @@ class FailureWindows:
             known_at=known_at,
             known_later="rows of a failure window that reaches into the test part",
             description=f"1 inside a failure window of {Path(self.file).name}",
-            training_end=_find_training_end(times, selected),
+            training_end=_find_training_end(times, selected, labels == 0),
             warnings=(*warnings, *_warn_of_empty(rows_of)),
         )
 
@@ -120,16 +120,16 @@ def _to_number(time: Time) -> float:
     return float(to_numbers(pd.Series([time]))[0])
 
 
-def _find_training_end(times: pd.Series, selected: Sequence[tuple[Sequence[Window], Mask]]) -> Time:
-    """Return the first start of a window with rows before it and inside; else the first start of all.
+def _find_training_end(times: pd.Series, selected: Sequence[tuple[Sequence[Window], Mask]], is_normal: Mask) -> Time:
+    """Return the first start of a window with rows inside and normal rows before it; else the first start of all.
 
-    A window that began before the first row, or has no row, is none before which anything could be learned.
+    A window that began before the first normal row, or has no row, is none before which anything could be learned.
     """
     starts = [
-        start
+        window[0]
         for windows, rows in selected
-        for start, end in windows
-        if (rows & (times < start).to_numpy()).any() and (rows & times.between(start, end).to_numpy()).any()
+        for window, inside in _find_rows(times, windows, rows).items()
+        if inside.any() and (rows & is_normal & (times < window[0]).to_numpy()).any()
     ]
     return min(starts) if starts else min(window[0] for windows, _ in selected for window in windows)
 
