@@ -55,10 +55,12 @@ def ingest(
         group_column: Name of the column with the machine, site, run or batch of each row. It is not a feature. If empty
             and the data is a folder of several files, each file is a group.
         windows: JSON file, a path or a URI, with the known failure windows: `[[start, end], ...]` for all rows, or
-            `{name: [[start, end], ...]}` by the name of a group, or else of the data's file. An anomaly task trains on
-            the rows before the first window. Where the time column holds numbers, so do the windows.
+            `{name: [[start, end], ...]}` by the name of a group, or else of the data's file. Rows inside them, both
+            ends included, are labelled 1. An anomaly task trains on the rows before the first window that has normal
+            rows before it. Where the time column holds numbers, so do the windows.
         failures: Failure log, a table such as `data` with one row for each failure: time, machine and perhaps the end
-            of the repair. A row is labelled 1 where its machine, the group, fails within `horizon` after it, else 0.
+            of the repair. A row is labelled 1 where its machine, the group, fails within `horizon` after it, else 0;
+            with `task=regression` the target is the time until the next failure.
         failure_columns: Names of the columns of the failure log, such as `{machine: machineID, time: failed_at,
             repaired: running_again}`. Those that are not named are found by their names or by what they hold, which the
             log states; `repaired` is used only if it is named.
@@ -69,7 +71,8 @@ def ingest(
         run_to_failure: True if each group is a run that ends with its failure, such as those of NASA C-MAPSS. A row is
             labelled 1 within `horizon` before the last row of its group; with `task=regression` the target is the time
             until then, in hours or in units of the time column.
-        max_rul: Highest remaining useful life of a regression; a longer one counts as this, such as `125` cycles.
+        max_rul: Highest remaining useful life of a regression; a longer one counts as this, such as `125` cycles or
+            `30d`. If empty, there is no limit.
         rolling_windows: Lengths of rolling windows in rows, such as `[6, 36]`. Each adds mean, std, min, max and diff
             (value minus mean) of every numeric column as features, within a group. Rows before the longest window is
             full are left out.

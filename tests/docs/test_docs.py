@@ -28,6 +28,7 @@ from kfp_edge.ml.skops_model import save_model
 from kfp_edge.spec import compiler, reference_tables
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from kfp_edge.tasks.task import TrainingOptions
+from support.failures import make_engines, make_fleet
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 from support.paths import ROOT
@@ -67,6 +68,10 @@ def desk(tmp_path_factory) -> Path:
     export = presses.assign(at=hours, **{"torque [Nm]": torque})
     export.to_csv(folder / "export.csv", sep=";", decimal=",", index=False)
     wear(2000).frame.to_csv(folder / "tools.csv", index=False)
+    fleet = make_fleet()
+    fleet.rows.to_csv(folder / "telemetry.csv", index=False)
+    fleet.failures.to_csv(folder / "breakdowns.csv", index=False)
+    make_engines().to_csv(folder / "engines.csv", index=False)
     save_model(fit(machines, TrainingOptions(0, 0.01)), folder / "model.skops")
     onnx.save(_make_brought_model(presses), folder / "presses.onnx")
     sensor = anomalies(4000).frame
