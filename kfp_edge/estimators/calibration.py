@@ -5,10 +5,13 @@ of its decisions.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import LabelEncoder
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.estimator import Estimator, Hyperparameters, fit_at_once
@@ -53,7 +56,7 @@ def with_calibration(estimator: Estimator) -> Estimator:
     """Return an estimator with calibrated probabilities, which some have already."""
     if estimator.wrap is calibrate:
         return estimator
-    return dataclasses.replace(estimator, wrap=calibrate, fit_pipeline=_fit_calibrated, finish=forget_parts)
+    return dataclasses.replace(estimator, wrap=calibrate, fit_pipeline=fit_calibrated, finish=forget_parts)
 
 
 def takes_class_weights(estimator: Estimator) -> bool:
@@ -61,15 +64,40 @@ def takes_class_weights(estimator: Estimator) -> bool:
     return "class_weight" in estimator.model().get_params()
 
 
-def _fit_calibrated(
+def fit_calibrated(
     estimator: Estimator, data: Dataset, seed: int, hyperparameters: Hyperparameters, weights: Float64s | None
 ) -> Pipeline:
     """Fit a Pipeline whose last step is calibrated, as `Fit` describes it."""
+    fit = _fit_on_codes if isinstance(hyperparameters.get("class_weight"), Mapping) else fit_at_once
     with fast_weighted_bins():
-        pipeline = fit_at_once(estimator, data, seed, hyperparameters, weights)
+        pipeline = fit(estimator, data, seed, hyperparameters, weights)
     for part in iterate_parts(pipeline[-1]):
         if hasattr(part, "_bin_mapper"):
             part._bin_mapper.n_threads = None  # the number of threads that fitted it is of this machine
+    return pipeline
+
+
+def _fit_on_codes(
+    estimator: Estimator, data: Dataset, seed: int, hyperparameters: Hyperparameters, weights: Float64s | None
+) -> Pipeline:
+    """Fit a Pipeline with weights of classes on the codes of the labels, and name the classes afterwards.
+
+    scikit-learn's `cross_val_predict` fits the models of the parts on codes from 0, but the last model on the labels:
+    weights by label would fit only one of them.
+    """
+    classes, codes = np.unique(data.y(), return_inverse=True)
+    class_weight: Mapping[object, float] = hyperparameters["class_weight"]  # type: ignore[assignment]
+    weight_of_codes = {code: class_weight.get(label, 1.0) for code, label in enumerate(classes.tolist())}
+    encoded = dataclasses.replace(data, frame=data.frame.assign(**{data.roles.target: codes}))
+    pipeline = fit_at_once(estimator, encoded, seed, {**hyperparameters, "class_weight": weight_of_codes}, weights)
+    calibrated = pipeline[-1]
+    fitted = calibrated.calibrated_classifiers_[0]
+    encoders = [part for part in iterate_parts(calibrated) if isinstance(part, LabelEncoder)]
+    for part in (calibrated, fitted.estimator, *encoders):
+        part.classes_ = classes
+    fitted.classes = classes
+    for model in (calibrated.estimator, fitted.estimator):
+        model.set_params(class_weight=dict(class_weight))
     return pipeline
 
 

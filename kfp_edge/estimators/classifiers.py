@@ -12,7 +12,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from kfp_edge.estimators import search_spaces
-from kfp_edge.estimators.calibration import calibrate, forget_parts
+from kfp_edge.estimators.calibration import calibrate, fit_calibrated, forget_parts
 from kfp_edge.estimators.estimator import Estimator
 from kfp_edge.estimators.gradient_boosting import fit_boosted_trees
 from kfp_edge.estimators.hyperparameters import Range
@@ -82,6 +82,7 @@ CLASSIFIERS = (
         defaults={"max_iter": 10_000},
         search_space=(Range("C", 1e-3, 1e2, log=True),),
         wrap=calibrate,
+        fit_pipeline=fit_calibrated,
         finish=forget_parts,
     ),
     Estimator(
@@ -94,6 +95,7 @@ CLASSIFIERS = (
         refused=search_spaces.REFUSED_OF_SVM,
         max_rows=20_000,
         wrap=calibrate,
+        fit_pipeline=fit_calibrated,
         finish=forget_parts,
     ),
     Estimator(

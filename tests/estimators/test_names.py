@@ -1,5 +1,7 @@
 """What users write as estimator and hyperparameters: it is taken, or one sentence says what to change."""
 
+import re
+
 import pytest
 
 from kfp_edge.components.train.train import fit
@@ -67,6 +69,15 @@ def test_hyperparameters_reach_the_model():
     model = fit(failures(400), options)[-1]
     assert model.get_depth() == 2
     assert model.class_weight == {1: 9}
+
+
+@pytest.mark.parametrize(("given", "hint"), [("11", "did you mean 1?"), ("bad", "its classes are 0, 1.")])
+@pytest.mark.parametrize("calibration", ["", "sigmoid"])
+def test_a_weight_of_a_class_that_the_data_does_not_have_is_refused(given, hint, calibration):
+    weights = {"class_weight": {given: 9}}
+    options = TrainingOptions(estimator="decision_tree", hyperparameters=weights, calibration=calibration)
+    with pytest.raises(ParameterError, match=f"class_weight has the class '{given}', which .*; {re.escape(hint)}"):
+        fit(failures(200), options)
 
 
 def test_a_search_space_holds_values_that_the_estimator_takes():

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import ClassLabel, Float64s, Int64s, Labels
+from kfp_edge.suggestions import suggest_or
 
 
 def compute_weights(labels: Labels) -> Float64s:
@@ -29,8 +31,19 @@ def _weight_classes(counts: Int64s) -> Float64s:
 
 
 def name_classes(class_weight: object, labels: Labels) -> object:
-    """Return the weights that a user gives with the labels of the data as keys, which are always text in JSON."""
+    """Return the weights that a user gives with the labels of the data as keys, which are always text in JSON.
+
+    Rows may lack a class, such as those of a fold; but an unknown name beside a class without a weight is a mistake.
+
+    Raises:
+        ParameterError: a key is no class of these rows, and one of their classes has no weight.
+    """
     if not isinstance(class_weight, Mapping):
         return class_weight
     classes = {str(label): label for label in np.unique(labels).tolist()}
-    return {classes.get(str(name), name): weight for name, weight in class_weight.items()}
+    names = [str(name) for name in class_weight]
+    for name in names:
+        if name not in classes and not classes.keys() <= set(names):
+            hint = suggest_or(str(name), classes, f"its classes are {', '.join(classes)}.")
+            raise ParameterError(f"class_weight has the class {name!r}, which the training rows do not have; {hint}")
+    return {classes.get(name, name): weight for name, weight in zip(names, class_weight.values(), strict=True)}

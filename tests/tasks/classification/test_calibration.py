@@ -56,6 +56,38 @@ def test_a_calibrated_model_is_saved_and_exported_with_the_same_answers(tmp_path
     np.testing.assert_array_equal(exported.label[is_clear], expected.label[is_clear])
 
 
+@pytest.mark.parametrize("names", [{0: "ok", 1: "defect"}, {0: 1, 1: 2}], ids=str)
+@pytest.mark.parametrize("estimator", ["hist_gradient_boosting", "decision_tree", "logistic_regression", "linear_svm"])
+def test_probabilities_do_not_depend_on_the_names_of_the_classes(tmp_path, estimator: str, names) -> None:
+    data = noisy(rows=300)
+    renamed = dataclasses.replace(data, frame=data.frame.assign(failed=data.frame["failed"].map(names)))
+    options = TrainingOptions(estimator=estimator, calibration="sigmoid")
+    save_model(fit(renamed, options), tmp_path / "model.skops")
+    model = load_model(tmp_path / "model.skops")
+    answers = predict(model, renamed)
+    order = [list(answers.classes).index(names[label]) for label in (0, 1)]
+    expected = predict(fit(data, options), data)
+    np.testing.assert_allclose(answers.probabilities[:, order], expected.probabilities, atol=1e-6)
+    proto = convert(model, renamed)
+    exported = predict_onnx(OnnxModel(proto, read_signature(proto)), renamed.x())
+    np.testing.assert_allclose(exported.probabilities, answers.probabilities, atol=1e-6)
+    np.testing.assert_array_equal(exported.label, answers.label)
+
+
+@pytest.mark.parametrize("estimator", ["logistic_regression", "svm"])
+def test_weights_that_a_user_gives_to_named_classes_are_used(estimator: str) -> None:
+    data = noisy(rows=300)
+    named = dataclasses.replace(data, frame=data.frame.assign(failed=data.frame["failed"].map({0: "ok", 1: "bad"})))
+    weights = {"class_weight": {"bad": 50.0}}
+    options = TrainingOptions(estimator=estimator, calibration="sigmoid", hyperparameters=weights)
+    plain = dataclasses.replace(options, hyperparameters={})
+    weighted = fit(named, options)
+    assert weighted[-1].estimator.class_weight == weights["class_weight"]
+    assert not np.allclose(
+        predict(weighted, named).probabilities, predict(fit(named, plain), named).probabilities, atol=1e-3
+    )
+
+
 def test_the_same_rows_give_the_same_bytes(tmp_path) -> None:
     for name in ("first", "second"):
         save_model(fit(noisy(rows=300), CALIBRATED), tmp_path / name)
