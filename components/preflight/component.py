@@ -64,6 +64,7 @@ def preflight(
     champion: Optional[str] = None,
     champion_margin: Optional[float] = None,
     gates: Optional[dict] = None,
+    may_be_missing: Optional[list[str]] = None,
     max_latency_ms: Optional[float] = None,
     registry: Optional[str] = None,
     serving_image: Optional[str] = None,

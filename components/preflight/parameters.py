@@ -17,6 +17,7 @@ from kfp_edge.components.ingest.columns.schema import parse_expectations
 from kfp_edge.components.ingest.options import IngestOptions, complete_options, find_contradictions
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
+from kfp_edge.components.verify.missing_values import check_may_be_missing
 from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.calibration import check_calibration
 from kfp_edge.estimators.registry import AUTO, check_estimator
@@ -62,6 +63,8 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         )
     if "gates" in values:
         yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
+    if "may_be_missing" in values:
+        yield partial(_check_may_be_missing, values)
     if "champion_margin" in values:
         yield partial(check_limits, values["champion_margin"], values["max_latency_ms"])
     if "model" in values:
@@ -127,6 +130,11 @@ def _data_checks(values: Values) -> Iterator[Check]:
     options = IngestOptions.from_parameters(values)
     yield from (partial(_refuse, message) for message in find_contradictions(complete_options(options)))
     yield from (partial(parse_expectations, {name: rules}) for name, rules in options.columns.items())
+
+
+def _check_may_be_missing(values: Values) -> None:
+    options = IngestOptions.from_parameters({"data": "", **values})
+    check_may_be_missing(values["may_be_missing"], options.drop, options.role_columns)
 
 
 def _refuse(message: str) -> None:

@@ -1,7 +1,7 @@
 """Columns that may not be missing at the edge: where the model does not answer a missing value as its original does."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,26 @@ def require_columns(
         optional = [name for name in tensors if name not in required]
         required |= {name for batch in _make_batches(test, optional) for name in _probe(pair, test, batch, tolerance)}
     return signature.model_copy(update={"inputs": tuple(_require(tensor, required) for tensor in signature.inputs)})
+
+
+def check_may_be_missing(names: Sequence[str], drop: Sequence[str], role_columns: Mapping[str, str]) -> None:
+    """Refuse names that cannot be features, before the data is read.
+
+    Args:
+        names: The columns that may be missing at the edge.
+        drop: The columns that the data is read without.
+        role_columns: Column name by role (target, time, group), "" where there is none.
+
+    Raises:
+        ParameterError: a name is that of a column that is no feature.
+    """
+    reasons = {column: f"has the role {role}" for role, column in role_columns.items()}
+    reasons |= dict.fromkeys(drop, "is in drop")
+    for name in names:
+        if name in reasons:
+            raise ParameterError(
+                f"may_be_missing names the column {name!r}, which {reasons[name]} and is no feature; remove it there."
+            )
 
 
 def _check_names(names: Sequence[str], known: Collection[str], without_missing: Collection[str]) -> None:

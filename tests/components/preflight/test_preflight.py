@@ -47,6 +47,11 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
         ),
         ({"split": "groups", "group_column": "line"}, "split is 'groups'; did you mean group\\? choose one of"),
         ({"target": "failed", "drop": ["failed"]}, "column 'failed' is in drop and has another role too"),
+        (
+            {"may_be_missing": ["failed"], "target": "failed"},
+            "names the column 'failed', which has the role target and",
+        ),
+        ({"may_be_missing": ["id"], "drop": ["id"]}, "names the column 'id', which is in drop and is no feature"),
         ({"columns": {"a": {"dtype_": "number"}}}, "the parameter columns is wrong at a.dtype_"),
         (
             {"columns": {"Druck": {"dtyp": "number"}}},
