@@ -135,7 +135,7 @@ class _GraphRunner:
                 task_name=name,
                 task_spec=task,
                 pipeline_resource_name=folder,
-                components=self.components,
+                components={**self.components, task.component_ref.name: _without_unset_inputs(component, task)},
                 executors=self.executors,
                 io_store=store,
                 pipeline_root=self.pipeline_root,
@@ -169,6 +169,19 @@ class _GraphRunner:
         for name in definitions.artifacts:
             collected[name] = _CollectedArtifacts([outputs[name] for outputs, _ in results])
         return collected, Status.SUCCESS
+
+
+def _without_unset_inputs(component: ComponentSpec, task: PipelineTaskSpec) -> ComponentSpec:
+    """Return a component without the optional parameters that a task does not set and that have no default.
+
+    KFP would make each of them a null, and fail on those of type int.
+    """
+    left = ComponentSpec()
+    left.CopyFrom(component)
+    for name, definition in component.input_definitions.parameters.items():
+        if definition.is_optional and not definition.HasField("default_value") and name not in task.inputs.parameters:
+            del left.input_definitions.parameters[name]
+    return left
 
 
 def _loop_items(task: PipelineTaskSpec, arguments: Mapping[str, Argument]) -> tuple[str, list[Argument]]:
