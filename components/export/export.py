@@ -13,8 +13,9 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType, Tensor
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import BaseEstimator, is_regressor
 
-from kfp_edge.components.export import detectors, discriminant_analysis, quantile_regressor, scalers, transformed_target
+from kfp_edge.components.export import detectors
 from kfp_edge.components.export.brought import prepare_brought_model
+from kfp_edge.components.export.converters import registered_converters
 from kfp_edge.components.export.forest import center_leaves, sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
 from kfp_edge.components.export.prediction_output import flatten_prediction
@@ -53,16 +54,6 @@ _CONVERSION_ERRORS = (
 
 class _ConversionError(ModelError):
     """ONNX has no operator for a model, or skl2onnx expects another version of its class."""
-
-
-#: Registers what skl2onnx lacks, or computes in float32 where that is not exact.
-_CONVERTERS = (
-    detectors.register_converters,
-    discriminant_analysis.register_converters,
-    scalers.register_converters,
-    transformed_target.register_converter,
-    quantile_regressor.register_converter,
-)
 
 
 def export_model(model: Path, train_data: Dataset, target: Path, options: BroughtOptions | None = None) -> None:
@@ -143,11 +134,9 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     estimator = without_decision(estimator)
     final = final_estimator(estimator)
     kind = _find_kind(final)
-    for register in _CONVERTERS:
-        register()
     estimator = prepare_for_conversion(estimator, data)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), registered_converters():
             # skl2onnx reads an attribute of support vector machines that scikit-learn 1.9 deprecates
             warnings.filterwarnings("ignore", r"Attribute `prob[AB]_` was deprecated", FutureWarning)
             proto = convert_sklearn(

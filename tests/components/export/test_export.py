@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skl2onnx import to_onnx
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
@@ -15,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from kfp_edge.components.export.export import convert, export_model
+from kfp_edge.components.export.export import TARGET_OPSET, convert, export_model
 from kfp_edge.components.export.isolation_forest import expected_path_length
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Roles
@@ -252,3 +253,17 @@ def test_failures_among_the_training_rows_of_a_detector_are_no_part_of_its_range
     data = mark_training_failures()
     (tensor,) = _exported(train_model(data), data, tmp_path).signature.inputs
     assert all(column.range is not None and column.range[1] <= 1 for column in tensor.columns)
+
+
+def test_what_a_notebook_converts_itself_does_not_depend_on_an_export_before() -> None:
+    data = anomalies()
+    rows = data.x().to_numpy(np.float32)
+    models = [make_pipeline(StandardScaler(), IsolationForest(n_estimators=5, random_state=0)).fit(rows)]
+    models.append(make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, data.y()))
+
+    def convert_as_users_do() -> list[bytes]:
+        return [to_onnx(model, rows[:1], target_opset=TARGET_OPSET).SerializeToString() for model in models]
+
+    before = convert_as_users_do()
+    convert(train_model(data), data)
+    assert convert_as_users_do() == before
