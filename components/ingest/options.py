@@ -107,11 +107,11 @@ def check_options(options: IngestOptions) -> None:
 
 def find_contradictions(options: IngestOptions) -> Iterator[str]:
     """Yield what is out of range, and which parameters contradict each other, each in one sentence."""
+    if options.task in TARGET_RULES:  # first: its remedies are those that work for this task
+        yield from rule_of(options.task).find_contradictions(options)
     for message, is_violated in _list_rules(options):
         if is_violated:
             yield message
-    if options.task in TARGET_RULES:
-        yield from rule_of(options.task).find_contradictions(options)
     yield from _find_role_conflicts(options)
     yield from options.table_format.find_problems()
     yield from options.labels.find_problems(

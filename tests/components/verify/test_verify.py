@@ -63,8 +63,8 @@ def test_a_gate_that_is_not_met_is_refused_with_both_values(folder):
 
 
 def test_a_gate_on_a_metric_that_this_task_lacks_is_refused(folder):
-    with pytest.raises(KfpEdgeError, match="the gate events is measured for task=anomaly only"):
-        verify_model(folder, failures(), failures(seed=1), gates={"events": 1})
+    with pytest.raises(KfpEdgeError, match="the gate specificity is measured for task=anomaly only"):
+        verify_model(folder, failures(), failures(seed=1), gates={"specificity": 1})
 
 
 def test_a_model_that_differs_from_its_original_is_refused_with_the_worst_rows(folder):
