@@ -24,8 +24,8 @@ _PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 _ADDRESS_NAME = re.compile(r"(?:^|_|-)(?:ur[il]s?|paths?)$", re.IGNORECASE)
 #: The inputs of the stages of kfp-edge that are addresses. A test keeps the list complete.
 ADDRESSES_OF_STAGES = {
-    "preflight": ("assets", "data", "windows", "model", "champion", "registry", "gitops_repo"),
-    "ingest": ("data", "windows"),
+    "preflight": ("assets", "data", "windows", "failures", "model", "champion", "registry", "gitops_repo"),
+    "ingest": ("data", "windows", "failures"),
     "fetch_model": ("model",),
     "verify": ("champion",),
 }

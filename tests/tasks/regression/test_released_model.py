@@ -105,7 +105,7 @@ def test_the_card_and_the_commit_state_the_errors_in_the_units_of_the_target(bun
     assert "A model for regression, fitted on 480 rows" in card
     assert "| baseline | predicting " in card
     assert "parity of labels" not in card
-    assert "- mae: " in summarize_model(bundle.manifest)
+    assert "- mae: " in summarize_model(bundle.manifest, bundle.signature)
 
 
 @pytest.mark.parametrize(("offset", "scale"), [(1e5, 1.0), (-1e6, 10.0), (0.0, 1e-6), (1e9, 1e5)])
