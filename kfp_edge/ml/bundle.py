@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.storage.files import JsonObject, canonical_json, new_folder, read_json, sha256_bytes, sha256_file
@@ -57,12 +57,24 @@ class Column(_Contract):
     boolean: bool = False
 
 
-class InputTensor(_Contract):
-    """One input tensor; element `[i, j]` is the value of `columns[j]` in row `i`."""
-
+class _Tensor(_Contract):
     name: str
     datatype: Datatype
+    #: -1 is any size.
     shape: tuple[int, ...]
+    #: Which dimension is the rows, each of which is answered by itself; "none" for a graph, a signal and the like.
+    batch_dimension: Annotated[int, Field(ge=0)] | Literal["none"] = 0
+
+    @model_validator(mode="after")
+    def _check_batch_dimension(self) -> Self:
+        if self.batch_dimension != "none" and self.batch_dimension >= len(self.shape):
+            raise ValueError(f"batch_dimension {self.batch_dimension} is not a dimension of the shape {self.shape}")
+        return self
+
+
+class InputTensor(_Tensor):
+    """One input tensor; element `[i, j]` is the value of `columns[j]` in row `i`."""
+
     columns: tuple[Column, ...]
 
 
@@ -77,16 +89,13 @@ class ThresholdChoice(_Contract):
     expected: dict[str, float] = {}
 
 
-class OutputTensor(_Contract):
+class OutputTensor(_Tensor):
     """One output tensor; of `score`, a value above `threshold` raises the alarm.
 
     Of `probabilities`, element `[i, j]` is that of `classes[j]`. With a `threshold` the label of a row is `positive`
     where the probability of that class is above it, else the other class; without one it is the most probable class.
     """
 
-    name: str
-    datatype: Datatype
-    shape: tuple[int, ...]
     classes: tuple[str, ...] | None = None
     threshold: float | None = None
     positive: str | None = None

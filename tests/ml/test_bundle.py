@@ -9,9 +9,10 @@ import textwrap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle
+from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle, InputTensor
 from support.bundles import tiny_bundle
 from support.paths import ROOT
 
@@ -83,6 +84,24 @@ def test_a_loaded_bundle_has_what_was_written(bundle):
     assert bundle.signature.inputs[0].columns[1].range == (-1, 2)
     assert bundle.samples.samples[0].response["outputs"][0]["data"] == [5.0]
     assert bundle.reference.rows == 3
+
+
+def test_a_bundle_says_which_dimension_is_the_rows(bundle):
+    signature = json.loads((bundle.folder / "signature.json").read_text())
+    assert {tensor["batch_dimension"] for tensor in signature["inputs"] + signature["outputs"]} == {0}
+
+
+def test_a_tensor_may_have_no_dimension_of_rows():
+    signal = {"name": "samples", "datatype": "FP32", "shape": [-1], "columns": [], "batch_dimension": "none"}
+    assert InputTensor.model_validate(signal).model_dump(mode="json")["batch_dimension"] == "none"
+
+
+@pytest.mark.parametrize("wrong", [1, -1, "first"])
+def test_a_batch_dimension_that_a_tensor_does_not_have_is_refused(wrong):
+    with pytest.raises(ValidationError, match="batch_dimension"):
+        InputTensor.model_validate(
+            {"name": "samples", "datatype": "FP32", "shape": [-1], "columns": [], "batch_dimension": wrong}
+        )
 
 
 def test_a_full_disk_is_reported_and_the_old_bundle_stays(tmp_path):

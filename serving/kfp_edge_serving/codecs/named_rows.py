@@ -42,11 +42,13 @@ def parse_rows(model: Model, rows: object) -> ParsedRows:
     Raises:
         RequestError: the rows do not match the model.
     """
-    if not isinstance(rows, list) or not rows or any(not isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
         raise RequestError("'rows' must be a list of objects, each with the values of one row by their columns' names.")
     if unnamed := [name for name, tensor in model.inputs.items() if not tensor.columns]:
         raise RequestError(f"input '{unnamed[0]}' has no named columns; give 'inputs' instead of 'rows'.")
-    if model.windows is not None:
+    if unbatched := [name for name, tensor in model.inputs.items() if tensor.batch_dimension is None]:
+        raise RequestError(f"input '{unbatched[0]}' has no dimension of rows; give 'inputs' instead of 'rows'.")
+    if model.windows is not None and rows:
         return _parse_raw_rows(model, model.windows, rows)
     known = [column.name for tensor in model.inputs.values() for column in tensor.columns]
     _check_columns(rows, known)

@@ -10,12 +10,15 @@ from kfp_edge_serving.models.bundle import TensorSpec
 def name_predictions(arrays: Sequence[Array], outputs: Sequence[TensorSpec]) -> list[JsonObject]:
     """Return an object for each row: the value of every output by its name, probabilities by the names of the classes.
 
+    An output without a row for each row of the request is not in it.
+
     Args:
-        arrays: The output tensors; the first dimension is the rows.
+        arrays: The output tensors.
         outputs: What the signature says of each.
     """
-    columns = [_list_values(array, output) for array, output in zip(arrays, outputs, strict=True)]
-    names = [output.name for output in outputs]
+    by_row = [pair for pair in zip(arrays, outputs, strict=True) if pair[1].batch_dimension == 0]
+    columns = [_list_values(array, output) for array, output in by_row]
+    names = [output.name for _, output in by_row]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 

@@ -182,9 +182,12 @@ def check_shape(datatype: object, shape: object, spec: TensorSpec) -> TensorLayo
     if layout is None:
         takes = f"takes shape {list(spec.shape)} (-1 is any size)"
         raise RequestError(f"input '{spec.name}' {takes}, got {_shorten(str(shape))}.")
-    if layout.size == 0:
-        raise RequestError(f"input '{spec.name}' has shape {shape}, which holds no data.")
     return layout
+
+
+def empty(shape: tuple[int, ...], spec: TensorSpec) -> Array:
+    """Return a tensor without elements."""
+    return np.empty(shape, _DATATYPES[spec.datatype][0])
 
 
 def bounds(values: Sequence[float], tensor: TensorSpec) -> Array:
@@ -277,7 +280,7 @@ def _flatten(data: object, shape: tuple[int, ...], spec: TensorSpec) -> list[Any
 def _to_array(flat: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Array:
     largest = _LARGEST.get(spec.datatype)
     # Python's comparisons are faster than numpy's for a few rows; NaN, a missing value, takes the longer way
-    if largest is not None and not (-largest <= min(flat) and max(flat) <= largest):
+    if largest is not None and flat and not (-largest <= min(flat) and max(flat) <= largest):
         _check_infinite(flat, spec)
     try:
         return np.array(flat, dtype=dtype)

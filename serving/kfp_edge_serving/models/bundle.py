@@ -37,11 +37,13 @@ class ColumnSpec:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output of the model; -1 in `shape` is any number of rows.
+    """One input or output of the model; -1 in `shape` is any size.
 
-    `columns[j]` describes element `[i, j]` of an input; `classes` are those that an output can predict, and where it
-    has a number for each of them, element `[i, j]` is that of `classes[j]`. `details` has what else the signature says
-    of an output in a number or a text, such as the threshold of a score.
+    `batch_dimension` is the dimension of `shape` that is the rows, each of which is answered by itself; None if there
+    is none, as for a graph of nodes and edges or a signal. `columns[j]` describes element `[i, j]` of an input;
+    `classes` are those that an output can predict, and where it has a number for each of them, element `[i, j]` is that
+    of `classes[j]`. `details` has what else the signature says of an output in a number or a text, such as the
+    threshold of a score.
     """
 
     name: str
@@ -50,6 +52,7 @@ class TensorSpec:
     columns: tuple[ColumnSpec, ...] = ()
     classes: tuple[str, ...] = ()
     details: Mapping[str, str | float] = field(default_factory=dict, hash=False)
+    batch_dimension: int | None = None
 
     @cached_property
     def parameters(self) -> dict[str, str | float]:
@@ -146,13 +149,14 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
         signature = orjson.loads(files["signature.json"])
         samples = orjson.loads(files["samples.json"])
         features = orjson.loads(files["reference.json"])["features"] if "reference.json" in files else {}
+        first_size = _find_rows_of_table(signature)
         bundle = LoadedBundle(
             name=manifest["name"],
             version=manifest["version"],
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
             model=files["model.onnx"],
-            inputs=tuple(_parse_tensor(tensor, features) for tensor in signature["inputs"]),
-            outputs=tuple(_parse_tensor(tensor, {}) for tensor in signature["outputs"]),
+            inputs=tuple(_parse_tensor(tensor, features, first_size) for tensor in signature["inputs"]),
+            outputs=tuple(_parse_tensor(tensor, {}, first_size) for tensor in signature["outputs"]),
             samples=tuple(_parse_sample(sample) for sample in samples["samples"]),
             tolerance=float(samples["tolerance"]),
             features=_parse_features(files.get("features.json"), signature),
@@ -193,7 +197,29 @@ def _parse_features(content: bytes | None, signature: JsonObject) -> FeatureDefi
     return parse_definition(orjson.loads(content), columns)
 
 
-def _parse_tensor(tensor: JsonObject, features: JsonObject) -> TensorSpec:
+def _find_rows_of_table(signature: JsonObject) -> int | None:
+    """Return the first size of the inputs where every one of them is a table with named columns, else None.
+
+    Signatures of earlier versions do not state their batch dimension: their inputs are tables.
+    """
+    inputs = signature["inputs"]
+    return inputs[0]["shape"][0] if all(tensor.get("columns") and tensor["shape"] for tensor in inputs) else None
+
+
+def _parse_batch_dimension(tensor: JsonObject, rows_of_table: int | None) -> int | None:
+    """Return the batch dimension that a signature states; if it states none, the first one of a table."""
+    shape = tensor["shape"]
+    stated = tensor.get("batch_dimension")
+    if stated is None:
+        return 0 if rows_of_table is not None and shape[:1] == [rows_of_table] else None
+    if stated == "none":
+        return None
+    if type(stated) is not int or not 0 <= stated < len(shape):
+        raise ValueError(f"batch_dimension of '{tensor['name']}' is {stated!r}, not a dimension of its shape {shape}")
+    return stated
+
+
+def _parse_tensor(tensor: JsonObject, features: JsonObject, rows_of_table: int | None) -> TensorSpec:
     return TensorSpec(
         name=tensor["name"],
         datatype=tensor["datatype"],
@@ -201,6 +227,7 @@ def _parse_tensor(tensor: JsonObject, features: JsonObject) -> TensorSpec:
         columns=tuple(_parse_column(column, features.get(column["name"], {})) for column in tensor.get("columns", [])),
         classes=tuple(tensor.get("classes") or ()),
         details={name: tensor[name] for name in _DETAILS if name in tensor},
+        batch_dimension=_parse_batch_dimension(tensor, rows_of_table),
     )
 
 

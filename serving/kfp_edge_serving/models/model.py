@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kfp_edge_serving.codecs.tensors import Array, format_value, limits
+from kfp_edge_serving.codecs.tensors import Array, empty, format_value, limits
 from kfp_edge_serving.errors import RequestError, StartError
 from kfp_edge_serving.features.row_history import RowHistory
 from kfp_edge_serving.features.window_features import WindowFeatures
@@ -63,7 +63,11 @@ class Model:
         self.statistics = FeatureStatistics(bundle)
         self.all_outputs = list(self.outputs)
         self._session = OnnxSession(bundle, options.providers, threads)
-        self._batch_inputs = [tensor.name for tensor in bundle.inputs if tensor.shape[:1] == (-1,)]
+        self._batch_inputs = [
+            (tensor.name, tensor.batch_dimension) for tensor in bundle.inputs if tensor.batch_dimension is not None
+        ]
+        empty_outputs = {tensor.name: _without_rows(tensor) for tensor in bundle.outputs}
+        self._empty_outputs = {name: array for name, array in empty_outputs.items() if array is not None}
         ranges = {tensor.name: _column_ranges(tensor) for tensor in bundle.inputs}
         self._ranges = {name: low_high for name, low_high in ranges.items() if low_high is not None}
         self._options = options
@@ -133,7 +137,11 @@ class Model:
         received = feed
         if self._policy in ("clip", "reject"):
             feed = self._clip(feed) if self._policy == "clip" else self._reject_out_of_range(feed)
-        arrays = self._session.run(names, feed)
+        if rows == 0 and self._empty_outputs.keys() >= set(names):
+            # not every operator takes a tensor without elements
+            arrays = [self._empty_outputs[name] for name in names]
+        else:
+            arrays = self._session.run(names, feed)
         self.statistics.add(rows, received, names, arrays)
         return arrays
 
@@ -152,10 +160,11 @@ class Model:
     def _count_rows(self, feed: Feed) -> int:
         if not self._batch_inputs:
             return 1
-        count = len(feed[self._batch_inputs[0]])
-        for name in self._batch_inputs[1:]:
-            if len(feed[name]) != count:
-                counts = ", ".join(f"'{name}' has {len(feed[name])}" for name in self._batch_inputs)
+        name, dimension = self._batch_inputs[0]
+        count: int = feed[name].shape[dimension]
+        for name, dimension in self._batch_inputs[1:]:
+            if feed[name].shape[dimension] != count:
+                counts = ", ".join(f"'{name}' has {feed[name].shape[size]}" for name, size in self._batch_inputs)
                 raise RequestError(f"all inputs must have the same number of rows, but {counts}.")
         self.check_batch(count)
         return count
@@ -197,6 +206,8 @@ def _check_columns(bundle: LoadedBundle) -> None:
         message = f"the signature of model {bundle.name} {bundle.version} is wrong: input '{tensor.name}'"
         if width and tensor.shape[1:] != (width,) and (len(tensor.shape), width) != (1, 1):
             raise StartError(f"{message} has {width} columns for the shape {list(tensor.shape)}.")
+        if width and tensor.batch_dimension not in (0, None):
+            raise StartError(f"{message} has columns, and its batch dimension is {tensor.batch_dimension}, not 0.")
         for column in tensor.columns:
             if (column.range if tensor.datatype == "BYTES" else column.categories) is not None:
                 kind = "a range" if tensor.datatype == "BYTES" else "categories"
@@ -212,6 +223,15 @@ def _column_ranges(tensor: TensorSpec) -> tuple[Array, Array] | None:
     unknown = (-np.inf, np.inf)
     low, high = zip(*(column.range or unknown for column in tensor.columns), strict=True)
     return limits(low, high, tensor)
+
+
+def _without_rows(tensor: TensorSpec) -> Array | None:
+    """Return an output for no rows, None if its shape does not follow from the signature."""
+    dimension = tensor.batch_dimension
+    if dimension is None:
+        return None
+    shape = (*tensor.shape[:dimension], 0, *tensor.shape[dimension + 1 :])
+    return None if -1 in shape else empty(shape, tensor)
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -146,7 +146,7 @@ def test_a_bad_value_is_refused_with_one_sentence_that_names_row_and_column(echo
     assert refusal(lambda: ask(echo, {"rows": rows})) == message
 
 
-@pytest.mark.parametrize("rows", [[], {}, None, "x", [1], [{}, None], [[0.5]]])
+@pytest.mark.parametrize("rows", [{}, None, "x", [1], [{}, None], [[0.5]]])
 def test_rows_are_a_list_of_objects(echo: Model, rows: Any) -> None:
     message = refusal(lambda: ask(echo, {"rows": rows}))
     assert message == "'rows' must be a list of objects, each with the values of one row by their columns' names."

@@ -126,7 +126,6 @@ BAD_REQUESTS = {
     "shape of other things": ("pump", rows([1, 2, 3], [True, 3]), "'X' needs a shape"),
     "wrong width": ("pump", rows([1, 2], [1, 2]), "'X' takes shape [-1, 3] (-1 is any size), got [1, 2]"),
     "wrong rank": ("pump", rows([1, 2, 3], [3]), "'X' takes shape [-1, 3]"),
-    "no rows": ("pump", rows([], [0, 3]), "'X' has shape [0, 3], which holds no data"),
     "too few values": ("pump", rows([1, 2], [1, 3]), "needs 3 values in its data, got 2"),
     "ragged rows": ("pump", rows([[1, 2, 3], [4, 5]], [2, 3]), "nested data of input 'X'"),
     "null": ("pump", rows([1, None, 3], [1, 3]), "'X' takes numbers; element 1 of its data is null"),
