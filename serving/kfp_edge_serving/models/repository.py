@@ -1,6 +1,5 @@
 """The model repository: the models that are served, and their replacement while the server runs."""
 
-import re
 import threading
 import time
 import traceback
@@ -16,6 +15,7 @@ from kfp_edge_serving.features.row_history import RowHistory
 from kfp_edge_serving.models import self_test
 from kfp_edge_serving.models.bundle import FolderState, find_bundles, folder_state, load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
+from kfp_edge_serving.models.version_order import version_key
 from kfp_edge_serving.telemetry.log import log
 from kfp_edge_serving.telemetry.metrics import ModelMetrics
 
@@ -45,7 +45,7 @@ class ModelCatalog:
     def __init__(self, served: Mapping[Path, ServedModel]) -> None:
         self.served = tuple(served.values())
         self._versions: dict[str, dict[str, ServedModel]] = {}
-        for model in sorted(self.served, key=lambda model: _version_key(model.version)):
+        for model in sorted(self.served, key=lambda model: version_key(model.version)):
             self._versions.setdefault(model.name, {})[model.version] = model
 
     def names(self) -> list[str]:
@@ -224,8 +224,3 @@ class ModelRepository:
 
 def _log_nothing() -> None:
     """Log nothing: the bundle was not served."""
-
-
-def _version_key(version: str) -> list[tuple[int, str]]:
-    """Return a sort key of a version, in which the numbers compare as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", version)]
