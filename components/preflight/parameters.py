@@ -17,19 +17,16 @@ from kfp_edge.components.ingest.columns.schema import parse_expectations
 from kfp_edge.components.ingest.options import IngestOptions, complete_options, find_contradictions
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
 from kfp_edge.components.staging_test import parameters as staging_test
+from kfp_edge.components.train.parameters import read_selection_options, read_training_options
 from kfp_edge.components.verify.missing_values import check_may_be_missing
 from kfp_edge.errors import ParameterError
-from kfp_edge.estimators.calibration import check_calibration
-from kfp_edge.estimators.registry import AUTO, check_estimator
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.metrics.gates import check_limits, parse_gates
 from kfp_edge.ml.bundle import TASK_NAMES, check_identity
-from kfp_edge.model_selection.selection import SelectionOptions, check_selection
+from kfp_edge.model_selection.selection import check_selection
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
-from kfp_edge.tasks.classification.threshold import check_threshold
-from kfp_edge.tasks.registry import TASKS
-from kfp_edge.tasks.task import TrainingOptions
+from kfp_edge.tasks.registry import check_options
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
 Values = Mapping[str, Any]
@@ -57,10 +54,7 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield partial(_check_name, model.get("model_name"), values)
     yield from _training_checks(values)
     if "folds" in values:
-        names = ("folds", "tune", "tune_metric", "tune_minutes")
-        yield partial(
-            check_selection, SelectionOptions(**{name: values[name] for name in names if name in values}), _task(values)
-        )
+        yield partial(check_selection, read_selection_options(values), read_training_options(values), _task(values))
     if "gates" in values:
         yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
     if "may_be_missing" in values:
@@ -88,13 +82,15 @@ def _training_checks(values: Values) -> Iterator[Check]:
     if "false_alarm_rate" in values:
         yield partial(check_false_alarm_rate, values["false_alarm_rate"])
     if "estimator" in values:
-        yield partial(check_estimator, values["estimator"], _task(values), values.get("hyperparameters", {}))
-    if "quantiles" in values and _task(values):
-        yield partial(_check_training, values)
-    if "threshold" in values:
-        yield partial(check_threshold, values["threshold"], _task(values))
-    if "calibration" in values:
-        yield partial(check_calibration, values["calibration"], _task(values))
+        model = {name: values[name] for name in ("estimator", "hyperparameters") if name in values}
+        others = ({name: values[name]} for name in ("quantiles", "threshold", "calibration") if name in values)
+        # each on its own too, as the first fault would hide the others
+        for parameters in (model, *others, values):
+            yield partial(_check_training, parameters, _task(values))
+
+
+def _check_training(values: Values, task: str) -> None:
+    check_options(read_training_options(values), task)
 
 
 def list_models(values: Values) -> list[dict[str, Any]]:
@@ -145,11 +141,6 @@ def _task(values: Values) -> str:
     """Return the task, or "" where it is not known."""
     task = values.get("task", "")
     return task if task in TASK_NAMES else ""
-
-
-def _check_training(values: Values) -> None:
-    options = TrainingOptions(estimator=values.get("estimator", AUTO), quantiles=tuple(values["quantiles"]))
-    TASKS[_task(values)].check_options(options)
 
 
 def _check_name(name: object, values: Values) -> None:

@@ -57,42 +57,20 @@ def train(
         curves: ROC curve and confusion matrix; empty if there are no labels.
         report: One self-contained HTML page for a reviewer: warnings, data and split, metrics with intervals, plots.
     """
+    parameters = dict(locals())
     from kfp_edge.runtime.stage import log_metrics, stage
 
-    with stage("train"):
+    with stage("train") as warnings:
         from pathlib import Path
 
-        from kfp_edge.components.train.report import write_report
-        from kfp_edge.components.train.train import fit, measure
-        from kfp_edge.ml import dataset
-        from kfp_edge.ml.skops_model import save_model
-        from kfp_edge.ml.threads import limit_threads
-        from kfp_edge.model_selection.record import METADATA_KEY
-        from kfp_edge.model_selection.selection import SelectionOptions, select_model
-        from kfp_edge.tasks.task import TrainingOptions
+        from kfp_edge.components.train.parameters import read_selection_options, read_training_options
+        from kfp_edge.components.train.run import train_and_save
 
-        asked = TrainingOptions(
-            seed=seed,
-            false_alarm_rate=false_alarm_rate,
-            estimator=estimator,
-            hyperparameters=hyperparameters,
-            quantiles=tuple(quantiles),
-            threshold=threshold,
-            calibration=calibration,
-        )
-        # the training rows are read anew for each step, so that fit can free them before the trees need memory
-        selection = select_model(Path(train_data.path), asked, SelectionOptions(folds, tune, tune_metric, tune_minutes))
-        options, record = selection.options, selection.record
-        fitted = fit(dataset.load(Path(train_data.path)), options)
-        training_rows, test_rows = dataset.load(Path(train_data.path)), dataset.load(Path(test_data.path))
-        with limit_threads(test_rows):
-            evaluation = measure(fitted, test_rows)
-            write_report(Path(report.path), training_rows, test_rows, evaluation, options, record)
-        save_model(fitted, Path(model.path))
-        model.metadata["format"] = "skops"
-        model.metadata[METADATA_KEY] = record.model_dump_json()
-        log_metrics(metrics, {**evaluation.metrics, **record.metrics})
-        if evaluation.curves is not None:
-            if evaluation.curves.roc is not None:
-                curves.log_roc_curve(*evaluation.curves.roc)
-            curves.log_confusion_matrix(*evaluation.curves.confusion)
+        options, selection = read_training_options(parameters), read_selection_options(parameters)
+        rows = Path(train_data.path), Path(test_data.path)
+        trained = train_and_save(*rows, options, selection, model=Path(model.path), report=Path(report.path))
+        warnings.extend(trained.warnings)
+        model.metadata.update(trained.metadata)
+        log_metrics(metrics, trained.metrics)
+        if trained.curves is not None:
+            trained.curves.log_to(curves)

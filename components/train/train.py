@@ -2,10 +2,8 @@
 
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.estimators.calibration import check_calibration
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.threads import limit_threads
-from kfp_edge.tasks.classification.threshold import check_threshold
 from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import Evaluation, TrainingOptions
 
@@ -23,8 +21,6 @@ def fit(data: Dataset, options: TrainingOptions) -> Pipeline:
     """
     task = task_of(data)
     task.check_options(options)
-    check_threshold(options.threshold, task.name)
-    check_calibration(options.calibration, task.name)
     with limit_threads(data):
         rows = [data]
         del data  # a task frees the rows before it needs memory, where the caller does not hold them either

@@ -42,6 +42,7 @@ from kfp_edge.model_selection.record import TrainingRecord
 from kfp_edge.reports.check import Check
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import predict_onnx, task_of
+from kfp_edge.tasks.task import MeasuredModel
 
 #: Tools whose versions decide the bytes of the model.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
@@ -210,7 +211,8 @@ def _check_quality(
     task, gates = task_of(test_data), name_as_measured(requirements.gates, measurement.metrics)
     defaults = task.find_default_gates(predictions)
     results = check_gates(measurement, select_gates(gates, defaults, measurement))
-    results += task.check_rates(gates, predictions, measurement, train_data, test_data, requirements.false_alarm_rate)
+    model = MeasuredModel(predictions, measurement, train_data, test_data, gates, requirements.false_alarm_rate)
+    results += task.check_rates(model)
     if requirements.champion:
         named, margin = parse_gates(gates), requirements.champion_margin
         results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)

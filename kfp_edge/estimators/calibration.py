@@ -28,18 +28,20 @@ _ISOTONIC = (
 )
 
 
-def check_calibration(calibration: str, task: str) -> None:
-    """Check the parameter `calibration` for a task, "" where it is not known.
+def check_calibration(calibration: str, estimator: str | BaseEstimator) -> None:
+    """Check the parameter `calibration` of an estimator that was named, or given as an object of scikit-learn.
 
     Raises:
         ParameterError: it cannot be used.
     """
-    if calibration in ("", _SIGMOID):
-        if calibration and task not in ("", "classification"):
-            raise ParameterError(f"calibration is for task=classification, and the task is {task}; leave it empty.")
-        return
-    reason = f"{_ISOTONIC}; " if calibration == "isotonic" else ""
-    raise ParameterError(f"calibration is {calibration!r}; {reason}write sigmoid, or leave it empty for none.")
+    if calibration not in ("", _SIGMOID):
+        reason = f"{_ISOTONIC}; " if calibration == "isotonic" else ""
+        raise ParameterError(f"calibration is {calibration!r}; {reason}write sigmoid, or leave it empty for none.")
+    if calibration and not isinstance(estimator, str):
+        raise ParameterError(
+            "calibration is for estimators that are named; put CalibratedClassifierCV with method='sigmoid' and "
+            "ensemble=False into your own one."
+        )
 
 
 def calibrate(model: BaseEstimator, data: Dataset) -> CalibratedClassifierCV:

@@ -4,7 +4,8 @@ A new estimator is one more entry in `classifiers.py` or `detectors.py`.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,6 +71,26 @@ def read_labels(data: Dataset, model: BaseEstimator) -> Labels | Float64s:
     return data.target_values() if is_regressor(model) else data.y()
 
 
+@contextmanager
+def refuse_unsuitable_rows(estimator: "Estimator") -> Iterator[None]:
+    """Turn what scikit-learn says about rows that a model cannot learn from into an error for the user.
+
+    Raises:
+        DataError: with scikit-learn's reason.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # metrics and gates judge the model
+            warnings.filterwarnings("ignore", "max_samples .* is greater", UserWarning)  # it then draws from all rows
+            yield
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise DataError(
+            f"{estimator.name} cannot learn from these rows: {reason}; choose another estimator, or change its "
+            "hyperparameters."
+        ) from error
+
+
 def fit_at_once(
     estimator: "Estimator", data: Dataset, seed: int, hyperparameters: Hyperparameters, weights: Float64s | None
 ) -> Pipeline:
@@ -89,17 +110,8 @@ def fit_at_once(
     final = final_estimator(model)
     labels = None if is_outlier_detector(final) else read_labels(data, final)
     options = {} if weights is None else {"model__sample_weight": weights}
-    try:
-        with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # metrics and gates judge the model
-            warnings.filterwarnings("ignore", "max_samples .* is greater", UserWarning)  # it then draws from all rows
-            pipeline.fit(rows, labels, **options)
-    except ValueError as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise DataError(
-            f"{estimator.name} cannot learn from these rows: {reason}; choose another estimator, or change its "
-            "hyperparameters."
-        ) from error
+    with threadpool_limits(1, user_api="blas"), refuse_unsuitable_rows(estimator):
+        pipeline.fit(rows, labels, **options)
     estimator.finish(pipeline[-1])
     return pipeline
 

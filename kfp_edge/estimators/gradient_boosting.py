@@ -15,7 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.estimators.estimator import Estimator, Hyperparameters, read_labels
+from kfp_edge.estimators.estimator import Estimator, Hyperparameters, read_labels, refuse_unsuitable_rows
 from kfp_edge.estimators.preprocessing import make_preprocessing
 from kfp_edge.estimators.weighted_bins import fast_weighted_bins
 from kfp_edge.ml.arrays import Float64s, Int64s, Labels
@@ -53,7 +53,8 @@ def fit_boosted_trees(
     samples = _make_samples(data, model, seed, weights)
     del data  # where the caller does not hold the rows either, they are freed before the trees need memory
     return_freed_memory()
-    return _fit_trees(samples, model)
+    with refuse_unsuitable_rows(estimator):
+        return _fit_trees(samples, model)
 
 
 def _make_samples(data: Dataset, model: BaseEstimator, seed: int, weights: Float64s | None) -> _Samples:

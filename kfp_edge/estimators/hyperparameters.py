@@ -88,6 +88,10 @@ def _check_value(estimator: str, model: type[BaseEstimator], name: str, value: o
     Raises:
         ParameterError: there is none.
     """
+    if value == "precomputed":
+        raise ParameterError(
+            f"hyperparameters: {name} cannot be precomputed for {estimator}: rows hold features, no similarities."
+        )
     try:
         model(**{name: value})._validate_params()
     except InvalidParameterError as error:

@@ -1,5 +1,6 @@
 """An estimator of a data scientist's own, from a notebook: any of scikit-learn's, alone or as a Pipeline."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,11 +17,21 @@ from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.known_differences import explain_estimator
 
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the last step has to be."""
+
+    is_met: Callable[[BaseEstimator], bool]
+    name: str
+    gives_probabilities: bool = False
+
+
 #: What the last step has to be, by the task.
 _KINDS = {
-    "classification": (is_classifier, "a classifier"),
-    "anomaly": (is_outlier_detector, "an outlier detector"),
-    "regression": (is_regressor, "a regressor"),
+    "classification": _Kind(is_classifier, "a classifier", gives_probabilities=True),
+    "anomaly": _Kind(is_outlier_detector, "an outlier detector"),
+    "regression": _Kind(is_regressor, "a regressor"),
 }
 
 
@@ -73,13 +84,13 @@ def make_own_estimator(own: BaseEstimator, task: TaskName) -> OwnEstimator:
     """
     final = final_estimator(own)
     name = type(final).__name__
-    is_kind, kind = _KINDS[task]
-    if not is_kind(final):
-        raise ParameterError(f"the task is {task}, and {name} is not {kind}; give one, or another task to ingest.")
+    kind = _KINDS[task]
+    if not kind.is_met(final):
+        raise ParameterError(f"the task is {task}, and {name} is not {kind.name}; give one, or another task to ingest.")
     difference = explain_estimator(own)
     if difference:
         raise ParameterError(f"{difference}.")
-    if task == "classification" and not hasattr(final, "predict_proba"):
+    if kind.gives_probabilities and not hasattr(final, "predict_proba"):
         raise ParameterError(
             f"{name} gives no probabilities; put CalibratedClassifierCV({name}(), ensemble=False) in its place."
         )

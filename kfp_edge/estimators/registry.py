@@ -1,7 +1,5 @@
 """The estimators by name, for each task."""
 
-from collections.abc import Mapping
-
 from sklearn.base import BaseEstimator
 
 from kfp_edge.errors import ParameterError
@@ -52,20 +50,6 @@ def choose_estimator(estimator: str | BaseEstimator, task: TaskName) -> Estimato
         ParameterError: the task has no such estimator, or the object cannot be used.
     """
     return find_estimator(estimator, task) if isinstance(estimator, str) else make_own_estimator(estimator, task)
-
-
-def check_estimator(name: str, task: str, hyperparameters: Mapping[str, object]) -> None:
-    """Check the parameters that say what is trained.
-
-    Args:
-        name: The name of an estimator, or `auto`.
-        task: The task; "" where it is not known.
-        hyperparameters: Those that the user gives.
-
-    Raises:
-        ParameterError: the task has no such estimator, or a hyperparameter cannot be used.
-    """
-    find_estimator(name, task).check(hyperparameters)
 
 
 def _explain(name: str, task: str) -> str:

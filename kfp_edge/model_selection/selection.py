@@ -10,8 +10,9 @@ from kfp_edge.ml import dataset
 from kfp_edge.model_selection.cross_validation import cross_validate
 from kfp_edge.model_selection.folds import check_folds
 from kfp_edge.model_selection.record import TrainingRecord
+from kfp_edge.model_selection.searched_hyperparameters import select_space
 from kfp_edge.model_selection.tuning_metric import check_tuning_metric
-from kfp_edge.tasks.registry import task_of
+from kfp_edge.tasks.registry import TASKS, task_of
 from kfp_edge.tasks.task import TrainingOptions
 
 #: Trials of one search at most.
@@ -40,11 +41,12 @@ class Selection:
     record: TrainingRecord = field(default_factory=TrainingRecord)
 
 
-def check_selection(options: SelectionOptions, task: str) -> None:
+def check_selection(options: SelectionOptions, training: TrainingOptions, task: str) -> None:
     """Refuse parameters that no data could be used with.
 
     Args:
         options: The parameters.
+        training: How a model is trained.
         task: The task; "" where it is not known.
 
     Raises:
@@ -66,6 +68,9 @@ def check_selection(options: SelectionOptions, task: str) -> None:
             raise ParameterError(f"{name} is {value}, but nothing is tuned; give a number of trials, such as tune=20.")
     if options.tune_metric:
         check_tuning_metric(options.tune_metric, task)
+    if options.tune and task:
+        estimator = choose_estimator(training.estimator, TASKS[task].name)
+        select_space(estimator, training.hyperparameters, options.tune)
 
 
 def select_model(train_data: Path, training: TrainingOptions, options: SelectionOptions) -> Selection:
@@ -82,11 +87,11 @@ def select_model(train_data: Path, training: TrainingOptions, options: Selection
         ParameterError: a parameter is out of range, or does not fit the data or the estimator.
         DataError: the rows cannot be divided into so many folds, or nothing could be measured on them.
     """
-    check_selection(options, "")
+    check_selection(options, training, "")
     if not (options.folds or options.tune):
         return Selection(training)
     data = dataset.load(train_data)
-    check_selection(options, data.roles.task)
+    check_selection(options, training, data.roles.task)
     if not options.tune:
         return Selection(training, TrainingRecord(cross_validation=cross_validate(data, training, options.folds)))
     from kfp_edge.model_selection.tuning import DEFAULT_FOLDS, SearchOptions, tune  # importing Optuna takes a second

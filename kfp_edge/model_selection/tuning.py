@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import TrialState
 
-from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.errors import DataError
 from kfp_edge.estimators.estimator import Estimator
 from kfp_edge.estimators.hyperparameters import Dimension
 from kfp_edge.metrics.catalog import find_metric, format_metric
@@ -23,6 +23,7 @@ from kfp_edge.model_selection.cross_validation import FoldResult, measure_folds,
 from kfp_edge.model_selection.folds import Folds, make_folds
 from kfp_edge.model_selection.record import CrossValidation, TrialRecord, Tuning
 from kfp_edge.model_selection.search_space import to_distributions, to_hyperparameters
+from kfp_edge.model_selection.searched_hyperparameters import select_space
 from kfp_edge.model_selection.tuning_metric import can_be_optimized, is_lower_better
 from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import TrainingOptions
@@ -84,7 +85,7 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
         ParameterError: every hyperparameter that could be searched is given, or the estimator has none.
         DataError: the metric is not defined on the folds, or nothing could be measured on them.
     """
-    space = _select_space(estimator, training, options.trials)
+    space = select_space(estimator, training.hyperparameters, options.trials)
     metric = options.metric or task_of(data).ranking_metrics[0]
     folds = make_folds(data, options.folds, training.seed)
     aim = "lowest" if is_lower_better(metric) else "highest"
@@ -109,26 +110,6 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
     print(f"tuning: {record.outcome}; the best one is trial {best + 1}", flush=True)
     chosen = {**training.hyperparameters, **trials[best].hyperparameters}
     return Search(chosen, summarize(folds, trials[best].results), record)
-
-
-def _select_space(estimator: Estimator, training: TrainingOptions, trials: int) -> list[Dimension]:
-    """Return the dimensions of the search space that the user does not fix.
-
-    Raises:
-        ParameterError: there is none.
-    """
-    if not estimator.search_space:
-        raise ParameterError(
-            f"tune is {trials}, but nothing is searched for {estimator.name}, an estimator of your own; write tune=0."
-        )
-    space = [dimension for dimension in estimator.search_space if dimension.name not in training.hyperparameters]
-    if not space:
-        names = ", ".join(dimension.name for dimension in estimator.search_space)
-        raise ParameterError(
-            f"tune is {trials}, but hyperparameters gives everything that is searched for {estimator.name} ({names}); "
-            "leave one out, or write tune=0."
-        )
-    return space
 
 
 def _run_trials(

@@ -3,6 +3,7 @@
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
@@ -11,7 +12,7 @@ from kfp_edge.tasks.anomaly.task import AnomalyDetection
 from kfp_edge.tasks.classification.task import Classification
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.regression.task import Regression
-from kfp_edge.tasks.task import Task
+from kfp_edge.tasks.task import Task, TrainingOptions
 
 #: Every task by its name.
 TASKS: dict[str, Task] = {task.name: task for task in (Classification(), AnomalyDetection(), Regression())}
@@ -20,6 +21,28 @@ TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Anomaly
 def task_of(data: Dataset) -> Task:
     """Return the task that the data was read for."""
     return TASKS[data.roles.task]
+
+
+def check_options(options: TrainingOptions, task: str) -> None:
+    """Refuse options of the training that no data could be used with.
+
+    Args:
+        options: The options.
+        task: The task; "" where it is not known: then those that no task could be trained with are refused.
+
+    Raises:
+        ParameterError: with the first one.
+    """
+    possible = [TASKS[task]] if task else [each for each in TASKS.values() if not each.list_unused(options)]
+    refusals = []
+    for each in possible or TASKS.values():
+        try:
+            each.check_options(options)
+        except ParameterError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
 
 
 def predict(estimator: BaseEstimator, data: Dataset) -> Predictions:

@@ -5,7 +5,7 @@ A new task is one more package beside `classification`, and one more entry in `r
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar
 
 import onnx
@@ -14,7 +14,8 @@ from sklearn.pipeline import Pipeline
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.estimator import Hyperparameters
-from kfp_edge.estimators.registry import AUTO
+from kfp_edge.estimators.registry import AUTO, choose_estimator
+from kfp_edge.estimators.trial_fit import check_combination
 from kfp_edge.metrics.catalog import MetricSubject
 from kfp_edge.metrics.gates import Gate
 from kfp_edge.metrics.measurement import Measurement
@@ -28,6 +29,7 @@ from kfp_edge.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
+    from kfp.dsl import ClassificationMetrics
 
     from kfp_edge.model_report.facts import ModelFacts
     from kfp_edge.reports.html import Page
@@ -54,6 +56,11 @@ class TrainingOptions:
     hyperparameters: Hyperparameters = field(default_factory=dict)
 
 
+_DEFAULTS = TrainingOptions()
+#: The options that every task has; pipelines pass a false-alarm rate, which has a default, whatever the task is.
+_COMMON_OPTIONS = frozenset({"seed", "estimator", "hyperparameters", "false_alarm_rate"})
+
+
 @dataclass(frozen=True)
 class Curves:
     """The curves that Kubeflow Pipelines draws.
@@ -64,6 +71,12 @@ class Curves:
 
     roc: tuple[list[float], list[float], list[float]] | None
     confusion: tuple[list[str], list[list[int]]]
+
+    def log_to(self, artifact: "ClassificationMetrics") -> None:
+        """Log the curves to an artifact of Kubeflow Pipelines."""
+        if self.roc is not None:
+            artifact.log_roc_curve(*self.roc)
+        artifact.log_confusion_matrix(*self.confusion)
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,20 @@ class Evaluation:
         return self.measurement.metrics
 
 
+@dataclass(frozen=True)
+class MeasuredModel:
+    """A model's answers for the held-out rows, what was measured of them, and what was asked of the model."""
+
+    predictions: Predictions
+    measurement: Measurement
+    train_data: Dataset
+    test_data: Dataset
+    #: The gates that the user names, by metric.
+    gates: Mapping[str, object] = field(default_factory=dict)
+    #: The share of normal rows that a detector was asked to raise an alarm in at most.
+    false_alarm_rate: float = TrainingOptions.false_alarm_rate
+
+
 class Task(ABC):
     """A kind of model, from its target to its plots. A task has no state; `registry.py` has the only object of each."""
 
@@ -94,14 +121,29 @@ class Task(ABC):
     #: The metric that says most about a model to a person; a fleet is sorted by it.
     headline_metric: ClassVar[str]
 
+    #: The options that this task has and not every other one, each by its name in `TrainingOptions`.
+    options: ClassVar[frozenset[str]] = frozenset()
+    #: What to write in place of an option that this task does not have, by its name.
+    remedies: ClassVar[Mapping[str, str]] = {}
+
     def check_options(self, options: TrainingOptions) -> None:
-        """Refuse options that are out of range, or that another task has.
+        """Refuse options that no data could be used with: out of range, of another task, or not working together.
 
         Raises:
             ParameterError: with the first one.
         """
-        if options.quantiles:
-            raise ParameterError("quantiles are predicted for task=regression only; leave quantiles empty.")
+        for name in self.list_unused(options):
+            remedy = self.remedies.get(name, "leave it empty")
+            raise ParameterError(f"{name} is given, which task={self.name} does not use; {remedy}.")
+        estimator = choose_estimator(options.estimator, self.name)
+        hyperparameters = estimator.check(options.hyperparameters)
+        if isinstance(options.estimator, str):
+            check_combination(estimator, hyperparameters)
+
+    def list_unused(self, options: TrainingOptions) -> list[str]:
+        """Return the names of options that are given although this task does not have them."""
+        names = {each.name for each in fields(options)} - _COMMON_OPTIONS - self.options
+        return sorted(name for name in names if getattr(options, name) != getattr(_DEFAULTS, name))
 
     @abstractmethod
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
@@ -155,25 +197,8 @@ class Task(ABC):
     def find_default_gates(self, predictions: Predictions) -> list[Gate]:
         """Return the gates of the metrics that nobody names: a model that finds nothing is refused."""
 
-    def check_rates(
-        self,
-        gates: Mapping[str, object],
-        predictions: Predictions,
-        measurement: Measurement,
-        train_data: Dataset,
-        test_data: Dataset,
-        false_alarm_rate: float,
-    ) -> list[Check]:
-        """Return the checks that compare what was measured with what was asked for.
-
-        Args:
-            gates: The gates that the user names.
-            predictions: What the model predicts for the held-out rows.
-            measurement: What was measured on the held-out rows.
-            train_data: The rows that the model was trained on.
-            test_data: The held-out rows.
-            false_alarm_rate: The share of normal rows that a detector was asked to raise an alarm in at most.
-        """
+    def check_rates(self, model: MeasuredModel) -> list[Check]:
+        """Return the checks that compare what was measured with what was asked for."""
         return []
 
     def has_outputs(self, names: Collection[str]) -> bool:

@@ -8,8 +8,9 @@ from kfp_edge.components.train.train import fit
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.estimators.classifiers import CLASSIFIERS
 from kfp_edge.estimators.hyperparameters import Choice, Range
-from kfp_edge.estimators.registry import ESTIMATORS, check_estimator, find_estimator
+from kfp_edge.estimators.registry import ESTIMATORS, find_estimator
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.tasks.registry import check_options
 from kfp_edge.tasks.task import TrainingOptions
 from support.tables import failures
 
@@ -41,7 +42,7 @@ def test_auto_is_the_first_estimator_of_a_task(task, name):
 )
 def test_an_unknown_name_is_refused_with_what_was_probably_meant(name, task, message):
     with pytest.raises(ParameterError, match=message):
-        check_estimator(name, task, {})
+        check_options(TrainingOptions(estimator=name), task)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_an_unknown_name_is_refused_with_what_was_probably_meant(name, task, mes
 )
 def test_hyperparameters_that_cannot_be_used_are_refused(name, hyperparameters, message):
     with pytest.raises(ParameterError, match=message):
-        check_estimator(name, "classification", hyperparameters)
+        check_options(TrainingOptions(estimator=name, hyperparameters=hyperparameters), "classification")
 
 
 def test_whole_numbers_of_a_backend_are_integers():
@@ -106,3 +107,40 @@ def test_a_class_of_a_single_row_is_refused_where_probabilities_are_calibrated()
     labels[7] = 1
     with pytest.raises(DataError, match="the class 1 has a single training row"):
         fit(Dataset(data.frame.assign(failed=labels), data.roles, data.sha256), TrainingOptions(estimator="linear_svm"))
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "hyperparameters", "message"),
+    [
+        ("classification", "logistic_regression", {"l1_ratio": 0.5}, "solver lbfgs supports only 'l2' or None"),
+        ("classification", "linear_svm", {"penalty": "l1", "loss": "hinge"}, "the combination of penalty='l1' and"),
+        ("classification", "random_forest", {"bootstrap": False, "max_samples": 0.5}, "cannot be set if `bootstrap="),
+        ("regression", "ridge", {"positive": True, "solver": "svd"}, "'svd' does not support positive fitting"),
+    ],
+)
+def test_hyperparameters_that_do_not_work_together_are_refused_without_data(task, name, hyperparameters, message):
+    options = TrainingOptions(estimator=name, hyperparameters=hyperparameters)
+    with pytest.raises(ParameterError, match=f"(?i)hyperparameters of {name} do not work together: .*{message}"):
+        check_options(options, task)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "hyperparameters"),
+    [
+        ("classification", "auto", {"monotonic_cst": [1, 0, -1]}),
+        ("classification", "random_forest", {"max_features": 500, "class_weight": {"Fail": 3}}),
+        ("regression", "random_forest", {"criterion": "poisson"}),
+        ("regression", "gradient_boosting", {"loss": "quantile", "n_estimators": 5000}),
+        ("anomaly", "pca", {"n_components": 500}),
+        ("anomaly", "isolation_forest", {"max_samples": 100_000}),
+        ("", "svm", {"epsilon": 0.1}),
+    ],
+)
+def test_hyperparameters_that_only_the_data_can_decide_about_are_taken(task, name, hyperparameters):
+    check_options(TrainingOptions(estimator=name, hyperparameters=hyperparameters), task)
+
+
+def test_constraints_for_another_number_of_columns_are_refused_in_one_sentence():
+    options = TrainingOptions(hyperparameters={"monotonic_cst": [1, 0, -1]})
+    with pytest.raises(DataError, match="hist_gradient_boosting cannot learn from these rows: monotonic_cst has shape"):
+        fit(failures(rows=200), options)

@@ -15,6 +15,7 @@ from kfp_edge.tasks.anomaly.predictions import AnomalyPredictions
 from kfp_edge.tasks.classification.predictions import ClassPredictions
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import measure, task_of
+from kfp_edge.tasks.task import MeasuredModel
 from support.tables import anomalies, failures
 
 
@@ -36,8 +37,9 @@ def _detect(data: Dataset, alarms: np.ndarray) -> AnomalyPredictions:
 
 
 def _check_rate(data: Dataset, alarms: np.ndarray, asked: float, gates: Mapping[str, object] | None = None):
-    measurement = measure(_detect(data, alarms), data)
-    return check_measured_rate(gates or {}, measurement, anomalies(rows=20_000), data, asked)
+    predictions = _detect(data, alarms)
+    model = MeasuredModel(predictions, measure(predictions, data), anomalies(rows=20_000), data, gates or {}, asked)
+    return check_measured_rate(model)
 
 
 def test_a_classifier_that_ranks_and_finds_some_failures_passes():
@@ -154,8 +156,8 @@ def test_too_few_rows_to_measure_the_rate_are_reported_and_pass():
 
 def test_the_limit_of_a_threshold_set_on_few_rows_states_its_reason():
     data = anomalies(rows=400)
-    measurement = measure(_detect(data, np.zeros(400)), data)
-    (check,) = check_measured_rate({}, measurement, data, data, 0.001)
+    predictions = _detect(data, np.zeros(400))
+    (check,) = check_measured_rate(MeasuredModel(predictions, measure(predictions, data), data, data))
     assert re.search(
         r"begin at or below 0\.0\d+, which a threshold set on \d+ rows can reach by chance$", check.required
     )

@@ -1,15 +1,13 @@
 """The false-alarm rate asked for, and the one that held-out rows show."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from kfp_edge.metrics.intervals import compute_exact_interval, find_clusters
-from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate, count_threshold_rows, find_normal_rows
+from kfp_edge.tasks.task import MeasuredModel
 
 #: Machines that differ or drift a little reach this multiple of the rate asked for; a detector whose interval is
 #: completely above it raises more false alarms than anyone planned for.
@@ -18,27 +16,19 @@ _MAX_RATE_RATIO = 2.0
 _FEWEST_GROUPS = 3
 
 
-def check_measured_rate(
-    gates: Mapping[str, object], measurement: Measurement, train_data: Dataset, test_data: Dataset, asked: float
-) -> list[Check]:
+def check_measured_rate(model: MeasuredModel) -> list[Check]:
     """Require a detector to raise alarms about as rarely as it was asked to, unless a gate on that rate is named.
 
     Without labels every row counts as normal. The lower end of the 95 % interval may be at most twice the rate asked
     for, or what a threshold reaches by chance that so many training rows set. Too few rows or groups to measure such a
     rate are reported.
 
-    Args:
-        gates: The named gates.
-        measurement: What was measured on the held-out rows.
-        train_data: The rows that the model was trained on.
-        test_data: The held-out rows.
-        asked: The share of normal rows that may raise an alarm.
-
     Raises:
-        ParameterError: `asked` is no such share.
+        ParameterError: the rate asked for is no share.
     """
+    test_data, measurement, asked = model.test_data, model.measurement, model.false_alarm_rate
     metric = "false_alarm_rate" if test_data.roles.target else "alarm_rate"
-    if metric in gates:
+    if metric in model.gates:
         return []
     check_false_alarm_rate(asked)
     normal = int(find_normal_rows(test_data).sum())
@@ -50,7 +40,7 @@ def check_measured_rate(
     elif rate > _MAX_RATE_RATIO * asked:
         measured += f", {rate / asked:.1f} times the rate asked for"
     measured += _describe_few_clusters(test_data)
-    limit, reason = _find_highest_rate(train_data, asked)
+    limit, reason = _find_highest_rate(model.train_data, asked)
     required = f"{asked:g}, as asked for with false_alarm_rate: the 95 % interval must begin at or below {reason}"
     return [Check(f"gate {metric}", interval.low <= limit, measured, required)]
 

@@ -1,7 +1,7 @@
 """The task of an anomaly detector."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import onnx
@@ -31,6 +31,7 @@ from kfp_edge.tasks.anomaly.evaluation import count_confusion, evaluate, measure
 from kfp_edge.tasks.anomaly.false_alarms import check_measured_rate
 from kfp_edge.tasks.anomaly.predictions import AnomalyPredictions
 from kfp_edge.tasks.anomaly.threshold_rows import (
+    check_false_alarm_rate,
     choose_threshold_method,
     count_threshold_rows,
     describe_threshold_rows,
@@ -39,7 +40,7 @@ from kfp_edge.tasks.anomaly.threshold_rows import (
 from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
 from kfp_edge.tasks.machine_alarms import describe_machines
 from kfp_edge.tasks.predictions import Predictions
-from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
+from kfp_edge.tasks.task import Curves, Evaluation, MeasuredModel, Task, TrainingOptions
 from kfp_edge.wording import count_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,16 @@ class AnomalyDetection(Task):
     outputs = ("label", "score")
     ranking_metrics = ("roc_auc", "false_alarm_rate")
     headline_metric = "event_recall"
+    remedies: ClassVar[Mapping[str, str]] = {
+        "threshold": "set that of a detector with false_alarm_rate",
+        "calibration": "leave it empty: the scores of a detector are no probabilities",
+        "quantiles": "leave it empty, or predict a number with task=regression",
+    }
+
+    def check_options(self, options: TrainingOptions) -> None:
+        """Refuse options that no data could be used with, and a false-alarm rate that is no share."""
+        super().check_options(options)
+        check_false_alarm_rate(options.false_alarm_rate)
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a detector on normal rows, and set its threshold."""
@@ -114,17 +125,9 @@ class AnomalyDetection(Task):
             ("roc_auc_p_value", "<=", HIGHEST_P_VALUE),
         )
 
-    def check_rates(
-        self,
-        gates: Mapping[str, object],
-        predictions: Predictions,
-        measurement: Measurement,
-        train_data: Dataset,
-        test_data: Dataset,
-        false_alarm_rate: float,
-    ) -> list[Check]:
+    def check_rates(self, model: MeasuredModel) -> list[Check]:
         """Compare the measured false-alarm rate with the one asked for."""
-        return check_measured_rate(gates, measurement, train_data, test_data, false_alarm_rate)
+        return check_measured_rate(model)
 
     def standardize_outputs(self, model: BroughtModel) -> StandardOutputs:
         """Give a model that was trained elsewhere the outputs of this task."""

@@ -8,10 +8,10 @@ from kfp_edge.metrics.catalog import format_metric
 from kfp_edge.metrics.costs import read_costs
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.metrics.threshold_reason import describe_reason
-from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.decision import Decision
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
+from kfp_edge.tasks.task import MeasuredModel
 
 #: Machines that differ or drift a little reach this multiple of a rate asked for, as for detectors.
 _MAX_RATE_RATIO = 2.0
@@ -30,24 +30,20 @@ def describe_decision(decision: Decision, measurement: Measurement) -> Iterable[
         )
 
 
-def check_decision(gates: Mapping[str, object], measurement: Measurement, test_data: Dataset) -> list[Check]:
+def check_decision(model: MeasuredModel) -> list[Check]:
     """Require of a threshold that held-out rows do not contradict what it was chosen for, unless a gate is named.
 
     The 95 % interval of the recall has to reach the one asked for, and that of the false-alarm rate has to begin at no
     more than twice the one asked for; a cost has to begin below that of raising alarms always or never.
-
-    Args:
-        gates: The named gates.
-        measurement: What was measured on the held-out rows.
-        test_data: The held-out rows.
     """
+    gates, measurement = model.gates, model.measurement
     decision = measurement.decision
     if decision is None or decision.choice is None or decision.positive != measurement.positive:
         return []
     asked = decision.choice.asked
     costs = read_costs(asked)
     if costs is not None:
-        limit = costs.find_cost_without_model(np.asarray(test_data.y() == decision.positive))
+        limit = costs.find_cost_without_model(np.asarray(model.test_data.y() == decision.positive))
         return _check(gates, measurement, "cost_per_row", limit, "the cost of raising alarms always, or never")
     if "false_alarm_rate" in asked:
         limit = _MAX_RATE_RATIO * asked["false_alarm_rate"]

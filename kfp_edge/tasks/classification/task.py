@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import onnx
@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.errors import DataError
 from kfp_edge.estimators.calibration import check_calibration, takes_class_weights, with_calibration
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
@@ -35,10 +35,11 @@ from kfp_edge.tasks.classification.decided import check_decision, describe_decis
 from kfp_edge.tasks.classification.decision import choose_decision
 from kfp_edge.tasks.classification.evaluation import compute_confusion, evaluate, measure_intervals
 from kfp_edge.tasks.classification.predictions import ClassPredictions, to_class_labels
+from kfp_edge.tasks.classification.threshold import parse_threshold
 from kfp_edge.tasks.classification.weights import compute_class_weights, compute_weights, name_classes
 from kfp_edge.tasks.machine_alarms import describe_machines
 from kfp_edge.tasks.predictions import Predictions
-from kfp_edge.tasks.task import Curves, Evaluation, Task, TrainingOptions
+from kfp_edge.tasks.task import Curves, Evaluation, MeasuredModel, Task, TrainingOptions
 
 if TYPE_CHECKING:
     from kfp_edge.model_report.facts import ModelFacts
@@ -55,6 +56,14 @@ class Classification(Task):
     outputs = ("label", "probabilities")
     ranking_metrics = ("roc_auc",)
     headline_metric = "roc_auc"
+    options = frozenset({"threshold", "calibration"})
+    remedies: ClassVar[Mapping[str, str]] = {"quantiles": "leave it empty, or predict a number with task=regression"}
+
+    def check_options(self, options: TrainingOptions) -> None:
+        """Refuse options that no data could be used with, and calibration of an estimator of the user's own."""
+        super().check_options(options)
+        parse_threshold(options.threshold)
+        check_calibration(options.calibration, options.estimator)
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a classifier, rare classes given more weight, and choose its threshold where one is asked for."""
@@ -133,17 +142,9 @@ class Classification(Task):
         """Give a model that was trained elsewhere the outputs of this task."""
         return standardize_outputs(model, self.outputs)
 
-    def check_rates(
-        self,
-        gates: Mapping[str, object],
-        predictions: Predictions,
-        measurement: Measurement,
-        train_data: Dataset,
-        test_data: Dataset,
-        false_alarm_rate: float,
-    ) -> list[Check]:
+    def check_rates(self, model: MeasuredModel) -> list[Check]:
         """Compare what was measured at the threshold with what it was chosen for."""
-        return check_decision(gates, measurement, test_data)
+        return check_decision(model)
 
     def describe_outputs(
         self, proto: onnx.ModelProto, data: Dataset, classes: Sequence[ClassLabel], threshold: float | None
@@ -199,13 +200,7 @@ class Classification(Task):
 def _fit_classifier(data: Dataset, options: TrainingOptions) -> Pipeline:
     estimator = choose_estimator(options.estimator, Classification.name)
     hyperparameters, weights = dict(options.hyperparameters), None
-    check_calibration(options.calibration, Classification.name)
     if options.calibration:
-        if not isinstance(options.estimator, str):
-            raise ParameterError(
-                "calibration is for estimators that are named; put CalibratedClassifierCV with method='sigmoid' and "
-                "ensemble=False into your own one."
-            )
         estimator = with_calibration(estimator)
     if "class_weight" in hyperparameters:
         hyperparameters["class_weight"] = name_classes(hyperparameters["class_weight"], data.y())

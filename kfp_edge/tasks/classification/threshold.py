@@ -42,17 +42,6 @@ def parse_threshold(threshold: Mapping[str, object]) -> dict[str, float]:
     return {name: _parse_number(name, value) for name, value in threshold.items()}
 
 
-def check_threshold(threshold: Mapping[str, object], task: str) -> None:
-    """Check the parameter `threshold` for a task, "" where it is not known.
-
-    Raises:
-        ParameterError: it cannot be used.
-    """
-    if parse_threshold(threshold) and task not in ("", "classification"):
-        remedy = "; set that of a detector with false_alarm_rate" if task == "anomaly" else ""
-        raise ParameterError(f"threshold is for task=classification, and the task is {task}{remedy}.")
-
-
 def choose_threshold(asked: Mapping[str, float], truth: Mask, score: Float32s) -> float:
     """Return the threshold that serves best what was asked for; a row with a score above it is predicted positive.
 

@@ -10,7 +10,7 @@ from sklearn.model_selection import BaseCrossValidator, GroupKFold, KFold
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.errors import DataError, ParameterError
-from kfp_edge.estimators.estimator import Estimator
+from kfp_edge.estimators.estimator import Estimator, refuse_unsuitable_rows
 from kfp_edge.estimators.preprocessing import make_preprocessing
 from kfp_edge.ml.arrays import Int64s
 from kfp_edge.ml.dataset import Dataset
@@ -78,7 +78,8 @@ def fit_with_quantiles(data: Dataset, estimator: Estimator, options: TrainingOpt
     ]
     folds, groups = _choose_folds(data, seed)
     number = estimator.build_model(seed, hyperparameters)
-    model = QuantileRegressor(number, of_levels, levels).fit(x, target, folds, groups)
+    with refuse_unsuitable_rows(estimator):
+        model = QuantileRegressor(number, of_levels, levels).fit(x, target, folds, groups)
     for part in iterate_parts(model):
         if hasattr(part, "_bin_mapper"):
             # the number of threads that fitted it is of this machine; the trees do not depend on it

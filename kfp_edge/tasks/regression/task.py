@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import onnx
@@ -32,7 +32,7 @@ from kfp_edge.tasks.regression.coverage import check_coverage
 from kfp_edge.tasks.regression.evaluation import evaluate, measure_intervals
 from kfp_edge.tasks.regression.gradient_boosting import check_options, check_rows, fit_with_quantiles
 from kfp_edge.tasks.regression.predictions import NumberPredictions
-from kfp_edge.tasks.task import Evaluation, Task, TrainingOptions
+from kfp_edge.tasks.task import Evaluation, MeasuredModel, Task, TrainingOptions
 
 if TYPE_CHECKING:
     from kfp_edge.model_report.facts import ModelFacts
@@ -54,10 +54,15 @@ class Regression(Task):
     outputs = ("prediction",)
     ranking_metrics = ("r2", "mae")
     headline_metric = "r2"
-    predicts_number = True
+    options = frozenset({"quantiles"})
+    remedies: ClassVar[Mapping[str, str]] = {
+        "threshold": "leave it empty: a number is no alarm",
+        "calibration": "leave it empty: a number is no probability, and quantiles are calibrated in any case",
+    }
 
     def check_options(self, options: TrainingOptions) -> None:
-        """Refuse levels of quantiles that are none, and an estimator that predicts none."""
+        """Refuse options that no data could be used with, and an estimator that predicts no quantiles."""
+        super().check_options(options)
         check_options(choose_estimator(options.estimator, self.name), options.quantiles)
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
@@ -108,18 +113,10 @@ class Regression(Task):
         """Require that the model predicts better than one number for all rows."""
         return make_default_gates(("r2", ">", 0.0), ("baseline_p_value", "<=", HIGHEST_P_VALUE))
 
-    def check_rates(
-        self,
-        gates: Mapping[str, object],
-        predictions: Predictions,
-        measurement: Measurement,
-        train_data: Dataset,
-        test_data: Dataset,
-        false_alarm_rate: float,
-    ) -> list[Check]:
+    def check_rates(self, model: MeasuredModel) -> list[Check]:
         """Compare how many true values lie between the quantiles with how many should."""
-        assert isinstance(predictions, NumberPredictions)
-        return check_coverage(gates, measurement, predictions.levels)
+        assert isinstance(model.predictions, NumberPredictions)
+        return check_coverage(model.gates, model.measurement, model.predictions.levels)
 
     def has_outputs(self, names: Collection[str]) -> bool:
         """Return whether there is a `prediction`, and beside it nothing but quantiles such as `quantile_0.1`."""

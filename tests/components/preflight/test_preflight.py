@@ -75,6 +75,28 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
             {"tune": 5, "tune_metric": "roc_auc_p_value"},
             "tune_metric is 'roc_auc_p_value', of which neither more nor less makes a better model",
         ),
+        (
+            {"tune": 5, "task": "regression", "estimator": "linear_regression"},
+            "tune is 5, but nothing is searched for linear_regression, linear regression by .*; write tune=0",
+        ),
+        (
+            {"tune": 5, "estimator": "logistic_regression", "hyperparameters": {"C": 1.0}},
+            "hyperparameters gives everything that is searched for logistic_regression \\(C\\); leave one out",
+        ),
+        (
+            {"estimator": "linear_svm", "hyperparameters": {"penalty": "l1", "loss": "hinge"}},
+            "hyperparameters of linear_svm do not work together: .*penalty='l1' and loss='hinge' is not supported",
+        ),
+        (
+            {"task": "regression", "estimator": "ridge", "quantiles": [0.1, 0.9]},
+            "ridge predicts no quantiles; give estimator=auto",
+        ),
+        ({"quantiles": [0.1, 0.9]}, "quantiles is given, which task=classification does not use; leave it empty, or"),
+        (
+            {"task": "regression", "threshold": {"recall": 0.9}},
+            "threshold is given, which task=regression does not use",
+        ),
+        ({"task": "anomaly", "calibration": "sigmoid"}, "calibration is given, which task=anomaly does not use"),
         ({"model_name": "Press_1"}, "model_name 'Press_1' cannot be used; .* did you mean press-1"),
         ({"model_name": "1-press"}, "with a letter first"),
         ({"model_version": "1.4.0+x"}, "model_version '1.4.0\\+x' cannot be used"),

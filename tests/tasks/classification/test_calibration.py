@@ -8,13 +8,12 @@ import pytest
 from kfp_edge.components.export.export import convert
 from kfp_edge.components.train.train import fit, measure
 from kfp_edge.errors import ParameterError
-from kfp_edge.estimators.calibration import check_calibration
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature
 from kfp_edge.ml.skops_model import load_model, save_model
 from kfp_edge.tasks.classification.evaluation import measure_calibration_error
 from kfp_edge.tasks.classification.uncalibrated import predict_without_calibration
-from kfp_edge.tasks.registry import predict, predict_onnx
+from kfp_edge.tasks.registry import check_options, predict, predict_onnx
 from kfp_edge.tasks.task import TrainingOptions
 from support.tables import failures
 
@@ -104,12 +103,12 @@ def test_the_report_can_compare_with_the_probabilities_before() -> None:
 
 def test_isotonic_calibration_is_refused_by_name_with_the_reason() -> None:
     with pytest.raises(ParameterError, match="isotonic.*because its steps amplify rounding.*; write sigmoid, or leave"):
-        check_calibration("isotonic", "classification")
+        check_options(TrainingOptions(calibration="isotonic"), "classification")
 
 
 def test_other_tasks_are_not_calibrated() -> None:
-    with pytest.raises(ParameterError, match="calibration is for task=classification, and the task is anomaly"):
-        check_calibration("sigmoid", "anomaly")
+    with pytest.raises(ParameterError, match="calibration is given, which task=anomaly does not use; leave it empty"):
+        check_options(TrainingOptions(calibration="sigmoid"), "anomaly")
 
 
 def test_the_calibration_error_is_the_mean_distance_of_the_tenths() -> None:

@@ -14,8 +14,8 @@ from kfp_edge.components.train.train import fit
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.decision import read_decision, without_decision
-from kfp_edge.tasks.classification.threshold import check_threshold, choose_threshold, parse_threshold
-from kfp_edge.tasks.registry import measure, predict
+from kfp_edge.tasks.classification.threshold import choose_threshold, parse_threshold
+from kfp_edge.tasks.registry import check_options, measure, predict
 from kfp_edge.tasks.task import TrainingOptions
 from support.tables import SHA, failures, read_sklearn_table
 
@@ -90,8 +90,8 @@ def test_what_cannot_be_asked_for_is_refused_with_what_can(threshold, message: s
 
 
 def test_a_detector_is_sent_to_its_own_parameter() -> None:
-    with pytest.raises(ParameterError, match="the task is anomaly; set that of a detector with false_alarm_rate"):
-        check_threshold({"recall": 0.9}, "anomaly")
+    with pytest.raises(ParameterError, match="task=anomaly does not use; set that of a detector with false_alarm_rate"):
+        check_options(TrainingOptions(threshold={"recall": 0.9}), "anomaly")
 
 
 def test_more_than_two_classes_are_refused_in_one_sentence() -> None:
