@@ -78,5 +78,6 @@ def _tensor_difference(expected: JsonObject, actual: JsonObject) -> float:
         return math.inf
     pairs = list(zip(flatten(expected["data"]), flatten(actual["data"]), strict=True))
     if expected["datatype"] in _FLOAT_TYPES:
-        return max((abs(a - b) for a, b in pairs), default=0.0)
+        # NaN is null in JSON
+        return max((0.0 if a is b is None else abs(a - b) for a, b in pairs), default=0.0)
     return 0.0 if all(a == b for a, b in pairs) else math.inf

@@ -11,7 +11,6 @@ from kfp_edge_serving.codecs.named_rows import parse_rows
 from kfp_edge_serving.codecs.predictions import name_predictions
 from kfp_edge_serving.codecs.tensors import (
     Array,
-    check_finite,
     check_shape,
     decode,
     encode,
@@ -20,7 +19,7 @@ from kfp_edge_serving.codecs.tensors import (
     to_raw,
 )
 from kfp_edge_serving.errors import RequestError
-from kfp_edge_serving.json_types import JsonObject
+from kfp_edge_serving.json_types import JsonObject, not_json_error
 from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
@@ -106,11 +105,7 @@ def _infer_tensors(
     response["outputs"] = list(map(encode, arrays, map(model.outputs.__getitem__, names)))
     if "missing" in response:  # the answer to rows
         response["predictions"] = name_predictions(arrays, [model.outputs[name] for name in names])
-    encoded = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
-    if b"null" in encoded:  # orjson writes NaN and infinity as null
-        for name, array in zip(names, arrays, strict=True):
-            check_finite(array, model.outputs[name])
-    return EncodedResponse(encoded)
+    return EncodedResponse(orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 class _RawTensors:
@@ -142,7 +137,7 @@ def _parse(body: bytes) -> JsonObject:
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise RequestError(f"the body is not valid JSON: {error}.") from error
+        raise not_json_error("the body", body, error) from error
     if not isinstance(request, dict):
         raise RequestError(f"the body must be a JSON object with 'inputs', got {format_value(request)}.")
     return request
@@ -205,7 +200,6 @@ def _encode_with_raw(
                 }
             )
         else:
-            check_finite(array, output)
             outputs.append(encode(array, output))
     response["outputs"] = outputs
     head = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)

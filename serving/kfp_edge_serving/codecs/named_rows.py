@@ -3,12 +3,19 @@
 Of a model with computed features a client sends what it measures, with time and group; see `features/`.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
-from kfp_edge_serving.codecs.tensors import Array, check_shape, format_value, from_values, missing_value_error
+from kfp_edge_serving.codecs.tensors import (
+    Array,
+    check_shape,
+    format_value,
+    from_values,
+    missing_value,
+    missing_value_error,
+)
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.features.definition import FeatureDefinition
 from kfp_edge_serving.features.rolling_windows import Float32s
@@ -16,8 +23,6 @@ from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import ColumnSpec, TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
-
-_MISSING_NUMBER = float("nan")
 
 
 class ParsedRows(NamedTuple):
@@ -129,27 +134,14 @@ def _list_missing(rows: list[JsonObject], names: list[str]) -> list[list[str]]:
 def _rows_to_array(rows: list[JsonObject], tensor: TensorSpec, computed: frozenset[str] = frozenset()) -> Array:
     """Return an input; columns that are computed later are 0."""
     shape = [len(rows), len(tensor.columns)][: len(tensor.shape)]
-    missing_values = [
-        (lambda _: 0.0) if column.name in computed else _missing_value(tensor, index)
-        for index, column in enumerate(tensor.columns)
-    ]
+    missing_values = [0.0 if column.name in computed else missing_value(tensor, column) for column in tensor.columns]
     flat = []
     for number, row in enumerate(rows):
-        for column, missing_value in zip(tensor.columns, missing_values, strict=True):
+        for column, substitute in zip(tensor.columns, missing_values, strict=True):
             value = row.get(column.name)
-            flat.append(missing_value(number) if value is None else value)
+            if value is None:
+                value = substitute
+                if value is None:
+                    raise RequestError(missing_value_error(number, column.name))
+            flat.append(value)
     return from_values(flat, check_shape(tensor.datatype, shape, tensor), tensor)
-
-
-def _missing_value(tensor: TensorSpec, index: int) -> Callable[[int], float | str]:
-    """Return a function of the row number that returns what means "missing" in a column; it raises if nothing does."""
-    column = tensor.columns[index]
-
-    def refuse(row: int) -> NoReturn:
-        raise RequestError(missing_value_error(row, column.name))
-
-    if tensor.datatype in ("FP16", "FP32", "FP64") and not column.required:
-        return lambda _: _MISSING_NUMBER
-    if column.categories is not None and "" in column.categories:
-        return lambda _: ""
-    return refuse

@@ -22,6 +22,7 @@ from kfp_edge_serving.codecs.oip_pb2 import (
 )
 from kfp_edge_serving.codecs.tensors import Array, check_required, check_shape, from_raw, from_values, to_raw
 from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.json_types import not_json_error
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
@@ -161,10 +162,14 @@ def _parse_row_objects(request: ModelInferRequest) -> list[Any]:
         array = from_raw(request.raw_input_contents[0], layout, _ROWS)
     else:
         array = from_values(_typed_values(tensor.contents, _ROWS), layout, _ROWS)
+    return [_parse_row_object(text) for text in array.tolist()]
+
+
+def _parse_row_object(text: str) -> Any:
     try:
-        return [orjson.loads(text) for text in array.tolist()]
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RequestError(f"an element of input '{_ROWS.name}' is not valid JSON: {error}.") from error
+        raise not_json_error(f"an element of input '{_ROWS.name}'", text.encode(), error) from error
 
 
 def _parse_raw_inputs(model: Model, request: ModelInferRequest) -> Feed:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.json_types import JsonObject
-from kfp_edge_serving.models.bundle import TensorSpec
+from kfp_edge_serving.models.bundle import ColumnSpec, TensorSpec
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -76,19 +76,22 @@ def decode(tensor: JsonObject, spec: TensorSpec) -> Array:
 def from_values(flat: Sequence[Any], layout: TensorLayout, spec: TensorSpec) -> Array:
     """Return the array of the values of a checked shape, in row-major order.
 
+    None means missing, where the datatype has a value for that.
+
     Raises:
-        RequestError: the number of values is wrong, or one of them is not of the datatype.
+        RequestError: the number of values is wrong, one of them is not of the datatype, or a required one is missing.
     """
     if len(flat) != layout.size:
         message = f"input '{spec.name}' of shape {list(layout.shape)}"
         raise RequestError(f"{message} needs {layout.size} values in its data, got {len(flat)}.")
     dtype, types, types_name = _DATATYPES[spec.datatype]
     if not types.issuperset(map(type, flat)):
-        flat = _booleans_to_numbers(flat, spec)
+        flat = _replace_nulls_and_booleans(flat, spec)
     if not types.issuperset(map(type, flat)):
         position, value = next((i, value) for i, value in enumerate(flat) if type(value) not in types)
+        takes = f"takes {types_name}, which cannot be missing" if value is None else f"takes {types_name}"
         place = f"element {position} of its data is {format_value(value)}{_column(position, spec)}"
-        raise RequestError(f"input '{spec.name}' takes {types_name}; {place}.")
+        raise RequestError(f"input '{spec.name}' {takes}; {place}.")
     array = _to_array(flat, dtype, spec)
     if spec.datatype == "BYTES":
         _check_categories(flat, spec)
@@ -135,29 +138,34 @@ def check_required(array: Array, spec: TensorSpec) -> None:
         raise RequestError(missing_value_error(row, spec.columns[column].name))
 
 
+def missing_value(spec: TensorSpec, column: ColumnSpec | None) -> float | str | None:
+    """Return what means "missing" in a column of an input, None if nothing does.
+
+    Args:
+        spec: The input.
+        column: The column, None if the columns of the input have no names.
+    """
+    if spec.datatype in _FLOATS:
+        return None if column is not None and column.required else math.nan
+    return "" if column is not None and "" in (column.categories or ()) else None
+
+
 def missing_value_error(row: int, column: str) -> str:
     """Return the error text for a missing value that the model does not take."""
     return f"row {row} lacks the column '{column}', which cannot be missing."
 
 
 def encode(array: Array, output: TensorSpec) -> JsonObject:
-    """Return the output tensor of a JSON response; its data are flat, in row-major order."""
+    """Return the output tensor of a JSON response; its data are flat, in row-major order.
+
+    orjson writes NaN and infinity, which JSON does not have, as null.
+    """
     flat = array.ravel()
     data = flat.tolist() if output.datatype == "BYTES" else flat
     tensor = {"name": output.name, "datatype": output.datatype, "shape": array.shape, "data": data}
     if output.class_parameters:
         tensor["parameters"] = output.class_parameters
     return tensor
-
-
-def check_finite(array: Array, output: TensorSpec) -> None:
-    """Check that JSON can represent an output.
-
-    Raises:
-        RequestError: a float is infinite or NaN.
-    """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise RequestError(f"these inputs make output '{output.name}' infinite or NaN, which JSON cannot hold.")
 
 
 def to_raw(array: Array) -> bytes:
@@ -250,16 +258,26 @@ def _example(spec: TensorSpec) -> list[int]:
     return [1 if size == -1 else size for size in spec.shape]
 
 
-def _booleans_to_numbers(flat: Sequence[Any], spec: TensorSpec) -> Sequence[Any]:
-    """Return the values with true and false as 1 and 0 in the columns that were booleans in training."""
-    if spec.datatype not in _FLOATS or not any(column.boolean for column in spec.columns):
-        return flat
-    booleans = [column.boolean for column in spec.columns]
-    width = len(booleans)
-    return [
-        float(value) if type(value) is bool and booleans[position % width] else value
-        for position, value in enumerate(flat)
-    ]
+def _replace_nulls_and_booleans(flat: Sequence[Any], spec: TensorSpec) -> Sequence[Any]:
+    """Return the values with null as what means "missing", and true and false as 1 and 0 where training had these."""
+    width = max(1, len(spec.columns))
+    columns = spec.columns or (None,)
+    takes_booleans = [column is not None and column.boolean and spec.datatype in _FLOATS for column in columns]
+
+    def replace(position: int, value: object) -> object:
+        row, index = divmod(position, width)
+        if value is None:
+            return _replace_null(row, columns[index], spec)
+        return float(value) if type(value) is bool and takes_booleans[index] else value
+
+    return [replace(position, value) for position, value in enumerate(flat)]
+
+
+def _replace_null(row: int, column: ColumnSpec | None, spec: TensorSpec) -> float | str | None:
+    value = missing_value(spec, column)
+    if value is None and column is not None and column.required:
+        raise RequestError(missing_value_error(row, column.name))
+    return value
 
 
 def _flatten(data: object, shape: tuple[int, ...], spec: TensorSpec) -> list[Any]:

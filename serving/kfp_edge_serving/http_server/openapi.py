@@ -141,7 +141,7 @@ def _schemas() -> Schema:
     named = {"name": text, "datatype": {"enum": sorted(DATATYPES)}}
     any_size = {"type": "integer", "minimum": -1, "description": "-1 is any."}
     shape = _list({"type": "integer", "minimum": 0})
-    data = {"type": "array", "description": "Flat or nested as the shape, in row-major order."}
+    data = {"type": "array", "description": "Flat or nested as the shape, in row-major order; NaN is null."}
     raw_size = {"type": "integer", "minimum": 0, "description": "Bytes of this tensor behind the JSON object."}
     common = {
         "id": _or_null(text),

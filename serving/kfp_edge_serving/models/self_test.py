@@ -61,5 +61,10 @@ def _is_close(expected: JsonObject, actual: JsonObject, tolerance: float) -> boo
     if expected["datatype"] not in ("FP16", "FP32", "FP64"):
         return bool(expected["data"] == actual["data"])
     return len(expected["data"]) == len(actual["data"]) and all(
-        math.isclose(a, b, rel_tol=0, abs_tol=tolerance) for a, b in zip(expected["data"], actual["data"], strict=True)
+        _is_close_number(a, b, tolerance) for a, b in zip(expected["data"], actual["data"], strict=True)
     )
+
+
+def _is_close_number(a: float | None, b: float | None, tolerance: float) -> bool:
+    """Compare two numbers as JSON has them: NaN and infinity are null."""
+    return a is b if a is None or b is None else math.isclose(a, b, rel_tol=0, abs_tol=tolerance)

@@ -319,14 +319,3 @@ def test_a_long_shape_is_not_repeated_to_its_sender(model: Model) -> None:
     request = typed_request({})
     request["inputs"][0]["shape"] = [1] * 100_000
     assert len(refusal(lambda: ask(model, request))) < 200
-
-
-def test_nan_in_json_is_refused_as_json_has_no_nan(model: Model) -> None:
-    body = json.dumps(typed_request({"FP32": np.array([[np.nan]], np.float32)})).encode()
-    assert "not valid JSON" in refusal(lambda: json_codec.infer(model, body))
-
-
-def test_a_response_that_json_cannot_represent_is_refused_but_sent_raw(model: Model) -> None:
-    body, json_bytes = all_raw({"FP32": np.array([[np.nan]], np.float32)})
-    message = refusal(lambda: json_codec.infer(model, body, json_bytes))
-    assert message == "these inputs make output 'fp32_out' infinite or NaN, which JSON cannot hold."

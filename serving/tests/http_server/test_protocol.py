@@ -128,7 +128,17 @@ BAD_REQUESTS = {
     "wrong rank": ("pump", rows([1, 2, 3], [3]), "'X' takes shape [-1, 3]"),
     "too few values": ("pump", rows([1, 2], [1, 3]), "needs 3 values in its data, got 2"),
     "ragged rows": ("pump", rows([[1, 2, 3], [4, 5]], [2, 3]), "nested data of input 'X'"),
-    "null": ("pump", rows([1, None, 3], [1, 3]), "'X' takes numbers; element 1 of its data is null"),
+    "null for an integer": (
+        "mill",
+        with_input("count", data=[2, None]),
+        "'count' takes integers, which cannot be missing; element 1 of its data is null (row 1, column 'count').",
+    ),
+    "null for a flag": (
+        "mill",
+        with_input("on", data=[None, True]),
+        "'on' takes true or false, which cannot be missing",
+    ),
+    "null for a text": ("mill", with_input("Type", data=["H", None]), "'Type' takes strings, which cannot be missing"),
     "text for a number": ("pump", rows([1, "2", 3], [1, 3]), "element 1 of its data is '2'"),
     "true for a number": ("pump", rows([1, 2, True], [1, 3]), "element 2 of its data is true"),
     "no data": ("pump", rows(None, [1, 3]), "'X' needs data"),
