@@ -63,11 +63,11 @@ PUMP = schemathesis.openapi.from_dict(for_pump())
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server of pump 1, which refuses values outside of their range."""
+    """Return a server of pump 1, which refuses missing values and values outside of their range."""
     folder = numeric_bundle(tmp_path_factory.mktemp("strict"))
     signature = json.loads((folder / "signature.json").read_bytes())
     for column in signature["inputs"][0]["columns"]:
-        column["range"] = RANGE
+        column |= {"range": RANGE, "required": True}
     (folder / "signature.json").write_text(json.dumps(signature))
     sign(folder)
     with running(folder.parents[1], "--out-of-range", "reject") as server:
