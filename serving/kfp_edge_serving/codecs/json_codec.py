@@ -8,6 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from kfp_edge_serving.codecs.named_rows import parse_rows
+from kfp_edge_serving.codecs.parameters import check_parameters
 from kfp_edge_serving.codecs.predictions import name_predictions
 from kfp_edge_serving.codecs.tensors import (
     Array,
@@ -24,8 +25,6 @@ from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
 _NO_OUTPUTS: frozenset[str] = frozenset()
-#: Parameters that ask for a response of another kind; any other unknown parameter is ignored.
-_UNSUPPORTED_PARAMETERS = frozenset({"classification", "shared_memory_region"})
 
 
 class EncodedResponse(NamedTuple):
@@ -219,8 +218,7 @@ def _parameters(owner: JsonObject, where: str) -> JsonObject:
         return {}
     if not isinstance(parameters, dict):
         raise RequestError(f"the 'parameters' of {where} must be an object, got {format_value(parameters)}.")
-    if unsupported := _UNSUPPORTED_PARAMETERS & parameters.keys():
-        raise RequestError(f"{where} asks for '{min(unsupported)}', an extension that this server does not support.")
+    check_parameters(parameters, where)
     return parameters
 
 

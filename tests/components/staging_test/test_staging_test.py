@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,10 @@ class TestDifference:
     def test_is_infinite_when_the_response_has_another_form(self, actual: object) -> None:
         assert max_difference(response("FP32", [1.0]), actual) == math.inf
 
+    def test_is_zero_between_nan_and_nan_which_json_has_as_null(self) -> None:
+        assert max_difference(response("FP32", [None, 1.0]), response("FP32", [None, 1.5])) == 0.5
+        assert max_difference(response("FP32", [None]), response("FP32", [1.0])) == math.inf
+
     def test_is_infinite_when_a_label_differs(self) -> None:
         assert max_difference(response("BYTES", ["fail"]), response("BYTES", ["ok"])) == math.inf
 
@@ -228,7 +233,7 @@ def test_a_log_cannot_break_out_of_the_report() -> None:
     assert "| x \\| y z |" in text
 
 
-def response(datatype: str, data: list[float] | list[str]) -> dict[str, object]:
+def response(datatype: str, data: Sequence[float | str | None]) -> dict[str, object]:
     return {"outputs": [{"name": "y", "datatype": datatype, "shape": [len(data)], "data": data}]}
 
 
