@@ -1,6 +1,5 @@
 """Parameters that ask for what the server does not support are refused by name; any other is ignored."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
