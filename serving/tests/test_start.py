@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from serving_support.bundles import mixed_bundle, numeric_bundle, sign
 from serving_support.server_process import running, start
@@ -61,6 +63,25 @@ def test_a_signature_that_does_not_fit_the_model_is_refused(tmp_path: Path, star
     folder = numeric_bundle(tmp_path)
     edit(folder / "signature.json", lambda signature: signature["inputs"][0].update(datatype="FP64"))
     assert "does not match its model: inputs are {'X': 'FP32'}, not {'X': 'FP64'}" in start_error(tmp_path)
+
+
+def test_a_zipmap_is_refused_with_what_to_do(tmp_path: Path, start_error: StartError) -> None:
+    folder = numeric_bundle(tmp_path)
+    model = onnx.load(folder / "model.onnx")
+    model.graph.node.append(
+        helper.make_node("ZipMap", ["probabilities"], ["maps"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
+    )
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    map_type = helper.make_map_type_proto(
+        TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, shape=None)
+    )
+    model.graph.output.append(helper.make_value_info("maps", helper.make_sequence_type_proto(map_type)))
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    sign(folder)
+    assert start_error(tmp_path) == (
+        "'maps' of model pump 1 is seq(map(int64,tensor(float))), which a ZipMap makes, and no tensor; "
+        "export the model with zipmap=False."
+    )
 
 
 def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, start_error: StartError) -> None:

@@ -192,6 +192,7 @@ _PROTOCOL = InferenceProtocol(
     infer=_infer_call,
     request_id=lambda call: call.request.id or None,
     traceparent=lambda call: _metadata_value(call.context, "traceparent"),
+    tracestate=lambda call: _metadata_value(call.context, "tracestate"),
     response_status=lambda _: 200,
     span_status=lambda status: ("rpc.response.status_code", _STATUS_CODES[status].name),
 )

@@ -5,6 +5,8 @@ from kfp_edge_serving.http_server.messages import HttpRequest
 _HEAD_END = b"\r\n\r\n"
 _MAX_HEADS = 256
 _MAX_HEAD_BYTES = 1024
+#: They differ in every request.
+_TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
 _MISS: tuple[HttpRequest | None, int] = (None, 0)
 
 
@@ -29,7 +31,7 @@ class RequestHeadCache:
         """Cache the head of the only request in `data`, unless anything but content-length delimits its body."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
         is_whole = len(data) - end == len(request.body) and b"transfer-encoding" not in request.headers
-        is_usual = request.keep_alive and request.version == "1.1" and b"traceparent" not in request.headers
+        is_usual = request.keep_alive and request.version == "1.1" and not _TRACE_HEADERS & request.headers.keys()
         if is_whole and is_usual and end <= _MAX_HEAD_BYTES and request.method == b"POST":
             if len(self._entries) >= _MAX_HEADS:
                 self._entries.clear()

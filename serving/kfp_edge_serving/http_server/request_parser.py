@@ -16,8 +16,11 @@ from kfp_edge_serving.telemetry.log import log
 #: Headers that this server uses; the others are dropped.
 _USED_HEADERS = frozenset(
     b"authorization content-encoding content-length content-type expect host inference-header-content-length"
-    b" traceparent transfer-encoding".split()
+    b" traceparent tracestate transfer-encoding".split()
 )
+#: Headers that may come in several lines, which mean the same as one with a comma between them (RFC 9110, "Field
+#: Order"). A traceparent has no comma, so that two of them are none.
+_LIST_HEADERS = frozenset({b"traceparent", b"tracestate"})
 #: What a header line counts beside its characters, so that many small ones are not free (as in RFC 9113, 6.5.2).
 _HEADER_OVERHEAD = 32
 #: A content-length of more digits is too large, whatever its value.
@@ -136,9 +139,11 @@ class RequestParser:
         # trailers are not used, and none may pass for a header
         if name in _USED_HEADERS and self.state is _HEAD:
             headers = self._request.headers
-            if name in headers and name != b"traceparent":
-                # two readers could understand two requests
-                raise RequestError(f"the request has two headers {name.decode()}.")
+            if name in headers:
+                if name not in _LIST_HEADERS:
+                    # two readers could understand two requests
+                    raise RequestError(f"the request has two headers {name.decode()}.")
+                value = headers[name] + b"," + value
             headers[name] = value
 
     def on_headers_complete(self) -> None:

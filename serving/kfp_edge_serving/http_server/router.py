@@ -276,6 +276,7 @@ _PROTOCOL = InferenceProtocol(
     infer=_decode_and_infer,
     request_id=_request_id,
     traceparent=lambda request: request.headers.get(b"traceparent"),
+    tracestate=lambda request: request.headers.get(b"tracestate"),
     response_status=lambda response: response.status,
     span_status=lambda status: ("http.response.status_code", status),
 )

@@ -31,6 +31,7 @@ class InferenceProtocol(Generic[Request, Response]):
         infer: Decodes a request, runs the model and encodes the response; raises RequestError.
         request_id: Returns the id that the client gave its request, None if there is none.
         traceparent: Returns the W3C header of that name, None if there is none.
+        tracestate: Likewise; several of them are joined by commas.
         response_status: Returns the HTTP status code of a response: 200, or 202 if some rows have no answer.
         span_status: Returns the attribute of a span that holds the status, given the HTTP status code.
     """
@@ -39,6 +40,7 @@ class InferenceProtocol(Generic[Request, Response]):
     infer: Callable[[Model, Request], Response]
     request_id: Callable[[Request], str | None]
     traceparent: Callable[[Request], bytes | None]
+    tracestate: Callable[[Request], bytes | None]
     response_status: Callable[[Response], int]
     span_status: Callable[[int], tuple[str, str | int]]
 
@@ -111,6 +113,7 @@ class InferenceHandler(Generic[Request, Response]):
             seconds=seconds,
             error=error,
             traceparent=self._protocol.traceparent(request),
+            tracestate=self._protocol.tracestate(request),
         )
         if error is not None or self._access_log:
             log_inference(record, self._protocol.request_id(request))

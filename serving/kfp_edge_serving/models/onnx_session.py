@@ -85,6 +85,8 @@ class OnnxSession:
             ("inputs", bundle.inputs, self._session.get_inputs()),
             ("outputs", bundle.outputs, self._session.get_outputs()),
         ):
+            for node in nodes:
+                self._check_is_tensor(node.name, node.type)
             declared = {tensor.name: tensor.datatype for tensor in tensors}
             actual = {node.name: _DATATYPES_BY_ONNX_TYPE.get(node.type, node.type) for node in nodes}
             if declared != actual:
@@ -94,6 +96,15 @@ class OnnxSession:
                 raise StartError(
                     f"{self._model_name} has datatypes that this server does not support: {sorted(unknown)}."
                 )
+
+    def _check_is_tensor(self, name: str, onnx_type: str) -> None:
+        """Refuse what the protocol cannot carry, such as the ZipMap that skl2onnx writes by default."""
+        if onnx_type.startswith("tensor("):
+            return
+        what = f"'{name}' of {self._model_name} is {onnx_type}"
+        if "map(" in onnx_type:
+            raise StartError(f"{what}, which a ZipMap makes, and no tensor; export the model with zipmap=False.")
+        raise StartError(f"{what}, which is no tensor; the Open Inference Protocol has nothing else.")
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

@@ -17,6 +17,7 @@ class InferenceRecord:
     seconds: float
     error: str | None
     traceparent: bytes | None
+    tracestate: bytes | None
 
 
 def log_inference(record: InferenceRecord, request_id: str | None) -> None:

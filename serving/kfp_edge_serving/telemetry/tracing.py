@@ -33,11 +33,24 @@ _INTERVAL = 1.0
 _CLOSE_TIMEOUT = 2.0
 
 
-class _SpanRecord(NamedTuple):
+class SpanRecord(NamedTuple):
+    """A span that waits to be sent.
+
+    Attributes:
+        name: The operation.
+        start_ns: Its start, in nanoseconds since 1970.
+        end_ns: Its end, likewise.
+        traceparent: The W3C header: the parent span, and whether its trace is recorded.
+        tracestate: The W3C header: what the systems that took part so far have added, such as a sampling decision.
+        attributes: The attributes of the span.
+        error: Whether the server failed.
+    """
+
     name: str
     start_ns: int
     end_ns: int
     traceparent: bytes | None
+    tracestate: bytes | None
     attributes: Mapping[str, str | int]
     error: bool
 
@@ -48,7 +61,7 @@ class Tracer:
     def __init__(self, otel_tracer: "OtelTracer", exporter: "SpanExporter") -> None:
         self._otel_tracer = otel_tracer
         self._exporter = exporter
-        self._queue: deque[_SpanRecord] = deque()
+        self._queue: deque[SpanRecord] = deque()
         self._dropped = 0
         self._is_losing = False
         self._is_closed = False
@@ -61,31 +74,24 @@ class Tracer:
         end_ns = time.time_ns()
         start_ns = end_ns - int(inference.seconds * 1e9)
         attributes = {"model": inference.model, "version": inference.version, status[0]: status[1]}
-        self.record("infer", start_ns, end_ns, inference.traceparent, attributes, error=inference.status >= 500)
+        self.record(
+            SpanRecord(
+                "infer",
+                start_ns,
+                end_ns,
+                inference.traceparent,
+                inference.tracestate,
+                attributes,
+                error=inference.status >= 500,
+            )
+        )
 
-    def record(
-        self,
-        name: str,
-        start_ns: int,
-        end_ns: int,
-        traceparent: bytes | None,
-        attributes: Mapping[str, str | int],
-        error: bool,
-    ) -> None:
-        """Queue one span; called from any thread.
-
-        Args:
-            name: The operation.
-            start_ns: Its start, in nanoseconds since 1970.
-            end_ns: Its end, likewise.
-            traceparent: The W3C header: the parent span, and whether its trace is recorded.
-            attributes: The attributes of the span.
-            error: Whether the server failed.
-        """
+    def record(self, span: SpanRecord) -> None:
+        """Queue one span; called from any thread."""
         if len(self._queue) >= _MAX_QUEUED:
             self._dropped += 1
             return
-        self._queue.append(_SpanRecord(name, start_ns, end_ns, traceparent, attributes, error))
+        self._queue.append(span)
         if len(self._queue) >= _BATCH_SIZE:
             self._wake.set()
 
@@ -114,13 +120,13 @@ class Tracer:
         if spans and self._exporter.export(spans) is not SpanExportResult.SUCCESS:
             self._dropped += len(spans)
 
-    def _make_span(self, record: _SpanRecord) -> "ReadableSpan | None":
+    def _make_span(self, record: SpanRecord) -> "ReadableSpan | None":
         """Return the span of a record, None if its trace is not recorded."""
         from opentelemetry.sdk.trace import ReadableSpan
         from opentelemetry.trace import SpanKind, StatusCode
 
         time.sleep(0)  # let a request that waits for the interpreter go first
-        parent = _parent_context(record.traceparent)
+        parent = _parent_context(record.traceparent, record.tracestate)
         span = self._otel_tracer.start_span(
             record.name, parent, SpanKind.SERVER, record.attributes, start_time=record.start_ns
         )
@@ -160,18 +166,25 @@ def create_tracer() -> Tracer | None:
         ) from error
     # the exporter would log each failure; the tracer logs once that spans are lost
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+    # a client may send a malformed tracestate with every request
+    logging.getLogger("opentelemetry.trace.span").setLevel(logging.CRITICAL)
     default = Resource({"service.name": "kfp-edge-serving", "service.version": __version__})
     provider = TracerProvider(resource=default.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
     return Tracer(provider.get_tracer("kfp_edge_serving", __version__), OTLPSpanExporter())
 
 
-def _parent_context(traceparent: bytes | None) -> "Context":
+def _parent_context(traceparent: bytes | None, tracestate: bytes | None) -> "Context":
     from opentelemetry.context import Context
-    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
     parent = parse_traceparent(traceparent)
     if parent is None:
         return Context()
-    flags = TraceFlags(parent.flags)
-    caller = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=flags)
+    caller = SpanContext(
+        int(parent.trace_id, 16),
+        int(parent.span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(parent.flags),
+        trace_state=TraceState.from_header([(tracestate or b"").decode("latin-1")]),
+    )
     return set_span_in_context(NonRecordingSpan(caller), Context())

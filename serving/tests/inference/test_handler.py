@@ -62,6 +62,7 @@ PROTOCOL: InferenceProtocol[str, str] = InferenceProtocol(
     infer=infer,
     request_id=lambda request: f"id of {request}",
     traceparent=lambda _: TRACEPARENT,
+    tracestate=lambda _: b"site=hall-7",
     response_status=lambda _: 200,
     span_status=lambda status: ("status", status),
 )

@@ -17,10 +17,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from kfp_edge_serving.telemetry.trace_context import trace_ids
-from kfp_edge_serving.telemetry.tracing import create_tracer
+from kfp_edge_serving.telemetry.tracing import SpanRecord, create_tracer
 from serving_support.bundles import PUMP_ROW
 from serving_support.grpc_calls import grpc_port, pump, refused, stub_to
 from serving_support.otlp_collector import FakeCollector, attributes, collecting
+from serving_support.raw_http import exchange, post
 from serving_support.server_process import Server, running
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -150,6 +151,49 @@ def test_the_environment_names_the_server_and_its_site(collector: FakeCollector)
     assert resource["service.version"]
 
 
+def span(start: int, error: bool = False) -> SpanRecord:
+    return SpanRecord("infer", start, start + 1, None, None, {"model": "pump"}, error)
+
+
+#: What vendors have added to a trace, in one header or in several; an invalid one is dropped as a whole (W3C).
+TRACE_STATES = [
+    (["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"], "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
+    (["rojo=1", "congo=2"], "rojo=1,congo=2"),
+    (["rojo 1"], ""),
+    ([], ""),
+]
+
+
+@pytest.mark.parametrize(("headers", "expected"), TRACE_STATES)
+def test_the_trace_state_of_a_caller_is_kept_over_rest(pump_models: Path, headers: list[str], expected: str) -> None:
+    lines = [f"traceparent: {SAMPLED}", *(f"tracestate: {header}" for header in headers)]
+    with collecting() as collector:
+        with running(pump_models, **{ENDPOINT: collector.endpoint}) as server:
+            exchange(server.port, post("/v2/models/pump/infer", PUMP_ROW, *lines))
+            assert server.stop() == 0
+            assert "opentelemetry" not in server.process.communicate()[0]
+        assert [sent.trace_state for sent in collector.spans] == [expected]
+
+
+def test_the_trace_state_of_a_caller_is_kept_over_grpc(pump_models: Path) -> None:
+    metadata = [("traceparent", SAMPLED), ("tracestate", "rojo=1")]
+    with collecting() as collector:
+        with running(pump_models, "--grpc-port", "0", **{ENDPOINT: collector.endpoint}) as server:
+            with stub_to(grpc_port(server)) as stub:
+                stub.ModelInfer(pump(), metadata=metadata)
+            assert server.stop() == 0
+        assert [sent.trace_state for sent in collector.spans] == ["rojo=1"]
+
+
+def test_two_traceparents_are_none(pump_models: Path) -> None:
+    lines = [f"traceparent: {SAMPLED}", f"traceparent: {NOT_SAMPLED}"]
+    with collecting() as collector:
+        with running(pump_models, **{ENDPOINT: collector.endpoint}) as server:
+            exchange(server.port, post("/v2/models/pump/infer", PUMP_ROW, *lines))
+            assert server.stop() == 0
+        assert [sent.parent_span_id for sent in collector.spans] == [b""]
+
+
 def test_the_sampler_of_the_environment_is_used_and_the_server_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for sampler, spans in (("always_off", 0), ("always_on", 1)):
         with collecting() as collector:
@@ -157,7 +201,7 @@ def test_the_sampler_of_the_environment_is_used_and_the_server_has_a_name(monkey
             monkeypatch.setenv(ENDPOINT, collector.endpoint)
             tracer = create_tracer()
             assert tracer is not None
-            tracer.record("infer", 1, 2, None, {}, error=False)
+            tracer.record(span(1))
             tracer.close()
         assert len(collector.spans) == spans
     assert collector.resource()["service.name"] == "kfp-edge-serving"
@@ -169,7 +213,7 @@ def test_an_end_sends_the_last_spans(monkeypatch: pytest.MonkeyPatch) -> None:
         tracer = create_tracer()
         assert tracer is not None
         for number in range(300):
-            tracer.record("infer", number + 1, number + 2, None, {}, error=False)
+            tracer.record(span(number + 1))
         tracer.close()
     assert sorted(span.start_time_unix_nano for span in collector.spans) == list(range(1, 301))
 
@@ -179,11 +223,11 @@ def test_an_error_of_the_server_is_an_error_of_its_span(monkeypatch: pytest.Monk
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.endpoint}/v1/traces")
         made = create_tracer()
         assert made is not None
-        made.record("infer", 1, 2, None, {"model": "pump"}, error=True)
+        made.record(span(1, error=True))
         made.close()
-    [span] = collector.spans
-    assert (span.name, span.start_time_unix_nano, span.end_time_unix_nano) == ("infer", 1, 2)
-    assert span.status.code == Status.STATUS_CODE_ERROR
+    [sent] = collector.spans
+    assert (sent.name, sent.start_time_unix_nano, sent.end_time_unix_nano) == ("infer", 1, 2)
+    assert sent.status.code == Status.STATUS_CODE_ERROR
 
 
 @pytest.mark.slow
