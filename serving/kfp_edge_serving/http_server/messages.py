@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import orjson
 
 from kfp_edge_serving.errors import RequestError
 
 JSON = b"application/json"
+#: What a segment of a path may hold beside letters, digits and `-._~` without an escape (RFC 3986, "Path").
+_UNESCAPED = b"!$&'()*+,;=:@"
 
 
 class HttpRequest:
@@ -66,3 +69,12 @@ def path_of(target: bytes) -> bytes:
     if not path.startswith(b"/") and b"://" in path:
         path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
     return path
+
+
+def canonical_path(path: bytes) -> bytes:
+    """Return the one way of several to write a path: with no escapes but those that are needed.
+
+    An escaped slash stays one, because it is a part of a name (RFC 3986, "When to Encode or Decode").
+    """
+    segments = (quote_from_bytes(unquote_to_bytes(segment), _UNESCAPED) for segment in path.split(b"/"))
+    return "/".join(segments).encode()

@@ -46,6 +46,7 @@ def document() -> bytes:
                 "/v2/health/live": _get("live", "Whether the server listens.", "Live", open_to_all=True),
                 "/v2/health/ready": _get("ready", "Whether all models are ready.", "Ready", "503", open_to_all=True),
                 "/v2": _get("server", "Server metadata.", "Server"),
+                "/v2/": _get("serverAtRoot", "Server metadata, as at /v2.", "Server"),
                 "/v2/models": _get("models", "The names of all models.", "Models"),
                 **_model_paths("/v2/models/{name}", "", []),
                 **_model_paths("/v2/models/{name}/versions/{version}", "Version", [_parameter("version")]),
@@ -200,7 +201,7 @@ def _schemas() -> Schema:
         "OpenApi": _object({"openapi": text, "info": anything, "paths": anything}),
         "Request": {"oneOf": [_ref("TensorRequest"), _ref("RowsRequest")]},
         "TensorRequest": _without("rows", _object({"inputs": _list(_ref("Input"), minItems=1)}, **common)),
-        "RowsRequest": _without("inputs", _object({"rows": rows | _list(row, minItems=1)}, **common)),
+        "RowsRequest": _without("inputs", _object({"rows": rows | _list(row)}, **common)),
         "Input": _object(
             named | {"shape": shape}, data=data, parameters=_or_null(_object({}, binary_data_size=raw_size))
         ),

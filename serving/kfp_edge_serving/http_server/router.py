@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -17,7 +17,7 @@ from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.codecs.named_rows import list_row_columns
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.features.definition import FeatureDefinition
-from kfp_edge_serving.http_server.messages import JSON, HttpRequest, HttpResponse, error_response
+from kfp_edge_serving.http_server.messages import JSON, HttpRequest, HttpResponse, canonical_path, error_response
 from kfp_edge_serving.http_server.openapi import document
 from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtocol
 from kfp_edge_serving.inference.load_shedding import EventLoopLag, ThreadQueue
@@ -30,6 +30,11 @@ from kfp_edge_serving.telemetry.metrics import CONTENT_TYPE, ModelSnapshot, Serv
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 EXTENSIONS = ("binary_tensor_data",)
+_SERVER_METADATA: JsonObject = {
+    "name": "kfp-edge-serving",
+    "version": __version__,
+    "extensions": list(EXTENSIONS),
+}
 
 _LIVE = b"/v2/health/live"
 _READY = b"/v2/health/ready"
@@ -86,7 +91,9 @@ class Router:
         get_routes: dict[bytes, Callable[[], HttpResponse]] = {
             _LIVE: lambda: _json({"live": True}),
             _READY: self._server_readiness,
-            b"/v2": _constant({"name": "kfp-edge-serving", "version": __version__, "extensions": list(EXTENSIONS)}),
+            b"/v2": _constant(_SERVER_METADATA),
+            # the protocol's text has the path above, its OpenAPI document has this one
+            b"/v2/": _constant(_SERVER_METADATA),
             b"/v2/models": _constant({"models": catalog.names()}),
             b"/metrics": self._metrics,
             b"/openapi.json": lambda: HttpResponse(200, document()),
@@ -96,10 +103,10 @@ class Router:
             versions = catalog.versions(name)
             for version in ("", *versions):
                 served = catalog.find(name, version)
-                root = f"/v2/models/{name}" + (f"/versions/{version}" if version else "")
-                get_routes[root.encode()] = _constant(model_metadata(served.model.bundle, versions))
-                get_routes[f"{root}/ready".encode()] = partial(self._model_readiness, served)
-                infer_routes[f"{root}/infer".encode()] = served
+                root = _model_path(name, version)
+                get_routes[root] = _constant(model_metadata(served.model.bundle, versions))
+                get_routes[root + b"/ready"] = partial(self._model_readiness, served)
+                infer_routes[root + b"/infer"] = served
         self._get_routes, self._infer_routes = get_routes, infer_routes
 
     def __call__(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
@@ -134,10 +141,8 @@ class Router:
             return error_response(error)
 
     def _route(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
-        """Answer everything but an inference at a path that needs no decoding."""
-        path = request.path
-        if b"%" in path:
-            path = unquote(path.decode("latin-1")).encode()
+        """Answer everything but an inference at a path that is written as ours are."""
+        path = canonical_path(request.path)
         get = self._get_routes.get(path)
         if get is not None:
             if request.method in (b"GET", b"HEAD"):
@@ -147,18 +152,26 @@ class Router:
             if request.method == b"POST":
                 return self._infer(self._infer_routes[path], request)
             return _method_not_allowed(request, b"POST")
-        raise RequestError(self._describe_unknown(path.decode("utf-8", "replace")), 404)
+        raise RequestError(self._describe_unknown(path), 404)
 
-    def _describe_unknown(self, path: str) -> str:
-        parts = path.split("/")
-        if parts[:3] == ["", "v2", "models"] and len(parts) > 3:
-            version = parts[5] if parts[4:5] == ["versions"] and len(parts) > 5 else ""
-            try:
-                self._source.catalog.find(parts[3], version)
-            except RequestError as error:
-                return str(error)
-            return f"there is no {path} for model '{parts[3]}'; see /openapi.json."
-        return f"there is nothing at {path}; the Open Inference Protocol starts at /v2."
+    def _describe_unknown(self, path: bytes) -> str:
+        text = unquote(path.decode())
+        if (without_slash := path.rstrip(b"/")) in self._get_routes.keys() | self._infer_routes.keys():
+            return (
+                f"there is nothing at {text}; the path is {unquote(without_slash.decode())}, without a slash behind it."
+            )
+        parts = [unquote(part) for part in path.decode().split("/")]
+        if parts[:3] != ["", "v2", "models"] or len(parts) == 3:
+            return f"there is nothing at {text}; the Open Inference Protocol starts at /v2."
+        has_version = parts[4:5] == ["versions"]
+        if not parts[3] or (has_version and not "".join(parts[5:6])):
+            missing = "version" if parts[3] else "model name"
+            return f"the path {text} has no {missing}; /v2/models lists the models."
+        try:
+            self._source.catalog.find(parts[3], parts[5] if has_version else "")
+        except RequestError as error:
+            return str(error)
+        return f"there is no {text} for model '{parts[3]}'; see /openapi.json."
 
     def _server_readiness(self) -> HttpResponse:
         return _json({"ready": self.is_ready}, 200 if self.is_ready else 503)
@@ -190,6 +203,12 @@ class Router:
             overloaded=self._inference.overloaded + stats.overloaded_calls,
         )
         return HttpResponse(200, exposition(models, server), CONTENT_TYPE)
+
+
+def _model_path(name: str, version: str) -> bytes:
+    """Return the path of a model, or of one of its versions if there is a `version`, as `canonical_path` writes it."""
+    path = f"/v2/models/{quote(name, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
+    return canonical_path(path.encode())
 
 
 def model_metadata(bundle: LoadedBundle, versions: Sequence[str]) -> JsonObject:

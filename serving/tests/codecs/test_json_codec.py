@@ -126,14 +126,77 @@ def test_a_query_changes_nothing_for_inference(server: Server) -> None:
     assert server.infer("pump", rows(1)) == server.send("POST", "/v2/models/pump/infer?x=1", BODY)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_slash_at_the_end_is_another_path(server: Server, path: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_server_metadata_are_at_the_path_of_the_official_document_too(server: Server, method: str) -> None:
+    status, _, content = send(server, method, "/v2/")
+    assert (status, content) == (200, send(server, method, "/v2")[2])
+
+
+@pytest.mark.parametrize("path", PATHS[1:])
+def test_a_slash_at_the_end_of_any_other_path_is_refused_with_the_right_path(server: Server, path: str) -> None:
     status, _, content = send(server, "GET", f"{path}/")
-    assert (status, error(content).endswith(".")) == (404, True)
+    message = f"there is nothing at {path}/; the path is {path}, without a slash behind it."
+    assert (status, error(content)) == (404, message)
 
 
 def test_a_slash_at_the_end_is_another_path_for_inference_too(server: Server) -> None:
-    assert send(server, "POST", "/v2/models/pump/infer/", BODY)[0] == 404
+    status, _, content = send(server, "POST", "/v2/models/pump/infer/", BODY)
+    assert (status, "the path is /v2/models/pump/infer," in error(content)) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [
+        ("/v2/models//infer", "model name"),
+        ("/v2/models//ready", "model name"),
+        ("/v2/models//versions/1/infer", "model name"),
+        ("/v2/models/pump/versions//infer", "version"),
+        ("/v2/models/pump/versions/", "version"),
+        ("/v2/models/pump/versions", "version"),
+    ],
+)
+def test_a_name_without_a_character_is_404(server: Server, path: str, missing: str) -> None:
+    status, _, content = send(server, "POST" if "infer" in path else "GET", path, BODY)
+    assert (status, error(content)) == (404, f"the path {path} has no {missing}; /v2/models lists the models.")
+
+
+#: Names of models, which are names of folders, and ways to write each in a path.
+NAMES = {
+    "Säge 7": ["S%C3%A4ge%207"],
+    "Fräse": ["Fr%C3%A4se", "Fr%c3%a4se"],
+    "a%41": ["a%2541"],
+    "aA": ["aA", "a%41", "%61%41"],
+    "x@1.0": ["x@1.0", "x%401.0"],
+    "(v2)": ["(v2)", "%28v2%29"],
+    "v2": ["v2"],
+    "versions": ["versions"],
+}
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a server of models with unusual names."""
+    models = tmp_path_factory.mktemp("named")
+    for name in NAMES:
+        numeric_bundle(models, name, version="1.0+rc 1")
+    with running(models) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_found_by_its_name_escaped_as_a_path_needs_it_and_by_no_other(named: Server, name: str) -> None:
+    for path in NAMES[name]:
+        for version in ("", "/versions/1.0+rc%201", "/versions/1.0%2Brc%201"):
+            status, _, content = send(named, "GET", f"/v2/models/{path}{version}")
+            assert (status, json.loads(content)["name"]) == (200, name)
+            status, _, content = send(named, "POST", f"/v2/models/{path}{version}/infer", BODY)
+            assert (status, json.loads(content)["model_name"]) == (200, name)
+
+
+@pytest.mark.parametrize("path", ["/v2%2Fmodels/pump", "/v2/models%2Fpump", "/v2/models/pump%2Finfer", "/v2%2F"])
+def test_an_escaped_slash_separates_nothing(server: Server, path: str) -> None:
+    assert send(server, "GET", path)[0] == 404
+    assert send(server, "POST", path, BODY)[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/v2/models/%70ump", "/v2/models/pum%70/versions/%39", "/%76%32/models/pump"])
