@@ -10,6 +10,7 @@ import orjson
 from kfp_edge_serving.codecs.named_rows import parse_rows
 from kfp_edge_serving.codecs.parameters import check_parameters
 from kfp_edge_serving.codecs.predictions import name_predictions
+from kfp_edge_serving.codecs.raw_body import parse_raw_body
 from kfp_edge_serving.codecs.tensors import (
     Array,
     check_shape,
@@ -44,17 +45,20 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedRe
     Args:
         model: The model.
         body: A JSON object, in UTF-8.
-        json_bytes: Length of the JSON object if raw tensors follow it (header `Inference-Header-Content-Length`).
+        json_bytes: Length of the JSON object if raw tensors follow it (header `Inference-Header-Content-Length`); 0 if
+            there is none, and the body is the only input.
 
     Raises:
         RequestError: the request does not match the model.
     """
     raw = None
+    if json_bytes == 0:
+        return _infer_raw_body(model, body)
     if json_bytes is not None:
         raw = _RawTensors(memoryview(body)[json_bytes:])
         body = body[:json_bytes]
     request = _parse(body)
-    response: JsonObject = {"model_name": model.bundle.name, "model_version": model.bundle.version}
+    response = _new_response(model)
     request_id = request.get("id")
     if request_id is not None:
         if not isinstance(request_id, str):
@@ -70,6 +74,16 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedRe
     if raw is not None:
         raw.check_end()
     return _infer_tensors(model, feed, response, names, binary)
+
+
+def _new_response(model: Model) -> JsonObject:
+    return {"model_name": model.bundle.name, "model_version": model.bundle.version}
+
+
+def _infer_raw_body(model: Model, body: bytes) -> EncodedResponse:
+    """Run an inference of a body that is one tensor; its outputs are raw, too."""
+    names = model.all_outputs
+    return _infer_tensors(model, parse_raw_body(model, body), _new_response(model), names, frozenset(names))
 
 
 def _infer_rows(

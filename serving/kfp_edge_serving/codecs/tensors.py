@@ -124,6 +124,11 @@ def from_raw(raw: bytes | memoryview, layout: TensorLayout, spec: TensorSpec) ->
     return array.reshape(layout.model_shape)
 
 
+def element_size(spec: TensorSpec) -> int:
+    """Return the bytes of one element of a tensor that is not BYTES."""
+    return _DATATYPES[spec.datatype][0].itemsize
+
+
 def check_required(array: Array, spec: TensorSpec) -> None:
     """Check that no value is missing in a column that requires one; only floats can be missing.
 

@@ -7,6 +7,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 import orjson
 
 from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.http_server.content_coding import ACCEPTED
 
 JSON = b"application/json"
 #: What a segment of a path may hold beside letters, digits and `-._~` without an escape (RFC 3986, "Path").
@@ -60,6 +61,8 @@ def error_response(error: RequestError) -> HttpResponse:
         headers = (b"retry-after: 1\r\n",)
     elif error.status == 401:
         headers = (b"www-authenticate: Bearer\r\n",)
+    elif error.status == 415:
+        headers = (b"accept-encoding: " + ACCEPTED + b"\r\n",)
     return HttpResponse(error.status, orjson.dumps({"error": str(error)}), JSON, headers)
 
 

@@ -22,10 +22,10 @@ _ERRORS = {
     "405": "This path takes another method.",
     "409": "All rows are late, or a row contradicts another one of the same time; of rolling windows only.",
     "413": "The body or the batch is too large.",
-    "415": "The body is compressed.",
+    "415": "The body has another content-encoding than gzip or deflate.",
     "503": "The server is not ready, or has more requests than it can answer in time.",
 }
-_ERROR_HEADERS = {"401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
+_ERROR_HEADERS = {"401": "WWW-Authenticate", "405": "Allow", "415": "Accept-Encoding", "503": "Retry-After"}
 
 
 @cache
@@ -103,7 +103,8 @@ def _infer(operation: str) -> Schema:
             {
                 "name": _HEADER,
                 "in": "header",
-                "description": "Length in bytes of the JSON object, if raw tensors follow it.",
+                "description": "Length in bytes of the JSON object, if raw tensors follow it; 0 if there is none, and "
+                "the body is the only input of the model as a raw tensor.",
                 **length,
             }
         ],

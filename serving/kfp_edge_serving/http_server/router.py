@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 from urllib.parse import quote, unquote
@@ -17,6 +17,7 @@ from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.codecs.named_rows import list_row_columns
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.features.definition import FeatureDefinition
+from kfp_edge_serving.http_server.content_coding import decompress_body
 from kfp_edge_serving.http_server.messages import JSON, HttpRequest, HttpResponse, canonical_path, error_response
 from kfp_edge_serving.http_server.openapi import document
 from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtocol
@@ -78,7 +79,8 @@ class Router:
         self.connection_stats: Callable[[], ConnectionStats] = ConnectionStats
         self._source = source
         self._authenticator = authenticator
-        self._inference = InferenceHandler(_PROTOCOL, tracer, access_log)
+        protocol = replace(_PROTOCOL, infer=partial(_decode_and_infer, max_body=limits.max_body))
+        self._inference = InferenceHandler(protocol, tracer, access_log)
         loop = asyncio.get_running_loop()
         self._event_loop_lag = EventLoopLag(loop, limits.max_wait)
         self._threads = ThreadQueue(loop, executor, limits.max_queued, limits.max_wait)
@@ -126,7 +128,9 @@ class Router:
         began = time.monotonic()
         if self._event_loop_lag.is_too_long(began):
             raise self._inference.refuse_overload(served)
-        if len(request.body) <= _MAX_INLINE_BODY and not served.model.is_slow:
+        # a compressed body may be a hundred times as large as it seems
+        is_small = len(request.body) <= _MAX_INLINE_BODY and b"content-encoding" not in request.headers
+        if is_small and not served.model.is_slow:
             return self._inference.handle(served, request, began)
         if self._threads.is_full():
             raise self._inference.refuse_overload(served)
@@ -259,7 +263,11 @@ def _method_not_allowed(request: HttpRequest, *allowed: bytes) -> HttpResponse:
     return HttpResponse(405, orjson.dumps({"error": message}), JSON, (b"allow: " + b", ".join(allowed) + b"\r\n",))
 
 
-def _decode_and_infer(model: Model, request: HttpRequest) -> HttpResponse:
+def _decode_and_infer(model: Model, request: HttpRequest, max_body: int = Limits.max_body) -> HttpResponse:
+    if b"content-encoding" in request.headers:
+        request.body = decompress_body(request.body, request.headers[b"content-encoding"], max_body)
+        # the other headers are those of the decompressed body; the cache of heads shares the dictionary
+        request.headers = {name: value for name, value in request.headers.items() if name != b"content-encoding"}
     encoded = json_codec.infer(model, request.body, _json_bytes(request))
     if encoded.json_bytes is None:
         return HttpResponse(encoded.status, encoded.body)
@@ -269,10 +277,7 @@ def _decode_and_infer(model: Model, request: HttpRequest) -> HttpResponse:
 
 def _json_bytes(request: HttpRequest) -> int | None:
     """Return the length of the JSON part of a body that raw tensors follow ("Binary Tensor Data Extension")."""
-    headers = request.headers
-    if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
-        raise RequestError("this server takes no compressed bodies; send them without content-encoding.", 415)
-    length = headers.get(b"inference-header-content-length")
+    length = request.headers.get(b"inference-header-content-length")
     if length is None:
         return None
     if not length.isdigit() or len(length) > 10 or int(length) > len(request.body):

@@ -1,6 +1,5 @@
 """REST requests: size, encoding and path."""
 
-import gzip
 import http.client
 import json
 from collections.abc import Iterator
@@ -75,18 +74,6 @@ def test_a_body_up_to_the_limit_is_answered_and_a_larger_one_is_413(small: Serve
     assert send(small, "POST", "/v2/models/pump/infer", body)[0] == 200
     status, _, content = send(small, "POST", "/v2/models/pump/infer", body + b" ")
     assert (status, error(content)) == (413, "the body is larger than 1000 bytes; send fewer rows.")
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "GZIP", "identity, gzip"])
-def test_a_compressed_body_is_415(server: Server, encoding: str) -> None:
-    headers = {"Content-Encoding": encoding}
-    status, _, content = send(server, "POST", "/v2/models/pump/infer", gzip.compress(BODY), headers)
-    assert status == 415
-    assert error(content) == "this server takes no compressed bodies; send them without content-encoding."
-
-
-def test_identity_is_no_compression(server: Server) -> None:
-    assert send(server, "POST", "/v2/models/pump/infer", BODY, {"Content-Encoding": "Identity"})[0] == 200
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", ""])
