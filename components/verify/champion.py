@@ -14,7 +14,6 @@ from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
 from kfp_edge.storage.fetch import fetch
-from kfp_edge.tasks.classification.predictions import ClassPredictions
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import measure, predict_onnx, task_of
 
@@ -24,7 +23,7 @@ def compare_with_champion(
 ) -> list[Check]:
     """Compare a model with the champion on held-out rows, in the metrics that have gates.
 
-    Without gates they are compared by how well they rank, or by how rarely they raise a false alarm.
+    Without gates they are compared by how well they rank, by how rarely they raise a false alarm, or by their errors.
 
     Args:
         uri: The champion's bundle, a path or a URI.
@@ -52,7 +51,7 @@ def compare_with_champion(
             f"the champion {uri} was measured with the positive class {positive!r}, this model with "
             f"{str(measurement.positive)!r}; give both the same parameter positive, or leave champion empty."
         )
-    names = sorted({gate.metric for gate in gates}) or _find_ranking_metric(data, measurement.metrics)
+    names = sorted({gate.metric for gate in gates}) or _find_compared_metric(data, measurement.metrics)
     champion_metrics = measure(champion_predictions, data).metrics
     if lacking := next((name for name in names if name not in champion_metrics), None):
         raise ParameterError(
@@ -65,7 +64,10 @@ def compare_with_champion(
 def check_champion(
     metrics: Mapping[str, float], champion: Mapping[str, float], names: Iterable[str], margin: float
 ) -> list[Check]:
-    """Require the challenger to be at most `margin` worse than the champion in each named metric."""
+    """Require the challenger to be at most `margin` worse than the champion in each named metric.
+
+    Of a metric in units, such as an error, the margin is a share of the champion's value.
+    """
     return [_compare(name, metrics[name], champion[name], margin) for name in names]
 
 
@@ -85,8 +87,6 @@ def _check_task(champion: OnnxModel, data: Dataset, uri: str) -> None:
 
 
 def _check_classes(champion: Predictions, challenger: Predictions, uri: str) -> None:
-    if not (isinstance(champion, ClassPredictions) and isinstance(challenger, ClassPredictions)):
-        return
     if set(champion.classes) != set(challenger.classes):
         names = [", ".join(repr(name) for name in model.classes) for model in (champion, challenger)]
         raise ParameterError(
@@ -98,14 +98,16 @@ def _check_classes(champion: Predictions, challenger: Predictions, uri: str) -> 
 def _compare(name: str, value: float, champion: float, margin: float) -> Check:
     metric = find_metric(name)
     is_lower_better = metric is not None and metric.direction is Direction.LOWER
-    limit, words = (champion + margin, "at most") if is_lower_better else (champion - margin, "at least")
+    has_unit = metric is not None and metric.has_unit
+    allowed, margin_text = (margin * champion, f"{100 * margin:g} %") if has_unit else (margin, f"{margin:g}")
+    limit, words = (champion + allowed, "at most") if is_lower_better else (champion - allowed, "at least")
     return Check(
         f"champion {name}",
         value <= limit if is_lower_better else value >= limit,
         format_number(value),
-        f"{words} {format_number(limit)} (champion {format_number(champion)}, margin {margin:g})",
+        f"{words} {format_number(limit)} (champion {format_number(champion)}, margin {margin_text})",
     )
 
 
-def _find_ranking_metric(data: Dataset, metrics: Mapping[str, float]) -> list[str]:
-    return [name for name in task_of(data).ranking_metrics if name in metrics][:1]
+def _find_compared_metric(data: Dataset, metrics: Mapping[str, float]) -> list[str]:
+    return [name for name in task_of(data).compared_metrics if name in metrics][:1]

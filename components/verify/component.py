@@ -43,7 +43,8 @@ def verify(
             understood too. Other metrics have the default gates of the task; `"off"` switches one off.
         false_alarm_rate: Fraction of normal rows that may raise an alarm, above 0 and at most 0.5; for `anomaly` only.
         champion: Bundle of the model now in use, a path or a URI; the new model may not be worse. Empty: no comparison.
-        champion_margin: By how much a metric may be worse than the champion's.
+        champion_margin: By how much a metric may be worse than the champion's: absolute for shares such as `roc_auc`,
+            relative for metrics in units such as `rmse`, of which 0.01 is one percent.
         tolerance: Largest allowed absolute difference of a probability or score from the original model; of a predicted
             number, in standard deviations of the target.
         max_model_mb: Largest allowed ONNX file, in MB.
@@ -61,7 +62,7 @@ def verify(
     """
     from kfp_edge.runtime.stage import log_metrics, stage
 
-    with stage("verify"):
+    with stage("verify") as warnings:
         from pathlib import Path
 
         from kfp_edge.components.verify.verify import Requirements
@@ -90,4 +91,5 @@ def verify(
             bundle=Path(bundle.path),
             training=parse_record(model.metadata.get(METADATA_KEY, "")),
         )
+        warnings.extend(result.measurement.warnings)
         log_metrics(metrics, result.metrics)

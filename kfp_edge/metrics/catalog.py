@@ -50,6 +50,8 @@ class Metric:
     has_gates_both_ways: bool = False
     #: Whether it is in the units of the target.
     is_in_units: bool = False
+    #: Whether it is in another unit, such as that of costs or of time.
+    has_other_unit: bool = False
     #: Metrics whose default gates a gate of this one replaces.
     replaces: tuple[str, ...] = ()
     #: What it is not measured without, with an example; "" where there is no such thing.
@@ -63,6 +65,11 @@ class Metric:
     def has_classes(self) -> bool:
         """Whether it is measured for each class too."""
         return bool(self.class_tasks)
+
+    @property
+    def has_unit(self) -> bool:
+        """Whether it changes with the unit of something: then only ratios of its values say how far they are apart."""
+        return self.is_in_units or self.has_other_unit
 
     @property
     def has_mean(self) -> bool:
@@ -137,6 +144,7 @@ METRICS = {
             "mean cost of a row, in the unit of missed_cost and false_alarm_cost of the parameter threshold",
             high=math.inf,
             is_of_positive=True,
+            has_other_unit=True,
             tasks=_CLASSIFICATION,
             needs="threshold={missed_cost: 2000, false_alarm_cost: 200}",
         ),
@@ -195,6 +203,7 @@ METRICS = {
             "count once",
             high=math.inf,
             tasks=_LABELS,
+            has_other_unit=True,
             needs=_HORIZON,
         ),
         Metric(
@@ -245,6 +254,7 @@ METRICS = {
             "or in units of a time column of numbers",
             high=math.inf,
             tasks=_LABELS,
+            has_other_unit=True,
             needs=_HORIZON,
         ),
         Metric(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from kfp_edge.metrics.certainty import find_few_failures
 from kfp_edge.metrics.intervals import compute_exact_interval, compute_exact_rate_interval
 from kfp_edge.metrics.measurement import MachineAlarms, Measurement, round_metrics
 from kfp_edge.ml.arrays import Float64s, Int64s, Labels, Mask
@@ -62,6 +63,7 @@ def add_alarm_metrics(measurement: Measurement, data: Dataset, alarms: Mask) -> 
         intervals=intervals,
         events=(),
         machines=tuple(machines),
+        warnings=(*measurement.warnings, *find_few_failures(failures, intervals.get("event_recall"))),
     )
 
 

@@ -40,6 +40,11 @@ class Interval:
         return " to ".join(f"{end:.4g}" if abs(end) >= smallest else "0" for end in (self.low, self.high))
 
 
+def has_unseen_groups(data: Dataset) -> bool:
+    """Return whether rows are of several groups, which are not in both parts of a split by time."""
+    return bool(data.roles.group) and data.preparation.split != "time" and data.frame[data.roles.group].nunique() > 1
+
+
 def find_clusters(data: Dataset) -> Int64s | None:
     """Return a number for each row, shape [rows], the same for rows that depend on each other; None where none do.
 
@@ -47,10 +52,8 @@ def find_clusters(data: Dataset) -> Int64s | None:
     is in both parts of a split by time.
     """
     roles = data.roles
-    if roles.group and data.preparation.split != "time":
-        codes, names = pd.factorize(data.frame[roles.group])
-        if len(names) > 1:
-            return np.asarray(codes, dtype=np.int64)
+    if has_unseen_groups(data):
+        return np.asarray(pd.factorize(data.frame[roles.group])[0], dtype=np.int64)
     if roles.time:
         return np.arange(len(data.frame)) * _TIME_BLOCKS // len(data.frame)
     return None

@@ -1,10 +1,11 @@
 """Predictions of a model, in the form that metrics, parity and reports share; every task has its own kind."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
-from kfp_edge.ml.arrays import Floats, Labels
+from kfp_edge.ml.arrays import ClassLabel, Floats, Labels
 
 
 class Predictions(ABC):
@@ -12,6 +13,8 @@ class Predictions(ABC):
 
     #: What the model decides for each row, shape [n]; None where its answer is a number.
     label: Labels | None
+    #: The classes of which a label is one; none where labels are no classes.
+    classes: Sequence[ClassLabel]
 
     @property
     @abstractmethod

@@ -116,8 +116,10 @@ class Task(ABC):
     title: ClassVar[str]
     #: Names of the output tensors of a model, in their order.
     outputs: ClassVar[tuple[str, ...]]
-    #: Metrics by which two models are compared where nobody names any: the first one that was measured.
+    #: Metrics by which tuning compares trials where nobody names any: the first one that was measured.
     ranking_metrics: ClassVar[tuple[str, ...]]
+    #: Metrics by which a model is compared with the champion where nobody names any: the first one that was measured.
+    compared_metrics: ClassVar[tuple[str, ...]]
     #: The metric that says most about a model to a person; a fleet is sorted by it.
     headline_metric: ClassVar[str]
 

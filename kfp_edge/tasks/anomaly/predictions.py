@@ -16,6 +16,7 @@ class AnomalyPredictions(Predictions):
     label: Labels
     score: Floats
     threshold: float = 0.0
+    classes = ()
 
     @property
     def numbers(self) -> Floats:

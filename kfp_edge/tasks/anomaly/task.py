@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.metrics.catalog import MetricSubject
+from kfp_edge.metrics.certainty import find_few_groups, find_missing_alarms
 from kfp_edge.metrics.events import EventCount, count_events, find_rows_after_events
 from kfp_edge.metrics.failure_alarms import add_alarm_metrics
 from kfp_edge.metrics.gates import Gate, make_default_gates
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
 
 #: Groups beyond these are counted together.
 _MAX_GROUPS = 30
+_CLEANER_ROWS = (
+    "rows that set its threshold are probably anomalous, too: label them with windows or in the target, so that they "
+    "are left out, or give a higher false_alarm_rate"
+)
 
 
 class AnomalyDetection(Task):
@@ -58,6 +63,7 @@ class AnomalyDetection(Task):
     title = "anomaly detection"
     outputs = ("label", "score")
     ranking_metrics = ("roc_auc", "false_alarm_rate")
+    compared_metrics = ranking_metrics
     headline_metric = "event_recall"
     remedies: ClassVar[Mapping[str, str]] = {
         "threshold": "set that of a detector with false_alarm_rate",
@@ -102,11 +108,15 @@ class AnomalyDetection(Task):
             is_left_out = find_rows_after_events(labels, groups, data.preparation.window_rows)
         metrics = round_metrics(evaluate(predictions, labels, groups, is_left_out))
         intervals = measure_intervals(predictions, labels, groups, clusters, is_left_out)
+        warnings = find_few_groups(intervals, data)
         if labels is None or is_left_out is None:
-            return Measurement(metrics, intervals)
-        events = tuple(count_events(labels, predictions.label == 1, groups))
-        measurement = Measurement(metrics, intervals, events, notes=_describe_left_out(int(is_left_out.sum())))
-        return add_alarm_metrics(measurement, data, np.asarray(predictions.label == 1))
+            return Measurement(metrics, intervals, warnings=tuple(warnings))
+        alarms = np.asarray(predictions.label == 1)
+        warnings += find_missing_alarms(np.asarray(labels == 1), alarms, remedy=_CLEANER_ROWS)
+        events = tuple(count_events(labels, alarms, groups))
+        notes = _describe_left_out(int(is_left_out.sum()))
+        measurement = Measurement(metrics, intervals, events, warnings=tuple(warnings), notes=notes)
+        return add_alarm_metrics(measurement, data, alarms)
 
     def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:
         """Return the ROC curve and the confusion matrix; None without labels, or where all of them are equal."""

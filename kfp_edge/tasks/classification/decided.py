@@ -1,10 +1,12 @@
 """What was asked of the threshold of a classifier, and what held-out rows show: in words, and as a check."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from kfp_edge.metrics.catalog import format_metric
+from kfp_edge.metrics.certainty import find_many_false_alarms
 from kfp_edge.metrics.costs import read_costs
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.metrics.threshold_reason import describe_reason
@@ -15,6 +17,12 @@ from kfp_edge.tasks.task import MeasuredModel
 
 #: Machines that differ or drift a little reach this multiple of a rate asked for, as for detectors.
 _MAX_RATE_RATIO = 2.0
+#: What to ask of a threshold with many false alarms in place of what was asked.
+_REMEDIES = {
+    "recall": "ask threshold for a lower recall, for a false_alarm_rate or for costs",
+    "missed_cost": "check the costs in threshold, which make a missed positive so expensive",
+    "probability": "give threshold a higher probability",
+}
 
 
 def describe_decision(decision: Decision, measurement: Measurement) -> Iterable[tuple[str, str]]:
@@ -28,6 +36,17 @@ def describe_decision(decision: Decision, measurement: Measurement) -> Iterable[
             f"{metric} at the threshold",
             f"{format_metric(metric, expected)} expected, {_describe(metric, measurement)}",
         )
+
+
+def warn_of_false_alarms(measurement: Measurement) -> Measurement:
+    """Return a measurement with a warning if a threshold that was chosen here raises an alarm in many rows."""
+    decision = measurement.decision
+    if decision is None or decision.choice is None or decision.positive != measurement.positive:
+        return measurement
+    remedy = next((remedy for name, remedy in _REMEDIES.items() if name in decision.choice.asked), "")
+    rate = measurement.metrics.get("false_alarm_rate")
+    warnings = find_many_false_alarms(rate, describe_reason(decision.choice), remedy) if remedy else []
+    return dataclasses.replace(measurement, warnings=(*measurement.warnings, *warnings))
 
 
 def check_decision(model: MeasuredModel) -> list[Check]:

@@ -14,6 +14,7 @@ from kfp_edge.errors import DataError
 from kfp_edge.estimators.calibration import check_calibration, takes_class_weights, with_calibration
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject, name_of_class
+from kfp_edge.metrics.certainty import find_few_clusters, find_few_groups, find_missing_alarms
 from kfp_edge.metrics.failure_alarms import add_alarm_metrics
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
@@ -31,7 +32,7 @@ from kfp_edge.reports.numbers import format_share
 from kfp_edge.reports.section import Section
 from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
 from kfp_edge.tasks.classification.brought_outputs import standardize_outputs
-from kfp_edge.tasks.classification.decided import check_decision, describe_decision
+from kfp_edge.tasks.classification.decided import check_decision, describe_decision, warn_of_false_alarms
 from kfp_edge.tasks.classification.decision import choose_decision
 from kfp_edge.tasks.classification.evaluation import compute_confusion, evaluate, measure_intervals
 from kfp_edge.tasks.classification.predictions import ClassPredictions, to_class_labels
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from kfp_edge.reports.html import Page
 
 _LOWEST_ROC_AUC = 0.7
+_LOWER_THRESHOLD = "lower its decision threshold, where it is trained here with threshold={recall: 0.9} or with costs"
 
 
 class Classification(Task):
@@ -55,6 +57,7 @@ class Classification(Task):
     title = "classification"
     outputs = ("label", "probabilities")
     ranking_metrics = ("roc_auc",)
+    compared_metrics = ranking_metrics
     headline_metric = "roc_auc"
     options = frozenset({"threshold", "calibration"})
     remedies: ClassVar[Mapping[str, str]] = {"quantiles": "leave it empty, or predict a number with task=regression"}
@@ -109,10 +112,15 @@ class Classification(Task):
         metrics = round_metrics(evaluate(predictions, labels))
         intervals = measure_intervals(predictions, labels, find_clusters(data))
         positive = predictions.positive_class if len(predictions.classes) == 2 else None
-        warnings = () if positive is None else tuple(find_few_positives(labels, positive))
+        warnings = find_few_groups(intervals, data)
+        if positive is not None:
+            is_positive = np.asarray(labels == positive)
+            warnings += find_few_positives(labels, positive) or find_few_clusters(is_positive, positive, data)
+            warnings += find_missing_alarms(is_positive, predictions.label == positive, remedy=_LOWER_THRESHOLD)
         measurement = Measurement(
-            metrics, intervals, positive=positive, decision=predictions.decision, warnings=warnings
+            metrics, intervals, positive=positive, decision=predictions.decision, warnings=tuple(warnings)
         )
+        measurement = warn_of_false_alarms(measurement)
         return add_alarm_metrics(measurement, data, np.asarray(predictions.label == positive))
 
     def compute_curves(self, predictions: Predictions, data: Dataset) -> Curves | None:

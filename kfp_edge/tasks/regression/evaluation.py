@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kfp_edge.metrics.errors import compute_improvement_p_value, measure_median, measure_ratio
+from kfp_edge.metrics.errors import compute_improvement_p_value, measure_median, measure_r2, measure_ratio
 from kfp_edge.metrics.intervals import Interval, measure_share
 from kfp_edge.ml.arrays import Float64s, Int64s, Mask
 from kfp_edge.tasks.regression.predictions import NumberPredictions
@@ -60,8 +60,8 @@ def measure_intervals(
         "rmse": _take_root(measure_ratio(errors**2, ones, clusters)),
         "median_absolute_error": measure_median(errors, clusters),
     }
-    if (deviations := _deviations(truth)).any():
-        intervals["r2"] = _subtract_from_one(measure_ratio(errors**2, deviations, clusters))
+    if _deviations(truth).any():
+        intervals["r2"] = measure_r2(errors**2, truth, clusters)
     if baseline is not None and (baseline_errors := np.abs(truth - baseline)).any():
         intervals["mae_skill"] = _subtract_from_one(measure_ratio(errors, baseline_errors, clusters))
     if predictions.levels:

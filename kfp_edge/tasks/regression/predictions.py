@@ -23,6 +23,7 @@ class NumberPredictions(Predictions):
     #: Standard deviation of the target in training, where it is known.
     deviation: float | None = None
     label: None = field(default=None, init=False)
+    classes = ()
 
     @property
     def numbers(self) -> Floats:

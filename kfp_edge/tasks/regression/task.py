@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import MetricSubject
+from kfp_edge.metrics.certainty import find_few_groups
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.metrics.measurement import Measurement, round_metrics
@@ -53,6 +54,7 @@ class Regression(Task):
     title = "regression"
     outputs = ("prediction",)
     ranking_metrics = ("r2", "mae")
+    compared_metrics = ("rmse",)
     headline_metric = "r2"
     options = frozenset({"quantiles"})
     remedies: ClassVar[Mapping[str, str]] = {
@@ -107,7 +109,8 @@ class Regression(Task):
         assert isinstance(predictions, NumberPredictions)
         truth, baseline = data.target_values(), data.preparation.target_median
         metrics = round_metrics(evaluate(predictions, truth, baseline))
-        return Measurement(metrics, measure_intervals(predictions, truth, baseline, find_clusters(data)))
+        intervals = measure_intervals(predictions, truth, baseline, find_clusters(data))
+        return Measurement(metrics, intervals, warnings=tuple(find_few_groups(intervals, data)))
 
     def find_default_gates(self, predictions: Predictions) -> list[Gate]:
         """Require that the model predicts better than one number for all rows."""
