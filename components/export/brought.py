@@ -4,6 +4,7 @@ Whatever is changed in its graph is compared with the answers of the model as it
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,10 +16,11 @@ from kfp_edge.errors import ModelError
 from kfp_edge.ml.bundle import InputTensor
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import Tensor, make_feed, open_session, run_session
+from kfp_edge.onnx_graph.editing import keep_outputs
 from kfp_edge.onnx_graph.fixed_batch import answers_agree, open_batch
 from kfp_edge.onnx_graph.normalization import check, normalize
 from kfp_edge.onnx_graph.operators import find_forbidden_operators
-from kfp_edge.tasks.brought import BroughtModel, BroughtOptions, StandardOutputs, select_outputs
+from kfp_edge.tasks.brought import BroughtModel, BroughtOptions, StandardOutputs
 from kfp_edge.tasks.registry import task_of
 
 #: Training rows on which a model is tried at most.
@@ -42,7 +44,10 @@ def prepare_brought_model(proto: onnx.ModelProto, data: Dataset, options: Brough
         DataError: a value does not fit an input.
         ParameterError: what is stated does not fit the model or the data.
     """
+    if options.outputs:
+        keep_outputs(proto, options.outputs)
     normalized = normalize(proto)
+    _check_tensors(normalized.proto)
     complete_shapes(normalized.proto, len(data.roles.features))
     inputs, matched = match_columns(normalized.proto, describe_columns(data))
     _check_operators(normalized.proto)
@@ -51,13 +56,24 @@ def prepare_brought_model(proto: onnx.ModelProto, data: Dataset, options: Brough
     check_half_precision(inputs, frame)
     feed = make_feed(inputs, frame)
     opened, changes = open_batch(normalized.proto, feed)
-    answers = select_outputs(_try(opened, feed), options.outputs)
+    answers = _try(opened, feed)
     brought = BroughtModel(opened, normalized.classes, tried, answers, options)
     outputs = task_of(data).standardize_outputs(brought)
     check(outputs.proto)
     _check_answers(outputs, feed)
     notes = [*normalized.notes, *matched, *changes, *outputs.notes]
     return finish(outputs.proto, data, _rename(inputs, outputs.proto), outputs.classes, outputs.threshold, notes)
+
+
+def _check_tensors(proto: onnx.ModelProto) -> None:
+    """Refuse outputs that are lists or optional."""
+    is_tensor = {output.name: output.type.WhichOneof("value") == "tensor_type" for output in proto.graph.output}
+    if all(is_tensor.values()):
+        return
+    tensors = [name for name, is_one in is_tensor.items() if is_one]
+    named = f"; name those to use, such as model_outputs={json.dumps(tensors)}, or" if tensors else ";"
+    other = next(name for name, is_one in is_tensor.items() if not is_one)
+    raise ModelError(f"the model's output {other!r} is no tensor{named} export it with tensors as outputs.")
 
 
 def _check_operators(proto: onnx.ModelProto) -> None:

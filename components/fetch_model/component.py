@@ -16,7 +16,7 @@ def fetch_model(
     Args:
         model: The model to fetch, an ONNX or skops file: a path, a folder with exactly one such file, `s3://BUCKET/KEY`
             or `https://...`; or `example:ai4i`, a small model that comes with the package. Files with the weights of an
-            ONNX model are fetched from beside it.
+            ONNX model are fetched from beside it; a ZIP archive holds the ONNX file and its weights.
         sha256: Expected SHA-256 of the model's file, 64 hex digits; not checked if empty.
 
     Returns:

@@ -70,11 +70,11 @@ def read_proto(path: Path) -> onnx.ModelProto:
         ModelError: the file is missing, truncated, or no ONNX model.
     """
     try:
-        return onnx.load(path, load_external_data=False)
+        return onnx.load(path, format="protobuf", load_external_data=False)  # whatever its suffix
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}.") from error
     except DecodeError as error:
-        raise _invalid_error(path, error) from error
+        raise ModelError(f"the model {path} is no ONNX file, or was cut short or altered; copy it again.") from error
 
 
 def load_proto(path: Path) -> onnx.ModelProto:

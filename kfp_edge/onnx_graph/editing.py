@@ -7,8 +7,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from kfp_edge.ml.onnx_model import Tensor
+from kfp_edge.errors import ModelError
+from kfp_edge.ml.onnx_model import Tensor, read_opsets
 from kfp_edge.onnx_graph.traversal import iterate_graphs, iterate_inner_graphs
+
+#: The first operator set whose `Clip` takes its limits as inputs.
+_CLIP_WITH_INPUTS = 11
 
 
 class GraphEditor:
@@ -42,6 +46,13 @@ class GraphEditor:
     def flatten(self, value: str) -> str:
         """Append a reshape of a value to [rows]."""
         return self.add("Reshape", value, self.add_constant([-1]))
+
+    def clip_to_shares(self, value: str, element: int) -> str:
+        """Append a clip of numbers to 0 to 1, and return its name."""
+        if read_opsets(self.proto)[""] < _CLIP_WITH_INPUTS:
+            return self.add("Clip", value, min=0.0, max=1.0)
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(element)
+        return self.add("Clip", value, self.add_constant(0, dtype), self.add_constant(1, dtype))
 
     def set_outputs(self, elements: Mapping[str, tuple[int, list[int | None]]]) -> None:
         """Make values the only outputs of the model, by their names, element types and shapes; remove the rest."""
@@ -82,6 +93,22 @@ def rename_in_nodes(graph: onnx.GraphProto, old: str, new: str) -> None:
     for part in iterate_graphs(graph):
         for node in part.node:
             node.input[:] = [new if name == old else name for name in node.input]
+
+
+def keep_outputs(proto: onnx.ModelProto, names: Iterable[str]) -> None:
+    """Make some outputs of a model its only ones, in this order, and remove what only the others need.
+
+    Raises:
+        ModelError: there is no such output.
+    """
+    known = {output.name: output for output in proto.graph.output}
+    names = list(dict.fromkeys(names))
+    if unknown := [name for name in names if name not in known]:
+        raise ModelError(f"the model has no output {unknown[0]!r}; its outputs are {', '.join(known)}.")
+    kept = [known[name] for name in names]
+    del proto.graph.output[:]
+    proto.graph.output.extend(kept)
+    remove_unused(proto)
 
 
 def remove_unused(proto: onnx.ModelProto) -> None:

@@ -9,7 +9,7 @@ from kfp_edge.errors import ModelError
 from kfp_edge.onnx_graph.traversal import iterate_tensors
 
 #: The largest message that protobuf can write.
-_MAX_BYTES = 2**31 - 1
+MAX_BYTES = 2**31 - 1
 
 
 def list_locations(proto: onnx.ModelProto) -> list[str]:
@@ -36,7 +36,7 @@ def include_weights(proto: onnx.ModelProto, folder: Path) -> None:
     for tensor in iterate_tensors(proto):
         if uses_external_data(tensor):
             _include(tensor, folder)
-    if proto.ByteSize() > _MAX_BYTES:
+    if proto.ByteSize() > MAX_BYTES:
         raise ModelError(f"the model has {proto.ByteSize() / 1e9:.1f} GB of weights, an ONNX file holds at most 2 GB.")
 
 

@@ -16,6 +16,8 @@ from kfp_edge.onnx_graph.zip_maps import cut_zip_maps
 #: Newest operator sets that the onnxruntime of the serving image runs.
 MAX_OPSETS = {"": 22, "ai.onnx.ml": 4}
 
+#: The oldest operator set that onnxruntime runs.
+_MIN_OPSET = 7
 #: The operator set of ONNX for a model that has no operator of it.
 _DEFAULT_OPSET = 18
 #: Versions of the file format: the first one whose weights need not be inputs too, and the last one with all operator
@@ -46,15 +48,18 @@ def normalize(proto: onnx.ModelProto) -> NormalizedModel:
     _name_default_domain(proto)
     _keep_used_opsets(proto)
     _remove_weights_from_inputs(proto)
+    _check_inputs_and_outputs(proto)
+    _open_dimensions(proto)
     proto.ir_version = min(max(proto.ir_version, _MIN_IR_VERSION), _MAX_IR_VERSION)
     classes, has_zip_map = cut_zip_maps(proto)
     notes = ["ZipMap was removed: the probabilities are a tensor."] if has_zip_map else []
     _add_missing_shapes(proto)
     check(proto)
     version = read_opsets(proto)[""]
-    if version > MAX_OPSETS[""]:
-        proto = _convert_opset(proto, version)
-        notes.append(f"Operator set {version} was converted to {MAX_OPSETS['']}.")
+    if not _MIN_OPSET <= version <= MAX_OPSETS[""]:
+        target = MAX_OPSETS[""] if version > MAX_OPSETS[""] else _DEFAULT_OPSET
+        proto = _convert_opset(proto, version, target)
+        notes.append(f"Operator set {version} was converted to {target}.")
     return NormalizedModel(proto, classes, notes)
 
 
@@ -108,29 +113,53 @@ def _remove_weights_from_inputs(proto: onnx.ModelProto) -> None:
     proto.graph.input.extend(inputs)
 
 
-def _add_missing_shapes(proto: onnx.ModelProto) -> None:
-    """Give every output a shape, which the checker requires."""
+def _check_inputs_and_outputs(proto: onnx.ModelProto) -> None:
+    for kind, values in (("inputs", proto.graph.input), ("outputs", proto.graph.output)):
+        if not values:
+            raise ModelError(f"the model has no {kind}, as if it was cut short; export it again.")
+    for value in proto.graph.input:
+        if not _is_tensor(value):
+            raise ModelError(
+                f"the model's input {value.name!r} is no tensor, or may be left out; export it with tensors as inputs."
+            )
+
+
+def _open_dimensions(proto: onnx.ModelProto) -> None:
+    """Open the dimensions of inputs and outputs that are 0 or -1, as which some exporters write any length."""
     for value in [*proto.graph.input, *proto.graph.output]:
-        if value.type.WhichOneof("value") != "tensor_type":
-            raise ModelError(f"{value.name!r} of the model is no tensor; export it with tensors as inputs and outputs.")
-    if all(get_shape(output) is not None for output in proto.graph.output):
+        for dimension in value.type.tensor_type.shape.dim if get_shape(value) else ():
+            if dimension.HasField("dim_value") and dimension.dim_value <= 0:
+                dimension.Clear()
+
+
+def _add_missing_shapes(proto: onnx.ModelProto) -> None:
+    """Give every input and output that is a tensor a shape, which the checker requires."""
+    for tensor in proto.graph.input:
+        if get_shape(tensor) is None:
+            _set_shape(tensor, [None, None])
+    without_shape = [tensor for tensor in proto.graph.output if _is_tensor(tensor) and get_shape(tensor) is None]
+    if not without_shape:
         return
     inferred = {output.name: output for output in onnx.shape_inference.infer_shapes(proto).graph.output}
-    for output in proto.graph.output:
-        if get_shape(output) is None:
-            shape = get_shape(inferred[output.name]) or [None, None]
-            element = output.type.tensor_type.elem_type
-            output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, element, shape))
+    for tensor in without_shape:
+        _set_shape(tensor, get_shape(inferred[tensor.name]) or [None, None])
 
 
-def _convert_opset(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:
-    newest = MAX_OPSETS[""]
+def _is_tensor(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.WhichOneof("value") == "tensor_type")
+
+
+def _set_shape(tensor: onnx.ValueInfoProto, shape: list[int | None]) -> None:
+    tensor.CopyFrom(onnx.helper.make_tensor_value_info(tensor.name, tensor.type.tensor_type.elem_type, shape))
+
+
+def _convert_opset(proto: onnx.ModelProto, version: int, target: int) -> onnx.ModelProto:
     try:
-        converted = onnx.version_converter.convert_version(proto, newest)
+        converted = onnx.version_converter.convert_version(proto, target)
     except (RuntimeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(
-            f"the model has the operator set {version}, and the server has up to {newest}; "
-            f"export it with opset_version={newest} or lower."
+            f"the model has the operator set {version}, and the server has {_MIN_OPSET} to {MAX_OPSETS['']}; "
+            f"export it with opset_version={target}."
         ) from error
     converted.ir_version = min(converted.ir_version, _MAX_IR_VERSION)
     return converted

@@ -1,12 +1,12 @@
 """A model that was trained elsewhere and came as ONNX: what a task has to know to give it its own outputs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 
-from kfp_edge.errors import ModelError
+from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.ml.arrays import ClassLabel, Float64s
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.onnx_model import Tensor
@@ -89,16 +89,22 @@ class StandardOutputs:
     notes: tuple[str, ...] = ()
 
 
-def select_outputs(answers: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
-    """Return the outputs that the user names, all of them where none is named.
+def check_unused(options: BroughtOptions, title: str, *, classes: bool = False, threshold: bool = False) -> None:
+    """Refuse what is stated about a model and has no meaning for its task.
+
+    Args:
+        options: What the user states.
+        title: What the task is called.
+        classes: Whether the task has no classes to name.
+        threshold: Whether the task has no score with a threshold.
 
     Raises:
-        ModelError: there is no such output.
+        ParameterError: with the parameter.
     """
-    unknown = [name for name in names if name not in answers]
-    if unknown:
-        raise ModelError(f"the model has no output {unknown[0]!r}; its outputs are {', '.join(answers)}.")
-    return {name: answers[name] for name in names} or dict(answers)
+    if classes and options.classes:
+        raise ParameterError(f"model_classes names the classes of a classifier; leave it empty for {title}.")
+    if threshold and options.threshold is not None:
+        raise ParameterError(f"model_threshold is the limit of a detector's score; leave it empty for {title}.")
 
 
 def _is_label(values: Tensor, *, is_alone: bool) -> bool:

@@ -14,7 +14,7 @@ from kfp_edge.ml.onnx_model import Tensor
 from kfp_edge.onnx_graph.editing import GraphEditor
 from kfp_edge.onnx_graph.traversal import read_attributes
 from kfp_edge.tasks.anomaly.threshold_rows import find_normal_rows
-from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs, check_unused
 
 _COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 #: Operators that pass a score on.
@@ -50,7 +50,9 @@ def standardize_outputs(model: BroughtModel, outputs: Sequence[str]) -> Standard
 
     Raises:
         ModelError: it gives no score, or its label does not follow from the score.
+        ParameterError: classes are stated.
     """
+    check_unused(model.options, "anomaly detection", classes=True)
     labels, numbers = model.list_labels(), model.list_numbers()
     if len(numbers) != 1 or len(labels) > 1 or model.answers[numbers[0]].size != len(model.data.frame):
         raise ModelError(

@@ -4,11 +4,13 @@ What its numbers are is seen on training rows: probabilities as they are, one pr
 logits where there is no label beside them.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from onnx import TensorProto
+from scipy.optimize import linear_sum_assignment
 from scipy.special import expit, softmax
 
 from kfp_edge.errors import ModelError
@@ -17,13 +19,15 @@ from kfp_edge.ml.onnx_model import Tensor, read_opsets
 from kfp_edge.onnx_graph.editing import GraphEditor, element_of
 from kfp_edge.onnx_graph.normalization import set_opsets
 from kfp_edge.onnx_graph.zip_maps import find_classes
-from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs, check_unused
 from kfp_edge.tasks.classification.class_mapping import map_classes
 
 _ML = "ai.onnx.ml"
 #: The first version of ai.onnx.ml whose LabelEncoder has pairs of any types.
 _LABEL_ENCODER_VERSION = 2
 _TARGET_ML_VERSION = 3
+#: How far a probability may be out of 0 to 1: more than the rounding of thousands of trees, less than any score.
+_ROUNDING = 1e-4
 #: How far probabilities may miss the sum 1, as in half precision.
 _SUM_TOLERANCE = 0.01
 
@@ -60,8 +64,9 @@ def standardize_outputs(model: BroughtModel, outputs: Sequence[str]) -> Standard
 
     Raises:
         ModelError: it gives no probabilities, or has other classes than the data.
-        ParameterError: the mapping of classes does not fit.
+        ParameterError: the mapping of classes does not fit, or a threshold is stated.
     """
+    check_unused(model.options, "classification", threshold=True)
     labels, numbers = model.list_labels(), model.list_numbers()
     _check_outputs(model, labels, numbers)
     source = find_classes(model.proto, labels[0]) if labels else ()
@@ -134,10 +139,13 @@ def _complete_single(
         )
     values, name = single.values, single.name
     note = "Its only number is the probability of the second class."
-    if (values < 0).any() or (values > 1).any():
+    if (values < -_ROUNDING).any() or (values > 1 + _ROUNDING).any():
         _check_no_label(values, has_label=has_label)
         values, name = expit(values), editor.add("Sigmoid", name)
         note = "Its only number is the logit of the second class: a Sigmoid makes it a probability."
+    else:
+        clipped = _clip(editor, single)
+        values, name = clipped.values, clipped.name
     rest = editor.add("Sub", editor.add_constant(1, dtype), name)
     both = editor.add("Concat", rest, name, axis=1)
     return _Probabilities(np.concatenate([1 - values, values], axis=1), both, single.element, note)
@@ -146,9 +154,9 @@ def _complete_single(
 def _normalize_many(editor: GraphEditor, many: _Probabilities, *, has_label: bool) -> _Probabilities:
     """Return the numbers of several classes if they are probabilities, or make them such if they are logits."""
     values = many.values
-    is_share = bool(((values >= 0) & (values <= 1)).all())
+    is_share = bool(((values >= -_ROUNDING) & (values <= 1 + _ROUNDING)).all())
     if is_share and (np.abs(values.sum(axis=1) - 1) <= _SUM_TOLERANCE).all():
-        return many
+        return _clip(editor, many)
     _check_no_label(values, has_label=has_label)
     if is_share:
         raise ModelError(
@@ -158,6 +166,17 @@ def _normalize_many(editor: GraphEditor, many: _Probabilities, *, has_label: boo
     name = editor.add("Softmax", many.name, axis=1)
     return _Probabilities(
         softmax(values, axis=1), name, many.element, "Its numbers are logits: a Softmax makes them probabilities."
+    )
+
+
+def _clip(editor: GraphEditor, shares: _Probabilities) -> _Probabilities:
+    """Return numbers from 0 to 1: a forest's single-precision sum of votes may miss them by its rounding."""
+    clipped = shares.values.clip(0, 1)
+    if np.array_equal(clipped, shares.values):
+        return shares
+    note = "Probabilities that rounding takes out of 0 to 1 are cut to it."
+    return dataclasses.replace(
+        shares, values=clipped, name=editor.clip_to_shares(shares.name, shares.element), note=note
     )
 
 
@@ -188,7 +207,7 @@ def _read_labels(
         note = "" if named else "It names no classes: they are 0, 1, ... in the order of its probabilities."
         return _OwnLabels(tuple(named) or tuple(range(count)), best, note=note)
     given = _to_plain(model.answers[labels[0]])
-    classes = tuple(named) or _find_classes(given, count)
+    classes = tuple(named) or _order_classes(_find_classes(given, count), given, probabilities)
     positions = {name: position for position, name in enumerate(classes)}
     if all(label in positions for label in given):
         return _OwnLabels(classes, np.array([positions[label] for label in given], np.int64), labels[0])
@@ -222,6 +241,23 @@ def _find_classes(given: Sequence[ClassLabel], count: int) -> tuple[ClassLabel, 
         f"the model gives {count} numbers for each row, and {len(seen)} labels for the training rows "
         f"({', '.join(map(str, seen[:10]))}); give the table that it was trained on, or export it without the label."
     )
+
+
+def _order_classes(
+    classes: tuple[ClassLabel, ...], given: Sequence[ClassLabel], probabilities: Float64s
+) -> tuple[ClassLabel, ...]:
+    """Return the classes in the order of the probabilities: each one's are highest in the rows that have its label."""
+    labels = np.array([classes.index(label) for label in given])
+    means = np.stack(
+        [
+            probabilities[labels == number].sum(axis=0) / max(1, (labels == number).sum())
+            for number in range(len(classes))
+        ],
+        axis=1,
+    )
+    columns, numbers = linear_sum_assignment(-means)
+    is_better = means[columns, numbers].sum() > np.trace(means)
+    return tuple(classes[number] for number in numbers) if is_better else classes
 
 
 def _add_label(

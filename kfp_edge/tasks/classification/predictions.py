@@ -13,6 +13,8 @@ from kfp_edge.tasks.predictions import Predictions
 
 #: How far the probabilities of a row may miss the sum 1: more than rounding in half precision, less than any scores.
 _SUM_TOLERANCE = 0.01
+#: How far below 0 the single-precision sum of a forest's votes may be.
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,15 @@ class ClassPredictions(Predictions):
         """
         rows = self.probabilities.astype(np.float64)
         sums = rows.sum(axis=1, keepdims=True)
-        wrong = ~np.isfinite(sums[:, 0]) | (rows < 0).any(axis=1) | (np.abs(sums[:, 0] - 1) > _SUM_TOLERANCE)
+        is_negative = (rows < -_ROUNDING).any(axis=1)
+        wrong = ~np.isfinite(sums[:, 0]) | is_negative | (np.abs(sums[:, 0] - 1) > _SUM_TOLERANCE)
         if wrong.any():
             example = ", ".join(f"{value:g}" for value in rows[np.argmax(wrong)][:5])
             raise ModelError(
                 f"the model gives no valid probabilities for {int(wrong.sum()):,} of {len(rows):,} rows, such as "
                 f"{example}: they must be numbers from 0 to 1 with the sum 1; train or export the model again."
             )
-        normalized: Float64s = rows / sums
+        normalized: Float64s = rows.clip(0, None) / rows.clip(0, None).sum(axis=1, keepdims=True)
         return normalized
 
     @property

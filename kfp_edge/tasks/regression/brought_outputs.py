@@ -9,7 +9,7 @@ from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import Floats
 from kfp_edge.ml.onnx_model import Tensor
 from kfp_edge.onnx_graph.editing import GraphEditor, element_of
-from kfp_edge.tasks.brought import BroughtModel, StandardOutputs
+from kfp_edge.tasks.brought import BroughtModel, StandardOutputs, check_unused
 
 #: A model that follows the target so closely, and is worse than its mean, predicts it on another scale.
 _CLOSE_CORRELATION = 0.8
@@ -24,7 +24,9 @@ def standardize_outputs(model: BroughtModel, outputs: Sequence[str]) -> Standard
 
     Raises:
         ModelError: it gives several numbers a row, or no numbers, or those of another scale.
+        ParameterError: classes or a threshold are stated.
     """
+    check_unused(model.options, "regression", classes=True, threshold=True)
     names = [name for name in outputs if name in model.answers] if len(model.answers) > 1 else list(model.answers)
     if set(names) != set(model.answers) or any(not _is_number(model.answers[name]) for name in names):
         raise ModelError(

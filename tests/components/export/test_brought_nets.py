@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from kfp_edge.errors import KfpEdgeError
 from support.brought import answer, compute_probabilities, export_brought, make_classifier_net, make_net
-from support.brought_tables import make_data, make_regression_data
+from support.brought_tables import make_anomaly_data, make_data, make_regression_data
 
 FLOAT, INT64, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 node = helper.make_node
@@ -105,6 +105,84 @@ def test_the_output_that_the_user_names_is_taken_of_several(tmp_path: Path) -> N
     assert_refused(model, r'outputs state \[rows, 2\], scaled \[rows, 3\]; name .*model_outputs=\["state"\]', tmp_path)
     assert_refused(model, "has no output 'stat'; its outputs are state, scaled", tmp_path, outputs=("stat",))
     assert_right(model, tmp_path, outputs=("state",))
+
+
+def test_outputs_that_the_user_does_not_name_may_be_of_any_kind(tmp_path: Path) -> None:
+    tail = (
+        node("Softmax", ["logits"], ["state"], axis=1),
+        node("SequenceConstruct", ["state"], ["steps"]),
+        node("ReduceMean", ["logits"], ["mean_logit"], keepdims=0),
+    )
+    model = make_net(*tail, outputs={"state": (FLOAT, [None, 2]), "mean_logit": (FLOAT, [])})
+    model.graph.output.append(helper.make_tensor_sequence_value_info("steps", FLOAT, [None, 2]))
+    assert_right(model, tmp_path, outputs=("state",))
+    message = r'output \'steps\' is no tensor; name those to use, such as model_outputs=\["state", "mean_logit"\]'
+    assert_refused(model, message, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [None, [0, 3], [-1, 3]])
+def test_an_input_of_an_unknown_shape_or_number_of_rows_takes_the_table(
+    shape: list[int | None] | None, tmp_path: Path
+) -> None:
+    model = make_classifier_net()
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", FLOAT, shape))
+    assert_right(model, tmp_path)
+
+
+def test_probabilities_that_rounding_takes_out_of_their_range_are_cut_to_it(tmp_path: Path) -> None:
+    # as of a binary forest of skl2onnx, whose votes are added up in single precision
+    tail = (
+        node("Softmax", ["logits"], ["shares"], axis=1),
+        node("Add", ["shares", "rounding"], ["probabilities"]),
+        node("ArgMax", ["logits"], ["label"], axis=1, keepdims=0),
+    )
+    outputs = {"label": (INT64, [None]), "probabilities": (FLOAT, [None, 2])}
+    constants = {"rounding": np.array([[8e-7, -8e-7]], np.float32)}
+    model = make_net(*tail, outputs=outputs, constants=constants)
+    assert_right(model, tmp_path)
+    data = make_data()
+    probabilities = answer(export_brought(model, data, tmp_path), data)["probabilities"]
+    assert (probabilities.min(), probabilities.max()) == (0, 1)
+
+
+@pytest.mark.parametrize(("limit", "swapped"), [(0.5, False), (0.1, False), (0.5, True)])
+def test_a_single_probability_is_that_of_the_class_whose_rows_have_the_higher_ones(
+    limit: float, swapped: bool, tmp_path: Path
+) -> None:
+    # "bad" comes before "ok", and the number is the probability of "bad" where it is swapped
+    names = ("ok", "bad") if swapped else ("bad", "ok")
+    tail = (
+        *SPLIT,
+        *SECOND_LOGIT,
+        node("Sigmoid", ["logit"], ["p"]),
+        node("Greater", ["p", "limit"], ["is_high"]),
+        node("Where", ["is_high", "high", "low"], ["label"]),
+    )
+    constants = {
+        "limit": np.array(limit, np.float32),
+        "low": np.array([names[0]], object),
+        "high": np.array([names[1]], object),
+    }
+    model = make_net(*tail, outputs={"label": (STRING, [None, 1]), "p": (FLOAT, [None, 1])}, constants=constants)
+    data = make_data(names)
+    exported = export_brought(model, data, tmp_path)
+    answers, expected = answer(exported, data), compute_probabilities(data.x().to_numpy())
+    assert exported.signature.outputs[1].classes == names
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
+    assert answers["label"].tolist() == [names[int(second > limit)] for second in expected[:, 1]]
+
+
+def test_what_is_stated_and_has_no_meaning_for_the_task_is_refused(tmp_path: Path) -> None:
+    regressor = make_net(*SPLIT, outputs={"a": (FLOAT, [None, 1])})
+    detector = make_net(*SPLIT, outputs={"b": (FLOAT, [None, 1])})
+    mapping = {"0": "ok", "1": "bad"}
+    for model, data, options, message in (
+        (make_classifier_net(), make_data(), {"threshold": 0.3}, "leave it empty for classification"),
+        (regressor, make_regression_data(), {"threshold": 0.3}, "leave it empty for regression"),
+        (regressor, make_regression_data(), {"classes": mapping}, "model_classes .* leave it empty for regression"),
+        (detector, make_anomaly_data(), {"classes": mapping}, "model_classes .* leave it empty for anomaly"),
+    ):
+        assert_refused(model, message, tmp_path, data, **options)
 
 
 @pytest.mark.parametrize("element", [TensorProto.DOUBLE, TensorProto.FLOAT16])

@@ -212,7 +212,7 @@ def onnx_bytes():
 def test_a_truncated_onnx_file_is_refused(onnx_bytes, tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("cut") / "model.onnx"
     path.write_bytes(onnx_bytes[: int(len(onnx_bytes) * cut)])
-    with pytest.raises(KfpEdgeError, match="no valid ONNX file|carries no signature"):
+    with pytest.raises(KfpEdgeError, match="no (valid )?ONNX file|carries no signature"):
         OnnxModel.load(path)
 
 

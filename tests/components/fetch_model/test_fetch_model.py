@@ -129,7 +129,7 @@ def test_an_empty_model_is_refused(tmp_path: Path, target: Path) -> None:
 def test_a_truncated_model_is_refused(models: Path, target: Path, kind: str) -> None:
     path = models / f"pump.{kind}"
     path.write_bytes(path.read_bytes()[:-30])
-    assert_refused(path, f"pump.{kind} is (damaged|no valid ONNX)", target)
+    assert_refused(path, f"pump.{kind} is (damaged|no ONNX file, or was cut short)", target)
 
 
 def test_an_altered_skops_model_is_refused(models: Path, target: Path) -> None:
@@ -177,12 +177,12 @@ def test_a_folder_with_only_a_pickle_is_refused_with_a_hint(tmp_path: Path, targ
 def test_an_ordinary_archive_is_refused(tmp_path: Path, target: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
         archive.writestr("weights.bin", b"1")
-    assert_refused(tmp_path / "model.zip", "no skops model", target)
+    assert_refused(tmp_path / "model.zip", "contains neither an ONNX model nor one of skops", target)
 
 
 def test_text_is_refused(tmp_path: Path, target: Path) -> None:
     (tmp_path / "model.onnx").write_text("<html>sign in</html>")
-    assert_refused(tmp_path / "model.onnx", "no valid ONNX file", target)
+    assert_refused(tmp_path / "model.onnx", "no ONNX file, or was cut short or altered; copy it again", target)
 
 
 @pytest.fixture
@@ -205,6 +205,66 @@ def test_weights_in_another_file_of_the_folder_come_with_the_model(divided: Path
     sha256 = sha256_file(divided / "m.onnx")
     assert fetch_model(str(divided / name), sha256, target) == "onnx"
     assert_complete(target)
+
+
+def make_archive(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize("folder", ["", "export/"])
+def test_an_archive_of_a_model_and_its_weights_is_fetched_as_one_model(
+    divided: Path, target: Path, tmp_path: Path, folder: str
+) -> None:
+    members = {f"{folder}{file.name}": file.read_bytes() for file in divided.iterdir()}
+    assert fetch_model(str(make_archive(tmp_path / "model.zip", members)), "", target) == "onnx"
+    assert_complete(target)
+
+
+def test_an_archive_without_one_complete_model_is_refused(divided: Path, target: Path, tmp_path: Path) -> None:
+    model = (divided / "m.onnx").read_bytes()
+    path = make_archive(tmp_path / "model.zip", {"m.onnx": model})
+    assert_refused(path, "weights of the model are in another file, m.onnx.data", target)
+    make_archive(path, {"a.onnx": model, "b.onnx": model})
+    assert_refused(path, r"several models \(a.onnx, b.onnx\); name the file of one model", target)
+    path = make_archive(tmp_path / "net.pt", {"net/data.pkl": b""})
+    assert_refused(path, "net.pt is a file of PyTorch, and ONNX or skops is needed; .* torch.onnx.export", target)
+
+
+def test_a_member_of_an_archive_never_leaves_its_folder(target: Path, tmp_path: Path) -> None:
+    model = onnx_model().SerializeToString()
+    path = make_archive(tmp_path / "model.zip", {"../../outside.onnx": model})
+    assert fetch_model(str(path), "", target) == "onnx"
+    assert not list(tmp_path.parent.rglob("outside.onnx"))
+
+
+def test_a_model_in_the_format_of_its_library_is_named_with_its_exporter(target: Path, tmp_path: Path) -> None:
+    path = tmp_path / "booster.json"
+    path.write_text('{"learner": {}}')
+    assert_refused(path, "booster.json is a file of XGBoost, .* convert_xgboost of onnxmltools", target)
+
+
+def test_a_graph_without_inputs_or_outputs_is_refused(target: Path, tmp_path: Path) -> None:
+    for part in ("input", "output"):
+        model = onnx_model()
+        del getattr(model.graph, part)[:]
+        onnx.save(model, tmp_path / "empty.onnx")
+        assert_refused(tmp_path / "empty.onnx", f"has no {part}s, as if it was cut short", target)
+
+
+@pytest.mark.parametrize(("opset", "needed"), [(1, 18), (99, 22)])
+def test_an_operator_set_that_cannot_be_converted_is_refused_with_one_to_export(
+    target: Path, tmp_path: Path, opset: int, needed: int
+) -> None:
+    model = onnx_model()
+    model.opset_import[0].version = opset
+    if opset == 1:
+        model.graph.node[0].op_type = "Add"  # it needs an attribute to broadcast there
+    onnx.save(model, tmp_path / "other.onnx")
+    message = f"operator set {opset}, and the server has 7 to 22; export it with opset_version={needed}"
+    assert_refused(tmp_path / "other.onnx", message, target)
 
 
 @pytest.mark.parametrize("address", ["s3://models/v1", "s3://models/v1/m.onnx"])
