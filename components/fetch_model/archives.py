@@ -44,8 +44,8 @@ def read_archive(path: Path) -> bytes:
     if not names and (explanation := explain_format(path)):
         raise ModelError(explanation)
     if len(names) != 1:
-        found = f"several models ({', '.join(sorted(names))})" if names else "neither an ONNX model nor one of skops"
-        raise ModelError(f"the ZIP archive {path} contains {found}; name the file of one model.")
+        content = f"several models ({', '.join(sorted(names))})" if names else "neither an ONNX model nor one of skops"
+        raise ModelError(f"the ZIP archive {path} contains {content}; name the file of one model.")
     with TemporaryDirectory() as scratch, zipfile.ZipFile(path) as archive:
         model = _extract(archive, names[0], Path(scratch))
         proto = read_proto(model)
