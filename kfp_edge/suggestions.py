@@ -5,14 +5,15 @@ from collections.abc import Collection
 
 
 def suggest(text: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
-    """Return the known text that is most similar to `text`, or "" if none is.
+    """Return the known text that is most similar to `text`, in any case of the letters, or "" if none is.
 
     Args:
         text: What somebody wrote.
         known: What it could be.
         cutoff: How similar it has to be, between 0 and 1.
     """
-    return next(iter(difflib.get_close_matches(text, known, n=1, cutoff=cutoff)), "")
+    names = {name.casefold(): name for name in known}
+    return next((names[match] for match in difflib.get_close_matches(text.casefold(), names, 1, cutoff)), "")
 
 
 def suggest_or(text: str, known: Collection[str], alternative: str) -> str:

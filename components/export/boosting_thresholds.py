@@ -7,6 +7,7 @@ themselves, and a missing value goes where the filled one went. The steps are th
 """
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ from sklearn.preprocessing import (
 )
 
 from kfp_edge.ml.arrays import Float32s, Float64s, Int64s
+from kfp_edge.ml.estimators import list_fitted_estimators
 
 _SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 #: The largest float32 as an integer that is ordered as float32 are.
@@ -51,17 +53,19 @@ class _ScaledColumns:
 def move_scaling_into_thresholds(pipeline: Pipeline) -> None:
     """Leave out the scalers and imputers before histogram boosting, whose thresholds are changed instead.
 
-    Another estimator, or one with other steps before it, stays as it is.
+    The boosting may be calibrated, or its target transformed. Another estimator, or one with other steps before it,
+    stays as it is.
     """
-    if not (isinstance(pipeline[-1], BaseHistGradientBoosting) and len(pipeline) > 1):
+    boostings = list_fitted_estimators(pipeline[-1])
+    if len(pipeline) == 1 or not all(isinstance(boosting, BaseHistGradientBoosting) for boosting in boostings):
         return
-    *steps, (name, boosting) = pipeline.steps
+    *steps, last = pipeline.steps
     if all(_is_scaling(step) for _, step in steps):
-        _change_thresholds(boosting, _ScaledColumns(0, boosting.n_features_in_, Pipeline(steps)))
-        pipeline.steps = [(name, boosting)]
+        _change_thresholds(boostings, _ScaledColumns(0, boostings[0].n_features_in_, Pipeline(steps)))
+        pipeline.steps = [last]
     elif len(steps) == 1 and isinstance(steps[0][1], ColumnTransformer):
         for columns in _list_scaled_columns(steps[0][1]):
-            _change_thresholds(boosting, columns)
+            _change_thresholds(boostings, columns)
             _leave_out(columns.step, steps[0][1])
 
 
@@ -93,9 +97,9 @@ def _list_scaled_columns(transformer: ColumnTransformer) -> list[_ScaledColumns]
     return scaled
 
 
-def _change_thresholds(boosting: BaseHistGradientBoosting, columns: _ScaledColumns) -> None:
+def _change_thresholds(boostings: Iterable[BaseHistGradientBoosting], columns: _ScaledColumns) -> None:
     """Give the splits on some columns the thresholds of the raw values."""
-    predictors = [predictor for stage in boosting._predictors for predictor in stage]
+    predictors = [predictor for boosting in boostings for stage in boosting._predictors for predictor in stage]
     for predictor in predictors:
         predictor.nodes = predictor.nodes.copy()
     filled = columns.scale(np.full((1, columns.count), np.nan))[0]

@@ -10,12 +10,20 @@ from contextlib import contextmanager
 from skl2onnx._parse import sklearn_parsers_map
 from skl2onnx._supported_operators import sklearn_operator_name_map
 
-from kfp_edge.components.export import detectors, discriminant_analysis, quantile_regressor, scalers, transformed_target
+from kfp_edge.components.export import (
+    detectors,
+    discriminant_analysis,
+    generalized_linear,
+    quantile_regressor,
+    scalers,
+    transformed_target,
+)
 
 #: Registers what skl2onnx lacks, or computes in float32 where that is not exact.
 _CONVERTERS = (
     detectors.register_converters,
     discriminant_analysis.register_converters,
+    generalized_linear.register_converters,
     scalers.register_converters,
     transformed_target.register_converter,
     quantile_regressor.register_converter,

@@ -4,7 +4,10 @@ skl2onnx 1.20 gives two classes of the linear one the probabilities of twice the
 converts the quadratic one for a single row only.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
+import numpy.typing as npt
 from onnx import TensorProto
 from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
@@ -14,9 +17,15 @@ from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 
 from kfp_edge.components.export.graph_builder import GraphBuilder
+from kfp_edge.ml.arrays import Float64s
 
 #: What skl2onnx's parser of classifiers reads.
-_OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]}
+_OPTIONS = {
+    "zipmap": [True, False, "columns"],
+    "nocl": [True, False],
+    "output_class_labels": [False, True],
+    "raw_scores": [True, False],  # set where it is calibrated: decision values in place of probabilities
+}
 
 
 def register_converters() -> None:
@@ -32,13 +41,14 @@ def register_converters() -> None:
 
 def _convert_linear(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     model: LinearDiscriminantAnalysis = operator.raw_operator
-    weights, offsets = model.coef_, model.intercept_
+    weights, offsets = _to_doubles((model.coef_, model.intercept_))
     if len(weights) == 1:  # two classes: the logistic function of d is the softmax of 0 and d
         weights, offsets = np.concatenate([0 * weights, weights]), np.concatenate([0 * offsets, offsets])
     graph = GraphBuilder(scope, operator, container)
     rows = graph.cast(graph.rows, TensorProto.DOUBLE)
     product = graph.add("MatMul", rows, graph.add_constant(weights.T))
-    _add_outputs(graph, model, graph.add("Add", product, graph.add_constant(offsets)))
+    decisions = graph.add("Add", product, graph.add_constant(offsets))
+    _add_outputs(graph, model, decisions, gives_decisions=_gives_decisions(container, model))
 
 
 def _convert_quadratic(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
@@ -48,20 +58,36 @@ def _convert_quadratic(scope: Scope, operator: Operator, container: ModelCompone
     half = graph.add_constant(np.array([-0.5]))
     decisions = []
     for mean, rotation, scaling, prior in zip(
-        model.means_, model.rotations_, model.scalings_, model.priors_, strict=True
+        *(_to_doubles(parts) for parts in (model.means_, model.rotations_, model.scalings_, model.priors_)), strict=True
     ):
         centred = graph.add("Sub", rows, graph.add_constant(mean))
         whitened = graph.add("MatMul", centred, graph.add_constant(rotation / np.sqrt(scaling)))
         distance = graph.add("ReduceSum", graph.add("Mul", whitened, whitened), axis, keepdims=1)
         constant = np.array([np.log(prior) - 0.5 * np.sum(np.log(scaling))])
         decisions.append(graph.add("Add", graph.add("Mul", distance, half), graph.add_constant(constant)))
-    _add_outputs(graph, model, graph.add("Concat", *decisions, axis=1))
+    joined = graph.add("Concat", *decisions, axis=1)
+    _add_outputs(graph, model, joined, gives_decisions=_gives_decisions(container, model))
 
 
-def _add_outputs(graph: GraphBuilder, model: BaseEstimator, decisions: str) -> None:
-    """Add label and probabilities from the decision values, shape [rows, classes]."""
+def _to_doubles(parts: Iterable[npt.ArrayLike]) -> list[Float64s]:
+    """Return the parts of a model in double precision: one that was fitted on float32 rows may be of float32."""
+    return [np.asarray(part, np.float64) for part in parts]
+
+
+def _gives_decisions(container: ModelComponentContainer, model: BaseEstimator) -> bool:
+    return bool(container.get_options(model, {"raw_scores": False})["raw_scores"])
+
+
+def _add_outputs(graph: GraphBuilder, model: BaseEstimator, decisions: str, *, gives_decisions: bool) -> None:
+    """Add label and probabilities, or decision values in their place, from those of shape [rows, classes]."""
     label, probabilities = graph.outputs
-    shares = graph.add("Softmax", decisions, axis=1)
-    graph.cast(shares, TensorProto.FLOAT, output=probabilities)
+    if not gives_decisions:
+        numbers = graph.add("Softmax", decisions, axis=1)
+    elif len(model.classes_) == 2:  # that of the second class is its distance from the first one's
+        first = graph.add("Gather", decisions, graph.add_constant(np.array([0])), axis=1)
+        numbers = graph.add("Sub", decisions, first)
+    else:
+        numbers = decisions
+    graph.cast(numbers, TensorProto.FLOAT, output=probabilities)
     winner = graph.add("ArgMax", decisions, axis=1, keepdims=0)
     graph.add("Gather", graph.add_labels(model.classes_.tolist()), winner, output=label)

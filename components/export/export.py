@@ -49,6 +49,7 @@ _CONVERSION_ERRORS = (
     RuntimeError,
     ValueError,
     AttributeError,
+    KeyError,
 )
 
 
@@ -147,7 +148,8 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
                 target_opset=TARGET_OPSET,
             )
     except _CONVERSION_ERRORS as error:
-        raise _ConversionError(f"ONNX cannot express this model: {str(error).strip().splitlines()[0]}") from error
+        reason = f"there is no converter for {error}" if isinstance(error, KeyError) else str(error).strip()
+        raise _ConversionError(f"ONNX cannot express this model: {reason.splitlines()[0]}") from error
     copy_missing_sides(estimator, proto)
     sum_votes_exactly(final, proto)
     center_leaves(final, proto)

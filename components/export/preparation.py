@@ -3,14 +3,15 @@
 import copy
 
 from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.components.export.boosting_thresholds import move_scaling_into_thresholds
 from kfp_edge.components.export.float32_thresholds import round_thresholds
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.estimators import iterate_parts
+from kfp_edge.ml.estimators import iterate_parts, list_fitted_estimators
 from kfp_edge.ml.missing_text import know_missing_text_as_empty
 
 
@@ -23,10 +24,22 @@ def prepare_for_conversion(estimator: BaseEstimator, data: Dataset) -> BaseEstim
             _select_columns_by_position(part)
         elif isinstance(part, VotingClassifier):
             part.flatten_transform = False  # skl2onnx asks for it; it changes `transform`, which nobody calls
+        elif isinstance(part, CalibratedClassifierCV):
+            _name_forests(part)
     for pipeline in [part for part in iterate_parts(prepared) if isinstance(part, Pipeline)]:
         move_scaling_into_thresholds(pipeline)
     round_thresholds(prepared)
     return prepared
+
+
+def _name_forests(calibrated: CalibratedClassifierCV) -> None:
+    """Let calibrated extra trees be a random forest, which predicts in the same way once it is fitted.
+
+    skl2onnx 1.20 calibrates the decision value of every estimator but a random forest, and such trees have none.
+    """
+    for inner in list_fitted_estimators(calibrated):
+        if isinstance(inner, ExtraTreesClassifier):
+            inner.__class__ = RandomForestClassifier
 
 
 def _select_columns_by_position(transformer: ColumnTransformer) -> None:

@@ -14,9 +14,14 @@ from kfp_edge.tasks.task import Evaluation, TrainingOptions
 
 def describe_model(options: TrainingOptions, task: TaskName) -> str:
     """Return the estimator and the hyperparameters that were asked for, such as `svm with C=10`."""
-    name = choose_estimator(options.estimator, task).name
-    values = ", ".join(f"{key}={value}" for key, value in sorted(options.hyperparameters.items()))
-    return f"{name} with {values}" if values else name
+    estimator = choose_estimator(options.estimator, task)
+    hyperparameters = estimator.check(options.hyperparameters)  # a backend writes every integer as a float
+    values = ", ".join(f"{key}={_format(value)}" for key, value in sorted(hyperparameters.items()))
+    return f"{estimator.name} with {values}" if values else estimator.name
+
+
+def _format(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def write_report(

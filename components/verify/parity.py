@@ -5,15 +5,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import Floats, Mask
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.estimators import iterate_parts
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.reports.check import Check
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import predict, predict_onnx
 
+_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
+#: Why a model may differ, although both are given the values of float32.
+_DIGITS = "ONNX computes with about seven digits, scikit-learn with sixteen"
 #: Columns that are searched for the one that explains a difference.
 _MAX_SEARCHED_COLUMNS = 500
 
@@ -109,19 +114,24 @@ def _explain(pair: ModelPair, data: Dataset, parity: Parity, tolerance: float) -
     answers = f"scikit-learn gives {original.describe_row(0)}, ONNX {exported.describe_row(0)}"
     column = _find_deciding_column(pair, data, row, tolerance)
     if column is None:
-        return (
-            f"{where} {answers}, which no single column explains; "
-            "train the model on float32 features, or export it where it was trained"
-        )
+        remedies = (*_scale(pair.original, "the columns"), "train another estimator")
+        return f"{where} {answers}, which no single column explains; {_DIGITS}: {', or '.join(remedies)}"
     value = data.frame[column].iloc[row]
     if pd.isna(value):
         remedy = f"fill the missing values of {column!r} in the Pipeline, such as with a SimpleImputer"
     elif column in data.roles.categorical:
         remedy = f"encode {column!r} in another way, such as with a OneHotEncoder"
     else:
-        remedy = f"train the model on float32 features, or on {column!r} with fewer digits"
+        remedy = f"{_DIGITS}: {', or '.join((*_scale(pair.original, repr(column)), 'give it fewer digits'))}"
     text = repr(value) if isinstance(value, str) else f"{value:.9g}"
     return f"{where}, where {column!r} is {'missing' if pd.isna(value) else text}, {answers}; {remedy}"
+
+
+def _scale(model: BaseEstimator, columns: str) -> tuple[str, ...]:
+    """Return the advice to scale columns, unless the model does."""
+    if any(isinstance(part, _SCALERS) for part in iterate_parts(model)):
+        return ()
+    return (f"scale {columns} in the Pipeline, such as with a StandardScaler",)
 
 
 def _find_deciding_column(pair: ModelPair, data: Dataset, row: int, tolerance: float) -> str | None:

@@ -14,7 +14,7 @@ from kfp_edge.estimators.estimator import Estimator, Hyperparameters, fit_at_onc
 from kfp_edge.ml.arrays import Float64s
 from kfp_edge.ml.bundle import TaskName
 from kfp_edge.ml.dataset import Dataset, Roles
-from kfp_edge.ml.estimators import final_estimator
+from kfp_edge.ml.estimators import final_estimator, wrapped_estimator
 from kfp_edge.ml.known_differences import explain_estimator
 
 
@@ -39,7 +39,11 @@ def _fit_own(
     estimator: Estimator, data: Dataset, seed: int, hyperparameters: Hyperparameters, weights: Float64s | None
 ) -> Pipeline:
     """Fit without weights of our own: a user who brings an estimator chooses its `class_weight` too."""
-    return fit_at_once(estimator, data, seed, hyperparameters, None)
+    pipeline = fit_at_once(estimator, data, seed, hyperparameters, None)
+    difference = explain_estimator(pipeline)  # some differences show on what was fitted only
+    if difference:
+        raise ParameterError(f"{difference}.")
+    return pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,7 @@ def make_own_estimator(own: BaseEstimator, task: TaskName) -> OwnEstimator:
         task=task,
         title="an estimator of the user's own",
         model=type(final),
-        numbers="raw" if get_tags(final).input_tags.allow_nan else "scaled",
+        numbers="raw" if get_tags(wrapped_estimator(final)).input_tags.allow_nan else "scaled",
         fit_pipeline=_fit_own,
         finish=known.finish,
         set_threshold=known.set_threshold,

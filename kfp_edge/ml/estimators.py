@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.calibration import _CalibratedClassifier
+from sklearn.calibration import CalibratedClassifierCV, _CalibratedClassifier
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.ml.decision import without_decision
@@ -35,3 +36,17 @@ def final_estimator(estimator: BaseEstimator) -> BaseEstimator:
     while isinstance(estimator, Pipeline):
         estimator = without_decision(estimator[-1])
     return estimator
+
+
+def wrapped_estimator(model: BaseEstimator) -> BaseEstimator:
+    """Return the unfitted estimator in one that only calibrates it or changes its target, else the model itself."""
+    name = {CalibratedClassifierCV: "estimator", TransformedTargetRegressor: "regressor"}.get(type(model), "")
+    inner = getattr(model, name, None)
+    return model if inner is None else inner
+
+
+def list_fitted_estimators(model: BaseEstimator) -> list[BaseEstimator]:
+    """Return the fitted estimators that a final one gives its rows to, as they are; itself if it is none of several."""
+    if isinstance(model, CalibratedClassifierCV):
+        return [inner.estimator for inner in model.calibrated_classifiers_]
+    return [model.regressor_] if isinstance(model, TransformedTargetRegressor) else [model]

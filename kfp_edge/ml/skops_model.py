@@ -16,7 +16,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.compiled_parts import find_unsound_part
-from kfp_edge.ml.known_differences import explain_types
+from kfp_edge.ml.known_differences import explain_estimator, explain_types
 from kfp_edge.ml.older_models import check_version, complete_older_parts
 from kfp_edge.ml.skops_schema import (
     Node,
@@ -83,6 +83,8 @@ def load_model(path: Path) -> BaseEstimator:
     complete_older_parts(model)
     part = find_unsound_part(model)
     if part is not None:
+        if difference := explain_estimator(part):
+            raise ModelError(f"the model {path} is not taken: {difference}.")
         raise ModelError(
             f"the model {path} was altered: a {type(part).__name__} in it points outside itself; save it again."
         )
@@ -133,9 +135,10 @@ def _untrusted_error(path: Path, unknown: list[str], types: set[str], version: s
         return ModelError(f"the model {path} is not taken: {reason}.")
     names = ", ".join(unknown)
     if all(name.startswith("sklearn.") for name in unknown):
+        versions = "" if version == sklearn.__version__ else f"{_compare_versions(version)}; "
         return ModelError(
             f"the model {path} was not loaded, because it contains types that are not trusted: {names}; "
-            f"{_compare_versions(version)}; use another estimator, or export it to ONNX where it was trained."
+            f"{versions}use another estimator, or export it to ONNX where it was trained."
         )
     return ModelError(
         f"the model {path} was not loaded, because it contains types that are not trusted: {names}; "

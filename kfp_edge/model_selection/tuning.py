@@ -83,9 +83,11 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
 
     Raises:
         ParameterError: every hyperparameter that could be searched is given, or the estimator has none.
-        DataError: the metric is not defined on the folds, or nothing could be measured on them.
+        DataError: there are no labels, the metric is not defined on the folds, or nothing could be measured on them.
     """
     space = select_space(estimator, training.hyperparameters, options.trials)
+    if not data.roles.target:
+        raise DataError("trials cannot be compared without labels; name their column in target, or write tune=0.")
     metric = options.metric or task_of(data).ranking_metrics[0]
     folds = make_folds(data, options.folds, training.seed)
     aim = "lowest" if is_lower_better(metric) else "highest"

@@ -18,6 +18,8 @@ from kfp_edge.suggestions import suggest_or
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
+#: An example of a mapping in the description of a parameter.
+_MAPPING = re.compile(r"`(\{[^`]+\})`")
 #: A pipeline of kfp-edge by name, a compiled one by its file, or a function with `@dsl.pipeline`.
 PipelineLike = Union[str, Path, "BaseComponent"]
 
@@ -151,8 +153,12 @@ class CompiledPipeline:
         if name not in self.parameters:
             hint = suggest_or(name, self.parameters, f"it has: {', '.join(self.parameters)}.")
             raise ParameterError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
-        kind = self.parameters[name]["parameterType"]
-        return read_value(Parameter(name, kind, self._element_types.get(name)), value)
+        definition = self.parameters[name]
+        example = _MAPPING.search(definition.get("description", ""))
+        return read_value(
+            Parameter(name, definition["parameterType"], self._element_types.get(name), example[1] if example else ""),
+            value,
+        )
 
 
 def readable_condition(condition: str) -> str:

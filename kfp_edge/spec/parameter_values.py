@@ -67,6 +67,8 @@ class Parameter:
     name: str
     kind: str
     element: ElementType | None = None
+    #: A value of a mapping as its description has it, for error messages; "" where there is none.
+    example: str = ""
 
     @property
     def requirement(self) -> str:
@@ -302,8 +304,8 @@ def _hint(parameter: Parameter, value: object) -> str:
             hint = f"write [{value}]" if value != "" else "write [] for an empty one"
         case "STRUCT", "":
             hint = "write {} for an empty one"
-        case "STRUCT", str():
-            hint = "write {name: value}"
+        case "STRUCT", str() | bool() | int() | float():
+            hint = f"write one such as {parameter.example}" if parameter.example else "write {name: value}"
     return f"; {hint}" if hint else ""
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from kfp_edge.components.train.train import fit
 from kfp_edge.components.verify.parity import measure_parity
-from kfp_edge.estimators.registry import ESTIMATORS
+from kfp_edge.estimators.registry import ESTIMATORS, list_estimators
 from kfp_edge.ml.skops_model import save_model
-from support.estimators import KINDS, make_table, predict_both, train_fast
+from kfp_edge.tasks.task import TrainingOptions
+from support.estimators import KINDS, choose_fast_hyperparameters, make_table, predict_both, train_fast
 
 _EACH = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: f"{estimator.task}-{estimator.name}")
 _TOLERANCE = 1e-5
@@ -21,6 +23,18 @@ def test_the_export_answers_as_scikit_learn_does(tmp_path, estimator, kind, seed
     parity = measure_parity(original, exported, _TOLERANCE)
     assert not parity.labels_differ.any()
     assert parity.difference.max() <= _TOLERANCE
+
+
+@pytest.mark.parametrize("classifier", list_estimators("classification"), ids=lambda classifier: classifier.name)
+@pytest.mark.parametrize("threshold", [{}, {"recall": 0.8}], ids=["most probable", "threshold"])
+def test_a_calibrated_classifier_answers_as_scikit_learn_does(tmp_path, classifier, threshold):
+    train, unseen = (make_table("classification", "mixed with missing", seed) for seed in (0, 10))
+    hyperparameters = choose_fast_hyperparameters(classifier)
+    options = TrainingOptions(
+        estimator=classifier.name, hyperparameters=hyperparameters, calibration="sigmoid", threshold=threshold
+    )
+    parity = measure_parity(*predict_both(tmp_path, fit(train, options), train, unseen), _TOLERANCE)
+    assert parity.is_within(_TOLERANCE).all()
 
 
 @_EACH

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -13,7 +14,7 @@ from sklearn.svm import SVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import Tree
 
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpEdgeError, ModelError
 from kfp_edge.ml.skops_model import load_model, save_model
 from support.skops_files import set_attribute
 
@@ -129,6 +130,12 @@ def test_a_support_vector_machine_whose_arrays_do_not_fit_is_refused(tmp_path, c
     load_model(tmp_path / "model.skops")
     vars(model[-1]).update(change(model[-1]))
     _assert_refused(tmp_path, model, "SVC")
+
+
+def test_a_support_vector_machine_of_sparse_rows_is_refused_with_the_way_out(tmp_path):
+    save_model(make_pipeline(SVC()).fit(csr_matrix(ROWS), LABELS), tmp_path / "model.skops")
+    with pytest.raises(ModelError, match="is not taken: a model that was fitted on sparse rows .*; fit it on dense"):
+        load_model(tmp_path / "model.skops")
 
 
 def test_a_detector_by_support_vectors_is_sound(tmp_path):

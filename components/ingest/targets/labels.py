@@ -15,6 +15,7 @@ from kfp_edge.components.ingest.reading.arrow_columns import find_missing, is_nu
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.arrays import ClassLabel, Mask
 from kfp_edge.ml.class_names import is_name_of
+from kfp_edge.suggestions import did_you_mean
 from kfp_edge.wording import count_of
 
 AS_ASKED, RARER = "as positive says", "the rarer class"
@@ -116,7 +117,10 @@ def choose_positive_class(labels: pd.Series, asked: str) -> ClassLabel | None:
         return min(reversed(classes), key=lambda name: counts[name]) if len(classes) == 2 else None
     matches: list[ClassLabel] = [name for name in classes if is_name_of(asked, name)]
     if not matches:
-        raise ParameterError(f"positive={asked} is no class of {labels.name!r}; its classes are {list_names(classes)}.")
+        hint = did_you_mean(asked, [str(name) for name in classes])
+        raise ParameterError(
+            f"positive={asked} is no class of {labels.name!r}; {hint}its classes are {list_names(classes)}."
+        )
     if len(classes) > 2:
         raise ParameterError(
             f"positive={asked} is for a target of two classes, and {labels.name!r} has {len(classes)} "

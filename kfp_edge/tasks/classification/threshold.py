@@ -12,15 +12,17 @@ from kfp_edge.metrics.costs import Costs, read_costs
 from kfp_edge.ml.arrays import Float32s, Float64s, Int64s, Mask
 from kfp_edge.suggestions import suggest
 
+_COSTS: dict[str, tuple[float, float]] = {"missed_cost": (0, np.inf), "false_alarm_cost": (0, np.inf)}
 #: What may be asked for: the names that stand together, each with its lower and upper bound.
 _CHOICES: tuple[dict[str, tuple[float, float]], ...] = (
-    {"missed_cost": (0, np.inf), "false_alarm_cost": (0, np.inf)},
+    _COSTS,
     {"recall": (0, 1)},
     {"false_alarm_rate": (0, 1)},
     {"probability": (0, 1)},
 )
 _BOUNDS = {name: bounds for choice in _CHOICES for name, bounds in choice.items()}
-_EXAMPLES = "{missed_cost: 2000, false_alarm_cost: 200}, {recall: 0.9}, {false_alarm_rate: 0.01} or {probability: 0.3}"
+_EXAMPLE_OF_COSTS = "{missed_cost: 2000, false_alarm_cost: 200}"
+_EXAMPLES = f"{_EXAMPLE_OF_COSTS}, {{recall: 0.9}}, {{false_alarm_rate: 0.01}} or {{probability: 0.3}}"
 
 
 def parse_threshold(threshold: Mapping[str, object]) -> dict[str, float]:
@@ -30,7 +32,13 @@ def parse_threshold(threshold: Mapping[str, object]) -> dict[str, float]:
         ParameterError: it is none of the choices, or a number is out of range.
     """
     if not isinstance(threshold, Mapping):
-        raise ParameterError(f"threshold is {threshold!r}; give {_EXAMPLES}.")
+        is_share = isinstance(threshold, float) and 0 < threshold < 1
+        hint = f"did you mean {{probability: {threshold:g}}}?" if is_share else f"give {_EXAMPLES}."
+        raise ParameterError(f"threshold is {threshold!r}; {hint}")
+    lacking = threshold.keys() ^ _COSTS.keys()
+    if len(threshold) == len(lacking) == 1:
+        name = min(lacking)
+        raise ParameterError(f"threshold has {min(threshold)} without {name}; give both, such as {_EXAMPLE_OF_COSTS}.")
     for name in threshold:
         if name not in _BOUNDS:
             similar = suggest(str(name), _BOUNDS)
@@ -38,7 +46,7 @@ def parse_threshold(threshold: Mapping[str, object]) -> dict[str, float]:
             raise ParameterError(f"threshold has {name!r}, by which none can be chosen; {hint}")
     if threshold and not any(threshold.keys() == choice.keys() for choice in _CHOICES):
         names = " and ".join(threshold)
-        raise ParameterError(f"threshold has {names}, which is no choice; give {_EXAMPLES}.")
+        raise ParameterError(f"threshold has {names}, of which only one can be met; give one of {_EXAMPLES}.")
     return {name: _parse_number(name, value) for name, value in threshold.items()}
 
 

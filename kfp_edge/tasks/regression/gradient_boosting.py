@@ -47,7 +47,9 @@ def check_options(estimator: Estimator, quantiles: Sequence[float]) -> None:
     """
     check_quantiles(quantiles)
     if quantiles and estimator.model is not HistGradientBoostingRegressor:
-        raise ParameterError(f"{estimator.name} predicts no quantiles; give estimator=auto with quantiles.")
+        raise ParameterError(
+            f"{estimator.name} predicts no quantiles; give estimator=hist_gradient_boosting, or leave quantiles empty."
+        )
 
 
 def check_rows(data: Dataset) -> None:

@@ -66,8 +66,9 @@ def test_data_without_labels_has_no_positive_class(runner: IngestRunner) -> None
         (
             ["Pass", "Fail"],
             {"positive": "fail"},
-            "positive=fail is no class of 'failed'; its classes are 'Fail', 'Pass'",
+            "positive=fail is no class of 'failed'; did you mean Fail? its classes are 'Fail', 'Pass'",
         ),
+        (["OK", "NOK"], {"positive": "Nok"}, "did you mean NOK?"),
         ([0, 1], {"positive": "2"}, "its classes are 0, 1"),
         (["a", "b", "c"], {"positive": "a"}, "for a target of two classes, and 'failed' has 3 ('a', 'b', 'c')"),
         ([0, 1], {"positive": "0", "task": "anomaly"}, "those labelled 1"),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfp_edge.components.train.report import write_report
+from kfp_edge.components.train.report import describe_model, write_report
 from kfp_edge.components.train.train import fit, measure
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from kfp_edge.ml.threads import limit_threads
@@ -27,6 +27,19 @@ def write_page(folder: Path, train: Dataset, test: Dataset, rate: float = 0.01) 
         page = folder / "report.html"
         write_report(page, train, test, evaluation, TrainingOptions(0, rate))
     return page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "hyperparameters", "described"),
+    [
+        ("random_forest", {"max_depth": 8.0, "max_features": 0.5}, "random_forest with max_depth=8, max_features=0.5"),
+        ("svm", {"C": 10.000000001, "gamma": "scale"}, "svm with C=10, gamma=scale"),
+        ("auto", {}, "hist_gradient_boosting"),
+    ],
+)
+def test_hyperparameters_are_written_as_a_person_writes_them(estimator: str, hyperparameters, described: str) -> None:
+    options = TrainingOptions(estimator=estimator, hyperparameters=hyperparameters)
+    assert describe_model(options, "classification") == described
 
 
 def without_figures(page: str) -> str:

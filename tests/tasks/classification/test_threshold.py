@@ -74,10 +74,15 @@ def test_a_threshold_lies_between_two_scores(rows) -> None:
 @pytest.mark.parametrize(
     ("threshold", "message"),
     [
-        (0.3, "threshold is 0.3; give {missed_cost: 2000, false_alarm_cost: 200}, "),
+        (0.3, "threshold is 0.3; did you mean {probability: 0.3}?"),
+        ("high", "threshold is 'high'; give {missed_cost: 2000, false_alarm_cost: 200}, {recall: 0.9}, "),
         ({"recalll": 0.9}, "threshold has 'recalll', by which none can be chosen; did you mean recall?"),
-        ({"missed_cost": 3}, "threshold has missed_cost, which is no choice; give "),
-        ({"recall": 0.9, "probability": 0.1}, "threshold has recall and probability, which is no choice"),
+        (
+            {"missed_cost": 3},
+            "threshold has missed_cost without false_alarm_cost; give both, such as {missed_cost: 2000, ",
+        ),
+        ({"false_alarm_cost": 3}, "threshold has false_alarm_cost without missed_cost; give both, such as "),
+        ({"recall": 0.9, "probability": 0.1}, "threshold has recall and probability, of which only one can be met; "),
         ({"recall": 90}, "threshold has recall=90; give a share above 0 and at most 1; did you mean 0.9?"),
         ({"recall": "all"}, "threshold has recall='all'; give a share above 0 and at most 1."),
         ({"missed_cost": 0, "false_alarm_cost": 1}, "threshold has missed_cost=0; give a number above 0."),

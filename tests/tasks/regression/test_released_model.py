@@ -17,7 +17,7 @@ from kfp_edge.errors import DataError, ParameterError, RequirementsNotMetError
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from kfp_edge.ml.skops_model import load_model, save_model
-from kfp_edge.tasks.registry import predict
+from kfp_edge.tasks.registry import TASKS, predict
 from kfp_edge.tasks.task import TrainingOptions
 from kfp_edge_serving.codecs import json_codec
 from kfp_edge_serving.models.bundle import load_bundle
@@ -175,3 +175,9 @@ def test_the_report_shows_residuals_worst_rows_and_importance(tmp_path, parts):
     for heading in ("Predicted and true values", "Residuals by machine", "Quantiles", "Rows with the largest errors"):
         assert f"<h2>{heading}</h2>" in page
     assert "Rise of the mean absolute error" in page
+
+
+def test_an_estimator_without_quantiles_is_refused_with_the_one_that_has_them() -> None:
+    options = TrainingOptions(estimator="random_forest", quantiles=LEVELS)
+    with pytest.raises(ParameterError, match="random_forest predicts no quantiles; give estimator=hist_gradient_boost"):
+        TASKS["regression"].check_options(options)
