@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from threading import Lock
 
 import numpy as np
 from sklearn.base import is_classifier, is_outlier_detector
@@ -13,6 +14,8 @@ from kfp_edge.estimators.estimator import Estimator, Hyperparameters, refuse_uns
 _SHAPES = ((60, 5), (240, 24))
 #: What takes time and cannot be to blame, as a trial has it at most.
 _ROUNDS = {"max_iter": 5, "n_estimators": 5}
+#: Preflight runs checks in several threads, and what is done with warnings is set for the whole process.
+_ONE_AT_A_TIME = Lock()
 
 
 def check_combination(estimator: Estimator, hyperparameters: Hyperparameters) -> None:
@@ -44,7 +47,7 @@ def _find_reason(estimator: Estimator, hyperparameters: Hyperparameters, shape: 
     sums = rows.sum(axis=1)
     labels = (sums > 0).astype(np.int64) if is_classifier(model) else np.exp(sums / shape[1])
     try:
-        with refuse_unsuitable_rows(estimator), warnings.catch_warnings():
+        with _ONE_AT_A_TIME, refuse_unsuitable_rows(estimator), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the fit on the data will have it, too
             model.fit(rows, None if is_outlier_detector(model) else labels)
     except DataError as error:

@@ -89,7 +89,7 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
         ),
         (
             {"task": "regression", "estimator": "ridge", "quantiles": [0.1, 0.9]},
-            "ridge predicts no quantiles; give estimator=auto",
+            "ridge predicts no quantiles; give estimator=hist_gradient_boosting",
         ),
         ({"quantiles": [0.1, 0.9]}, "quantiles is given, which task=classification does not use; leave it empty, or"),
         (
