@@ -133,7 +133,7 @@ class _Server:
 
     def _load_models(self) -> "ModelRepository":
         from kfp_edge_serving.models.model import ModelOptions
-        from kfp_edge_serving.models.repository import ModelRepository
+        from kfp_edge_serving.models.repository import LoadOptions, ModelRepository
         from kfp_edge_serving.telemetry.tracing import create_tracer
 
         settings = self._settings
@@ -146,7 +146,8 @@ class _Server:
             limits.max_groups,
             limits.max_history,
         )
-        repository = ModelRepository(settings.models, options, settings.self_test)
+        load_options = LoadOptions(settings.self_test, settings.require_bundle, settings.model_name)
+        repository = ModelRepository(settings.models, options, load_options)
         repository.load()
         self._tracer = create_tracer()
         if settings.grpc_port is not None:

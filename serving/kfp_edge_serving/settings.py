@@ -3,12 +3,16 @@
 import argparse
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
 
 from kfp_edge_serving.limits import Limits
+
+#: Options of KServe's own servers that have another name here.
+_KSERVE_NAMES = {"--model-dir": "--models", "--http-port": "--port"}
 
 #: What happens to a value outside of the range of training.
 RangePolicy = Literal["off", "count", "clip", "reject"]
@@ -23,6 +27,8 @@ class Settings:
     port: int = 8080
     grpc_port: int | None = 8081
     watch: float = 1.0
+    model_name: str | None = None
+    require_bundle: bool = False
     self_test: bool = True
     out_of_range: RangePolicy = "count"
     threads: int = 0
@@ -42,7 +48,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         description="Serve the bundles under a folder. Options may come from the environment: KFP_EDGE_MAX_BODY.",
     )
     add = _OptionAdder(parser)
-    add("models", Path, "folder of <name>/<version>/, or one bundle")
+    add("models", Path, "folder of <name>/<version>/, or one bundle or ONNX file")
+    add("model-name", str, "name of the only model in that folder; its own without this option")
+    add("require-bundle", _switch, "refuse ONNX files without a bundle, which nobody has verified: on or off")
     add("host", str, "address to listen on")
     add("port", _port, "port of REST and metrics; 0 is any free port")
     add("grpc-port", _grpc_port, "port of gRPC; 0 is any free port, off is none")
@@ -70,9 +78,19 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     add("tls-client-ca", Path, "require a client certificate signed by this CA")
     add("token-file", Path, "require the bearer token in this file")
     add("access-log", _switch, "log every inference, not only failed ones: on or off")
-    values = vars(parser.parse_args(arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    values = vars(parser.parse_args([_normalize_option(text) for text in given]))
     limits = {field.name: values.pop(field.name) for field in fields(Limits) if field.name in values}
     return Settings(**values, limits=Limits(**limits))
+
+
+def _normalize_option(text: str) -> str:
+    """Return an argument as this parser names it: KServe spells options with underscores, and calls two otherwise."""
+    name, equals, value = text.partition("=")
+    if not name.startswith("--"):
+        return text
+    name = name.replace("_", "-")
+    return _KSERVE_NAMES.get(name, name) + equals + value
 
 
 class _OptionAdder:

@@ -23,6 +23,7 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "ORT_DISABLE_TELEMETRY": "1",
     "KFP_EDGE_MODELS": "/models",
+    "KFP_EDGE_REQUIRE_BUNDLE": "on",
 }
 
 LABELS = {

@@ -198,9 +198,9 @@ def check_shape(datatype: object, shape: object, spec: TensorSpec) -> TensorLayo
     return layout
 
 
-def empty(shape: tuple[int, ...], spec: TensorSpec) -> Array:
-    """Return a tensor without elements."""
-    return np.empty(shape, _DATATYPES[spec.datatype][0])
+def blank(shape: tuple[int, ...], spec: TensorSpec) -> Array:
+    """Return a tensor of zeros, or of empty texts."""
+    return np.full(shape, "" if spec.datatype == "BYTES" else 0, _DATATYPES[spec.datatype][0])
 
 
 def bounds(values: Sequence[float], tensor: TensorSpec) -> Array:

@@ -5,18 +5,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import orjson
 
 from kfp_edge_serving.errors import StartError
 from kfp_edge_serving.features.definition import FeatureDefinition, parse_definition
 from kfp_edge_serving.json_types import JsonObject
+from kfp_edge_serving.models.model_folders import MANIFEST, MODEL, list_files
 
-_MANIFEST = "manifest.json"
 #: What a signature may say of an output beside its classes.
 _DETAILS = ("threshold", "positive", "quantile", "units")
-_REQUIRED_FILES = ("model.onnx", "signature.json", "samples.json")
+_REQUIRED_FILES = (MODEL, "signature.json", "samples.json")
+#: The files of a bundle but its manifest; any other file that the manifest lists holds weights of the model.
+CONTRACT_FILES = (*_REQUIRED_FILES, "reference.json", "features.json", "model_card.md")
 
 
 @dataclass(frozen=True)
@@ -91,45 +93,29 @@ class RecordedInference:
 class LoadedBundle:
     """A bundle whose files all match its manifest; `digest` is the SHA-256 of the manifest, in hexadecimal.
 
-    `features` says which features are computed from the rows before, None if a row has all of them.
+    Of a model without a bundle (`is_verified` is false), `model` is the path of its file and `digest` the SHA-256 of
+    that, and there are no samples. `features` says which features are computed from the rows before, None if a row has
+    all of them. `weights` are the files of the model's external data by the path that the model names. `unused_files`
+    are in the folder, and belong to neither.
     """
 
     name: str
     version: str
     digest: str
-    model: bytes
+    model: bytes | Path
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     samples: tuple[RecordedInference, ...]
     tolerance: float
     features: FeatureDefinition | None = None
+    weights: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+    is_verified: bool = True
+    unused_files: tuple[str, ...] = ()
 
-
-def find_bundles(models: Path) -> list[Path]:
-    """Return the bundle folders `models/<name>/<version>/`, sorted; or `models` itself if it is a bundle.
-
-    Raises:
-        StartError: the folder cannot be read.
-    """
-    try:
-        if (models / _MANIFEST).is_file():
-            return [models]
-        return sorted(path.parent for path in models.glob(f"*/*/{_MANIFEST}"))
-    except OSError as error:
-        raise StartError(f"cannot read {models}: {error.strerror}.") from error
-
-
-#: Name, inode, size and time of modification of each file.
-FolderState = tuple[tuple[str, int, int, int], ...]
-
-
-def folder_state(folder: Path) -> FolderState:
-    """Return what differs once a file of a bundle was replaced or written to, without reading any file."""
-    files = []
-    for path in sorted(folder.iterdir()):
-        status = path.stat()
-        files.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(files)
+    @property
+    def digest_field(self) -> str:
+        """What `digest` is the hash of, as a label or a field of the log."""
+        return "bundle_sha256" if self.is_verified else "model_sha256"
 
 
 def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
@@ -141,8 +127,9 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
 
     Raises:
         StartError: a file is missing, was altered, or does not follow the contract.
+        OSError: the folder cannot be read.
     """
-    manifest_bytes = _read(folder / _MANIFEST)
+    manifest_bytes = _read(folder / MANIFEST)
     try:
         manifest = orjson.loads(manifest_bytes)
         files = _read_verified(folder, manifest["files"])
@@ -154,12 +141,14 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
             name=manifest["name"],
             version=manifest["version"],
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
-            model=files["model.onnx"],
+            model=files[MODEL],
             inputs=tuple(_parse_tensor(tensor, features, first_size) for tensor in signature["inputs"]),
             outputs=tuple(_parse_tensor(tensor, {}, first_size) for tensor in signature["outputs"]),
             samples=tuple(_parse_sample(sample) for sample in samples["samples"]),
             tolerance=float(samples["tolerance"]),
             features=_parse_features(files.get("features.json"), signature),
+            weights={name: content for name, content in files.items() if name not in CONTRACT_FILES},
+            unused_files=tuple(name for name in list_files(folder) if name not in {MANIFEST, *files}),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StartError(f"{folder} does not follow the bundle contract: {error!r}.") from error
@@ -176,6 +165,8 @@ def _read_verified(folder: Path, entries: dict[str, JsonObject]) -> dict[str, by
         raise StartError(f"the manifest of {folder} does not list {missing[0]}.")
     files = {}
     for name, entry in entries.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise StartError(f"the manifest of {folder} lists {name!r}, which is not in the folder of the bundle.")
         files[name] = _read(folder / name)
         if hashlib.sha256(files[name]).hexdigest() != entry["sha256"]:
             raise StartError(f"{folder / name} was altered: its sha256 is not the one in the manifest.")

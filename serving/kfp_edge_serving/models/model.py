@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kfp_edge_serving.codecs.tensors import Array, empty, format_value, limits
+from kfp_edge_serving.codecs.tensors import Array, blank, format_value, limits
 from kfp_edge_serving.errors import RequestError, StartError
 from kfp_edge_serving.features.row_history import RowHistory
 from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.onnx_session import OnnxSession
+from kfp_edge_serving.models.plain_model import complete_signature
 from kfp_edge_serving.settings import RangePolicy, Settings
 from kfp_edge_serving.telemetry.feature_statistics import FeatureStatistics
 
@@ -55,14 +56,19 @@ class Model:
         Raises:
             StartError: the model cannot be loaded, or does not match its signature.
         """
-        _check_columns(bundle)
+        name = f"model {bundle.name} {bundle.version}"
+        self._session = OnnxSession(name, bundle.model, bundle.weights, options.providers, threads)
+        if bundle.is_verified:
+            _check_columns(bundle)
+            self._session.check_signature(bundle.inputs, bundle.outputs)
+        else:
+            bundle = complete_signature(bundle, self._session)
         # onnxruntime has its own copy of the model
-        self.bundle = replace(bundle, model=b"")
+        self.bundle = bundle = replace(bundle, model=b"", weights={})
         self.inputs = {tensor.name: tensor for tensor in bundle.inputs}
         self.outputs = {tensor.name: tensor for tensor in bundle.outputs}
         self.statistics = FeatureStatistics(bundle)
         self.all_outputs = list(self.outputs)
-        self._session = OnnxSession(bundle, options.providers, threads)
         self._batch_inputs = [
             (tensor.name, tensor.batch_dimension) for tensor in bundle.inputs if tensor.batch_dimension is not None
         ]
@@ -231,7 +237,7 @@ def _without_rows(tensor: TensorSpec) -> Array | None:
     if dimension is None:
         return None
     shape = (*tensor.shape[:dimension], 0, *tensor.shape[dimension + 1 :])
-    return None if -1 in shape else empty(shape, tensor)
+    return None if -1 in shape else blank(shape, tensor)
 
 
 def _quoted(names: Iterable[str]) -> str:

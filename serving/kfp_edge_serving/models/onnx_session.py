@@ -1,11 +1,14 @@
 """An onnxruntime session for an edge container: few threads, little memory, no telemetry."""
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from kfp_edge_serving.codecs.tensors import DATATYPES, Array
 from kfp_edge_serving.errors import RequestError, StartError
-from kfp_edge_serving.models.bundle import LoadedBundle
+from kfp_edge_serving.models.bundle import TensorSpec
 
 # onnxruntime has telemetry that sends to the outside; it reads this when it is imported
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -15,6 +18,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 onnxruntime.disable_telemetry_events()
 
 CPU = "CPUExecutionProvider"
+
+#: A folder that cannot exist.
+_NO_FOLDER = "/dev/null/weights"
+_MISSING_FILE = re.compile(r"External file: (.*) not found from the table")
 
 _ERRORS = (
     _ort.EPFail,
@@ -42,29 +49,52 @@ _DATATYPES_BY_ONNX_TYPE = {
 }
 
 
+class Node(NamedTuple):
+    """An input or output of a model as its file states it: sizes are numbers, names or None."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
 class OnnxSession:
     """A model that onnxruntime has loaded; safe to run from several threads at once."""
 
-    def __init__(self, bundle: LoadedBundle, providers: Sequence[str], threads: int) -> None:
-        """Load a bundle's model.
+    def __init__(
+        self,
+        model_name: str,
+        model: bytes | Path,
+        weights: Mapping[str, bytes],
+        providers: Sequence[str],
+        threads: int,
+    ) -> None:
+        """Load a model.
 
         Args:
-            bundle: The bundle, whose signature must match its model.
+            model_name: What errors call it.
+            model: The ONNX file: its bytes, or its path where the files of its external data lie beside it.
+            weights: With bytes, the files of its external data by the path that the model names; no other is read.
             providers: Execution providers in the order of preference.
             threads: Threads of one inference.
 
         Raises:
-            StartError: onnxruntime cannot load the model or lacks a provider, or the signature does not match.
+            StartError: onnxruntime cannot load the model or lacks a provider, or an input or output is no tensor.
         """
-        self._model_name = f"model {bundle.name} {bundle.version}"
+        self._model_name = model_name
         if unknown := [name for name in providers if name not in onnxruntime.get_available_providers()]:
             known = ", ".join(onnxruntime.get_available_providers())
             raise StartError(f"this onnxruntime has no execution provider {unknown[0]}; it has {known}.")
+        options = _options(threads)
+        if isinstance(model, bytes):
+            _allow_only(weights, options)
         try:
-            self._session = onnxruntime.InferenceSession(bundle.model, _options(threads), providers=list(providers))
+            self._session = onnxruntime.InferenceSession(model, options, providers=list(providers))
         except _ERRORS as error:
-            raise StartError(f"{self._model_name} cannot be loaded by onnxruntime: {_first_line(error)}") from error
-        self._check_signature(bundle)
+            raise StartError(f"{model_name} cannot be loaded by onnxruntime: {_explain(error)}") from error
+        self.inputs = [Node(node.name, node.type, node.shape) for node in self._session.get_inputs()]
+        self.outputs = [Node(node.name, node.type, node.shape) for node in self._session.get_outputs()]
+        for node in (*self.inputs, *self.outputs):
+            self._check_is_tensor(node)
         # what `InferenceSession.run` calls after it has checked the names again, which takes a tenth of a request
         self._run = self._session._sess.run
 
@@ -80,15 +110,15 @@ class OnnxSession:
             raise RequestError(f"the model cannot compute with these inputs: {_first_line(error)}") from error
         return arrays
 
-    def _check_signature(self, bundle: LoadedBundle) -> None:
-        for kind, tensors, nodes in (
-            ("inputs", bundle.inputs, self._session.get_inputs()),
-            ("outputs", bundle.outputs, self._session.get_outputs()),
-        ):
-            for node in nodes:
-                self._check_is_tensor(node.name, node.type)
+    def check_signature(self, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> None:
+        """Check that the inputs and outputs of a signature are those of the model.
+
+        Raises:
+            StartError: they are not, or one has a datatype that the protocol does not have.
+        """
+        for kind, tensors, nodes in (("inputs", inputs, self.inputs), ("outputs", outputs, self.outputs)):
             declared = {tensor.name: tensor.datatype for tensor in tensors}
-            actual = {node.name: _DATATYPES_BY_ONNX_TYPE.get(node.type, node.type) for node in nodes}
+            actual = {node.name: find_datatype(node) or node.type for node in nodes}
             if declared != actual:
                 mismatch = f"{kind} are {actual}, not {declared}"
                 raise StartError(f"the signature of {self._model_name} does not match its model: {mismatch}.")
@@ -97,14 +127,19 @@ class OnnxSession:
                     f"{self._model_name} has datatypes that this server does not support: {sorted(unknown)}."
                 )
 
-    def _check_is_tensor(self, name: str, onnx_type: str) -> None:
+    def _check_is_tensor(self, node: Node) -> None:
         """Refuse what the protocol cannot carry, such as the ZipMap that skl2onnx writes by default."""
-        if onnx_type.startswith("tensor("):
+        if node.type.startswith("tensor("):
             return
-        what = f"'{name}' of {self._model_name} is {onnx_type}"
-        if "map(" in onnx_type:
+        what = f"'{node.name}' of {self._model_name} is {node.type}"
+        if "map(" in node.type:
             raise StartError(f"{what}, which a ZipMap makes, and no tensor; export the model with zipmap=False.")
         raise StartError(f"{what}, which is no tensor; the Open Inference Protocol has nothing else.")
+
+
+def find_datatype(node: Node) -> str | None:
+    """Return the datatype of a tensor, None for what the protocol does not have."""
+    return _DATATYPES_BY_ONNX_TYPE.get(node.type)
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
@@ -114,7 +149,29 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.log_severity_level = 4
     # a thread that spins while it waits eats the CPU quota of a small container
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # not onnxruntime's own format, which this server does not check
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
+
+
+def _allow_only(weights: Mapping[str, bytes], options: onnxruntime.SessionOptions) -> None:
+    """Let external data come from these files in memory; onnxruntime reads the working directory otherwise."""
+    # with a table of files, it reads no others for the main graph; without a folder, none for the subgraphs either
+    files = weights or {"none": b""}
+    options.add_external_initializers_from_files_in_memory(
+        list(files), list(files.values()), [len(content) for content in files.values()]
+    )
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NO_FOLDER)
+
+
+def _explain(error: Exception) -> str:
+    """Return the reason of onnxruntime, in words that name the bundle where it misses external data."""
+    reason = _first_line(error)
+    if missing := _MISSING_FILE.search(reason):
+        return f"it has weights in another file, {missing[1]}, which the manifest of the bundle does not list."
+    if _NO_FOLDER in reason:
+        return "it has weights of a subgraph in another file; save the model as one file."
+    return reason
 
 
 def _first_line(error: Exception) -> str:

@@ -2,10 +2,13 @@
 
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 
 import orjson
 
 from kfp_edge_serving.codecs import json_codec
+from kfp_edge_serving.codecs.tensors import blank
 from kfp_edge_serving.errors import RequestError, StartError
 from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import LoadedBundle, RecordedInference
@@ -25,19 +28,35 @@ def replay(model: Model) -> None:
 
 
 def warm_up(model: Model) -> float:
-    """Run the first recorded request several times and return the seconds of the last run."""
-    body = orjson.dumps(model.bundle.samples[0].request)
-    seconds = 0.0
-    for _ in range(_WARM_UP_REQUESTS):
-        start = time.perf_counter()
-        json_codec.infer(model, body)
-        seconds = time.perf_counter() - start
+    """Run an inference several times and return the seconds of the last run, infinite if it is refused.
+
+    It is the first recorded request; of a model without a bundle, zeros or empty texts in the smallest shapes.
+    """
+    infer = _make_inference(model)
+    seconds = math.inf
+    try:
+        for _ in range(_WARM_UP_REQUESTS):
+            start = time.perf_counter()
+            infer()
+            seconds = time.perf_counter() - start
+    except RequestError:
+        return math.inf
     return seconds
 
 
 def model_name(bundle: LoadedBundle) -> str:
     """Return the name of a model in error messages."""
     return f"model {bundle.name} {bundle.version}"
+
+
+def _make_inference(model: Model) -> Callable[[], object]:
+    if model.bundle.samples:
+        return partial(json_codec.infer, model, orjson.dumps(model.bundle.samples[0].request))
+    feed = {
+        name: blank(tuple(1 if size == -1 else size for size in tensor.shape), tensor)
+        for name, tensor in model.inputs.items()
+    }
+    return partial(model.run, feed, model.all_outputs)
 
 
 def _check(model: Model, number: int, sample: RecordedInference) -> None:

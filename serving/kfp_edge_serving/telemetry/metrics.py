@@ -161,7 +161,8 @@ def _escape(value: str) -> str:
 
 
 def _info(model: ModelSnapshot) -> Iterator[_Sample]:
-    yield "", {"bundle_sha256": model.bundle.digest}, 1
+    bundle = model.bundle
+    yield "", {bundle.digest_field: bundle.digest, "verified": str(bundle.is_verified).lower()}, 1
 
 
 def _requests(model: ModelSnapshot) -> Iterator[_Sample]:

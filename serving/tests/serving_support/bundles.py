@@ -180,9 +180,12 @@ def write(folder: Path, task: str, graph: Any, signature: Any, samples: list[Any
 def sign(folder: Path, task: str = "classification") -> None:
     """Write the manifest over the files as they are now."""
     files = {
-        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
-        for path in folder.iterdir()
-        if path.name != "manifest.json"
+        path.relative_to(folder).as_posix(): {
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "bytes": path.stat().st_size,
+        }
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
     }
     manifest = {
         "format": 1,
