@@ -44,7 +44,7 @@ def complete_signature(model: LoadedBundle, session: OnnxSession) -> LoadedBundl
     """Return a model without a bundle with the inputs and outputs that its file names.
 
     A dimension is the batch only where the file says so: the first one of every input and output has the same name, and
-    this name is `N` or has `batch` in it. Without a name, rows look like the nodes of a graph or the samples of a signal.
+    this name is `N` or has `batch` in it. Without a name, rows look like nodes of a graph or samples of a signal.
 
     Raises:
         StartError: one of them has a datatype that the protocol does not have.
