@@ -44,6 +44,8 @@ class _Group(NamedTuple):
     last_time: Time
     #: The last rows, shape [columns, rows]; replaced as a whole, never changed.
     rows: Float32s
+    #: The time of each row while there are fewer than are kept, since earlier rows may still come; none afterwards.
+    times: tuple[Time, ...]
 
 
 class GroupCounts(NamedTuple):
@@ -98,10 +100,12 @@ class RowHistory:
                 twice. Otherwise it is one more row.
 
         Returns:
-            For each row where it is. A row of an earlier time than the last one of its group is ignored.
+            For each row where it is. A row of an earlier time than the last one of its group is ignored, unless the
+            group has fewer rows than are kept and its times are unique: then it takes its place among them, so that
+            a client may send the history of a machine after its newest row.
 
         Raises:
-            RequestError: a row of the time of the last one has other values, so that one of them is wrong.
+            RequestError: a row of the time of another one has other values, so that one of them is wrong.
         """
         positions: dict[str, Positions] = {}
         for position, row in enumerate(rows):
@@ -112,7 +116,7 @@ class RowHistory:
             for name, members in positions.items():
                 times = [rows[position].time for position in members]
                 group = self._groups.get(name)
-                update, located = self._extend(group, times, values[:, members], members, has_unique_times)
+                update, located = self._place(group, times, values[:, members], members, has_unique_times)
                 if update is not None:
                     updates[name] = update
                 for position, result in zip(members, located, strict=True):
@@ -125,10 +129,18 @@ class RowHistory:
             self._evict()
         return [result for result in results if result is not None]
 
-    def _extend(
+    def _place(
         self, group: _Group | None, times: list[Time], values: Float32s, members: Positions, has_unique_times: bool
     ) -> tuple[_Group | None, list[StoredRow | LateRow]]:
         """Return a group with further rows, None if it stays as it is, and where each of the rows is."""
+        if group is not None and group.times and has_unique_times and min(times) < group.last_time:
+            return self._merge(group, times, values, members)
+        return self._extend(group, times, values, members, has_unique_times)
+
+    def _extend(
+        self, group: _Group | None, times: list[Time], values: Float32s, members: Positions, has_unique_times: bool
+    ) -> tuple[_Group | None, list[StoredRow | LateRow]]:
+        """Add rows behind the last one; those of an earlier time are late."""
         kept = np.empty((self._columns, 0), np.float32) if group is None else group.rows
         count = kept.shape[1]
         last_time = None if group is None else group.last_time
@@ -144,11 +156,7 @@ class RowHistory:
             elif time == last_time:
                 last = values[:, new[-1]] if new else kept[:, -1]
                 if not np.array_equal(last, values[:, index], equal_nan=True):
-                    raise RequestError(
-                        f"row {members[index]} has the time of another row of its group and other values; every row "
-                        "of a group needs a time of its own.",
-                        409,
-                    )
+                    raise _contradiction(members[index])
                 outcomes.append((count + len(new) - 1, True))
             else:
                 outcomes.append(last_time)
@@ -158,7 +166,33 @@ class RowHistory:
         ]
         if not new or last_time is None:
             return None, located
-        return _Group(last_time, series[:, -self._rows :].copy()), located
+        stored_times = () if group is None else group.times
+        # a group that was full when fewer rows were kept has no times any more
+        has_all_times = len(stored_times) == count
+        new_times = tuple(times[index] for index in new)
+        return self._keep_last(series, last_time, stored_times + new_times if has_all_times else ()), located
+
+    def _merge(
+        self, group: _Group, times: list[Time], values: Float32s, members: Positions
+    ) -> tuple[_Group, list[StoredRow | LateRow]]:
+        """Put rows among those of a group that has fewer than are kept, all in the order of their unique times."""
+        columns = dict(zip(group.times, group.rows.T, strict=True))
+        is_repeated = []
+        for index, time in enumerate(times):
+            is_repeated.append(time in columns)
+            if not np.array_equal(columns.setdefault(time, values[:, index]), values[:, index], equal_nan=True):
+                raise _contradiction(members[index])
+        merged_times = sorted(columns)
+        series = np.stack([columns[time] for time in merged_times], axis=1)
+        positions = {time: position for position, time in enumerate(merged_times)}
+        located: list[StoredRow | LateRow] = [
+            StoredRow(series, positions[time], known) for time, known in zip(times, is_repeated, strict=True)
+        ]
+        return self._keep_last(series, merged_times[-1], tuple(merged_times)), located
+
+    def _keep_last(self, series: Float32s, last_time: Time, times: tuple[Time, ...]) -> _Group:
+        is_full = series.shape[1] >= self._rows
+        return _Group(last_time, series[:, -self._rows :].copy(), () if is_full else times)
 
     def _evict(self) -> None:
         bytes_of_group = self._columns * self._rows * np.dtype(np.float32).itemsize
@@ -166,3 +200,11 @@ class RowHistory:
         while len(self._groups) > limit:
             self._groups.popitem(last=False)
             self._evicted += 1
+
+
+def _contradiction(position: int) -> RequestError:
+    return RequestError(
+        f"row {position} has the time of another row of its group and other values; every row of a group needs a time "
+        "of its own.",
+        409,
+    )

@@ -122,7 +122,7 @@ class WindowFeatures:
             if len({full[index].position for index in members}) == 1:
                 single += members
                 continue
-            first = full[members[0]].position - needed + 1
+            first = min(full[index].position for index in members) - needed + 1
             windows = compute_windows(full[members[0]].series[:, first:], widths)[self._indices]
             features[members] = windows[:, [full[index].position - first for index in members]].T
         if single:

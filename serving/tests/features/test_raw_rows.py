@@ -170,6 +170,30 @@ def test_a_late_row_among_others_is_named(model: Model) -> None:
     assert seen((status, answer)) == [expected([2, 3, 4])]
 
 
+def test_until_its_windows_are_full_a_group_takes_its_history_also_after_its_newest_row(model: Model) -> None:
+    send(model, row(3, 8))
+    status, answer = send(model, row(1, 2), row(2, 4), row(3, 8))
+    assert (status, answer["answered"]) == (202, [2])
+    assert seen((status, answer)) == [expected([2, 4, 8])]
+    assert seen(send(model, row(4, 16))) == [expected([4, 8, 16])]
+    assert refusal(model, row(0, 1))[0] == 409
+
+
+def test_the_answers_to_a_history_are_those_in_the_order_of_time(model: Model) -> None:
+    send(model, row(9, 90))
+    send(model, row(2, 20))
+    history = [row(second, 10 * second) for second in (5, 3, 4, 9)]
+    status, answer = send(model, *history)
+    assert (status, answer["answered"]) == (202, [0, 2, 3])
+    assert seen((status, answer)) == [expected(window) for window in ([30, 40, 50], [20, 30, 40], [40, 50, 90])]
+
+
+def test_a_history_that_contradicts_the_newest_row_is_refused_and_not_stored(model: Model) -> None:
+    send(model, row(3, 8))
+    assert refusal(model, row(1, 2), row(2, 4), row(3, 9))[0] == 409
+    assert send(model, row(3, 8))[1]["not_answered"][0]["rows_seen"] == 1
+
+
 def test_a_repeated_batch_is_answered_for_its_last_row(model: Model) -> None:
     batch = [row(second, second) for second in range(4)]
     first = send(model, *batch)

@@ -1,6 +1,7 @@
 """Raw rows over REST and gRPC: what a client reads about a model, sends to it, and can tell answers apart by."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kfp_edge_serving.http_server.openapi import document
 from serving_support.bundles import mixed_bundle
 from serving_support.exposition import Exposition
 from serving_support.grpc_calls import grpc_port, stub_to
+from serving_support.paths import SERVING
 from serving_support.server_process import PATIENT, Server, running
 from serving_support.windowed_bundle import expected, row, windowed_bundle
 
@@ -108,6 +110,23 @@ def test_readiness_and_metrics_show_which_groups_can_be_answered(press: Server) 
     assert metrics.value("kfp_edge_request_errors_total", model="press") == 1
 
 
+def test_the_client_of_the_documents_has_an_answer_to_its_next_row_after_a_restart(tmp_path: Path) -> None:
+    windowed_bundle(tmp_path)
+    [client] = re.findall(r"^```python\n(.*?)^```", (SERVING.parent / "docs/raw-rows.md").read_text(), re.DOTALL | re.MULTILINE)
+    answers: list[float] = []
+
+    def read_sensor() -> Iterator[dict[str, Any]]:
+        for seconds in (range(5), range(5, 7)):
+            with running(tmp_path, *PATIENT) as server:
+                names["url"] = f"http://127.0.0.1:{server.port}/v2/models/press/infer"
+                for second in seconds:
+                    yield row(second, second)
+
+    names = {"rows_needed": 3, "act_on": answers.append, "read_sensor": read_sensor}
+    exec(client, names)
+    assert answers == [2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize("is_raw", [False, True])
 def test_rows_over_grpc_get_the_same_answers(stub: GRPCInferenceServiceStub, is_raw: bool) -> None:
     answer = call(stub, row(0, 1), row(1, 2), is_raw=is_raw)
@@ -124,7 +143,7 @@ def test_rows_over_grpc_get_the_same_answers(stub: GRPCInferenceServiceStub, is_
 
 
 def test_a_late_row_over_grpc_aborts_the_call(stub: GRPCInferenceServiceStub) -> None:
-    call(stub, row(5, 1))
+    call(stub, *(row(second, 1) for second in (5, 6, 7)))
     with pytest.raises(grpc.RpcError, match="row 0 is late") as error:
         call(stub, row(4, 1))
     assert error.value.code() == grpc.StatusCode.ABORTED
