@@ -136,9 +136,13 @@ def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
         "positive names a class, and there are no labels: name the label column in target, or leave positive empty.": (
             bool(options.positive) and not options.label_parameter
         ),
-        f"split={options.split} needs a time_column.": needs_time and not options.time_column,
-        "windows need a time_column.": bool(options.windows) and not options.time_column,
-        f"{options.labels.source} needs a time_column.": bool(options.labels.source) and not options.time_column,
+        f"split={options.split} needs the column of times; name it in time_column.": (
+            needs_time and not options.time_column
+        ),
+        "windows need the column of times; name it in time_column.": bool(options.windows) and not options.time_column,
+        f"{options.labels.source} needs the column of times; name it in time_column.": (
+            bool(options.labels.source) and not options.time_column
+        ),
         "windows and target both give the label of a row; leave one of them out.": (
             bool(options.windows) and bool(options.target) and not _is_split_at_windows(options.task)
         ),
@@ -148,7 +152,7 @@ def _list_rules(options: IngestOptions) -> Iterator[tuple[str, bool]]:
         "run_to_failure needs whole groups in one part, as a group ends with its failure; use split=auto.": (
             options.split in ("random", "time") and options.labels.run_to_failure
         ),
-        "rolling_windows need a time_column, by which the rows are ordered.": (
+        "rolling_windows need the column of times, by which rows are ordered; name it in time_column.": (
             bool(options.rolling_windows) and not options.time_column
         ),
         "split=random with rolling_windows would leak: neighbouring rows share their past; use split=auto.": (

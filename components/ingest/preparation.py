@@ -213,7 +213,9 @@ def _take_parts(rows: _Rows, chosen: ChosenSplit, usable: Indices, sha256: str) 
 
 def _check_split_columns(roles: Roles, split: str) -> None:
     if split in ("group", "group-and-time") and not roles.group:
-        raise ParameterError(f"split={split} needs a group_column, or a folder of several files.")
+        raise ParameterError(
+            f"split={split} needs the column of groups, or a folder of several files; name it in group_column."
+        )
 
 
 def _split(rows: _Rows, usable: Indices, options: IngestOptions) -> ChosenSplit:

@@ -49,6 +49,8 @@ def _find_bundles(path: Path) -> tuple[Path, list[Path]]:
     if versions := sorted(path.glob(f"*/*/{MANIFEST}")):
         return path, [manifest.parent for manifest in versions]
     manifests = sorted(path.glob(f"artifacts/**/bundle/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
+    if not manifests and (path / "logs" / "run.log").is_file():
+        raise ModelError(f"the run in {path} ended before it had a bundle; {path}/logs/run.log says why.")
     if not manifests:
         raise ModelError(f"there is no bundle in {path}; name a run's folder, or the bundle that verify wrote.")
     return manifests[-1].parent, [manifests[-1].parent]

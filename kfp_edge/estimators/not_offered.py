@@ -2,7 +2,7 @@
 
 from kfp_edge.ml.known_differences import explain_types
 
-_ELSEWHERE = "train it where you have its library, export it to ONNX there, and use the pipeline delivery"
+_ELSEWHERE = "a model of another library is trained there, exported to ONNX and delivered with the pipeline delivery"
 
 #: Words of a name -> the class of scikit-learn that is meant, whose ONNX export is known to answer otherwise.
 _CLASSES = {

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.errors import KfpEdgeError, ParameterError, StorageError
+from kfp_edge.errors import KfpEdgeError, StorageError
 from kfp_edge.local import runner, summary, workspace
 from kfp_edge.local.fork_client import STAGE_IMPORT, start_fork_server
 from kfp_edge.local.runner import RunProgress, StageRun, Status
@@ -110,13 +110,15 @@ def run(
     Args:
         pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
         parameters: Values by name; for the others the pipeline's defaults apply.
-        out: The folder for what the run leaves; a new one in `.kfp-edge/runs` if not given.
+        out: The folder for what the run leaves; a new one in `.kfp-edge/runs` if not given. A run there that failed
+            before its first report is replaced.
         on_progress: Called whenever a stage has started or ended; if not given, a line is printed for each that ended,
             and the warnings at the end.
 
     Raises:
         RunFailedError: a stage failed, or the run was interrupted (SIGINT or SIGTERM); its `run` is what the run left.
-        ParameterError: a parameter is unknown, missing or has the wrong type, or `out` holds an earlier run.
+        ParameterError: a parameter is unknown, missing or has the wrong type, or `out` holds the results of an earlier
+            run.
         PipelineError: there is no such pipeline, or it cannot run on this machine.
     """
     with ExitStack() as stack:
@@ -126,8 +128,7 @@ def run(
         compiled = CompiledPipeline(read_or_compile(pipeline))
         arguments = compiled.arguments(parameters or {})
         folder = Path(out) if out else workspace.new_run_folder(compiled.name)
-        if (folder / "summary.json").exists():
-            raise ParameterError(f"{folder} holds an earlier run; name another folder with out (--out), or remove it.")
+        workspace.clear_run_folder(folder)
         arguments = workspace.prepare(arguments, compiled.parameters)
         if fork_server is None and STAGE_IMPORT in compiled.text:
             fork_server = stack.enter_context(start_fork_server())

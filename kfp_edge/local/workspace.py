@@ -1,16 +1,21 @@
 """The folder `.kfp-edge` in the current folder: the default output folders and GitOps repository of local runs."""
 
 import itertools
+import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.runtime.process import run
 
 WORKSPACE = Path(".kfp-edge")
+_RUN_FOLDERS = ("artifacts", "logs", "reports")
+_RUN_FILES = ("pipeline.yaml", "parameters.json", "outputs.json", "summary.json")
 
 
 def new_run_folder(pipeline: str) -> Path:
@@ -19,6 +24,24 @@ def new_run_folder(pipeline: str) -> Path:
     folder = WORKSPACE / "runs" / f"{stamp}-{pipeline}-{os.getpid()}"
     alternatives = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
     return next(path for path in itertools.chain([folder], alternatives) if not path.exists())
+
+
+def clear_run_folder(folder: Path) -> None:
+    """Remove an earlier run from its folder if it failed before its first report, as one with a mistyped column does.
+
+    Raises:
+        ParameterError: the earlier run has results.
+    """
+    summary = folder / "summary.json"
+    if not summary.exists():
+        return
+    earlier = json.loads(summary.read_text())
+    if earlier["status"] == "succeeded" or earlier["reports"]:
+        raise ParameterError(f"{folder} holds an earlier run; name another folder with out (--out), or remove it.")
+    for name in _RUN_FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in _RUN_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def prepare(arguments: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

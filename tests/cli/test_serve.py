@@ -40,6 +40,16 @@ def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_run_that_failed_has_no_bundle_and_its_log_is_named(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "run.log").write_text("no scale")
+    done = subprocess.run([KFP_EDGE, "serve", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr == f"error: the run in {tmp_path} ended before it had a bundle; {tmp_path}/logs/run.log says why.\n"
+    )
+
+
 def test_an_altered_bundle_is_refused(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundle")
     (bundle.folder / "model.onnx").write_bytes(b"other")

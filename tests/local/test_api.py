@@ -52,6 +52,16 @@ def doubting():
     doubt()
 
 
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def stumble():
+    raise ValueError("no scale")
+
+
+@dsl.pipeline(name="stumbling")
+def stumbling():
+    stumble()
+
+
 @dsl.pipeline(name="refusing")
 def refusing():
     refuse()
@@ -155,3 +165,13 @@ def test_a_folder_with_an_earlier_run_is_left_unchanged(weighed):
         local.run(weighing, out=weighed.folder)
     assert json.loads(before)["metrics"] == {"grams": 7.0}
     assert (weighed.folder / "summary.json").read_bytes() == before
+
+
+def test_a_run_that_failed_before_its_first_report_is_replaced(tmp_path):
+    out = tmp_path / "corrected"
+    with pytest.raises(KfpEdgeError):
+        local.run(stumbling, out=out)
+    (out / "notes.txt").write_text("mine")
+    assert local.run(weighing, out=out).summary["status"] == "succeeded"
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not list(out.glob("artifacts/*/stumble"))

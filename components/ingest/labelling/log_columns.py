@@ -94,8 +94,8 @@ def _choose_machine(log: str, table: pa.Table, stated: Mapping[str, str], data: 
         return "", ""
     raise DataError(
         f"no column of the failure log {log} has names of groups of {data.group!r}, such as "
-        f"{next(iter(data.groups))!r}; its columns are {list_names(table.column_names)}: name that of the machine in "
-        "failure_columns={machine: NAME}."
+        f"{next(iter(data.groups))!r}; its columns are {list_names(table.column_names)}: write the same names in both, "
+        "or name the column of the machine in failure_columns={machine: NAME}."
     )
 
 

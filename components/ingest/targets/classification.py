@@ -107,7 +107,8 @@ def _complete(violation: Violation) -> Violation:
 def _check_text_classes(name: str, classes: int) -> Violation | None:
     if classes <= _MAX_CLASSES:
         return None
-    return Violation(name, f"is the target with {classes} classes (at most {_MAX_CLASSES}); is it really a label?")
+    problem = f"is the target and has {classes:,} different texts, where {_MAX_CLASSES} classes are the most"
+    return Violation(name, problem, remedy="name the column that holds the label in target, and drop this one")
 
 
 def _check_numeric_classes(name: str, column: pa.ChunkedArray, classes: int) -> Violation | None:

@@ -157,8 +157,10 @@ def _parse(body: bytes) -> JsonObject:
 
 
 def _parse_inputs(model: Model, tensors: object, raw: _RawTensors | None) -> Feed:
+    if tensors is None:
+        raise RequestError("the body needs 'inputs', a list of tensors, or 'rows', a list of objects by column name.")
     if not isinstance(tensors, list):
-        raise RequestError(f"the body needs 'inputs', a list of tensors; got {format_value(tensors)}.")
+        raise RequestError(f"'inputs' must be a list of tensors, got {format_value(tensors)}.")
     feed: Feed = {}
     for tensor in tensors:
         spec = model.new_input(_name(tensor, "inputs"), feed)

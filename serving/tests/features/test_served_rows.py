@@ -112,7 +112,9 @@ def test_readiness_and_metrics_show_which_groups_can_be_answered(press: Server) 
 
 def test_the_client_of_the_documents_has_an_answer_to_its_next_row_after_a_restart(tmp_path: Path) -> None:
     windowed_bundle(tmp_path)
-    [client] = re.findall(r"^```python\n(.*?)^```", (SERVING.parent / "docs/raw-rows.md").read_text(), re.DOTALL | re.MULTILINE)
+    [client] = re.findall(
+        r"^```python\n(.*?)^```", (SERVING.parent / "docs/raw-rows.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     answers: list[float] = []
 
     def read_sensor() -> Iterator[dict[str, Any]]:

@@ -423,7 +423,7 @@ def find_problems(**parameters: object) -> list[str]:
         ({"failures": "log.csv", "horizon": "1 month"}, "horizon is '1 month'; give a duration such as 30min"),
         ({"failures": "log.csv", "horizon": "0h"}, "horizon is '0h'"),
         ({"failures": "log.csv", "horizon": "5m"}, "horizon is '5m'"),
-        ({"failures": "log.csv", "horizon": "5h", "time_column": ""}, "failures needs a time_column"),
+        ({"failures": "log.csv", "horizon": "5h", "time_column": ""}, "failures needs the column of times"),
         ({"failures": "log.csv", "horizon": "5h", "target": "failed"}, "failures and target both give the label"),
         ({"failures": "log.csv", "horizon": "5h", "windows": "w.json"}, "failures and windows both give the label"),
         ({"failures": "log.csv", "horizon": "5h", "run_to_failure": True}, "failures and run_to_failure both give"),

@@ -135,7 +135,7 @@ def test_numbers_that_stand_for_classes_can_be_taken_as_text_as_the_refusal_advi
 
 def test_a_target_with_too_many_classes_is_refused(runner: IngestRunner) -> None:
     frame = table(60).assign(failed=[f"code {row}" for row in range(60)])
-    runner.assert_refused(runner.write(frame), "60 classes (at most 50)")
+    runner.assert_refused(runner.write(frame), "60 different texts, where 50 classes are the most; name the column")
 
 
 def test_a_class_with_a_single_row_is_refused(runner: IngestRunner) -> None:
@@ -276,12 +276,12 @@ def test_an_invalid_expectation_is_refused(runner: IngestRunner, columns: dict[s
         ({"test_fraction": 1.0}, "test_fraction must lie between 0 and 1"),
         ({"seed": -1}, "seed must lie between 0 and 4294967295, not -1"),
         ({"seed": 2**32}, "seed must lie between 0 and 4294967295, not 4294967296"),
-        ({"split": "time"}, "needs a time_column"),
-        ({"split": "group"}, "split=group needs a group_column"),
-        ({"split": "group-and-time", "group_column": "site", "drop": ("at",)}, "needs a time_column"),
-        ({"split": "group-and-time", "time_column": "at", "drop": ("site",)}, "needs a group_column"),
-        ({"windows": "w.json"}, "windows need a time_column"),
-        ({"rolling_windows": (6,)}, "rolling_windows need a time_column"),
+        ({"split": "time"}, "needs the column of times; name it in"),
+        ({"split": "group"}, "split=group needs the column of groups"),
+        ({"split": "group-and-time", "group_column": "site", "drop": ("at",)}, "needs the column of times; name it in"),
+        ({"split": "group-and-time", "time_column": "at", "drop": ("site",)}, "needs the column of groups"),
+        ({"windows": "w.json"}, "windows need the column of times"),
+        ({"rolling_windows": (6,)}, "rolling_windows need the column of times"),
         ({"drop": ("failed",)}, "'failed' is in drop and has another role"),
         ({"drop": (), "time_column": "at", "group_column": "at"}, "'at' has two roles"),
         ({"drop": (), "time_column": "at", "split": "random", "rolling_windows": (6,)}, "would leak"),
