@@ -36,7 +36,7 @@ def test_auto_is_the_first_estimator_of_a_task(task, name):
         ("knn", "classification", "equally near rows .measured: 147 of 15,000 labels differ"),
         ("local_outlier_factor", "anomaly", "divides by almost nothing where rows repeat"),
         ("isotonic", "regression", "steps amplify rounding"),
-        ("xgboost", "", "export it to ONNX there, and use the pipeline delivery"),
+        ("xgboost", "", "exported to ONNX and delivered with the pipeline delivery"),
         ("nonsense", "anomaly", "'nonsense'; choose one of auto, isolation_forest, one_class_svm, pca"),
     ],
 )
