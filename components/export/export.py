@@ -30,6 +30,7 @@ from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.known_differences import explain_estimator
 from kfp_edge.ml.onnx_model import read_proto, read_signature
 from kfp_edge.ml.skops_model import describe_versions, load_model
+from kfp_edge.onnx_graph.external_data import include_weights
 from kfp_edge.onnx_graph.normalization import check
 from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.brought import BroughtOptions
@@ -81,6 +82,7 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
         proto = _convert_saved(model, train_data, options)
     else:
         proto = read_proto(model)
+        include_weights(proto, model.parent)
         if read_signature(proto) is None:
             proto = prepare_brought_model(proto, train_data, options)
         else:

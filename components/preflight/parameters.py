@@ -23,7 +23,8 @@ from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.metrics.gates import check_limits, parse_gates
-from kfp_edge.ml.bundle import TASK_NAMES, check_identity
+from kfp_edge.ml.bundle import TASK_NAMES
+from kfp_edge.ml.model_names import check_identity
 from kfp_edge.model_selection.selection import check_selection
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
 from kfp_edge.tasks.registry import check_options

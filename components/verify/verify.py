@@ -29,10 +29,10 @@ from kfp_edge.ml.bundle import (
     Sample,
     Samples,
     Signature,
-    check_identity,
     write_bundle,
 )
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.model_names import check_identity
 from kfp_edge.ml.onnx_model import OnnxModel, read_notes, read_opsets
 from kfp_edge.ml.renamed_classes import rename_classes
 from kfp_edge.ml.skops_model import load_model

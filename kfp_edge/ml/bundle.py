@@ -4,15 +4,15 @@ A bundle is a folder of six files, of seven where features are computed from the
 the model and what it was made from: the same model gives the same bundle, and the same bundle gives the same image.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from kfp_edge.errors import ModelError, ParameterError
+from kfp_edge.errors import ModelError
+from kfp_edge.ml.model_names import NAME, VERSION
 from kfp_edge.storage.files import JsonObject, canonical_json, new_folder, read_json, sha256_bytes, sha256_file
 
 #: What a model learns; `kfp_edge.tasks` has a package for each.
@@ -23,10 +23,6 @@ TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
 ]  # fmt: skip
-
-_NAME = "[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?"
-_VERSION = "[A-Za-z0-9_][A-Za-z0-9._-]{0,62}"
-_MAX_NAME = 53
 
 MANIFEST = "manifest.json"
 #: The files of every bundle but the manifest, which lists their hashes.
@@ -198,8 +194,8 @@ class Manifest(_Contract):
     """`manifest.json`: identity and origin of the model, and the hash of every other file."""
 
     format: Literal[1] = 1
-    name: str = Field(pattern=f"^{_NAME}$")
-    version: str = Field(pattern=f"^{_VERSION}$")
+    name: str = Field(pattern=f"^{NAME}$")
+    version: str = Field(pattern=f"^{VERSION}$")
     task: TaskName
     opset: int
     data_sha256: str
@@ -213,7 +209,16 @@ class Manifest(_Contract):
     #: What was changed, assumed or could not be checked in a model that was trained elsewhere, each in one sentence.
     notes: tuple[str, ...] = ()
     tools: dict[str, str] = {}
+    #: Those of the contract, and those with weights of the model (ONNX external data).
     files: dict[str, FileEntry]
+
+    @field_validator("files")
+    @classmethod
+    def _check_paths(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for name in files:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ValueError(f"{name!r} is not in the folder of the bundle")
+        return files
 
 
 @dataclass(frozen=True)
@@ -223,25 +228,6 @@ class ModelIdentity:
     name: str
     version: str
     revision: str = ""
-
-
-def check_identity(name: str, version: str) -> None:
-    """Refuse a name or a version that no bundle may have.
-
-    Raises:
-        ParameterError: with what to write instead.
-    """
-    if not re.fullmatch(_NAME, name):
-        similar = re.sub("[^a-z0-9]+", "-", name.lower())[:_MAX_NAME].strip("-")
-        hint = f"; did you mean {similar}?" if similar else "."
-        raise ParameterError(
-            f"model_name {name!r} cannot be used; it must be a DNS label: lower-case letters, digits and -, at most "
-            f"{_MAX_NAME}{hint}"
-        )
-    if not re.fullmatch(_VERSION, version):
-        raise ParameterError(
-            f"model_version {version!r} cannot be used; it must be letters, digits and . _ -, at most 63, as in 1.4.0."
-        )
 
 
 @dataclass(frozen=True)
@@ -275,7 +261,7 @@ class Bundle:
             StorageError: the manifest cannot be read.
         """
         manifest = _read(folder / MANIFEST, Manifest)
-        for name in (*CONTENTS, *(manifest.files.keys() & {FEATURES})):
+        for name in sorted({*CONTENTS, *manifest.files}):
             entry = manifest.files.get(name)
             if entry is None or not (folder / name).is_file():
                 raise ModelError(f"the bundle {folder} lacks {name}; build it again with the verify stage.")
@@ -314,8 +300,8 @@ class Bundle:
 
     @property
     def files(self) -> list[str]:
-        """The names of the files of the contract, sorted."""
-        return sorted((MANIFEST, *CONTENTS, *(self.manifest.files.keys() & {FEATURES})))
+        """The names of all files, sorted; a name may have folders."""
+        return sorted((MANIFEST, *self.manifest.files))
 
 
 def write_bundle(

@@ -78,12 +78,17 @@ def read_proto(path: Path) -> onnx.ModelProto:
 
 
 def load_proto(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file and check it with the ONNX checker, shape inference included.
+    """Read an ONNX file, with weights in files beside it, and check it with the ONNX checker, shape inference included.
 
     Raises:
-        ModelError: the file is missing, truncated, or no valid ONNX model.
+        ModelError: the file is missing, truncated, or no valid ONNX model; its weights are missing, or not beside it.
     """
     model = read_proto(path)
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (onnx.checker.ValidationError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"weights of the model {path} cannot be read from their file ({reason}).") from error
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -1,5 +1,6 @@
 """A bundle is written completely or not at all, has the same bytes for the same model, and is refused when altered."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -102,6 +103,39 @@ def test_a_batch_dimension_that_a_tensor_does_not_have_is_refused(wrong):
         InputTensor.model_validate(
             {"name": "samples", "datatype": "FP32", "shape": [-1], "columns": [], "batch_dimension": wrong}
         )
+
+
+@pytest.fixture
+def divided(bundle) -> Bundle:
+    """Return a bundle with weights of the model in a file of its own, as other tools write it."""
+    weights = bundle.folder / "parts" / "weights.bin"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    entry = {"sha256": hashlib.sha256(b"weights").hexdigest(), "bytes": 7}
+    change_files(bundle, lambda files: {**files, "parts/weights.bin": entry})
+    return bundle
+
+
+def change_files(bundle, change) -> None:
+    manifest = json.loads((bundle.folder / MANIFEST).read_text())
+    (bundle.folder / MANIFEST).write_text(json.dumps({**manifest, "files": change(manifest["files"])}))
+
+
+def test_files_with_weights_belong_to_the_bundle(divided):
+    assert "parts/weights.bin" in Bundle.load(divided.folder).files
+
+
+def test_altered_weights_are_refused(divided):
+    (divided.folder / "parts" / "weights.bin").write_bytes(b"others!")
+    with pytest.raises(KfpEdgeError, match=r"parts/weights\.bin was altered after it was verified"):
+        Bundle.load(divided.folder)
+
+
+@pytest.mark.parametrize("name", ["../weights.bin", "/etc/hostname"])
+def test_a_file_outside_of_the_bundle_is_refused(divided, name):
+    change_files(divided, lambda files: {**files, name: files["parts/weights.bin"]})
+    with pytest.raises(KfpEdgeError, match="is not in the folder of the bundle"):
+        Bundle.load(divided.folder)
 
 
 def test_a_full_disk_is_reported_and_the_old_bundle_stays(tmp_path):
