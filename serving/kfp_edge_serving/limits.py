@@ -33,8 +33,8 @@ class Limits:
     linger_timeout: float = 2.0
     #: Time for requests in flight when the server is to stop.
     drain_timeout: float = 20.0
-    #: gRPC calls at once, waiting ones included.
-    grpc_max_calls: int = 64
+    #: gRPC calls without an answer, waiting ones included.
+    grpc_max_calls: int = 1024
     #: Open gRPC connections.
     grpc_max_connections: int = 256
     #: Time that a gRPC connection may stay open without a call.
@@ -42,5 +42,9 @@ class Limits:
 
     @property
     def max_buffered(self) -> int:
-        """Largest sum of all REST bodies that are being received or wait for their response."""
+        """Largest sum of the bytes that clients make the server keep.
+
+        It holds for all REST bodies that are being received or wait for their response, for gRPC messages that wait for
+        a thread, and for gRPC answers that clients have not taken.
+        """
         return 16 * self.max_body

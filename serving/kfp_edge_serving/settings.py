@@ -68,6 +68,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     add("max-history", _count, "memory for those rows of a model in bytes, which may lower the number of groups")
     add("max-wait", _seconds, "seconds that a request may wait for its turn before it is refused with 503")
     add("max-connections", _count, "open REST connections")
+    add("grpc-max-calls", _count, "gRPC calls at once, waiting ones included; others are refused")
     add("read-timeout", _seconds, "seconds for a request to arrive")
     add("idle-timeout", _seconds, "seconds that a connection may idle")
     add("drain-timeout", _seconds, "seconds for requests in flight at SIGTERM")

@@ -16,7 +16,6 @@ FIXED_LIMITS = {
     "max_queued",
     "max_probe_connections",
     "linger_timeout",
-    "grpc_max_calls",
     "grpc_max_connections",
     "grpc_idle_timeout",
 }

@@ -5,7 +5,7 @@
     python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. kfp_edge_serving/codecs/oip.proto
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -20,6 +20,7 @@ from kfp_edge_serving.codecs.oip_pb2 import (
     ModelInferResponse,
     ModelMetadataResponse,
 )
+from kfp_edge_serving.codecs.parameters import check_parameters
 from kfp_edge_serving.codecs.tensors import Array, check_required, check_shape, from_raw, from_values, to_raw
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.json_types import not_json_error
@@ -82,6 +83,7 @@ def infer(model: Model, request: ModelInferRequest) -> bytes:
     Raises:
         RequestError: the request does not match the model.
     """
+    _check_parameters(request)
     is_raw = len(request.raw_input_contents) > 0
     names = model.requested_outputs([output.name for output in request.outputs])
     template = _find_template(model)
@@ -89,7 +91,7 @@ def infer(model: Model, request: ModelInferRequest) -> bytes:
     response.CopyFrom(template.response)
     if request.id:
         response.id = request.id
-    if _holds_rows(model, request):
+    if holds_rows(model, request):
         rows = parse_rows(model, _parse_row_objects(request))
         response.parameters["missing"].string_param = orjson.dumps(rows.missing).decode()
         if rows.not_answered is not None:
@@ -112,6 +114,22 @@ def infer(model: Model, request: ModelInferRequest) -> bytes:
         else:
             getattr(output.contents, _CONTENTS_FIELDS[output.datatype]).extend(_to_values(array))
     return response.SerializeToString()
+
+
+def _check_parameters(request: ModelInferRequest) -> None:
+    owners: list[tuple[str, Mapping[str, InferParameter]]] = [
+        ("the request", request.parameters),
+        *((f"input '{tensor.name}'", tensor.parameters) for tensor in request.inputs),
+        *((f"output '{tensor.name}'", tensor.parameters) for tensor in request.outputs),
+    ]
+    for where, parameters in owners:
+        if parameters:
+            check_parameters({name: _parameter_value(value) for name, value in parameters.items()}, where)
+
+
+def _parameter_value(parameter: InferParameter) -> object:
+    choice = parameter.WhichOneof("parameter_choice")
+    return None if choice is None else getattr(parameter, choice)
 
 
 def _find_template(model: Model) -> _ResponseTemplate:
@@ -150,7 +168,8 @@ def _tensor_metadata(tensor: TensorSpec) -> _TensorMetadata:
     return _TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, parameters=parameters)
 
 
-def _holds_rows(model: Model, request: ModelInferRequest) -> bool:
+def holds_rows(model: Model, request: ModelInferRequest) -> bool:
+    """Return whether a request holds rows of named columns, not tensors."""
     return len(request.inputs) == 1 and request.inputs[0].name == _ROWS.name and _ROWS.name not in model.inputs
 
 

@@ -11,7 +11,7 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from serving_support.grpc_calls import INFER, castable, channel_to, grpc_port, pump, refused
-from serving_support.server_process import Server
+from serving_support.server_process import Server, memory
 
 Change = Callable[[ModelInferRequest], object]
 
@@ -145,10 +145,21 @@ def test_too_large_a_message_is_resource_exhausted(server: Server) -> None:
         assert refused(lambda: channel.unary_unary(INFER)(bytes(5 << 20)))[0] == "RESOURCE_EXHAUSTED"
 
 
-def test_a_compressed_message_is_refused_before_it_is_unpacked(server: Server) -> None:
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_a_compressed_message_is_answered(server: Server, compression: grpc.Compression) -> None:
+    with channel_to(grpc_port(server)) as channel:
+        call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString)
+        assert call(pump(100), compression=compression)
+
+
+def test_a_message_that_unfolds_beyond_the_limit_is_refused_before_it_takes_the_memory(server: Server) -> None:
     with channel_to(grpc_port(server)) as channel:
         call = channel.unary_unary(INFER)
-        assert refused(lambda: call(bytes(50 << 20), compression=grpc.Compression.Gzip))[0] == "UNIMPLEMENTED"
+        call(pump().SerializeToString())
+        before = memory(server.process, peak=True)
+        refusal = refused(lambda: call(bytes(200 << 20), compression=grpc.Compression.Gzip))
+    assert refusal == ("RESOURCE_EXHAUSTED", "Decompressed message larger than max")
+    assert memory(server.process, peak=True) - before < 50 << 20
 
 
 def test_bytes_that_are_no_message_are_an_invalid_argument(server: Server) -> None:

@@ -139,8 +139,11 @@ def castable_bundle(models: Path) -> Path:
     return write(models / "castable" / "1", "anomaly", graph, signature, [sample])
 
 
-def endless_bundle(models: Path) -> Path:
-    """Write `press`, a model that counts to its one input `turns` of INT64 [-1]: as slow as that number."""
+def endless_bundle(models: Path, recorded_turns: int = 20_000) -> Path:
+    """Write `press`, a model that counts to its one input `turns` of INT64 [-1]: as slow as that number.
+
+    The server takes it for a slow one or a quick one by the recorded request.
+    """
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go_on"], ["goes_on"]),
@@ -169,7 +172,7 @@ def endless_bundle(models: Path) -> Path:
         [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in numbers.items()],
     )
     ends = [{"name": name, "datatype": "INT64", "shape": [-1]} for name in ("turns", "counted")]
-    turns = np.array([20_000])
+    turns = np.array([recorded_turns])
     sample = {
         "request": {"inputs": [tensor("turns", "INT64", turns)]},
         "response": {"outputs": [tensor("counted", "INT64", turns)]},
