@@ -54,6 +54,10 @@ class Metric:
     has_other_unit: bool = False
     #: Metrics whose default gates a gate of this one replaces.
     replaces: tuple[str, ...] = ()
+    #: Whether it is measured of labels, and so depends on a decision threshold.
+    is_of_label: bool = False
+    #: Whether it is measured of predicted quantiles.
+    is_of_quantiles: bool = False
     #: What it is not measured without, with an example; "" where there is no such thing.
     needs: str = ""
 
@@ -96,11 +100,18 @@ _REGRESSION: tuple[TaskName, ...] = ("regression",)
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", _HIGHER, "share of the rows whose class is predicted right", tasks=_CLASSIFICATION),
+        Metric(
+            "accuracy",
+            _HIGHER,
+            "share of the rows whose class is predicted right",
+            is_of_label=True,
+            tasks=_CLASSIFICATION,
+        ),
         Metric(
             "alarm_rate",
             _LOWER,
             "share of the rows that raise an alarm",
+            is_of_label=True,
             tasks=_ANOMALY,
             has_gates_both_ways=True,
         ),
@@ -116,6 +127,7 @@ METRICS = {
             "balanced_accuracy",
             _HIGHER,
             "mean of the recall of every class; chance is 1 / number of classes",
+            is_of_label=True,
             tasks=_CLASSIFICATION,
         ),
         Metric(
@@ -145,6 +157,7 @@ METRICS = {
             high=math.inf,
             is_of_positive=True,
             has_other_unit=True,
+            is_of_label=True,
             tasks=_CLASSIFICATION,
             needs="threshold={missed_cost: 2000, false_alarm_cost: 200}",
         ),
@@ -152,6 +165,7 @@ METRICS = {
             "coverage",
             _HIGHER,
             "share of the rows whose true value lies between the lowest and the highest predicted quantile",
+            is_of_quantiles=True,
             tasks=_REGRESSION,
             needs="a model that was trained with quantiles=[0.1, 0.9], or other such levels",
             has_gates_both_ways=True,
@@ -162,6 +176,7 @@ METRICS = {
             "share of the events in which at least one alarm was raised; of labels made with a horizon, share of the "
             "failures that were announced within it",
             meanings={"two classes": "share of the failures before which there was an alarm within the horizon"},
+            is_of_label=True,
             tasks=_LABELS,
         ),
         Metric(
@@ -183,6 +198,7 @@ METRICS = {
                 "two classes": "harmonic mean of precision and recall of the positive class",
                 "many classes": "harmonic mean of precision and recall of each class, averaged over the classes",
             },
+            is_of_label=True,
             tasks=_CLASSIFICATION,
         ),
         Metric(
@@ -194,6 +210,7 @@ METRICS = {
                 "two classes": "share of the rows of the other class that are predicted as the positive one",
                 "anomalies": "share of the normal rows that raise an alarm",
             },
+            is_of_label=True,
             tasks=(*_CLASSIFICATION, *_ANOMALY),
         ),
         Metric(
@@ -202,6 +219,7 @@ METRICS = {
             "alarms of one machine in a week of which no failure follows within the horizon; alarms within one horizon "
             "count once",
             high=math.inf,
+            is_of_label=True,
             tasks=_LABELS,
             has_other_unit=True,
             needs=_HORIZON,
@@ -211,6 +229,7 @@ METRICS = {
             _LOWER,
             "mean distance of the lowest and the highest predicted quantile, in the units of the target",
             high=math.inf,
+            is_of_quantiles=True,
             tasks=_REGRESSION,
             is_in_units=True,
             needs="a model that was trained with quantiles=[0.1, 0.9], or other such levels",
@@ -253,6 +272,7 @@ METRICS = {
             "median time from the first alarm within the horizon to the failure, of the failures with one: in hours, "
             "or in units of a time column of numbers",
             high=math.inf,
+            is_of_label=True,
             tasks=_LABELS,
             has_other_unit=True,
             needs=_HORIZON,
@@ -267,6 +287,7 @@ METRICS = {
                 "two classes": "share of the rows predicted as the positive class that are of it",
                 "anomalies": "share of the rows with an alarm that are anomalous",
             },
+            is_of_label=True,
             tasks=_LABELS,
         ),
         Metric(
@@ -288,6 +309,7 @@ METRICS = {
                 "two classes": "share of the rows of the positive class that are predicted so",
                 "anomalies": "share of the anomalous rows that raise an alarm",
             },
+            is_of_label=True,
             tasks=_LABELS,
         ),
         Metric(
@@ -317,7 +339,9 @@ METRICS = {
             "probability that a ranking by chance has such a ROC AUC: one-sided Mann-Whitney U test, rows independent",
             tasks=_LABELS,
         ),
-        Metric("specificity", _HIGHER, "share of the normal rows that raise no alarm", tasks=_ANOMALY),
+        Metric(
+            "specificity", _HIGHER, "share of the normal rows that raise no alarm", is_of_label=True, tasks=_ANOMALY
+        ),
     )
 }
 

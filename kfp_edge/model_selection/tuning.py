@@ -92,10 +92,13 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
     folds = make_folds(data, options.folds, training.seed)
     aim = "lowest" if is_lower_better(metric) else "highest"
     print(f"tuning {estimator.name} for the {aim} {metric} over {folds.description}", flush=True)
+    known = find_metric(metric)
+    assert known is not None
+    simplified = task_of(data).simplify_options(training, known)
     trials: list[_Trial] = []
     is_cut_short = False
     try:
-        for trial in _run_trials(data, estimator, training, folds, metric, space, options):
+        for trial in _run_trials(data, training, simplified, folds, metric, space, options):
             trials.append(trial)
             print(_describe_progress(trials, metric, options.trials), flush=True)
     except _TimeLimitError:
@@ -111,19 +114,26 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
     )
     print(f"tuning: {record.outcome}; the best one is trial {best + 1}", flush=True)
     chosen = {**training.hyperparameters, **trials[best].hyperparameters}
-    return Search(chosen, summarize(folds, trials[best].results), record)
+    results = trials[best].results
+    if best and simplified != training:
+        print(f"measuring trial {best + 1} as it will be trained", flush=True)
+        results = list(measure_folds(data, folds, dataclasses.replace(training, hyperparameters=chosen)))
+    return Search(chosen, summarize(folds, results), record)
 
 
 def _run_trials(
     data: Dataset,
-    estimator: Estimator,
     training: TrainingOptions,
+    simplified: TrainingOptions,
     folds: Folds,
     metric: str,
     space: Sequence[Dimension],
     options: SearchOptions,
 ) -> Iterator[_Trial]:
     """Yield one trial after another.
+
+    The first one is fitted as the model will be, so that what cannot be done is found before all others; those are
+    fitted with less, as far as their metric has the same value.
 
     Raises:
         _TimeLimitError: the time limit was reached.
@@ -138,7 +148,7 @@ def _run_trials(
     for _ in range(options.trials - 1):
         asked = study.ask(distributions)
         hyperparameters = to_hyperparameters(space, asked.params)
-        drawn = dataclasses.replace(training, hyperparameters={**training.hyperparameters, **hyperparameters})
+        drawn = dataclasses.replace(simplified, hyperparameters={**training.hyperparameters, **hyperparameters})
         results = _measure_until(deadline, data, folds, drawn)
         score, problem = _score(results, first.results, metric)
         study.tell(asked, score, TrialState.FAIL if score is None else None)

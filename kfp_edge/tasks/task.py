@@ -16,7 +16,7 @@ from kfp_edge.errors import ParameterError
 from kfp_edge.estimators.estimator import Hyperparameters
 from kfp_edge.estimators.registry import AUTO, choose_estimator
 from kfp_edge.estimators.trial_fit import check_combination
-from kfp_edge.metrics.catalog import MetricSubject
+from kfp_edge.metrics.catalog import Metric, MetricSubject
 from kfp_edge.metrics.gates import Gate
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.arrays import ClassLabel, Labels
@@ -44,6 +44,8 @@ class TrainingOptions:
     seed: int = 0
     #: The share of normal rows that may raise an alarm; for detectors only.
     false_alarm_rate: float = 0.001
+    #: Whether the threshold of a detector is set; its scores are the same without.
+    sets_threshold: bool = True
     #: The levels of the quantiles that are predicted too; for regression only.
     quantiles: tuple[float, ...] = ()
     #: What the decision threshold of two classes is chosen for, such as `{"recall": 0.9}`; empty for none.
@@ -58,7 +60,7 @@ class TrainingOptions:
 
 _DEFAULTS = TrainingOptions()
 #: The options that every task has; pipelines pass a false-alarm rate, which has a default, whatever the task is.
-_COMMON_OPTIONS = frozenset({"seed", "estimator", "hyperparameters", "false_alarm_rate"})
+_COMMON_OPTIONS = frozenset({"seed", "estimator", "hyperparameters", "false_alarm_rate", "sets_threshold"})
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,15 @@ class Task(ABC):
         """Return the names of options that are given although this task does not have them."""
         names = {each.name for each in fields(options)} - _COMMON_OPTIONS - self.options
         return sorted(name for name in names if getattr(options, name) != getattr(_DEFAULTS, name))
+
+    def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
+        """Return options with which less is fitted, and a metric has the same value; tuning fits its trials with them.
+
+        Args:
+            options: How the model is trained.
+            metric: The metric that trials are compared by.
+        """
+        return options
 
     @abstractmethod
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:

@@ -15,6 +15,7 @@ from kfp_edge.estimators.registry import choose_estimator, find_estimator
 from kfp_edge.ml import dataset
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.model_selection.cross_validation import cross_validate
 from kfp_edge.model_selection.selection import SelectionOptions, select_model
 from kfp_edge.model_selection.tuning import Search, SearchOptions, tune
 from kfp_edge.tasks.task import TrainingOptions
@@ -169,3 +170,59 @@ def test_an_estimator_without_a_search_space_is_refused(checkerboard):
     own = choose_estimator(DecisionTreeClassifier(), "classification")
     with pytest.raises(ParameterError, match="nothing is searched for .*; write tune=0."):
         tune(checkerboard, own, TREE, SearchOptions(2))
+
+
+class _CountedFits:
+    """Counts how often scikit-learn fits a model of a class."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, model: type) -> None:
+        self.count, fit = 0, model.fit
+
+        def counted(*args: object, **options: object) -> object:
+            self.count += 1
+            return fit(*args, **options)
+
+        monkeypatch.setattr(model, "fit", counted)
+
+
+def _tune_tree(data: Dataset, metric: str, threshold: dict[str, float]) -> Search:
+    training = TrainingOptions(estimator="decision_tree", threshold=threshold)
+    options = SearchOptions(trials=4, metric=metric, folds=3)
+    return tune(data, find_estimator("decision_tree", "classification"), training, options)
+
+
+def test_a_threshold_is_not_chosen_in_trials_that_are_compared_by_probabilities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fits = _CountedFits(monkeypatch, DecisionTreeClassifier)
+    _tune_tree(failures(600), "roc_auc", {"recall": 0.9})
+    # the first trial and the best one choose a threshold, each with five more fits in every fold
+    assert fits.count <= 3 * (6 + 3 + 6)
+
+
+def test_the_best_trial_is_measured_with_the_threshold_that_it_will_have() -> None:
+    data = failures(900)
+    search = _tune_tree(data, "roc_auc", {"false_alarm_rate": 0.02})
+    options = TrainingOptions(
+        estimator="decision_tree", threshold={"false_alarm_rate": 0.02}, hyperparameters=search.hyperparameters
+    )
+    assert search.cross_validation == cross_validate(data, options, 3)
+    plain = _tune_tree(data, "roc_auc", {})
+    assert search.record == plain.record
+
+
+def test_trials_that_are_compared_by_labels_choose_their_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = _CountedFits(monkeypatch, DecisionTreeClassifier)
+    search = _tune_tree(failures(600), "recall", {"recall": 0.9})
+    assert fits.count == 4 * 3 * 6
+    best = search.record.trials[search.record.best].score
+    assert best == pytest.approx(search.cross_validation.metrics["recall"].mean, abs=1e-6)
+
+
+def test_what_a_threshold_cannot_do_is_found_before_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = _CountedFits(monkeypatch, DecisionTreeClassifier)
+    data = failures(300)
+    three = dataclasses.replace(data, frame=data.frame.assign(failed=np.arange(300) % 3))
+    with pytest.raises(ParameterError, match="threshold decides between two classes"):
+        _tune_tree(three, "roc_auc", {"recall": 0.9})
+    assert fits.count == 0

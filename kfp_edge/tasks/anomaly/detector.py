@@ -64,6 +64,9 @@ def fit_detector(data: Dataset, options: TrainingOptions) -> Pipeline:
         scores = _score(detector, _thin_out(_take(normal, is_scored), max_rows))
     else:
         detector = _fit(estimator, normal, options)
+        if not options.sets_threshold:
+            estimator.set_threshold(detector[-1], 0.0)
+            return detector
         scores = _score_unseen(estimator, normal, _assign_folds(normal, seed=options.seed), options, max_rows)
     estimator.set_threshold(detector[-1], _find_threshold(scores, rate))
     return detector

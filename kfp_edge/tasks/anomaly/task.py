@@ -1,5 +1,6 @@
 """The task of an anomaly detector."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from kfp_edge.metrics.catalog import MetricSubject
+from kfp_edge.metrics.catalog import Metric, MetricSubject
 from kfp_edge.metrics.certainty import find_few_groups, find_missing_alarms
 from kfp_edge.metrics.events import EventCount, count_events, find_rows_after_events
 from kfp_edge.metrics.failure_alarms import add_alarm_metrics
@@ -75,6 +76,10 @@ class AnomalyDetection(Task):
         """Refuse options that no data could be used with, and a false-alarm rate that is no share."""
         super().check_options(options)
         check_false_alarm_rate(options.false_alarm_rate)
+
+    def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
+        """Leave the threshold unset where a metric depends on scores alone."""
+        return options if metric.is_of_label else dataclasses.replace(options, sets_threshold=False)
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a detector on normal rows, and set its threshold."""

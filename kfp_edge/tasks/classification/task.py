@@ -1,5 +1,6 @@
 """The task of a classifier."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from kfp_edge.errors import DataError
 from kfp_edge.estimators.calibration import check_calibration, takes_class_weights, with_calibration
 from kfp_edge.estimators.registry import choose_estimator
-from kfp_edge.metrics.catalog import MetricSubject, name_of_class
+from kfp_edge.metrics.catalog import Metric, MetricSubject, name_of_class
 from kfp_edge.metrics.certainty import find_few_clusters, find_few_groups, find_missing_alarms
 from kfp_edge.metrics.failure_alarms import add_alarm_metrics
 from kfp_edge.metrics.gates import Gate, make_default_gates
@@ -67,6 +68,10 @@ class Classification(Task):
         super().check_options(options)
         parse_threshold(options.threshold)
         check_calibration(options.calibration, options.estimator)
+
+    def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
+        """Leave the decision threshold out where a metric depends on probabilities alone."""
+        return options if metric.is_of_label else dataclasses.replace(options, threshold={})
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a classifier, rare classes given more weight, and choose its threshold where one is asked for."""

@@ -1,5 +1,6 @@
 """The task of predicting a number."""
 
+import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from kfp_edge.estimators.registry import choose_estimator
-from kfp_edge.metrics.catalog import MetricSubject
+from kfp_edge.metrics.catalog import Metric, MetricSubject
 from kfp_edge.metrics.certainty import find_few_groups
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
@@ -66,6 +67,10 @@ class Regression(Task):
         """Refuse options that no data could be used with, and an estimator that predicts no quantiles."""
         super().check_options(options)
         check_options(choose_estimator(options.estimator, self.name), options.quantiles)
+
+    def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
+        """Leave the quantiles out where a metric depends on the number alone."""
+        return options if metric.is_of_quantiles else dataclasses.replace(options, quantiles=())
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a regressor for the number, and with quantiles one for each of them."""
