@@ -112,6 +112,7 @@ class _Server:
         repository.changed = partial(_call_on_loop, loop, router.update)
         router.update(repository.catalog)
         self._http.handler = router
+        self._http.take_short_path = router.take_short_path
         settings = self._settings
         grpc_port = None if self._grpc is None else self._grpc.start(settings.host, settings.grpc_port or 0)
         # what is loaded stays: the garbage collector need not visit it again and again

@@ -65,12 +65,12 @@ def infer(model: Model, body: bytes, json_bytes: int | None = None) -> EncodedRe
             raise RequestError(f"'id' must be a string, got {format_value(request_id)}.")
         response["id"] = request_id
     if "outputs" in request or "parameters" in request:
-        names, binary = _requested_outputs(model, request)
+        names, binary = requested_outputs(model, request)
     else:
         names, binary = model.all_outputs, _NO_OUTPUTS
     if "rows" in request:
         return _infer_rows(model, request, response, names, binary, raw)
-    feed = _parse_inputs(model, request.get("inputs"), raw)
+    feed = parse_inputs(model, request.get("inputs"), raw)
     if raw is not None:
         raw.check_end()
     return _infer_tensors(model, feed, response, names, binary)
@@ -156,7 +156,12 @@ def _parse(body: bytes) -> JsonObject:
     return request
 
 
-def _parse_inputs(model: Model, tensors: object, raw: _RawTensors | None) -> Feed:
+def parse_inputs(model: Model, tensors: object, raw: _RawTensors | None = None) -> Feed:
+    """Return the inputs of a request from its list of tensors.
+
+    Raises:
+        RequestError: they do not match the model.
+    """
     if tensors is None:
         raise RequestError("the body needs 'inputs', a list of tensors, or 'rows', a list of objects by column name.")
     if not isinstance(tensors, list):
@@ -182,8 +187,12 @@ def _parse_raw_input(tensor: JsonObject, size: object, spec: TensorSpec, raw: _R
     return from_raw(raw.take(size, spec.name), layout, spec)
 
 
-def _requested_outputs(model: Model, request: JsonObject) -> tuple[list[str], frozenset[str]]:
-    """Return the outputs to compute, and those of them to encode as raw bytes."""
+def requested_outputs(model: Model, request: JsonObject) -> tuple[list[str], frozenset[str]]:
+    """Return the outputs to compute, and those of them to encode as raw bytes.
+
+    Raises:
+        RequestError: the model has no such output, or a parameter is not supported.
+    """
     tensors = request.get("outputs")
     if tensors is None:
         tensors = []

@@ -129,6 +129,16 @@ def element_size(spec: TensorSpec) -> int:
     return _DATATYPES[spec.datatype][0].itemsize
 
 
+def numpy_type(spec: TensorSpec) -> np.dtype[Any]:
+    """Return the type of the elements of an array."""
+    return _DATATYPES[spec.datatype][0]
+
+
+def json_types(spec: TensorSpec) -> frozenset[type]:
+    """Return the Python types that the elements have in JSON."""
+    return _DATATYPES[spec.datatype][1]
+
+
 def check_required(array: Array, spec: TensorSpec) -> None:
     """Check that no value is missing in a column that requires one; only floats can be missing.
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Protocol, cast
@@ -14,6 +15,8 @@ from kfp_edge_serving.http_server.request_parser import ParserState, RequestPars
 from kfp_edge_serving.limits import Limits
 
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+#: A response, with places for the length of its body, the date header and the body.
+_OK_JSON = _STATUS_LINES[200] + b"content-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n\r\n"
 
@@ -38,6 +41,7 @@ class ConnectionServer(Protocol):
     """What a connection needs of its server, see `HttpServer`."""
 
     handler: HttpHandler
+    take_short_path: Callable[[HttpRequest, "Connection"], bool]
     limits: Limits
     connections: set["Connection"]
     head_cache: RequestHeadCache
@@ -68,9 +72,9 @@ class Connection(asyncio.Protocol):
         self._has_client_ended = False
         self._is_write_paused = False
         self._is_read_paused = False
-        #: Complete requests that wait, and the one that a thread answers.
+        #: Complete requests that wait, and the one that is being answered, in a thread or together with others.
         self._waiting: deque[HttpRequest] = deque()
-        self._in_thread: HttpRequest | None = None
+        self._under_way: HttpRequest | None = None
         #: The response to the request that was refused.
         self._refusal: HttpResponse | None = None
         self._parser = RequestParser(server.limits, self._waiting)
@@ -111,10 +115,10 @@ class Connection(asyncio.Protocol):
         if self._state is not _OPEN:
             return
         parser = self._parser
-        is_first = parser.state is _IDLE and self._in_thread is None and not self._waiting
+        is_first = parser.state is _IDLE and self._under_way is None and not self._waiting
         if is_first and (request := self._server.head_cache.find(data, self._has_certificate)):
-            self._waiting.append(request)
-            self._process()
+            if self._is_over_limit or self._is_write_paused or not self._server.take_short_path(request, self):
+                self.handle(request)
             return
         try:
             parser.feed(data)
@@ -143,22 +147,47 @@ class Connection(asyncio.Protocol):
         self._is_write_paused = False
         self._process()
 
+    # --- the short path, see `short_path.Waiter` ---
+
+    def hold(self, request: HttpRequest) -> None:
+        """Read on, but answer nothing more before this request."""
+        self._under_way = request
+
+    def answer(self, request: HttpRequest, body: bytes) -> None:
+        """Write the response, status 200 and JSON."""
+        self._under_way = None
+        if self._state is _CLOSING:
+            return
+        if self._state is _OPEN and self._parser.state is _IDLE and not (self._waiting or self._is_ending):
+            self._responses += 1
+            self._transport.write(_OK_JSON % (len(body), self._server.date_header, body))
+        else:
+            self._respond(request, HttpResponse(200, body))
+            self._process()
+
+    def handle(self, request: HttpRequest) -> None:
+        """Answer on the general path."""
+        self._under_way = None
+        if self._state is not _CLOSING:
+            self._waiting.appendleft(request)
+            self._process()
+
     # --- answering ---
 
     def _process(self) -> None:
         """Answer the requests that wait as far as possible, then do what the state of the connection asks for."""
-        while self._waiting and not (self._in_thread is not None or self._is_write_paused or self._state is _CLOSING):
+        while self._waiting and not (self._under_way is not None or self._is_write_paused or self._state is _CLOSING):
             request = self._waiting.popleft()
             response = self._handle_over_limit(request) if self._is_over_limit else self._server.handler(request)
             if isinstance(response, HttpResponse):
                 self._respond(request, response)
             else:
-                self._in_thread = request
+                self._under_way = request
                 response.add_done_callback(self._respond_from_thread)
         if self._state is _CLOSING:
             self._close()
             return
-        if self._buffered or self._in_thread is not None or self._parser.state is not _IDLE:
+        if self._buffered or self._under_way is not None or self._parser.state is not _IDLE:
             self._update_buffered()
         if self._refusal is not None and not self._has_unanswered:
             self._write(self._refusal, _CLOSE)
@@ -176,7 +205,7 @@ class Connection(asyncio.Protocol):
         return error_response(RequestError("the server has too many connections; try again later.", 503))
 
     def _respond_from_thread(self, done: "asyncio.Future[HttpResponse]") -> None:
-        request, self._in_thread = self._in_thread, None
+        request, self._under_way = self._under_way, None
         assert request is not None
         if self._state is _CLOSING:
             self._update_buffered()
@@ -195,8 +224,11 @@ class Connection(asyncio.Protocol):
         self._write(response, end, has_body=request.method != b"HEAD")
 
     def _is_last_response(self) -> bool:
-        is_ending = self._server.is_draining or self._has_client_ended
-        return is_ending and not self.is_busy and self._refusal is None
+        return self._is_ending and not self.is_busy and self._refusal is None
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._server.is_draining or self._has_client_ended
 
     def _write(self, response: HttpResponse, end: bytes, has_body: bool = True) -> None:
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b" % (
@@ -216,8 +248,8 @@ class Connection(asyncio.Protocol):
     def _update_buffered(self) -> None:
         """Count the bodies here towards the total of the server, and refuse a body beyond what that may be."""
         buffered = len(self._parser.body) + sum(len(request.body) for request in self._waiting)
-        if self._in_thread is not None:
-            buffered += len(self._in_thread.body)
+        if self._under_way is not None:
+            buffered += len(self._under_way.body)
         self._server.buffered_bytes += buffered - self._buffered
         self._buffered = buffered
         if self._parser.body and self._server.buffered_bytes > self._limits.max_buffered:
@@ -254,7 +286,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _has_unanswered(self) -> bool:
-        return self._in_thread is not None or bool(self._waiting)
+        return self._under_way is not None or bool(self._waiting)
 
     def close_when_idle(self) -> None:
         """Close now, or after the request that has begun."""
@@ -271,11 +303,11 @@ class Connection(asyncio.Protocol):
         unsent = self._transport.get_write_buffer_size()
         is_receiving = self._parser.state is not _IDLE
         is_closing = self._state is _CLOSING
-        progress = (self._responses, is_receiving, self._in_thread, unsent, is_closing)
+        progress = (self._responses, is_receiving, self._under_way, unsent, is_closing)
         if progress != self._progress:
             self._progress, self._progress_at = progress, now
             return
-        waits_for_server = self._in_thread is not None and not is_receiving and not unsent
+        waits_for_server = self._under_way is not None and not is_receiving and not unsent
         if waits_for_server or now - self._progress_at <= self._timeout(unsent):
             return
         if unsent or is_closing:

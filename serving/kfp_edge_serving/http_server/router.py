@@ -20,6 +20,7 @@ from kfp_edge_serving.features.definition import FeatureDefinition
 from kfp_edge_serving.http_server.content_coding import decompress_body
 from kfp_edge_serving.http_server.messages import JSON, HttpRequest, HttpResponse, canonical_path, error_response
 from kfp_edge_serving.http_server.openapi import document
+from kfp_edge_serving.http_server.short_path import ShortPath, Waiter
 from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtocol
 from kfp_edge_serving.inference.load_shedding import EventLoopLag, ThreadQueue
 from kfp_edge_serving.json_types import JsonObject
@@ -39,6 +40,8 @@ _SERVER_METADATA: JsonObject = {
 
 _LIVE = b"/v2/health/live"
 _READY = b"/v2/health/ready"
+#: Headers of a request whose body is more, or other, than JSON.
+_ENCODING_HEADERS = frozenset({b"content-encoding", b"inference-header-content-length"})
 _OCTET_STREAM = b"application/octet-stream"
 #: Bodies up to this many bytes are answered on the event loop; handing a request to a thread costs some 30 us.
 _MAX_INLINE_BODY = 32 << 10
@@ -86,6 +89,7 @@ class Router:
         self._threads = ThreadQueue(loop, executor, limits.max_queued, limits.max_wait)
         self._get_routes: dict[bytes, Callable[[], HttpResponse]] = {}
         self._infer_routes: dict[bytes, ServedModel] = {}
+        self._short_paths: dict[bytes, ShortPath] = {}
         self.update(source.catalog)
 
     def update(self, catalog: ModelCatalog) -> None:
@@ -110,6 +114,24 @@ class Router:
                 get_routes[root + b"/ready"] = partial(self._model_readiness, served)
                 infer_routes[root + b"/infer"] = served
         self._get_routes, self._infer_routes = get_routes, infer_routes
+        self._short_paths = {
+            path: ShortPath(served, self._inference)
+            for path, served in infer_routes.items()
+            if served.model.max_rows_at_once
+        }
+
+    def take_short_path(self, request: HttpRequest, waiter: Waiter) -> bool:
+        """Answer a POST request on the short path; return False if it has to take the general one, by `__call__`."""
+        short_path = self._short_paths.get(request.path)
+        if short_path is None or not _ENCODING_HEADERS.isdisjoint(request.headers):
+            return False
+        if not (self._authenticator.is_open or self._is_allowed(request)):
+            return False
+        began = time.monotonic()
+        return not self._event_loop_lag.is_too_long(began) and short_path.take(request, waiter, began)
+
+    def _is_allowed(self, request: HttpRequest) -> bool:
+        return self._authenticator.allows(request.headers.get(b"authorization"), request.has_certificate)
 
     def __call__(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
         """Answer a request, later if a thread does the work."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 
 from kfp_edge_serving.http_server.connection import Connection
-from kfp_edge_serving.http_server.messages import HttpHandler
+from kfp_edge_serving.http_server.messages import HttpHandler, HttpRequest
 from kfp_edge_serving.http_server.request_head_cache import RequestHeadCache
 from kfp_edge_serving.limits import Limits
 
@@ -14,10 +15,14 @@ _DRAIN_CHECK_SECONDS = 0.01
 
 
 class HttpServer:
-    """All connections of a server. `handler` may be replaced while it runs."""
+    """All connections of a server. `handler` may be replaced while it runs.
+
+    `take_short_path` is asked first for requests with a known head; if it returns False, they go to `handler`.
+    """
 
     def __init__(self, handler: HttpHandler, limits: Limits) -> None:
         self.handler = handler
+        self.take_short_path: Callable[[HttpRequest, Connection], bool] = lambda request, connection: False
         self.limits = limits
         self.connections: set[Connection] = set()
         self.head_cache = RequestHeadCache()

@@ -88,10 +88,14 @@ class InferenceHandler(Generic[Request, Response]):
             )
             raise RequestError(message, status) from error
         finally:
-            seconds = time.monotonic() - began
-            served.metrics.count(self._name, status, seconds)
-            if message or self._records_success:
-                self._record(served, request, seconds, status, message or None)
+            self.finish(served, request, began, status, message)
+
+    def finish(self, served: ServedModel, request: Request, began: float, status: int = 200, message: str = "") -> None:
+        """Count, log and trace a request that is about to be answered; `message` is that of an error."""
+        seconds = time.monotonic() - began
+        served.metrics.count(self._name, status, seconds)
+        if message or self._records_success:
+            self._record(served, request, seconds, status, message or None)
 
     def refuse_overload(self, served: ServedModel) -> RequestError:
         """Count a request that is refused because of overload, and return the error.

@@ -1,6 +1,6 @@
 """One model: computes output arrays from input arrays, independent of HTTP, JSON and gRPC."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,9 @@ from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.onnx_session import OnnxSession
+from kfp_edge_serving.models.operators import has_exact_rows
 from kfp_edge_serving.models.plain_model import complete_signature
+from kfp_edge_serving.models.row_batch import Row, RowBatches, RowOutputs, prepare_batches
 from kfp_edge_serving.settings import RangePolicy, Settings
 from kfp_edge_serving.telemetry.feature_statistics import FeatureStatistics
 
@@ -63,6 +65,9 @@ class Model:
             self._session.check_signature(bundle.inputs, bundle.outputs)
         else:
             bundle = complete_signature(bundle, self._session)
+        model = bundle.model if isinstance(bundle.model, bytes) else bundle.model.read_bytes()
+        # threads share the trees of one row, and add up their sums in another order
+        self._has_exact_rows = threads == 1 and has_exact_rows(model)
         # onnxruntime has its own copy of the model
         self.bundle = bundle = replace(bundle, model=b"", weights={})
         self.inputs = {tensor.name: tensor for tensor in bundle.inputs}
@@ -79,6 +84,7 @@ class Model:
         self._options = options
         self._policy: RangePolicy = "off"
         self.is_slow = False
+        self._batches: RowBatches | None = None
         #: Computes features from the rows before; None if rows have all of them.
         self.windows: WindowFeatures | None = None
         self.keep_history(self.new_history())
@@ -160,8 +166,37 @@ class Model:
         """
         self.keep_history(history or self.new_history())
         self.is_slow = is_slow
+        # a slow model runs in threads, which cannot share memory
+        self._batches = None if is_slow else prepare_batches(self.bundle, self._session, self._has_exact_rows)
         self._policy = self._options.out_of_range
         self.statistics = FeatureStatistics(self.bundle, count_out_of_range=self._policy != "off")
+
+    def enforced_range(self, input_name: str) -> tuple[list[float], list[float]] | None:
+        """Return the lowest and the highest value of each column, None if no range is known or none is enforced."""
+        if input_name not in self._ranges or self._policy not in ("clip", "reject"):
+            return None
+        low, high = self._ranges[input_name]
+        return low.tolist(), high.tolist()
+
+    def run_rows(self, rows: Sequence[Row]) -> list[RowOutputs]:
+        """Infer up to `max_rows_at_once` rows on the event loop, and count them; valid until the next call.
+
+        Unlike `run`, this leaves checking the rows and their ranges to the caller.
+
+        Raises:
+            RequestError: the model cannot compute with these inputs.
+        """
+        assert self._batches is not None
+        batch = self._batches.run(rows)
+        # the statistics are counted later, when the memory holds other rows
+        received = {name: array.copy() for name, array in batch.feed.items()}
+        self.statistics.add(len(rows), received, self.all_outputs, [array.copy() for array in batch.outputs])
+        return batch.rows
+
+    @property
+    def max_rows_at_once(self) -> int:
+        """How many rows `run_rows` takes; 0 if the model's inputs and outputs are not rows of a known size."""
+        return 0 if self._batches is None else self._batches.max_rows
 
     def _count_rows(self, feed: Feed) -> int:
         if not self._batch_inputs:

@@ -1,0 +1,162 @@
+"""The JSON of requests of one row, in a fraction of the time that `json_codec` takes for any request.
+
+What a request says beside its values and its id, its frame, is the same in most requests of a client. A frame that
+`json_codec` has taken once is kept; whatever is not a known frame with values of the right type is left to it, so that
+every error message has one source. A response is a template with the numbers filled in.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+from operator import le
+from typing import Any
+
+import orjson
+
+from kfp_edge_serving.codecs import json_codec
+from kfp_edge_serving.codecs.tensors import blank, encode, json_types
+from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.json_types import JsonObject
+from kfp_edge_serving.models.bundle import TensorSpec
+from kfp_edge_serving.models.model import Model
+from kfp_edge_serving.models.row_batch import Row, RowOutputs
+
+#: By datatype: the code of module `struct`.
+_CODES = {
+    "BOOL": "?",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "FP16": "e",
+    "FP32": "f",
+    "FP64": "d",
+}
+#: Frames that are kept; clients send few different ones.
+_MAX_FRAMES = 64
+#: Bytes of a body beyond one that was learned: for longer numbers, and for an id.
+_SPARE_PER_VALUE, _SPARE = 16, 64
+#: What is raised by a body that is not a request of one row.
+_OTHER_REQUEST = (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error)
+
+#: The row of a request, and its id as a member of the response, empty if it has none. A named tuple takes longer.
+OneRow = tuple[Row, bytes]
+
+_dumps = partial(orjson.dumps, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class OneRowCodec:
+    """Parses the requests of one row to a model, as far as their frame is known."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._packers = [_packer(tensor, model) for tensor in model.inputs.values()]
+        self._template = _template(model)
+        self._frames: set[bytes] = set()
+        #: Longer bodies hold more than one row, and are not parsed twice.
+        self._max_body = 0
+
+    def parse(self, body: bytes) -> OneRow | None:
+        """Return the row of a request, None if its frame is not known or a value is not what the input takes."""
+        if len(body) > self._max_body:
+            return None
+        try:
+            request = orjson.loads(body)
+            request_id = b',"id":%b' % orjson.dumps(_text(request.pop("id"))) if "id" in request else b""
+            values = [tensor.pop("data") for tensor in request["inputs"]]
+            if orjson.dumps(request) not in self._frames:
+                return None
+            return tuple([pack(data) for pack, data in zip(self._packers, values, strict=True)]), request_id
+        except _OTHER_REQUEST:
+            return None
+
+    def response(self, request_id: bytes, outputs: RowOutputs) -> bytes:
+        """Return the body of the response to a row."""
+        return self._template % (request_id, *map(_dumps, outputs))
+
+    def learn(self, body: bytes) -> None:
+        """Keep the frame of a request that `json_codec` takes, if it asks for all outputs of one row."""
+        try:
+            request = orjson.loads(body)
+            if self._is_one_row(request):
+                self._keep(request, len(body))
+        except (*_OTHER_REQUEST, RequestError):
+            return
+
+    def _is_one_row(self, request: JsonObject) -> bool:
+        model = self._model
+        names, binary = json_codec.requested_outputs(model, request)
+        feed = json_codec.parse_inputs(model, request["inputs"])
+        return (
+            "rows" not in request
+            and (names, binary) == (model.all_outputs, frozenset())
+            and list(feed) == list(model.inputs)
+            and all(len(array) == 1 for array in feed.values())
+        )
+
+    def _keep(self, request: JsonObject, size: int) -> None:
+        request.pop("id", None)
+        values = [tensor.pop("data") for tensor in request["inputs"]]
+        if len(self._frames) >= _MAX_FRAMES:
+            self._frames.clear()
+        self._frames.add(orjson.dumps(request))
+        self._max_body = max(self._max_body, size + _SPARE + _SPARE_PER_VALUE * sum(map(len, values)))
+
+
+def _packer(tensor: TensorSpec, model: Model) -> Callable[[Any], bytes | list[str]]:
+    """Return a function of the data of one row of an input, which returns what the model takes.
+
+    The function raises one of `_OTHER_REQUEST` if they are not what the input takes.
+    """
+    if tensor.datatype == "BYTES":
+        return partial(_check_texts, prod(tensor.shape[1:]), [column.categories for column in tensor.columns])
+    layout = struct.Struct(f"={prod(tensor.shape[1:])}{_CODES[tensor.datatype]}")
+    pack, has_types, limits = layout.pack, json_types(tensor).issuperset, model.enforced_range(tensor.name)
+
+    def pack_numbers(values: Any) -> bytes:
+        if type(values) is not list or not has_types(map(type, values)):
+            raise TypeError
+        packed = pack(*values)
+        if limits is not None:
+            _check_range(layout.unpack(packed), *limits)
+        return packed
+
+    return pack_numbers
+
+
+def _check_texts(size: int, categories: list[frozenset[str] | None], values: Any) -> list[str]:
+    if type(values) is not list or len(values) != size or not {str}.issuperset(map(type, values)):
+        raise TypeError
+    if any(known is not None and value not in known for value, known in zip(values, categories, strict=False)):
+        raise ValueError
+    return values
+
+
+def _check_range(values: Sequence[float], low: list[float], high: list[float]) -> None:
+    if not (all(map(le, low, values)) and all(map(le, values, high))):
+        raise ValueError
+
+
+def _template(model: Model) -> bytes:
+    """Return the response as `json_codec` writes it, with `%b` for `,"id":"..."` and for the data of each output."""
+    head = orjson.dumps({"model_name": model.bundle.name, "model_version": model.bundle.version})
+    tensors = [encode(blank((1, *output.shape[1:]), output), output) for output in model.outputs.values()]
+    outputs = [orjson.dumps(tensor | {"data": []}) for tensor in tensors]
+    # a quotation mark inside a string is escaped, so this is the member and not a part of a name
+    filled = [_escape(output).replace(b'"data":[]', b'"data":%b') for output in outputs]
+    return b'%b%%b,"outputs":[%b]}' % (_escape(head[:-1]), b",".join(filled))
+
+
+def _escape(text: bytes) -> bytes:
+    return text.replace(b"%", b"%%")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
