@@ -15,6 +15,7 @@ from kfp_edge.components.export.signature import describe_columns, finish
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.bundle import InputTensor
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.decision import Decision
 from kfp_edge.ml.onnx_model import Tensor, make_feed, open_session, run_session
 from kfp_edge.onnx_graph.editing import keep_outputs
 from kfp_edge.onnx_graph.fixed_batch import answers_agree, open_batch
@@ -31,13 +32,17 @@ _SINGLE_ROWS = 5
 _ROUNDING = 64
 
 
-def prepare_brought_model(proto: onnx.ModelProto, data: Dataset, options: BroughtOptions) -> onnx.ModelProto:
+def prepare_brought_model(
+    proto: onnx.ModelProto, data: Dataset, options: BroughtOptions, decision: Decision | None = None
+) -> onnx.ModelProto:
     """Return a model with the inputs, outputs and classes of the data, and with its signature.
 
     Args:
         proto: The model as it was read, with all its weights; it is changed.
         data: The rows that it was trained on.
         options: What the user states about it.
+        decision: How a classifier that was converted here decides, its positive class by the data's name; None for
+            its most probable class.
 
     Raises:
         ModelError: it does not fit the data or the task; the message says what to change.
@@ -62,7 +67,8 @@ def prepare_brought_model(proto: onnx.ModelProto, data: Dataset, options: Brough
     check(outputs.proto)
     _check_answers(outputs, feed)
     notes = [*normalized.notes, *matched, *changes, *outputs.notes]
-    return finish(outputs.proto, data, _rename(inputs, outputs.proto), outputs.classes, outputs.threshold, notes)
+    renamed = _rename(inputs, outputs.proto)
+    return finish(outputs.proto, data, renamed, outputs.classes, outputs.threshold, notes, decision)
 
 
 def _check_tensors(proto: onnx.ModelProto) -> None:

@@ -20,7 +20,7 @@ from kfp_edge.components.export.graph_builder import GraphBuilder
 from kfp_edge.ml.arrays import Float64s
 
 #: What skl2onnx's parser of classifiers reads.
-_OPTIONS = {
+CLASSIFIER_OPTIONS = {
     "zipmap": [True, False, "columns"],
     "nocl": [True, False],
     "output_class_labels": [False, True],
@@ -31,24 +31,29 @@ _OPTIONS = {
 def register_converters() -> None:
     """Make skl2onnx convert both kinds of discriminant analysis with the converters here."""
     for kind, convert in (
-        (LinearDiscriminantAnalysis, _convert_linear),
+        (LinearDiscriminantAnalysis, convert_linear_classifier),
         (QuadraticDiscriminantAnalysis, _convert_quadratic),
     ):
         update_registered_converter(
-            kind, f"KfpEdge{kind.__name__}", calculate_linear_classifier_output_shapes, convert, options=_OPTIONS
+            kind,
+            f"KfpEdge{kind.__name__}",
+            calculate_linear_classifier_output_shapes,
+            convert,
+            options=CLASSIFIER_OPTIONS,
         )
 
 
-def _convert_linear(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    model: LinearDiscriminantAnalysis = operator.raw_operator
-    weights, offsets = _to_doubles((model.coef_, model.intercept_))
+def convert_linear_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Convert a classifier whose probabilities are the softmax, or the logistic function, of linear decision values."""
+    model = operator.raw_operator
+    weights, offsets = _to_doubles((model.coef_, np.broadcast_to(model.intercept_, len(model.coef_))))
     if len(weights) == 1:  # two classes: the logistic function of d is the softmax of 0 and d
         weights, offsets = np.concatenate([0 * weights, weights]), np.concatenate([0 * offsets, offsets])
     graph = GraphBuilder(scope, operator, container)
     rows = graph.cast(graph.rows, TensorProto.DOUBLE)
     product = graph.add("MatMul", rows, graph.add_constant(weights.T))
     decisions = graph.add("Add", product, graph.add_constant(offsets))
-    _add_outputs(graph, model, decisions, gives_decisions=_gives_decisions(container, model))
+    add_outputs(graph, model, decisions, gives_decisions=asks_for_decisions(container, model))
 
 
 def _convert_quadratic(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
@@ -66,7 +71,7 @@ def _convert_quadratic(scope: Scope, operator: Operator, container: ModelCompone
         constant = np.array([np.log(prior) - 0.5 * np.sum(np.log(scaling))])
         decisions.append(graph.add("Add", graph.add("Mul", distance, half), graph.add_constant(constant)))
     joined = graph.add("Concat", *decisions, axis=1)
-    _add_outputs(graph, model, joined, gives_decisions=_gives_decisions(container, model))
+    add_outputs(graph, model, joined, gives_decisions=asks_for_decisions(container, model))
 
 
 def _to_doubles(parts: Iterable[npt.ArrayLike]) -> list[Float64s]:
@@ -74,11 +79,12 @@ def _to_doubles(parts: Iterable[npt.ArrayLike]) -> list[Float64s]:
     return [np.asarray(part, np.float64) for part in parts]
 
 
-def _gives_decisions(container: ModelComponentContainer, model: BaseEstimator) -> bool:
+def asks_for_decisions(container: ModelComponentContainer, model: BaseEstimator) -> bool:
+    """Return whether decision values are asked for in place of probabilities."""
     return bool(container.get_options(model, {"raw_scores": False})["raw_scores"])
 
 
-def _add_outputs(graph: GraphBuilder, model: BaseEstimator, decisions: str, *, gives_decisions: bool) -> None:
+def add_outputs(graph: GraphBuilder, model: BaseEstimator, decisions: str, *, gives_decisions: bool) -> None:
     """Add label and probabilities, or decision values in their place, from those of shape [rows, classes]."""
     label, probabilities = graph.outputs
     if not gives_decisions:

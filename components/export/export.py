@@ -1,5 +1,6 @@
 """Turn a model into one self-describing ONNX file: scikit-learn is converted, ONNX gets a signature."""
 
+import dataclasses
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from kfp_edge.components.export.threshold_label import decide_by_threshold
 from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.decision import read_decision, without_decision
+from kfp_edge.ml.decision import Decision, read_decision, without_decision
 from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.known_differences import explain_estimator
 from kfp_edge.ml.onnx_model import read_proto, read_signature
@@ -34,6 +35,7 @@ from kfp_edge.onnx_graph.external_data import include_weights
 from kfp_edge.onnx_graph.normalization import check
 from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.brought import BroughtOptions
+from kfp_edge.tasks.classification.class_mapping import find_named_label
 from kfp_edge.tasks.classification.predictions import to_class_labels
 
 #: Supported by every onnxruntime since 1.14 (2023).
@@ -112,8 +114,17 @@ def _convert_saved(model: Path, data: Dataset, options: BroughtOptions) -> onnx.
         raise ModelError(f"{error}; {versions}." if versions else str(error)) from error
     if _has_other_classes(proto, data) or options.classes:
         del proto.metadata_props[:]  # as an ONNX model that was trained elsewhere
-        return prepare_brought_model(proto, data, options)
+        return prepare_brought_model(proto, data, options, _name_as_data(read_decision(estimator), options, data))
     return proto
+
+
+def _name_as_data(decision: Decision | None, options: BroughtOptions, data: Dataset) -> Decision | None:
+    """Return how a classifier decides, with the data's name of its positive class."""
+    names = {str(name): label for name, label in options.classes.items()}
+    if decision is None or str(decision.positive) not in names:
+        return decision
+    label = find_named_label(names[str(decision.positive)], np.unique(data.y()).tolist())
+    return decision if label is None else dataclasses.replace(decision, positive=label)
 
 
 def _has_other_classes(proto: onnx.ModelProto, data: Dataset) -> bool:

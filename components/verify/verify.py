@@ -35,7 +35,7 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.model_names import check_identity
 from kfp_edge.ml.onnx_model import OnnxModel, read_notes, read_opsets
 from kfp_edge.ml.renamed_classes import rename_classes
-from kfp_edge.ml.skops_model import load_model
+from kfp_edge.ml.skops_model import load_model, read_sklearn_version
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.model_report.facts import ModelFacts
 from kfp_edge.model_selection.record import TrainingRecord
@@ -114,7 +114,7 @@ def verify(
         result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
     threshold = next((output.threshold for output in candidate.signature.outputs if output.threshold is not None), None)
     rate = requirements.false_alarm_rate
-    notes = (*read_notes(candidate.proto), *([_NO_PARITY] if pair is None else []))
+    notes = (*read_notes(candidate.proto), *([_NO_PARITY] if pair is None else _describe_saved(original)))
     training = training or TrainingRecord()
     facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold, notes=notes, training=training)
     write_report(report, identity, result, facts)
@@ -270,6 +270,14 @@ def _pair_with_original(original: Path, candidate: OnnxModel) -> ModelPair:
     names = next((output.classes for output in outputs if output.classes), ())
     classes = [int(name) for name in names] if outputs[0].datatype == "INT64" else list(names)
     return ModelPair(rename_classes(load_model(original), classes), candidate)
+
+
+def _describe_saved(original: Path) -> list[str]:
+    """Return which other scikit-learn saved a model, in one sentence; "Made with" in the card states the one here."""
+    saved, here = read_sklearn_version(original), version("scikit-learn")
+    if saved in ("", here):
+        return []
+    return [f"It was saved with scikit-learn {saved}; it was exported, and compared with its export, in {here}."]
 
 
 def _is_skops(path: Path) -> bool:

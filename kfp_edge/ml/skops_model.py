@@ -92,15 +92,20 @@ def load_model(path: Path) -> BaseEstimator:
 
 
 def describe_versions(path: Path) -> str:
-    """Return which scikit-learn saved a model, and which is here; "" where it is the same or the file is no skops file.
+    """Return which scikit-learn saved a model, and which is here; "" where it is the same or not stated.
 
     An error in computing with the model adds it to its message.
     """
+    version = read_sklearn_version(path)
+    return _compare_versions(version) if version not in ("", sklearn.__version__) else ""
+
+
+def read_sklearn_version(path: Path) -> str:
+    """Return the version of scikit-learn that saved a model; "" where the file does not state one."""
     try:
-        version = find_sklearn_version(json.loads(_read_members(path)["schema.json"]))
+        return find_sklearn_version(json.loads(_read_members(path)["schema.json"]))
     except _DAMAGES:
         return ""
-    return _compare_versions(version) if version != sklearn.__version__ else ""
 
 
 def _compare_versions(version: str) -> str:

@@ -39,6 +39,7 @@ TRUSTED_TYPES = frozenset(
         "kfp_edge.estimators.pca_residual.PcaResidual",
         "kfp_edge.tasks.regression.quantile_regressor.QuantileRegressor",
         "numpy.dtype",
+        "numpy.number",  # by which make_column_selector chooses columns; it has no instances
         # trees, whose nodes are checked
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.tree._tree.Tree",

@@ -4,7 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -15,6 +18,7 @@ from kfp_edge.ml.skops_model import save_model
 from kfp_edge.tasks.brought import BroughtOptions
 from kfp_edge.tasks.registry import predict_onnx
 from support.models import verify_model
+from support.skops_files import set_attribute
 from support.tables import failures
 
 
@@ -44,6 +48,22 @@ def test_a_mapping_makes_the_labels_those_of_the_data_and_the_original_is_compar
     assert verify_model(tmp_path, train, test, max_latency_ms=1000).manifest.metrics["accuracy"] > 0.9
 
 
+def test_a_mapping_keeps_the_decision_threshold_with_the_name_of_its_positive_class(tmp_path):
+    encoded = failures(600, categorical=False)
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    decided = FixedThresholdClassifier(model, threshold=0.2, response_method="predict_proba")
+    save_model(decided.fit(encoded.x(), encoded.y()), tmp_path / "model.skops")
+    data = _name_classes(encoded, ("good", "bad"))
+    options = BroughtOptions(classes={"0": "good", "1": "bad"})
+    export_model(tmp_path / "model.skops", data, tmp_path / "model.onnx", options)
+    exported = OnnxModel.load(tmp_path / "model.onnx")
+    probabilities = exported.signature.outputs[1]
+    assert (probabilities.classes, probabilities.positive) == (("good", "bad"), "bad")
+    assert probabilities.threshold == pytest.approx(0.2)
+    expected = np.array(["good", "bad"], object)[decided.predict(data.x())]
+    assert predict_onnx(exported, data.x()).label.tolist() == expected.tolist()
+
+
 def test_other_classes_without_a_mapping_are_refused_with_one_to_copy(tmp_path):
     data = failures(400, categorical=False)
     _save(tmp_path, data)
@@ -52,3 +72,15 @@ def test_other_classes_without_a_mapping_are_refused_with_one_to_copy(tmp_path):
     ):
         export_model(tmp_path / "model.skops", _name_classes(data, (1, 2)), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_the_card_says_which_other_scikit_learn_saved_the_model(tmp_path):
+    train, test = failures(1000, categorical=False), failures(500, seed=1, categorical=False)
+    _save(tmp_path, train)
+    for version, is_stated in ((sklearn.__version__, False), ("1.8.0", True)):
+        set_attribute(tmp_path / "model.skops", "_sklearn_version", version)
+        export_model(tmp_path / "model.skops", train, tmp_path / "model.onnx")
+        bundle = verify_model(tmp_path, train, test, max_latency_ms=1000)
+        card = (bundle.folder / "model_card.md").read_text()
+        assert ("was saved with scikit-learn" in card) == is_stated
+        assert (f"scikit-learn {version}; it was exported" in card) == is_stated
