@@ -32,6 +32,7 @@ from kfp_edge.ml.known_differences import explain_estimator
 from kfp_edge.ml.onnx_model import read_proto, read_signature
 from kfp_edge.ml.skops_model import describe_versions, load_model
 from kfp_edge.onnx_graph.external_data import include_weights
+from kfp_edge.onnx_graph.locales import make_locales_portable
 from kfp_edge.onnx_graph.normalization import check
 from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.brought import BroughtOptions
@@ -163,6 +164,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     except _CONVERSION_ERRORS as error:
         reason = f"there is no converter for {error}" if isinstance(error, KeyError) else str(error).strip()
         raise _ConversionError(f"ONNX cannot express this model: {reason.splitlines()[0]}") from error
+    make_locales_portable(proto)
     copy_missing_sides(estimator, proto)
     sum_votes_exactly(final, proto)
     center_leaves(final, proto)

@@ -10,6 +10,7 @@ import onnx
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.onnx_model import read_opsets
+from kfp_edge.onnx_graph.locales import make_locales_portable
 from kfp_edge.onnx_graph.traversal import get_shape, iterate_nodes
 from kfp_edge.onnx_graph.zip_maps import cut_zip_maps
 
@@ -53,6 +54,8 @@ def normalize(proto: onnx.ModelProto) -> NormalizedModel:
     proto.ir_version = min(max(proto.ir_version, _MIN_IR_VERSION), _MAX_IR_VERSION)
     classes, has_zip_map = cut_zip_maps(proto)
     notes = ["ZipMap was removed: the probabilities are a tensor."] if has_zip_map else []
+    if make_locales_portable(proto):
+        notes.append("The case of text is changed by the locale C.UTF-8 in place of en_US, which does the same.")
     _add_missing_shapes(proto)
     check(proto)
     version = read_opsets(proto)[""]

@@ -1,7 +1,8 @@
-"""Operators that no model may have: their outputs cannot be reproduced, or their time has no bound."""
+"""Operators that no model may have: outputs cannot be reproduced, time has no bound, or the image cannot run them."""
 
 import onnx
 
+from kfp_edge.onnx_graph.locales import SERVED_LOCALES, find_locales
 from kfp_edge.onnx_graph.scans import has_unbounded_scan
 from kfp_edge.onnx_graph.traversal import iterate_nodes
 
@@ -24,6 +25,9 @@ def find_forbidden_operators(proto: onnx.ModelProto) -> dict[str, str]:
     forbidden = {op_type: _FORBIDDEN[op_type] for op_type in sorted(op_types & _FORBIDDEN.keys())}
     if "Scan" in op_types and has_unbounded_scan(proto):
         forbidden["Scan"] = "the number of its steps depends on values, not on the number of rows"
+    if locales := find_locales(proto) - SERVED_LOCALES:
+        name = min(locales) or "of the environment"
+        forbidden["StringNormalizer"] = f"it needs the locale {name}, which the serving image does not have"
     return forbidden
 
 

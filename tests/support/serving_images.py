@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +112,10 @@ class Container:
             assert podman("inspect", self.name, "--format={{.State.Running}}") == "true", podman("logs", self.name)
             time.sleep(0.05)
 
+    def log(self) -> str:
+        """Return what it has written so far."""
+        return podman("logs", self.name)
+
     def stop(self) -> str:
         """Stop it and return its exit code."""
         podman("stop", self.name)
@@ -131,12 +135,22 @@ def stored(layout: Path, *choice: str) -> Iterator[str]:
 
 
 @contextmanager
-def container(image: str, models: Path, *options: str) -> Iterator[Container]:
-    """Run a stored image with OpenShift's limits and with the health check that its label names."""
+def container(
+    image: str, models: Path, *options: str, mount: str = "/models", arguments: Sequence[str] = ()
+) -> Iterator[Container]:
+    """Run a stored image with OpenShift's limits and with the health check that its label names.
+
+    Args:
+        image: Its name.
+        models: The folder of models, which is mounted read-only.
+        options: Further options of podman.
+        mount: Where.
+        arguments: Those of the server.
+    """
     health = podman("inspect", image, '--format={{index .Labels "io.kfp-edge.healthcheck"}}').split()
     flags = [*OPENSHIFT, f"--health-cmd={json.dumps(health)}", "--health-interval=disable", *options]
     ports = ["--publish=127.0.0.1::8080", "--publish=127.0.0.1::8081"]
-    name = podman("create", *flags, *ports, f"--volume={models}:/models:ro", image)
+    name = podman("create", *flags, *ports, f"--volume={models}:{mount}:ro", image, *arguments)
     try:
         podman("start", name)
         yield Container(name)

@@ -12,7 +12,7 @@ from kfp_edge.images.tools.apt import Apt, AptPackage
 from kfp_edge.images.tools.command import run_tool
 from kfp_edge.images.tools.debian import bundle_certificates, link_openssl, make_merged_usr, unpack_package, write_texts
 
-_SEEDS = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "ca-certificates", "tzdata", "netbase")
+_SEEDS = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "ca-certificates", "tzdata", "netbase", "libc-bin")
 
 #: Dependencies for installing packages or for modules in `_UNUSED`; what only they need stays out as well.
 _PRUNED = re.compile(
@@ -25,7 +25,7 @@ _PRUNED = re.compile(
 _UNUSED = re.compile(
     r"usr/share/(?!ca-certificates|zoneinfo|doc/[^/]+(/copyright)?$)|usr/share/zoneinfo/(right|posix)/|"
     r"etc/(?!services|protocols)|var/|"
-    r"usr/s?bin/(?!python3)|usr/lib/(lsb|locale|valgrind|tmpfiles\.d|sysusers\.d|binfmt\.d|debug)|"
+    r"usr/s?bin/(?!python3)|usr/lib/(lsb|locale/(?!C\.utf8)|valgrind|tmpfiles\.d|sysusers\.d|binfmt\.d|debug)|"
     r"usr/lib/[^/]+/(gconv|audit|engines-3|perl)/|usr/lib/[^/]+/"
     r"lib(pcprofile|memusage|mvec|nss_hesiod|nss_compat|nsl|thread_db|c_malloc_debug|BrokenLocale|expatw)\.|"
     r"usr/lib/python3(\.\d+)?/(bdb|config-.*|curses|dbm|distutils|doctest|ensurepip|idlelib|lib2to3|pdb|pydoc|pydoc_data|"
@@ -44,6 +44,9 @@ _ACCOUNTS = {
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "hosts: files dns\n",
 }
+#: Locales that text models ask for, as other names of the one that is part of glibc: it changes the case of all letters
+#: alike, in a sixth of the bytes.
+_LOCALES = ("en_US", "en_US.utf8")
 _OPENSSL_LINKS = {"cert.pem": "/etc/ssl/certs/ca-certificates.crt", "certs": "/etc/ssl/certs"}
 
 
@@ -74,6 +77,8 @@ def assemble_rootfs(apt: Apt, rootfs: Path, downloads: Path) -> None:
     bundle_certificates(rootfs)
     shutil.rmtree(rootfs / "usr/share/ca-certificates")
     link_openssl(rootfs, **_OPENSSL_LINKS)
+    for name in _LOCALES:
+        (rootfs / "usr/lib/locale" / name).symlink_to("C.utf8")
 
 
 def _write_status(package: Path, name: str, rootfs: Path) -> None:

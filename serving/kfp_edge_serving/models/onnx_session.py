@@ -21,6 +21,7 @@ CPU = "CPUExecutionProvider"
 
 #: A folder that cannot exist.
 _NO_FOLDER = "/dev/null/weights"
+_UNKNOWN_LOCALE = re.compile(r"Failed to construct locale with name:([^:]*):")
 _MISSING_FILE = re.compile(r"External file: (.*) not found from the table")
 
 _ERRORS = (
@@ -192,6 +193,8 @@ def _allow_only(weights: Mapping[str, bytes], options: onnxruntime.SessionOption
 def _explain(error: Exception) -> str:
     """Return the reason of onnxruntime, in words that name the bundle where it misses external data."""
     reason = _first_line(error)
+    if unknown := _UNKNOWN_LOCALE.search(reason):
+        return f"it changes the case of text by the locale {unknown[1]}, which is not installed here."
     if missing := _MISSING_FILE.search(reason):
         return f"it has weights in another file, {missing[1]}, which the manifest of the bundle does not list."
     if _NO_FOLDER in reason:

@@ -17,7 +17,7 @@ from kfp_edge_serving.models.repository import LoadOptions, ModelCatalog, ModelR
 from serving_support.bundles import PUMP_ROW, numeric_bundle
 from serving_support.exposition import Exposition
 from serving_support.onnx_models import ask
-from serving_support.plain_models import ANSWER, ROW, linear_model, make_model, put
+from serving_support.plain_models import ANSWER, ROW, linear_model, lower_case_model, make_model, put
 from serving_support.server_process import running, start
 
 StartAndReadError = Callable[[Path], str]
@@ -188,6 +188,14 @@ def test_several_onnx_files_are_not_chosen_among(tmp_path: Path, start_error: St
 def test_a_file_that_is_no_onnx_model_is_refused(plain: Path, start_error: StartAndReadError) -> None:
     (plain / "linear" / "1" / "model.onnx").write_bytes(b"not a model")
     assert "model linear 1 cannot be loaded by onnxruntime" in start_error(plain)
+
+
+def test_a_locale_that_is_not_installed_is_named(tmp_path: Path, start_error: StartAndReadError) -> None:
+    put(lower_case_model("xx_XX.UTF-8"), tmp_path / "text" / "1" / "model.onnx")
+    assert start_error(tmp_path) == (
+        "model text 1 cannot be loaded by onnxruntime: it changes the case of text by the locale xx_XX.UTF-8, which is "
+        "not installed here."
+    )
 
 
 def test_an_output_that_is_no_tensor_is_refused(tmp_path: Path, start_error: StartAndReadError) -> None:

@@ -36,6 +36,16 @@ def with_external_weights(location: str, weights: np.ndarray = WEIGHTS, *, in_br
     return make_model([node], ["batch", 3], ["batch", 2], [always])
 
 
+def lower_case_model(locale: str | None) -> ModelProto:
+    """Return a model that writes the texts `X` in lower case, by a locale or, without one, by that of onnxruntime."""
+    stated = {} if locale is None else {"locale": locale}
+    node = helper.make_node("StringNormalizer", ["X"], ["Y"], case_change_action="LOWER", **stated)
+    model = make_model([node], [None], [None])
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.STRING
+    return model
+
+
 def make_model(
     nodes: Sequence[object],
     input_shape: Sequence[str | int | None],

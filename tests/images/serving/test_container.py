@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -16,6 +17,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from kfp_edge.images.platforms import native_platform
 from serving_support.bundles import mixed_bundle, mixed_request
+from serving_support.plain_models import linear_model, lower_case_model, put
 from support.serving_images import Container, container, podman, run_podman, serving_image, stored
 
 pytestmark = [pytest.mark.containers, pytest.mark.xdist_group(__name__)]
@@ -55,11 +57,16 @@ def image() -> Iterator[str]:
         yield name
 
 
+def infer(running: Container, model: str, request: Any) -> Any:
+    """Return the server's answer."""
+    address = f"http://{running.address(8080)}/v2/models/{model}/infer"
+    with urllib.request.urlopen(address, json.dumps(request).encode()) as answer:
+        return json.load(answer)
+
+
 def predict(running: Container) -> list[int]:
-    """The server's predictions for `mixed_request`."""
-    address = f"http://{running.address(8080)}/v2/models/mill/infer"
-    with urllib.request.urlopen(address, json.dumps(mixed_request()).encode()) as answer:
-        predictions: list[int] = json.load(answer)["outputs"][0]["data"]
+    """Return the server's predictions for `mixed_request`."""
+    predictions: list[int] = infer(running, "mill", mixed_request())["outputs"][0]["data"]
     return predictions
 
 
@@ -75,6 +82,24 @@ def test_it_serves_under_openshifts_restrictions_and_stops_cleanly(image: str, m
         assert predict(running) == [1, 0]
         assert is_ready_over_grpc(running)
         assert running.stop() == "0"
+
+
+def test_it_refuses_models_without_a_bundle_unless_it_is_told_otherwise(image: str, models: Path) -> None:
+    put(linear_model(), models / "linear" / "1" / "model.onnx")
+    with container(image, models) as running:
+        running.wait_until_healthy()
+        assert "a model without a bundle, which this server refuses (--require-bundle on)" in running.log()
+        assert '"model":"mill"' in running.log()
+
+
+@pytest.mark.parametrize("locale", [None, "en_US", "en_US.UTF-8", "C.UTF-8"])
+def test_it_serves_models_of_text_by_every_name_of_its_locale(image: str, models: Path, locale: str | None) -> None:
+    put(lower_case_model(locale), models / "text" / "1" / "model.onnx")
+    with container(image, models, arguments=["--require-bundle=off"]) as running:
+        running.wait_until_healthy()
+        texts = {"name": "X", "datatype": "BYTES", "shape": [2], "data": ["ÄÖÜ ŁÓDŹ", "ЖЩ ΑΒΓ"]}
+        answer = infer(running, "text", {"inputs": [texts]})
+    assert answer["outputs"][0]["data"] == ["äöü łódź", "жщ αβγ"]
 
 
 def test_the_health_check_fails_where_no_server_is_ready(image: str, models: Path) -> None:
