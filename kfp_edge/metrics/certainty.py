@@ -89,8 +89,8 @@ def find_many_false_alarms(rate: float | None, reason: str, remedy: str) -> list
     if rate is None or rate < _MANY_FALSE_ALARMS:
         return []
     return [
-        f"the decision threshold, {reason}, raises an alarm in {rate:.1%} of the held-out rows of the other class "
-        f"(false_alarm_rate {format_number(rate)}); {remedy}, or give features that tell the classes apart"
+        f"the decision threshold, {reason}, raises an alarm in {100 * rate:.1f} % of the held-out rows of the other "
+        f"class (false_alarm_rate {format_number(rate)}); {remedy}, or give features that tell the classes apart"
     ]
 
 

@@ -88,7 +88,7 @@ def test_a_model_without_any_alarm_is_not_silent_about_it() -> None:
 def test_a_threshold_with_many_false_alarms_is_reported_though_its_target_was_met() -> None:
     (warning,) = find_many_false_alarms(0.745, "the highest with a recall of 0.9", "ask for a lower recall")
     assert warning == (
-        "the decision threshold, the highest with a recall of 0.9, raises an alarm in 74.5% of the held-out rows of "
+        "the decision threshold, the highest with a recall of 0.9, raises an alarm in 74.5 % of the held-out rows of "
         "the other class (false_alarm_rate 0.745); ask for a lower recall, or give features that tell the classes apart"
     )
     assert find_many_false_alarms(0.05, "", "") == find_many_false_alarms(None, "", "") == []
