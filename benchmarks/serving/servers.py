@@ -43,7 +43,10 @@ def ours(*options: str) -> Server:
 
     def command(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
         listen = ["--host", "127.0.0.1", "--port", str(ports.http), "--grpc-port", str(ports.grpc)]
-        return [sys.executable, "-m", "kfp_edge_serving", "--models", served.models, *listen, *options]
+        # nobody else sends requests to it when it ends
+        ends_at_once = ["--shutdown-delay", "0"]
+        command = [sys.executable, "-m", "kfp_edge_serving", "--models", served.models]
+        return [*command, *listen, *ends_at_once, *options]
 
     return Server("kfp-edge-serving", command, ("JSON", "binary", "gRPC"))
 

@@ -7,7 +7,7 @@ from kfp_edge.cluster.objects import (
     owner_reference,
     unprivileged_context,
 )
-from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT
+from kfp_edge.components.staging_test.backend import ENVIRONMENT, GRACE_SECONDS, PORT
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.images.oci.references import ImageRef
 
@@ -85,6 +85,7 @@ def _container(image: ImageRef, options: StagingOptions) -> KubernetesObject:
         "name": CONTAINER_NAME,
         "image": f"{image.repository}@{image.digest}",
         "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "readinessProbe": {
             "httpGet": {"path": "/v2/health/ready", "port": "http"},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
+from kfp_edge.components.staging_test.backend import ENVIRONMENT, GRACE_SECONDS, PORT, ContainerState
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.podman import loaded_image, podman, podman_environment
 from kfp_edge.reports.check import Check
@@ -79,6 +79,7 @@ def run_candidate(image: ImageRef) -> Iterator[PodmanBackend]:
     unique = uuid.uuid4().hex[:12]
     stored, name = f"localhost/kfp-edge/staging:{unique}", f"kfp-edge-staging-{unique}"
     flags = ["--pull=never", "--publish", f"127.0.0.1::{PORT}", "--user", f"{_ARBITRARY_USER}:0", *_RESTRICTIONS]
+    flags += [f"--env={name}={value}" for name, value in ENVIRONMENT.items()]
     with loaded_image(image, stored):
         try:
             with deferred_signals():

@@ -31,7 +31,9 @@ class Limits:
     idle_timeout: float = 75.0
     #: Time that a refused client has to read why, and that a connection beyond `max_connections` has in all.
     linger_timeout: float = 2.0
-    #: Time for requests in flight when the server is to stop.
+    #: Time for which a server that is to stop still answers new connections, as long as others do not know it yet.
+    shutdown_delay: float = 5.0
+    #: Time after that for requests in flight.
     drain_timeout: float = 20.0
     #: gRPC calls without an answer, waiting ones included.
     grpc_max_calls: int = 1024

@@ -3,11 +3,11 @@
 import asyncio
 import gc
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +22,7 @@ from kfp_edge_serving.http_server.listener import Listener
 from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse, error_response
 from kfp_edge_serving.http_server.server import HttpServer
 from kfp_edge_serving.settings import Settings
+from kfp_edge_serving.stop_signals import StopSignals
 from kfp_edge_serving.telemetry.log import JsonHandler, log
 
 # these import numpy and onnxruntime, so the server imports them only once it listens
@@ -79,14 +80,14 @@ class _Server:
         """
         settings = self._settings
         loop = asyncio.get_running_loop()
-        stop = _stop_event(loop)
+        stop = StopSignals(loop)
         listener = Listener(
             settings.host, settings.port, self._http.new_connection, lambda: self._authenticator.context
         )
         log("listening", host=settings.host, port=listener.port)
         background = [loop.create_task(self._http.enforce_timeouts()), loop.create_task(self._reload_secrets())]
         serving = loop.create_task(self._load_and_serve(listener.port))
-        stopped = loop.create_task(stop.wait())
+        stopped = loop.create_task(stop.requested.wait())
         try:
             await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
@@ -94,7 +95,9 @@ class _Server:
             await stopped
         finally:
             self._stop_watching.set()
-            listener.close()
+            serving.cancel()  # it may still be loading
+            await self._stop_serving(stop)
+            await listener.close()
             await self._drain()
             for task in background:
                 task.cancel()
@@ -199,14 +202,25 @@ class _Server:
                     last_error = str(error)
                     log("not reloaded", "error", error=last_error)
 
-    # --- draining ---
+    # --- the end ---
+
+    async def _stop_serving(self, stop: StopSignals) -> None:
+        """Be ready no more, but go on answering until the clients have noticed.
+
+        What sends the signal also takes the server out of what leads clients to it, such as the endpoints of a Service:
+        at the same time, so that connections still arrive for a few seconds.
+        """
+        self._http.is_ending = True
+        if self._router is None or not self._router.is_ready:
+            return  # nothing was served so far
+        self._router.is_ready = False
+        log("draining", shutdown_delay=self._limits.shutdown_delay)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.hurried.wait(), self._limits.shutdown_delay)
 
     async def _drain(self) -> None:
         """Answer what is in flight over both protocols, and send the last spans."""
         seconds = self._limits.drain_timeout
-        if self._router is not None:
-            self._router.is_ready = False
-            log("draining")
         drains = [self._http.drain(seconds)]
         if self._grpc is not None:
             drains.append(asyncio.to_thread(self._grpc.stop, seconds))
@@ -219,15 +233,6 @@ def _answer_while_loading(request: HttpRequest) -> HttpResponse:
     if request.path == b"/v2/health/live":
         return HttpResponse(200, orjson.dumps({"live": True}))
     return error_response(RequestError("the server is still loading its models; try again later.", 503))
-
-
-def _stop_event(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # not the handlers of the loop, which end with it: a second signal must not kill a server that is stopping
-        signal.signal(number, lambda *_: _call_on_loop(loop, lambda _: stop.set(), None))
-    return stop
 
 
 def _max_connections(requested: int) -> int:

@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     add("models", Path, "folder of <name>/<version>/, or one bundle or ONNX file")
     add("model-name", str, "name of the only model in that folder; its own without this option")
     add("require-bundle", _switch, "refuse ONNX files without a bundle, which nobody has verified: on or off")
-    add("host", str, "address to listen on")
+    add("host", _host, "address to listen on, or the name of a host; :: is every address of IPv4 and IPv6")
     add("port", _port, "port of REST and metrics; 0 is any free port")
     add("grpc-port", _grpc_port, "port of gRPC; 0 is any free port, off is none")
     add("watch", _seconds, "seconds between checks for new bundles; 0 never checks")
@@ -71,7 +71,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     add("grpc-max-calls", _count, "gRPC calls at once, waiting ones included; others are refused")
     add("read-timeout", _seconds, "seconds for a request to arrive")
     add("idle-timeout", _seconds, "seconds that a connection may idle")
-    add("drain-timeout", _seconds, "seconds for requests in flight at SIGTERM")
+    add("shutdown-delay", _seconds, "seconds after SIGTERM for which new connections are still answered")
+    add("drain-timeout", _seconds, "seconds after that for requests in flight")
     add("threads", _threads, "threads of one inference; 0 is one for quick models, all processors for slow ones")
     add("providers", _names, "execution providers of onnxruntime, comma-separated")
     add("tls-cert", Path, "certificate chain in PEM; like the files below it is read again when it is replaced")
@@ -122,6 +123,11 @@ def _format_default(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _host(text: str) -> str:
+    """Return the address; in a URL, one of IPv6 is in brackets."""
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
 def _port(text: str) -> int:

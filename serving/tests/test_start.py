@@ -148,4 +148,4 @@ def test_every_event_is_one_json_line(tmp_path: Path) -> None:
         assert server.process.stdout is not None
         events = [json.loads(line) for line in server.process.stdout]
     assert [event["event"] for event in events] == ["draining", "stopped"]
-    assert events[0].keys() == {"time", "level", "event"}
+    assert events[0].keys() == {"time", "level", "event", "shutdown_delay"}

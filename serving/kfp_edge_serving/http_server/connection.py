@@ -1,6 +1,9 @@
 """One connection of HTTP/1.1 (RFC 9110, RFC 9112): its requests are answered in their order."""
 
 import asyncio
+import fcntl
+import struct
+import termios
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +22,8 @@ _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phr
 _OK_JSON = _STATUS_LINES[200] + b"content-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n\r\n"
+#: Seconds that a client has for its first request if the server ends meanwhile.
+_FIRST_REQUEST_SECONDS = 1.0
 
 
 class ConnectionState(Enum):
@@ -46,7 +51,7 @@ class ConnectionServer(Protocol):
     connections: set["Connection"]
     head_cache: RequestHeadCache
     buffered_bytes: int
-    is_draining: bool
+    is_ending: bool
     date_header: bytes
 
 
@@ -59,6 +64,7 @@ class Connection(asyncio.Protocol):
     - `_has_client_ended`: the client has closed its side; what it sent before is still answered.
     - `_is_write_paused`: the client reads too slowly, so nothing more is answered.
     - `_is_read_paused`: requests wait, so nothing more is read.
+    - `_is_half_closed`: all is sent, and the client has a moment to read it and to close.
     """
 
     def __init__(self, server: ConnectionServer) -> None:
@@ -72,6 +78,8 @@ class Connection(asyncio.Protocol):
         self._has_client_ended = False
         self._is_write_paused = False
         self._is_read_paused = False
+        self._is_half_closed = False
+        self._opened_at = time.monotonic()
         #: Complete requests that wait, and the one that is being answered, in a thread or together with others.
         self._waiting: deque[HttpRequest] = deque()
         self._under_way: HttpRequest | None = None
@@ -95,7 +103,7 @@ class Connection(asyncio.Protocol):
         self._has_certificate = ssl_object is not None and bool(ssl_object.getpeercert())
         self._parser.has_certificate = self._has_certificate
         excess = len(self._server.connections) - self._limits.max_connections
-        self._is_over_limit = excess >= 0 or self._server.is_draining
+        self._is_over_limit = excess >= 0
         if excess < self._limits.max_probe_connections:
             self._server.connections.add(self)
         else:
@@ -224,11 +232,11 @@ class Connection(asyncio.Protocol):
         self._write(response, end, has_body=request.method != b"HEAD")
 
     def _is_last_response(self) -> bool:
-        return self._is_ending and not self.is_busy and self._refusal is None
+        return self._is_ending and not self.is_busy and self._refusal is None and not self._has_unread()
 
     @property
     def _is_ending(self) -> bool:
-        return self._server.is_draining or self._has_client_ended
+        return self._server.is_ending or self._has_client_ended
 
     def _write(self, response: HttpResponse, end: bytes, has_body: bool = True) -> None:
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b" % (
@@ -272,12 +280,24 @@ class Connection(asyncio.Protocol):
         self._state = _REFUSING
 
     def _close(self) -> None:
-        """Close after what is written; a refused client may still be sending, and has a moment to read why."""
+        """Close after what is written.
+
+        A client that does not know yet that this is the end may still be sending: if its bytes came to a closed socket,
+        the system would drop what it has not read yet. So only this side is closed until the client closes its own.
+        """
         can_half_close = not (self._has_tls or self._has_client_ended or self._transport.is_closing())
-        if self._refusal is not None and can_half_close:
+        if (self._refusal is not None or self._server.is_ending) and can_half_close:
+            self._is_half_closed = True
             self._transport.write_eof()
         else:
             self._transport.close()
+
+    def _has_unread(self) -> bool:
+        """Whether bytes of the client have arrived that were not read yet."""
+        socket = self._transport.get_extra_info("socket")
+        if socket is None or self._transport.is_closing():
+            return False
+        return struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.FIONREAD, bytes(4))) != (0,)
 
     @property
     def is_busy(self) -> bool:
@@ -289,10 +309,15 @@ class Connection(asyncio.Protocol):
         return self._under_way is not None or bool(self._waiting)
 
     def close_when_idle(self) -> None:
-        """Close now, or after the request that has begun."""
-        if not self.is_busy:
+        """Close, unless a request has begun or has just arrived."""
+        if not self.is_busy and self._state is _OPEN and not self._has_unread():
             self._state = _CLOSING
             self._transport.close()
+
+    @property
+    def awaits_first_request(self) -> bool:
+        """Whether the client has connected just now, so that its request is on its way."""
+        return not self._responses and time.monotonic() - self._opened_at < _FIRST_REQUEST_SECONDS
 
     def abort(self) -> None:
         """Close at once, without sending what is left."""
@@ -320,7 +345,8 @@ class Connection(asyncio.Protocol):
 
     def _timeout(self, unsent: int) -> float:
         is_closing = self._state is _CLOSING
-        if not unsent and (self._is_over_limit or (is_closing and self._refusal is not None)):
+        is_ended = self._is_half_closed or (is_closing and self._refusal is not None)
+        if not unsent and (self._is_over_limit or is_ended):
             return self._limits.linger_timeout
         is_idle = self._responses and not unsent and self._parser.state is _IDLE and not is_closing
         return self._limits.idle_timeout if is_idle else self._limits.read_timeout

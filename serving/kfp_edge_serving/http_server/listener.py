@@ -1,19 +1,20 @@
-"""The listening socket of REST: accepts connections, with or without TLS."""
+"""Accepts the connections of REST, with or without TLS."""
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Callable
 
-from kfp_edge_serving.errors import StartError
+from kfp_edge_serving.http_server.sockets import listen, refuse_new_connections
 from kfp_edge_serving.telemetry.log import log
 
-_BACKLOG = 2048
 #: More connections than that wait for the next iteration of the event loop, so that a flood leaves time for open ones.
 _ACCEPTED_AT_ONCE = 256
 _RETRY_SECONDS = 0.2
 _HANDSHAKE_TIMEOUT = 10.0
+#: Time for connections that have begun when the server ends: handshakes of TCP, then of TLS.
+_LAST_CONNECTIONS_SECONDS = 0.05
+_LAST_HANDSHAKES_SECONDS = 2.0
 
 
 class Listener:
@@ -33,7 +34,7 @@ class Listener:
         """Listen, on any free port if `port` is 0.
 
         Args:
-            host: The address.
+            host: The address, or the name of a host: all of its addresses.
             port: The port.
             new_connection: Makes the protocol of a new connection.
             tls_context: Returns what new connections use for TLS, None for plain HTTP.
@@ -43,32 +44,39 @@ class Listener:
         """
         self._new_connection = new_connection
         self._tls_context = tls_context
-        self._socket = _listen(host, port)
-        self._socket.setblocking(False)
+        self._sockets = listen(host, port)
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[asyncio.Task[None]] = set()
-        self.port: int = self._socket.getsockname()[1]
-        self._start_accepting()
+        self.port: int = self._sockets[0].getsockname()[1]
+        for listening in self._sockets:
+            self._start_accepting(listening)
 
-    def close(self) -> None:
-        """Accept nothing more; open connections stay open."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+    async def close(self) -> None:
+        """Accept the connections that have begun, and nothing more; open connections stay open."""
+        for listening in self._sockets:
+            refuse_new_connections(listening)
+        await asyncio.sleep(_LAST_CONNECTIONS_SECONDS)
+        for listening in self._sockets:
+            self._accept(listening)
+            self._loop.remove_reader(listening)
+            listening.close()
+        if self._handshakes:
+            await asyncio.wait(self._handshakes, timeout=_LAST_HANDSHAKES_SECONDS)
 
-    def _start_accepting(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._loop.add_reader(self._socket, self._accept)
+    def _start_accepting(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            self._loop.add_reader(listening, self._accept, listening)
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                client, _ = self._socket.accept()
+                client, _ = listening.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:  # no file descriptor is left; other connections have to close first
                 log("not accepted", "warning", error=str(error.strerror))
-                self._loop.remove_reader(self._socket)
-                self._loop.call_later(_RETRY_SECONDS, self._start_accepting)
+                self._loop.remove_reader(listening)
+                self._loop.call_later(_RETRY_SECONDS, self._start_accepting, listening)
                 return
             client.setblocking(False)
             # the certificate may have been renewed since the last connection
@@ -85,13 +93,3 @@ class Listener:
         except OSError as error:  # includes errors of TLS
             client.close()
             log("not connected", "warning", error=str(error))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        # for an address in use, the message of Python's error has more than the reason
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StartError(f"cannot listen on {host} port {port}: {reason}.") from error

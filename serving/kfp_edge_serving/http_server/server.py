@@ -28,7 +28,8 @@ class HttpServer:
         self.head_cache = RequestHeadCache()
         #: Bytes of bodies that are being received or wait for their response.
         self.buffered_bytes = 0
-        self.is_draining = False
+        #: Whether the server is about to end, so that every connection is closed after its next response.
+        self.is_ending = False
         #: The header line of the current time.
         self.date_header = b""
         self._update_date()
@@ -53,11 +54,12 @@ class HttpServer:
 
     async def drain(self, seconds: float) -> None:
         """Answer every request that has begun, then close; abort what is left after `seconds`."""
-        self.is_draining = True
+        self.is_ending = True
         end = time.monotonic() + seconds
-        for connection in list(self.connections):
-            connection.close_when_idle()
         while self.connections and time.monotonic() < end:
+            for connection in list(self.connections):
+                if not connection.awaits_first_request:
+                    connection.close_when_idle()
             await asyncio.sleep(_DRAIN_CHECK_SECONDS)
         for connection in list(self.connections):
             connection.abort()

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 
 import grpc
@@ -21,6 +22,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 _RESPONSE_TIMEOUT = 30
 _PROBE_INTERVAL = 0.25
 _CHUNK = 1 << 16
+_MAX_ATTEMPTS = 20
 
 
 @dataclass
@@ -63,11 +65,19 @@ def ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, byte
 
 
 def drive(
-    port: int, requests: Sequence[bytes], clients: int, going_on: Callable[[], bool], rate: float | None = None
+    port: int | Callable[[], int],
+    requests: Sequence[bytes],
+    clients: int,
+    going_on: Callable[[], bool],
+    rate: float | None = None,
 ) -> Outcome:
     """Send requests in rotation from several clients, each over a connection of its own, as long as `going_on`.
 
     Args:
+        port: The port of the server; where it changes, called for every new connection.
+        requests: What is sent.
+        clients: The number of clients.
+        going_on: Whether to send more.
         rate: Requests per second of all clients together. Each client sends at regular times of its own, but never
             before it has its last response. Without a rate, each sends as soon as it has its response.
     """
@@ -75,7 +85,8 @@ def drive(
     interval = 0.0 if rate is None else clients / rate
     rotation = cycle(requests)
     with selectors.EpollSelector() as selector:
-        all_clients = [_Client(port, selector, outcome) for _ in range(clients)]
+        find_port = port if callable(port) else partial(int, port)
+        all_clients = [_Client(find_port, selector, outcome) for _ in range(clients)]
         start = time.perf_counter()
         due = [(start + number * interval / clients, number) for number in range(clients)]
         while going_on():
@@ -124,10 +135,17 @@ def in_background(load: Callable[[Callable[[], bool]], Outcome]) -> Iterator[Out
         thread.join()
 
 
-def drive_grpc(port: int, request: service_pb2.ModelInferRequest, going_on: Callable[[], bool]) -> Outcome:
-    """Make one call after the other as long as `going_on`; a success counts as 200, a failure by its gRPC status."""
+def drive_grpc(
+    port: int | Sequence[int], request: service_pb2.ModelInferRequest, going_on: Callable[[], bool]
+) -> Outcome:
+    """Make one call after the other as long as `going_on`; a success counts as 200, a failure by its gRPC status.
+
+    Of several ports the channel uses the first one that takes its connection.
+    """
     outcome = Outcome(seconds={200: []})
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    ports = (port,) if isinstance(port, int) else port
+    target = "ipv4:" + ",".join(f"127.0.0.1:{number}" for number in ports)
+    with grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
         while going_on():
             sent = time.perf_counter()
@@ -147,8 +165,8 @@ _Slot = tuple[float, int]
 class _Client:
     """One keep-alive connection with at most one request under way, opened again when the server has closed it."""
 
-    def __init__(self, port: int, selector: selectors.BaseSelector, outcome: Outcome) -> None:
-        self._port = port
+    def __init__(self, find_port: Callable[[], int], selector: selectors.BaseSelector, outcome: Outcome) -> None:
+        self._find_port = find_port
         self._selector = selector
         self._outcome = outcome
         self._socket: socket.socket | None = None
@@ -159,13 +177,23 @@ class _Client:
     def send(self, request: bytes, slot: _Slot) -> None:
         self._slot, self._sent = slot, time.perf_counter()
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=_RESPONSE_TIMEOUT)
+            self._socket = self._connect()
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(self._socket, selectors.EVENT_READ, self)
         try:
             self._socket.sendall(request)
         except OSError:
             return  # the server may have responded before it closed, which reading shows
+
+    def _connect(self) -> socket.socket:
+        """Connect to a server that takes connections; one that does not take them has lost no request."""
+        for attempt in range(_MAX_ATTEMPTS):
+            try:
+                return socket.create_connection(("127.0.0.1", self._find_port()), timeout=_RESPONSE_TIMEOUT)
+            except ConnectionRefusedError:
+                if attempt == _MAX_ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def receive(self) -> list[_Slot]:
         """Read what has arrived; return the slot whose response is complete, if it is."""

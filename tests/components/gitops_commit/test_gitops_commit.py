@@ -17,6 +17,7 @@ from kfp_edge.components.gitops_commit.gitops_commit import (
 )
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.git.remote import GitRemote
+from kfp_edge_serving.limits import Limits
 from support import git_repositories, schemas
 from support.bundles import tiny_bundle
 from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, push_from_another_clone
@@ -135,6 +136,20 @@ class TestAnEmptyRepository:
         assert container["resources"].keys() == {"requests", "limits"}
         assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
         assert container["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
+
+    def test_a_pod_that_ends_has_time_for_the_requests_that_still_come_and_those_in_flight(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        objects = rendered(folder, commit(folder).commit, "sites/site-1/pump", tmp_path)
+        pod = objects["Deployment"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        variables = {variable["name"]: float(variable["value"]) for variable in container["env"]}
+        # they are options of the server, here with their defaults
+        assert variables == {
+            "KFP_EDGE_SHUTDOWN_DELAY": Limits.shutdown_delay,
+            "KFP_EDGE_DRAIN_TIMEOUT": Limits.drain_timeout,
+        }
+        assert pod["terminationGracePeriodSeconds"] > sum(variables.values())
 
     def test_the_argo_cd_application_follows_the_site_on_the_base_branch(self, folder: Path) -> None:
         commit(folder)
