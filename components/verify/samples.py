@@ -13,6 +13,8 @@ from kfp_edge.tasks.registry import predict_onnx
 _MAX_SAMPLES = 20
 #: How many of them have missing numbers, where there are other rows too.
 _MAX_INCOMPLETE = 5
+#: Columns that a sentence names.
+_MAX_NAMED = 5
 
 
 def record_samples(model: OnnxModel, rows: pd.DataFrame, *, has_computed: bool = False) -> tuple[Sample, ...]:
@@ -69,6 +71,29 @@ def is_served(signature: Signature, rows: pd.DataFrame) -> Mask:
     accepted = [is_accepted(column, rows[column.name]) for column in columns]
     served: Mask = np.logical_and.reduce(accepted)
     return served
+
+
+def describe_unanswered(signature: Signature, rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return in one sentence how many held-out rows the server refuses although they are measured; none if it is none.
+
+    Args:
+        signature: The signature with the columns that may not be missing.
+        rows: The held-out rows.
+    """
+    count = int((~is_served(signature, rows)).sum())
+    if not count:
+        return ()
+    columns = [column for tensor in signature.inputs for column in tensor.columns]
+    refused = [column for column in columns if not is_accepted(column, rows[column.name]).all()]
+    missing = [repr(column.name) for column in refused if column.categories is None]
+    unknown = [repr(column.name) for column in refused if column.categories is not None]
+    reasons = [f"{', '.join(missing[:_MAX_NAMED])} may not be missing"] if missing else []
+    reasons += [f"{', '.join(unknown[:_MAX_NAMED])} has a value that training did not have"] if unknown else []
+    remedy = "; fill them, train with rows that lack them, or name them in may_be_missing" if missing else ""
+    return (
+        f"The metrics count {count:,} of {len(rows):,} held-out rows that the server will not answer, because "
+        f"{' and '.join(reasons)}{remedy}.",
+    )
 
 
 def is_accepted(column: Column, values: pd.Series) -> Mask:

@@ -17,7 +17,7 @@ from kfp_edge.components.verify.model_card import write_model_card
 from kfp_edge.components.verify.parity import ModelPair, Parity, check_parity, measure_parity
 from kfp_edge.components.verify.reference import compute_reference
 from kfp_edge.components.verify.report import write_report
-from kfp_edge.components.verify.samples import is_served, record_samples
+from kfp_edge.components.verify.samples import describe_unanswered, is_served, record_samples
 from kfp_edge.components.verify.server_check import replay_in_server
 from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.metrics.gates import check_gates, check_limits, name_as_measured, parse_gates, select_gates
@@ -152,6 +152,8 @@ def run_checks(
     comparison = _compare_with_original(candidate.signature, pair, train_data, served, requirements)
     predictions = predict_onnx(candidate, rows, test_data.roles.positive)
     measurement = task_of(test_data).measure(predictions, test_data)
+    unanswered = describe_unanswered(comparison.signature, rows)
+    measurement = dataclasses.replace(measurement, warnings=(*measurement.warnings, *unanswered))
     quality = _check_quality(requirements, predictions, measurement, train_data, test_data)
     latencies = measure_latencies(candidate, rows)
     budgets = [

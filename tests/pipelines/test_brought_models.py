@@ -10,6 +10,7 @@ from kfp_edge.components.gitops_commit.model_summary import summarize_model
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.tasks.registry import predict_onnx
 from kfp_edge_serving.models.bundle import load_bundle
+from support import brought_models
 from support.brought import compute_probabilities, make_classifier_net
 from support.brought_tables import COLUMNS, make_data
 from support.line import Line
@@ -68,3 +69,17 @@ def test_the_same_brought_model_gives_the_same_bundle(line: Line, table: Path, n
         line.deliver(net, table, target="state", model_classes={"0": "ok", "1": "worn"}).bundle.digest for _ in range(2)
     )
     assert first == second
+
+
+def test_held_out_rows_that_the_server_will_not_answer_are_counted_beside_the_metrics(
+    line: Line, tmp_path: Path
+) -> None:
+    frame = make_data(missing=True).frame
+    frame.insert(0, "at", range(len(frame)))
+    frame.loc[len(frame) - 3 :, "speed"] = np.nan
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    model = Path(brought_models.__file__).with_name("xgboost_missing.onnx")
+    result = line.deliver(model, tmp_path / "data.csv", target="state", time_column="at")
+    sentence = "count 3 of 80 held-out rows that the server will not answer, because 'speed' may not be missing"
+    assert sentence in result.read_report("card")
+    assert sentence in result.read_report("verify").replace("&#x27;", "'").replace("&#39;", "'")

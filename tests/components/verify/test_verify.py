@@ -158,7 +158,7 @@ def test_a_truncated_model_is_refused(trained, tmp_path_factory, cut):
     whole = (trained / "model.onnx").read_bytes()
     path = tmp_path_factory.mktemp("cut") / "model.onnx"
     path.write_bytes(whole[: min(cut, len(whole) - 1)])
-    with pytest.raises(KfpEdgeError, match="no valid ONNX file|carries no signature"):
+    with pytest.raises(KfpEdgeError, match="no (valid )?ONNX file|carries no signature"):
         OnnxModel.load(path)
 
 
