@@ -10,6 +10,7 @@ from kfp_edge.ml.skops_model import save_model
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.model_selection.record import METADATA_KEY, TrainingRecord
 from kfp_edge.model_selection.selection import SelectionOptions, select_model
+from kfp_edge.runtime.stage import log_progress
 from kfp_edge.tasks.task import Curves, Evaluation, TrainingOptions
 
 
@@ -65,7 +66,7 @@ def train_and_save(
         ParameterError: an option cannot be used, or does not fit the data.
         DataError: the rows do not suffice.
     """
-    selected = select_model(train_data, training, selection)
+    selected = select_model(train_data, training, selection, log_progress)
     fitted = fit(dataset.load(train_data), selected.options)
     training_rows, test_rows = dataset.load(train_data), dataset.load(test_data)
     with limit_threads(test_rows):

@@ -51,11 +51,17 @@ def run(
 
 
 class _ProgressDisplay:
-    """A line for each stage: a spinner while it runs, its duration when it has ended."""
+    """A line for each stage: a spinner with its step while it runs, its duration when it has ended.
+
+    Where nothing can be overwritten, the steps of a long stage are printed now and then.
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
 
+        from kfp_edge.local.steps import StepLines
+
+        self._steps = StepLines()
         self._console = Console(stderr=True, highlight=False)
         self._status = self._console.status("starting")
         self._printed = 0
@@ -68,12 +74,17 @@ class _ProgressDisplay:
         self._status.stop()
 
     def update(self, progress: "RunProgress") -> None:
+        from rich.markup import escape
+
         for stage in progress.stages[self._printed :]:
             if stage.status == "running":
-                self._status.update(f"{stage.name}  ({self._printed + 1} of {progress.stage_count})")
+                number = f"{stage.name}  ({self._printed + 1} of {progress.stage_count})"
+                self._status.update(f"{number}  {escape(progress.step)}")
                 break
             self._console.print(f"{_MARKS[stage.status]} {stage.name:<16}{stage.seconds:7.1f} s")
             self._printed += 1
+        if not self._console.is_terminal and (line := self._steps.take(progress)):
+            self._console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _print_run(local_run: "LocalRun") -> None:

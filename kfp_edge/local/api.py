@@ -12,6 +12,7 @@ from kfp_edge.errors import KfpEdgeError, StorageError
 from kfp_edge.local import runner, summary, workspace
 from kfp_edge.local.fork_client import STAGE_IMPORT, start_fork_server
 from kfp_edge.local.runner import RunProgress, StageRun, Status
+from kfp_edge.local.steps import StepLines
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_name, read_or_compile
 
 #: Pixels of a report in a notebook; a longer one scrolls.
@@ -112,8 +113,8 @@ def run(
         parameters: Values by name; for the others the pipeline's defaults apply.
         out: The folder for what the run leaves; a new one in `.kfp-edge/runs` if not given. A run there that failed
             before its first report is replaced.
-        on_progress: Called whenever a stage has started or ended; if not given, a line is printed for each that ended,
-            and the warnings at the end.
+        on_progress: Called whenever a stage has started, has logged a step, or has ended; if not given, a line is
+            printed for each that ended, for the steps of a long one every 30 seconds, and the warnings at the end.
 
     Raises:
         RunFailedError: a stage failed, or the run was interrupted (SIGINT or SIGTERM); its `run` is what the run left.
@@ -146,10 +147,11 @@ def _failure_message(progress: RunProgress) -> str:
 
 
 class _LinePrinter:
-    """Prints a line for each stage that has ended, and the warnings of a run at its end."""
+    """Prints a line for each stage that has ended, the steps of a long one, and the warnings of a run at its end."""
 
     def __init__(self) -> None:
         self._printed = 0
+        self._steps = StepLines()
 
     def update(self, progress: RunProgress) -> None:
         for stage in progress.stages[self._printed :]:
@@ -157,6 +159,8 @@ class _LinePrinter:
                 break
             print(f"{stage.name:<16}{stage.seconds:7.1f} s  {stage.status}", flush=True)
             self._printed += 1
+        if line := self._steps.take(progress):
+            print(line, flush=True)
         if progress.status != "running":
             for warning in summary.select_warnings(progress.warnings):
                 print(f"warning: {warning}", flush=True)

@@ -30,6 +30,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: The log messages of kfp.local (kfp/local/task_dispatcher.py), and the line that each of our stages logs.
 _TASK_STARTED = re.compile(r" - INFO - Executing task '([^']+)'$")
 _STAGE_RESULT = re.compile(re.escape(LOG_PREFIX) + r' (\{"stage": .*\})$')
+_STAGE_STEP = re.compile(re.escape(LOG_PREFIX) + r" ([^{].*)$")
 _TASK_ENDED = re.compile(r" - (?:INFO|ERROR) - Task '([^']+)' finished with status (SUCCESS|FAILURE)$")
 
 
@@ -56,6 +57,7 @@ class RunProgress:
         status: "running" until the run has ended.
         seconds: the duration of the run, once it has ended.
         stages: the stages that have started, in that order.
+        step: what the running stage did last where it takes long, such as `trial 4 of 10`; "" where that is not known.
         start_times: when each of them started, in seconds of `time.perf_counter`.
         warnings: what the stages warn of, each warning once.
         outputs: the output parameters of the pipeline, once it has succeeded.
@@ -67,6 +69,7 @@ class RunProgress:
     status: Status = "running"
     seconds: float = 0.0
     stages: list[StageRun] = field(default_factory=list)
+    step: str = ""
     start_times: list[float] = field(default_factory=list, repr=False)
     warnings: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -86,7 +89,7 @@ def run(
         pipeline: The pipeline to run.
         arguments: Parameter values as `CompiledPipeline.arguments` returns them.
         folder: The folder for what the run leaves.
-        on_progress: Called whenever a stage has started or ended.
+        on_progress: Called whenever a stage has started, has logged a step, or has ended.
         fork_server: The connection to a fork server, which starts the stages of kfp-edge; without one, each of them
             starts Python and imports its libraries itself.
 
@@ -155,7 +158,7 @@ def _private_file(text: str) -> Iterator[str]:
 
 
 def _parse_log_line(progress: RunProgress, line: str, *, is_interrupted: bool) -> bool:
-    """Update the progress from one line of the log; return whether a stage has started or ended."""
+    """Update the progress from one line of the log; return whether a stage has started, made a step or ended."""
     if started := _TASK_STARTED.search(line):
         progress.stages.append(StageRun(started[1]))
         progress.start_times.append(time.perf_counter())
@@ -169,6 +172,10 @@ def _parse_log_line(progress: RunProgress, line: str, *, is_interrupted: bool) -
     elif result := _STAGE_RESULT.search(line):
         _apply_stage_result(progress, json.loads(result[1]))
         return False
+    elif step := _STAGE_STEP.search(line):
+        if sum(stage.status == "running" for stage in progress.stages) != 1:  # the line does not say whose step it is
+            return False
+        progress.step = step[1]
     else:
         return False
     return True
@@ -186,6 +193,7 @@ def _apply_stage_result(progress: RunProgress, result: dict[str, Any]) -> None:
 
 
 def _end_stage(progress: RunProgress, index: int, status: Status) -> None:
+    progress.step = ""
     stage = progress.stages[index]
     stage.seconds = round(time.perf_counter() - progress.start_times[index], 3)
     stage.status = status

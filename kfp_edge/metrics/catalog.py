@@ -95,6 +95,7 @@ _LABELS = _CLASSIFICATION + _ANOMALY
 #: What makes labels of failures that lie ahead.
 _HORIZON = "labels that are made with a horizon, such as failures=log.csv horizon=24h, and rows of which it is measured"
 _REGRESSION: tuple[TaskName, ...] = ("regression",)
+_QUANTILES = "a model that was trained with quantiles=[0.1, 0.9], or other such levels"
 
 #: Every metric by its name; those of one class have its label in brackets, such as `recall(Fail)`.
 METRICS = {
@@ -167,7 +168,7 @@ METRICS = {
             "share of the rows whose true value lies between the lowest and the highest predicted quantile",
             is_of_quantiles=True,
             tasks=_REGRESSION,
-            needs="a model that was trained with quantiles=[0.1, 0.9], or other such levels",
+            needs=_QUANTILES,
             has_gates_both_ways=True,
         ),
         Metric(
@@ -232,7 +233,7 @@ METRICS = {
             is_of_quantiles=True,
             tasks=_REGRESSION,
             is_in_units=True,
-            needs="a model that was trained with quantiles=[0.1, 0.9], or other such levels",
+            needs=_QUANTILES,
         ),
         Metric(
             "log_loss",
@@ -276,6 +277,17 @@ METRICS = {
             tasks=_LABELS,
             has_other_unit=True,
             needs=_HORIZON,
+        ),
+        Metric(
+            "pinball_loss",
+            _LOWER,
+            "pinball loss, averaged over the predicted quantiles, in the units of the target: lowest where each is the "
+            "true quantile of its row, neither too near nor too far",
+            high=math.inf,
+            is_of_quantiles=True,
+            tasks=_REGRESSION,
+            is_in_units=True,
+            needs=_QUANTILES,
         ),
         Metric(
             "precision",

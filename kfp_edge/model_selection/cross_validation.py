@@ -1,7 +1,7 @@
 """Measure what a task's models are worth on each fold of the training rows, each by a model that has not seen it."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kfp_edge.errors import DataError
@@ -28,22 +28,35 @@ class FoldResult:
     problem: str = ""
 
 
-def cross_validate(data: Dataset, options: TrainingOptions, count: int) -> CrossValidation:
+def cross_validate(
+    data: Dataset, options: TrainingOptions, count: int, report: Callable[[str], None] = print
+) -> CrossValidation:
     """Fit and measure a model for each fold of the training rows, with the same result on any number of processors.
 
     Args:
         data: The training rows.
         options: How the models are fitted.
         count: The number of folds.
+        report: Takes a line for each fold.
 
     Raises:
         DataError: the rows cannot be divided into so many folds, or fewer than two of them could be measured.
         ParameterError: an option is out of range.
     """
-    folds = make_folds(data, count, options.seed)
+    return measure_all_folds(data, make_folds(data, count, options.seed), options, report)
+
+
+def measure_all_folds(
+    data: Dataset, folds: Folds, options: TrainingOptions, report: Callable[[str], None]
+) -> CrossValidation:
+    """Fit and measure a model for each fold, report each with a line, and sum them up.
+
+    Raises:
+        DataError: fewer than two folds could be measured.
+    """
     results = []
     for number, result in enumerate(measure_folds(data, folds, options), start=1):
-        print(f"fold {number} of {count}: {result.problem or _describe(result, data)}", flush=True)
+        report(f"fold {number} of {len(folds.folds)}: {result.problem or _describe(result, data)}")
         results.append(result)
     return summarize(folds, results)
 

@@ -1,6 +1,6 @@
 """Choose the hyperparameters and measure how sure the metrics are, both from training rows only."""
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +73,12 @@ def check_selection(options: SelectionOptions, training: TrainingOptions, task: 
         select_space(estimator, training.hyperparameters, options.tune)
 
 
-def select_model(train_data: Path, training: TrainingOptions, options: SelectionOptions) -> Selection:
+def select_model(
+    train_data: Path,
+    training: TrainingOptions,
+    options: SelectionOptions,
+    report: Callable[[str], None] = print,
+) -> Selection:
     """Tune and cross-validate, as far as it was asked for.
 
     The result is the same on any number of processors, except that of a search which the time limit ended.
@@ -82,6 +87,7 @@ def select_model(train_data: Path, training: TrainingOptions, options: Selection
         train_data: The training rows, a file of `ingest`; it is read where they are needed.
         training: How a model is trained; its hyperparameters are kept by the search.
         options: What is asked for.
+        report: Takes a line for each trial and fold.
 
     Raises:
         ParameterError: a parameter is out of range, or does not fit the data or the estimator.
@@ -93,10 +99,10 @@ def select_model(train_data: Path, training: TrainingOptions, options: Selection
     data = dataset.load(train_data)
     check_selection(options, training, data.roles.task)
     if not options.tune:
-        return Selection(training, TrainingRecord(cross_validation=cross_validate(data, training, options.folds)))
+        measured = cross_validate(data, training, options.folds, report)
+        return Selection(training, TrainingRecord(cross_validation=measured))
     from kfp_edge.model_selection.tuning import DEFAULT_FOLDS, SearchOptions, tune  # importing Optuna takes a second
 
     asked = SearchOptions(options.tune, options.tune_metric, options.folds or DEFAULT_FOLDS, options.tune_minutes)
-    search = tune(data, choose_estimator(training.estimator, task_of(data).name), training, asked)
-    chosen = dataclasses.replace(training, hyperparameters=search.hyperparameters)
-    return Selection(chosen, TrainingRecord(cross_validation=search.cross_validation, tuning=search.record))
+    search = tune(data, choose_estimator(training.estimator, task_of(data).name), training, asked, report)
+    return Selection(search.options, TrainingRecord(cross_validation=search.cross_validation, tuning=search.record))

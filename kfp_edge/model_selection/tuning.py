@@ -4,11 +4,10 @@ Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011) draws 
 were good. One trial follows another, so that the same data, seed and number of trials give the same choice.
 """
 
-import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -19,7 +18,7 @@ from kfp_edge.estimators.estimator import Estimator
 from kfp_edge.estimators.hyperparameters import Dimension
 from kfp_edge.metrics.catalog import find_metric, format_metric
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.model_selection.cross_validation import FoldResult, measure_folds, summarize
+from kfp_edge.model_selection.cross_validation import FoldResult, measure_all_folds, measure_folds, summarize
 from kfp_edge.model_selection.folds import Folds, make_folds
 from kfp_edge.model_selection.record import CrossValidation, TrialRecord, Tuning
 from kfp_edge.model_selection.search_space import to_distributions, to_hyperparameters
@@ -52,8 +51,8 @@ class SearchOptions:
 class Search:
     """The outcome of a search."""
 
-    #: Those of the best trial, with those that the user gave.
-    hyperparameters: Mapping[str, object]
+    #: The options with the hyperparameters of the best trial, those that the user gave included.
+    options: TrainingOptions
     #: What was measured of the best trial.
     cross_validation: CrossValidation
     record: Tuning
@@ -72,7 +71,13 @@ class _TimeLimitError(Exception):
     """The time limit was reached before a trial ended."""
 
 
-def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options: SearchOptions) -> Search:
+def tune(
+    data: Dataset,
+    estimator: Estimator,
+    training: TrainingOptions,
+    options: SearchOptions,
+    report: Callable[[str], None] = print,
+) -> Search:
     """Try hyperparameters, the default ones first, and return the best.
 
     Args:
@@ -80,6 +85,7 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
         estimator: The estimator that is trained.
         training: How it is trained; the hyperparameters in it are kept.
         options: How long is searched, and by what trials are compared.
+        report: Takes a line for each step.
 
     Raises:
         ParameterError: every hyperparameter that could be searched is given, or the estimator has none.
@@ -88,19 +94,20 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
     space = select_space(estimator, training.hyperparameters, options.trials)
     if not data.roles.target:
         raise DataError("trials cannot be compared without labels; name their column in target, or write tune=0.")
-    metric = options.metric or task_of(data).ranking_metrics[0]
+    task = task_of(data)
+    metric = options.metric or task.ranking_metrics[0]
     folds = make_folds(data, options.folds, training.seed)
     aim = "lowest" if is_lower_better(metric) else "highest"
-    print(f"tuning {estimator.name} for the {aim} {metric} over {folds.description}", flush=True)
+    report(f"tuning {estimator.name} for the {aim} {metric} over {folds.description}")
     known = find_metric(metric)
     assert known is not None
-    simplified = task_of(data).simplify_options(training, known)
+    simplified = task.simplify_options(training, known)
     trials: list[_Trial] = []
     is_cut_short = False
     try:
         for trial in _run_trials(data, training, simplified, folds, metric, space, options):
             trials.append(trial)
-            print(_describe_progress(trials, metric, options.trials), flush=True)
+            report(_describe_progress(trials, metric, options.trials))
     except _TimeLimitError:
         is_cut_short = True
     best = _find_best(trials, metric)
@@ -112,13 +119,13 @@ def tune(data: Dataset, estimator: Estimator, training: TrainingOptions, options
         best=best,
         is_cut_short=is_cut_short,
     )
-    print(f"tuning: {record.outcome}; the best one is trial {best + 1}", flush=True)
-    chosen = {**training.hyperparameters, **trials[best].hyperparameters}
-    results = trials[best].results
+    report(f"tuning: {record.outcome}; the best one is trial {best + 1}")
+    drawn = trials[best].hyperparameters
+    chosen = task.take_hyperparameters(training, {**training.hyperparameters, **drawn}, known) if drawn else training
     if best and simplified != training:
-        print(f"measuring trial {best + 1} as it will be trained", flush=True)
-        results = list(measure_folds(data, folds, dataclasses.replace(training, hyperparameters=chosen)))
-    return Search(chosen, summarize(folds, results), record)
+        report(f"measuring trial {best + 1} as it will be trained")
+        return Search(chosen, measure_all_folds(data, folds, chosen, report), record)
+    return Search(chosen, summarize(folds, trials[best].results), record)
 
 
 def _run_trials(
@@ -140,6 +147,8 @@ def _run_trials(
         DataError: nothing could be measured with the default hyperparameters.
     """
     deadline = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
+    task, known = task_of(data), find_metric(metric)
+    assert known is not None
     defaults = list(measure_folds(data, folds, training))
     first = _Trial({}, defaults, _score_first(defaults, folds, metric))
     yield first
@@ -148,7 +157,7 @@ def _run_trials(
     for _ in range(options.trials - 1):
         asked = study.ask(distributions)
         hyperparameters = to_hyperparameters(space, asked.params)
-        drawn = dataclasses.replace(simplified, hyperparameters={**training.hyperparameters, **hyperparameters})
+        drawn = task.take_hyperparameters(simplified, {**training.hyperparameters, **hyperparameters}, known)
         results = _measure_until(deadline, data, folds, drawn)
         score, problem = _score(results, first.results, metric)
         study.tell(asked, score, TrialState.FAIL if score is None else None)
@@ -187,6 +196,9 @@ def _score_first(results: Sequence[FoldResult], folds: Folds, metric: str) -> fl
     if values:
         return statistics.fmean(values)
     measured = summarize(folds, results).metrics
+    needs = known.needs if (known := find_metric(metric)) is not None else ""
+    if needs:
+        raise DataError(f"trials cannot be compared by {metric}, which is measured with {needs}.")
     others = [name for name in measured if (known := find_metric(name)) is not None and can_be_optimized(known)]
     remedy = f"give another one in tune_metric ({', '.join(others)}), or write tune=0" if others else "write tune=0"
     raise DataError(

@@ -50,6 +50,11 @@ def stage(name: str) -> Iterator[list[str]]:
     _log_end(name, start, warnings)
 
 
+def log_progress(text: str) -> None:
+    """Log how far a long stage is, such as `trial 4 of 10`; a local run shows it."""
+    print(LOG_PREFIX, text, flush=True)
+
+
 def log_metrics(metrics: "Metrics", values: Mapping[str, float]) -> None:
     """Log metrics as metadata of the artifact, which KFP's UI shows, and as JSON in its file, which clients read."""
     for name, value in values.items():

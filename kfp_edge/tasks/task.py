@@ -5,7 +5,7 @@ A new task is one more package beside `classification`, and one more entry in `r
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import onnx
@@ -56,6 +56,8 @@ class TrainingOptions:
     estimator: str | BaseEstimator = AUTO
     #: Its hyperparameters where they are not the default ones, by name.
     hyperparameters: Hyperparameters = field(default_factory=dict)
+    #: Those of the models of `quantiles`; None where they are the same.
+    quantile_hyperparameters: Hyperparameters | None = None
 
 
 _DEFAULTS = TrainingOptions()
@@ -166,6 +168,18 @@ class Task(ABC):
             DataError: there are too few rows, or the estimator cannot learn from them.
             ParameterError: an option is out of range, or the task has no such estimator.
         """
+
+    def take_hyperparameters(
+        self, options: TrainingOptions, chosen: Hyperparameters, metric: Metric
+    ) -> TrainingOptions:
+        """Return the options of a model with hyperparameters that a search chose.
+
+        Args:
+            options: The options without them.
+            chosen: All that differ from the default ones, those that the user gave included.
+            metric: The metric that they were chosen for.
+        """
+        return replace(options, hyperparameters=chosen)
 
     def select_fitted_rows(self, data: Dataset) -> Dataset:
         """Return the training rows that a model learns from."""

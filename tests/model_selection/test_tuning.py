@@ -71,7 +71,7 @@ def test_the_default_is_kept_where_nothing_is_better():
     )
     result = search(separable, trials=4)
     assert result.record.best == 0
-    assert result.hyperparameters == {}
+    assert result.options.hyperparameters == {}
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "brier_score"])
@@ -83,7 +83,7 @@ def test_a_metric_of_which_less_is_better_is_minimized(checkerboard, metric):
 def test_hyperparameters_of_the_user_are_kept(checkerboard):
     training = dataclasses.replace(TREE, hyperparameters={"max_depth": 3})
     result = search(checkerboard, training, trials=3)
-    assert result.hyperparameters["max_depth"] == 3
+    assert result.options.hyperparameters["max_depth"] == 3
     assert all("max_depth" not in trial.hyperparameters for trial in result.record.trials)
 
 
@@ -203,10 +203,8 @@ def test_a_threshold_is_not_chosen_in_trials_that_are_compared_by_probabilities(
 def test_the_best_trial_is_measured_with_the_threshold_that_it_will_have() -> None:
     data = failures(900)
     search = _tune_tree(data, "roc_auc", {"false_alarm_rate": 0.02})
-    options = TrainingOptions(
-        estimator="decision_tree", threshold={"false_alarm_rate": 0.02}, hyperparameters=search.hyperparameters
-    )
-    assert search.cross_validation == cross_validate(data, options, 3)
+    assert search.options.threshold == {"false_alarm_rate": 0.02}
+    assert search.cross_validation == cross_validate(data, search.options, 3)
     plain = _tune_tree(data, "roc_auc", {})
     assert search.record == plain.record
 

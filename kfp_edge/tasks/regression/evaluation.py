@@ -12,7 +12,7 @@ def evaluate(predictions: NumberPredictions, truth: Float64s, baseline: float | 
     """Return the metrics of predictions, compared with the true numbers, shape [n].
 
     They are mae, rmse and median_absolute_error; r2 where the true numbers differ; mae_skill and baseline_p_value where
-    a baseline is known; coverage and interval_width where there are quantiles.
+    a baseline is known; coverage, interval_width and pinball_loss where there are quantiles.
 
     Args:
         predictions: What the model predicts.
@@ -40,6 +40,7 @@ def evaluate(predictions: NumberPredictions, truth: Float64s, baseline: float | 
     if predictions.levels:
         metrics["coverage"] = float(find_covered(predictions, truth).mean())
         metrics["interval_width"] = float((predictions.quantiles[:, -1] - predictions.quantiles[:, 0]).mean())
+        metrics["pinball_loss"] = float(_find_pinball_losses(predictions, truth).mean())
     return metrics
 
 
@@ -66,12 +67,21 @@ def measure_intervals(
         intervals["mae_skill"] = _subtract_from_one(measure_ratio(errors, baseline_errors, clusters))
     if predictions.levels:
         intervals["coverage"] = measure_share(find_covered(predictions, truth), clusters)
+        intervals["pinball_loss"] = measure_ratio(_find_pinball_losses(predictions, truth), ones, clusters)
     return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
 def find_covered(predictions: NumberPredictions, truth: Float64s) -> Mask:
     """Return the rows, shape [n], whose true number lies between the lowest and the highest quantile."""
     return np.asarray((predictions.quantiles[:, 0] <= truth) & (truth <= predictions.quantiles[:, -1]))
+
+
+def _find_pinball_losses(predictions: NumberPredictions, truth: Float64s) -> Float64s:
+    """Return the pinball loss of each row, shape [n], averaged over the quantiles (Koenker and Bassett, 1978)."""
+    errors = truth[:, np.newaxis] - predictions.quantiles
+    levels = np.array(predictions.levels)
+    losses: Float64s = np.maximum(levels * errors, (levels - 1) * errors).mean(axis=1)
+    return losses
 
 
 def _deviations(truth: Float64s) -> Float64s:

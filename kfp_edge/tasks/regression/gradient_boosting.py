@@ -69,6 +69,8 @@ def fit_with_quantiles(data: Dataset, estimator: Estimator, options: TrainingOpt
         ParameterError: a hyperparameter cannot be used.
     """
     hyperparameters, seed = estimator.check(options.hyperparameters), options.seed
+    given = options.quantile_hyperparameters
+    of_quantiles = hyperparameters if given is None else estimator.check(given)
     rows, target = data.x(), data.target_values()
     prepare = make_preprocessing(data.roles, rows, estimator.numbers)
     steps, x = [], rows
@@ -76,7 +78,7 @@ def fit_with_quantiles(data: Dataset, estimator: Estimator, options: TrainingOpt
         steps, x = [("prepare", prepare)], prepare.fit_transform(rows)
     levels = tuple(sorted(float(level) for level in options.quantiles))
     of_levels = [
-        estimator.build_model(seed, {**hyperparameters, "loss": "quantile", "quantile": level}) for level in levels
+        estimator.build_model(seed, {**of_quantiles, "loss": "quantile", "quantile": level}) for level in levels
     ]
     folds, groups = _choose_folds(data, seed)
     number = estimator.build_model(seed, hyperparameters)

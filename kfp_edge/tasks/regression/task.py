@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.estimators.estimator import Hyperparameters
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import Metric, MetricSubject
 from kfp_edge.metrics.certainty import find_few_groups
@@ -57,7 +58,7 @@ class Regression(Task):
     ranking_metrics = ("r2", "mae")
     compared_metrics = ("rmse",)
     headline_metric = "r2"
-    options = frozenset({"quantiles"})
+    options = frozenset({"quantiles", "quantile_hyperparameters"})
     remedies: ClassVar[Mapping[str, str]] = {
         "threshold": "leave it empty: a number is no alarm",
         "calibration": "leave it empty: a number is no probability, and quantiles are calibrated in any case",
@@ -70,7 +71,23 @@ class Regression(Task):
 
     def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
         """Leave the quantiles out where a metric depends on the number alone."""
-        return options if metric.is_of_quantiles else dataclasses.replace(options, quantiles=())
+        if metric.is_of_quantiles:
+            return options
+        return dataclasses.replace(options, quantiles=(), quantile_hyperparameters=None)
+
+    def take_hyperparameters(
+        self, options: TrainingOptions, chosen: Hyperparameters, metric: Metric
+    ) -> TrainingOptions:
+        """Return the options with the hyperparameters for the number or, by a metric of quantiles, for these.
+
+        What is best for the mean is not for a quantile near the end of the values: its trees move by a small part of
+        their error in each round, and few large leaves never reach it.
+        """
+        if not options.quantiles:
+            return dataclasses.replace(options, hyperparameters=chosen)
+        if metric.is_of_quantiles:
+            return dataclasses.replace(options, quantile_hyperparameters=chosen)
+        return dataclasses.replace(options, hyperparameters=chosen, quantile_hyperparameters=options.hyperparameters)
 
     def fit(self, data: Dataset, options: TrainingOptions) -> Pipeline:
         """Fit a regressor for the number, and with quantiles one for each of them."""
