@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 _TIMEOUT = 3.0
-#: Values of the option `--host` that include the loopback address.
+#: Where to ask a server that listens at all addresses: it may have those of one version of IP only.
+_LOOPBACK = ("127.0.0.1", "::1")
 _ALL_ADDRESSES = ("", "0.0.0.0", "::")
 
 
@@ -16,21 +17,27 @@ def check(arguments: Sequence[str]) -> int:
     """Return 0 if the server on this host is ready; else print why not and return 1."""
     parser = argparse.ArgumentParser(prog="kfp-edge-serving health", description=__doc__)
     parser.add_argument("--port", type=int, default=os.environ.get("KFP_EDGE_PORT") or "8080", help="port of REST")
-    port = parser.parse_args(arguments).port
-    try:
-        status = _get_readiness(port)
-    except (OSError, http.client.HTTPException) as error:
-        print(f"no answer on port {port}: {error or type(error).__name__}", file=sys.stderr)
-        return 1
-    if status != 200:
-        print(f"the server on port {port} is not ready: it answers {status}", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument(
+        "--host", default=os.environ.get("KFP_EDGE_HOST", ""), help="address of the server; by default the loopback one"
+    )
+    options = parser.parse_args(arguments)
+    host, port = options.host.strip("[]"), options.port
+    errors = []
+    for address in _LOOPBACK if host in _ALL_ADDRESSES else (host,):
+        try:
+            status = _get_readiness(address, port)
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            errors.append(f"{address}: {error or type(error).__name__}")
+            continue
+        if status != 200:
+            print(f"the server on port {port} is not ready: it answers {status}", file=sys.stderr)
+            return 1
+        return 0
+    print(f"no answer on port {port} of {'; '.join(errors)}", file=sys.stderr)
+    return 1
 
 
-def _get_readiness(port: int) -> int:
-    host = os.environ.get("KFP_EDGE_HOST", "")
-    host = "127.0.0.1" if host in _ALL_ADDRESSES else host
+def _get_readiness(host: str, port: int) -> int:
     connection: http.client.HTTPConnection
     if os.environ.get("KFP_EDGE_TLS_CERT"):
         # the server's certificate need not name localhost, and nothing secret is sent

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving_support.bundles import PUMP_ROW
+from serving_support.grpc_calls import pump
 from serving_support.load import http_request
 from serving_support.raw_http import Client, exchange, get, post, statuses
 from serving_support.server_process import PATIENT, Server, running
@@ -33,12 +34,13 @@ def leaving(pump_models: Path) -> Iterator[Server]:
 
 
 def test_two_terminations_under_load_lose_no_request(pump_models: Path) -> None:
-    with replicas(pump_models, "--shutdown-delay", "1", *PATIENT, grpc=False) as both:
+    with replicas(pump_models, "--shutdown-delay", "1", *PATIENT) as both:
         request = http_request("POST", INFER, PUMP_ROW)
-        result = terminate_under_load(both, terminations=2, request=request, call=None)
+        result = terminate_under_load(both, terminations=2, request=request, call=pump())
     assert result.lost == {}
     assert result.exit_codes == [0, 0]
     assert result.rest.answers[200] > 0
+    assert all(calls.answers[200] > 0 for calls in result.grpc)
 
 
 def test_ready_turns_false_at_once_and_new_connections_are_still_answered(leaving: Server) -> None:

@@ -41,10 +41,10 @@ _FIELDS = {
 
 
 @contextmanager
-def channel_to(port: int, **options: int) -> Iterator[grpc.Channel]:
+def channel_to(port: int, host: str = "127.0.0.1", **options: int) -> Iterator[grpc.Channel]:
     """Connect without sharing the connection with other channels."""
     settings = [("grpc.use_local_subchannel_pool", 1), *((f"grpc.{name}", value) for name, value in options.items())]
-    with grpc.insecure_channel(f"127.0.0.1:{port}", settings) as channel:
+    with grpc.insecure_channel(f"{host}:{port}", settings) as channel:
         yield channel
 
 
@@ -55,8 +55,8 @@ def grpc_port(server: Server) -> int:
 
 
 @contextmanager
-def stub_to(port: int) -> Iterator[GRPCInferenceServiceStub]:
-    with channel_to(port) as channel:
+def stub_to(port: int, host: str = "127.0.0.1") -> Iterator[GRPCInferenceServiceStub]:
+    with channel_to(port, host) as channel:
         yield GRPCInferenceServiceStub(channel)
 
 
