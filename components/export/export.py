@@ -19,12 +19,13 @@ from kfp_edge.components.export.brought import prepare_brought_model
 from kfp_edge.components.export.converters import registered_converters
 from kfp_edge.components.export.forest import center_leaves, sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
-from kfp_edge.components.export.prediction_output import flatten_prediction
+from kfp_edge.components.export.prediction_output import clip_outputs, flatten_prediction
 from kfp_edge.components.export.preparation import prepare_for_conversion
 from kfp_edge.components.export.signature import add_signature
 from kfp_edge.components.export.threshold_label import decide_by_threshold
 from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.bounds import read_bounds, without_bounds
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.decision import Decision, read_decision, without_decision
 from kfp_edge.ml.estimators import final_estimator
@@ -146,7 +147,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     """
     _check_columns(estimator, data)
     decision = read_decision(estimator)
-    estimator = without_decision(estimator)
+    bounds, estimator = read_bounds(estimator), without_bounds(without_decision(estimator))
     final = final_estimator(estimator)
     kind = _find_kind(final)
     estimator = prepare_for_conversion(estimator, data)
@@ -170,6 +171,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     center_leaves(final, proto)
     if is_regressor(final):
         flatten_prediction(proto)
+        clip_outputs(proto, bounds)
     if decision is not None:
         decide_by_threshold(proto, kind.classes, decision)
     return add_signature(proto, data, kind.classes, kind.threshold, decision)

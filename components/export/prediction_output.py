@@ -4,6 +4,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from kfp_edge.ml.bounds import Bounds
+
 #: The output tensor with the predicted numbers, of shape [n].
 PREDICTION = "prediction"
 
@@ -22,3 +24,20 @@ def flatten_prediction(proto: onnx.ModelProto) -> None:
     proto.graph.node.append(helper.make_node("Reshape", [name, shape], [PREDICTION], name="Reshape_prediction"))
     del outputs[:]
     outputs.append(helper.make_tensor_value_info(PREDICTION, element, [None]))
+
+
+def clip_outputs(proto: onnx.ModelProto, bounds: Bounds) -> None:
+    """Keep all outputs of a regressor's ONNX model within the bounds of its target; the model is changed."""
+    if bounds == Bounds():
+        return
+    ends = {"lowest_prediction": bounds.low, "highest_prediction": bounds.high}
+    for name, end in ends.items():
+        if end is not None:
+            proto.graph.initializer.append(numpy_helper.from_array(np.array(end, dtype=np.float32), name))
+    inputs = ["" if end is None else name for name, end in ends.items()]
+    for name in [output.name for output in proto.graph.output]:
+        free = f"{name}_without_bounds"
+        for node in proto.graph.node:
+            node.output[:] = [free if output == name else output for output in node.output]
+            node.input[:] = [free if each == name else each for each in node.input]
+        proto.graph.node.append(helper.make_node("Clip", [free, *inputs], [name], name=f"Clip_{name}"))

@@ -120,6 +120,8 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, label_source: LabelSour
         rolling_windows=started.rolling_windows,
         made_labels=started.made_labels.description if started.made_labels and not had_labels else "",
         horizon=started.made_labels.horizon if started.made_labels else 0.0,
+        target_low=started.made_labels.low if started.made_labels and not had_labels else None,
+        target_high=started.made_labels.high if started.made_labels and not had_labels else None,
     )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 

@@ -82,6 +82,9 @@ class Preparation:
     positive_reason: str = ""
     #: The median of a target of numbers in the training rows: what predicting without a model would be. None without.
     target_median: float | None = None
+    #: The lowest and the highest number that a target can have by its definition; None where there is none.
+    target_low: float | None = None
+    target_high: float | None = None
     #: The features that are statistics of rolling windows; None where there are none.
     rolling_windows: RollingWindows | None = None
     #: How the labels were made, in words; "" where the data has its own or none.

@@ -37,6 +37,7 @@ _SPLITTERS = (
 TRUSTED_TYPES = frozenset(
     {
         "kfp_edge.estimators.pca_residual.PcaResidual",
+        "kfp_edge.ml.bounds.BoundedRegressor",
         "kfp_edge.tasks.regression.quantile_regressor.QuantileRegressor",
         "numpy.dtype",
         "numpy.number",  # by which make_column_selector chooses columns; it has no instances

@@ -32,6 +32,9 @@ class MadeLabels:
     until_failure: Float64s | None = None
     #: The horizon in hours, or in units of the time column; 0 without one.
     horizon: float = 0.0
+    #: The lowest and the highest number that a target can have by its definition; None where there is none.
+    low: float | None = None
+    high: float | None = None
     #: Why whole groups are held out, or "".
     needs_groups: str = ""
     #: A detector trains on the rows before this time; None where the split decides.

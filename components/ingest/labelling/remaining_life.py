@@ -61,6 +61,8 @@ def label_remaining_life(
         known_later="rows before the test part begins whose remaining useful life is known only during it",
         description=f"the time until the machine fails{f', at most {max_rul}' if max_rul else ''} ({source})",
         left_out={**left_out, _describe_open(max_rul): is_open},
+        low=0.0,
+        high=None if max_rul is None else max_rul.length,
         warnings=tuple(warnings),
     )
 

@@ -20,6 +20,7 @@ from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.metrics.measurement import Measurement, round_metrics
 from kfp_edge.metrics.ranking import HIGHEST_P_VALUE
 from kfp_edge.ml.arrays import ClassLabel, Labels
+from kfp_edge.ml.bounds import Bounds, set_bounds
 from kfp_edge.ml.bundle import OutputTensor
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
@@ -93,11 +94,11 @@ class Regression(Task):
         """Fit a regressor for the number, and with quantiles one for each of them."""
         estimator = choose_estimator(options.estimator, self.name)
         check_rows(data)
-        rows = [data]
+        rows, bounds = [data], Bounds(data.preparation.target_low, data.preparation.target_high)
         del data  # an estimator frees the rows before it needs memory, where the caller does not hold them either
         if options.quantiles:
-            return fit_with_quantiles(rows.pop(), estimator, options)
-        return estimator.fit(rows.pop(), options.seed, options.hyperparameters)
+            return set_bounds(fit_with_quantiles(rows.pop(), estimator, options), bounds)
+        return set_bounds(estimator.fit(rows.pop(), options.seed, options.hyperparameters), bounds)
 
     def find_strata(self, data: Dataset) -> Labels | None:
         """Return None: numbers are no classes."""
