@@ -35,6 +35,7 @@ from kfp_edge.ml.skops_model import describe_versions, load_model
 from kfp_edge.onnx_graph.external_data import include_weights
 from kfp_edge.onnx_graph.locales import make_locales_portable
 from kfp_edge.onnx_graph.normalization import check
+from kfp_edge.onnx_graph.traversal import iterate_nodes
 from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.brought import BroughtOptions
 from kfp_edge.tasks.classification.class_mapping import find_named_label
@@ -56,6 +57,10 @@ _CONVERSION_ERRORS = (
     AttributeError,
     KeyError,
 )
+
+
+#: With which skl2onnx ends some of its messages.
+_INVITATION = "You may raise an is"
 
 
 class _ConversionError(ModelError):
@@ -164,7 +169,9 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
             )
     except _CONVERSION_ERRORS as error:
         reason = f"there is no converter for {error}" if isinstance(error, KeyError) else str(error).strip()
-        raise _ConversionError(f"ONNX cannot express this model: {reason.splitlines()[0]}") from error
+        reason = reason.splitlines()[0].partition(_INVITATION)[0].strip()
+        raise _ConversionError(f"ONNX cannot express this model: {reason}") from error
+    _check_domains(proto)
     make_locales_portable(proto)
     copy_missing_sides(estimator, proto)
     sum_votes_exactly(final, proto)
@@ -175,6 +182,15 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     if decision is not None:
         decide_by_threshold(proto, kind.classes, decision)
     return add_signature(proto, data, kind.classes, kind.threshold, decision)
+
+
+def _check_domains(proto: onnx.ModelProto) -> None:
+    """Refuse operators that only some builds of onnxruntime have."""
+    other = sorted({node.op_type for node in iterate_nodes(proto) if node.domain not in ("", "ai.onnx", "ai.onnx.ml")})
+    if other:
+        raise _ConversionError(
+            f"ONNX cannot express this model: it has no operator {', '.join(other)}; use another estimator"
+        )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from skl2onnx import to_onnx
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -268,3 +269,10 @@ def test_what_a_notebook_converts_itself_does_not_depend_on_an_export_before() -
     before = convert_as_users_do()
     convert(train_model(data), data)
     assert convert_as_users_do() == before
+
+
+def test_an_estimator_that_needs_operators_of_one_runtime_only_is_refused():
+    data = failures(60, categorical=False)
+    model = make_pipeline(StandardScaler(), GaussianProcessClassifier()).fit(data.x(), data.y())
+    with pytest.raises(KfpEdgeError, match="it has no operator Solve; use another estimator"):
+        convert(model, data)
