@@ -6,21 +6,21 @@ every error message has one source. A response is a template with the numbers fi
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import prod
-from operator import le
+from operator import call, le, methodcaller
 from typing import Any
 
 import orjson
 
 from kfp_edge_serving.codecs import json_codec
-from kfp_edge_serving.codecs.tensors import blank, encode, json_types
+from kfp_edge_serving.codecs.tensors import Array, blank, encode, json_types
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Model
-from kfp_edge_serving.models.row_batch import Row, RowOutputs
+from kfp_edge_serving.models.row_batch import Row
 
 #: By datatype: the code of module `struct`.
 _CODES = {
@@ -47,7 +47,7 @@ _OTHER_REQUEST = (AttributeError, KeyError, TypeError, ValueError, OverflowError
 #: The row of a request, and its id as a member of the response, empty if it has none. A named tuple takes longer.
 OneRow = tuple[Row, bytes]
 
-_dumps = partial(orjson.dumps, option=orjson.OPT_SERIALIZE_NUMPY)
+_pop_data = methodcaller("pop", "data")
 
 
 class OneRowCodec:
@@ -68,16 +68,15 @@ class OneRowCodec:
         try:
             request = orjson.loads(body)
             request_id = b',"id":%b' % orjson.dumps(_text(request.pop("id"))) if "id" in request else b""
-            values = [tensor.pop("data") for tensor in request["inputs"]]
-            if orjson.dumps(request) not in self._frames:
-                return None
-            return tuple([pack(data) for pack, data in zip(self._packers, values, strict=True)]), request_id
+            row = tuple(map(call, self._packers, map(_pop_data, request["inputs"])))
+            return (row, request_id) if orjson.dumps(request) in self._frames else None
         except _OTHER_REQUEST:
             return None
 
-    def response(self, request_id: bytes, outputs: RowOutputs) -> bytes:
-        """Return the body of the response to a row."""
-        return self._template % (request_id, *map(_dumps, outputs))
+    def responses(self, request_ids: Iterable[bytes], outputs: Iterable[Array]) -> list[bytes]:
+        """Return the body of the response to each row of a batch."""
+        rows = zip(*map(_rows_to_json, outputs), strict=True)
+        return [self._template % (request_id, *row) for request_id, row in zip(request_ids, rows, strict=True)]
 
     def learn(self, body: bytes) -> None:
         """Keep the frame of a request that `json_codec` takes, if it asks for all outputs of one row."""
@@ -101,7 +100,7 @@ class OneRowCodec:
 
     def _keep(self, request: JsonObject, size: int) -> None:
         request.pop("id", None)
-        values = [tensor.pop("data") for tensor in request["inputs"]]
+        values = list(map(_pop_data, request["inputs"]))
         if len(self._frames) >= _MAX_FRAMES:
             self._frames.clear()
         self._frames.add(orjson.dumps(request))
@@ -143,13 +142,21 @@ def _check_range(values: Sequence[float], low: list[float], high: list[float]) -
 
 
 def _template(model: Model) -> bytes:
-    """Return the response as `json_codec` writes it, with `%b` for `,"id":"..."` and for the data of each output."""
+    """Return the response as `json_codec` writes it, with `%b` for `,"id":"..."` and for the values of each output."""
     head = orjson.dumps({"model_name": model.bundle.name, "model_version": model.bundle.version})
     tensors = [encode(blank((1, *output.shape[1:]), output), output) for output in model.outputs.values()]
     outputs = [orjson.dumps(tensor | {"data": []}) for tensor in tensors]
     # a quotation mark inside a string is escaped, so this is the member and not a part of a name
-    filled = [_escape(output).replace(b'"data":[]', b'"data":%b') for output in outputs]
+    filled = [_escape(output).replace(b'"data":[]', b'"data":[%b]') for output in outputs]
     return b'%b%%b,"outputs":[%b]}' % (_escape(head[:-1]), b",".join(filled))
+
+
+def _rows_to_json(array: Array) -> list[bytes]:
+    """Return the values of each row as they stand in a list."""
+    table = array.reshape(len(array), -1)
+    if table.dtype.kind == "O":
+        return [orjson.dumps(row)[1:-1] for row in table.tolist()]
+    return orjson.dumps(table, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
 
 
 def _escape(text: bytes) -> bytes:

@@ -89,12 +89,12 @@ class ShortPath:
 
     def _compute(self, requests: list[_Taken]) -> None:
         try:
-            rows = self._served.model.run_rows([row for (row, _), _, _, _ in requests])
+            outputs = self._served.model.run_rows([row for (row, _), _, _, _ in requests])
+            bodies = self._codec.responses([request_id for (_, request_id), _, _, _ in requests], outputs)
         except Exception:  # noqa: BLE001 - the general path meets the error again, one by one, and reports it
             for _, request, waiter, _ in requests:
                 waiter.handle(request)
             return
-        served, finish, response = self._served, self._handler.finish, self._codec.response
-        for ((_, request_id), request, waiter, began), outputs in zip(requests, rows, strict=True):
-            finish(served, request, began)
-            waiter.answer(request, response(request_id, outputs))
+        self._handler.finish_all(self._served, [(request, began) for _, request, _, began in requests])
+        for (_, request, waiter, _), body in zip(requests, bodies, strict=True):
+            waiter.answer(request, body)

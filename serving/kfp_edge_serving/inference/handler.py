@@ -88,14 +88,18 @@ class InferenceHandler(Generic[Request, Response]):
             )
             raise RequestError(message, status) from error
         finally:
-            self.finish(served, request, began, status, message)
+            seconds = time.monotonic() - began
+            served.metrics.count(self._name, status, seconds)
+            if message or self._records_success:
+                self._record(served, request, seconds, status, message or None)
 
-    def finish(self, served: ServedModel, request: Request, began: float, status: int = 200, message: str = "") -> None:
-        """Count, log and trace a request that is about to be answered; `message` is that of an error."""
-        seconds = time.monotonic() - began
-        served.metrics.count(self._name, status, seconds)
-        if message or self._records_success:
-            self._record(served, request, seconds, status, message or None)
+    def finish_all(self, served: ServedModel, answered: list[tuple[Request, float]]) -> None:
+        """Count, log and trace requests that are about to be answered, status 200; with each, when it arrived."""
+        now = time.monotonic()
+        served.metrics.count_all(self._name, 200, [now - began for _, began in answered])
+        if self._records_success:
+            for request, began in answered:
+                self._record(served, request, now - began, 200, None)
 
     def refuse_overload(self, served: ServedModel) -> RequestError:
         """Count a request that is refused because of overload, and return the error.

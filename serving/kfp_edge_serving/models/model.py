@@ -14,7 +14,7 @@ from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.onnx_session import OnnxSession
 from kfp_edge_serving.models.operators import has_exact_rows
 from kfp_edge_serving.models.plain_model import complete_signature
-from kfp_edge_serving.models.row_batch import Row, RowBatches, RowOutputs, prepare_batches
+from kfp_edge_serving.models.row_batch import Row, RowBatches, prepare_batches
 from kfp_edge_serving.settings import RangePolicy, Settings
 from kfp_edge_serving.telemetry.feature_statistics import FeatureStatistics
 
@@ -178,8 +178,10 @@ class Model:
         low, high = self._ranges[input_name]
         return low.tolist(), high.tolist()
 
-    def run_rows(self, rows: Sequence[Row]) -> list[RowOutputs]:
-        """Infer up to `max_rows_at_once` rows on the event loop, and count them; valid until the next call.
+    def run_rows(self, rows: Sequence[Row]) -> list[Array]:
+        """Return all outputs of up to `max_rows_at_once` rows, and count them; on the event loop only.
+
+        The outputs are valid until the next call.
 
         Unlike `run`, this leaves checking the rows and their ranges to the caller.
 
@@ -191,7 +193,7 @@ class Model:
         # the statistics are counted later, when the memory holds other rows
         received = {name: array.copy() for name, array in batch.feed.items()}
         self.statistics.add(len(rows), received, self.all_outputs, [array.copy() for array in batch.outputs])
-        return batch.rows
+        return batch.outputs
 
     @property
     def max_rows_at_once(self) -> int:

@@ -20,8 +20,6 @@ MAX_ROWS = 16
 
 #: The values of one row for each input: their bytes, or texts.
 Row = tuple[bytes | list[str], ...]
-#: The values of one row for each output, in one dimension; texts are a list.
-RowOutputs = tuple[Array | list[str], ...]
 
 
 class RowBatches:
@@ -43,14 +41,12 @@ class RowBatches:
 
 
 class _RowBatch:
-    """A number of rows: `feed` and `outputs` as the model takes and gives them, and `rows`, the outputs of each row."""
+    """A number of rows: `feed` and `outputs` as the model takes and gives them."""
 
     def __init__(self, bundle: LoadedBundle, session: OnnxSession, count: int) -> None:
         self.feed = {tensor.name: blank((count, *tensor.shape[1:]), tensor) for tensor in bundle.inputs}
         kept = {tensor.name: blank((count, *tensor.shape[1:]), tensor) for tensor in bundle.outputs}
         self.outputs = list(kept.values())
-        self.rows = _split(self.outputs)
-        self._count = count
         self._session = session
         self._names = list(kept)
         # onnxruntime keeps no texts in NumPy's memory
@@ -68,7 +64,6 @@ class _RowBatch:
             self._compute_in_place()
         else:
             self.outputs = self._session.run(self._names, self.feed)
-            self.rows = _split(self.outputs)
 
 
 def prepare_batches(bundle: LoadedBundle, session: OnnxSession, has_exact_rows: bool) -> RowBatches | None:
@@ -111,44 +106,29 @@ def _pack(row: Array) -> bytes | list[str]:
     return np.ravel(row).tolist() if row.dtype.kind == "O" else row.tobytes()
 
 
-def _run_alone(bundle: LoadedBundle, session: OnnxSession, row: Row) -> RowOutputs:
-    """Return the outputs of a row as the general path computes them."""
+def _run_alone(bundle: LoadedBundle, session: OnnxSession, row: Row) -> list[object]:
+    """Return the bits of the outputs of a row as the general path computes them."""
     feed = {}
     for tensor, values in zip(bundle.inputs, row, strict=True):
         dtype = numpy_type(tensor)
         flat = np.frombuffer(values, dtype) if isinstance(values, bytes) else np.array(values, dtype)
         feed[tensor.name] = flat.reshape(1, *tensor.shape[1:])
-    [outputs] = _split(session.run([tensor.name for tensor in bundle.outputs], feed))
-    return outputs
+    return _bits(session.run([tensor.name for tensor in bundle.outputs], feed), 0)
 
 
-def _agrees(batches: RowBatches, rows: list[Row], alone: list[RowOutputs], count: int) -> bool:
+def _agrees(batches: RowBatches, rows: list[Row], alone: list[list[object]], count: int) -> bool:
     """Return whether `count` rows at once give the bits that each gives alone, at two places of the batch."""
     for start in (0, len(rows) // 2):
         order = [(start + position) % len(rows) for position in range(count)]
-        batch = batches.run([rows[index] for index in order])
-        if any(not _is_same(batch.rows[k], alone[index]) for k, index in enumerate(order)):
+        outputs = batches.run([rows[index] for index in order]).outputs
+        if any(_bits(outputs, position) != alone[index] for position, index in enumerate(order)):
             return False
     return True
 
 
-def _is_same(left: RowOutputs, right: RowOutputs) -> bool:
-    return all(
-        a == b if isinstance(a, list) or isinstance(b, list) else a.tobytes() == b.tobytes()
-        for a, b in zip(left, right, strict=True)
-    )
+def _bits(outputs: Sequence[Array], position: int) -> list[object]:
+    return [_pack(array[position : position + 1]) for array in outputs]
 
 
 def _memory(array: Array) -> memoryview | Array:
     return array.reshape(-1) if array.dtype.kind == "O" else array.data.cast("B")
-
-
-def _split(outputs: Sequence[Array]) -> list[RowOutputs]:
-    """Return the values of each row; views where they are numbers."""
-    columns = [[_values(array[index : index + 1]) for index in range(len(array))] for array in outputs]
-    return list(zip(*columns, strict=True))
-
-
-def _values(row: Array) -> Array | list[str]:
-    flat = row.reshape(-1)
-    return flat.tolist() if flat.dtype.kind == "O" else flat

@@ -54,7 +54,12 @@ class ModelMetrics:
             status: The HTTP status code; over gRPC the one that corresponds.
             seconds: The duration.
         """
-        self._uncounted.append((protocol, status, seconds, time.time()))  # atomic
+        self.count_all(protocol, status, [seconds])
+
+    def count_all(self, protocol: str, status: int, durations: list[float]) -> None:
+        """Count answered requests of the same protocol and status; `durations` are their seconds."""
+        now = time.time()
+        self._uncounted.extend([(protocol, status, seconds, now) for seconds in durations])  # atomic
         if len(self._uncounted) >= _BATCH_SIZE:
             self.totals()
 

@@ -60,7 +60,8 @@ def short_answer(codec: OneRowCodec, model: Model, body: bytes) -> bytes | None:
     if one is None:
         return None
     row, request_id = one
-    return codec.response(request_id, model.run_rows([row])[0])
+    [body] = codec.responses([request_id], model.run_rows([row]))
+    return body
 
 
 def general_answer(model: Model, body: bytes) -> bytes | None:
