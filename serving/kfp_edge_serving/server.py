@@ -17,13 +17,14 @@ import uvloop
 
 from kfp_edge_serving.auth import Authenticator, AuthFiles
 from kfp_edge_serving.cpu_limit import usable_cpus
-from kfp_edge_serving.errors import RequestError, StartError
+from kfp_edge_serving.errors import NOT_READY, RequestError, StartError
 from kfp_edge_serving.http_server.listener import Listener
 from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse, error_response
 from kfp_edge_serving.http_server.server import HttpServer
 from kfp_edge_serving.settings import Settings
 from kfp_edge_serving.stop_signals import StopSignals
 from kfp_edge_serving.telemetry.log import JsonHandler, log
+from kfp_edge_serving.telemetry.refusals import Refusals
 
 # these import numpy and onnxruntime, so the server imports them only once it listens
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from kfp_edge_serving.telemetry.tracing import Tracer
 
 _SECRETS_CHECK_SECONDS = 1.0
+#: The log has one line for all requests that were refused for one reason in so many seconds.
+_REFUSALS_LOG_SECONDS = 1.0
 #: File descriptors that are not used for connections, but for models and gRPC.
 _RESERVED_FILES = 64
 
@@ -65,7 +68,8 @@ class _Server:
         self._authenticator = Authenticator(
             AuthFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.token_file)
         )
-        self._http = HttpServer(_answer_while_loading, self._limits)
+        self._refusals = Refusals()
+        self._http = HttpServer(self._answer_while_loading, self._limits, self._refusals)
         self._stop_watching = threading.Event()
         # there once the models are loaded
         self._router: Router | None = None
@@ -85,7 +89,10 @@ class _Server:
             settings.host, settings.port, self._http.new_connection, lambda: self._authenticator.context
         )
         log("listening", host=settings.host, port=listener.port)
-        background = [loop.create_task(self._http.enforce_timeouts()), loop.create_task(self._reload_secrets())]
+        background = [
+            loop.create_task(work)
+            for work in (self._http.enforce_timeouts(), self._reload_secrets(), self._log_refusals())
+        ]
         serving = loop.create_task(self._load_and_serve(listener.port))
         stopped = loop.create_task(stop.requested.wait())
         try:
@@ -101,6 +108,7 @@ class _Server:
             await self._drain()
             for task in background:
                 task.cancel()
+            self._refusals.log()
 
     # --- loading ---
 
@@ -164,6 +172,7 @@ class _Server:
                 self._limits,
                 self._tracer,
                 settings.access_log,
+                self._refusals,
             )
         return repository
 
@@ -172,7 +181,13 @@ class _Server:
 
         executor = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="inference")
         router = Router(
-            repository, self._authenticator, self._limits, executor, self._tracer, self._settings.access_log
+            repository,
+            self._authenticator,
+            self._limits,
+            executor,
+            self._tracer,
+            self._settings.access_log,
+            self._refusals,
         )
         router.connection_stats = self._connection_stats
         return router
@@ -187,6 +202,19 @@ class _Server:
 
         calls, overloaded = (0, 0) if self._grpc is None else (self._grpc.in_flight, self._grpc.overloaded)
         return ConnectionStats(len(self._http.connections), self._http.in_flight + calls, overloaded)
+
+    def _answer_while_loading(self, request: HttpRequest) -> HttpResponse:
+        if request.path == b"/v2/health/live":
+            return HttpResponse(200, orjson.dumps({"live": True}))
+        error = RequestError("the server is still loading its models; try again later.", 503, NOT_READY)
+        if request.path != b"/v2/health/ready":  # for a probe this is the answer
+            self._refusals.add("rest", error)
+        return error_response(error)
+
+    async def _log_refusals(self) -> None:
+        while True:
+            await asyncio.sleep(_REFUSALS_LOG_SECONDS)
+            self._refusals.log()
 
     async def _reload_secrets(self) -> None:
         """Read replaced certificates and tokens; those that cannot be used leave the ones before in force."""
@@ -227,12 +255,6 @@ class _Server:
         await asyncio.gather(*drains)
         if self._tracer is not None:
             self._tracer.close()
-
-
-def _answer_while_loading(request: HttpRequest) -> HttpResponse:
-    if request.path == b"/v2/health/live":
-        return HttpResponse(200, orjson.dumps({"live": True}))
-    return error_response(RequestError("the server is still loading its models; try again later.", 503))
 
 
 def _max_connections(requested: int) -> int:

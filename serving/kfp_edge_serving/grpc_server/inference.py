@@ -18,6 +18,7 @@ from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtoc
 from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.model import Model
 from kfp_edge_serving.models.repository import ModelCatalog, ServedModel
+from kfp_edge_serving.telemetry.refusals import Refusals
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 #: Messages up to this many bytes are answered by the thread that polls; handing one to a thread costs some 30 us.
@@ -64,6 +65,7 @@ class InferenceMethod:
         tracer: Tracer | None,
         access_log: bool,
         handle_arrived: Callable[[], None],
+        refusals: Refusals,
     ) -> None:
         """Answer by the models of the catalog.
 
@@ -73,7 +75,9 @@ class InferenceMethod:
             tracer: Records a span of each inference.
             access_log: Whether every inference is logged, not only failed ones.
             handle_arrived: Handles all events that have arrived, and returns.
+            refusals: Counts the calls that reach no model.
         """
+        self._refusals = refusals
         self._catalog = catalog
         self._templates: RequestTemplates[ServedModel] = RequestTemplates()
         self._templates_of: ModelCatalog | None = None
@@ -102,7 +106,11 @@ class InferenceMethod:
             RequestError: the request is refused, or the server failed.
         """
         began = time.monotonic()
-        inference = self._read(message, call)
+        try:
+            inference = self._read(message, call)
+        except RequestError as error:
+            self._refusals.add("grpc", error)
+            raise
         if inference.served.model.is_slow or len(message) > _MAX_INLINE_MESSAGE:
             self._submit(inference, began)
         elif not self._is_collecting and began < self._next_collection:

@@ -11,6 +11,7 @@ from kfp_edge_serving.grpc_server.core import CompletionQueue, CoreServer, Event
 from kfp_edge_serving.grpc_server.service import Method
 from kfp_edge_serving.grpc_server.statuses import refuse
 from kfp_edge_serving.telemetry.log import log
+from kfp_edge_serving.telemetry.refusals import Refusals
 
 #: Seconds for which all that has arrived is handled before anything is answered.
 _MAX_COLLECTION = 0.05
@@ -21,8 +22,11 @@ _EMPTY_POLLS = 2
 class Poller:
     """Handles the events of a server; the methods answer in this thread, or by themselves in others."""
 
-    def __init__(self, server: CoreServer, queue: CompletionQueue, calls: OpenCalls, max_calls: int) -> None:
+    def __init__(
+        self, server: CoreServer, queue: CompletionQueue, calls: OpenCalls, max_calls: int, refusals: Refusals
+    ) -> None:
         """Take at most `max_calls` at once."""
+        self._refusals = refusals
         self._server = server
         self._queue = queue
         self._calls = calls
@@ -31,9 +35,8 @@ class Poller:
         self._is_stopping = False
         #: Set once the server has ended.
         self.has_ended = threading.Event()
-        #: Calls that were taken, and those refused because there were too many.
+        #: Calls that have arrived.
         self.accepted = 0
-        self.refused = 0
 
     def start(self, methods: Mapping[bytes, Method]) -> None:
         """Take calls of these methods from now on, in a thread."""
@@ -88,12 +91,16 @@ class Poller:
         path = event.call_details.method
         method = self._methods.get(path)
         if method is None:
-            refuse(call, RequestError(f"there is no method {path.decode('utf-8', 'replace')} here.", 501))
+            self._refuse(call, f"there is no method {path.decode('utf-8', 'replace')} here.", 501)
         elif len(self._calls.unanswered) >= self._max_calls or not self._calls.has_room():
-            self.refused += 1
-            refuse(call, RequestError("the server has more calls at once than it takes; try again later.", 429))
+            self._refuse(call, "the server has more calls at once than it takes; try again later.", 429)
         else:
             method.begin(call)
+
+    def _refuse(self, call: Call, message: str, status: int) -> None:
+        error = RequestError(message, status)
+        self._refusals.add("grpc", error)
+        refuse(call, error)
 
     def _end(self, _event: Event) -> None:
         self._server.destroy()

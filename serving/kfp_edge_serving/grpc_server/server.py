@@ -13,6 +13,7 @@ from kfp_edge_serving.grpc_server.poller import Poller
 from kfp_edge_serving.grpc_server.service import SERVICE, InferenceService
 from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.repository import ModelCatalog
+from kfp_edge_serving.telemetry.refusals import Refusals
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 _TIMEOUT_CHECK_SECONDS = 0.5
@@ -35,6 +36,7 @@ class GrpcServer:
         limits: Limits,
         tracer: Tracer | None = None,
         access_log: bool = False,
+        refusals: Refusals | None = None,
     ) -> None:
         """Prepare a server, which does not listen yet.
 
@@ -45,9 +47,12 @@ class GrpcServer:
         self._calls = OpenCalls(_UNDELIVERED * limits.grpc_max_calls, limits.max_buffered)
         self._core, queue = create_server(core_options(limits))
         self._listener = GrpcListener(authenticator)
-        self._poller = Poller(self._core, queue, self._calls, limits.grpc_max_calls)
-        self._inference = InferenceMethod(catalog, limits, tracer, access_log, self._poller.handle_arrived)
-        self._service = InferenceService(catalog, is_ready, authenticator, self._inference)
+        self._refusals = refusals or Refusals()
+        self._poller = Poller(self._core, queue, self._calls, limits.grpc_max_calls, self._refusals)
+        self._inference = InferenceMethod(
+            catalog, limits, tracer, access_log, self._poller.handle_arrived, self._refusals
+        )
+        self._service = InferenceService(catalog, is_ready, authenticator, self._inference, self._refusals)
         self._is_started = False
 
     @property
@@ -58,7 +63,7 @@ class GrpcServer:
     @property
     def overloaded(self) -> int:
         """The number of calls refused because there were too many, or because they would have waited too long."""
-        return self._inference.overloaded + self._poller.refused
+        return self._inference.overloaded + self._refusals.count_overloads("grpc")
 
     def start(self, host: str, port: int) -> int:
         """Listen, and return the port, which is any free one if `port` is 0.

@@ -19,6 +19,7 @@ from kfp_edge_serving.grpc_server.calls import Call
 from kfp_edge_serving.grpc_server.inference import InferenceMethod
 from kfp_edge_serving.grpc_server.statuses import refuse, report_bug
 from kfp_edge_serving.models.repository import ModelCatalog
+from kfp_edge_serving.telemetry.refusals import Refusals
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -76,7 +77,9 @@ class InferenceService:
         is_ready: Callable[[], bool],
         authenticator: Authenticator,
         inference: InferenceMethod,
+        refusals: Refusals,
     ) -> None:
+        self._refusals = refusals
         self._catalog = catalog
         self._is_ready = is_ready
         self._authenticator = authenticator
@@ -102,7 +105,11 @@ class InferenceService:
         authenticator = self._authenticator
         if not authenticator.is_open:
             # where only a certificate gives access, grpc has already asked every connection for one
-            authenticator.check(call.find_metadata("authorization"), authenticator.needs_certificate)
+            try:
+                authenticator.check(call.find_metadata("authorization"), authenticator.needs_certificate)
+            except RequestError as error:
+                self._refusals.add("grpc", error)
+                raise
 
     def _server_ready(self, _message: bytes, _call: Call) -> bytes:
         return ServerReadyResponse(ready=self._is_ready()).SerializeToString()

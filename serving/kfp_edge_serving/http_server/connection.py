@@ -11,11 +11,12 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Protocol, cast
 
-from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.errors import TOO_MANY_BYTES, TOO_MANY_CONNECTIONS, RequestError
 from kfp_edge_serving.http_server.messages import HttpHandler, HttpRequest, HttpResponse, error_response
 from kfp_edge_serving.http_server.request_head_cache import RequestHeadCache
 from kfp_edge_serving.http_server.request_parser import ParserState, RequestParser
 from kfp_edge_serving.limits import Limits
+from kfp_edge_serving.telemetry.refusals import Refusals
 
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 #: A response, with places for the length of its body, the date header and the body.
@@ -52,6 +53,7 @@ class ConnectionServer(Protocol):
     head_cache: RequestHeadCache
     buffered_bytes: int
     is_ending: bool
+    refusals: Refusals
     date_header: bytes
 
 
@@ -108,6 +110,7 @@ class Connection(asyncio.Protocol):
             self._server.connections.add(self)
         else:
             self._state = _CLOSING
+            self._server.refusals.add("rest", _too_many_connections())
             self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -210,7 +213,9 @@ class Connection(asyncio.Protocol):
     def _handle_over_limit(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
         if request.method in (b"GET", b"HEAD"):
             return self._server.handler(request)
-        return error_response(RequestError("the server has too many connections; try again later.", 503))
+        error = _too_many_connections()
+        self._server.refusals.add("rest", error)
+        return error_response(error)
 
     def _respond_from_thread(self, done: "asyncio.Future[HttpResponse]") -> None:
         request, self._under_way = self._under_way, None
@@ -261,7 +266,8 @@ class Connection(asyncio.Protocol):
         self._server.buffered_bytes += buffered - self._buffered
         self._buffered = buffered
         if self._parser.body and self._server.buffered_bytes > self._limits.max_buffered:
-            self._refuse(RequestError("the server buffers as many large requests as it can; try again later.", 503))
+            message = "the server buffers as many large requests as it can; try again later."
+            self._refuse(RequestError(message, 503, TOO_MANY_BYTES))
             self._update_buffered()
 
     def _pause_or_resume_reading(self) -> None:
@@ -276,6 +282,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         self._parser.discard()
+        self._server.refusals.add("rest", error)
         self._refusal = error_response(error)
         self._state = _REFUSING
 
@@ -350,3 +357,7 @@ class Connection(asyncio.Protocol):
             return self._limits.linger_timeout
         is_idle = self._responses and not unsent and self._parser.state is _IDLE and not is_closing
         return self._limits.idle_timeout if is_idle else self._limits.read_timeout
+
+
+def _too_many_connections() -> RequestError:
+    return RequestError("the server has too many connections; try again later.", 503, TOO_MANY_CONNECTIONS)

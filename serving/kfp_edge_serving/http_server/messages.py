@@ -14,6 +14,14 @@ JSON = b"application/json"
 _UNESCAPED = b"!$&'()*+,;=:@"
 
 
+class MethodNotAllowedError(RequestError):
+    """A request with a method that its path does not take; `allowed` are those that it takes."""
+
+    def __init__(self, message: str, *allowed: bytes) -> None:
+        super().__init__(message, 405)
+        self.allowed = allowed
+
+
 class HttpRequest:
     """One request: `path` as it was sent, without the query; `headers` by lower-case name, only those in use here."""
 
@@ -57,7 +65,9 @@ HttpHandler = Callable[[HttpRequest], "HttpResponse | asyncio.Future[HttpRespons
 def error_response(error: RequestError) -> HttpResponse:
     """Return the response that reports an error ("Inference Error Response JSON Object")."""
     headers: tuple[bytes, ...] = ()
-    if error.status in (429, 503):
+    if isinstance(error, MethodNotAllowedError):
+        headers = (b"allow: " + b", ".join(error.allowed) + b"\r\n",)
+    elif error.status in (429, 503):
         headers = (b"retry-after: 1\r\n",)
     elif error.status == 401:
         headers = (b"www-authenticate: Bearer\r\n",)

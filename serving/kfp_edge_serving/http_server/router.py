@@ -18,7 +18,13 @@ from kfp_edge_serving.codecs.named_rows import list_row_columns
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.features.definition import FeatureDefinition
 from kfp_edge_serving.http_server.content_coding import decompress_body
-from kfp_edge_serving.http_server.messages import JSON, HttpRequest, HttpResponse, canonical_path, error_response
+from kfp_edge_serving.http_server.messages import (
+    HttpRequest,
+    HttpResponse,
+    MethodNotAllowedError,
+    canonical_path,
+    error_response,
+)
 from kfp_edge_serving.http_server.openapi import document
 from kfp_edge_serving.http_server.short_path import ShortPath, Waiter
 from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtocol
@@ -29,6 +35,7 @@ from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.model import Model
 from kfp_edge_serving.models.repository import ModelCatalog, ServedModel
 from kfp_edge_serving.telemetry.metrics import CONTENT_TYPE, ModelSnapshot, ServerSnapshot, exposition
+from kfp_edge_serving.telemetry.refusals import Refusals
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 EXTENSIONS = ("binary_tensor_data",)
@@ -76,8 +83,10 @@ class Router:
         executor: Executor,
         tracer: Tracer | None = None,
         access_log: bool = False,
+        refusals: Refusals | None = None,
     ) -> None:
         self.is_ready = False
+        self._refusals = refusals or Refusals()
         #: Called when metrics are scraped.
         self.connection_stats: Callable[[], ConnectionStats] = ConnectionStats
         self._source = source
@@ -139,10 +148,17 @@ class Router:
             if not self._authenticator.is_open and request.path not in (_LIVE, _READY):
                 self._authenticator.check(request.headers.get(b"authorization"), request.has_certificate)
             served = self._infer_routes.get(request.path)
-            if served is not None and request.method == b"POST":
-                return self._infer(served, request)
-            return self._route(request)
+            if served is None or request.method != b"POST":
+                answer = self._route(request)
+                if isinstance(answer, HttpResponse):
+                    return answer
+                served = answer
         except RequestError as error:
+            self._refusals.add("rest", error)
+            return error_response(error)
+        try:
+            return self._infer(served, request)
+        except RequestError as error:  # counted and logged with the model
             return error_response(error)
 
     def _infer(self, served: ServedModel, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
@@ -166,19 +182,20 @@ class Router:
         except RequestError as error:
             return error_response(error)
 
-    def _route(self, request: HttpRequest) -> "HttpResponse | asyncio.Future[HttpResponse]":
-        """Answer everything but an inference at a path that is written as ours are."""
-        path = canonical_path(request.path)
+    def _route(self, request: HttpRequest) -> HttpResponse | ServedModel:
+        """Answer everything but an inference; for one, whose path may be written in another way, return the model."""
+        path = request.path if request.path in self._get_routes else canonical_path(request.path)
         get = self._get_routes.get(path)
         if get is not None:
             if request.method in (b"GET", b"HEAD"):
                 return get()
-            return _method_not_allowed(request, b"GET", b"HEAD")
-        if path in self._infer_routes:
-            if request.method == b"POST":
-                return self._infer(self._infer_routes[path], request)
-            return _method_not_allowed(request, b"POST")
-        raise RequestError(self._describe_unknown(path), 404)
+            raise _method_not_allowed(request, b"GET", b"HEAD")
+        served = self._infer_routes.get(path)
+        if served is None:
+            raise RequestError(self._describe_unknown(path), 404)
+        if request.method != b"POST":
+            raise _method_not_allowed(request, b"POST")
+        return served
 
     def _describe_unknown(self, path: bytes) -> str:
         text = unquote(path.decode())
@@ -226,7 +243,8 @@ class Router:
             in_flight=stats.in_flight,
             connections=stats.connections,
             refused_bundles=self._source.refused(),
-            overloaded=self._inference.overloaded + stats.overloaded_calls,
+            overloaded=self._inference.overloaded + stats.overloaded_calls + self._refusals.count_overloads("rest"),
+            refused=self._refusals.counts(),
         )
         return HttpResponse(200, exposition(models, server), CONTENT_TYPE)
 
@@ -280,9 +298,9 @@ def _constant(value: JsonObject) -> Callable[[], HttpResponse]:
     return lambda: response
 
 
-def _method_not_allowed(request: HttpRequest, *allowed: bytes) -> HttpResponse:
+def _method_not_allowed(request: HttpRequest, *allowed: bytes) -> MethodNotAllowedError:
     message = f"{request.path.decode('latin-1')} takes {allowed[0].decode()}, not {request.method.decode('latin-1')}."
-    return HttpResponse(405, orjson.dumps({"error": message}), JSON, (b"allow: " + b", ".join(allowed) + b"\r\n",))
+    return MethodNotAllowedError(message, *allowed)
 
 
 def _decode_and_infer(model: Model, request: HttpRequest, max_body: int = Limits.max_body) -> HttpResponse:

@@ -9,6 +9,7 @@ from kfp_edge_serving.http_server.connection import Connection
 from kfp_edge_serving.http_server.messages import HttpHandler, HttpRequest
 from kfp_edge_serving.http_server.request_head_cache import RequestHeadCache
 from kfp_edge_serving.limits import Limits
+from kfp_edge_serving.telemetry.refusals import Refusals
 
 _TIMEOUT_CHECK_SECONDS = 0.5
 _DRAIN_CHECK_SECONDS = 0.01
@@ -20,8 +21,9 @@ class HttpServer:
     `take_short_path` is asked first for requests with a known head; if it returns False, they go to `handler`.
     """
 
-    def __init__(self, handler: HttpHandler, limits: Limits) -> None:
+    def __init__(self, handler: HttpHandler, limits: Limits, refusals: Refusals | None = None) -> None:
         self.handler = handler
+        self.refusals = refusals or Refusals()
         self.take_short_path: Callable[[HttpRequest, Connection], bool] = lambda request, connection: False
         self.limits = limits
         self.connections: set[Connection] = set()

@@ -8,7 +8,7 @@ import re
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from threading import Lock
@@ -104,6 +104,8 @@ class ServerSnapshot:
     connections: int
     refused_bundles: int
     overloaded: int
+    #: Requests refused before a model was asked, by protocol and reason.
+    refused: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def exposition(models: Sequence[ModelSnapshot], server: ServerSnapshot) -> bytes:
@@ -145,6 +147,10 @@ def _server_lines(server: ServerSnapshot) -> Iterator[str]:
     ):  # fmt: skip
         yield from _head_lines(name, kind, text)
         yield f"{name} {int(value)}"
+    name = "kfp_edge_refused_requests_total"
+    yield from _head_lines(name, "counter", "Requests refused before a model was asked, by reason.")
+    for (protocol, reason), count in sorted(server.refused.items()):
+        yield f"{name}{_format_labels({'protocol': protocol, 'reason': reason})} {count}"
 
 
 def _family_lines(name: str, kind: str, text: str, models: Sequence[ModelSnapshot], samples: _Samples) -> Iterator[str]:

@@ -1,0 +1,62 @@
+"""Requests that are refused before a model is asked, and so appear in the metrics of none: counted, and logged."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+from kfp_edge_serving.errors import OVERLOAD_REASONS, RequestError
+from kfp_edge_serving.telemetry.log import log
+
+
+@dataclass
+class _Unlogged:
+    """Refusals of one kind that the log has not reported yet."""
+
+    requests: int
+    error: RequestError
+
+
+class Refusals:
+    """Counts refused requests by protocol and reason; from any thread.
+
+    A client that is refused may try again at once, thousands of times a second. So the log has one line for each
+    protocol and reason in a period, with their number and the first of the errors.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._unlogged: dict[tuple[str, str], _Unlogged] = {}
+
+    def add(self, protocol: str, error: RequestError) -> None:
+        """Count a request of `rest` or `grpc` that is refused with an error."""
+        key = protocol, error.reason
+        with self._lock:
+            self._counts[key] += 1
+            unlogged = self._unlogged.setdefault(key, _Unlogged(0, error))
+            unlogged.requests += 1
+
+    def count_overloads(self, protocol: str) -> int:
+        """Return how many requests of a protocol were refused for want of room."""
+        counts = self.counts().items()
+        return sum(count for (name, reason), count in counts if name == protocol and reason in OVERLOAD_REASONS)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return the counts by protocol and reason."""
+        with self._lock:
+            return dict(self._counts)
+
+    def log(self) -> None:
+        """Log what was refused since the last call."""
+        with self._lock:
+            unlogged, self._unlogged = self._unlogged, {}
+        for (protocol, reason), refused in unlogged.items():
+            log(
+                "requests refused",
+                "warning",
+                protocol=protocol,
+                reason=reason,
+                status=refused.error.status,
+                requests=refused.requests,
+                error=str(refused.error),
+            )
