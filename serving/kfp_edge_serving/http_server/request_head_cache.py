@@ -1,38 +1,139 @@
-"""A cache of the parsed head of each request: a client sends few different ones, and the same bytes mean the same."""
+"""A cache of parsed request heads: a client sends few different ones, and the same bytes mean the same.
+
+Many clients put a trace context or an id of their own into each request. So two heads of the same length are compared:
+where only values differ that do not change how a request is read, the rest of the head is what is looked up.
+"""
+
+from typing import NamedTuple
 
 from kfp_edge_serving.http_server.messages import HttpRequest
+from kfp_edge_serving.http_server.request_parser import TRACE_HEADERS, USED_HEADERS
 
 _HEAD_END = b"\r\n\r\n"
 _MAX_HEADS = 256
 _MAX_HEAD_BYTES = 1024
-#: They differ in every request.
-_TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
-_MISS: tuple[HttpRequest | None, int] = (None, 0)
+#: Heads of one length whose values differ at other places; the last ones are kept.
+_MAX_LAYOUTS = 4
+#: Headers whose values decide how a request is read; llhttp reads some that are not used here.
+_READ_HEADERS = (USED_HEADERS - TRACE_HEADERS) | {b"connection", b"proxy-connection", b"upgrade"}
+#: Characters of a value that cannot end it (RFC 9110, "Field Values").
+_VALUE_CHARACTERS = bytes(range(0x20, 0x7F))
+
+
+class _Head(NamedTuple):
+    """A request, still without a body, and the length of that body."""
+
+    request: HttpRequest
+    body_length: int
+
+
+class _Layout:
+    """Where values vary in heads of one length, and what the rest of each such head means."""
+
+    def __init__(self, values: dict[bytes, slice]) -> None:
+        """Look up heads without the values of some headers, each given by its name in lower case and its place."""
+        self.values = values
+        self._places = list(values.values())
+        self._traces = {name: place for name, place in values.items() if name in TRACE_HEADERS}
+        starts = [0, *(place.stop for place in self._places)]
+        ends = [*(place.start for place in self._places), None]
+        self._rest = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+        self._heads: dict[bytes, _Head] = {}
+
+    def add(self, head: bytes, meaning: _Head) -> None:
+        """Keep what a head means, whatever its values."""
+        self._heads[b"".join(map(head.__getitem__, self._rest))] = meaning
+
+    def find(self, head: bytes) -> _Head | None:
+        """Return what a head means, None if it is not known."""
+        known = self._heads.get(b"".join(map(head.__getitem__, self._rest)))
+        if known is None or b"".join(map(head.__getitem__, self._places)).translate(None, _VALUE_CHARACTERS):
+            return None
+        if not self._traces:
+            return known
+        request = known.request.with_body(b"", has_certificate=False)
+        request.headers = known.request.headers | {name: head[place].strip() for name, place in self._traces.items()}
+        return _Head(request, known.body_length)
 
 
 class RequestHeadCache:
-    """Maps the bytes of a head to its request, still without a body, and the length of that body."""
+    """Maps the bytes of a head to what it means."""
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, tuple[HttpRequest, int]] = {}
+        self._size = 0
+        self._heads: dict[bytes, _Head] = {}
+        #: By length: the last head that was parsed, and the layouts.
+        self._last: dict[int, bytes] = {}
+        self._layouts: dict[int, list[_Layout]] = {}
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return self._size
 
     def find(self, data: bytes, has_certificate: bool) -> HttpRequest | None:
-        """Return the request that `data` is, if its head is cached and the rest of `data` is exactly its body."""
-        end = data.find(_HEAD_END) + len(_HEAD_END)
-        request, length = self._entries.get(data[:end], _MISS)
-        if request is None or len(data) - end != length:
+        """Return the request that `data` is, if its head is known and the rest of `data` is exactly its body."""
+        head, end, body = data.partition(_HEAD_END)
+        if not end:
             return None
-        return request.with_body(data[end:], has_certificate)
+        known = self._heads.get(head) or self._find_varying(head)
+        if known is None or len(body) != known.body_length:
+            return None
+        return known.request.with_body(body, has_certificate)
 
     def add(self, data: bytes, request: HttpRequest) -> None:
-        """Cache the head of the only request in `data`, unless anything but content-length delimits its body."""
-        end = data.find(_HEAD_END) + len(_HEAD_END)
-        is_whole = len(data) - end == len(request.body) and b"transfer-encoding" not in request.headers
-        is_usual = request.keep_alive and request.version == "1.1" and not _TRACE_HEADERS & request.headers.keys()
-        if is_whole and is_usual and end <= _MAX_HEAD_BYTES and request.method == b"POST":
-            if len(self._entries) >= _MAX_HEADS:
-                self._entries.clear()
-            self._entries[data[:end]] = request.with_body(b"", has_certificate=False), len(request.body)
+        """Keep the head of the only request in `data`, unless anything but content-length delimits its body."""
+        head, _, body = data.partition(_HEAD_END)
+        is_whole = len(body) == len(request.body) and b"transfer-encoding" not in request.headers
+        is_usual = request.keep_alive and request.version == "1.1" and request.method == b"POST"
+        if not is_whole or not is_usual or len(head) > _MAX_HEAD_BYTES:
+            return
+        if self._size >= _MAX_HEADS:
+            self._clear()
+        self._size += 1
+        known = _Head(request.with_body(b"", has_certificate=False), len(body))
+        before, self._last[len(head)] = self._last.get(len(head), head), head
+        if values := _find_varying_values(before, head):
+            self._find_layout(len(head), values).add(head, known)
+        elif not TRACE_HEADERS & request.headers.keys():
+            self._heads[head] = known
+
+    def _find_varying(self, head: bytes) -> _Head | None:
+        for layout in self._layouts.get(len(head), ()):
+            if (known := layout.find(head)) is not None:
+                return known
+        return None
+
+    def _find_layout(self, length: int, values: dict[bytes, slice]) -> _Layout:
+        """Return the layout with values at these places, a new one if there is none."""
+        layouts = self._layouts.setdefault(length, [])
+        for layout in layouts:
+            if layout.values == values:
+                return layout
+        layouts.insert(0, _Layout(values))
+        del layouts[_MAX_LAYOUTS:]
+        return layouts[0]
+
+    def _clear(self) -> None:
+        self._size = 0
+        for entries in (self._heads, self._last, self._layouts):
+            entries.clear()
+
+
+def _find_varying_values(one: bytes, other: bytes) -> dict[bytes, slice]:
+    """Return the places of values in which two heads of one length differ, without those that decide how they are read.
+
+    There is none if the heads differ in more than values, each as long as in the other, or if a line is folded.
+    """
+    values: dict[bytes, slice] = {}
+    names: list[bytes] = []
+    start = 0
+    for left, right in zip(one.split(b"\r\n"), other.split(b"\r\n"), strict=False):
+        name, _, _ = right.partition(b":")
+        names.append(name.lower())
+        if left.partition(b":")[0] != name or len(left) != len(right) or right.startswith((b" ", b"\t")):
+            return {}
+        # the first line is that of the request
+        if left != right and start and names[-1] not in _READ_HEADERS:
+            values[names[-1]] = slice(start + len(name) + 1, start + len(right))
+        start += len(right) + len(b"\r\n")
+    # several lines of one name are joined with commas
+    return {} if any(names.count(name) > 1 for name in values) else values

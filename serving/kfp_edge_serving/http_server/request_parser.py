@@ -14,13 +14,13 @@ from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.telemetry.log import log
 
 #: Headers that this server uses; the others are dropped.
-_USED_HEADERS = frozenset(
+USED_HEADERS = frozenset(
     b"authorization content-encoding content-length content-type expect host inference-header-content-length"
     b" traceparent tracestate transfer-encoding".split()
 )
 #: Headers that may come in several lines, which mean the same as one with a comma between them (RFC 9110, "Field
 #: Order"). A traceparent has no comma, so that two of them are none.
-_LIST_HEADERS = frozenset({b"traceparent", b"tracestate"})
+TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
 #: What a header line counts beside its characters, so that many small ones are not free (as in RFC 9113, 6.5.2).
 _HEADER_OVERHEAD = 32
 #: A content-length of more digits is too large, whatever its value.
@@ -137,10 +137,10 @@ class RequestParser:
             raise self._head_too_large()
         name = name.lower()
         # trailers are not used, and none may pass for a header
-        if name in _USED_HEADERS and self.state is _HEAD:
+        if name in USED_HEADERS and self.state is _HEAD:
             headers = self._request.headers
             if name in headers:
-                if name not in _LIST_HEADERS:
+                if name not in TRACE_HEADERS:
                     # two readers could understand two requests
                     raise RequestError(f"the request has two headers {name.decode()}.")
                 value = headers[name] + b"," + value

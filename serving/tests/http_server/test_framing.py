@@ -288,7 +288,15 @@ def test_a_second_parser_agrees_on_every_request_that_is_answered(
     assert ours == parse_with_h11(data)[: len(ours)]
 
 
-AGAIN = [*GOOD, post("/b?q", b"world", "Authorization: Bearer x"), post("/b?q", b"hello", "Authorization: Bearer y")]
+_TRACED = [
+    post("/b?q", body, f"X-Request-Id: {number}", f"traceparent: 00-{number}{number}-01", *more)
+    for body, number in ((b"world", "12"), (b"hello", "34"), (b"hello!", "56"))
+    for more in ([], ["tracestate: a=1"], ["traceparent: 00-77-01"])
+]
+AGAIN = [
+    *[*GOOD, *_TRACED],
+    *[post("/b?q", b"world", "Authorization: Bearer x"), post("/b?q", b"hello", "Authorization: Bearer y")],
+]
 
 
 @pytest.mark.slow
