@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--shutdown-delay", type=float, default=5.0, help="seconds")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        served = train_bundle(Path(scratch), drop=("Type",))
+        served = train_bundle(Path(scratch) / "models", drop=("Type",))
         request, call = payload(served, Case("JSON", 1)), message(served, 1)
         # clients in Python on the same processors as the servers may make a request wait
         options = ("--shutdown-delay", str(arguments.shutdown_delay), "--max-wait", "10")
