@@ -20,8 +20,8 @@ _TIMEOUT_CHECK_SECONDS = 0.5
 #: Answers that clients have not taken, in calls that are allowed at once.
 _UNDELIVERED = 16
 #: Before GOAWAY, answers wait until no call has arrived for so many seconds, but not for longer than `_MAX_DELAY`.
-_QUIET_SECONDS = 0.025
-_MAX_DELAY = 0.25
+_QUIET_SECONDS = 0.1
+_MAX_DELAY = 0.5
 _CANCEL_SECONDS = 5.0
 
 
