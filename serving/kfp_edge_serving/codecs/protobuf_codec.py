@@ -3,22 +3,27 @@
 `oip_pb2` is generated from `oip.proto` (a test compares them), in the folder `serving`:
 
     python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. kfp_edge_serving/codecs/oip.proto
+
+`health_pb2` and `reflection_pb2` are generated likewise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import orjson
 from google.protobuf.message import DecodeError, Message
 
+from kfp_edge_serving.codecs import triton
 from kfp_edge_serving.codecs.named_rows import parse_rows
 from kfp_edge_serving.codecs.oip_pb2 import (
     InferParameter,
     InferTensorContents,
+    ModelConfigResponse,
     ModelInferRequest,
     ModelInferResponse,
     ModelMetadataResponse,
+    ModelStatisticsResponse,
 )
 from kfp_edge_serving.codecs.parameters import check_parameters
 from kfp_edge_serving.codecs.tensors import Array, check_required, check_shape, from_raw, from_values, to_raw
@@ -26,6 +31,7 @@ from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.json_types import not_json_error
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
+from kfp_edge_serving.models.repository import ServedModel
 
 MessageType = TypeVar("MessageType", bound=Message)
 _TensorMetadata = ModelMetadataResponse.TensorMetadata
@@ -158,6 +164,16 @@ def model_metadata(bundle: LoadedBundle, versions: Sequence[str]) -> bytes:
         outputs=[_tensor_metadata(tensor) for tensor in bundle.outputs],
     )
     return response.SerializeToString()
+
+
+def model_config(bundle: LoadedBundle, max_rows: int) -> bytes:
+    """Return the bytes of a ModelConfigResponse, see `triton.model_config`."""
+    return ModelConfigResponse(config=triton.model_config(bundle, max_rows)).SerializeToString()
+
+
+def model_statistics(models: Iterable[ServedModel]) -> bytes:
+    """Return the bytes of a ModelStatisticsResponse, see `triton.model_statistics`."""
+    return ModelStatisticsResponse(**triton.model_statistics(models)).SerializeToString()
 
 
 def _tensor_metadata(tensor: TensorSpec) -> _TensorMetadata:

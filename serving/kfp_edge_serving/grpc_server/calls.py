@@ -128,6 +128,11 @@ class Call:
 
         self._core.start_server_batch((core.receive_close(),), note)
 
+    def keep_open(self, then: Callable[[], None]) -> None:
+        """Count the call no more, as it stays open for as long as its client wants; call `then` when that goes."""
+        self._calls.unanswered.pop(self, None)
+        self.watch_close(then)
+
     def cancel(self) -> None:
         """End the call without an answer."""
         self._core.cancel()

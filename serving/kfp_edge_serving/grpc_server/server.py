@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 
 from kfp_edge_serving.auth import Authenticator
+from kfp_edge_serving.grpc_server import health, reflection, service
 from kfp_edge_serving.grpc_server.calls import OpenCalls
 from kfp_edge_serving.grpc_server.core import create_server
 from kfp_edge_serving.grpc_server.inference import InferenceMethod
 from kfp_edge_serving.grpc_server.listener import GrpcListener, core_options
 from kfp_edge_serving.grpc_server.poller import Poller
-from kfp_edge_serving.grpc_server.service import SERVICE, InferenceService
 from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.repository import ModelCatalog
 from kfp_edge_serving.telemetry.refusals import Refusals
@@ -52,7 +52,10 @@ class GrpcServer:
         self._inference = InferenceMethod(
             catalog, limits, tracer, access_log, self._poller.handle_arrived, self._refusals
         )
-        self._service = InferenceService(catalog, is_ready, authenticator, self._inference, self._refusals)
+        self._service = service.InferenceService(
+            catalog, is_ready, authenticator, self._inference, self._refusals, limits.max_rows
+        )
+        self._health = health.HealthService(is_ready, (service.SERVICE,))
         self._is_started = False
 
     @property
@@ -72,10 +75,23 @@ class GrpcServer:
             StartError: the port is in use, or the address is not one of this host.
         """
         bound_port = self._listener.listen(self._core, host, port)
-        self._poller.start({f"/{SERVICE}/{name}".encode(): method for name, method in self._service.methods().items()})
+        self._poller.start(self._methods())
         self._is_started = True
         threading.Thread(target=self._enforce_timeouts, name="grpc-timeouts", daemon=True).start()
         return bound_port
+
+    def _methods(self) -> dict[bytes, service.Method]:
+        info = reflection.ReflectionMethod(self._service.check_access).methods()
+        services = {
+            service.SERVICE: self._service.methods(),
+            health.SERVICE: self._health.methods(),
+            **dict.fromkeys(reflection.SERVICES, info),
+        }
+        return {
+            f"/{name}/{method}".encode(): handler
+            for name, methods in services.items()
+            for method, handler in methods.items()
+        }
 
     def stop(self, grace_seconds: float) -> None:
         """Let clients go elsewhere; return once the calls in flight are answered, or cancelled after `grace_seconds`.
@@ -86,9 +102,11 @@ class GrpcServer:
         if not self._is_started:
             return
         end = time.monotonic() + grace_seconds
+        self._health.update()
         self._calls.delay()
         self._wait_until_quiet()
         self._poller.stop()
+        self._health.close()
         self._calls.release()
         if not self._poller.has_ended.wait(max(0.0, end - time.monotonic())):
             self._poller.cancel_all_calls()
@@ -106,3 +124,4 @@ class GrpcServer:
     def _enforce_timeouts(self) -> None:
         while not self._poller.has_ended.wait(min(_TIMEOUT_CHECK_SECONDS, self._read_timeout / 4)):
             self._calls.cancel_late(self._read_timeout)
+            self._health.update()

@@ -5,11 +5,13 @@ from typing import Protocol
 
 from kfp_edge_serving import __version__
 from kfp_edge_serving.auth import Authenticator
-from kfp_edge_serving.codecs import protobuf_codec
+from kfp_edge_serving.codecs import protobuf_codec, triton
 from kfp_edge_serving.codecs.oip_pb2 import (
+    ModelConfigRequest,
     ModelMetadataRequest,
     ModelReadyRequest,
     ModelReadyResponse,
+    ModelStatisticsRequest,
     ServerLiveResponse,
     ServerMetadataResponse,
     ServerReadyResponse,
@@ -24,7 +26,9 @@ from kfp_edge_serving.telemetry.refusals import Refusals
 SERVICE = "inference.GRPCInferenceService"
 
 _LIVE = ServerLiveResponse(live=True).SerializeToString()
-_METADATA = ServerMetadataResponse(name="kfp-edge-serving", version=__version__).SerializeToString()
+_METADATA = ServerMetadataResponse(
+    name="kfp-edge-serving", version=__version__, extensions=triton.EXTENSIONS
+).SerializeToString()
 
 #: Refuses a call, by a RequestError, before its message is read.
 Check = Callable[[Call], None]
@@ -78,12 +82,14 @@ class InferenceService:
         authenticator: Authenticator,
         inference: InferenceMethod,
         refusals: Refusals,
+        max_rows: int,
     ) -> None:
         self._refusals = refusals
         self._catalog = catalog
         self._is_ready = is_ready
         self._authenticator = authenticator
         self._inference = inference
+        self._max_rows = max_rows
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by their names."""
@@ -93,6 +99,8 @@ class InferenceService:
             "ServerMetadata": UnaryMethod(lambda _message, _call: _METADATA, self.check_access),
             "ModelReady": UnaryMethod(self._model_ready, self.check_access),
             "ModelMetadata": UnaryMethod(self._model_metadata, self.check_access),
+            "ModelConfig": UnaryMethod(self._model_config, self.check_access),
+            "ModelStatistics": UnaryMethod(self._model_statistics, self.check_access),
             "ModelInfer": UnaryMethod(self._inference.answer, self.check_access),
         }
 
@@ -124,6 +132,15 @@ class InferenceService:
         catalog = self._catalog()
         served = catalog.find(request.name, request.version)
         return protobuf_codec.model_metadata(served.model.bundle, catalog.versions(served.name))
+
+    def _model_config(self, message: bytes, _call: Call) -> bytes:
+        request = protobuf_codec.parse(ModelConfigRequest, message)
+        bundle = self._catalog().find(request.name, request.version).model.bundle
+        return protobuf_codec.model_config(bundle, self._max_rows)
+
+    def _model_statistics(self, message: bytes, _call: Call) -> bytes:
+        request = protobuf_codec.parse(ModelStatisticsRequest, message)
+        return protobuf_codec.model_statistics(self._catalog().find_all(request.name, request.version))
 
 
 def allow_all(_call: Call) -> None:

@@ -26,6 +26,8 @@ _ERRORS = {
     "503": "The server is not ready, or has more requests than it can answer in time.",
 }
 _ERROR_HEADERS = {"401": "WWW-Authenticate", "405": "Allow", "415": "Accept-Encoding", "503": "Retry-After"}
+_DURATIONS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+_STATISTICS = "How often models were asked and run, and for how long: Triton's statistics."
 
 
 @cache
@@ -48,6 +50,7 @@ def document() -> bytes:
                 "/v2": _get("server", "Server metadata.", "Server"),
                 "/v2/": _get("serverAtRoot", "Server metadata, as at /v2.", "Server"),
                 "/v2/models": _get("models", "The names of all models.", "Models"),
+                "/v2/models/stats": _get("statistics", _STATISTICS, "ModelStatistics"),
                 **_model_paths("/v2/models/{name}", "", []),
                 **_model_paths("/v2/models/{name}/versions/{version}", "Version", [_parameter("version")]),
                 "/metrics": _get("metrics", "The metrics, in the text format of Prometheus.", None),
@@ -69,6 +72,9 @@ def _model_paths(root: str, suffix: str, more: list[Schema]) -> Schema:
     parameters = {"parameters": [_parameter("name"), *more]}
     return {
         root: parameters | _get(f"model{suffix}", "The inputs and outputs of a model.", "Model", "404"),
+        f"{root}/config": parameters
+        | _get(f"modelConfig{suffix}", "Triton's configuration of a model.", "ModelConfig", "404"),
+        f"{root}/stats": parameters | _get(f"modelStatistics{suffix}", _STATISTICS, "ModelStatistics", "404"),
         f"{root}/ready": parameters
         | _get(f"modelReady{suffix}", "Whether a model is ready.", "ModelReady", "404", "503"),
         f"{root}/infer": parameters | {"post": _infer(f"infer{suffix}")},
@@ -174,6 +180,8 @@ def _schemas() -> Schema:
         | _list(anything),
     }
     position = {"type": "integer", "minimum": 0}
+    duration = _object({"count": position, "ns": position})
+    any_sizes = _list(any_size)
     return {
         "Error": _object({"error": text | {"description": "One sentence."}}),
         "Live": _object({"live": flag}),
@@ -198,6 +206,22 @@ def _schemas() -> Schema:
         ),
         "ModelReady": _object(
             {"name": text, "ready": flag}, groups=_object(dict.fromkeys(("full", "warming_up"), position))
+        ),
+        "ModelConfig": _object(
+            {"name": text, "platform": text, "backend": text}
+            | {"version_policy": anything, "max_batch_size": position}
+            | dict.fromkeys(("input", "output"), _list(_object({"name": text, "data_type": text, "dims": any_sizes})))
+        ),
+        "ModelStatistics": _object(
+            {
+                "model_stats": _list(
+                    _object(
+                        {"name": text, "version": text}
+                        | dict.fromkeys(("last_inference", "inference_count", "execution_count"), position)
+                        | {"inference_stats": _object(dict.fromkeys(_DURATIONS, duration))}
+                    )
+                )
+            }
         ),
         "OpenApi": _object({"openapi": text, "info": anything, "paths": anything}),
         "Request": {"oneOf": [_ref("TensorRequest"), _ref("RowsRequest")]},

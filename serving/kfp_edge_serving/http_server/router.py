@@ -13,7 +13,7 @@ import orjson
 
 from kfp_edge_serving import __version__
 from kfp_edge_serving.auth import Authenticator
-from kfp_edge_serving.codecs import json_codec
+from kfp_edge_serving.codecs import json_codec, triton
 from kfp_edge_serving.codecs.named_rows import list_row_columns
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.features.definition import FeatureDefinition
@@ -38,7 +38,7 @@ from kfp_edge_serving.telemetry.metrics import CONTENT_TYPE, ModelSnapshot, Serv
 from kfp_edge_serving.telemetry.refusals import Refusals
 from kfp_edge_serving.telemetry.tracing import Tracer
 
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", *triton.EXTENSIONS)
 _SERVER_METADATA: JsonObject = {
     "name": "kfp-edge-serving",
     "version": __version__,
@@ -90,6 +90,7 @@ class Router:
         #: Called when metrics are scraped.
         self.connection_stats: Callable[[], ConnectionStats] = ConnectionStats
         self._source = source
+        self._max_rows = limits.max_rows
         self._authenticator = authenticator
         protocol = replace(_PROTOCOL, infer=partial(_decode_and_infer, max_body=limits.max_body))
         self._inference = InferenceHandler(protocol, tracer, access_log)
@@ -114,12 +115,15 @@ class Router:
             b"/openapi.json": lambda: HttpResponse(200, document()),
         }
         infer_routes: dict[bytes, ServedModel] = {}
+        get_routes[b"/v2/models/stats"] = lambda: _json(triton.model_statistics(catalog.served))
         for name in catalog.names():
             versions = catalog.versions(name)
             for version in ("", *versions):
                 served = catalog.find(name, version)
                 root = _model_path(name, version)
                 get_routes[root] = _constant(model_metadata(served.model.bundle, versions))
+                get_routes[root + b"/config"] = _constant(triton.model_config(served.model.bundle, self._max_rows))
+                get_routes[root + b"/stats"] = partial(self._model_statistics, catalog, name, version)
                 get_routes[root + b"/ready"] = partial(self._model_readiness, served)
                 infer_routes[root + b"/infer"] = served
         self._get_routes, self._infer_routes = get_routes, infer_routes
@@ -215,6 +219,9 @@ class Router:
         except RequestError as error:
             return str(error)
         return f"there is no {text} for model '{parts[3]}'; see /openapi.json."
+
+    def _model_statistics(self, catalog: ModelCatalog, name: str, version: str) -> HttpResponse:
+        return _json(triton.model_statistics(catalog.find_all(name, version)))
 
     def _server_readiness(self) -> HttpResponse:
         return _json({"ready": self.is_ready}, 200 if self.is_ready else 503)

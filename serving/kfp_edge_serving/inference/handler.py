@@ -70,6 +70,7 @@ class InferenceHandler(Generic[Request, Response]):
             RequestError: the request is refused, or, with status 500, the server failed.
         """
         status, message = 500, INTERNAL_ERROR
+        waited = time.monotonic() - began
         try:
             response = self._infer(served.model, request)
             status, message = self._response_status(response), ""
@@ -89,7 +90,7 @@ class InferenceHandler(Generic[Request, Response]):
             raise RequestError(message, status) from error
         finally:
             seconds = time.monotonic() - began
-            served.metrics.count(self._name, status, seconds)
+            served.metrics.count(self._name, status, seconds, waited)
             if message or self._records_success:
                 self._record(served, request, seconds, status, message or None)
 

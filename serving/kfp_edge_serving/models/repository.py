@@ -102,6 +102,17 @@ class ModelCatalog:
             raise RequestError(f"there is no version '{version}' of model '{name}'; there is {known}.", 404)
         return versions[version]
 
+    def find_all(self, name: str, version: str = "") -> list[ServedModel]:
+        """Return a version of a model, all of them if none is given, and all models if there is no name either.
+
+        Raises:
+            RequestError: there is no such model or version.
+        """
+        if not name:
+            return list(self.served)
+        latest = self.find(name, version)
+        return [latest] if version else list(self._versions[name].values())
+
 
 class ModelRepository:
     """The models under a folder. `catalog` may be read from any thread."""

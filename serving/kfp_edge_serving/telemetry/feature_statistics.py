@@ -6,6 +6,7 @@ A request only leaves its arrays here; they are counted many at a time, which co
 import threading
 from collections import Counter
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,13 @@ from kfp_edge_serving.models.bundle import ColumnSpec, LoadedBundle, TensorSpec
 #: Requests, and values in them, that are counted at a time: more would save little, and delay one request for longer.
 _BATCH_REQUESTS = 128
 _BATCH_VALUES = 1 << 17
+
+
+class Runs(NamedTuple):
+    """How often a model was run, and for how many rows in all."""
+
+    runs: int
+    rows: int
 
 
 class FeatureCounts:
@@ -41,7 +49,8 @@ class FeatureStatistics:
 
     def __init__(self, bundle: LoadedBundle, count_out_of_range: bool = True) -> None:
         self._lock = threading.Lock()
-        self._uncounted: list[tuple[dict[str, Array], Array | None]] = []
+        self._uncounted: list[tuple[int, dict[str, Array], Array | None]] = []
+        self._runs = Runs(0, 0)
         counted = [tensor for tensor in bundle.inputs if _is_counted(tensor)]
         self._batch_rows = _BATCH_VALUES // max(1, sum(_values_per_row(tensor) for tensor in counted))
         self._columns = {
@@ -66,7 +75,7 @@ class FeatureStatistics:
         if not self._counts_all_inputs:  # the others may be large, so they are not kept
             feed = {name: feed[name] for name in self._columns}
         label = outputs[names.index(self._label)] if self._label in names else None
-        self._uncounted.append((feed, label))  # atomic
+        self._uncounted.append((rows, feed, label))  # atomic
         if len(self._uncounted) * rows >= self._batch_rows or len(self._uncounted) >= _BATCH_REQUESTS:
             with self._lock:
                 self._count_added()
@@ -83,15 +92,22 @@ class FeatureStatistics:
             self._count_added()
             return dict(self._classes)
 
+    def runs(self) -> Runs:
+        """Return how often the model was run so far."""
+        with self._lock:
+            self._count_added()
+            return self._runs
+
     def _count_added(self) -> None:
         # the list stays the same object: another thread may be about to append to it
         requests = self._uncounted[:]
         del self._uncounted[: len(requests)]
         if not requests:
             return
+        self._runs = Runs(self._runs.runs + len(requests), self._runs.rows + sum(rows for rows, _, _ in requests))
         for name, features in self._columns.items():
-            _count(features, [feed[name] for feed, _ in requests])
-        if labels := [label for _, label in requests if label is not None]:
+            _count(features, [feed[name] for _, feed, _ in requests])
+        if labels := [label for _, _, label in requests if label is not None]:
             counts = Counter(np.concatenate(labels, axis=None).tolist())
             self._classes.update({str(name): count for name, count in counts.items()})
 

@@ -30,11 +30,17 @@ _BATCH_SIZE = 256
 
 @dataclass
 class RequestTotals:
-    """Answered requests by protocol and status and by duration, their seconds in all, and when the last succeeded."""
+    """Answered requests by protocol and status and by duration, their seconds in all, and when the last succeeded.
+
+    `failed_seconds` are those of the requests that were answered with an error, and `waited_seconds` those for which
+    the others waited until their turn.
+    """
 
     statuses: Counter[tuple[str, int]] = field(default_factory=lambda: Counter({("rest", 200): 0}))
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     seconds: float = 0.0
+    failed_seconds: float = 0.0
+    waited_seconds: float = 0.0
     last_success: float = 0.0
 
 
@@ -44,22 +50,26 @@ class ModelMetrics:
     def __init__(self) -> None:
         self._lock = Lock()
         self._totals = RequestTotals()
-        self._uncounted: list[tuple[str, int, float, float]] = []
+        self._uncounted: list[tuple[str, int, float, float, float]] = []
 
-    def count(self, protocol: str, status: int, seconds: float) -> None:
+    def count(self, protocol: str, status: int, seconds: float, waited: float = 0.0) -> None:
         """Count one answered request.
 
         Args:
             protocol: `rest` or `grpc`.
             status: The HTTP status code; over gRPC the one that corresponds.
             seconds: The duration.
+            waited: The part of it for which the request waited for its turn, in seconds.
         """
-        self.count_all(protocol, status, [seconds])
+        now = time.time()
+        self._uncounted.append((protocol, status, seconds, waited, now))  # atomic
+        if len(self._uncounted) >= _BATCH_SIZE:
+            self.totals()
 
     def count_all(self, protocol: str, status: int, durations: list[float]) -> None:
         """Count answered requests of the same protocol and status; `durations` are their seconds."""
         now = time.time()
-        self._uncounted.extend([(protocol, status, seconds, now) for seconds in durations])  # atomic
+        self._uncounted.extend([(protocol, status, seconds, 0.0, now) for seconds in durations])  # atomic
         if len(self._uncounted) >= _BATCH_SIZE:
             self.totals()
 
@@ -69,14 +79,16 @@ class ModelMetrics:
             uncounted = self._uncounted[:]
             del self._uncounted[: len(uncounted)]
             totals = self._totals
-            totals.statuses.update((protocol, status) for protocol, status, _, _ in uncounted)
-            seconds = sorted(seconds for _, _, seconds, _ in uncounted)
+            totals.statuses.update((protocol, status) for protocol, status, _, _, _ in uncounted)
+            seconds = sorted(seconds for _, _, seconds, _, _ in uncounted)
             # few buckets, so this is quicker than to find the bucket of each request
             ends = [0, *(bisect_right(seconds, bound) for bound in BUCKETS), len(seconds)]
             new = [end - start for start, end in pairwise(ends)]
             totals.buckets = [before + more for before, more in zip(totals.buckets, new, strict=True)]
             totals.seconds += sum(seconds)
-            successes = (now for _, status, _, now in reversed(uncounted) if status < 400)
+            totals.failed_seconds += sum(seconds for _, status, seconds, _, _ in uncounted if status >= 400)
+            totals.waited_seconds += sum(waited for _, status, _, waited, _ in uncounted if status < 400)
+            successes = (now for _, status, _, _, now in reversed(uncounted) if status < 400)
             totals.last_success = next(successes, totals.last_success)
             return replace(totals, statuses=totals.statuses.copy(), buckets=totals.buckets[:])
 

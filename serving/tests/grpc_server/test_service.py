@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
@@ -48,10 +48,11 @@ def mill(rows: int = 2) -> list[triton.InferInput]:
 # The protocol's definition
 
 
-def test_the_generated_messages_are_those_of_the_proto_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("proto", ["oip", "health", "reflection"])
+def test_the_generated_messages_are_those_of_the_proto_file(tmp_path: Path, proto: str) -> None:
     command = ["-m", "grpc_tools.protoc", "-I", ".", f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
-    subprocess.run([sys.executable, *command, "kfp_edge_serving/codecs/oip.proto"], cwd=PACKAGE.parent, check=True)
-    for name in ("oip_pb2.py", "oip_pb2.pyi"):
+    subprocess.run([sys.executable, *command, f"kfp_edge_serving/codecs/{proto}.proto"], cwd=PACKAGE.parent, check=True)
+    for name in (f"{proto}_pb2.py", f"{proto}_pb2.pyi"):
         assert (PACKAGE / "codecs" / name).read_text() == (tmp_path / "kfp_edge_serving" / "codecs" / name).read_text()
 
 
@@ -61,14 +62,27 @@ def test_every_message_and_call_is_that_of_the_standard(tmp_path: Path) -> None:
     command += ["kfp_edge_serving/codecs/oip.proto"]
     subprocess.run([sys.executable, *command], cwd=PACKAGE.parent, check=True)
     ours = FileDescriptorSet.FromString(described.read_bytes()).file[0]
-    theirs = FileDescriptorProto()
+    theirs, theirs_of_triton = FileDescriptorProto(), FileDescriptorProto()
     service_pb2.DESCRIPTOR.CopyToProto(theirs)
+    model_config_pb2.DESCRIPTOR.CopyToProto(theirs_of_triton)
     metadata = next(message for message in ours.message_type if message.name == "ModelMetadataResponse")
     added = metadata.nested_type[0]  # TensorMetadata: our only addition, which is another map of parameters
     assert added.field.pop().name == "parameters"
     added.nested_type.pop()
     known = {message.name: described_fields(message) for message in theirs.message_type}
-    assert {message.name: described_fields(message) for message in ours.message_type}.items() <= known.items()
+    mine = {message.name: described_fields(message) for message in ours.message_type}
+    # of Triton's own messages, we have a few fields only
+    known |= {message.name: described_fields(message) for message in theirs_of_triton.message_type}
+    for name in (
+        "ModelConfig",
+        "ModelVersionPolicy",
+        "ModelInput",
+        "ModelOutput",
+        "ModelStatistics",
+        "InferStatistics",
+    ):
+        assert mine.pop(name)[0] <= known[name][0]
+    assert mine.items() <= known.items()
     calls = {(call.name, call.input_type, call.output_type) for call in ours.service[0].method}
     assert (ours.package, ours.service[0].name) == (theirs.package, theirs.service[0].name)
     assert calls <= {(call.name, call.input_type, call.output_type) for call in theirs.service[0].method}
@@ -79,6 +93,8 @@ def test_every_message_and_call_is_that_of_the_standard(tmp_path: Path) -> None:
         "ServerMetadata",
         "ModelMetadata",
         "ModelInfer",
+        "ModelConfig",
+        "ModelStatistics",
     }
 
 
