@@ -4,7 +4,8 @@
  *
  * A closed loop in one thread: each connection has one request under way, and sends the next when it has the whole
  * answer. REQUEST is an HTTP/1.1 request, or for gRPC a HEADERS and a DATA frame (RFC 9113) whose stream is filled in
- * here. Prints one JSON object; times are microseconds from just before the request is sent until its last byte is read.
+ * here. Every # in the head of an HTTP request is replaced by another hexadecimal digit each time, as trace contexts
+ * and request ids differ in every request of a real client. Prints one JSON object; times are microseconds from just before the request is sent until its last byte is read.
  * An answer counts as an error when its status is not 200, or when a gRPC call ends without a message. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, BUFFER = 1 << 20, REQUEST = 1 << 22, FRAME = 9 };
+enum { EVENTS = 64, BUFFER = 1 << 20, REQUEST = 1 << 22, FRAME = 9, REQUEST_DIGITS = 256 };
 enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7 };
 enum { END_STREAM = 1, ACK = 1 };
 
@@ -35,6 +36,8 @@ struct connection {
 
 static char request[REQUEST];
 static size_t request_size;
+static char *digits[REQUEST_DIGITS]; /* where the request has a digit that differs */
+static size_t digit_count;
 static uint32_t *latencies; /* nanoseconds; a second and more is cut at 4.29 s */
 static size_t answered, capacity, errors;
 
@@ -68,7 +71,28 @@ static uint32_t frame_length(const char *frame) {
     return (uint32_t)bytes[0] << 16 | (uint32_t)bytes[1] << 8 | bytes[2];
 }
 
+static void find_digits(void) {
+    const char *end = memmem(request, request_size, "\r\n\r\n", 4);
+    for (char *next = request; end != NULL && next < end && digit_count < REQUEST_DIGITS; next++) {
+        if (*next == '#') digits[digit_count++] = next;
+    }
+}
+
+/* Write other digits than before: those of a xorshift generator (Marsaglia, "Xorshift RNGs"), 16 from each number. */
+static void change_digits(void) {
+    static uint64_t state = 88172645463325252u;
+    for (size_t i = 0; i < digit_count; i++) {
+        if (i % 16 == 0) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+        }
+        *digits[i] = "0123456789abcdef"[state >> 4 * (i % 16) & 15];
+    }
+}
+
 static void send_request(struct connection *one, int grpc) {
+    change_digits();
     if (grpc) {
         uint32_t stream = htonl(one->stream);
         memcpy(request + 5, &stream, 4);
@@ -187,6 +211,7 @@ int main(int count, char **arguments) {
     }
     int grpc = strcmp(arguments[1], "grpc") == 0, connections = atoi(arguments[3]);
     request_size = fread(request, 1, sizeof request, stdin);
+    if (!grpc) find_digits();
     struct connection *all = calloc((size_t)connections, sizeof *all);
     int poll = epoll_create1(0);
     for (int i = 0; i < connections; i++) open_connection(&all[i], poll, atoi(arguments[2]), grpc);

@@ -33,26 +33,26 @@ class _Layout:
     def __init__(self, values: dict[bytes, slice]) -> None:
         """Look up heads without the values of some headers, each given by its name in lower case and its place."""
         self.values = values
-        self._places = list(values.values())
-        self._traces = {name: place for name, place in values.items() if name in TRACE_HEADERS}
-        starts = [0, *(place.stop for place in self._places)]
-        ends = [*(place.start for place in self._places), None]
+        self._slices = list(values.values())
+        self._traces = {name: part for name, part in values.items() if name in TRACE_HEADERS}
+        starts = [0, *(part.stop for part in self._slices)]
+        ends = [*(part.start for part in self._slices), None]
         self._rest = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
-        self._heads: dict[bytes, _Head] = {}
+        self._entries: dict[bytes, _Head] = {}
 
     def add(self, head: bytes, meaning: _Head) -> None:
         """Keep what a head means, whatever its values."""
-        self._heads[b"".join(map(head.__getitem__, self._rest))] = meaning
+        self._entries[b"".join(map(head.__getitem__, self._rest))] = meaning
 
     def find(self, head: bytes) -> _Head | None:
         """Return what a head means, None if it is not known."""
-        known = self._heads.get(b"".join(map(head.__getitem__, self._rest)))
-        if known is None or b"".join(map(head.__getitem__, self._places)).translate(None, _VALUE_CHARACTERS):
+        known = self._entries.get(b"".join(map(head.__getitem__, self._rest)))
+        if known is None or b"".join(map(head.__getitem__, self._slices)).translate(None, _VALUE_CHARACTERS):
             return None
         if not self._traces:
             return known
         request = known.request.with_body(b"", has_certificate=False)
-        request.headers = known.request.headers | {name: head[place].strip() for name, place in self._traces.items()}
+        request.headers = known.request.headers | {name: head[part].strip() for name, part in self._traces.items()}
         return _Head(request, known.body_length)
 
 
@@ -61,7 +61,7 @@ class RequestHeadCache:
 
     def __init__(self) -> None:
         self._size = 0
-        self._heads: dict[bytes, _Head] = {}
+        self._entries: dict[bytes, _Head] = {}
         #: By length: the last head that was parsed, and the layouts.
         self._last: dict[int, bytes] = {}
         self._layouts: dict[int, list[_Layout]] = {}
@@ -74,7 +74,7 @@ class RequestHeadCache:
         head, end, body = data.partition(_HEAD_END)
         if not end:
             return None
-        known = self._heads.get(head) or self._find_varying(head)
+        known = self._entries.get(head) or self._find_varying(head)
         if known is None or len(body) != known.body_length:
             return None
         return known.request.with_body(body, has_certificate)
@@ -94,7 +94,7 @@ class RequestHeadCache:
         if values := _find_varying_values(before, head):
             self._find_layout(len(head), values).add(head, known)
         elif not TRACE_HEADERS & request.headers.keys():
-            self._heads[head] = known
+            self._entries[head] = known
 
     def _find_varying(self, head: bytes) -> _Head | None:
         for layout in self._layouts.get(len(head), ()):
@@ -114,7 +114,7 @@ class RequestHeadCache:
 
     def _clear(self) -> None:
         self._size = 0
-        for entries in (self._heads, self._last, self._layouts):
+        for entries in (self._entries, self._last, self._layouts):
             entries.clear()
 
 
