@@ -9,7 +9,8 @@ from kfp_edge.reports.section import Section
 
 _ABOUT_MEAN = (
     "The interval is that of the mean, by the corrected t-test of Nadeau and Bengio (2003): what to expect of a model "
-    "that is trained on other rows of the same kind."
+    "that is trained on other rows of the same kind. A single set of rows scatters more than a mean, so that the "
+    "metric of the held-out rows may well be beyond it; its own interval is among the metrics above."
 )
 _ABOUT_TUNED = (
     "The same folds chose the hyperparameters, so that these metrics are a little too good; those of the held-out "

@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error
 from sklearn.pipeline import Pipeline
 
+from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.ml.arrays import Float64s, Int64s, Labels
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import Page
@@ -15,6 +16,7 @@ from kfp_edge.tasks.importance import SAMPLED_ROWS, Importance, shuffle_features
 from kfp_edge.tasks.importance_figure import add_importance
 from kfp_edge.tasks.regression import plots
 from kfp_edge.tasks.regression.predictions import NumberPredictions
+from kfp_edge.tasks.regression.tenths import Tenth, measure_tenths
 from kfp_edge.tasks.task import Evaluation
 
 _MAX_GROUPS = 30
@@ -38,10 +40,7 @@ def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) ->
     if data.roles.group:
         _add_groups(page, data, residual)
     if predictions.levels:
-        page.heading("Quantiles")
-        levels = " and ".join(f"{level:g}" for level in (predictions.levels[0], predictions.levels[-1]))
-        page.text(f"True values between the quantiles {levels}, in tenths of the rows; grey lines are 95 % intervals.")
-        page.figure(plots.plot_coverage(data, predictions), "share of true values between the quantiles")
+        _add_quantiles(page, data, predictions)
     importance = measure_importance(evaluation.estimator, data, seed)
     _add_worst_rows(page, data, predictions, residual, importance)
     add_importance(page, importance, "rise of the mean absolute error")
@@ -74,6 +73,28 @@ def _add_groups(page: Page, data: Dataset, residual: Float64s) -> None:
 
 def _sum_up(residual: Float64s) -> tuple[str, str]:
     return format_number(np.abs(residual).mean()), format_number(residual.mean())
+
+
+def _add_quantiles(page: Page, data: Dataset, predictions: NumberPredictions) -> None:
+    """Add how often the quantiles hold, and how far apart they are, in tenths of the rows by their prediction."""
+    lowest, highest = (f"{level:g}" for level in (predictions.levels[0], predictions.levels[-1]))
+    value = predictions.value
+    outside = int(((value < predictions.quantiles[:, 0]) | (value > predictions.quantiles[:, -1])).sum())
+    page.heading("Quantiles")
+    page.text(
+        f"True values between the quantiles {lowest} and {highest}, in tenths of the rows by their prediction; grey "
+        "lines are 95 % intervals. Quantiles are sorted, so that none crosses another. The prediction is a mean, which "
+        f"may be beyond them where values are spread unevenly: it is in {outside:,} of {len(value):,} rows."
+    )
+    page.figure(plots.plot_coverage(data, predictions), "share of true values between the quantiles")
+    header = ("predicted", "rows", f"below {lowest}", "between", "95 % interval", f"above {highest}", "mean distance")
+    tenths = measure_tenths(predictions, data.target_values(), find_clusters(data))
+    page.table(header, [_sum_up_tenth(tenth) for tenth in tenths])
+
+
+def _sum_up_tenth(tenth: Tenth) -> tuple[str, ...]:
+    below, covered, above = (f"{share:.3f}" for share in (tenth.below.share, tenth.covered, tenth.above.share))
+    return tenth.range, f"{tenth.rows:,}", below, covered, str(tenth.interval), above, format_number(tenth.width)
 
 
 def _add_worst_rows(

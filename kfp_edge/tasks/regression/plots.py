@@ -6,19 +6,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kfp_edge.metrics.intervals import measure_share
+from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.ml.arrays import Float64s, Int64s
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import BLUE, GREY, ORANGE
 from kfp_edge.reports.labels import to_label
-from kfp_edge.tasks.regression.evaluation import find_covered
 from kfp_edge.tasks.regression.predictions import NumberPredictions
+from kfp_edge.tasks.regression.tenths import divide, measure_tenths
 from kfp_edge.tasks.time_axis import format_axis, to_axis_values
 
 #: Points that a figure shows; of more rows, the largest residuals and a sample of the others.
 _MAX_POINTS, _LARGEST = 4_000, 100
-#: Parts of the rows by their prediction or time, in which residuals are summed up.
-_PARTS = 10
 _MAX_GROUPS = 20
 
 
@@ -90,18 +88,16 @@ def plot_coverage(data: Dataset, predictions: NumberPredictions) -> Figure:
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     truth, value, _ = _separate(data, predictions)
-    covered = find_covered(predictions, truth)
-    width = (predictions.quantiles[:, -1] - predictions.quantiles[:, 0]).astype(np.float64)
-    parts = _divide(value)
-    middle = [float(np.median(value[rows])) for rows in parts]
-    intervals = [measure_share(covered[rows], None) for rows in parts]
-    left.vlines(middle, [each.low for each in intervals], [each.high for each in intervals], color=GREY, linewidth=1.5)
-    left.plot(middle, [covered[rows].mean() for rows in parts], color=BLUE, marker="o", label="measured")
+    tenths = measure_tenths(predictions, truth, find_clusters(data))
+    middle = [float(np.median(value[rows])) for rows in divide(value)]
+    ends = [tenth.interval for tenth in tenths]
+    left.vlines(middle, [each.low for each in ends], [each.high for each in ends], color=GREY, linewidth=1.5)
+    left.plot(middle, [tenth.covered for tenth in tenths], color=BLUE, marker="o", label="measured")
     asked = predictions.levels[-1] - predictions.levels[0]
     left.axhline(asked, color="black", linestyle=":", linewidth=0.9, label=f"asked for, {asked:.3g}")
     left.set(ylabel="share between the quantiles", ylim=(0, 1.03))
     left.legend(frameon=False)
-    right.plot(middle, [width[rows].mean() for rows in parts], color=BLUE, marker="o")
+    right.plot(middle, [tenth.width for tenth in tenths], color=BLUE, marker="o")
     right.set(ylabel="mean distance of the quantiles")
     right.set_ylim(bottom=0)
     for axis in (left, right):
@@ -128,13 +124,8 @@ def _draw_points(axis: Axes, x: Float64s, y: Float64s) -> None:
     axis.plot(x, y, color=BLUE, linestyle="none", marker=".", markersize=4, alpha=0.35, rasterized=True)
 
 
-def _divide(values: Float64s) -> list[Int64s]:
-    """Return the numbers of the rows in ten parts of about the same size, by ascending value."""
-    return [part for part in np.array_split(np.argsort(values, kind="stable"), _PARTS) if len(part)]
-
-
 def _draw_quartiles(axis: Axes, x: Float64s, residual: Float64s, *, is_line: bool = True) -> None:
-    parts = _divide(x)
+    parts = divide(x)
     middle = [float(np.median(x[rows])) for rows in parts]
     low, median, high = np.array([np.quantile(residual[rows], (0.25, 0.5, 0.75)) for rows in parts]).T
     axis.vlines(middle, low, high, color="black", linewidth=1.2, label="middle half")

@@ -36,6 +36,7 @@ from kfp_edge.tasks.regression.coverage import check_coverage
 from kfp_edge.tasks.regression.evaluation import evaluate, measure_intervals
 from kfp_edge.tasks.regression.gradient_boosting import check_options, check_rows, fit_with_quantiles
 from kfp_edge.tasks.regression.predictions import NumberPredictions
+from kfp_edge.tasks.regression.tenths import measure_tenths, warn_of_tenths
 from kfp_edge.tasks.task import Evaluation, MeasuredModel, Task, TrainingOptions
 
 if TYPE_CHECKING:
@@ -132,8 +133,12 @@ class Regression(Task):
         assert isinstance(predictions, NumberPredictions)
         truth, baseline = data.target_values(), data.preparation.target_median
         metrics = round_metrics(evaluate(predictions, truth, baseline))
-        intervals = measure_intervals(predictions, truth, baseline, find_clusters(data))
-        return Measurement(metrics, intervals, warnings=tuple(find_few_groups(intervals, data)))
+        clusters = find_clusters(data)
+        intervals = measure_intervals(predictions, truth, baseline, clusters)
+        warnings = list(find_few_groups(intervals, data))
+        if predictions.levels:
+            warnings += warn_of_tenths(measure_tenths(predictions, truth, clusters), predictions.levels)
+        return Measurement(metrics, intervals, warnings=tuple(warnings))
 
     def find_default_gates(self, predictions: Predictions) -> list[Gate]:
         """Require that the model predicts better than one number for all rows."""

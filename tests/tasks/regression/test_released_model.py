@@ -142,9 +142,9 @@ def test_the_same_data_and_seed_give_the_same_bytes(tmp_path, bundle, parts):
     assert release(tmp_path, *parts).digest == bundle.digest
 
 
-def test_a_champion_is_compared_by_r2_and_must_have_the_metrics_that_gates_name(tmp_path, bundle, parts):
+def test_a_champion_is_compared_by_rmse_and_must_have_the_metrics_that_gates_name(tmp_path, bundle, parts):
     released = release(tmp_path, *parts, (), champion=str(bundle.folder))
-    assert "champion r2" in (released.folder / "model_card.md").read_text()
+    assert "champion rmse" in (released.folder / "model_card.md").read_text()
     with pytest.raises(ParameterError, match="has no coverage, which the gates name"):
         release(tmp_path, *parts, champion=str(released.folder), gates={"coverage": 0.5})
 
