@@ -11,7 +11,7 @@ from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.task_run import Build, make_task_run
 from kfp_edge.spec import compile_to_manifests, load_pipeline
 from support import schemas
-from support.manifests import OPENSHIFT
+from support.manifests import KSERVE, OPENSHIFT
 from support.paths import ROOT
 
 #: Their keys are chosen by the user, or checked by other means.
@@ -24,6 +24,8 @@ def emitted() -> Iterator[dict[str, Any]]:
     """Yield an object of every custom kind that the project writes."""
     yield from yaml.safe_load_all((OPENSHIFT / "dspa/dspa.yaml").read_text())
     yield yaml.safe_load(APPLICATION.read_text())
+    yield yaml.safe_load((KSERVE / "servingruntime.yaml").read_text())
+    yield yaml.safe_load((KSERVE / "examples/plain.yaml").read_text())
     yield from yaml.safe_load_all(compile_to_manifests(load_pipeline("training")))
     options = BuildOptions.parse(
         {

@@ -1,4 +1,4 @@
-"""The manifests of `deploy/openshift`, rendered as `oc apply -k` would."""
+"""The manifests of `deploy/`, rendered as `oc apply -k` would."""
 
 import subprocess
 import sys
@@ -10,6 +10,7 @@ from yaml import safe_load_all
 from support.paths import ROOT
 
 OPENSHIFT = ROOT / "deploy/openshift"
+KSERVE = ROOT / "deploy/kserve"
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 

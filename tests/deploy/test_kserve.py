@@ -1,0 +1,163 @@
+"""The runtime of KServe: valid manifests, and a server that starts as KServe starts it.
+
+KServe (pkg/controller/v1beta1/inferenceservice/utils/utils.go) replaces `{{.Name}}` by the name of the InferenceService
+and appends its arguments to those of the runtime; what `storageUri` names is mounted at /mnt/models.
+"""
+
+import json
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc.service_pb2 import ServerReadyRequest
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
+from yaml import safe_load
+
+from serving_support.bundles import numeric_bundle
+from serving_support.plain_models import WEIGHTS, linear_model, put, with_external_weights
+from serving_support.server_process import Server, running
+from support.manifests import KSERVE, rendered
+from support.schemas import check
+from support.serving_images import Container, container, serving_image, stored
+
+RUNTIME = KSERVE / "servingruntime.yaml"
+EXAMPLES = sorted(KSERVE.glob("examples/*.yaml"))
+NAME = "line-3"
+MODELS = "/mnt/models"
+ROW = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
+
+
+def read_container() -> dict[str, Any]:
+    """Return the container of the runtime as KServe makes it for an InferenceService."""
+    runtime = safe_load(RUNTIME.read_text().replace("{{.Name}}", NAME))
+    (only,) = runtime["spec"]["containers"]
+    result: dict[str, Any] = only
+    return result
+
+
+def put_bundle(models: Path) -> None:
+    """Lay out a bundle as the storage initializer downloads it: the files of its folder."""
+    numeric_bundle(models.parent / "staging")
+    (models.parent / "staging" / "pump" / "1").rename(models)
+
+
+def put_bundle_of_image(models: Path) -> None:
+    """Lay out a bundle as the image of a model has it under /models."""
+    numeric_bundle(models)
+
+
+def put_file(models: Path) -> None:
+    put(linear_model(), models / "pump.onnx")
+
+
+def put_file_with_weights(models: Path) -> None:
+    put(with_external_weights("pump.onnx.data"), models / "pump.onnx")
+    (models / "pump.onnx.data").write_bytes(WEIGHTS.tobytes())
+
+
+def put_versions(models: Path) -> None:
+    """Lay out a model as OpenVINO's model server wants it."""
+    put(linear_model(), models / "1" / "model.onnx")
+
+
+def put_repository(models: Path) -> None:
+    """Lay out a model as Triton wants it."""
+    put(linear_model(), models / "pump" / "1" / "model.onnx")
+    (models / "pump" / "config.pbtxt").write_text('backend: "onnxruntime"')
+
+
+LAYOUTS: list[Callable[[Path], None]] = [
+    put_bundle,
+    put_bundle_of_image,
+    put_file,
+    put_file_with_weights,
+    put_versions,
+    put_repository,
+]
+
+
+@pytest.mark.parametrize("path", [RUNTIME, *EXAMPLES], ids=lambda path: path.name)
+def test_every_manifest_is_valid_and_has_no_unknown_field(path: Path) -> None:
+    check(safe_load(path.read_text()))
+
+
+def test_what_is_applied_names_the_image_once() -> None:
+    (runtime,) = rendered(KSERVE)
+    check(runtime)
+    assert "@sha256:" in runtime["spec"]["containers"][0]["image"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_asks_for_what_the_runtime_has(path: Path) -> None:
+    runtime, model = safe_load(RUNTIME.read_text()), safe_load(path.read_text())["spec"]["predictor"]["model"]
+    assert model["runtime"] == runtime["metadata"]["name"]
+    assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
+    assert model["modelFormat"]["name"] in [each["name"] for each in runtime["spec"]["supportedModelFormats"]]
+
+
+def test_the_runtime_is_chosen_for_onnx_by_itself() -> None:
+    formats = safe_load(RUNTIME.read_text())["spec"]["supportedModelFormats"]
+    assert next(each for each in formats if each["name"] == "onnx")["autoSelect"] is True
+
+
+@contextmanager
+def started(models: Path, *more: str) -> Iterator[Server]:
+    """Start the server with the arguments of the runtime, in a folder of this machine and on free ports."""
+    local = {MODELS: str(models), "8080": "0", "8081": "0"}
+    arguments = [*read_container()["args"], *more]
+    for old, new in local.items():
+        arguments = [text.replace(f"={old}", f"={new}") for text in arguments]
+    with running(models, *arguments) as server:
+        yield server
+
+
+@pytest.mark.parametrize("lay_out", LAYOUTS)
+def test_the_server_takes_the_arguments_and_the_layout_of_kserve(
+    tmp_path: Path, lay_out: Callable[[Path], None]
+) -> None:
+    lay_out(tmp_path / "models")
+    with started(tmp_path / "models", "--access-log=on") as server:
+        status, answer = server.infer(NAME, ROW)
+        assert (status, answer["model_name"]) == (200, NAME)
+        assert server.grpc_port is not None
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    with stored(serving_image()[0]) as name:
+        yield name
+
+
+def get(running: Container, path: str) -> int:
+    with urllib.request.urlopen(f"http://{running.address(8080)}{path}") as answer:
+        return int(answer.status)
+
+
+@pytest.mark.containers
+@pytest.mark.xdist_group(__name__)
+@pytest.mark.parametrize("lay_out", [put_bundle, put_bundle_of_image, put_file])
+def test_the_image_serves_what_kserve_mounts_and_answers_its_probes(
+    image: str, tmp_path: Path, lay_out: Callable[[Path], None]
+) -> None:
+    lay_out(tmp_path / "models")
+    shutil.copymode(Path("/usr"), tmp_path)
+    settings = read_container()
+    with container(image, tmp_path / "models", mount=MODELS, arguments=settings["args"]) as running_image:
+        running_image.wait_until_healthy()
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert settings[probe]["httpGet"]["port"] == settings["ports"][0]["containerPort"] == 8080
+            assert get(running_image, settings[probe]["httpGet"]["path"]) == 200
+        request = urllib.request.Request(
+            f"http://{running_image.address(8080)}/v2/models/{NAME}/infer", json.dumps(ROW).encode()
+        )
+        with urllib.request.urlopen(request) as answer:
+            assert json.load(answer)["model_name"] == NAME
+        with grpc.insecure_channel(running_image.address(settings["ports"][1]["containerPort"])) as channel:
+            stub = GRPCInferenceServiceStub(channel)
+            assert stub.ServerReady(ServerReadyRequest(), wait_for_ready=True, timeout=30).ready
+        assert running_image.stop() == "0"
