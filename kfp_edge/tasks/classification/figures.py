@@ -1,9 +1,15 @@
 """The part of the training report that only a classifier has."""
 
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+
+from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.ml.dataset import Dataset
+from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.reports.html import Page
 from kfp_edge.tasks.classification import plots
 from kfp_edge.tasks.classification.importance import measure_importance
+from kfp_edge.tasks.classification.miscalibration import describe_miscalibration
 from kfp_edge.tasks.classification.predictions import ClassPredictions
 from kfp_edge.tasks.classification.uncalibrated import predict_without_calibration
 from kfp_edge.tasks.importance_figure import add_importance
@@ -37,3 +43,7 @@ def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) ->
         before = predict_without_calibration(evaluation.estimator, data, predictions.positive_class)
         probabilities = plots.plot_probabilities(data, predictions, before)
         page.figure(probabilities, "probabilities by true class, and calibration")
+        truth = np.asarray(data.y() == predictions.positive_class)
+        fault = describe_miscalibration(truth, predictions.ranking_score, find_clusters(data))
+        if fault and not isinstance(final_estimator(evaluation.estimator), CalibratedClassifierCV):
+            page.text(f"{fault} The parameter calibration=sigmoid corrects them.")
