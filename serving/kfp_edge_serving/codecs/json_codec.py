@@ -9,7 +9,7 @@ import orjson
 
 from kfp_edge_serving.codecs.named_rows import parse_rows
 from kfp_edge_serving.codecs.parameters import check_parameters
-from kfp_edge_serving.codecs.predictions import name_predictions
+from kfp_edge_serving.codecs.predictions import RowPredictions
 from kfp_edge_serving.codecs.raw_body import parse_raw_body
 from kfp_edge_serving.codecs.tensors import (
     Array,
@@ -117,7 +117,9 @@ def _infer_tensors(
         return _encode_with_raw(model, response, names, arrays, binary)
     response["outputs"] = list(map(encode, arrays, map(model.outputs.__getitem__, names)))
     if "missing" in response:  # the answer to rows
-        response["predictions"] = name_predictions(arrays, [model.outputs[name] for name in names])
+        is_all = names is model.all_outputs
+        predictions = model.row_predictions if is_all else RowPredictions([model.outputs[name] for name in names])
+        response["predictions"] = predictions.encode(arrays)
     return EncodedResponse(orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from kfp_edge_serving.codecs.tensors import (
     Array,
-    check_shape,
     format_value,
     from_values,
+    layout_of_rows,
     missing_value,
     missing_value_error,
 )
@@ -23,6 +23,8 @@ from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import ColumnSpec, TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
+
+_OBJECTS = frozenset({dict})
 
 
 class ParsedRows(NamedTuple):
@@ -47,15 +49,16 @@ def parse_rows(model: Model, rows: object) -> ParsedRows:
     Raises:
         RequestError: the rows do not match the model.
     """
-    if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not _OBJECTS.issuperset(map(type, rows)):
         raise RequestError("'rows' must be a list of objects, each with the values of one row by their columns' names.")
-    if unnamed := [name for name, tensor in model.inputs.items() if not tensor.columns]:
-        raise RequestError(f"input '{unnamed[0]}' has no named columns; give 'inputs' instead of 'rows'.")
-    if unbatched := [name for name, tensor in model.inputs.items() if tensor.batch_dimension is None]:
-        raise RequestError(f"input '{unbatched[0]}' has no dimension of rows; give 'inputs' instead of 'rows'.")
+    if model.row_layout.obstacle is not None:
+        raise RequestError(model.row_layout.obstacle)
     if model.windows is not None and rows:
         return _parse_raw_rows(model, model.windows, rows)
-    known = [column.name for tensor in model.inputs.values() for column in tensor.columns]
+    feed = model.row_layout.read_complete(rows)
+    if feed is not None:
+        return ParsedRows(feed, [[] for _ in rows])
+    known = model.row_layout.names
     _check_columns(rows, known)
     feed = {name: _rows_to_array(rows, tensor) for name, tensor in model.inputs.items()}
     return ParsedRows(feed, _list_missing(rows, known))
@@ -133,7 +136,6 @@ def _list_missing(rows: list[JsonObject], names: list[str]) -> list[list[str]]:
 
 def _rows_to_array(rows: list[JsonObject], tensor: TensorSpec, computed: frozenset[str] = frozenset()) -> Array:
     """Return an input; columns that are computed later are 0."""
-    shape = [len(rows), len(tensor.columns)][: len(tensor.shape)]
     missing_values = [0.0 if column.name in computed else missing_value(tensor, column) for column in tensor.columns]
     flat = []
     for number, row in enumerate(rows):
@@ -144,4 +146,4 @@ def _rows_to_array(rows: list[JsonObject], tensor: TensorSpec, computed: frozens
                 if value is None:
                     raise RequestError(missing_value_error(number, column.name))
             flat.append(value)
-    return from_values(flat, check_shape(tensor.datatype, shape, tensor), tensor)
+    return from_values(flat, layout_of_rows(len(rows), tensor), tensor)

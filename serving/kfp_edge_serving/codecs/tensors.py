@@ -213,6 +213,16 @@ def blank(shape: tuple[int, ...], spec: TensorSpec) -> Array:
     return np.full(shape, "" if spec.datatype == "BYTES" else 0, _DATATYPES[spec.datatype][0])
 
 
+def layout_of_rows(rows: int, spec: TensorSpec) -> TensorLayout:
+    """Return the layout of an input of so many rows of named columns.
+
+    Raises:
+        RequestError: the model does not take so many.
+    """
+    layout = _layout((rows, len(spec.columns))[: len(spec.shape)], spec.shape)
+    return layout or check_shape(spec.datatype, [rows, len(spec.columns)][: len(spec.shape)], spec)
+
+
 def bounds(values: Sequence[float], tensor: TensorSpec) -> Array:
     """Return bounds between values of a tensor, rounded as its values are."""
     if tensor.datatype not in _FLOATS:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from kfp_edge_serving.codecs.predictions import RowPredictions
+from kfp_edge_serving.codecs.row_layout import RowLayout
 from kfp_edge_serving.codecs.tensors import Array, blank, format_value, limits
 from kfp_edge_serving.errors import RequestError, StartError
 from kfp_edge_serving.features.row_history import RowHistory
@@ -88,6 +91,16 @@ class Model:
         #: Computes features from the rows before; None if rows have all of them.
         self.windows: WindowFeatures | None = None
         self.keep_history(self.new_history())
+
+    @cached_property
+    def row_layout(self) -> RowLayout:
+        """How rows of named columns become the inputs."""
+        return RowLayout(self.inputs.values())
+
+    @cached_property
+    def row_predictions(self) -> RowPredictions:
+        """How all outputs become an object for each row."""
+        return RowPredictions(list(self.outputs.values()))
 
     def new_history(self) -> RowHistory | None:
         """Return an empty history of rows, None if the model needs none."""
