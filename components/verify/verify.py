@@ -49,6 +49,10 @@ _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy"
 
 
 #: What a reviewer has to know about a model that came as ONNX.
+_MAYBE_SEEN = (
+    "It is not known whether the model was trained on the held-out rows of this data; if it was, the metrics are too "
+    "good."
+)
 _NO_PARITY = "Parity was not checked: the model came as ONNX, without the original that it was made from."
 
 
@@ -114,8 +118,8 @@ def verify(
         result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
     threshold = next((output.threshold for output in candidate.signature.outputs if output.threshold is not None), None)
     rate = requirements.false_alarm_rate
-    notes = (*read_notes(candidate.proto), *([_NO_PARITY] if pair is None else _describe_saved(original)))
-    training = training or TrainingRecord()
+    origin = [_NO_PARITY] if pair is None else _describe_saved(original)
+    notes = (*read_notes(candidate.proto), *origin, *([_MAYBE_SEEN] if training is None else []))
     facts = ModelFacts(train_data, test_data, result.measurement, rate, threshold, notes=notes, training=training)
     write_report(report, identity, result, facts)
     checks.raise_for_failed(result.checks)

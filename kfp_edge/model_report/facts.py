@@ -1,7 +1,7 @@
 """What a reviewer has to know about a model, as tables that the reports and the model card share."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kfp_edge.metrics.catalog import find_metric, format_metric
 from kfp_edge.metrics.measurement import Measurement
@@ -36,8 +36,8 @@ class ModelFacts:
     threshold_rows: str = ""
     #: What was changed, assumed or could not be checked in a model that was trained elsewhere.
     notes: tuple[str, ...] = ()
-    #: What the training found out beside it; nothing is known of a model that was trained elsewhere.
-    training: TrainingRecord = field(default_factory=TrainingRecord)
+    #: What the training found out beside it; None of a model that was trained elsewhere.
+    training: TrainingRecord | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -47,8 +47,8 @@ class ModelFacts:
 
     @property
     def fitted_rows(self) -> str:
-        """How many rows the model was fitted on, and what became of the other training rows."""
-        return self._task.describe_fitted_rows(self.train)
+        """How many rows the model was fitted on, and what became of the other training rows, as far as it is known."""
+        return "trained elsewhere" if self.training is None else self._task.describe_fitted_rows(self.train)
 
     @property
     def sections(self) -> list[Section]:
@@ -64,7 +64,8 @@ class ModelFacts:
                 " ".join(([_ABOUT_INTERVALS] if roles.group or roles.time else []) + list(self.measurement.notes)),
             ),
         ]
-        sections += describe_training(self.training, self.measurement.metrics)
+        if self.training is not None:
+            sections += describe_training(self.training, self.measurement.metrics)
         return [*sections, *self._task.describe_details(self)]
 
     def add_to(self, page: Page) -> None:

@@ -104,14 +104,14 @@ class TrainingRecord(_Contract):
         return {} if self.cross_validation is None else self.cross_validation.to_metrics()
 
 
-def parse_record(text: str) -> TrainingRecord:
-    """Read the record of a model; "" stands for a model that was trained elsewhere.
+def parse_record(text: str) -> TrainingRecord | None:
+    """Read the record of a model; "" stands for a model that was trained elsewhere, of which nothing is known.
 
     Raises:
         ModelError: another version of kfp-edge wrote it.
     """
     if not text:
-        return TrainingRecord()
+        return None
     try:
         return TrainingRecord.model_validate_json(text)
     except ValidationError as error:

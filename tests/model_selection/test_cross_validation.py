@@ -109,4 +109,4 @@ def test_a_metric_that_some_folds_do_not_define_is_summarized_over_the_others():
 def test_the_record_is_the_same_after_it_was_read():
     record = TrainingRecord(cross_validation=cross_validate(failures(300), OPTIONS, 2))
     assert parse_record(record.model_dump_json()) == record
-    assert parse_record("") == TrainingRecord()
+    assert parse_record("") is None

@@ -54,8 +54,10 @@ def test_what_was_changed_and_not_checked_is_in_the_card_and_in_the_commit(line:
         result.read_report("verify"),
     ):
         assert NO_PARITY in text
+        assert "It is not known whether the model was trained on the held-out rows of this data" in text
         assert "0 is ok, 1 is worn" in text
         assert f"in the order of the data, which the model does not state: {', '.join(COLUMNS)}" in text
+    assert "A model for classification, trained elsewhere." in result.read_report("card")
 
 
 def test_a_model_of_other_classes_ends_in_a_sentence_of_export(line: Line, table: Path, net: Path) -> None:

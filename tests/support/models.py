@@ -8,6 +8,7 @@ from kfp_edge.components.verify.verify import Requirements, verify
 from kfp_edge.ml.bundle import Bundle, ModelIdentity
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.model_selection.record import TrainingRecord
 from support.tables import train_model
 
 IDENTITY = ModelIdentity("pump", "1.0.0", "abc")
@@ -33,5 +34,6 @@ def verify_model(
         identity,
         report=folder / "report.html",
         bundle=folder / "bundle",
+        training=TrainingRecord(),
     )
     return Bundle.load(folder / "bundle")
