@@ -1,6 +1,5 @@
 """A self-contained HTML page with tables and plots: no scripts and no external resources."""
 
-import base64
 import html
 import numbers
 from collections.abc import Iterable, Sequence
@@ -69,10 +68,9 @@ class Page:
         return self
 
     def figure(self, figure: "Figure", description: str) -> Self:
-        from kfp_edge.reports.svg import to_svg
+        from kfp_edge.reports.svg import to_img
 
-        data = base64.b64encode(to_svg(figure)).decode()
-        self._parts.append(f'<img alt="{html.escape(description)}" src="data:image/svg+xml;base64,{data}">')
+        self._parts.append(to_img(figure, description))
         return self
 
     def write(self, path: Path) -> None:

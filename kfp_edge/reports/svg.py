@@ -1,5 +1,7 @@
-"""Figures as SVG, apart from pages because importing matplotlib takes a second."""
+"""Figures as SVG and as HTML, apart from pages because importing matplotlib takes a second."""
 
+import base64
+import html
 import io
 import warnings
 
@@ -17,3 +19,10 @@ def to_svg(figure: Figure) -> bytes:
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         figure.savefig(image, format="svg", dpi=_DPI, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     return image.getvalue()
+
+
+def to_img(figure: Figure, description: str) -> str:
+    """Return a figure as an HTML element that is never wider than its page, with a description for screen readers."""
+    data = base64.b64encode(to_svg(figure)).decode()
+    text = html.escape(description)
+    return f'<img alt="{text}" style="max-width:100%;height:auto" src="data:image/svg+xml;base64,{data}">'
