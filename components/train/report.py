@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kfp_edge.estimators.estimator import Estimator, Hyperparameters
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.ml.bundle import TaskName
 from kfp_edge.ml.dataset import Dataset
@@ -13,11 +14,21 @@ from kfp_edge.tasks.task import Evaluation, TrainingOptions
 
 
 def describe_model(options: TrainingOptions, task: TaskName) -> str:
-    """Return the estimator and the hyperparameters that were asked for, such as `svm with C=10`."""
+    """Return the estimator and the hyperparameters that were asked for or chosen, such as `svm with C=10`.
+
+    Those of the models of quantiles are added where they are others.
+    """
     estimator = choose_estimator(options.estimator, task)
-    hyperparameters = estimator.check(options.hyperparameters)  # a backend writes every integer as a float
-    values = ", ".join(f"{key}={_format(value)}" for key, value in sorted(hyperparameters.items()))
-    return f"{estimator.name} with {values}" if values else estimator.name
+    values = _list_values(estimator, options.hyperparameters)
+    model = f"{estimator.name} with {values}" if values else estimator.name
+    if options.quantile_hyperparameters is None:
+        return model
+    return f"{model}; quantiles with {_list_values(estimator, options.quantile_hyperparameters) or 'the default ones'}"
+
+
+def _list_values(estimator: Estimator, given: Hyperparameters) -> str:
+    hyperparameters = estimator.check(given)  # a backend writes every integer as a float
+    return ", ".join(f"{key}={_format(value)}" for key, value in sorted(hyperparameters.items()))
 
 
 def _format(value: object) -> str:

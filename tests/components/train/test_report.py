@@ -132,3 +132,21 @@ def test_rows_after_an_event_are_neither_normal_nor_anomalous_in_the_histogram()
     assert labels == ["normal", "anomalous", "after an event, which their windows contain", "threshold"]
     rows = [sum(bar.get_height() for bar in bars) for bars in figure.axes[0].containers]
     assert rows == [2000 - 100 - 49, 100, 49]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (TrainingOptions(), "hist_gradient_boosting"),
+        (
+            TrainingOptions(hyperparameters={"max_iter": 7.0}, quantile_hyperparameters={}),
+            "hist_gradient_boosting with max_iter=7; quantiles with the default ones",
+        ),
+        (
+            TrainingOptions(quantile_hyperparameters={"max_iter": 9}),
+            "hist_gradient_boosting; quantiles with max_iter=9",
+        ),
+    ],
+)
+def test_the_models_of_quantiles_are_described_where_they_differ(options, expected):
+    assert describe_model(options, "regression") == expected
