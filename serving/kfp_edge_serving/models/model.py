@@ -68,9 +68,9 @@ class Model:
             self._session.check_signature(bundle.inputs, bundle.outputs)
         else:
             bundle = complete_signature(bundle, self._session)
-        model = bundle.model if isinstance(bundle.model, bytes) else bundle.model.read_bytes()
-        # threads share the trees of one row, and add up their sums in another order
-        self._has_exact_rows = threads == 1 and has_exact_rows(model)
+        # threads share the trees of one row, and add up their sums in another order; and a model without a bundle has
+        # no recorded rows with which this could be tried
+        self._has_exact_rows = threads == 1 and isinstance(bundle.model, bytes) and has_exact_rows(bundle.model)
         # onnxruntime has its own copy of the model
         self.bundle = bundle = replace(bundle, model=b"", weights={})
         self.inputs = {tensor.name: tensor for tensor in bundle.inputs}

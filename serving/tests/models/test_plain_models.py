@@ -237,6 +237,12 @@ def test_no_other_dimension_is_taken_for_rows(tmp_path: Path, input_shape: list[
     assert (model.inputs["X"].batch_dimension, model.outputs["Y"].batch_dimension) == (None, None)
 
 
+def test_its_rows_are_computed_with_no_others(tmp_path: Path) -> None:
+    model = load(make_model(COPY, ["batch", 3], ["batch", 3]), tmp_path)
+    model.start_serving(is_slow=False)
+    assert model.max_rows_at_once <= 1
+
+
 def test_a_signal_of_any_length_is_taken(tmp_path: Path) -> None:
     model = load(make_model(SUM, ["length"], [1]), tmp_path)
     samples = {"name": "X", "datatype": "FP32", "shape": [16_000], "data": np.ones(16_000).tolist()}
