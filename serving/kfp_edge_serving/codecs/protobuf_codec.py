@@ -55,7 +55,7 @@ _CONTENTS_FIELDS = {
 
 
 #: The input that holds rows of named columns, unless a model has an input of this name.
-_ROWS = TensorSpec("rows", "BYTES", (-1,))
+_ROWS = TensorSpec("rows", "BYTES", (-1,), batch_dimension=0)
 
 
 class _ResponseTemplate(NamedTuple):

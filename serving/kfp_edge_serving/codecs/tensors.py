@@ -205,6 +205,9 @@ def check_shape(datatype: object, shape: object, spec: TensorSpec) -> TensorLayo
     if layout is None:
         takes = f"takes shape {list(spec.shape)} (-1 is any size)"
         raise RequestError(f"input '{spec.name}' {takes}, got {_shorten(str(shape))}.")
+    # not every operator of onnxruntime takes a tensor without elements
+    if layout.size == 0 and (spec.batch_dimension is None or layout.model_shape[spec.batch_dimension] != 0):
+        raise RequestError(f"input '{spec.name}' has shape {shape}, which holds no data.")
     return layout
 
 

@@ -162,13 +162,16 @@ class Model:
         received = feed
         if self._policy in ("clip", "reject"):
             feed = self._clip(feed) if self._policy == "clip" else self._reject_out_of_range(feed)
-        if rows == 0 and self._empty_outputs.keys() >= set(names):
-            # not every operator takes a tensor without elements
-            arrays = [self._empty_outputs[name] for name in names]
-        else:
-            arrays = self._session.run(names, feed)
+        # not by onnxruntime: not every operator takes a tensor without elements
+        arrays = self._answer_no_rows(names) if rows == 0 else self._session.run(names, feed)
         self.statistics.add(rows, received, names, arrays)
         return arrays
+
+    def _answer_no_rows(self, names: list[str]) -> list[Array]:
+        """Return outputs without rows."""
+        if unknown := [name for name in names if name not in self._empty_outputs]:
+            raise RequestError(f"zero rows have no answer: the shape of output '{unknown[0]}' does not follow.")
+        return [self._empty_outputs[name] for name in names]
 
     def start_serving(self, is_slow: bool, history: RowHistory | None = None) -> None:
         """Start to count, and to check the ranges, which the recorded requests of the self-test may exceed.

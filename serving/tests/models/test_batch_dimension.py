@@ -52,10 +52,11 @@ def test_a_graph_is_taken_as_raw_bytes_too(tmp_path: Path) -> None:
     assert json.loads(answer.body)["outputs"][0]["shape"] == [3, 2]
 
 
-def test_a_graph_may_have_no_edge(tmp_path: Path) -> None:
+def test_a_tensor_without_elements_does_not_reach_onnxruntime_which_some_operators_end(tmp_path: Path) -> None:
     model = load(graph_bundle(tmp_path))
     edges = tensor("edges", "INT64", np.empty((0, 2), np.int64))
-    assert infer(model, tensor("nodes", "FP32", NODES), edges)["score"][1] == NODES.ravel().tolist()
+    with pytest.raises(RequestError, match=r"input 'edges' has shape \[0, 2\], which holds no data"):
+        infer(model, tensor("nodes", "FP32", NODES), edges)
 
 
 def test_each_query_is_compared_with_each_key(tmp_path: Path) -> None:
@@ -147,6 +148,18 @@ def test_zero_rows_are_taken_as_raw_bytes_too(tmp_path: Path) -> None:
 def test_zero_rows_of_named_columns_have_zero_predictions(tmp_path: Path) -> None:
     answer = ask(load(numeric_bundle(tmp_path)), {"rows": []})
     assert (answer["missing"], answer["predictions"]) == ([], [])
+
+
+def test_zero_rows_are_not_given_to_an_operator_that_ends_the_process(tmp_path: Path) -> None:
+    model = load(sequence_bundle(tmp_path))
+    assert infer(model, tensor("steps", "FP32", np.empty((4, 0, 1)))) == {"sum": ([0, 1], [])}
+
+
+def test_zero_rows_have_no_answer_where_their_shape_is_not_known(tmp_path: Path) -> None:
+    model = load(attention_bundle(tmp_path, batch_dimension=0))
+    nothing = np.empty((0, 2))
+    with pytest.raises(RequestError, match="zero rows have no answer: the shape of output 'scores' does not follow"):
+        infer(model, tensor("queries", "FP32", nothing), tensor("keys", "FP32", nothing))
 
 
 def test_zero_rows_are_counted_as_none(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def graph_bundle(models: Path, batch_dimension: int | str | None = "none") -> Pa
     )
 
 
-def attention_bundle(models: Path) -> Path:
+def attention_bundle(models: Path, batch_dimension: int | str = "none") -> Path:
     """Write a model that compares queries with keys: the answer has a row for each query and a column for each key."""
     nodes = [
         helper.make_node("Transpose", ["keys"], ["turned"], perm=[1, 0]),
@@ -50,8 +50,8 @@ def attention_bundle(models: Path) -> Path:
     return shaped_bundle(
         models / "attention" / "1",
         nodes,
-        {"queries": Shaped(["queries", 2]), "keys": Shaped(["keys", 2])},
-        {"scores": Shaped(["queries", "keys"])},
+        {"queries": Shaped(["queries", 2], batch_dimension), "keys": Shaped(["keys", 2], batch_dimension)},
+        {"scores": Shaped(["queries", "keys"], batch_dimension)},
         {"queries": [[1.0, 2.0]], "keys": [[3.0, 4.0]]},
         {"scores": [[11.0]]},
     )
