@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -19,6 +20,19 @@ def program(name: str) -> Path:
         compiled.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["gcc", "-O2", "-o", compiled, source], check=True)
     return compiled
+
+
+def source_of(commit: str) -> Path:
+    """Return a folder with the files of this repository as they were at a commit."""
+    folder = BUILD / f"source-{commit}"
+    if not folder.exists():
+        scratch = Path(tempfile.mkdtemp(dir=BUILD))
+        archive = subprocess.run(
+            ["git", "archive", commit, "serving"], cwd=HERE.parents[1], capture_output=True, check=True
+        )
+        subprocess.run(["tar", "-x", "-C", scratch], input=archive.stdout, check=True)
+        scratch.rename(folder)
+    return folder
 
 
 def python_of(peer: str) -> Path:

@@ -49,6 +49,18 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Load:
+    """How many connections have a request under way, and whether generator and server share one processor."""
+
+    connections: int
+    is_pinned: bool
+
+    def __str__(self) -> str:
+        where = ", one processor" if self.is_pinned and self.connections > 1 else ""
+        return f"{self.connections} connection{'s' if self.connections > 1 else ''}{where}"
+
+
+@dataclass(frozen=True)
 class Effort:
     """How often and how long is measured."""
 
@@ -58,10 +70,10 @@ class Effort:
     cold_starts: int
 
 
-def closed_loop(served: ServedBundle, case: Case, server: RunningServer, connections: int, effort: Effort) -> Measured:
+def closed_loop(served: ServedBundle, case: Case, server: RunningServer, load: Load, effort: Effort) -> Measured:
     """Send the request of a case over some connections, each of which has one under way.
 
-    With one connection the server and the generator alternate, so they share a processor: across two, the figure
+    With one connection the server and the generator alternate, so they should share a processor: across two, the figure
     would mostly be the time that a virtual machine takes to wake an idle one, or not, as the scheduler likes.
 
     Raises:
@@ -69,9 +81,9 @@ def closed_loop(served: ServedBundle, case: Case, server: RunningServer, connect
     """
     ports = server.ports
     where = ["grpc", str(ports.grpc)] if case.encoding == "gRPC" else ["http", str(ports.http)]
-    command = [str(program("load")), *where, str(connections)]
+    command = [str(program("load")), *where, str(load.connections)]
     request = payload(served, case)
-    with server.on_one_processor() if connections == 1 else nullcontext():
+    with server.on_one_processor() if load.is_pinned else nullcontext():
         _run([*command, str(effort.warm_up)], request)
         return _repeated(command, request, effort)
 

@@ -24,7 +24,8 @@ def versions() -> str:
     """Return the versions of what is installed, ours and the peers'."""
     gcc = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
     ours = ", ".join(f"{package} {version(package)}" for package in _OURS)
-    peers = ", ".join(f"{package} {version_of(package, package)}" for package in ("mlserver", "kserve"))
+    packages = {"mlserver": "mlserver", "kserve": "kserve", "triton": "nvidia-pytriton"}
+    peers = ", ".join(f"{package} {version_of(peer, package)}" for peer, package in packages.items())
     return f"Python {platform.python_version()}, gcc {gcc}. Ours: {ours}. Peers, with the same onnxruntime: {peers}"
 
 

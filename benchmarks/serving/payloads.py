@@ -15,18 +15,22 @@ Encoding = Literal["JSON", "binary", "gRPC"]
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _PATH = f"/v2/models/{NAME}/infer"
+#: The load generator replaces every # by another hexadecimal digit in each request.
+_IDS = {"traceparent": f"00-{'#' * 32}-{'#' * 16}-01", "X-Request-Id": "#" * 32}
 _DTYPES = {"INT64": np.int64, "FP32": np.float32}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of request: how it is written and how many rows it holds."""
+    """One kind of request: how it is written, how many rows it holds, and whether each has other ids in its head."""
 
     encoding: Encoding
     rows: int
+    has_ids: bool = False
 
     def __str__(self) -> str:
-        return f"{self.encoding}, {self.rows} row{'s' if self.rows > 1 else ''}"
+        ids = ", a trace context and an id of its own in each request" if self.has_ids else ""
+        return f"{self.encoding}, {self.rows} row{'s' if self.rows > 1 else ''}{ids}"
 
 
 def payload(served: ServedBundle, case: Case) -> bytes:
@@ -34,7 +38,7 @@ def payload(served: ServedBundle, case: Case) -> bytes:
     if case.encoding == "gRPC":
         return _frames(message(served, case.rows).SerializeToString())
     headers, body = _http(served, case)
-    fields = {"Host": "localhost", "Content-Length": str(len(body)), **headers}
+    fields = {"Host": "localhost", "Content-Length": str(len(body)), **headers, **(_IDS if case.has_ids else {})}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"POST {_PATH} HTTP/1.1\r\n{lines}\r\n".encode() + body
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from load import Figure, Measured
 from machine import machine, versions
 from payloads import Case
-from results import CASES, CONNECTIONS, ONE_ROW, Results, Row
-from servers import OURS
+from results import ALONE, CASES, LOADS, ONE_ROW, SIXTEEN, Results, Row
+from servers import BEFORE, OURS
 from soak import overload_lines, soak_lines, swaps_lines
 from targets import targets
 
@@ -43,12 +43,12 @@ def draw(results: Results, path: Path) -> None:
     """Draw p50 and requests a second of one row of JSON, for every server."""
     from matplotlib import pyplot
 
-    rows = [row for row in results.rows.values() if (ONE_ROW, 1) in row.loads][::-1]
+    rows = [row for row in results.rows.values() if (ONE_ROW, ALONE) in row.loads][::-1]
     titles = [row.title for row in rows]
     figure, (left, right) = pyplot.subplots(1, 2, sharey=True, figsize=(10, 3.2), layout="constrained")
     bars = (
-        (left, [row.loads[ONE_ROW, 1].p50 for row in rows], "p50, one connection (us, shorter is better)"),
-        (right, [row.loads[ONE_ROW, 16].rate for row in rows], "requests/s, 16 connections (longer is better)"),
+        (left, [row.loads[ONE_ROW, ALONE].p50 for row in rows], "p50, one connection (us, shorter is better)"),
+        (right, [row.loads[ONE_ROW, SIXTEEN].rate for row in rows], "requests/s, 16 connections (longer is better)"),
     )
     for axes, figures, title in bars:
         colours = ["tab:blue" if row.title == OURS.title else "lightgrey" for row in rows]
@@ -72,13 +72,18 @@ Every server ran alone, one after another, with the same model (AI4I, 5 numbers,
 request bytes; before the measurement its response was compared with the outputs of the model. Load came from one thread
 of C on the same machine, a closed loop, each connection with one request in flight. With one connection, server and
 generator alternate, and were pinned to one processor: across two, the figure is mostly the time that a virtual machine
-takes to wake an idle one. With 16 connections no server was pinned. Each figure is the median of {effort.runs} runs
-of {effort.seconds:g} s, the smallest and the largest in brackets. Cold start: median of {effort.cold_starts}, files
+takes to wake an idle one. With 16 connections both are measured: server and generator anywhere, so that a server of one
+thread has a processor of its own, and both on one processor, which the scheduling of the virtual machine disturbs less,
+and where the generator's own work counts. Each figure is the median of {effort.runs} runs of {effort.seconds:g} s, the
+smallest and the largest in brackets. Cold start: median of {effort.cold_starts}, files
 already in memory, from exec to the first 200 of `/v2/health/ready`. Memory: resident, with all children, after all
 load. Other work on the machine before: {load_average:.2f} processors.
 
-Every request of a case is the same, byte by byte, as from a machine that repeats its request; ours has a cache of
-parsed request heads, and none of responses.
+Every request of a case is the same, byte by byte, as from a machine that repeats its request; in one case, each has a
+trace context and a request id of its own. Ours has a cache of parsed request heads, and none of responses.
+
+The build before is commit {BEFORE} of this repository, with the libraries of today. Triton is the server of the package
+nvidia-pytriton, with its Python backend and a model that only runs onnxruntime, without metrics.
 
 MLServer runs with its defaults (a worker process beside the server, access log, metrics), and tuned: one process, no
 access log, no metrics, no gzip. The KServe SDK runs with its defaults, and with its logs off. Both have a custom model
@@ -87,29 +92,29 @@ that the pipeline makes of all of AI4I: one input tensor per column, one of them
 
 
 def _overview(results: Results) -> str:
-    head = ["", "p50 us", "p99 us", "requests/s at 16 connections", "cold start s", "memory MB"]
+    head = ["", "p50 us", "p99 us", "requests/s at 16 connections", "on one processor", "cold start s", "memory MB"]
     lines = []
     for row in results.rows.values():
-        if (ONE_ROW, 1) in row.loads:
-            one, sixteen = row.loads[ONE_ROW, 1], row.loads[ONE_ROW, 16]
+        if (ONE_ROW, ALONE) in row.loads:
+            one, sixteen, pinned = (row.loads[ONE_ROW, load] for load in LOADS)
             start, memory = _figure(row.cold_start, ".2f"), f"{row.memory / 1e6:.0f}"
-            lines.append([row.title, _figure(one.p50), _figure(one.p99), _figure(sixteen.rate), start, memory])
+            rates = [_figure(sixteen.rate), _figure(pinned.rate)]
+            lines.append([row.title, _figure(one.p50), _figure(one.p99), *rates, start, memory])
     call = results.bare[1]
-    lines.insert(1, [_BARE, _figure(call.p50, ",.1f"), _figure(call.p99, ",.1f"), "", "", ""])
+    lines.insert(1, [_BARE, _figure(call.p50, ",.1f"), _figure(call.p99, ",.1f"), "", "", "", ""])
     return _table(head, lines)
 
 
 def _case(results: Results, case: Case) -> str:
     head = [""]
-    for count in CONNECTIONS:
-        where = f"{count} connection{'s' if count > 1 else ''}"
-        head += [f"{where}: p50 us", "p99 us", "requests/s"]
+    for load in LOADS:
+        head += [f"{load}: p50 us", "p99 us", "requests/s"]
     lines = []
     for row in results.rows.values():
-        if (case, CONNECTIONS[0]) in row.loads:
-            lines.append([row.title, *(cell for count in CONNECTIONS for cell in _cells(row.loads[case, count]))])
+        if (case, ALONE) in row.loads:
+            lines.append([row.title, *(cell for load in LOADS for cell in _cells(row.loads[case, load]))])
     if case.encoding == "JSON":
-        lines.append([_BARE, *_cells(results.bare[case.rows]), "", "", ""])
+        lines.append([_BARE, *_cells(results.bare[case.rows]), *[""] * 6])
     return _table(head, lines)
 
 

@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass, field
 
-from load import Effort, Figure, Measured
+from load import Effort, Figure, Load, Measured
 from payloads import Case
 from sizes import Sizes
 from soak import Overload, Soak, Swaps
 
-CASES = tuple(Case(encoding, rows) for encoding in ("JSON", "binary", "gRPC") for rows in (1, 32))
-CONNECTIONS = (1, 16)
 ONE_ROW = Case("JSON", 1)
+#: As clients send them that trace their requests.
+WITH_IDS = Case("JSON", 1, has_ids=True)
+_PLAIN = [Case(encoding, rows) for encoding in ("JSON", "binary", "gRPC") for rows in (1, 32)]
+CASES = (ONE_ROW, WITH_IDS, *_PLAIN[1:])
+
+ALONE = Load(1, is_pinned=True)
+SIXTEEN = Load(16, is_pinned=False)
+SIXTEEN_PINNED = Load(16, is_pinned=True)
+LOADS = (ALONE, SIXTEEN, SIXTEEN_PINNED)
 
 
 @dataclass
@@ -19,7 +26,7 @@ class Row:
     title: str
     cold_start: Figure
     memory: int = 0
-    loads: dict[tuple[Case, int], Measured] = field(default_factory=dict)
+    loads: dict[tuple[Case, Load], Measured] = field(default_factory=dict)
     #: By rows: one call after another through Python's grpcio.
     python_calls: dict[int, Measured] = field(default_factory=dict)
 

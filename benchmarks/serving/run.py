@@ -16,7 +16,7 @@ from load import Effort, Figure, bare, closed_loop, python_grpc
 from machine import load_average
 from payloads import check
 from processes import RunningServer, running
-from results import CASES, CONNECTIONS, Results, Row
+from results import CASES, LOADS, Results, Row
 from served_bundle import ServedBundle, train_bundle
 from servers import ALL, OURS, Server
 from sizes import weigh
@@ -76,9 +76,9 @@ def _load(server: Server, served: ServedBundle, running_server: RunningServer, r
     for case in filter(server.takes, CASES):
         if server.infers:
             check(served, case, running_server.ports.http, running_server.ports.grpc)
-        for connections in CONNECTIONS:
-            _log(f"{server.title}: {case}, {connections} connection(s)")
-            row.loads[case, connections] = closed_loop(served, case, running_server, connections, effort)
+        for load in LOADS:
+            _log(f"{server.title}: {case}, {load}")
+            row.loads[case, load] = closed_loop(served, case, running_server, load, effort)
         if case.encoding == "gRPC":
             row.python_calls[case.rows] = python_grpc(served, case.rows, running_server, effort)
 
@@ -94,7 +94,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     for name in ("floor", "load"):
         program(name)
-    for peer in ("mlserver", "kserve"):
+    for peer in ("mlserver", "kserve", "triton"):
         python_of(peer)
     load_before = load_average()
     with tempfile.TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):

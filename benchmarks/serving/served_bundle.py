@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,14 @@ _DATA = "synthetic:ai4i?rows=10000&seed=0"
 _DTYPES: dict[str, type] = {"FP32": np.float32, "BYTES": object}
 
 
+class Tensor(NamedTuple):
+    """An input or output of the model: its type in ONNX, and its shape, in which -1 is any size."""
+
+    name: str
+    type: str
+    shape: list[int]
+
+
 @dataclass(frozen=True)
 class ServedBundle:
     """A bundle at `models/<NAME>/1/`, and held-out rows by input tensor, each of shape [rows, columns]."""
@@ -42,6 +50,11 @@ class ServedBundle:
     def feed(self, rows: int) -> dict[str, npt.NDArray[Any]]:
         """Return the first rows as onnxruntime takes them."""
         return {name: values[:rows] for name, values in self.rows.items()}
+
+    def tensors(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the inputs and the outputs of the model."""
+        session = onnxruntime.InferenceSession(self.onnx_file)
+        return [_describe(node) for node in session.get_inputs()], [_describe(node) for node in session.get_outputs()]
 
     def answers(self, rows: int) -> dict[str, npt.NDArray[Any]]:
         """Return the outputs of the model for the first rows, by name."""
@@ -76,3 +89,7 @@ def train_bundle(folder: Path, drop: tuple[str, ...] = ()) -> ServedBundle:
 def _values(data: dataset.Dataset, tensor: InputTensor) -> npt.NDArray[Any]:
     columns = [column.name for column in tensor.columns]
     return data.x()[columns].to_numpy().astype(_DTYPES[tensor.datatype])
+
+
+def _describe(node: onnxruntime.NodeArg) -> Tensor:
+    return Tensor(node.name, node.type, [size if isinstance(size, int) else -1 for size in node.shape])

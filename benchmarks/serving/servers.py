@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from environments import HERE, program, python_of
+import triton_server
+from environments import HERE, program, python_of, source_of
 from payloads import Case, Encoding
 from served_bundle import NAME, ServedBundle
 
@@ -36,6 +37,18 @@ class Server:
 
     def takes(self, case: Case) -> bool:
         return case.encoding in self.encodings and (self.infers or case.rows == 1)
+
+
+def _triton(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
+    return triton_server.prepare(served, ports.http, ports.grpc, folder)
+
+
+def _before(served: ServedBundle, ports: Ports, folder: Path) -> list[str | Path]:
+    """Return the command of the build before, from the history of this repository, with today's libraries."""
+    code = source_of(BEFORE)
+    listen = ["--host", "127.0.0.1", "--port", str(ports.http), "--grpc-port", str(ports.grpc)]
+    command = [sys.executable, "-m", "kfp_edge_serving", "--models", served.models, *listen]
+    return ["env", f"PYTHONPATH={code / 'serving'}", *command]
 
 
 def ours(*options: str) -> Server:
@@ -84,7 +97,12 @@ def _kserve(*options: str) -> Callable[[ServedBundle, Ports, Path], list[str | P
     return command
 
 
+#: The commit before the server got a short path for one row and another carrier of gRPC.
+BEFORE = "e580131"
+
 OURS = ours()
+OURS_BEFORE = Server(f"kfp-edge-serving, the build before ({BEFORE})", _before, ("JSON", "binary", "gRPC"))
+TRITON = Server("Triton 2.51, Python backend", _triton, ("JSON", "binary", "gRPC"))
 FLOOR = Server("C program that answers a constant (the floor)", _floor, ("JSON",), infers=False)
 GRPC_FLOOR = Server("grpcio that answers a constant", _grpc_floor, ("gRPC",), infers=False)
 #: As it comes: one worker process beside the server, access log, metrics.
@@ -98,4 +116,4 @@ KSERVE = Server("KServe SDK, default", _kserve(), ("JSON", "binary", "gRPC"))
 KSERVE_TUNED = Server("KServe SDK, no logs", _kserve("--log_config_file", "quiet.json"), ("JSON", "binary", "gRPC"))
 
 #: In the order in which they are measured and reported.
-ALL = (FLOOR, GRPC_FLOOR, OURS, KSERVE, KSERVE_TUNED, MLSERVER, MLSERVER_TUNED)
+ALL = (FLOOR, GRPC_FLOOR, OURS, OURS_BEFORE, TRITON, KSERVE, KSERVE_TUNED, MLSERVER, MLSERVER_TUNED)
