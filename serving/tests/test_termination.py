@@ -1,5 +1,6 @@
 """SIGTERM: no request is lost, whether its connection is kept, new or on its way."""
 
+import http.client
 import signal
 import socket
 import threading
@@ -7,10 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from serving_support.bundles import PUMP_ROW
+from serving_support.certificates import Authority
 from serving_support.grpc_calls import pump
 from serving_support.load import http_request
 from serving_support.raw_http import Client, exchange, get, post, statuses
@@ -93,25 +96,39 @@ def test_a_server_that_has_loaded_nothing_yet_ends_at_once(pump_models: Path) ->
         assert server.process.wait(timeout=30) == 0
 
 
-def test_a_client_whose_connection_was_accepted_is_answered_until_the_last_moment(pump_models: Path) -> None:
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "certificates")
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_a_client_whose_connection_was_accepted_is_answered_until_the_last_moment(
+    pump_models: Path, authority: Authority, has_tls: bool
+) -> None:
     """Clients connect all the time, to the very end: they are answered or refused, and no connection is reset."""
     outcomes: Counter[str] = Counter()
+    certificate, key = authority.issue("localhost")
+    context = authority.client()
 
     def connect_and_ask(port: int) -> None:
         while True:
             try:
-                connection = socket.create_connection(("127.0.0.1", port), timeout=0.5)
+                connection = socket.create_connection(("127.0.0.1", port), timeout=5)
             except OSError:  # refused, or the system does not answer any more
                 return
-            with connection:
+            try:
+                if has_tls:
+                    connection = context.wrap_socket(connection, server_hostname="localhost")
                 connection.sendall(REQUEST)
-                try:
-                    outcomes[connection.recv(1 << 16)[9:12].decode() or "closed"] += 1
-                except OSError as error:
-                    outcomes[type(error).__name__] += 1
+                outcomes[connection.recv(1 << 16)[9:12].decode() or "closed"] += 1
+            except OSError as error:
+                outcomes[type(error).__name__] += 1
+            finally:
+                connection.close()
 
-    with running(pump_models, "--shutdown-delay", "0.2", *PATIENT) as server:
-        clients = [threading.Thread(target=connect_and_ask, args=(server.port,)) for _ in range(16)]
+    tls = ("--tls-cert", str(certificate), "--tls-key", str(key)) if has_tls else ()
+    with running(pump_models, "--shutdown-delay", "0.2", *PATIENT, *tls) as server:
+        clients = [threading.Thread(target=connect_and_ask, args=(server.port,)) for _ in range(8)]
         for client in clients:
             client.start()
         until(lambda: outcomes["200"] > 100)
@@ -119,6 +136,25 @@ def test_a_client_whose_connection_was_accepted_is_answered_until_the_last_momen
         for client in clients:
             client.join()
     assert outcomes.keys() == {"200"}
+
+
+def test_over_tls_a_kept_connection_is_closed_with_its_next_answer(pump_models: Path, authority: Authority) -> None:
+    certificate, key = authority.issue("localhost")
+    with running(pump_models, *LONG, "--tls-cert", str(certificate), "--tls-key", str(key)) as server:
+        options: dict[str, Any] = {"timeout": 30, "context": authority.client()}
+        kept, new = (http.client.HTTPSConnection("localhost", server.port, **options) for _ in range(2))
+        answers = []
+        for connection in (kept, kept, new):
+            connection.request("POST", INFER, PUMP_ROW)
+            answer = connection.getresponse()
+            answers.append((answer.status, answer.headers["connection"], len(answer.read()) > 0))
+            if len(answers) == 1:
+                server.process.terminate()
+                server.event("draining")
+        kept.close()
+        new.close()
+        assert server.stop() == 0
+    assert answers == [(200, None, True), (200, "close", True), (200, "close", True)]
 
 
 def test_an_idle_timeout_does_not_close_on_a_request_that_has_just_arrived(pump_models: Path) -> None:
