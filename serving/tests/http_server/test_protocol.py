@@ -34,7 +34,7 @@ def test_server_metadata_names_the_server(server: Server) -> None:
     status, body = server.get("/v2")
     assert status == 200
     assert body["name"] == "kfp-edge-serving"
-    assert body["extensions"] == ["binary_tensor_data"]
+    assert body["extensions"] == ["binary_tensor_data", "model_configuration", "statistics"]
 
 
 def test_model_metadata_is_the_signature(server: Server) -> None:

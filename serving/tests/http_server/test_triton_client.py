@@ -73,7 +73,8 @@ def test_health(client: InferenceServerClient) -> None:
 
 def test_server_metadata(client: InferenceServerClient) -> None:
     result = client.get_server_metadata()
-    assert (result["name"], result["extensions"]) == ("kfp-edge-serving", ["binary_tensor_data"])
+    assert result["name"] == "kfp-edge-serving"
+    assert result["extensions"] == ["binary_tensor_data", "model_configuration", "statistics"]
 
 
 @pytest.mark.parametrize("version", ["", "1"])
@@ -182,8 +183,8 @@ def test_errors_have_a_message_that_names_the_cause(client: InferenceServerClien
 def test_extensions_that_are_not_supported_are_refused_with_a_reason(client: InferenceServerClient) -> None:
     status, message = refusal(client.get_model_repository_index)
     assert (status, "there is nothing at /v2/repository/index" in message) == ("404", True)
-    status, message = refusal(lambda: client.get_model_config("pump"))
-    assert (status, "there is no /v2/models/pump/config for model 'pump'" in message) == ("404", True)
+    status, message = refusal(lambda: client.get_trace_settings("pump"))
+    assert (status, "there is no /v2/models/pump/trace/setting for model 'pump'" in message) == ("404", True)
     wanted = InferRequestedOutput("probabilities", class_count=2)
     assert refusal(lambda: client.infer("pump", [pump(1, 2, 3)], outputs=[wanted])) == (
         "400",
