@@ -12,7 +12,7 @@ from kfp_edge_serving.codecs.request_templates import Match, RequestTemplates
 from kfp_edge_serving.cpu_limit import usable_cpus
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.grpc_server.calls import Call
-from kfp_edge_serving.grpc_server.statuses import refuse, status_name
+from kfp_edge_serving.grpc_server.statuses import refuse, report_bug, status_name
 from kfp_edge_serving.grpc_server.thread_queue import ThreadQueue
 from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtocol
 from kfp_edge_serving.limits import Limits
@@ -170,6 +170,8 @@ class InferenceMethod:
                 call.answer(self._inference.handle(inference.served, inference, began))
         except RequestError as error:
             refuse(call, error)
+        except Exception:  # noqa: BLE001 - a bug must end neither the thread nor the calls behind this one
+            report_bug(call)
 
     def _refuse_late(self, inference: _Inference) -> None:
         refuse(inference.call, self._inference.refuse_overload(inference.served))

@@ -24,6 +24,7 @@ from serving_support.grpc_calls import (
     run_grpc_only,
     stub_to,
 )
+from serving_support.raw_http2 import DATA, END_STREAM, GOAWAY, HEADERS, Http2Client, frame, message
 from serving_support.server_process import running, start
 from serving_support.waiting import until
 
@@ -89,6 +90,32 @@ def test_a_call_in_flight_at_sigterm_is_answered(models: Path) -> None:
             release()
             assert call.code() is grpc.StatusCode.OK
         assert server.process.wait(timeout=30) == 0
+
+
+def test_after_goaway_a_call_in_flight_is_received_and_answered(models: Path) -> None:
+    with run_grpc_only(models) as server, Http2Client(server.port) as client:
+        stream = client.begin()
+        server.wait_until_in_flight(1)
+        server.end()
+        assert client.wait_for(GOAWAY)
+        client.send(frame(DATA, END_STREAM, stream, message(pump().SerializeToString())))
+        kinds = [one.kind for one in client.frames() if one.kind in (GOAWAY, HEADERS, DATA)]
+        assert server.process.wait(timeout=30) == 0
+    assert [kind for kind in kinds if kind != GOAWAY] == [HEADERS, DATA, HEADERS]
+
+
+def test_a_call_that_is_slow_at_sigterm_is_answered_within_the_drain_timeout_and_cancelled_after_it(
+    models: Path,
+) -> None:
+    endless_bundle(models)
+    request = ModelInferRequest(model_name="press")
+    fill(request, "turns", "INT64", [1], [10**12])
+    options = ("--grpc-port", "0", "--drain-timeout", "0.5", "--shutdown-delay", "0")
+    with running(models, *options) as server, stub_to(grpc_port(server)) as stub:
+        call = stub.ModelInfer.future(request)
+        until(lambda: "kfp_edge_requests_in_flight 1\n" in server.get("/metrics")[1])
+        assert server.stop() == 0
+        assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 def test_a_server_that_is_not_ready_reports_it_and_still_answers(models: Path) -> None:
