@@ -120,6 +120,11 @@ def test_it_knows_the_public_certificates(image: str) -> None:
     assert int(podman("run", "--rm", *OPENSHIFT, image, "python3", "-c", count)) > 100
 
 
+def test_it_has_the_locale_by_which_text_models_change_case(image: str) -> None:
+    program = "import locale; print(locale.setlocale(locale.LC_ALL, 'C.UTF-8'))"
+    assert podman("run", "--rm", *OPENSHIFT, image, "python3", "-c", program).strip() == "C.UTF-8"
+
+
 def test_it_has_no_pip(image: str) -> None:
     assert shell(image, "python3 -m pip --version 2>/dev/null || echo none") == "none\n"
 

@@ -12,7 +12,19 @@ from kfp_edge.images.tools.debian import bundle_certificates, link_openssl, make
 
 REPOSITORY = "localhost/kfp-edge/runtime-base"
 
-_SEEDS = ("python3", "git", "skopeo", "ca-certificates", "dash", "coreutils", "libstdc++6", "netbase", "tzdata")
+# libc-bin has the locale by which text models change case
+_SEEDS = (
+    "python3",
+    "git",
+    "skopeo",
+    "ca-certificates",
+    "dash",
+    "coreutils",
+    "libstdc++6",
+    "libc-bin",
+    "netbase",
+    "tzdata",
+)
 # git's tools in Perl, the programs behind the signatures that skopeo could check, and what installs packages
 _PRUNED = re.compile(
     r"perl.*|libperl.*|liberror-perl|git-man|gnupg.*|gpg.*|dirmngr|pinentry.*|"
