@@ -1,5 +1,6 @@
 """The folder of models: which folders in it are models, and what in it is none."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -49,15 +50,15 @@ class FoundModels:
 def find_models(root: Path) -> FoundModels:
     """Return the models under a folder: `<name>/<version>/`, `<version>/` or `<name>/`, or the folder itself.
 
-    A folder with a manifest or an ONNX file is a model. So is every folder at the place of a version: one that holds
-    no model is refused later.
+    A folder with a manifest is a model, and one with an ONNX file, unless it holds versions of models: then the file is
+    ignored. So is every folder at the place of a version: one that holds no model is refused later.
 
     Raises:
         StartError: the folder cannot be read.
     """
     try:
         entries = sorted(root.iterdir())
-        if _holds_model(entries):
+        if _is_model(entries, levels=2):
             return FoundModels([ModelFolder(root, root.resolve().name)])
     except OSError as error:
         raise StartError(f"cannot read {root}: {error.strerror}.") from error
@@ -108,7 +109,9 @@ def _file_state(folder: Path, path: Path) -> FileState:
 def _walk(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         # links to folders are not followed: they may lead back
-        if path.is_dir() and not path.is_symlink() and not _is_hidden(path):
+        is_folder = path.is_dir() and not path.is_symlink() and not _is_hidden(path)
+        # a folder that nobody may read, such as lost+found of a volume, is no part of a model
+        if is_folder and os.access(path, os.R_OK | os.X_OK):
             yield from _walk(path)
         else:
             yield path
@@ -117,7 +120,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _find_versions(folder: Path, root_name: str, models: FoundModels) -> None:
     """Add the model in a folder, or its versions."""
     entries = sorted(folder.iterdir())
-    if _holds_model(entries):
+    if _is_model(entries, levels=1):
         if _VERSION.fullmatch(folder.name):
             models.models.append(ModelFolder(folder, root_name, folder.name))
         else:
@@ -148,8 +151,29 @@ def _explain_file(name: str) -> str:
     return "a file beside the folders of versions"
 
 
-def _holds_model(paths: Iterable[Path]) -> bool:
-    return any(path.name == MANIFEST or _is_onnx(path) for path in paths)
+def _is_model(entries: Iterable[Path], levels: int) -> bool:
+    """Return whether a folder with these entries is a model; versions may be so many levels below."""
+    entries = list(entries)
+    if any(path.name == MANIFEST for path in entries):
+        return True
+    return any(map(_is_onnx, entries)) and not any(_has_version(path, levels) for path in entries)
+
+
+def _has_version(path: Path, levels: int) -> bool:
+    """Return whether a folder is a version of a model, or has one below."""
+    entries = [] if _is_hidden(path) or not path.is_dir() else _list_readable(path)
+    names = {entry.name for entry in entries}
+    if MANIFEST in names or (_VERSION.fullmatch(path.name) and any(map(_is_onnx, entries))):
+        return True
+    return levels > 1 and any(_has_version(entry, levels - 1) for entry in entries)
+
+
+def _list_readable(folder: Path) -> list[Path]:
+    """Return what is in a folder, nothing if it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _is_onnx(path: Path) -> bool:

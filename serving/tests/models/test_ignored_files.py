@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kfp_edge_serving.models.model_folders import find_models, list_files
 from serving_support.bundles import numeric_bundle
 from serving_support.plain_models import WEIGHTS, linear_model, put, with_external_weights
 from serving_support.server_process import Server, running
@@ -73,6 +74,29 @@ def test_other_files_beside_a_plain_model_are_named_but_not_its_weights(tmp_path
     (tmp_path / "linear" / "1" / "weights.bin").write_bytes(WEIGHTS.tobytes())
     with running(tmp_path, until="listening") as server:
         assert [names for _, names, _ in ignored(server)] == ["older.onnx"]
+
+
+@pytest.mark.parametrize("place", [".", "pump"])
+def test_an_onnx_file_beside_versions_does_not_hide_them(models: Path, place: str) -> None:
+    put(linear_model(), models / place / "stray.onnx")
+    with running(models, until="listening") as server:
+        assert [names for _, names, _ in ignored(server)] == ["stray.onnx"]
+        assert server.get("/v2/models/pump")[1]["versions"] == ["1"]
+
+
+def test_a_folder_that_cannot_be_read_does_not_hide_the_model_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(linear_model(), tmp_path / "model.onnx")
+    (tmp_path / "lost+found").mkdir()
+    monkeypatch.setattr("os.access", lambda path, _: Path(path).name != "lost+found")
+    assert list_files(tmp_path) == ["lost+found", "model.onnx"]
+
+
+def test_other_onnx_files_below_a_model_do_not_hide_it(tmp_path: Path) -> None:
+    put(linear_model(), tmp_path / "model.onnx")
+    put(linear_model(), tmp_path / "onnx" / "model_quantized.onnx")
+    assert [folder.path for folder in find_models(tmp_path).models] == [tmp_path]
 
 
 def test_many_files_are_one_line(models: Path) -> None:
