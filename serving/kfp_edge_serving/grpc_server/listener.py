@@ -23,9 +23,11 @@ def core_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _MAX_STREAMS),
         ("grpc.max_allowed_incoming_connections", limits.grpc_max_connections),
         ("grpc.max_connection_idle_ms", int(1000 * limits.grpc_idle_timeout)),
-        # a client that vanishes, as over a broken radio link, is detected within a minute
+        # a client that vanishes, as over a broken radio link, is detected within a minute; where nothing is being sent,
+        # it is the last of these times that counts, which is 60 s by default
         ("grpc.keepalive_time_ms", 40_000),
         ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.ping_timeout_ms", 20_000),
         # ... and a client that sends keepalive pings itself is not disconnected for it
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.keepalive_permit_without_calls", 1),

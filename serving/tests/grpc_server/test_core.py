@@ -9,6 +9,8 @@ from grpc._cython import cygrpc
 
 from kfp_edge_serving.errors import StartError
 from kfp_edge_serving.grpc_server import core
+from kfp_edge_serving.grpc_server.listener import core_options
+from kfp_edge_serving.limits import Limits
 from serving_support.paths import PACKAGE
 
 
@@ -26,6 +28,12 @@ def test_the_range_of_grpcio_ends_with_the_versions_that_were_tested() -> None:
     upper = re.search(r"<(\d+)\.(\d+)", requirement)
     assert upper is not None, f"{requirement} has no upper bound, though grpcio's private API changes without notice"
     assert tuple(map(int, grpc.__version__.split(".")[:2])) < tuple(map(int, upper.groups()))
+
+
+def test_a_client_that_vanishes_is_noticed_within_a_minute() -> None:
+    options = dict(core_options(Limits()))
+    answer = max(options["grpc.keepalive_timeout_ms"], options["grpc.http2.ping_timeout_ms"])
+    assert options["grpc.keepalive_time_ms"] + answer <= 60_000
 
 
 @pytest.mark.parametrize("name", ["Server", "CallDetails"])
