@@ -47,13 +47,19 @@ class OpenCalls:
         """Return whether the answers that clients have to take leave room for another."""
         return len(self.undelivered) < self._max_undelivered and self._undelivered_bytes < self._max_undelivered_bytes
 
-    def cancel_late(self, seconds: float) -> None:
-        """Cancel the calls whose client has owed something for longer than so many seconds."""
+    def cancel_late(self, seconds: float) -> int:
+        """Cancel the calls whose client has owed something for longer than so many seconds.
+
+        Return how many of them lack their message.
+        """
         latest = time.monotonic() - seconds
+        without_message = 0
         for calls in (self.unanswered, self.undelivered):
             for call, since in list(calls.items()):
-                if since < latest:
+                if since < latest and not call.is_cancelled:
                     call.cancel()
+                    without_message += calls is self.unanswered
+        return without_message
 
     def delay(self) -> None:
         """Send no answer until `release`."""
@@ -83,7 +89,17 @@ class OpenCalls:
 class Call:
     """One call; what is sent may be sent from any thread."""
 
-    __slots__ = ("_calls", "_core", "_has_sent_headers", "_size", "_then", "_watches_close", "is_over", "metadata")
+    __slots__ = (
+        "_calls",
+        "_core",
+        "_has_sent_headers",
+        "_size",
+        "_then",
+        "_watches_close",
+        "is_cancelled",
+        "is_over",
+        "metadata",
+    )
 
     def __init__(self, calls: OpenCalls, core_call: CoreCall, metadata: Sequence[Metadatum]) -> None:
         self._calls = calls
@@ -93,6 +109,8 @@ class Call:
         self._watches_close = False
         self._size = 0
         self.metadata = metadata
+        #: Whether `cancel` was called.
+        self.is_cancelled = False
         #: Whether the client has cancelled the call or gone, known only after `watch_close`.
         self.is_over = False
 
@@ -135,6 +153,7 @@ class Call:
 
     def cancel(self) -> None:
         """End the call without an answer."""
+        self.is_cancelled = True
         self._core.cancel()
 
     # --- sending ---

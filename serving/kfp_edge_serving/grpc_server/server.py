@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from kfp_edge_serving.auth import Authenticator
+from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.grpc_server import health, reflection, service
 from kfp_edge_serving.grpc_server.calls import OpenCalls
 from kfp_edge_serving.grpc_server.core import create_server
@@ -123,5 +124,6 @@ class GrpcServer:
 
     def _enforce_timeouts(self) -> None:
         while not self._poller.has_ended.wait(min(_TIMEOUT_CHECK_SECONDS, self._read_timeout / 4)):
-            self._calls.cancel_late(self._read_timeout)
+            for _ in range(self._calls.cancel_late(self._read_timeout)):
+                self._refusals.add("grpc", RequestError("the message of the call did not arrive in time.", 408))
             self._health.update()

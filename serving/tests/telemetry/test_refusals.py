@@ -14,7 +14,7 @@ from kfp_edge_serving.telemetry import refusals as refusals_module
 from kfp_edge_serving.telemetry.refusals import Refusals
 from serving_support.bundles import PUMP_ROW
 from serving_support.exposition import Exposition
-from serving_support.grpc_calls import grpc_port, pump, refused, stub_to
+from serving_support.grpc_calls import calls_without_message, channel_to, grpc_port, pump, refused, stub_to
 from serving_support.raw_http import Client, exchange, get, head, post, statuses
 from serving_support.server_process import PATIENT, Server, running
 from serving_support.waiting import until
@@ -85,6 +85,13 @@ def test_calls_over_grpc_that_reach_no_model_are_counted(server: Server) -> None
         refused(lambda: stub.ModelInfer(pump(model_version="7")))
         refused(lambda: stub.RepositoryIndex(RepositoryIndexRequest()))
     assert counts(server, "grpc") == {"not_found": 1, "not_supported": 1}
+
+
+def test_a_call_whose_message_does_not_arrive_is_counted_once(server: Server) -> None:
+    with channel_to(grpc_port(server)) as channel, calls_without_message(channel) as ([call], _):
+        assert call.code().name == "CANCELLED"
+        assert server.event("requests refused")["reason"] == "timeout"
+        assert counts(server, "grpc") == {"timeout": 1}
 
 
 def test_connections_beyond_the_limit_are_counted_as_overload(server: Server) -> None:
