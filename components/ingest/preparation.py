@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kfp_edge.components.ingest.labelling.machine_names import find_similar_groups
 from kfp_edge.components.ingest.labelling.made_labels import LabelSource, MadeLabels
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.ingest.rolling_features import add_rolling_features, find_lost_classes, leave_out_warm_up
@@ -136,7 +137,9 @@ def _start(rows: RowsWithRoles, options: IngestOptions) -> _Rows:
     _check_split_columns(roles, options.split)
     left_out = LeftOutRows(len(frame))
     left_out.add(rows.has_no_label, "rows without a label")
-    return _Rows(frame, roles, left_out, rows.anomalous_class, rule_of(roles.task), files_are_groups)
+    warnings = find_similar_groups(frame[roles.group]) if roles.group and not files_are_groups else []
+    rule = rule_of(roles.task)
+    return _Rows(frame, roles, left_out, rows.anomalous_class, rule, files_are_groups, warnings=warnings)
 
 
 def _label(rows: _Rows, label_source: LabelSource) -> None:

@@ -129,7 +129,8 @@ class FailureLog:
             if len(names) > 1:
                 raise ParameterError(
                     f"the failure log {self.name} has failures of {len(names)} machines ({list_names(names)}), and the "
-                    "rows of the data have none; name their column in group_column."
+                    "rows of the data have none; name their column in group_column, or, if the data is of one of them, "
+                    "remove the failures of the others from the log."
                 )
             return {names[0]: ""}
         known = groups.unique().tolist()

@@ -1,5 +1,6 @@
 """Which columns of a failure log name the machine, the time of the failure, and the end of the repair."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.suggestions import suggest
 
 _AS_GIVEN = "as failure_columns says"
+#: What a column of machines is called, without case, spaces and signs.
+_MACHINE_NAME = re.compile(r"(machine|asset|equipment|device|engine)(id|no|nr|number|name)?|unit(id|no|nr|number|name)")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def _choose_machine(log: str, table: pa.Table, stated: Mapping[str, str], data: 
     if "machine" in stated:
         return stated["machine"], _AS_GIVEN
     if not data.group:
-        return "", ""
+        return _find_called_machine(table, stated)
     if data.group in table.column_names:
         return data.group, "named as the group column"
     candidates = [name for name in table.column_names if name not in stated.values()]
@@ -91,12 +94,22 @@ def _choose_machine(log: str, table: pa.Table, stated: Mapping[str, str], data: 
             f"failure_columns={{machine: {names[0]}}}."
         )
     if len(data.groups) == 1:
-        return "", ""
+        return _find_called_machine(table, stated)
     raise DataError(
         f"no column of the failure log {log} has names of groups of {data.group!r}, such as "
         f"{next(iter(data.groups))!r}; its columns are {list_names(table.column_names)}: write the same names in both, "
         "or name the column of the machine in failure_columns={machine: NAME}."
     )
+
+
+def _find_called_machine(table: pa.Table, stated: Mapping[str, str]) -> tuple[str, str]:
+    """Return the only column that is called as a machine: the failures of other machines are not those of the data."""
+    names = [name for name in table.column_names if name not in stated.values() and _is_called_machine(name)]
+    return (names[0], "by its name") if len(names) == 1 else ("", "")
+
+
+def _is_called_machine(name: str) -> bool:
+    return bool(_MACHINE_NAME.fullmatch("".join(filter(str.isalnum, name.casefold()))))
 
 
 def _count_names(column: pa.ChunkedArray, groups: Collection[ClassLabel]) -> int:

@@ -9,6 +9,27 @@ from kfp_edge.components.ingest.listing import join_listed
 from kfp_edge.ml.arrays import ClassLabel
 
 
+def find_similar_groups(groups: pd.Series) -> list[str]:
+    """Return a warning for each set of groups that differ only in case, spaces, signs, or zeros in front of a number.
+
+    Args:
+        groups: The group of each row, named as its column, shape [rows].
+    """
+    counts = groups.value_counts(sort=False)
+    by_words: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(name for name in counts[counts > 0].index if isinstance(name, str)):
+        words = re.findall(r"\d+|[^\W\d_]+", name.casefold())
+        by_words.setdefault(tuple(word.lstrip("0") or "0" for word in words), []).append(name)
+    similar = [names for words, names in by_words.items() if words and len(names) > 1]
+    if not similar:
+        return []
+    examples = join_listed([f"{first!r} and {second!r}" for first, second, *_ in similar])
+    return [
+        f"groups of {groups.name!r} differ only in how they are written and count as different machines, which may be "
+        f"in both parts: {examples}; write them alike if they are the same"
+    ]
+
+
 def to_text(names: pd.Series) -> pd.Series:
     """Return names as text: 7 and 7.0 as `7`; missing ones stay missing."""
     if pd.api.types.is_float_dtype(names) and (names.dropna() % 1 == 0).all():

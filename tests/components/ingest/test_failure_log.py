@@ -391,6 +391,34 @@ def test_a_log_of_several_machines_needs_their_column_in_the_data(logs: LogRunne
     logs.assert_refused(rows, LOG, "name their column in group_column", labels=labels, group_column="")
 
 
+@pytest.mark.parametrize("column", ["machine", "Machine ID", "asset_no", "unit_number"])
+def test_failures_of_other_machines_are_not_those_of_data_without_a_group_column(logs: LogRunner, column: str) -> None:
+    rows = make_rows().query("machine == 'm1'").drop(columns="machine")
+    log = LOG.rename(columns={"machine": column})
+    logs.assert_refused(rows, log, "failures of 2 machines ('m1', 'm2')", "remove the failures of the", group_column="")
+
+
+def test_failures_of_other_machines_are_not_those_of_the_only_group(logs: LogRunner) -> None:
+    rows = make_rows().query("machine == 'm1'").assign(machine="spindle")
+    log = LOG.rename(columns={"machine": "asset"})
+    logs.assert_refused(rows, log, "no machine of the failure log", "'m1', 'm2' in 'asset'", "group of 'machine'")
+
+
+def test_a_machine_in_two_spellings_is_warned_of(logs: LogRunner) -> None:
+    rows = make_rows()
+    rows.loc[rows.index % 2 == 0, "machine"] = rows["machine"].str.replace("m", "M 0")
+    warnings = "\n".join(logs.run(rows, LOG).train.preparation.warnings)
+    assert "groups of 'machine' differ only in how they are written" in warnings
+    assert "'M 01' and 'm1', 'M 02' and 'm2'; write them alike if they are the same" in warnings
+
+
+def test_numbers_between_signs_are_different_machines(logs: LogRunner) -> None:
+    rows = make_rows()
+    rows["machine"] = rows["machine"].map({"m1": "1-1", "m2": "11"})
+    log = LOG.assign(machine=LOG["machine"].map({"m1": "1-1", "m2": "11"}))
+    assert "in how they are written" not in "\n".join(logs.run(rows, log).train.preparation.warnings)
+
+
 def test_a_repair_that_ends_before_its_failure_is_refused(logs: LogRunner) -> None:
     log = LOG.assign(back="2024-03-03 00:00")
     labels = {"failure_columns": {"time": "failed_at", "repaired": "back"}}
