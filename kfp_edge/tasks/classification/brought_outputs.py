@@ -28,6 +28,9 @@ _LABEL_ENCODER_VERSION = 2
 _TARGET_ML_VERSION = 3
 #: How far a probability may be out of 0 to 1: more than the rounding of thousands of trees, less than any score.
 _ROUNDING = 1e-4
+#: Operators that predict a number, of the domain ai.onnx.ml, and those that leave its value as it is.
+_REGRESSORS = ("TreeEnsembleRegressor", "LinearRegressor", "SVMRegressor")
+_KEEPING_VALUES = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
 #: How far probabilities may miss the sum 1, as in half precision.
 _SUM_TOLERANCE = 0.01
 
@@ -141,6 +144,7 @@ def _complete_single(
     note = "Its only number is the probability of the second class."
     if (values < -_ROUNDING).any() or (values > 1 + _ROUNDING).any():
         _check_no_label(values, has_label=has_label)
+        _check_no_regressor(editor, single)
         values, name = expit(values), editor.add("Sigmoid", name)
         note = "Its only number is the logit of the second class: a Sigmoid makes it a probability."
     else:
@@ -186,6 +190,19 @@ def _check_no_label(values: Float64s, *, has_label: bool) -> None:
         raise ModelError(
             f"the model gives a label and numbers that are no probabilities (such as {_format(values)}); export it "
             "with probabilities (skl2onnx: raw_scores=False; scikit-learn's SVC: in a CalibratedClassifierCV)."
+        )
+
+
+def _check_no_regressor(editor: GraphEditor, single: _Probabilities) -> None:
+    """Refuse the number that a regressor predicts: it is no logit, and 0 is no limit between classes."""
+    producers = {output: node for node in editor.proto.graph.node for output in node.output}
+    node = producers.get(single.name)
+    while node is not None and node.op_type in _KEEPING_VALUES:
+        node = producers.get(node.input[0])
+    if node is not None and node.op_type in _REGRESSORS:
+        raise ModelError(
+            f"the model predicts a number ({node.op_type}, such as {_format(single.values)}) and no class; deliver it "
+            "with task=regression, or export a classifier with probabilities."
         )
 
 

@@ -30,16 +30,19 @@ def map_classes(
         mapping: What the user states: names of the model's classes, and for each a class of the data.
 
     Raises:
-        ModelError: the classes differ, or a class of the model is none of the data's.
+        ModelError: the classes differ, a class of the model is none of the data's, or only another order of them fits
+            the training rows.
         ParameterError: the mapping names other classes than the model and the data have.
     """
     known = np.unique(labels).tolist()
     if mapping:
-        return _apply(mapping, own, known)
+        stated = _apply(mapping, own, known)
+        _check_order("model_classes seems to give the classes", own, stated, labels, predicted)
+        return stated
     same = [_find(str(name), known) for name in own]
     if len(own) == len(known) and None not in same and len(set(same)) == len(same):
         classes = tuple(label for label in same if label is not None)
-        _check_order(own, classes, labels, predicted)
+        _check_order("the model's classes seem to be", own, classes, labels, predicted)
         return classes
     knows = f"the model has the classes {_list(own)}, the data {_list(known)}"
     if len(own) != len(known):
@@ -77,15 +80,17 @@ def _apply(
     return tuple(label for name in own if (label := stated[name]) is not None)
 
 
-def _check_order(own: Sequence[ClassLabel], classes: Sequence[ClassLabel], labels: Labels, predicted: Int64s) -> None:
-    """Refuse classes of the data's names that fit the training rows only in another order."""
+def _check_order(
+    beginning: str, own: Sequence[ClassLabel], classes: Sequence[ClassLabel], labels: Labels, predicted: Int64s
+) -> None:
+    """Refuse classes that fit the training rows only in another order; `beginning` is that of the sentence."""
     recall = _compute_recall(classes, labels, predicted)
     now = float(np.trace(recall)) / len(classes)
     proposal, best = _propose(own, classes, labels, predicted)
     if now < 0.5 and best > now + _CLEARLY_BETTER:
         raise ModelError(
-            "the model's classes seem to be in another order: its balanced accuracy on training rows is "
-            f"{now:.3g}, and {best:.3g} with model_classes={proposal}; give that if it is so, or another model."
+            f"{beginning} in another order: the balanced accuracy on training rows is {now:.3g}, and {best:.3g} with "
+            f"model_classes={proposal}; give that if it is so, or another model."
         )
 
 

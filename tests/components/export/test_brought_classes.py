@@ -79,6 +79,15 @@ def test_classes_that_fit_only_in_another_order_are_refused(tmp_path: Path) -> N
         export_brought(model, make_data(), tmp_path)
 
 
+def test_a_mapping_that_fits_only_in_another_order_is_refused_with_the_one_that_fits(tmp_path: Path) -> None:
+    swapped = {"0": "worn", "1": "ok"}
+    with pytest.raises(
+        KfpEdgeError,
+        match=r'^model_classes seems .* in another order: .* with model_classes=\{"0": "ok", "1": "w',
+    ):
+        export_brought(make_classifier_net(), make_data(("ok", "worn")), tmp_path, classes=swapped)
+
+
 @pytest.mark.parametrize(
     ("width", "names", "message"),
     [

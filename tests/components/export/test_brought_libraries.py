@@ -116,10 +116,25 @@ def test_a_regressor_of_skl2onnx_answers_as_scikit_learn(estimator: Any, tmp_pat
     np.testing.assert_allclose(answers["prediction"], fitted.predict(features), rtol=1e-5)
 
 
+@pytest.mark.parametrize("estimator", [Ridge(), RandomForestRegressor(5, random_state=0)])
+def test_a_regressor_is_no_classifier(estimator: Any, tmp_path: Path) -> None:
+    features = make_features()
+    fitted = estimator.fit(features, features @ [1, 0, 0] - 50)
+    with pytest.raises(KfpEdgeError, match=r"predicts a number \(.*Regressor, such as .* with task=regression"):
+        export_brought(to_onnx(fitted, features[:1]), make_data(), tmp_path)
+
+
+def test_a_classifier_is_no_regressor(tmp_path: Path) -> None:
+    features = make_features()
+    fitted = DecisionTreeClassifier(max_depth=3).fit(features, make_labels().astype(int))
+    with pytest.raises(KfpEdgeError, match=r"one number for each row is needed; deliver a classifier with task=class"):
+        export_brought(to_onnx(fitted, features[:1]), make_regression_data(), tmp_path)
+
+
 def test_a_regressor_of_two_targets_is_refused_with_its_outputs(tmp_path: Path) -> None:
     data, features = make_regression_data(), make_features()
     fitted = Ridge().fit(features, np.column_stack([data.target_values(), data.target_values()]))
-    with pytest.raises(KfpEdgeError, match=r"outputs variable \[rows, 2\], and one number for each row is needed"):
+    with pytest.raises(KfpEdgeError, match=r"outputs variable \[rows, 2\], and one number .* is needed; give a model"):
         export_brought(to_onnx(fitted, features[:1]), data, tmp_path)
 
 
@@ -127,6 +142,14 @@ def test_a_regressor_on_another_scale_is_refused(tmp_path: Path) -> None:
     data, features = make_regression_data(), make_features()
     fitted = RandomForestRegressor(5, random_state=0).fit(features, data.target_values() / 100)
     with pytest.raises(KfpEdgeError, match="on another scale .*undo the scaling of the target"):
+        export_brought(to_onnx(fitted, features[:1]), data, tmp_path)
+
+
+def test_a_regressor_whose_numbers_vary_much_less_than_the_target_is_on_another_scale(tmp_path: Path) -> None:
+    data, features = make_regression_data(), make_features()
+    target = data.target_values()
+    fitted = RandomForestRegressor(5, random_state=0).fit(features, target.mean() + 0.1 * (target - target.mean()))
+    with pytest.raises(KfpEdgeError, match="on another scale"):
         export_brought(to_onnx(fitted, features[:1]), data, tmp_path)
 
 
