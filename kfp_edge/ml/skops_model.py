@@ -11,7 +11,8 @@ from pathlib import Path
 import sklearn
 import skops.io
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from kfp_edge.errors import ModelError
@@ -63,8 +64,8 @@ def load_model(path: Path) -> BaseEstimator:
     types that skops or `TRUSTED_TYPES` names are loaded, and those that compiled code follows are checked.
 
     Raises:
-        ModelError: the file is damaged, is no skops file, contains a type that is not trusted, or was saved with a
-            version of scikit-learn whose models this one computes otherwise.
+        ModelError: the file is damaged, is no skops file, holds no fitted estimator, contains a type that is not
+            trusted, or was saved with a version of scikit-learn whose models this one computes otherwise.
     """
     try:
         members = _read_members(path)
@@ -80,6 +81,7 @@ def load_model(path: Path) -> BaseEstimator:
         raise ModelError(f"the search {path} has no best estimator; fit it with refit=True, or save the model in it.")
     check_version(path, version, list_types(schema))
     model = _load(path, {**members, "schema.json": json.dumps(schema).encode()}, version)
+    _check_fitted(model, path)
     complete_older_parts(model)
     part = find_unsound_part(model)
     if part is not None:
@@ -89,6 +91,20 @@ def load_model(path: Path) -> BaseEstimator:
             f"the model {path} was altered: a {type(part).__name__} in it points outside itself; save it again."
         )
     return model
+
+
+def _check_fitted(model: object, path: Path) -> None:
+    try:
+        check_is_fitted(model)
+    except NotFittedError as error:
+        raise ModelError(
+            f"the {type(model).__name__} in {path} was saved before it was fitted; fit it, and save it again."
+        ) from error
+    except TypeError as error:
+        raise ModelError(
+            f"the model {path} holds a {type(model).__name__}, which is no estimator of scikit-learn; save the fitted "
+            "estimator or Pipeline itself."
+        ) from error
 
 
 def describe_versions(path: Path) -> str:

@@ -105,7 +105,9 @@ def test_the_functions_that_a_search_scores_with_are_not_loaded(tmp_path):
     data = failures(100, categorical=False)
     search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, scoring=make_scorer(f1_score), cv=2)
     path = tmp_path / "model.skops"
-    path.write_bytes(skops.io.dumps(CalibratedClassifierCV(search.fit(data.x(), data.y()), cv=2)))
+    calibrated = CalibratedClassifierCV(LogisticRegression(), cv=2).fit(data.x(), data.y())
+    calibrated.estimator = search.fit(data.x(), data.y())
+    path.write_bytes(skops.io.dumps(calibrated))
     assert isinstance(load_model(path).estimator, LogisticRegression)
 
 
@@ -165,6 +167,20 @@ def test_a_truncated_model_is_refused(saved, tmp_path_factory, cut):
     path.write_bytes(saved[: int(len(saved) * cut)])
     with pytest.raises(KfpEdgeError, match="damaged"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        (LogisticRegression(), "the LogisticRegression in .* was saved before it was fitted; fit it"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "the Pipeline in .* was saved before it was fitted"),
+        ({"model": 1}, "holds a dict, which is no estimator of scikit-learn; save the fitted estimator"),
+    ],
+)
+def test_what_is_no_fitted_estimator_is_refused(tmp_path, saved, message):
+    skops.io.dump(saved, tmp_path / "model.skops")
+    with pytest.raises(KfpEdgeError, match=message):
+        load_model(tmp_path / "model.skops")
 
 
 def test_a_random_forest_can_be_loaded(tmp_path):
