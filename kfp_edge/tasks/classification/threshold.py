@@ -75,7 +75,8 @@ def choose_threshold(asked: Mapping[str, float], truth: Mask, score: Float32s) -
     if costs is not None:
         gap = _find_least_cost(costs, missed, false, highs - lows)
     elif "recall" in asked:
-        gap = int(np.flatnonzero(1 - missed / truth.sum() >= asked["recall"]).max(initial=0))
+        recognized = truth.sum() - missed  # 1 - 45 / 50 would be less than 0.1
+        gap = int(np.flatnonzero(recognized / truth.sum() >= asked["recall"]).max(initial=0))
     else:
         is_within = false / (~truth).sum() <= asked["false_alarm_rate"]
         gap = int(np.flatnonzero(is_within)[0])

@@ -51,6 +51,12 @@ def test_a_recall_is_reached_and_no_higher_threshold_reaches_it(rows, recall: fl
     assert all((positives > np.float32(other)).mean() < recall for other in higher)
 
 
+def test_a_recall_that_rounding_would_miss_is_reached_by_the_highest_threshold() -> None:
+    truth = np.arange(51) < 50
+    score = np.where(np.arange(51) < 5, 0.8, 0.2).astype(np.float32)
+    assert choose_threshold({"recall": 0.1}, truth, score) == pytest.approx(0.5)
+
+
 @given(SCORES, st.sampled_from([0.01, 0.1, 0.5]))
 def test_a_false_alarm_rate_is_kept_and_no_lower_threshold_keeps_it(rows, rate: float) -> None:
     score, truth = rows
