@@ -80,11 +80,12 @@ def _check_brought_model(values: Values) -> None:
 
 def _training_checks(values: Values) -> Iterator[Check]:
     """Yield the checks of what is trained, and how."""
-    if "false_alarm_rate" in values:
+    if "estimator" not in values and "false_alarm_rate" in values:
         yield partial(check_false_alarm_rate, values["false_alarm_rate"])
     if "estimator" in values:
         model = {name: values[name] for name in ("estimator", "hyperparameters") if name in values}
-        others = ({name: values[name]} for name in ("quantiles", "threshold", "calibration") if name in values)
+        names = ("quantiles", "threshold", "calibration", "false_alarm_rate")
+        others = ({name: values[name]} for name in names if name in values)
         # each on its own too, as the first fault would hide the others
         for parameters in (model, *others, values):
             yield partial(_check_training, parameters, _task(values))

@@ -92,6 +92,9 @@ def _check_value(estimator: str, model: type[BaseEstimator], name: str, value: o
         raise ParameterError(
             f"hyperparameters: {name} cannot be precomputed for {estimator}: rows hold features, no similarities."
         )
+    if isinstance(value, bool) and not {"boolean", "verbose"} & set(_list_kinds(model, name)):
+        written = "true" if value else "false"
+        raise ParameterError(f"hyperparameters of {estimator}: {name} cannot be {written}; give a number or a name.")
     try:
         model(**{name: value})._validate_params()
     except InvalidParameterError as error:
@@ -101,3 +104,8 @@ def _check_value(estimator: str, model: type[BaseEstimator], name: str, value: o
         reason = str(error).removeprefix("The ").replace(f" parameter of {model.__name__}", "")
         raise ParameterError(f"hyperparameters of {estimator}: {reason.rstrip('.')}.") from error
     return value
+
+
+def _list_kinds(model: type[BaseEstimator], name: str) -> list[str]:
+    """Return the kinds of values by their names in scikit-learn, to which true is the number 1 everywhere."""
+    return [kind for kind in model._parameter_constraints[name] if isinstance(kind, str)]

@@ -88,14 +88,15 @@ def _check_task(name: str, metric: Metric, task: str) -> None:
     if not task:
         return
     if task not in metric.tasks:
-        raise ParameterError(f"the gate {name} is measured for {_list_tasks(metric.tasks)} only.")
+        raise ParameterError(f"the gate {name} is measured for {list_tasks(metric.tasks)} only.")
     if name != metric.name and task not in metric.class_tasks:
         raise ParameterError(
-            f"the gate {name} is measured for {_list_tasks(metric.class_tasks)} only; name {metric.name}."
+            f"the gate {name} is measured for {list_tasks(metric.class_tasks)} only; name {metric.name}."
         )
 
 
-def _list_tasks(tasks: Iterable[str]) -> str:
+def list_tasks(tasks: Iterable[str]) -> str:
+    """Return tasks as the parameter `task` gives them, such as `task=classification and task=anomaly`."""
     return " and ".join(f"task={task}" for task in tasks)
 
 

@@ -2,6 +2,7 @@
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.metrics.catalog import METRICS, Direction, Metric, find_metric
+from kfp_edge.metrics.gates import list_tasks
 from kfp_edge.suggestions import suggest_or
 
 
@@ -37,4 +38,4 @@ def can_be_optimized(metric: Metric) -> bool:
 def _explain(metric: Metric, task: str) -> str:
     if not can_be_optimized(metric):
         return "of which neither more nor less makes a better model"
-    return f"which is measured for task={metric.tasks[0]} only, and the task is {task}"
+    return f"which is measured for {list_tasks(metric.tasks)} only, and the task is {task}"

@@ -61,8 +61,8 @@ class TrainingOptions:
 
 
 _DEFAULTS = TrainingOptions()
-#: The options that every task has; pipelines pass a false-alarm rate, which has a default, whatever the task is.
-_COMMON_OPTIONS = frozenset({"seed", "estimator", "hyperparameters", "false_alarm_rate", "sets_threshold"})
+#: The options that every task has.
+_COMMON_OPTIONS = frozenset({"seed", "estimator", "hyperparameters", "sets_threshold"})
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def desk(tmp_path_factory) -> Path:
     fleet.rows.to_csv(folder / "telemetry.csv", index=False)
     fleet.failures.to_csv(folder / "breakdowns.csv", index=False)
     make_engines().to_csv(folder / "engines.csv", index=False)
-    save_model(fit(machines, TrainingOptions(0, 0.01)), folder / "model.skops")
+    save_model(fit(machines, TrainingOptions()), folder / "model.skops")
     onnx.save(_make_brought_model(presses), folder / "presses.onnx")
     sensor = anomalies(4000).frame
     moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]

@@ -18,7 +18,7 @@ from kfp_edge.model_selection.record import TrainingRecord, parse_record, summar
 from kfp_edge.tasks.task import TrainingOptions
 from support.tables import SHA, anomalies, failures
 
-OPTIONS = TrainingOptions(0, 0.05)
+OPTIONS = TrainingOptions()
 PCA = TrainingOptions(0, 0.05, estimator="pca")
 
 

@@ -19,7 +19,7 @@ from kfp_edge.model_selection.cross_validation import cross_validate
 from kfp_edge.model_selection.selection import SelectionOptions, select_model
 from kfp_edge.model_selection.tuning import Search, SearchOptions, tune
 from kfp_edge.tasks.task import TrainingOptions
-from support.tables import SHA, anomalies, failures
+from support.tables import SHA, anomalies, choose_rate, failures
 
 TREE = TrainingOptions(estimator="decision_tree")
 PCA = TrainingOptions(0, 0.05, estimator="pca")
@@ -95,8 +95,9 @@ def test_nothing_to_search_is_refused(checkerboard):
 
 @pytest.mark.parametrize(("make", "estimator"), [(failures, "random_forest"), (anomalies, "pca")])
 def test_same_data_seed_and_trials_give_the_same_model_bytes(tmp_path, make, estimator):
-    dataset.save(make(500), tmp_path / "rows")
-    options = TrainingOptions(3, 0.05, estimator=estimator)
+    data = make(500)
+    dataset.save(data, tmp_path / "rows")
+    options = TrainingOptions(3, choose_rate(data, 0.05), estimator=estimator)
     for name in ("first", "second"):
         chosen = select_model(tmp_path / "rows", options, SelectionOptions(folds=2, tune=3)).options
         save_model(fit(dataset.load(tmp_path / "rows"), chosen), tmp_path / name)

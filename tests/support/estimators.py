@@ -17,7 +17,7 @@ from kfp_edge.ml.threads import limit_threads
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import predict, predict_onnx
 from kfp_edge.tasks.task import TrainingOptions
-from support.tables import SHA
+from support.tables import SHA, choose_rate
 
 #: The kinds of data: numbers, with missing ones, text columns only, and all of them.
 KINDS = ("numbers", "missing numbers", "text", "mixed with missing")
@@ -87,9 +87,9 @@ def train_fast(estimator: Estimator, data: Dataset, seed: int = 0, **hyperparame
     """Fit a small model as the train component does, with one thread."""
     options = TrainingOptions(
         seed=seed,
-        false_alarm_rate=_FALSE_ALARM_RATE,
         estimator=estimator.name,
         hyperparameters=choose_fast_hyperparameters(estimator) | hyperparameters,
+        false_alarm_rate=choose_rate(data, _FALSE_ALARM_RATE),
     )
     with limit_threads(data):
         return fit(data, options)

@@ -11,6 +11,7 @@ from kfp_edge.components.train.train import fit
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.storage.files import canonical_json
+from kfp_edge.tasks.registry import task_of
 from kfp_edge.tasks.task import TrainingOptions
 
 SHA = "0" * 64
@@ -58,9 +59,14 @@ def mark_training_failures(rows: int = 600) -> Dataset:
 
 
 def train_model(data: Dataset, *, seed: int = 0, false_alarm_rate: float = 0.01) -> Pipeline:
-    """Fit as the train component does, with one thread."""
+    """Fit as the train component does, with one thread; the rate is for a task that has one."""
     with limit_threads(data):
-        return fit(data, TrainingOptions(seed, false_alarm_rate))
+        return fit(data, TrainingOptions(seed, choose_rate(data, false_alarm_rate)))
+
+
+def choose_rate(data: Dataset, false_alarm_rate: float) -> float:
+    """Return a false-alarm rate for a task that has one, and the default, which every task takes, for another."""
+    return false_alarm_rate if "false_alarm_rate" in task_of(data).options else TrainingOptions.false_alarm_rate
 
 
 def read_sklearn_table(name: str) -> pd.DataFrame:

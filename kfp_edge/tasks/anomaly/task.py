@@ -66,6 +66,7 @@ class AnomalyDetection(Task):
     ranking_metrics = ("roc_auc", "false_alarm_rate")
     compared_metrics = ranking_metrics
     headline_metric = "event_recall"
+    options = frozenset({"false_alarm_rate"})
     remedies: ClassVar[Mapping[str, str]] = {
         "threshold": "set that of a detector with false_alarm_rate",
         "calibration": "leave it empty: the scores of a detector are no probabilities",

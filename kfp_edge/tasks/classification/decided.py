@@ -34,7 +34,7 @@ def describe_decision(decision: Decision, measurement: Measurement) -> Iterable[
     for metric, expected in ({} if choice is None else choice.expected).items():
         yield (
             f"{metric} at the threshold",
-            f"{format_metric(metric, expected)} expected, {_describe(metric, measurement)}",
+            f"{format_metric(metric, expected)} expected, {_describe(metric, measurement, ' measured')}",
         )
 
 
@@ -69,7 +69,7 @@ def check_decision(model: MeasuredModel) -> list[Check]:
         return _check(gates, measurement, "false_alarm_rate", limit, "twice the rate asked for with threshold")
     if "recall" in asked and "recall" in measurement.intervals and not _is_named("recall", gates):
         reached = measurement.intervals["recall"].high >= asked["recall"]
-        required = f"the 95 % interval must reach {asked['recall']:g}, as asked for with threshold"
+        required = f"a 95 % interval that reaches {asked['recall']:g}, as asked for with threshold"
         return [Check("gate recall at the threshold", reached, _describe("recall", measurement), required)]
     return []
 
@@ -79,7 +79,7 @@ def _check(
 ) -> list[Check]:
     if metric not in measurement.intervals or _is_named(metric, gates):
         return []
-    required = f"the 95 % interval must begin at or below {format_number(limit)}, {reason}"
+    required = f"a 95 % interval that begins at or below {format_number(limit)}, {reason}"
     is_met = measurement.intervals[metric].low <= limit
     return [Check(f"gate {metric} at the threshold", is_met, _describe(metric, measurement), required)]
 
@@ -88,9 +88,9 @@ def _is_named(metric: str, gates: Mapping[str, object]) -> bool:
     return any(name == metric or name.startswith(f"{metric}(") for name in gates)
 
 
-def _describe(metric: str, measurement: Measurement) -> str:
+def _describe(metric: str, measurement: Measurement, verb: str = "") -> str:
     if metric not in measurement.metrics:
         return "not measured"
     interval = measurement.intervals.get(metric)
     certainty = f" (95 % interval {interval})" if interval else ""
-    return f"{format_metric(metric, measurement.metrics[metric])} measured{certainty}"
+    return f"{format_metric(metric, measurement.metrics[metric])}{verb}{certainty}"

@@ -61,7 +61,10 @@ class Classification(Task):
     compared_metrics = ranking_metrics
     headline_metric = "roc_auc"
     options = frozenset({"threshold", "calibration"})
-    remedies: ClassVar[Mapping[str, str]] = {"quantiles": "leave it empty, or predict a number with task=regression"}
+    remedies: ClassVar[Mapping[str, str]] = {
+        "quantiles": "leave it empty, or predict a number with task=regression",
+        "false_alarm_rate": "ask for that of a classifier with threshold={false_alarm_rate: 0.01}",
+    }
 
     def check_options(self, options: TrainingOptions) -> None:
         """Refuse options that no data could be used with, and calibration of an estimator of the user's own."""

@@ -63,6 +63,7 @@ class Regression(Task):
     options = frozenset({"quantiles", "quantile_hyperparameters"})
     remedies: ClassVar[Mapping[str, str]] = {
         "threshold": "leave it empty: a number is no alarm",
+        "false_alarm_rate": "leave it out: a number is no alarm",
         "calibration": "leave it empty: a number is no probability, and quantiles are calibrated in any case",
     }
 

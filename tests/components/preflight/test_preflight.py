@@ -96,6 +96,22 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
             {"task": "regression", "threshold": {"recall": 0.9}},
             "threshold is given, which task=regression does not use",
         ),
+        (
+            {"false_alarm_rate": 0.02},
+            "false_alarm_rate is given, which task=classification does not use; ask .*threshold=",
+        ),
+        (
+            {"task": "regression", "false_alarm_rate": 0.02},
+            "false_alarm_rate is given, which task=regression does not use; leave it out",
+        ),
+        (
+            {"estimator": "random_forest", "hyperparameters": {"n_estimators": True}},
+            "hyperparameters of random_forest: n_estimators cannot be true; give a number",
+        ),
+        (
+            {"tune": 5, "task": "regression", "tune_metric": "recall"},
+            "measured for task=classification and task=anomaly only, and the task is regression",
+        ),
         ({"task": "anomaly", "calibration": "sigmoid"}, "calibration is given, which task=anomaly does not use"),
         ({"model_name": "Press_1"}, "model_name 'Press_1' cannot be used; .* did you mean press-1"),
         ({"model_name": "1-press"}, "with a letter first"),
@@ -163,7 +179,7 @@ def test_every_fault_of_one_stage_is_reported_at_once(defaults: dict[str, Any]) 
         "decimal is",
         "columns is wrong at a",
         "columns is wrong at b",
-        "false_alarm_rate is 5",
+        "false_alarm_rate is given, which task=classification does not use",
         "'roc_auc_' names no metric",
         "recall is 'much'",
         "specificity is measured for task=anomaly only",

@@ -14,18 +14,19 @@ from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from kfp_edge.ml.threads import limit_threads
 from kfp_edge.tasks.anomaly.figures import plot_scores
 from kfp_edge.tasks.task import TrainingOptions
-from support.tables import SHA, anomalies, failures
+from support.tables import SHA, anomalies, choose_rate, failures
 
 NAMES = ("heat $T_1$ [K]", "torque_^" + "x" * 70, "type <b>")
 PREPARATION = Preparation(split="random", warnings=("column 'code' alone gives the class of nearly every row",))
 
 
 def write_page(folder: Path, train: Dataset, test: Dataset, rate: float = 0.01) -> str:
+    options = TrainingOptions(0, choose_rate(train, rate))
     with limit_threads(train):
-        estimator = fit(train, TrainingOptions(0, rate))
+        estimator = fit(train, options)
         evaluation = measure(estimator, test)
         page = folder / "report.html"
-        write_report(page, train, test, evaluation, TrainingOptions(0, rate))
+        write_report(page, train, test, evaluation, options)
     return page.read_text()
 
 

@@ -59,7 +59,7 @@ def test_a_class_of_a_single_row_is_learned_with_any_number_of_rows():
 def test_fitting_holds_the_rows_in_double_precision_once():
     tracemalloc.start()
     try:
-        fit(wide(40_000, 20), TrainingOptions(0, 0.01))
+        fit(wide(40_000, 20), TrainingOptions())
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
