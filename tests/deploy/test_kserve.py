@@ -71,6 +71,27 @@ def put_repository(models: Path) -> None:
     (models / "pump" / "config.pbtxt").write_text('backend: "onnxruntime"')
 
 
+def put_linked_volume(models: Path) -> None:
+    """Lay out a volume as the storage initializer does where it links each entry (`_download_local`)."""
+    volume = models.parent / "volume"
+    put_file_with_weights(volume)
+    models.mkdir()
+    for path in volume.iterdir():
+        (models / path.name).symlink_to(path)
+
+
+def put_linked_versions(models: Path) -> None:
+    put_versions(models.parent / "volume")
+    models.mkdir()
+    (models / "1").symlink_to(models.parent / "volume" / "1")
+
+
+def put_linked_folder(models: Path) -> None:
+    """Lay out a bundle as the sidecar of a model image does: /mnt/models is a link."""
+    put_bundle(models.parent / "root")
+    models.symlink_to(models.parent / "root")
+
+
 LAYOUTS: list[Callable[[Path], None]] = [
     put_bundle,
     put_bundle_of_image,
@@ -78,6 +99,9 @@ LAYOUTS: list[Callable[[Path], None]] = [
     put_file_with_weights,
     put_versions,
     put_repository,
+    put_linked_volume,
+    put_linked_versions,
+    put_linked_folder,
 ]
 
 

@@ -148,7 +148,7 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
             tolerance=float(samples["tolerance"]),
             features=_parse_features(files.get("features.json"), signature),
             weights={name: content for name, content in files.items() if name not in CONTRACT_FILES},
-            unused_files=tuple(name for name in list_files(folder) if name not in {MANIFEST, *files}),
+            unused_files=_list_unused(folder, {MANIFEST, *files}),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StartError(f"{folder} does not follow the bundle contract: {error!r}.") from error
@@ -157,6 +157,12 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
     if check_name and (bundle.name, bundle.version) != (folder.parent.name, folder.name):
         raise StartError(f"{folder} holds {bundle.name} {bundle.version}; the folders must be named after it.")
     return bundle
+
+
+def _list_unused(folder: Path, used: set[str]) -> tuple[str, ...]:
+    """Return what is in a folder beside some files; a link to a folder with one of them is not."""
+    folders = {str(parent) for name in used for parent in PurePosixPath(name).parents}
+    return tuple(name for name in list_files(folder) if name not in used | folders)
 
 
 def _read_verified(folder: Path, entries: dict[str, JsonObject]) -> dict[str, bytes]:

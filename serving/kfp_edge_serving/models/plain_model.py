@@ -30,7 +30,8 @@ def read_plain_model(folder: ModelFolder) -> LoadedBundle:
         name=folder.name,
         version=folder.version,
         digest=hashlib.sha256(content).hexdigest(),
-        model=model,
+        # where links lead, as KServe makes them for a volume: onnxruntime takes weights from the folder of this path
+        model=model.resolve(),
         inputs=(),
         outputs=(),
         samples=(),

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from kfp_edge_serving.models.bundle import load_bundle
 from kfp_edge_serving.models.model_folders import find_models, list_files
-from serving_support.bundles import numeric_bundle
+from serving_support.bundles import numeric_bundle, sign
 from serving_support.plain_models import WEIGHTS, linear_model, put, with_external_weights
 from serving_support.server_process import Server, running
 
@@ -124,6 +125,16 @@ def test_a_broken_version_is_named(models: Path, break_version: Callable[[Path],
             events.append(next_event(server))
     named = [event.get("error", event.get("names")) for event in events if event["event"] in ("refused", "ignored")]
     assert [name for name in named if "2" in name] == named != []
+
+
+def test_a_linked_folder_with_weights_is_used(models: Path) -> None:
+    bundle, elsewhere = models / "pump" / "1", models.parent / "weights"
+    (bundle / "parts").mkdir()
+    touch(bundle / "parts" / "weights.bin")
+    sign(bundle)
+    (bundle / "parts").rename(elsewhere)
+    (bundle / "parts").symlink_to(elsewhere)
+    assert load_bundle(bundle).unused_files == ()
 
 
 def test_a_link_to_nothing_in_a_bundle_does_not_hide_it(models: Path) -> None:
