@@ -6,7 +6,7 @@ every error message has one source. A response is a template with the numbers fi
 """
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
 from operator import call, le, methodcaller
@@ -57,6 +57,7 @@ class OneRowCodec:
         self._model = model
         self._packers = [_packer(tensor, model) for tensor in model.inputs.values()]
         self._template = _template(model)
+        self._has_text = any(output.datatype == "BYTES" for output in model.outputs.values())
         self._frames: set[bytes] = set()
         #: Longer bodies hold more than one row, and are not parsed twice.
         self._max_body = 0
@@ -73,10 +74,11 @@ class OneRowCodec:
         except _OTHER_REQUEST:
             return None
 
-    def responses(self, request_ids: Iterable[bytes], outputs: Iterable[Array]) -> list[bytes]:
-        """Return the body of the response to each row of a batch."""
-        rows = zip(*map(_rows_to_json, outputs), strict=True)
-        return [self._template % (request_id, *row) for request_id, row in zip(request_ids, rows, strict=True)]
+    def responses(self, request_ids: list[bytes], outputs: list[Array]) -> list[bytes]:
+        """Return the body of the response to each row of a batch, given all outputs, each of shape [rows, values]."""
+        columns = _texts_to_json(outputs) if self._has_text else _numbers_to_json(outputs)
+        template = self._template
+        return [template % values for values in zip(request_ids, *columns, strict=True)]
 
     def learn(self, body: bytes) -> None:
         """Keep the frame of a request that `json_codec` takes, if it asks for all outputs of one row."""
@@ -151,12 +153,18 @@ def _template(model: Model) -> bytes:
     return b'%b%%b,"outputs":[%b]}' % (_escape(head[:-1]), b",".join(filled))
 
 
-def _rows_to_json(array: Array) -> list[bytes]:
-    """Return the values of each row as they stand in a list."""
-    table = array.reshape(len(array), -1)
-    if table.dtype.kind == "O":
-        return [orjson.dumps(row)[1:-1] for row in table.tolist()]
-    return orjson.dumps(table, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+def _numbers_to_json(outputs: list[Array]) -> list[list[bytes]]:
+    """Return for each output the values of each row, as they stand in a list."""
+    text = orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY)
+    return [rows.split(b"],[") for rows in text[3:-3].split(b"]],[[")]
+
+
+def _texts_to_json(outputs: list[Array]) -> list[list[bytes]]:
+    """Return the same as `_numbers_to_json` of outputs that may be texts, which may hold brackets themselves."""
+    return [
+        [orjson.dumps(row)[1:-1] for row in table.tolist()] if table.dtype.kind == "O" else _numbers_to_json([table])[0]
+        for table in outputs
+    ]
 
 
 def _escape(text: bytes) -> bytes:

@@ -197,7 +197,7 @@ class Model:
     def run_rows(self, rows: Sequence[Row]) -> list[Array]:
         """Return all outputs of up to `max_rows_at_once` rows, and count them; on the event loop only.
 
-        The outputs are valid until the next call.
+        Each output has the shape [rows, values], and is valid until the next call.
 
         Unlike `run`, this leaves checking the rows and their ranges to the caller.
 
@@ -206,9 +206,7 @@ class Model:
         """
         assert self._batches is not None
         batch = self._batches.run(rows)
-        # the statistics are counted later, when the memory holds other rows
-        received = {name: array.copy() for name, array in batch.feed.items()}
-        self.statistics.add(len(rows), received, self.all_outputs, [array.copy() for array in batch.outputs])
+        self.statistics.add_copies(len(rows), batch.feed, self.all_outputs, batch.outputs)
         return batch.outputs
 
     @property

@@ -4,7 +4,7 @@ For one row of a quick model, onnxruntime spends more time on making and wrappin
 number of rows up to `MAX_ROWS` has arrays of its own, which onnxruntime reads and writes in place (its "IO binding").
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -41,12 +41,12 @@ class RowBatches:
 
 
 class _RowBatch:
-    """A number of rows: `feed` and `outputs` as the model takes and gives them."""
+    """A number of rows: `feed` as the model takes them, and `outputs`, each of shape [rows, values]."""
 
     def __init__(self, bundle: LoadedBundle, session: OnnxSession, count: int) -> None:
         self.feed = {tensor.name: blank((count, *tensor.shape[1:]), tensor) for tensor in bundle.inputs}
         kept = {tensor.name: blank((count, *tensor.shape[1:]), tensor) for tensor in bundle.outputs}
-        self.outputs = list(kept.values())
+        self.outputs = _tables(kept.values())
         self._session = session
         self._names = list(kept)
         # onnxruntime keeps no texts in NumPy's memory
@@ -63,7 +63,7 @@ class _RowBatch:
         if self._compute_in_place is not None:
             self._compute_in_place()
         else:
-            self.outputs = self._session.run(self._names, self.feed)
+            self.outputs = _tables(self._session.run(self._names, self.feed))
 
 
 def prepare_batches(bundle: LoadedBundle, session: OnnxSession, has_exact_rows: bool) -> RowBatches | None:
@@ -113,7 +113,7 @@ def _run_alone(bundle: LoadedBundle, session: OnnxSession, row: Row) -> list[obj
         dtype = numpy_type(tensor)
         flat = np.frombuffer(values, dtype) if isinstance(values, bytes) else np.array(values, dtype)
         feed[tensor.name] = flat.reshape(1, *tensor.shape[1:])
-    return _bits(session.run([tensor.name for tensor in bundle.outputs], feed), 0)
+    return _bits(_tables(session.run([tensor.name for tensor in bundle.outputs], feed)), 0)
 
 
 def _agrees(batches: RowBatches, rows: list[Row], alone: list[list[object]], count: int) -> bool:
@@ -128,6 +128,10 @@ def _agrees(batches: RowBatches, rows: list[Row], alone: list[list[object]], cou
 
 def _bits(outputs: Sequence[Array], position: int) -> list[object]:
     return [_pack(array[position : position + 1]) for array in outputs]
+
+
+def _tables(arrays: Iterable[Array]) -> list[Array]:
+    return [array.reshape(len(array), -1) for array in arrays]
 
 
 def _memory(array: Array) -> memoryview | Array:

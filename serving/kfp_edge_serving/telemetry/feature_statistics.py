@@ -74,7 +74,14 @@ class FeatureStatistics:
         """
         if not self._counts_all_inputs:  # the others may be large, so they are not kept
             feed = {name: feed[name] for name in self._columns}
-        label = outputs[names.index(self._label)] if self._label in names else None
+        self._keep(rows, feed, outputs[names.index(self._label)] if self._label in names else None)
+
+    def add_copies(self, rows: int, feed: dict[str, Array], names: list[str], outputs: list[Array]) -> None:
+        """Add answered requests like `add`, whose arrays are going to change."""
+        kept = {name: feed[name].copy() for name in self._columns}
+        self._keep(rows, kept, outputs[names.index(self._label)].copy() if self._label in names else None)
+
+    def _keep(self, rows: int, feed: dict[str, Array], label: Array | None) -> None:
         self._uncounted.append((rows, feed, label))  # atomic
         if len(self._uncounted) * rows >= self._batch_rows or len(self._uncounted) >= _BATCH_REQUESTS:
             with self._lock:

@@ -85,7 +85,7 @@ def test_texts_and_several_inputs_are_computed_at_once(tmp_path: Path) -> None:
         (np.float32(torque).tobytes(), [kind], np.int64(2).tobytes(), np.array([True]).tobytes())
         for torque, kind in ((2.5, "H"), (1.0, "L"), (1.0, "H\0"))
     ]
-    assert [array.tolist() for array in model.run_rows(rows)] == [[1, 0, 0], [6.5, 4.0, 4.0]]
+    assert [array.tolist() for array in model.run_rows(rows)] == [[[1], [0], [0]], [[6.5], [4.0], [4.0]]]
 
 
 def test_the_rows_of_a_batch_are_counted_like_others(tmp_path: Path) -> None:
