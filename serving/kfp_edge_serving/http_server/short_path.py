@@ -88,6 +88,7 @@ class ShortPath:
             self._answered = time.monotonic()
 
     def _compute(self, requests: list[_Taken]) -> None:
+        started = time.monotonic()
         try:
             outputs = self._served.model.run_rows([row for (row, _), _, _, _ in requests])
             bodies = self._codec.responses([request_id for (_, request_id), _, _, _ in requests], outputs)
@@ -95,6 +96,6 @@ class ShortPath:
             for _, request, waiter, _ in requests:
                 waiter.handle(request)
             return
-        self._handler.finish_all(self._served, [(request, began) for _, request, _, began in requests])
+        self._handler.finish_all(self._served, [(request, began) for _, request, _, began in requests], started)
         for (_, request, waiter, _), body in zip(requests, bodies, strict=True):
             waiter.answer(request, body)

@@ -94,10 +94,16 @@ class InferenceHandler(Generic[Request, Response]):
             if message or self._records_success:
                 self._record(served, request, seconds, status, message or None)
 
-    def finish_all(self, served: ServedModel, answered: list[tuple[Request, float]]) -> None:
-        """Count, log and trace requests that are about to be answered, status 200; with each, when it arrived."""
+    def finish_all(self, served: ServedModel, answered: list[tuple[Request, float]], started: float) -> None:
+        """Count, log and trace requests that are about to be answered, status 200.
+
+        Args:
+            served: Their model.
+            answered: The requests, and when each arrived (of `time.monotonic`).
+            started: When the model started to compute them.
+        """
         now = time.monotonic()
-        served.metrics.count_all(self._name, 200, [now - began for _, began in answered])
+        served.metrics.count_all(self._name, 200, [(now - began, started - began) for _, began in answered])
         if self._records_success:
             for request, began in answered:
                 self._record(served, request, now - began, 200, None)

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import compress, pairwise
 from threading import Lock
 from urllib.parse import unquote
 
@@ -44,13 +44,17 @@ class RequestTotals:
     last_success: float = 0.0
 
 
+#: Protocol, status, duration, waiting time and when it was answered, in seconds.
+_Counted = tuple[str, int, float, float, float]
+
+
 class ModelMetrics:
     """The request counters of one model version; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._totals = RequestTotals()
-        self._uncounted: list[tuple[str, int, float, float, float]] = []
+        self._uncounted: list[_Counted] = []
 
     def count(self, protocol: str, status: int, seconds: float, waited: float = 0.0) -> None:
         """Count one answered request.
@@ -66,10 +70,10 @@ class ModelMetrics:
         if len(self._uncounted) >= _BATCH_SIZE:
             self.totals()
 
-    def count_all(self, protocol: str, status: int, durations: list[float]) -> None:
-        """Count answered requests of the same protocol and status; `durations` are their seconds."""
+    def count_all(self, protocol: str, status: int, times: list[tuple[float, float]]) -> None:
+        """Count answered requests of the same protocol and status; `times` are those that `count` takes, of each."""
         now = time.time()
-        self._uncounted.extend([(protocol, status, seconds, 0.0, now) for seconds in durations])  # atomic
+        self._uncounted.extend([(protocol, status, seconds, waited, now) for seconds, waited in times])  # atomic
         if len(self._uncounted) >= _BATCH_SIZE:
             self.totals()
 
@@ -79,18 +83,26 @@ class ModelMetrics:
             uncounted = self._uncounted[:]
             del self._uncounted[: len(uncounted)]
             totals = self._totals
-            totals.statuses.update((protocol, status) for protocol, status, _, _, _ in uncounted)
-            seconds = sorted(seconds for _, _, seconds, _, _ in uncounted)
-            # few buckets, so this is quicker than to find the bucket of each request
-            ends = [0, *(bisect_right(seconds, bound) for bound in BUCKETS), len(seconds)]
-            new = [end - start for start, end in pairwise(ends)]
-            totals.buckets = [before + more for before, more in zip(totals.buckets, new, strict=True)]
-            totals.seconds += sum(seconds)
-            totals.failed_seconds += sum(seconds for _, status, seconds, _, _ in uncounted if status >= 400)
-            totals.waited_seconds += sum(waited for _, status, _, waited, _ in uncounted if status < 400)
-            successes = (now for _, status, _, _, now in reversed(uncounted) if status < 400)
-            totals.last_success = next(successes, totals.last_success)
+            if uncounted:
+                _count(totals, uncounted)
             return replace(totals, statuses=totals.statuses.copy(), buckets=totals.buckets[:])
+
+
+def _count(totals: RequestTotals, requests: list[_Counted]) -> None:
+    """Count requests column by column, which takes a fraction of the time that each by itself would take."""
+    protocols, statuses, seconds, waited, times = zip(*requests, strict=True)
+    totals.statuses.update(zip(protocols, statuses, strict=True))
+    ordered = sorted(seconds)
+    ends = [0, *(bisect_right(ordered, bound) for bound in BUCKETS), len(ordered)]
+    new = [end - start for start, end in pairwise(ends)]
+    totals.buckets = [before + more for before, more in zip(totals.buckets, new, strict=True)]
+    totals.seconds += sum(seconds)
+    if max(statuses) >= 400:
+        totals.failed_seconds += sum(compress(seconds, (status >= 400 for status in statuses)))
+        answered = [status < 400 for status in statuses]
+        waited, times = tuple(compress(waited, answered)), tuple(compress(times, answered))
+    totals.waited_seconds += sum(waited)
+    totals.last_success = times[-1] if times else totals.last_success
 
 
 @dataclass(frozen=True)
