@@ -138,6 +138,8 @@ def _select_folders(paths: Iterable[Path], models: FoundModels, explain_file: Ca
     for path in paths:
         if _is_hidden(path):
             models.ignore(path, _HIDDEN)
+        elif not _is_utf8(path):
+            models.ignore(path, "its name is not UTF-8")
         elif path.is_dir():
             folders.append(path)
         else:
@@ -178,6 +180,14 @@ def _list_readable(folder: Path) -> list[Path]:
 
 def _is_onnx(path: Path) -> bool:
     return path.suffix == _ONNX_SUFFIX and not _is_hidden(path)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_hidden(path: Path) -> bool:

@@ -213,7 +213,9 @@ class ModelRepository:
                 self._logged_ignored[folder, reason] = names
                 more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
                 listed = ", ".join(names[:_MAX_NAMES]) + more
-                log("ignored", "warning", folder=str(folder), names=listed, reason=reason)
+                # a name that is not UTF-8 cannot be written as JSON
+                readable = listed.encode(errors="backslashreplace").decode()
+                log("ignored", "warning", folder=str(folder), names=readable, reason=reason)
 
     def _apply(self, states: Mapping[Path, FolderState | None]) -> None:
         """Load and unload so that the served models match the state of each folder, None for a folder that is gone."""
