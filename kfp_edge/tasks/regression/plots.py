@@ -96,7 +96,7 @@ def plot_coverage(data: Dataset, predictions: NumberPredictions) -> Figure:
     asked = predictions.levels[-1] - predictions.levels[0]
     left.axhline(asked, color="black", linestyle=":", linewidth=0.9, label=f"asked for, {asked:.3g}")
     left.set(ylabel="share between the quantiles", ylim=(0, 1.03))
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above what is measured
     right.plot(middle, [tenth.width for tenth in tenths], color=BLUE, marker="o")
     right.set(ylabel="mean distance of the quantiles")
     right.set_ylim(bottom=0)
