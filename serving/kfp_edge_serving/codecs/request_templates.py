@@ -5,18 +5,27 @@ without the id, are the key to what they meant the first time; the answer is put
 before. Whatever does not match exactly is parsed as a message.
 """
 
-from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from math import isfinite
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
 
 from kfp_edge_serving.codecs.oip_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
-from kfp_edge_serving.codecs.tensors import Array, TensorLayout, check_shape, from_raw, to_raw
+from kfp_edge_serving.codecs.tensors import Array, TensorLayout, check_shape, from_raw, numpy_type, to_raw
 from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Model
+from kfp_edge_serving.models.row_batch import RowBatches
 
 # "Encoding" (Protocol Buffers): the tag of a field is its number and its type in one byte
 _NAME, _VERSION, _ID = 0x0A, 0x12, 0x1A
 _RAW_INPUT = b"\x3a"
 _RAW_OUTPUT = b"\x32"
+#: The letters that Python has for the formats of floats.
+_FORMATS: dict[str, Literal["f", "d"]] = {"FP32": "f", "FP64": "d"}
+#: Datatypes of which every value is taken, if it is finite.
+_PLAIN = _FORMATS.keys() | {"UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"}
+#: Bytes of numbers that Python adds up faster than NumPy looks at each.
+_FEW_BYTES = 256
 #: Lengths from here on take more than one byte.
 _LONG = 0x80
 #: Templates of a server, shapes of answers of a template, and bytes of a key.
@@ -24,6 +33,8 @@ _MAX_TEMPLATES = 256
 _MAX_ANSWERS = 16
 _MAX_KEY = 1024
 
+#: The shape of each output of an answer.
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 #: What a template belongs to, such as the model with its counters.
 Owner = TypeVar("Owner")
 
@@ -52,9 +63,13 @@ class RequestTemplate(NamedTuple):
     model: Model
     names: list[str]
     inputs: tuple[_Input, ...]
+    #: For one row of numbers whose answer has all outputs: the memory that the model reads and writes.
+    memory: RowBatches | None
     #: The first fields of every answer, and by the shapes of its outputs, the fields that describe these.
     answer_head: bytes
-    answer_outputs: dict[tuple[tuple[int, ...], ...], bytes]
+    answer_outputs: dict[Shapes, bytes]
+    #: The shapes of all outputs of one row.
+    row_shapes: Shapes
 
     def infer(self, message: bytes, head: _Head) -> bytes:
         """Run one inference and return the bytes of its ModelInferResponse.
@@ -63,16 +78,19 @@ class RequestTemplate(NamedTuple):
             RequestError: the model does not take the values.
         """
         moved = head.end - head.start
-        feed = {
-            spec.name: from_raw(message[start + moved : end + moved], layout, spec)
-            for spec, layout, start, end, _ in self.inputs
-        }
-        arrays = self.model.run(feed, self.names)
-        shapes = tuple([array.shape for array in arrays])
+        arrays = None if self.memory is None else self._compute_in_place(self.memory, message, moved)
+        shapes = self.row_shapes
+        if arrays is None:
+            feed = {
+                spec.name: from_raw(message[start + moved : end + moved], layout, spec)
+                for spec, layout, start, end, _ in self.inputs
+            }
+            arrays = self.model.run(feed, self.names)
+            shapes = tuple([array.shape for array in arrays])
         parts = [
             self.answer_head,
             message[head.start : head.end],
-            self.answer_outputs.get(shapes) or self._describe(arrays),
+            self.answer_outputs.get(shapes) or self._describe(shapes),
         ]
         for array in arrays:
             raw = to_raw(array)
@@ -80,16 +98,26 @@ class RequestTemplate(NamedTuple):
             parts += (_RAW_OUTPUT, bytes((size,)) if size < _LONG else _varint(size), raw)
         return b"".join(parts)
 
-    def _describe(self, arrays: Sequence[Array]) -> bytes:
+    def _compute_in_place(self, memory: RowBatches, message: bytes, moved: int) -> list[Array] | None:
+        """Return the outputs of the only row, None if it has a value that may be missing, or is none."""
+        row = []
+        for spec, _, start, end, _ in self.inputs:
+            raw = message[start + moved : end + moved]
+            if spec.datatype in _FORMATS and not _are_finite(raw, spec):
+                return None
+            row.append(raw)
+        return self.model.run_rows([tuple(row)], memory)
+
+    def _describe(self, shapes: Shapes) -> bytes:
         """Return the fields of an answer that describe its outputs, and keep them for the next answer."""
         answer = ModelInferResponse()
-        for name, array in zip(self.names, arrays, strict=True):
+        for name, shape in zip(self.names, shapes, strict=True):
             spec = self.model.outputs[name]
             parameters = {key: InferParameter(string_param=value) for key, value in spec.class_parameters.items()}
-            answer.outputs.add(name=name, datatype=spec.datatype, shape=array.shape, parameters=parameters)
+            answer.outputs.add(name=name, datatype=spec.datatype, shape=shape, parameters=parameters)
         if len(self.answer_outputs) >= _MAX_ANSWERS:
             self.answer_outputs.clear()
-        described = self.answer_outputs[tuple([array.shape for array in arrays])] = answer.SerializeToString()
+        described = self.answer_outputs[shapes] = answer.SerializeToString()
         return described
 
 
@@ -132,8 +160,16 @@ class RequestTemplates(Generic[Owner]):
                 return Match(*known, message, head)
         return None
 
-    def add(self, message: bytes, request: ModelInferRequest, model: Model, owner: Owner) -> None:
-        """Keep a request with raw contents that was answered, unless it is written in an unusual way."""
+    def add(self, message: bytes, request: ModelInferRequest, model: Model, owner: Owner, one_thread: bool) -> None:
+        """Keep a request with raw contents that was answered, unless it is written in an unusual way.
+
+        Args:
+            message: The request.
+            request: The same, parsed.
+            model: The model that has answered it.
+            owner: What `find` returns with the template.
+            one_thread: Whether requests like it are answered in one thread only, always the same.
+        """
         head = _find_id(message)
         if head is None or head.id.decode() != request.id:
             return
@@ -148,7 +184,9 @@ class RequestTemplates(Generic[Owner]):
         if len(self._templates) >= _MAX_TEMPLATES:
             self._templates.clear()
             self._key_lengths.clear()
-        self._templates[key] = owner, RequestTemplate(model, names, inputs, answer_head, {})
+        memory = model.new_row_memory() if one_thread and _is_plain_row(model, names, inputs) else None
+        row_shapes = tuple([(1, *model.outputs[name].shape[1:]) for name in names])
+        self._templates[key] = owner, RequestTemplate(model, names, inputs, memory, answer_head, {}, row_shapes)
         self._key_lengths[size] = tuple({*self._key_lengths.get(size, ()), len(key)})
 
 
@@ -187,6 +225,25 @@ def _find_inputs(message: bytes, request: ModelInferRequest, model: Model, id_si
         inputs.append(_Input(spec, layout, start - id_size, end - id_size, header))
         position = end
     return tuple(inputs)
+
+
+def _are_finite(raw: bytes, spec: TensorSpec) -> bool:
+    if len(raw) > _FEW_BYTES:
+        return bool(np.isfinite(np.frombuffer(raw, numpy_type(spec))).all())
+    # a sum is finite only if all numbers are
+    return isfinite(sum(memoryview(raw).cast(_FORMATS[spec.datatype])))
+
+
+def _is_plain_row(model: Model, names: list[str], inputs: tuple[_Input, ...]) -> bool:
+    """Return whether a request is one row that needs no more than to be finite, and asks for all outputs."""
+    return (
+        names == model.all_outputs
+        and [spec.name for spec, *_ in inputs] == list(model.inputs)
+        and all(
+            spec.datatype in _PLAIN and layout.model_shape[:1] == (1,) and model.enforced_range(spec.name) is None
+            for spec, layout, *_ in inputs
+        )
+    )
 
 
 def _has_headers(template: RequestTemplate, message: bytes, moved: int) -> bool:

@@ -23,6 +23,8 @@ from kfp_edge_serving.telemetry.tracing import Tracer
 
 #: Messages up to this many bytes are answered by the thread that polls; handing one to a thread costs some 30 us.
 _MAX_INLINE_MESSAGE = 32 << 10
+#: Messages like one of this size are always answered by that thread, also with a longer id.
+_MAX_ROW_MESSAGE = _MAX_INLINE_MESSAGE - 1024
 #: How often within the longest time that a call may wait it is looked for calls that wait.
 _CHECKS_PER_MAX_WAIT = 8
 _MIN_INTERVAL = 0.001
@@ -184,7 +186,8 @@ def _infer(model: Model, inference: _Inference) -> bytes:
     assert request is not None
     answer = protobuf_codec.infer(model, request)
     if request.raw_input_contents and not protobuf_codec.holds_rows(model, request):
-        inference.templates.add(inference.message, request, model, inference.served)
+        one_thread = not model.is_slow and len(inference.message) <= _MAX_ROW_MESSAGE
+        inference.templates.add(inference.message, request, model, inference.served, one_thread)
     return answer
 
 

@@ -194,18 +194,24 @@ class Model:
         low, high = self._ranges[input_name]
         return low.tolist(), high.tolist()
 
-    def run_rows(self, rows: Sequence[Row]) -> list[Array]:
+    def new_row_memory(self) -> RowBatches | None:
+        """Return memory for one row at a time in another thread than the event loop; None where rows have none."""
+        return None if self._batches is None else RowBatches(self.bundle, self._session, max_rows=1)
+
+    def run_rows(self, rows: Sequence[Row], memory: RowBatches | None = None) -> list[Array]:
         """Return all outputs of up to `max_rows_at_once` rows, and count them; on the event loop only.
 
-        Each output has the shape [rows, values], and is valid until the next call.
+        With `memory` of its own, another thread may call it too. Each output has the shape [rows, values], and is valid
+        until the next call.
 
         Unlike `run`, this leaves checking the rows and their ranges to the caller.
 
         Raises:
             RequestError: the model cannot compute with these inputs.
         """
-        assert self._batches is not None
-        batch = self._batches.run(rows)
+        batches = memory or self._batches
+        assert batches is not None
+        batch = batches.run(rows)
         self.statistics.add_copies(len(rows), batch.feed, self.all_outputs, batch.outputs)
         return batch.outputs
 

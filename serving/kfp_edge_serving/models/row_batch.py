@@ -23,11 +23,11 @@ Row = tuple[bytes | list[str], ...]
 
 
 class RowBatches:
-    """Infers up to `max_rows` rows at once, on the event loop only: the memory is used again by the next call."""
+    """Infers up to `max_rows` rows at once, in one thread only: the memory is used again by the next call."""
 
-    def __init__(self, bundle: LoadedBundle, session: OnnxSession) -> None:
-        self._batches = [_RowBatch(bundle, session, count) for count in range(1, MAX_ROWS + 1)]
-        self.max_rows = MAX_ROWS
+    def __init__(self, bundle: LoadedBundle, session: OnnxSession, max_rows: int = MAX_ROWS) -> None:
+        self._batches = [_RowBatch(bundle, session, count) for count in range(1, max_rows + 1)]
+        self.max_rows = max_rows
 
     def run(self, rows: Sequence[Row]) -> "_RowBatch":
         """Infer some rows; the result is valid until the next call.

@@ -1,5 +1,7 @@
 """Requests that are like earlier ones are answered from these, with the answers that they had without them."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from serving_support.bundles import numeric_bundle
+from serving_support.bundles import numeric_bundle, sign
 from serving_support.grpc_calls import INFER, channel_to, grpc_port, pump, refused, stub_to
 from serving_support.server_process import PATIENT, Server, running
 from serving_support.waiting import until
@@ -39,7 +41,8 @@ def raw_outputs(stub: GRPCInferenceServiceStub, request: ModelInferRequest) -> l
     return [label, np.array(answer.outputs[1].contents.fp32_contents, np.float32).tobytes()]
 
 
-NUMBERS = st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=9).filter(lambda row: len(row) % 3 == 0)
+NUMBER = st.floats(-1e6, 1e6, width=32) | st.sampled_from([3e38, -3e38, 1e-45, -0.0, float("nan")])
+NUMBERS = st.lists(NUMBER, min_size=3, max_size=9).filter(lambda row: len(row) % 3 == 0)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -118,3 +121,43 @@ def test_a_new_version_answers_them_from_the_moment_it_is_served(models: Path) -
         assert [stub.ModelInfer(pump()).model_version for _ in range(2)] == ["1", "1"]
         numeric_bundle(models, version="2")
         until(lambda: stub.ModelInfer(pump()).model_version == "2")
+
+
+def test_ranges_that_are_enforced_hold_for_the_second_request_too(tmp_path: Path) -> None:
+    folder = numeric_bundle(tmp_path)
+    signature = json.loads((folder / "signature.json").read_text())
+    signature["inputs"][0]["columns"] = [{"name": name, "range": [-10, 10]} for name in ("a", "b", "c")]
+    (folder / "signature.json").write_text(json.dumps(signature))
+    sign(folder)
+    options = ("--grpc-port", "0", "--out-of-range", "reject", *PATIENT)
+    with running(tmp_path, *options) as server, stub_to(grpc_port(server)) as stub:
+        for _ in range(2):
+            assert stub.ModelInfer(of([0, 0, 0])).model_name == "pump"
+            assert "is outside of what column 'a' had" in refused(lambda: stub.ModelInfer(of([11, 0, 0])))[1]
+
+
+def test_rest_and_grpc_at_the_same_time_do_not_write_into_each_others_memory(server: Server) -> None:
+    rows = [[float(number), 2.0, 3.0] for number in range(40)]
+    expected = [server.infer("pump", one_row(row))[1]["outputs"][1]["data"] for row in rows]
+    wrong: list[Any] = []
+
+    def ask_over_rest() -> None:
+        for _ in range(5):
+            for row, probabilities in zip(rows, expected, strict=True):
+                if server.infer("pump", one_row(row))[1]["outputs"][1]["data"] != probabilities:
+                    wrong.append(row)
+
+    with ThreadPoolExecutor(2) as threads, stub_to(grpc_port(server)) as stub:
+        others = [threads.submit(ask_over_rest) for _ in range(2)]
+        for _ in range(5):
+            for row, probabilities in zip(rows, expected, strict=True):
+                raw = stub.ModelInfer(of(row)).raw_output_contents[1]
+                if not np.array_equal(np.frombuffer(raw, np.float32), np.array(probabilities, np.float32)):
+                    wrong.append(row)
+        for other in others:
+            other.result()
+    assert wrong == []
+
+
+def one_row(row: list[float]) -> dict[str, Any]:
+    return {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": row}]}
