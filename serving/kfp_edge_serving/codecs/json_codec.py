@@ -180,6 +180,9 @@ def parse_inputs(model: Model, tensors: object, raw: _RawTensors | None = None) 
 
 
 def _parse_raw_input(tensor: JsonObject, size: object, spec: TensorSpec, raw: _RawTensors | None) -> Array:
+    if raw is None and size == 0 and type(size) is int:
+        # KServe's client leaves out the header where no bytes follow the JSON
+        raw = _RawTensors(memoryview(b""))
     if raw is None:
         message = f"input '{spec.name}' has a binary_data_size"
         raise RequestError(f"{message}, but the request has no header Inference-Header-Content-Length.")

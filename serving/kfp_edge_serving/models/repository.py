@@ -244,6 +244,10 @@ class ModelRepository:
         except StartError as error:
             self._refused[folder] = str(error)
             return partial(log, "refused", "error", error=str(error), folder=str(folder))
+        except Exception as error:  # noqa: BLE001 - what no bundle should hold must not keep other models from service
+            self._refused[folder] = f"{folder} cannot be loaded: {error!r}."
+            reason, trace = self._refused[folder], traceback.format_exc()
+            return partial(log, "refused", "error", error=reason, folder=str(folder), traceback=trace)
         self._refused.pop(folder, None)
         bundle = model.bundle
         key = bundle.name, bundle.version

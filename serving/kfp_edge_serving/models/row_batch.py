@@ -89,7 +89,8 @@ def prepare_batches(bundle: LoadedBundle, session: OnnxSession, has_exact_rows: 
 
 
 def _is_row(tensor: TensorSpec) -> bool:
-    return tensor.batch_dimension == 0 and tensor.shape[0] == -1 and -1 not in tensor.shape[1:]
+    # a size of 0 leaves no memory to keep
+    return tensor.batch_dimension == 0 and tensor.shape[0] == -1 and all(size > 0 for size in tensor.shape[1:])
 
 
 def _recorded_rows(bundle: LoadedBundle) -> list[Row]:

@@ -254,3 +254,11 @@ def test_a_raw_input_without_the_length_of_the_json_part_is_named(server: Server
     assert status == 400
     message = "input 'X' has a binary_data_size, but the request has no header Inference-Header-Content-Length."
     assert answer["error"] == message
+
+
+def test_a_raw_input_of_no_bytes_needs_no_such_length_as_kserve_leaves_it_out(server: Server) -> None:
+    request = rows(1)
+    del request["inputs"][0]["data"]
+    request["inputs"][0] |= {"shape": [0, 3], "parameters": {"binary_data_size": 0}}
+    status, answer = server.infer("pump", request)
+    assert (status, [output["shape"][0] for output in answer["outputs"]]) == (200, [0, 0])

@@ -1,5 +1,6 @@
 """Model updates while the server runs: good ones take over, bad ones are refused, no request fails."""
 
+import json
 import os
 import shutil
 import threading
@@ -148,6 +149,20 @@ def test_one_bad_version_of_two_does_not_prevent_the_start(models: Path) -> None
     with running(models, *WATCH) as server:
         assert version(server) == "1"
         assert "kfp_edge_refused_bundles 1" in server.get("/metrics")[1]
+
+
+def test_a_bundle_that_the_server_was_not_written_for_does_not_keep_others_from_service(models: Path) -> None:
+    folder = numeric_bundle(models, name="odd")
+    signature = json.loads((folder / "signature.json").read_text())
+    signature["inputs"][0]["datatype"] = ["FP32"]
+    (folder / "signature.json").write_text(json.dumps(signature))
+    sign(folder)
+    with running(models, until="listening") as server:
+        refused = server.event("refused")
+        server.event("ready")
+        assert version(server) == "1"
+    assert refused["folder"] == str(folder)
+    assert f"{folder} cannot be loaded: TypeError" in refused["error"]
 
 
 def test_a_single_bundle_can_be_served_from_a_folder_of_any_name(models: Path, tmp_path: Path) -> None:

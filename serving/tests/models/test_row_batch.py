@@ -22,6 +22,8 @@ from kfp_edge_serving.models.row_batch import MAX_ROWS
 from serving_support.bundles import mixed_bundle, numeric_bundle, sign, write
 from serving_support.not_a_number import quotient_bundle
 from serving_support.onnx_models import load
+from serving_support.plain_models import make_model, put
+from serving_support.server_process import running
 from serving_support.typed_bundles import typed_bundle
 
 _X, _Y = make_classification(300, 6, random_state=0)
@@ -123,6 +125,16 @@ def test_an_output_of_another_shape_than_the_signature_says_has_no_memory_of_its
     (folder / "signature.json").write_text(json.dumps(signature))
     sign(folder)
     assert load(folder).max_rows_at_once == 0
+
+
+def test_a_model_whose_rows_are_empty_is_served(tmp_path: Path) -> None:
+    model = make_model([helper.make_node("Add", ["X", "X"], ["Y"])], ["batch", 0], ["batch", 0])
+    put(model, tmp_path / "empty" / "1" / "model.onnx")
+    with running(tmp_path) as server:
+        request = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [2, 0], "data": []}]}
+        assert server.get("/v2/models/empty")[1]["inputs"][0]["shape"] == [-1, 0]
+        status, answer = server.infer("empty", request)
+    assert (status, "holds no data" in answer["error"]) == (400, True)
 
 
 @pytest.mark.parametrize(
