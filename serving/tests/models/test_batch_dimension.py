@@ -145,6 +145,12 @@ def test_zero_rows_are_taken_as_raw_bytes_too(tmp_path: Path) -> None:
     assert [output["parameters"]["binary_data_size"] for output in outputs] == [0, 0]
 
 
+def test_zero_rows_are_taken_without_a_header_as_kserves_client_sends_them(tmp_path: Path) -> None:
+    body, _ = raw_request({"X": ("FP32", NO_ROWS)})
+    answer = json_codec.infer(load(numeric_bundle(tmp_path)), body)
+    assert [output["shape"] for output in json.loads(answer.body)["outputs"]] == [[0], [0, 2]]
+
+
 def test_zero_rows_of_named_columns_have_zero_predictions(tmp_path: Path) -> None:
     answer = ask(load(numeric_bundle(tmp_path)), {"rows": []})
     assert (answer["missing"], answer["predictions"]) == ([], [])
