@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,7 +27,15 @@ from kfp_edge_serving.codecs.oip_pb2 import (
     ModelStatisticsResponse,
 )
 from kfp_edge_serving.codecs.parameters import check_parameters
-from kfp_edge_serving.codecs.tensors import Array, check_required, check_shape, from_raw, from_values, to_raw
+from kfp_edge_serving.codecs.tensors import (
+    Array,
+    check_infinite,
+    check_required,
+    check_shape,
+    from_raw,
+    from_values,
+    to_raw,
+)
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.json_types import not_json_error
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
@@ -229,8 +238,12 @@ def _parse_typed_inputs(model: Model, request: ModelInferRequest) -> Feed:
     for tensor in request.inputs:
         spec = model.new_input(tensor.name, feed)
         layout = check_shape(tensor.datatype, list(tensor.shape), spec)
-        array = from_values(_typed_values(tensor.contents, spec), layout, spec)
-        check_required(array, spec)  # unlike JSON, these may be NaN
+        values = _typed_values(tensor.contents, spec)
+        array = from_values(values, layout, spec)
+        # unlike JSON, these may be infinite or NaN
+        if array.dtype.kind == "f" and not isfinite(sum(values)):
+            check_infinite(values, spec)
+        check_required(array, spec)
         feed[spec.name] = array
     return feed
 

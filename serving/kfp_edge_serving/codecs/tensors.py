@@ -332,9 +332,9 @@ def _to_array(flat: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Ar
             # a third of NumPy's time for 32 rows; a bytearray, since windows are written into the array
             return np.frombuffer(bytearray(struct.pack(f"={len(flat)}{code}", *flat)), dtype)
         except OverflowError:
-            _check_infinite(flat, spec)
+            check_infinite(flat, spec)
     elif spec.datatype in _FLOATS:
-        _check_infinite(flat, spec)
+        check_infinite(flat, spec)
     try:
         return np.array(flat, dtype=dtype)
     except OverflowError as error:
@@ -344,7 +344,12 @@ def _to_array(flat: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Ar
         raise RequestError(f"input '{spec.name}' holds {description}.") from error
 
 
-def _check_infinite(flat: Sequence[Any], spec: TensorSpec) -> None:
+def check_infinite(flat: Sequence[Any], spec: TensorSpec) -> None:
+    """Check that numbers stay finite in the datatype of a tensor of floats; NaN is a missing value.
+
+    Raises:
+        RequestError: one does not.
+    """
     for position, value in enumerate(flat):
         if value == value and abs(value) > _LARGEST[spec.datatype]:  # noqa: PLR0124 - NaN is not itself
             description = f"{format_value(value)}, which is too large for {spec.datatype}{_column(position, spec)}"
