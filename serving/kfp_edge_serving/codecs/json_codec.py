@@ -186,7 +186,7 @@ def _parse_raw_input(tensor: JsonObject, size: object, spec: TensorSpec, raw: _R
     if raw is None:
         message = f"input '{spec.name}' has a binary_data_size"
         raise RequestError(f"{message}, but the request has no header Inference-Header-Content-Length.")
-    if "data" in tensor:
+    if tensor.get("data") is not None:
         raise RequestError(f"input '{spec.name}' has both data and a binary_data_size; give one of them.")
     layout = check_shape(tensor.get("datatype"), tensor.get("shape"), spec)
     return from_raw(raw.take(size, spec.name), layout, spec)

@@ -146,8 +146,8 @@ def test_zero_rows_are_taken_as_raw_bytes_too(tmp_path: Path) -> None:
 
 
 def test_zero_rows_are_taken_without_a_header_as_kserves_client_sends_them(tmp_path: Path) -> None:
-    body, _ = raw_request({"X": ("FP32", NO_ROWS)})
-    answer = json_codec.infer(load(numeric_bundle(tmp_path)), body)
+    sent = {"name": "X", "shape": [0, 3], "datatype": "FP32", "parameters": {"binary_data_size": 0}, "data": None}
+    answer = json_codec.infer(load(numeric_bundle(tmp_path)), json.dumps({"inputs": [sent]}).encode())
     assert [output["shape"] for output in json.loads(answer.body)["outputs"]] == [[0], [0, 2]]
 
 
