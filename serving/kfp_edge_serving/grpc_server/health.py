@@ -7,7 +7,7 @@ from kfp_edge_serving.codecs.health_pb2 import HealthCheckRequest, HealthCheckRe
 from kfp_edge_serving.codecs.protobuf_codec import parse
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.grpc_server.calls import Call
-from kfp_edge_serving.grpc_server.service import Method, UnaryMethod, allow_all
+from kfp_edge_serving.grpc_server.service import CheckedMethod, Method, UnaryMethod, allow_all
 from kfp_edge_serving.grpc_server.statuses import refuse
 
 SERVICE = "grpc.health.v1.Health"
@@ -80,15 +80,12 @@ class HealthService:
             watcher.call.end()
 
 
-class _WatchMethod:
+class _WatchMethod(CheckedMethod):
     """A method that takes one message and answers with several."""
 
     def __init__(self, watch: Callable[[Call, bytes], None]) -> None:
+        super().__init__(allow_all)
         self._watch = watch
-
-    def begin(self, call: Call) -> None:
-        """Receive the message of a call."""
-        call.receive(self._receive)
 
     def _receive(self, call: Call, message: bytes | None) -> None:
         try:

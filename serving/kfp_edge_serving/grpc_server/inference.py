@@ -27,7 +27,8 @@ _MAX_INLINE_MESSAGE = 32 << 10
 _MAX_ROW_MESSAGE = _MAX_INLINE_MESSAGE - 1024
 #: How often within the longest time that a call may wait it is looked for calls that wait.
 _CHECKS_PER_MAX_WAIT = 8
-_MIN_INTERVAL = 0.001
+#: ... and at least and at most so many seconds apart: meanwhile, probes wait.
+_MIN_INTERVAL, _MAX_INTERVAL = 0.001, 0.05
 
 
 class _Inference(NamedTuple):
@@ -85,7 +86,7 @@ class InferenceMethod:
         self._templates_of: ModelCatalog | None = None
         self._inference = InferenceHandler(_PROTOCOL, tracer, access_log)
         self._max_wait = limits.max_wait
-        self._interval = max(_MIN_INTERVAL, limits.max_wait / _CHECKS_PER_MAX_WAIT)
+        self._interval = min(_MAX_INTERVAL, max(_MIN_INTERVAL, limits.max_wait / _CHECKS_PER_MAX_WAIT))
         self._threads = ThreadQueue(usable_cpus(), limits.max_wait, limits.max_buffered)
         self._handle_arrived = handle_arrived
         self._waiting: deque[_Waiting] = deque()

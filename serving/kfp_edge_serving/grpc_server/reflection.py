@@ -19,32 +19,19 @@ from kfp_edge_serving.codecs.reflection_pb2 import (
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.grpc_server.calls import Call
 from kfp_edge_serving.grpc_server.core import StatusCode
-from kfp_edge_serving.grpc_server.service import Check, Method
+from kfp_edge_serving.grpc_server.service import CheckedMethod, Method
 from kfp_edge_serving.grpc_server.statuses import refuse
 
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 _V1, _V1ALPHA = "grpc.reflection.v1", "grpc.reflection.v1alpha"
 
 
-class ReflectionMethod:
+class ReflectionMethod(CheckedMethod):
     """The only method of the service: answers each message of a call with one, until the client ends the call."""
-
-    def __init__(self, check: Check) -> None:
-        """Answer calls that pass a check."""
-        self._check = check
 
     def methods(self) -> dict[str, Method]:
         """Return the method by its name."""
         return {"ServerReflectionInfo": self}
-
-    def begin(self, call: Call) -> None:
-        """Refuse a call, or receive its first message."""
-        try:
-            self._check(call)
-        except RequestError as error:
-            refuse(call, error)
-        else:
-            call.receive(self._receive)
 
     def _receive(self, call: Call, message: bytes | None) -> None:
         if message is None:

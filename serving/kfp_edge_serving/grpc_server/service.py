@@ -1,5 +1,6 @@
 """The methods of the gRPC server: which call answers what."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -41,12 +42,10 @@ class Method(Protocol):
         """Take a new call."""
 
 
-class UnaryMethod:
-    """A method that answers one message with one."""
+class CheckedMethod(ABC):
+    """A method that receives the message of calls which pass a check."""
 
-    def __init__(self, answer: Callable[[bytes, Call], bytes | None], check: Check) -> None:
-        """Answer calls that pass a check; an answer of None comes later."""
-        self._answer = answer
+    def __init__(self, check: Check) -> None:
         self._check = check
 
     def begin(self, call: Call) -> None:
@@ -57,6 +56,19 @@ class UnaryMethod:
             refuse(call, error)
         else:
             call.receive(self._receive)
+
+    @abstractmethod
+    def _receive(self, call: Call, message: bytes | None) -> None:
+        """Take the message, None if there is none."""
+
+
+class UnaryMethod(CheckedMethod):
+    """A method that answers one message with one."""
+
+    def __init__(self, answer: Callable[[bytes, Call], bytes | None], check: Check) -> None:
+        """Answer calls that pass a check; an answer of None comes later."""
+        super().__init__(check)
+        self._answer = answer
 
     def _receive(self, call: Call, message: bytes | None) -> None:
         try:
