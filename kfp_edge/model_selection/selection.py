@@ -1,5 +1,6 @@
 """Choose the hyperparameters and measure how sure the metrics are, both from training rows only."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +102,10 @@ def select_model(
     if not options.tune:
         measured = cross_validate(data, training, options.folds, report)
         return Selection(training, TrainingRecord(cross_validation=measured))
-    from kfp_edge.model_selection.tuning import DEFAULT_FOLDS, SearchOptions, tune  # importing Optuna takes a second
+    with warnings.catch_warnings():
+        # in a notebook without ipywidgets; Optuna's progress bar is not used
+        warnings.filterwarnings("ignore", "IProgress not found")
+        from kfp_edge.model_selection.tuning import DEFAULT_FOLDS, SearchOptions, tune  # imports Optuna: a second
 
     asked = SearchOptions(options.tune, options.tune_metric, options.folds or DEFAULT_FOLDS, options.tune_minutes)
     search = tune(data, choose_estimator(training.estimator, task_of(data).name), training, asked, report)

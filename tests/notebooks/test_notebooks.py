@@ -51,6 +51,7 @@ def test_notebook_1_trains_and_verifies_a_model(tmp_path, laptop):
     tables = displayed_data(notebook, "text/html")
     assert any("roc_auc" in table and "95 % interval" in table for table in tables)
     assert any("roc_auc" in table and "lowest" in table for table in tables)
+    assert any("roc_auc" in table and "learning_rate" in table for table in tables)
     assert any("gate balanced_accuracy" in table and "by default" in table for table in tables)
     assert any("ZipMap was removed" in notes for notes in displayed_data(notebook, "text/markdown"))
     assert printed_text(notebook, "stderr") == ""
