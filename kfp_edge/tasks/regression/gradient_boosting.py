@@ -1,6 +1,7 @@
 """Fit gradient-boosted trees that predict a number and quantiles of it."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -22,13 +23,15 @@ from kfp_edge.tasks.task import TrainingOptions
 _FOLDS = 5
 #: A tree needs at least twice this many rows to split once, which is scikit-learn's own limit.
 _MIN_ROWS = 40
+#: Hardly any value lies between levels that are closer, so that their coverage cannot be checked.
+_CLOSEST_LEVELS = 0.001
 
 
 def check_quantiles(levels: Sequence[float]) -> None:
     """Refuse levels that are none.
 
     Raises:
-        ParameterError: there is one only, one is not between 0 and 1, or one occurs twice.
+        ParameterError: there is one only, one is not between 0 and 1, one occurs twice, or two are almost the same.
     """
     if not levels:
         return
@@ -37,6 +40,12 @@ def check_quantiles(levels: Sequence[float]) -> None:
         raise ParameterError(f"quantiles is {list(levels)}; {example}")
     if len(set(levels)) < max(len(levels), 2):
         raise ParameterError(f"quantiles is {list(levels)}; {example}")
+    for low, high in pairwise(sorted(levels)):
+        if round(high - low, 9) < _CLOSEST_LEVELS:  # 0.9 - 0.899 is a little below 0.001
+            raise ParameterError(
+                f"quantiles has {low!r} and {high!r}, between which hardly any value lies; give levels "
+                f"that are at least {_CLOSEST_LEVELS:g} apart, such as [0.1, 0.9]."
+            )
 
 
 def check_options(estimator: Estimator, quantiles: Sequence[float]) -> None:

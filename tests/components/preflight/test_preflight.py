@@ -91,6 +91,10 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
             {"task": "regression", "estimator": "ridge", "quantiles": [0.1, 0.9]},
             "ridge predicts no quantiles; give estimator=hist_gradient_boosting",
         ),
+        (
+            {"task": "regression", "quantiles": [0.1, 0.1000000001]},
+            "quantiles has 0\\.1 and 0\\.1000000001, .*; give levels that are at least 0\\.001 apart",
+        ),
         ({"quantiles": [0.1, 0.9]}, "quantiles is given, which task=classification does not use; leave it empty, or"),
         (
             {"task": "regression", "threshold": {"recall": 0.9}},
