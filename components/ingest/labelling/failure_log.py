@@ -16,6 +16,7 @@ from kfp_edge.components.ingest.labelling.log_columns import DataColumns, LogCol
 from kfp_edge.components.ingest.labelling.log_times import DataTimes, find_days_only, read_log_times
 from kfp_edge.components.ingest.labelling.machine_names import describe_similar, find_similar, match_names, to_text
 from kfp_edge.components.ingest.listing import list_names
+from kfp_edge.components.ingest.reading import arrow_columns
 from kfp_edge.components.ingest.reading.sources import read_source
 from kfp_edge.components.ingest.reading.table_files import ReadOptions
 from kfp_edge.components.ingest.reading.table_format import TableFormat
@@ -48,6 +49,8 @@ class FailureLog:
 
     name: str
     table: pa.Table
+    #: The same cells, with numbers as they are written where two of them might be one number, as 01 and 1.
+    names: pa.Table
 
     def find_failures(
         self, stated: Mapping[str, str], times: pd.Series, groups: pd.Series | None, data: DataTimes
@@ -68,7 +71,7 @@ class FailureLog:
         is_number = not pd.api.types.is_datetime64_dtype(times)
         names = [] if groups is None else groups.unique().tolist()
         compared = DataColumns(data.column, is_number, data.formats, "" if groups is None else str(groups.name), names)
-        columns = choose_columns(self.name, self.table, stated, compared)
+        columns = choose_columns(self.name, self.table, self.names, stated, compared)
         self._check_cells(columns)
         of_failure, warnings = self._read(columns.time, data, is_number=is_number)
         warnings += find_days_only(f"column {columns.time!r} of the failure log {self.name}", of_failure, times)
@@ -116,7 +119,7 @@ class FailureLog:
 
     def _find_machines(self, columns: LogColumns, groups: list[ClassLabel]) -> pd.Series:
         if columns.machine:
-            return to_text(pd.Series(self.table.column(columns.machine).to_pandas()))
+            return to_text(pd.Series(self.names.column(columns.machine).to_pandas()))
         return pd.Series([str(groups[0]) if groups else ""] * self.table.num_rows, dtype=object)
 
     def _match(
@@ -157,13 +160,12 @@ class FailureLog:
         return matches
 
 
-def read_failure_log(uri: str, table_format: TableFormat, exact_columns: tuple[str, ...]) -> FailureLog:
+def read_failure_log(uri: str, table_format: TableFormat) -> FailureLog:
     """Read a failure log, a table such as the data; its notation is sniffed, or else that of the data.
 
     Args:
         uri: What `kfp_edge.storage.fetch.fetch` takes.
         table_format: What was stated about the data.
-        exact_columns: Columns whose whole numbers keep all their digits, such as names of machines.
 
     Raises:
         DataError: it cannot be read, or has no rows.
@@ -173,15 +175,23 @@ def read_failure_log(uri: str, table_format: TableFormat, exact_columns: tuple[s
     stated = TableFormat(table_format.separator, encoding=table_format.encoding, missing_values=sniffed.missing_values)
     with TemporaryDirectory() as scratch:
         try:
-            source = read_source(uri, Path(scratch), ReadOptions(sniffed, exact_columns=exact_columns))
+            return _read(uri, Path(scratch), sniffed)
         except (DataError, ParameterError) as error:
             if stated == sniffed:
                 raise _name_parameter(error) from error
             try:
-                source = read_source(uri, Path(scratch), ReadOptions(stated, exact_columns=exact_columns))
+                return _read(uri, Path(scratch), stated)
             except (DataError, ParameterError) as second:
                 raise _name_parameter(second) from second
-    return FailureLog(source.name, _remove_codes(source.table))
+
+
+def _read(uri: str, folder: Path, table_format: TableFormat) -> FailureLog:
+    source = read_source(uri, folder, ReadOptions(table_format))
+    names = source.table
+    if any(arrow_columns.is_number(field.type) for field in names.schema):
+        exact_columns = tuple(names.column_names)  # any of them may be that of the machine
+        names = read_source(uri, folder, ReadOptions(table_format, exact_columns=exact_columns)).table
+    return FailureLog(source.name, _remove_codes(source.table), _remove_codes(names))
 
 
 def _name_parameter(error: KfpEdgeError) -> DataError:

@@ -37,8 +37,7 @@ def find_label_source(options: IngestOptions, source: SourceTable) -> LabelSourc
                 has_number_times=is_number(source.table.column(options.time_column).type),
             )
     if labels.failures:
-        exact = [options.group_column, str(labels.failure_columns.get("machine", ""))]
-        log = read_failure_log(labels.failures, table_format, tuple(filter(None, exact)))
+        log = read_failure_log(labels.failures, table_format)
         times = DataTimes(options.time_column, source.has_utc_times, source.time_formats, table_format.time_zone)
         return FailureLogLabels(log, labels, times, predicts_number(options.task))
     if labels.run_to_failure:

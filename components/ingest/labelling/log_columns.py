@@ -43,12 +43,15 @@ class DataColumns:
     groups: Collection[ClassLabel]
 
 
-def choose_columns(log: str, table: pa.Table, stated: Mapping[str, str], data: DataColumns) -> LogColumns:
+def choose_columns(
+    log: str, table: pa.Table, names: pa.Table, stated: Mapping[str, str], data: DataColumns
+) -> LogColumns:
     """Choose the columns of a failure log: as stated, by the names of the data's columns, or by what they hold.
 
     Args:
         log: Name of the log, for messages.
         table: The log.
+        names: The log with its numbers as they are written, among which the names of machines are looked for.
         stated: Names of columns by what they are, as the parameter `failure_columns` gives them.
         data: What the columns are compared with.
 
@@ -63,7 +66,7 @@ def choose_columns(log: str, table: pa.Table, stated: Mapping[str, str], data: D
             raise ParameterError(
                 f"the failure log {log} has no column {name!r}, which failure_columns names as {role}; {hint}"
             )
-    machine, why_machine = _choose_machine(log, table, stated, data)
+    machine, why_machine = _choose_machine(log, names, stated, data)
     taken = [name for name in (machine, stated.get("repaired", "")) if name]
     time, why_time = _choose_time(log, table, stated, data, taken)
     reasons = [f"the time of a failure is in {time!r} ({why_time})"]

@@ -398,6 +398,18 @@ def test_failures_of_other_machines_are_not_those_of_data_without_a_group_column
     logs.assert_refused(rows, log, "failures of 2 machines ('m1', 'm2')", "remove the failures of the", group_column="")
 
 
+def test_machines_are_listed_as_the_log_writes_them(logs: LogRunner) -> None:
+    rows = make_rows().query("machine == 'm1'").drop(columns="machine")
+    log = LOG.replace({"m1": "01", "m2": "02"})
+    logs.assert_refused(rows, log, "failures of 2 machines ('01', '02')", group_column="")
+
+
+def test_zeros_in_front_of_a_machine_are_kept_in_a_column_of_any_name(logs: LogRunner) -> None:
+    log = LOG.replace({"m1": "01", "m2": "02"}).rename(columns={"machine": "press"})
+    parts = logs.run(make_rows(("01", "02")), log)
+    assert set(parts.train.frame["machine"]) == {"01", "02"}
+
+
 def test_failures_of_other_machines_are_not_those_of_the_only_group(logs: LogRunner) -> None:
     rows = make_rows().query("machine == 'm1'").assign(machine="spindle")
     log = LOG.rename(columns={"machine": "asset"})
