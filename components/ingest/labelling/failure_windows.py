@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from kfp_edge.components.ingest.columns import timestamps
 from kfp_edge.components.ingest.columns.time_numbers import to_numbers
+from kfp_edge.components.ingest.labelling.machine_names import describe_similar, find_similar
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.errors import DataError
@@ -167,7 +168,16 @@ def _select_data(windows: FailureWindows, groups: pd.Series | None) -> Sequence[
             return selected
     or_group = f", or for a group of {groups.name!r}" if groups is not None else ""
     names = list_names(list(windows.entries))
-    raise DataError(f"{windows.file} has no windows for the data, {stem!r}{or_group}; it has windows for {names}.")
+    hint = "" if groups is None else _find_spellings(list(windows.entries), groups)
+    raise DataError(
+        f"{windows.file} has no windows for the data, {stem!r}{or_group}; it has windows for {names}{hint}."
+    )
+
+
+def _find_spellings(names: Sequence[str], groups: pd.Series) -> str:
+    """Return what to change where names differ from those of groups only in how they are written, else ""."""
+    similar = find_similar(groups.unique().tolist(), [_find_stem(name) for name in names])
+    return f"; write them alike: {describe_similar(similar)}" if similar else ""
 
 
 def _warn_of_other_names(
@@ -178,7 +188,10 @@ def _warn_of_other_names(
     others = [name for name in windows.entries if _find_stem(name) not in known]
     if not others:
         return ()
-    return (f"the failure windows of {list_names(others)} are not used: no group of {groups.name!r} has such a name",)
+    return (
+        f"the failure windows of {list_names(others)} are not used: no group of {groups.name!r} has such a name"
+        f"{_find_spellings(others, groups)}",
+    )
 
 
 def _warn_of_all_groups(windows: FailureWindows, groups: pd.Series | None) -> tuple[str, ...]:

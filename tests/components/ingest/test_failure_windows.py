@@ -64,6 +64,30 @@ def test_numbers_as_windows_are_refused_where_the_time_column_holds_timestamps(s
     sensor.runner.assert_refused(data, "which is no window; write [start, end] as timestamps", **options)
 
 
+# --- windows of groups
+
+
+def write_machines(runner: IngestRunner, windows: object) -> tuple[Any, dict[str, Any]]:
+    """Write rows of the machines 01 and 02 at 0, 1, ... 99, and return their path and the options."""
+    path = runner.write(json.dumps(windows), "windows.json")
+    rows = pd.DataFrame({"at": range(100), "load": [row * 37 % 100 / 7 for row in range(100)]})
+    both = pd.concat([rows.assign(machine="01"), rows.assign(machine="02", load=rows["load"] + 0.01)])
+    options = {"target": "", "drop": (), "time_column": "at", "group_column": "machine", "windows": str(path)}
+    return runner.write(both), {"task": "anomaly", **options}
+
+
+def test_windows_of_a_machine_that_is_written_otherwise_are_refused_with_both_names(runner: IngestRunner) -> None:
+    data, options = write_machines(runner, {"1": [[60, 62]]})
+    runner.assert_refused(data, "it has windows for '1'; write them alike: '1' is '01' in the data", **options)
+
+
+def test_one_machine_of_several_that_is_written_otherwise_is_warned_of(runner: IngestRunner) -> None:
+    data, options = write_machines(runner, {"01": [[60, 62], [80, 82]], "2": [[60, 62]]})
+    warnings = "\n".join(runner.run(data, split="time", **options).train.preparation.warnings)
+    assert "the failure windows of '2' are not used" in warnings
+    assert "write them alike: '2' is '02' in the data" in warnings
+
+
 # --- windows without rows
 
 
