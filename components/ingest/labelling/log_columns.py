@@ -139,10 +139,24 @@ def _choose_time(
             f"the columns {list_names(names)} of the failure log {log} hold {what}; name that of the failure, and that "
             f"of the end of the repair if there is one, in failure_columns={{time: {names[0]}, repaired: {names[1]}}}."
         )
-    raise DataError(
-        f"no column of the failure log {log} holds {what}; its columns are {list_names(table.column_names)}: name that "
-        "of the failure in failure_columns={time: NAME}."
+    others = [name for name in table.column_names if name not in taken and _has_other_times(table.column(name), data)]
+    verb = "holds" if len(others) == 1 else "hold"
+    other = "times" if data.has_number_times else "numbers"
+    hint = f" ({list_names(others)} {verb} {other})" if others else ""
+    remedy = (
+        f"in the units of {data.time!r}"
+        if data.has_number_times
+        else f"like those of {data.time!r}, or as ISO 8601, such as 2024-01-31 13:00"
     )
+    raise DataError(
+        f"no column of the failure log {log} holds {what}, as {data.time!r} of the data does{hint}; its columns are "
+        f"{list_names(table.column_names)}: write the times of failures {remedy}."
+    )
+
+
+def _has_other_times(column: pa.ChunkedArray, data: DataColumns) -> bool:
+    """Return whether a column holds times where those of the data are numbers, or numbers where they are times."""
+    return holds_times(column, ()) if data.has_number_times else is_number(column.type)
 
 
 def _can_be_time(column: pa.ChunkedArray, data: DataColumns) -> bool:

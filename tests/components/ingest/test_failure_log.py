@@ -362,7 +362,7 @@ def test_a_duration_as_horizon_of_cycles_is_refused(logs: LogRunner) -> None:
         ("machine,failed_at\n", "has a header and no rows"),
         (LOG.replace({"m1": "x", "m2": "y"}), "no machine of the failure log"),
         (LOG.replace({"m1": "x", "m2": "y"}).rename(columns={"machine": "asset"}), "failure_columns={machine: NAME}"),
-        (LOG.assign(failed_at="soon"), "holds times; its columns are 'machine', 'failed_at'"),
+        (LOG.assign(failed_at="soon"), "holds times, as 'at' of the data does; its columns are"),
         (LOG.assign(failed_at=["2024-03-02 12:00", None, "2024-03-08", "2024-03-08"]), "is empty in 1 row (row 2)"),
         (LOG.assign(machine=["m1", None, "m1", "m2"]), "column 'machine' of the failure log"),
         (LOG.assign(failed_at="2030-01-01 00:00"), "give a log of the time of the data"),
@@ -372,6 +372,17 @@ def test_a_duration_as_horizon_of_cycles_is_refused(logs: LogRunner) -> None:
 )
 def test_a_log_that_cannot_be_used_is_refused(logs: LogRunner, log: pd.DataFrame | str, expected: str) -> None:
     logs.assert_refused(make_rows(), log, expected)
+
+
+def test_cycles_as_times_of_failures_are_refused_where_the_data_has_timestamps(logs: LogRunner) -> None:
+    cause = "holds times, as 'at' of the data does ('failed_at' holds numbers)"
+    logs.assert_refused(make_rows(), LOG.assign(failed_at=[5, 9, 12, 20]), cause, "write the times of failures like")
+
+
+def test_timestamps_as_times_of_failures_are_refused_where_the_data_has_cycles(logs: LogRunner) -> None:
+    rows = make_rows().assign(at=[*range(200), *range(200)])
+    cause = "holds numbers, as 'at' of the data does ('failed_at' holds times)"
+    logs.assert_refused(rows, LOG, cause, "write the times of failures in the units of 'at'", labels={"horizon": "10"})
 
 
 def test_a_column_that_does_not_exist_is_refused_with_a_similar_one(logs: LogRunner) -> None:
