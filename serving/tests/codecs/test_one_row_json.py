@@ -80,11 +80,16 @@ _SHORT_PUMPS = {
     "the largest": pump([3.4028235e38, -3.4028235e38, 9007199254740993]),
     "negative zero": pump([-0.0, 0, 0.0]),
     "an id": pump([1, 2, 3], id="a"),
+    "an id of null": pump([1, 2, 3], id=None),
     "an empty id": pump([1, 2, 3], id=""),
     "an id with escapes": pump([1, 2, 3], id='é"\\\n%b\u2028'),
     "other whitespace": PUMP_ROW.replace(b" ", b"\n\t "),
     "no whitespace": PUMP_ROW.replace(b" ", b""),
     "escapes in names": PUMP_ROW.replace(b'"X"', rb'"\u0058"'),
+    "the word data in an id": pump([1, 2, 3], id='"data": [1, 2, 3]'),
+    "an unknown member with data": pump([4, 5, 6], more={"data": [1, 2, 3]}),
+    "an unknown member with data before": b'{"more": {"data": [7, 8, 9]}, ' + PUMP_ROW[1:],
+    "data twice": PUMP_ROW.replace(b'"data": [1, 2, 3]', b'"data": [7, 8, 9], "data": [1, 2, 3]'),
     "another order of members": b'{"id":"1","inputs":[{"data":[1,2,3],"shape":[1,3],"name":"X","datatype":"FP32"}]}',
 }  # fmt: skip
 
@@ -108,7 +113,6 @@ _GENERAL_PUMPS = {
     "an integer too large for a float": pump([1, 2, 10**400]),
     "an object": pump({"0": 1, "1": 2, "2": 3}),
     "a number": pump(1),
-    "an id of null": pump([1, 2, 3], id=None),
     "an id of a number": pump([1, 2, 3], id=7),
     "both rows and inputs": pump([1, 2, 3], rows=[{"torque": 1}]),
     "two rows": pump([1, 2, 3, 4, 5, 6]).replace(b"[1, 3]", b"[2, 3]"),
@@ -123,6 +127,9 @@ _GENERAL_PUMPS = {
     "no inputs": b'{"id": "1"}',
     "an array": b"[]",
     "no JSON": PUMP_ROW[:-1],
+    "data before its colon": PUMP_ROW.replace(b'"data": [1, 2, 3]', b'"data"[1, 2, 3]: '),
+    "two data in one input": PUMP_ROW.replace(b'"data": [1, 2, 3]', b'"data": [1, 2, 3], "data": [4]'),
+    "data that end in the middle": PUMP_ROW.replace(b"[1, 2, 3]}", b"[1, 2], 3]}"),
     "no UTF-8": PUMP_ROW.replace(b"X", b"\xff"),
     "nothing": b"",
 }  # fmt: skip
@@ -201,3 +208,18 @@ def test_whatever_the_short_path_answers_the_general_path_answers_with_the_same_
     for model in (models["pump"], models["ruled"], models["bearing"], models["quotient"]):
         answer = short_answer(learned(model, PUMP_ROW, body), model, body)
         assert answer is None or answer == general_answer(model, body)
+
+
+_PIECES = [b"", b"[", b"]", b"{", b"}", b",", b":", b'"', b'"data"', b'"data":[1]', b" ", b"1", b"null", b"\\", b"\xff"]
+
+
+@given(changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), st.sampled_from(_PIECES)), max_size=3))
+def test_a_damaged_request_is_answered_or_refused_as_on_the_general_path(
+    models: dict[str, Model], changes: list[tuple[float, int, bytes]]
+) -> None:
+    model, body = models["pump"], PUMP_ROW
+    for where, removed, put in changes:
+        at = int(where * len(body))
+        body = body[:at] + put + body[at + removed :]
+    answer = short_answer(learned(model, PUMP_ROW), model, body)
+    assert answer is None or answer == general_answer(model, body)
