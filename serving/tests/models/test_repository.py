@@ -154,7 +154,7 @@ def test_one_bad_version_of_two_does_not_prevent_the_start(models: Path) -> None
 def test_a_bundle_that_the_server_was_not_written_for_does_not_keep_others_from_service(models: Path) -> None:
     folder = numeric_bundle(models, name="odd")
     signature = json.loads((folder / "signature.json").read_text())
-    signature["inputs"][0]["datatype"] = ["FP32"]
+    signature["inputs"][0]["shape"] = {"rows": 1}
     (folder / "signature.json").write_text(json.dumps(signature))
     sign(folder)
     with running(models, until="listening") as server:
@@ -162,7 +162,7 @@ def test_a_bundle_that_the_server_was_not_written_for_does_not_keep_others_from_
         server.event("ready")
         assert version(server) == "1"
     assert refused["folder"] == str(folder)
-    assert f"{folder} cannot be loaded: TypeError" in refused["error"]
+    assert f"{folder} does not follow the bundle contract" in refused["error"]
 
 
 def test_a_single_bundle_can_be_served_from_a_folder_of_any_name(models: Path, tmp_path: Path) -> None:
