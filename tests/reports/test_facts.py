@@ -11,6 +11,7 @@ from kfp_edge.metrics.intervals import Interval
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.dataset import Dataset, Preparation, Roles
 from kfp_edge.model_report.facts import ModelFacts
+from kfp_edge.model_selection.record import TrainingRecord
 from support.tables import SHA, anomalies, failures, mark_training_failures
 
 PREPARATION = Preparation(
@@ -184,14 +185,14 @@ def test_a_number_of_events_is_neither_good_nor_bad() -> None:
 
 def test_a_detector_states_how_many_rows_it_was_fitted_on_and_which_were_not_used() -> None:
     data = mark_training_failures()
-    facts = ModelFacts(data, data, Measurement({"false_alarm_rate": 0.02}), 0.01)
+    facts = ModelFacts(data, data, Measurement({"false_alarm_rate": 0.02}), 0.01, training=TrainingRecord())
     assert facts.fitted_rows == "fitted on 570 normal rows (30 labelled anomalous were not used)"
 
 
 def test_the_latest_rows_that_set_a_threshold_are_not_counted_as_fitted() -> None:
     data = mark_training_failures()
     timed = Dataset(data.frame.assign(at=np.arange(600)), dataclasses.replace(data.roles, time="at"), SHA)
-    facts = ModelFacts(timed, timed, Measurement({"false_alarm_rate": 0.02}), 0.01)
+    facts = ModelFacts(timed, timed, Measurement({"false_alarm_rate": 0.02}), 0.01, training=TrainingRecord())
     assert facts.fitted_rows == (
         "fitted on 456 normal rows (30 labelled anomalous were not used; the latest 114 set the threshold)"
     )
