@@ -73,7 +73,9 @@ def plot_trials(tuning: Tuning) -> Figure:
     failed = [number for number, trial in enumerate(tuning.trials, start=1) if trial.score is None]
     if failed:
         axis.plot(failed, [min(scores)] * len(failed), "x", color=RED, label="failed")
-    axis.set(xlabel="trial", ylabel=f"{tuning.metric}, mean over folds")
+    axis.set_xlabel("trial")
+    # two lines fit beside the axis, and the space keeps them off numbers that a browser's font makes wider
+    axis.set_ylabel(f"{tuning.metric},\nmean over folds", labelpad=10)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=5, frameon=False)
     return figure

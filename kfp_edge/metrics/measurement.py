@@ -56,4 +56,5 @@ def round_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def _round(name: str, value: float) -> float:
     metric = find_metric(name)
-    return float(f"{value:.6g}") if metric is not None and metric.is_in_units else round(value, 6)
+    rounded = float(f"{value:.6g}") if metric is not None and metric.is_in_units else round(value, 6)
+    return rounded + 0.0  # without the sign of a negative zero

@@ -32,11 +32,15 @@ def _describe_tuning(tuning: Tuning) -> Section:
     default, best = tuning.trials[0], tuning.trials[tuning.best]
     rows = [(name, default.hyperparameters[name], value) for name, value in best.hyperparameters.items()]
     aim = "lowest" if is_lower_better(tuning.metric) else "highest"
+    mean = f"the {aim} mean {tuning.metric} over the folds"
     scores = [format_metric(tuning.metric, trial.score) for trial in (best, default) if trial.score is not None]
-    note = (
-        f"Trial {tuning.best + 1:,} has the {aim} mean {tuning.metric} over the folds: {scores[0]}; the default "
-        f"hyperparameters (trial 1) have {scores[1]}. {tuning.outcome[0].upper()}{tuning.outcome[1:]}."
-    )
+    if tuning.best == 0:
+        result = f"The default hyperparameters (trial 1) have {mean}: {scores[0]}"
+    else:
+        result = (
+            f"Trial {tuning.best + 1:,} has {mean}: {scores[0]}; the default hyperparameters (trial 1) have {scores[1]}"
+        )
+    note = f"{result}. {tuning.outcome[0].upper()}{tuning.outcome[1:]}."
     return Section(f"Hyperparameters of {tuning.estimator}", ("hyperparameter", "default", "chosen"), rows, note)
 
 

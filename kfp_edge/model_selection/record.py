@@ -12,6 +12,7 @@ from scipy import stats
 from kfp_edge.errors import ModelError
 from kfp_edge.metrics.catalog import find_metric, name_over_folds
 from kfp_edge.metrics.intervals import CONFIDENCE, Interval
+from kfp_edge.wording import count_of
 
 #: The key in the metadata of the model's artifact.
 METADATA_KEY = "training"
@@ -89,7 +90,8 @@ class Tuning(_Contract):
     def outcome(self) -> str:
         """How many trials ran."""
         done = len(self.trials)
-        return f"stopped after {done:,} of {self.asked:,} trials" if self.is_cut_short else f"{done:,} trials"
+        asked = count_of(self.asked, "trial")
+        return f"stopped after {done:,} of {asked}" if self.is_cut_short else count_of(done, "trial")
 
 
 class TrainingRecord(_Contract):

@@ -15,7 +15,9 @@ from kfp_edge.estimators.registry import choose_estimator, find_estimator
 from kfp_edge.ml import dataset
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.skops_model import save_model
+from kfp_edge.model_report.selection_tables import describe_training
 from kfp_edge.model_selection.cross_validation import cross_validate
+from kfp_edge.model_selection.record import TrainingRecord, TrialRecord, Tuning
 from kfp_edge.model_selection.selection import SelectionOptions, select_model
 from kfp_edge.model_selection.tuning import Search, SearchOptions, tune
 from kfp_edge.tasks.task import TrainingOptions
@@ -225,3 +227,24 @@ def test_what_a_threshold_cannot_do_is_found_before_the_trials(monkeypatch: pyte
     with pytest.raises(ParameterError, match="threshold decides between two classes"):
         _tune_tree(three, "roc_auc", {"recall": 0.9})
     assert fits.count == 0
+
+
+# --- what the report says of the trials
+
+
+def describe(*scores: float, best: int) -> str:
+    """Return the note on a search for the highest ROC AUC."""
+    trials = tuple(TrialRecord(score=score, hyperparameters={"C": "1"}) for score in scores)
+    tuning = Tuning(estimator="svm", metric="roc_auc", asked=len(scores), trials=trials, best=best)
+    return describe_training(TrainingRecord(tuning=tuning), {})[0].note
+
+
+def test_the_best_trial_is_compared_with_the_default_hyperparameters() -> None:
+    expected = "Trial 2 has the highest mean roc_auc over the folds: 0.95; the default hyperparameters (trial 1) have "
+    assert describe(0.9, 0.95, best=1) == f"{expected}0.9. 2 trials."
+
+
+def test_default_hyperparameters_that_are_the_best_are_not_compared_with_themselves() -> None:
+    expected = "The default hyperparameters (trial 1) have the highest mean roc_auc over the folds: 0.95."
+    assert describe(0.95, 0.9, best=0) == f"{expected} 2 trials."
+    assert describe(0.95, best=0) == f"{expected} 1 trial."

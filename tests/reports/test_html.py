@@ -36,7 +36,8 @@ def test_a_failed_check_stands_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(3.0, "3"), (12345.0, "12,345"), (0.123456, "0.1235"), (1e12, "1e+12"), (1e-7, "1e-07")]
+    ("value", "text"),
+    [(3.0, "3"), (12345.0, "12,345"), (0.123456, "0.1235"), (1e12, "1e+12"), (1e-7, "1e-07"), (-0.0, "0")],
 )
 def test_numbers_have_four_significant_digits_or_are_whole(value: float, text: str) -> None:
     assert format_number(value) == text
