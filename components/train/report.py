@@ -74,5 +74,5 @@ def write_report(
         from kfp_edge.components.train.selection_figures import add_selection  # importing matplotlib takes a second
 
         add_selection(page, training, evaluation.metrics)
-    task.add_figures(page, test_data, evaluation, options.seed)
+    task.add_figures(page, test_data, evaluation, options)
     page.write(path)

@@ -22,6 +22,8 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import iterate_parts
 
 _SIGMOID = "sigmoid"
+#: How an estimator of the user's own is calibrated as ours are.
+_OWN_SETTINGS = "method='sigmoid' and ensemble=False"
 _ISOTONIC = (
     "isotonic calibration is not offered, because its steps amplify rounding (measured: probabilities differ by up to "
     "0.13 after export, and labels with them)"
@@ -39,9 +41,16 @@ def check_calibration(calibration: str, estimator: str | BaseEstimator) -> None:
         raise ParameterError(f"calibration is {calibration!r}; {reason}write sigmoid, or leave it empty for none.")
     if calibration and not isinstance(estimator, str):
         raise ParameterError(
-            "calibration is for estimators that are named; put CalibratedClassifierCV with method='sigmoid' and "
-            "ensemble=False into your own one."
+            f"calibration is for estimators that are named; put CalibratedClassifierCV with {_OWN_SETTINGS} into your "
+            "own one."
         )
+
+
+def name_correction(estimator: str | BaseEstimator) -> str:
+    """Return what corrects the probabilities of an estimator, by name or as an object, to begin a sentence with."""
+    if isinstance(estimator, str):
+        return f"The parameter calibration={_SIGMOID}"
+    return f"CalibratedClassifierCV with {_OWN_SETTINGS} around the classifier"
 
 
 def calibrate(model: BaseEstimator, data: Dataset) -> CalibratedClassifierCV:

@@ -275,7 +275,7 @@ class Task(ABC):
         return ""
 
     @abstractmethod
-    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, seed: int) -> None:
+    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, options: TrainingOptions) -> None:
         """Add the plots of a fitted model on held-out rows to the training report."""
 
     def find_positive_class(self, data: Dataset, measurement: Measurement) -> ClassLabel | None:

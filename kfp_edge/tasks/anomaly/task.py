@@ -171,7 +171,7 @@ class AnomalyDetection(Task):
         """Return which training rows set the threshold, and by which method."""
         return describe_threshold_rows(data, options.false_alarm_rate)
 
-    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, seed: int) -> None:
+    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, options: TrainingOptions) -> None:
         """Add the score over time and its distribution."""
         from kfp_edge.tasks.anomaly.figures import add_figures
 

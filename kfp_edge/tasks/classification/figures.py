@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 
+from kfp_edge.estimators.calibration import name_correction
 from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.estimators import final_estimator
@@ -13,10 +14,10 @@ from kfp_edge.tasks.classification.miscalibration import describe_miscalibration
 from kfp_edge.tasks.classification.predictions import ClassPredictions
 from kfp_edge.tasks.classification.uncalibrated import predict_without_calibration
 from kfp_edge.tasks.importance_figure import add_importance
-from kfp_edge.tasks.task import Evaluation
+from kfp_edge.tasks.task import Evaluation, TrainingOptions
 
 
-def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) -> None:
+def add_figures(page: Page, data: Dataset, evaluation: Evaluation, options: TrainingOptions) -> None:
     """Add the figures of a fitted classifier on held-out rows to a report."""
     predictions = evaluation.predictions
     assert isinstance(predictions, ClassPredictions)
@@ -36,7 +37,7 @@ def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) ->
         page.text(f"The curves are those of the class {predictions.positive_class}; the dots are where its labels are.")
         curves = plots.plot_curves(data, predictions, evaluation.curves)
         page.figure(curves, "ROC curve, precision-recall curve and confusion matrix")
-    add_importance(page, measure_importance(evaluation.estimator, data, seed), "drop in balanced accuracy")
+    add_importance(page, measure_importance(evaluation.estimator, data, options.seed), "drop in balanced accuracy")
     if evaluation.curves.roc is not None:
         page.heading("Probabilities and calibration")
         page.text("On the right, a well calibrated model follows the dotted line; grey lines are 95 % intervals.")
@@ -46,4 +47,4 @@ def add_figures(page: Page, data: Dataset, evaluation: Evaluation, seed: int) ->
         truth = np.asarray(data.y() == predictions.positive_class)
         fault = describe_miscalibration(truth, predictions.ranking_score, find_clusters(data))
         if fault and not isinstance(final_estimator(evaluation.estimator), CalibratedClassifierCV):
-            page.text(f"{fault} The parameter calibration=sigmoid corrects them.")
+            page.text(f"{fault} {name_correction(options.estimator)} corrects them.")

@@ -177,11 +177,11 @@ class Classification(Task):
             ),
         )
 
-    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, seed: int) -> None:
+    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, options: TrainingOptions) -> None:
         """Add curves, confusion matrix, permutation importance, probabilities and calibration."""
         from kfp_edge.tasks.classification.figures import add_figures
 
-        add_figures(page, data, evaluation, seed)
+        add_figures(page, data, evaluation, options)
 
     def find_positive_class(self, data: Dataset, measurement: Measurement) -> ClassLabel | None:
         """Return the positive class of two."""

@@ -187,11 +187,11 @@ class Regression(Task):
         largest = np.float32(np.nanmax(np.abs(predictions.numbers), initial=0.0))
         return float(tolerance * (predictions.deviation or 1.0) + 2 * np.spacing(largest))
 
-    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, seed: int) -> None:
+    def add_figures(self, page: "Page", data: Dataset, evaluation: Evaluation, options: TrainingOptions) -> None:
         """Add predicted against true numbers, residuals, the worst rows and permutation importance."""
         from kfp_edge.tasks.regression.figures import add_figures
 
-        add_figures(page, data, evaluation, seed)
+        add_figures(page, data, evaluation, options.seed)
 
     def find_subject(self, measurement: Measurement) -> MetricSubject:
         """Return that the metrics are of numbers."""

@@ -1,12 +1,14 @@
 """The training report: one page for a reviewer, complete for every kind of data."""
 
 import dataclasses
+import html
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from kfp_edge.components.train.report import describe_model, write_report
 from kfp_edge.components.train.train import fit, measure
@@ -70,6 +72,25 @@ def test_a_classifier_has_warnings_first_then_facts_then_figures(tmp_path):
     assert positions == sorted(positions)
     assert "_Fail $x$" in page
     assert "Pass &lt;ok&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("estimator", "advised"),
+    [
+        ("logistic_regression", "The parameter calibration=sigmoid corrects them."),
+        (
+            LogisticRegression(class_weight="balanced"),
+            "CalibratedClassifierCV with method='sigmoid' and ensemble=False",
+        ),
+    ],
+)
+def test_wrong_probabilities_are_corrected_by_what_the_estimator_can_have(tmp_path, estimator, advised):
+    train, test = (failures(seed=seed, categorical=False) for seed in (0, 1))
+    options = TrainingOptions(estimator=estimator)
+    write_report(tmp_path / "report.html", train, test, measure(fit(train, options), test), options)
+    page = html.unescape(without_figures((tmp_path / "report.html").read_text()))
+    assert advised in page
+    assert ("calibration=sigmoid" in page) == (estimator == "logistic_regression")
 
 
 def test_a_detector_has_the_asked_rate_its_events_and_its_timeline(tmp_path):
