@@ -27,7 +27,7 @@ from kfp_edge.ml.bundle import TASK_NAMES
 from kfp_edge.ml.model_names import check_identity
 from kfp_edge.model_selection.selection import check_selection
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
-from kfp_edge.tasks.registry import check_options
+from kfp_edge.tasks.registry import check_measured, check_options
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
 Values = Mapping[str, Any]
@@ -57,7 +57,7 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
     if "folds" in values:
         yield partial(check_selection, read_selection_options(values), read_training_options(values), _task(values))
     if "gates" in values:
-        yield from (partial(parse_gates, {name: limit}, _task(values)) for name, limit in values["gates"].items())
+        yield from (partial(_check_gate, name, limit, values) for name, limit in values["gates"].items())
     if "may_be_missing" in values:
         yield partial(_check_may_be_missing, values)
     if "champion_margin" in values:
@@ -128,6 +128,12 @@ def _data_checks(values: Values) -> Iterator[Check]:
     options = IngestOptions.from_parameters(values)
     yield from (partial(_refuse, message) for message in find_contradictions(complete_options(options)))
     yield from (partial(parse_expectations, {name: rules}) for name, rules in options.columns.items())
+
+
+def _check_gate(name: str, limit: object, values: Values) -> None:
+    for gate in parse_gates({name: limit}, _task(values)):
+        if "estimator" in values:  # the model is trained, so that it has what its parameters ask for
+            check_measured(gate.metric, read_training_options(values), _task(values))
 
 
 def _check_may_be_missing(values: Values) -> None:

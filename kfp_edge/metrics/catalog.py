@@ -58,6 +58,8 @@ class Metric:
     is_of_label: bool = False
     #: Whether it is measured of predicted quantiles.
     is_of_quantiles: bool = False
+    #: Whether it is measured with the costs of mistakes.
+    is_of_costs: bool = False
     #: What it is not measured without, with an example; "" where there is no such thing.
     needs: str = ""
 
@@ -160,6 +162,7 @@ METRICS = {
             has_other_unit=True,
             is_of_label=True,
             tasks=_CLASSIFICATION,
+            is_of_costs=True,
             needs="threshold={missed_cost: 2000, false_alarm_cost: 200}",
         ),
         Metric(

@@ -13,7 +13,7 @@ from kfp_edge.model_selection.folds import check_folds
 from kfp_edge.model_selection.record import TrainingRecord
 from kfp_edge.model_selection.searched_hyperparameters import select_space
 from kfp_edge.model_selection.tuning_metric import check_tuning_metric
-from kfp_edge.tasks.registry import TASKS, task_of
+from kfp_edge.tasks.registry import TASKS, check_measured, task_of
 from kfp_edge.tasks.task import TrainingOptions
 
 #: Trials of one search at most.
@@ -51,7 +51,7 @@ def check_selection(options: SelectionOptions, training: TrainingOptions, task: 
         task: The task; "" where it is not known.
 
     Raises:
-        ParameterError: a parameter is out of range, or has no effect without another one.
+        ParameterError: a parameter is out of range, has no effect without another one, or needs one.
     """
     check_folds(options.folds)
     if not 0 <= options.tune <= MAX_TRIALS:
@@ -69,6 +69,7 @@ def check_selection(options: SelectionOptions, training: TrainingOptions, task: 
             raise ParameterError(f"{name} is {value}, but nothing is tuned; give a number of trials, such as tune=20.")
     if options.tune_metric:
         check_tuning_metric(options.tune_metric, task)
+        check_measured(options.tune_metric, training, task)
     if options.tune and task:
         estimator = choose_estimator(training.estimator, TASKS[task].name)
         select_space(estimator, training.hyperparameters, options.tune)

@@ -4,6 +4,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.metrics.catalog import find_metric
 from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.dataset import Dataset
@@ -43,6 +44,22 @@ def check_options(options: TrainingOptions, task: str) -> None:
         else:
             return
     raise refusals[0]
+
+
+def check_measured(name: str, options: TrainingOptions, task: str) -> None:
+    """Refuse a metric that no model has which is trained with these options.
+
+    Args:
+        name: The metric, such as `coverage`, as its parameter gives it.
+        options: How the model is trained.
+        task: The task; "" where it is not known, then nothing is refused.
+
+    Raises:
+        ParameterError: with what the metric needs.
+    """
+    metric = find_metric(name)
+    if task and metric is not None and task in metric.tasks and not TASKS[task].is_measured(metric, options):
+        raise ParameterError(f"{name} is not measured with these parameters: it needs {metric.needs}.")
 
 
 def predict(estimator: BaseEstimator, data: Dataset) -> Predictions:

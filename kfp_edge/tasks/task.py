@@ -151,6 +151,10 @@ class Task(ABC):
         names = {each.name for each in fields(options)} - _COMMON_OPTIONS - self.options
         return sorted(name for name in names if getattr(options, name) != getattr(_DEFAULTS, name))
 
+    def is_measured(self, metric: Metric, options: TrainingOptions) -> bool:
+        """Return whether a model that is trained with these options has that which a metric of this task is about."""
+        return True
+
     def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
         """Return options with which less is fitted, and a metric has the same value; tuning fits its trials with them.
 

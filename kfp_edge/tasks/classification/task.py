@@ -16,6 +16,7 @@ from kfp_edge.estimators.calibration import check_calibration, takes_class_weigh
 from kfp_edge.estimators.registry import choose_estimator
 from kfp_edge.metrics.catalog import Metric, MetricSubject, name_of_class
 from kfp_edge.metrics.certainty import find_few_clusters, find_few_groups, find_missing_alarms
+from kfp_edge.metrics.costs import read_costs
 from kfp_edge.metrics.failure_alarms import add_alarm_metrics
 from kfp_edge.metrics.gates import Gate, make_default_gates
 from kfp_edge.metrics.intervals import find_clusters
@@ -71,6 +72,10 @@ class Classification(Task):
         super().check_options(options)
         parse_threshold(options.threshold)
         check_calibration(options.calibration, options.estimator)
+
+    def is_measured(self, metric: Metric, options: TrainingOptions) -> bool:
+        """Return whether there are the costs that some metrics are about."""
+        return read_costs(parse_threshold(options.threshold)) is not None or not metric.is_of_costs
 
     def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
         """Leave the decision threshold out where a metric depends on probabilities alone."""

@@ -72,6 +72,10 @@ class Regression(Task):
         super().check_options(options)
         check_options(choose_estimator(options.estimator, self.name), options.quantiles)
 
+    def is_measured(self, metric: Metric, options: TrainingOptions) -> bool:
+        """Return whether there are the quantiles that some metrics are about."""
+        return bool(options.quantiles) or not metric.is_of_quantiles
+
     def simplify_options(self, options: TrainingOptions, metric: Metric) -> TrainingOptions:
         """Leave the quantiles out where a metric depends on the number alone."""
         if metric.is_of_quantiles:

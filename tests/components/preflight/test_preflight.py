@@ -116,6 +116,19 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
             {"tune": 5, "task": "regression", "tune_metric": "recall"},
             "measured for task=classification and task=anomaly only, and the task is regression",
         ),
+        (
+            {"gates": {"cost_per_row": 5}, "threshold": {"recall": 0.9}},
+            "cost_per_row is not measured with these parameters: it needs threshold=\\{missed_cost: ",
+        ),
+        (
+            {"task": "regression", "gates": {"interval_width": 5}},
+            "interval_width is not measured with these parameters: it needs a model .* with quantiles=",
+        ),
+        (
+            {"task": "regression", "tune": 5, "tune_metric": "pinball_loss"},
+            "pinball_loss is not measured with these parameters: it needs a model .* with quantiles=",
+        ),
+        ({"tune": 5, "tune_metric": "cost_per_row"}, "cost_per_row is not measured .*: it needs threshold="),
         ({"task": "anomaly", "calibration": "sigmoid"}, "calibration is given, which task=anomaly does not use"),
         ({"model_name": "Press_1"}, "model_name 'Press_1' cannot be used; .* did you mean press-1"),
         ({"model_name": "1-press"}, "with a letter first"),
