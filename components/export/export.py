@@ -40,6 +40,7 @@ from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.brought import BroughtOptions
 from kfp_edge.tasks.classification.class_mapping import find_named_label
 from kfp_edge.tasks.classification.predictions import to_class_labels
+from kfp_edge.tasks.registry import task_of
 
 #: Supported by every onnxruntime since 1.14 (2023).
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -79,10 +80,11 @@ def export_model(model: Path, train_data: Dataset, target: Path, options: Brough
     Raises:
         ModelError: the model is damaged, does not match the data, or ONNX has no operator for it.
         DataError: a value of the data does not fit an input of an ONNX model, or labels are missing.
-        ParameterError: what is stated about an ONNX model does not fit it.
+        ParameterError: what is stated about a model does not fit it, or its task.
         StorageError: the file system refuses.
     """
     options = options or BroughtOptions()
+    task_of(train_data).check_rate(options.false_alarm_rate)
     if zipfile.is_zipfile(model):
         if options.outputs or options.threshold is not None:
             raise ParameterError(

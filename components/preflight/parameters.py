@@ -27,7 +27,7 @@ from kfp_edge.ml.bundle import TASK_NAMES
 from kfp_edge.ml.model_names import check_identity
 from kfp_edge.model_selection.selection import check_selection
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
-from kfp_edge.tasks.registry import check_measured, check_options
+from kfp_edge.tasks.registry import TASKS, check_measured, check_options
 
 #: The parameters of a pipeline by name; of those that it does not have, none.
 Values = Mapping[str, Any]
@@ -81,7 +81,7 @@ def _check_brought_model(values: Values) -> None:
 def _training_checks(values: Values) -> Iterator[Check]:
     """Yield the checks of what is trained, and how."""
     if "estimator" not in values and "false_alarm_rate" in values:
-        yield partial(check_false_alarm_rate, values["false_alarm_rate"])
+        yield partial(_check_brought_rate, values["false_alarm_rate"], _task(values))
     if "estimator" in values:
         model = {name: values[name] for name in ("estimator", "hyperparameters") if name in values}
         names = ("quantiles", "threshold", "calibration", "false_alarm_rate")
@@ -89,6 +89,12 @@ def _training_checks(values: Values) -> Iterator[Check]:
         # each on its own too, as the first fault would hide the others
         for parameters in (model, *others, values):
             yield partial(_check_training, parameters, _task(values))
+
+
+def _check_brought_rate(rate: float, task: str) -> None:
+    check_false_alarm_rate(rate)
+    if task:
+        TASKS[task].check_rate(rate)
 
 
 def _check_training(values: Values, task: str) -> None:

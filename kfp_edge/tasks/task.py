@@ -151,6 +151,17 @@ class Task(ABC):
         names = {each.name for each in fields(options)} - _COMMON_OPTIONS - self.options
         return sorted(name for name in names if getattr(options, name) != getattr(_DEFAULTS, name))
 
+    def check_rate(self, false_alarm_rate: float) -> None:
+        """Refuse the false-alarm rate of a model that was trained elsewhere where this task has none.
+
+        Raises:
+            ParameterError: a rate is given.
+        """
+        if "false_alarm_rate" not in self.options and false_alarm_rate != _DEFAULTS.false_alarm_rate:
+            raise ParameterError(
+                f"false_alarm_rate is given, which is that of a detector, and the task is {self.name}; leave it out."
+            )
+
     def is_measured(self, metric: Metric, options: TrainingOptions) -> bool:
         """Return whether a model that is trained with these options has that which a metric of this task is about."""
         return True

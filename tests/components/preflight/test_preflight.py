@@ -207,6 +207,12 @@ def test_every_fault_of_one_stage_is_reported_at_once(defaults: dict[str, Any]) 
         assert part in message
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_false_alarm_rate_of_a_brought_model_that_is_no_detector_is_found(task: str) -> None:
+    message = found({"model": "example:ai4i", "model_classes": {}, "task": task, "false_alarm_rate": 0.02})
+    assert f"false_alarm_rate is given, which is that of a detector, and the task is {task}; leave it out" in message
+
+
 def test_on_a_cluster_auto_means_what_needs_a_registry(defaults: dict[str, Any]) -> None:
     message = found(defaults, in_pod=True)
     assert "a build in the cluster cannot push to oci:" in message
