@@ -35,7 +35,7 @@ from kfp_edge.ml.skops_model import describe_versions, load_model
 from kfp_edge.onnx_graph.external_data import include_weights
 from kfp_edge.onnx_graph.locales import make_locales_portable
 from kfp_edge.onnx_graph.normalization import check
-from kfp_edge.onnx_graph.traversal import iterate_nodes
+from kfp_edge.onnx_graph.operators import find_foreign_operators
 from kfp_edge.storage.files import write_file
 from kfp_edge.tasks.brought import BroughtOptions
 from kfp_edge.tasks.classification.class_mapping import find_named_label
@@ -188,11 +188,9 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
 
 def _check_domains(proto: onnx.ModelProto) -> None:
     """Refuse operators that only some builds of onnxruntime have."""
-    other = sorted({node.op_type for node in iterate_nodes(proto) if node.domain not in ("", "ai.onnx", "ai.onnx.ml")})
-    if other:
-        raise _ConversionError(
-            f"ONNX cannot express this model: it has no operator {', '.join(other)}; use another estimator"
-        )
+    if foreign := find_foreign_operators(proto):
+        names = ", ".join(sorted(set().union(*foreign.values())))
+        raise _ConversionError(f"ONNX cannot express this model: it has no operator {names}; use another estimator")
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from kfp_edge.suggestions import did_you_mean
 
 #: Attempts to commit and push while other clients push to the same branch.
 ATTEMPTS = 5
-#: Lines of the diff in the report.
-MAX_DIFF_LINES = 200
+#: Lines of the diff in the report; the first commit of a model, with all of its files, has some 210.
+MAX_DIFF_LINES = 400
 
 _TEMPLATE = Path(__file__).parent / "template"
 _README = "README.md"

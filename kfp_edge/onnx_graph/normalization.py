@@ -11,11 +11,12 @@ from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import ClassLabel
 from kfp_edge.ml.onnx_model import read_opsets
 from kfp_edge.onnx_graph.locales import make_locales_portable
+from kfp_edge.onnx_graph.operators import TEXT_DOMAIN, find_foreign_operators
 from kfp_edge.onnx_graph.traversal import get_shape, iterate_nodes
 from kfp_edge.onnx_graph.zip_maps import cut_zip_maps
 
 #: Newest operator sets that the onnxruntime of the serving image runs.
-MAX_OPSETS = {"": 22, "ai.onnx.ml": 4}
+MAX_OPSETS = {"": 22, "ai.onnx.ml": 4, TEXT_DOMAIN: 1}
 
 #: The oldest operator set that onnxruntime runs.
 _MIN_OPSET = 7
@@ -92,10 +93,10 @@ def _keep_used_opsets(proto: onnx.ModelProto) -> None:
     """Leave the operator sets that nodes use, and ONNX's own, which some exporters do not list."""
     functions = {function.domain for function in proto.functions}
     used = {node.domain for node in iterate_nodes(proto)}
-    if unknown := sorted(used - {*MAX_OPSETS, *functions}):
-        operators = sorted({node.op_type for node in iterate_nodes(proto) if node.domain in unknown})
+    if foreign := find_foreign_operators(proto):
         raise ModelError(
-            f"the model uses operators of {', '.join(unknown)} ({', '.join(operators[:5])}), which the server does not "
+            f"the model uses operators of {', '.join(sorted(foreign))} "
+            f"({', '.join(sorted(set().union(*foreign.values()))[:5])}), which the server does not "
             "have; export it with operators of ai.onnx and ai.onnx.ml only."
         )
     versions = {"": _DEFAULT_OPSET, **read_opsets(proto)}

@@ -48,6 +48,7 @@ def test_a_text_model_of_scikit_learn_answers_as_it_does_there(tmp_path, data):
     predicted, expected = predict_onnx(exported, data.x()), predict(estimator, data)
     np.testing.assert_allclose(predicted.ranking_score, expected.ranking_score, atol=1e-5)
     assert find_locales(exported.proto) == {"C.UTF-8"}
+    assert [check.measured for check in checks.check_operators(exported.proto) if not check.passed] == []
 
 
 @pytest.mark.parametrize("locale", [None, "en_US", "en_US.UTF-8"])
