@@ -34,7 +34,7 @@ class _Layout:
         """Look up heads without the values of some headers, each given by its name in lower case and its place."""
         self.values = values
         self._slices = list(values.values())
-        self._traces = {name: part for name, part in values.items() if name in TRACE_HEADERS}
+        self._traces = [(name, part) for name, part in values.items() if name in TRACE_HEADERS]
         starts = [0, *(part.stop for part in self._slices)]
         ends = [*(part.start for part in self._slices), None]
         self._rest = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
@@ -44,16 +44,17 @@ class _Layout:
         """Keep what a head means, whatever its values."""
         self._entries[b"".join(map(head.__getitem__, self._rest))] = meaning
 
-    def find(self, head: bytes) -> _Head | None:
-        """Return what a head means, None if it is not known."""
+    def find(self, head: bytes) -> tuple[_Head, dict[bytes, bytes]] | None:
+        """Return what a head means, and its headers, None if it is not known."""
         known = self._entries.get(b"".join(map(head.__getitem__, self._rest)))
         if known is None or b"".join(map(head.__getitem__, self._slices)).translate(None, _VALUE_CHARACTERS):
             return None
         if not self._traces:
-            return known
-        request = known.request.with_body(b"", has_certificate=False)
-        request.headers = known.request.headers | {name: head[part].strip() for name, part in self._traces.items()}
-        return _Head(request, known.body_length)
+            return known, known.request.headers
+        headers = known.request.headers.copy()
+        for name, part in self._traces:
+            headers[name] = head[part].strip()
+        return known, headers
 
 
 class RequestHeadCache:
@@ -74,10 +75,15 @@ class RequestHeadCache:
         head, end, body = data.partition(_HEAD_END)
         if not end:
             return None
-        known = self._entries.get(head) or self._find_varying(head)
-        if known is None or len(body) != known.body_length:
-            return None
-        return known.request.with_body(body, has_certificate)
+        known = self._entries.get(head)
+        if known is not None:
+            return known.request.with_body(body, has_certificate) if len(body) == known.body_length else None
+        for layout in self._layouts.get(len(head), ()):
+            if (match := layout.find(head)) is not None and len(body) == match[0].body_length:
+                request = match[0].request.with_body(body, has_certificate)
+                request.headers = match[1]
+                return request
+        return None
 
     def add(self, data: bytes, request: HttpRequest) -> None:
         """Keep the head of the only request in `data`, unless anything but content-length delimits its body."""
@@ -95,12 +101,6 @@ class RequestHeadCache:
             self._find_layout(len(head), values).add(head, known)
         elif not TRACE_HEADERS & request.headers.keys():
             self._entries[head] = known
-
-    def _find_varying(self, head: bytes) -> _Head | None:
-        for layout in self._layouts.get(len(head), ()):
-            if (known := layout.find(head)) is not None:
-                return known
-        return None
 
     def _find_layout(self, length: int, values: dict[bytes, slice]) -> _Layout:
         """Return the layout with values at these places, a new one if there is none."""
