@@ -156,7 +156,7 @@ class RequestTemplates(Generic[Owner]):
         moved = end - start
         for length in self._key_lengths.get(len(message) - moved, ()):
             known = self._templates.get(message[:start] + message[end : length + moved])
-            if known is not None and _has_headers(known[1], message, moved):
+            if known is not None and _has_raw_contents(known[1], message, moved):
                 return Match(*known, message, head)
         return None
 
@@ -246,8 +246,13 @@ def _is_plain_row(model: Model, names: list[str], inputs: tuple[_Input, ...]) ->
     )
 
 
-def _has_headers(template: RequestTemplate, message: bytes, moved: int) -> bool:
-    """Return whether what stands between the raw contents is as in the template; the key ends with the first header."""
+def _has_raw_contents(template: RequestTemplate, message: bytes, moved: int) -> bool:
+    """Return whether the raw contents of a message have the lengths of the template, and nothing is behind them.
+
+    The key ends with the first of the headers that state these lengths.
+    """
+    if template.inputs[-1].end + moved != len(message):
+        return False
     if len(template.inputs) == 1:
         return True
     return all(message.startswith(header, start + moved - len(header)) for _, _, start, _, header in template.inputs)

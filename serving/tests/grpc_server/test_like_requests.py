@@ -116,6 +116,16 @@ def test_a_second_id_at_the_end_of_a_message_counts_as_protobuf_has_it(server: S
         assert [call(message).id for _ in range(2)] == ["last", "last"]
 
 
+def test_nor_is_it_overlooked_where_a_message_is_as_long_as_one_of_more_rows(server: Server) -> None:
+    message = pump(id="first").SerializeToString() + b"\x1a\x0alast of 10"
+    with channel_to(grpc_port(server)) as channel:
+        call = channel.unary_unary(INFER, response_deserializer=ModelInferResponse.FromString)
+        for rows in (1, 2):
+            call(pump(rows=rows, id="first").SerializeToString())
+        assert len(message) == len(pump(rows=2, id="first").SerializeToString())
+        assert call(message).id == "last of 10"
+
+
 def test_a_new_version_answers_them_from_the_moment_it_is_served(models: Path) -> None:
     with running(models, "--grpc-port", "0", "--watch", "0.1", *PATIENT) as server, stub_to(grpc_port(server)) as stub:
         assert [stub.ModelInfer(pump()).model_version for _ in range(2)] == ["1", "1"]
