@@ -21,7 +21,6 @@ from kfp_edge.components.verify.samples import describe_unanswered, is_served, r
 from kfp_edge.components.verify.server_check import replay_in_server
 from kfp_edge.errors import ModelError, ParameterError
 from kfp_edge.metrics.gates import check_gates, check_limits, name_as_measured, parse_gates, select_gates
-from kfp_edge.metrics.measurement import Measurement
 from kfp_edge.ml.bundle import (
     Bundle,
     ModelIdentity,
@@ -40,7 +39,6 @@ from kfp_edge.ml.threads import limit_threads
 from kfp_edge.model_report.facts import ModelFacts
 from kfp_edge.model_selection.record import TrainingRecord
 from kfp_edge.reports.check import Check
-from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import predict_onnx, task_of
 from kfp_edge.tasks.task import MeasuredModel
 
@@ -115,7 +113,8 @@ def verify(
     candidate = OnnxModel.load(exported)
     pair = _pair_with_original(original, candidate) if _is_skops(original) else None
     with limit_threads(test_data):
-        result = run_checks(candidate, pair, exported.stat().st_size, train_data, test_data, requirements)
+        size, is_brought = exported.stat().st_size, training is None
+        result = run_checks(candidate, pair, size, train_data, test_data, requirements, is_brought=is_brought)
     threshold = next((output.threshold for output in candidate.signature.outputs if output.threshold is not None), None)
     rate = requirements.false_alarm_rate
     origin = [_NO_PARITY] if pair is None else _describe_saved(original)
@@ -135,10 +134,13 @@ def run_checks(
     train_data: Dataset,
     test_data: Dataset,
     requirements: Requirements,
+    *,
+    is_brought: bool,
 ) -> VerificationResult:
     """Run every check of `candidate`, an ONNX model of `size` bytes, on held-out rows.
 
-    Parity is checked where there is a scikit-learn original to make a `pair` with.
+    Parity is checked where there is a scikit-learn original to make a `pair` with; a model that was trained
+    elsewhere `is_brought`.
 
     Raises:
         RequirementsNotMetError: the model has an operator that must not run.
@@ -158,7 +160,16 @@ def run_checks(
     measurement = task_of(test_data).measure(predictions, test_data)
     unanswered = describe_unanswered(comparison.signature, rows)
     measurement = dataclasses.replace(measurement, warnings=(*measurement.warnings, *unanswered))
-    quality = _check_quality(requirements, predictions, measurement, train_data, test_data)
+    model = MeasuredModel(
+        predictions,
+        measurement,
+        train_data,
+        test_data,
+        name_as_measured(requirements.gates, measurement.metrics),
+        requirements.false_alarm_rate,
+        is_brought=is_brought,
+    )
+    quality = _check_quality(requirements, model)
     latencies = measure_latencies(candidate, rows)
     budgets = [
         checks.check_size(size, requirements.max_model_mb),
@@ -206,21 +217,15 @@ def _compare_with_original(
     return _Comparison(tuple(results), parity, signature)
 
 
-def _check_quality(
-    requirements: Requirements,
-    predictions: Predictions,
-    measurement: Measurement,
-    train_data: Dataset,
-    test_data: Dataset,
-) -> list[Check]:
+def _check_quality(requirements: Requirements, model: MeasuredModel) -> list[Check]:
     """Check the gates, the rates that the task was asked for, and that the model is no worse than the champion."""
-    task, gates = task_of(test_data), name_as_measured(requirements.gates, measurement.metrics)
+    predictions, measurement, test_data = model.predictions, model.measurement, model.test_data
+    task = task_of(test_data)
     defaults = task.find_default_gates(predictions)
-    results = check_gates(measurement, select_gates(gates, defaults, measurement))
-    model = MeasuredModel(predictions, measurement, train_data, test_data, gates, requirements.false_alarm_rate)
+    results = check_gates(measurement, select_gates(model.gates, defaults, measurement))
     results += task.check_rates(model)
     if requirements.champion:
-        named, margin = parse_gates(gates), requirements.champion_margin
+        named, margin = parse_gates(model.gates), requirements.champion_margin
         results += compare_with_champion(requirements.champion, margin, named, predictions, measurement, test_data)
     return results
 

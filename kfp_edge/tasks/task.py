@@ -110,6 +110,8 @@ class MeasuredModel:
     gates: Mapping[str, object] = field(default_factory=dict)
     #: The share of normal rows that a detector was asked to raise an alarm in at most.
     false_alarm_rate: float = TrainingOptions.false_alarm_rate
+    #: Whether it was trained elsewhere.
+    is_brought: bool = False
 
 
 class Task(ABC):

@@ -154,6 +154,18 @@ def test_too_few_rows_to_measure_the_rate_are_reported_and_pass():
     assert "of 380 rows, too few to measure 0.001" in check.measured
 
 
+def test_a_brought_detector_of_another_rate_is_refused_with_what_states_it():
+    data = anomalies(rows=20_000)
+    alarms = (np.arange(20_000) % 23 == 0) | (data.y() == 1)
+    predictions = _detect(data, alarms)
+    model = MeasuredModel(predictions, measure(predictions, data), data, data, is_brought=True)
+    (check,) = check_measured_rate(model)
+    assert not check.passed
+    assert "state its rate, such as false_alarm_rate=0.05; if not, train it for a lower one" in check.failure_message
+    (check,) = check_measured_rate(replace(model, false_alarm_rate=0.05))
+    assert check.passed
+
+
 def test_the_limit_of_a_threshold_set_on_few_rows_states_its_reason():
     data = anomalies(rows=400)
     predictions = _detect(data, np.zeros(400))

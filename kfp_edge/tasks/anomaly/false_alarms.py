@@ -1,5 +1,7 @@
 """The false-alarm rate asked for, and the one that held-out rows show."""
 
+import math
+
 import numpy as np
 
 from kfp_edge.metrics.intervals import compute_exact_interval, find_clusters
@@ -42,7 +44,19 @@ def check_measured_rate(model: MeasuredModel) -> list[Check]:
     measured += _describe_few_clusters(test_data)
     limit, reason = _find_highest_rate(model.train_data, asked)
     required = f"{asked:g}, as asked for with false_alarm_rate: the 95 % interval must begin at or below {reason}"
-    return [Check(f"gate {metric}", interval.low <= limit, measured, required)]
+    remedy = _advise_brought(rate) if model.is_brought else ""
+    return [Check(f"gate {metric}", interval.low <= limit, measured, required, remedy)]
+
+
+def _advise_brought(rate: float) -> str:
+    """Return what to do about a detector whose threshold was set elsewhere, for a rate that only its maker knows."""
+    unit = 10.0 ** math.floor(math.log10(rate)) if rate else 1.0
+    stated = min(math.ceil(rate / unit) * unit, 0.5)
+    return (
+        "a model that was trained elsewhere may be made for more alarms: if it is, state its rate, such as "
+        f"false_alarm_rate={stated:g}; if not, train it for a lower one, which contamination of "
+        "IsolationForest and nu of OneClassSVM set"
+    )
 
 
 def _describe_few_clusters(data: Dataset) -> str:
