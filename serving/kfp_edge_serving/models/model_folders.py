@@ -26,6 +26,7 @@ _TRITON_CONFIGURATION = "config.pbtxt"
 class ModelFolder:
     """A folder of one version of a model, with the name and version that its place gives a model without a bundle.
 
+    `path` is an ONNX file where the server was given this file and no folder.
     `is_named` says that its place is `<name>/<version>/`, which a bundle there must agree with.
     """
 
@@ -50,12 +51,18 @@ class FoundModels:
 def find_models(root: Path) -> FoundModels:
     """Return the models under a folder: `<name>/<version>/`, `<version>/` or `<name>/`, or the folder itself.
 
+    An ONNX file itself is a model too, which is called like the file.
+
     A folder with a manifest is a model, and one with an ONNX file, unless it holds versions of models: then the file is
     ignored. So is every folder at the place of a version: one that holds no model is refused later.
 
     Raises:
-        StartError: the folder cannot be read.
+        StartError: the folder cannot be read, or it is a file and not one of ONNX.
     """
+    if root.is_file():
+        if not _is_onnx(root):
+            raise StartError(f"{root} is neither a folder nor an ONNX file (*{_ONNX_SUFFIX}); name one with --models.")
+        return FoundModels([ModelFolder(root, root.stem)])
     try:
         entries = sorted(root.iterdir())
         if _is_model(entries, levels=2):
@@ -107,6 +114,10 @@ def _file_state(folder: Path, path: Path) -> FileState:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """Return the files in a folder and below, or the file itself: what lies beside it is another matter."""
+    if folder.is_file():
+        yield folder
+        return
     for path in sorted(folder.iterdir()):
         # links to folders are not followed: they may lead back
         is_folder = path.is_dir() and not path.is_symlink() and not _is_hidden(path)

@@ -16,7 +16,9 @@ from kfp_edge_serving.models.onnx_session import Node, OnnxSession, find_datatyp
 
 
 def read_plain_model(folder: ModelFolder) -> LoadedBundle:
-    """Return the model in a folder without a manifest; `inputs` and `outputs` are added once it is loaded.
+    """Return the model of an ONNX file or of a folder without a manifest.
+
+    `inputs` and `outputs` are added once it is loaded.
 
     Raises:
         StartError: there is none, there are several, or it is a part of a bundle.
@@ -25,7 +27,7 @@ def read_plain_model(folder: ModelFolder) -> LoadedBundle:
     model = _find_model(folder.path)
     content = model.read_bytes()
     # the name of a file with weights is in the model
-    others = (name for name in list_files(folder.path) if name != model.name)
+    others = [] if model == folder.path else [name for name in list_files(folder.path) if name != model.name]
     return LoadedBundle(
         name=folder.name,
         version=folder.version,
@@ -77,6 +79,10 @@ def _is_batch(name: str) -> bool:
 
 
 def _find_model(folder: Path) -> Path:
+    if folder.is_file():
+        if (folder.parent / MANIFEST).exists():
+            raise StartError(f"{folder} is a part of a bundle; serve the whole bundle: --models {folder.parent}.")
+        return folder
     files = find_onnx_files(folder)
     if part := next((name for name in CONTRACT_FILES if name != MODEL and (folder / name).exists()), None):
         raise StartError(f"{folder} holds {part} and no {MANIFEST}: the bundle is incomplete; copy all of it.")

@@ -1,6 +1,7 @@
 """ONNX files without a bundle: served with the signature that the file states, and called unverified."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from kfp_edge_serving.models.repository import LoadOptions, ModelCatalog, ModelR
 from serving_support.bundles import PUMP_ROW, numeric_bundle
 from serving_support.exposition import Exposition
 from serving_support.onnx_models import ask
-from serving_support.plain_models import ANSWER, ROW, linear_model, lower_case_model, make_model, put
+from serving_support.plain_models import (
+    ANSWER,
+    ROW,
+    WEIGHTS,
+    linear_model,
+    lower_case_model,
+    make_model,
+    put,
+    with_external_weights,
+)
 from serving_support.server_process import running, start
 
 StartAndReadError = Callable[[Path], str]
@@ -160,6 +170,49 @@ def test_one_version_of_a_model_is_served_from_one_folder(tmp_path: Path) -> Non
     (tmp_path / "staging" / "press").rmdir()
     with running(tmp_path, until="listening") as server:
         assert "holds press 1, which is served from" in server.event("refused")["error"]
+
+
+# --- an ONNX file itself ---
+
+
+def test_an_onnx_file_itself_is_served_by_the_name_of_the_file(tmp_path: Path) -> None:
+    file = put(linear_model(), tmp_path / "press 7.onnx")
+    put(linear_model(), tmp_path / "another.onnx")
+    assert [(model.name, model.version) for model in serve(file).served] == [("press 7", "1")]
+
+
+def test_the_option_names_the_model_of_a_file_too(tmp_path: Path) -> None:
+    file = put(linear_model(), tmp_path / "press.onnx")
+    assert serve(file, model_name="line-3").names() == ["line-3"]
+
+
+def test_a_file_that_is_replaced_is_served_without_a_restart(tmp_path: Path) -> None:
+    file = put(linear_model(), tmp_path / "press.onnx")
+    with running(file, "--watch", "0.05", until="listening") as server:
+        before = server.event("loaded")["model_sha256"]
+        put(linear_model("N"), tmp_path / "staging.onnx").replace(file)
+        assert server.event("loaded")["replaced_sha256"] == before
+
+
+def test_a_file_beside_which_its_weights_lie_is_served(tmp_path: Path) -> None:
+    file = put(with_external_weights("weights.bin"), tmp_path / "press.onnx")
+    (tmp_path / "weights.bin").write_bytes(WEIGHTS.tobytes())
+    with running(file) as server:
+        assert server.infer("press", ROW)[1]["outputs"][0]["data"] == ANSWER
+
+
+def test_a_file_that_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "press.pt").touch()
+    expected = f"{tmp_path}/press.pt is neither a folder nor an ONNX file (*.onnx); name one with --models."
+    with pytest.raises(StartError, match=re.escape(expected)):
+        serve(tmp_path / "press.pt")
+
+
+def test_the_model_file_of_a_bundle_is_served_with_its_bundle_only(models: Path) -> None:
+    bundle = models / "pump" / "1"
+    expected = f"{bundle}/model.onnx is a part of a bundle; serve the whole bundle: --models {bundle}."
+    with pytest.raises(StartError, match=re.escape(expected)):
+        serve(bundle / "model.onnx")
 
 
 # --- what no answer can be given for ---
