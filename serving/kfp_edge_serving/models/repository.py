@@ -169,7 +169,7 @@ class ModelRepository:
         before, ignored_before = self._last_scan, self._last_ignored
         self._last_scan, self._last_ignored = self._scan()
         self._log_ignored({key: names for key, names in self._last_ignored.items() if ignored_before.get(key) == names})
-        folders = before.keys() | self._last_scan.keys() | self._served.keys()
+        folders = before.keys() | self._last_scan.keys() | self._served.keys() | self._refused.keys()
         unchanged = {folder for folder in folders if before.get(folder) == self._last_scan.get(folder)}
         # an empty folder is more likely a lost mount than a wish to serve nothing
         if self._last_scan or not self._served:
@@ -338,10 +338,12 @@ class ModelRepository:
         """Unload the bundle of a folder that is gone, and return what logs that."""
         self._states.pop(folder, None)
         self._logged_ignored.pop((folder, _UNUSED), None)
-        self._refused.pop(folder, None)
+        refused = self._refused.pop(folder, None)
         served = self._served.pop(folder, None)
-        return _log_nothing if served is None else partial(log, "unloaded", model=served.name, version=served.version)
+        if served is not None:
+            return partial(log, "unloaded", model=served.name, version=served.version)
+        return _log_nothing if refused is None else partial(log, "removed", folder=str(folder), was_refused=refused)
 
 
 def _log_nothing() -> None:
-    """Log nothing: the bundle was not served."""
+    """Log nothing: the bundle was neither served nor refused."""

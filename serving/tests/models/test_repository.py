@@ -107,6 +107,17 @@ def test_a_version_that_is_repaired_is_served(models: Path, tmp_path: Path) -> N
         assert version(server) == "2"
 
 
+def test_a_refused_bundle_that_is_removed_counts_no_more(models: Path) -> None:
+    with running(models, *WATCH) as server:
+        copy = shutil.copytree(models / "pump" / "1", models / "pump" / "latest")
+        refused = server.event("refused")["error"]
+        assert "kfp_edge_refused_bundles 1" in server.get("/metrics")[1]
+        shutil.rmtree(copy)
+        removed = server.event("removed")
+        assert (removed["folder"], removed["was_refused"]) == (str(copy), refused)
+        assert "kfp_edge_refused_bundles 0" in server.get("/metrics")[1]
+
+
 def test_a_model_altered_on_disk_is_refused_and_the_loaded_one_keeps_serving(models: Path) -> None:
     with running(models, *WATCH) as server:
         model = models / "pump" / "1" / "model.onnx"
