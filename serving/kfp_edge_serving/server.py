@@ -200,8 +200,8 @@ class _Server:
     def _connection_stats(self) -> "ConnectionStats":
         from kfp_edge_serving.http_server.router import ConnectionStats
 
-        calls, overloaded = (0, 0) if self._grpc is None else (self._grpc.in_flight, self._grpc.overloaded)
-        return ConnectionStats(len(self._http.connections), self._http.in_flight + calls, overloaded)
+        calls = 0 if self._grpc is None else self._grpc.in_flight
+        return ConnectionStats(len(self._http.connections), self._http.in_flight + calls)
 
     def _answer_while_loading(self, request: HttpRequest) -> HttpResponse:
         if request.path == b"/v2/health/live":

@@ -78,13 +78,13 @@ class InferenceMethod:
             tracer: Records a span of each inference.
             access_log: Whether every inference is logged, not only failed ones.
             handle_arrived: Handles all events that have arrived, and returns.
-            refusals: Counts the calls that reach no model.
+            refusals: Counts the calls that no model computes.
         """
         self._refusals = refusals
         self._catalog = catalog
         self._templates: RequestTemplates[ServedModel] = RequestTemplates()
         self._templates_of: ModelCatalog | None = None
-        self._inference = InferenceHandler(_PROTOCOL, tracer, access_log)
+        self._inference = InferenceHandler(_PROTOCOL, refusals, tracer, access_log)
         self._max_wait = limits.max_wait
         self._interval = min(_MAX_INTERVAL, max(_MIN_INTERVAL, limits.max_wait / _CHECKS_PER_MAX_WAIT))
         self._threads = ThreadQueue(usable_cpus(), limits.max_wait, limits.max_buffered)
@@ -92,11 +92,6 @@ class InferenceMethod:
         self._waiting: deque[_Waiting] = deque()
         self._is_collecting = False
         self._next_collection = 0.0
-
-    @property
-    def overloaded(self) -> int:
-        """Calls refused because they would have waited too long."""
-        return self._inference.overloaded
 
     def close(self) -> None:
         """End the threads once they are idle."""

@@ -64,11 +64,6 @@ class GrpcServer:
         """The number of calls that are being received or answered."""
         return len(self._calls)
 
-    @property
-    def overloaded(self) -> int:
-        """The number of calls refused because there were too many, or because they would have waited too long."""
-        return self._inference.overloaded + self._refusals.count_overloads("grpc")
-
     def start(self, host: str, port: int) -> int:
         """Listen, and return the port, which is any free one if `port` is 0.
 

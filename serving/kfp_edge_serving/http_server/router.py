@@ -65,11 +65,10 @@ class ModelSource(Protocol):
 
 @dataclass(frozen=True)
 class ConnectionStats:
-    """Open REST connections, requests and calls in flight, and gRPC calls refused because of overload."""
+    """Open REST connections, and requests and calls in flight."""
 
     connections: int = 0
     in_flight: int = 0
-    overloaded_calls: int = 0
 
 
 class Router:
@@ -93,7 +92,7 @@ class Router:
         self._max_rows = limits.max_rows
         self._authenticator = authenticator
         protocol = replace(_PROTOCOL, infer=partial(_decode_and_infer, max_body=limits.max_body))
-        self._inference = InferenceHandler(protocol, tracer, access_log)
+        self._inference = InferenceHandler(protocol, self._refusals, tracer, access_log)
         loop = asyncio.get_running_loop()
         self._event_loop_lag = EventLoopLag(loop, limits.max_wait)
         self._threads = ThreadQueue(loop, executor, limits.max_queued, limits.max_wait)
@@ -250,7 +249,7 @@ class Router:
             in_flight=stats.in_flight,
             connections=stats.connections,
             refused_bundles=self._source.refused(),
-            overloaded=self._inference.overloaded + stats.overloaded_calls + self._refusals.count_overloads("rest"),
+            overloaded=self._refusals.count_overloads(),
             refused=self._refusals.counts(),
         )
         return HttpResponse(200, exposition(models, server), CONTENT_TYPE)

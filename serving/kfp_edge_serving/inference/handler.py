@@ -1,6 +1,5 @@
 """The handling of one inference, whichever protocol it came by: answer, count, log and trace, in this order."""
 
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from kfp_edge_serving.models.model import Model
 from kfp_edge_serving.models.repository import ServedModel
 from kfp_edge_serving.telemetry.access_log import InferenceRecord, log_inference
 from kfp_edge_serving.telemetry.log import log
+from kfp_edge_serving.telemetry.refusals import Refusals
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 #: What clients learn of an error of the server.
@@ -49,19 +49,21 @@ class InferenceHandler(Generic[Request, Response]):
     """Handles the inferences of one protocol, from any thread."""
 
     def __init__(
-        self, protocol: InferenceProtocol[Request, Response], tracer: Tracer | None = None, access_log: bool = False
+        self,
+        protocol: InferenceProtocol[Request, Response],
+        refusals: Refusals,
+        tracer: Tracer | None = None,
+        access_log: bool = False,
     ) -> None:
-        """Log every inference if `access_log`, else failed ones only."""
+        """Log every inference if `access_log`, else failed ones only; `refusals` counts those of overload."""
         self._protocol = protocol
         self._name = protocol.name
+        self._refusals = refusals
         self._infer = protocol.infer
         self._response_status = protocol.response_status
         self._tracer = tracer
         self._access_log = access_log
         self._records_success = access_log or tracer is not None
-        self._lock = threading.Lock()
-        #: Requests refused because of overload.
-        self.overloaded = 0
 
     def handle(self, served: ServedModel, request: Request, began: float) -> Response:
         """Answer a request that arrived at `began` (of `time.monotonic`).
@@ -111,11 +113,10 @@ class InferenceHandler(Generic[Request, Response]):
     def refuse_overload(self, served: ServedModel) -> RequestError:
         """Count a request that is refused because of overload, and return the error.
 
-        It is not logged: that would cost more than the refusal.
+        The log has a line a second for all of them: one for each would cost more than the refusal.
         """
-        with self._lock:
-            self.overloaded += 1
         error = overload_error()
+        self._refusals.add(self._name, error)
         served.metrics.count(self._name, error.status, 0.0)
         return error
 

@@ -128,7 +128,7 @@ class ServerSnapshot:
     connections: int
     refused_bundles: int
     overloaded: int
-    #: Requests refused before a model was asked, by protocol and reason.
+    #: Requests refused before a model computed anything, by protocol and reason.
     refused: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -172,7 +172,7 @@ def _server_lines(server: ServerSnapshot) -> Iterator[str]:
         yield from _head_lines(name, kind, text)
         yield f"{name} {int(value)}"
     name = "kfp_edge_refused_requests_total"
-    yield from _head_lines(name, "counter", "Requests refused before a model was asked, by reason.")
+    yield from _head_lines(name, "counter", "Requests refused before a model computed anything, by reason.")
     for (protocol, reason), count in sorted(server.refused.items()):
         yield f"{name}{_format_labels({'protocol': protocol, 'reason': reason})} {count}"
 

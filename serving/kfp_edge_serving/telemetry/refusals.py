@@ -1,4 +1,4 @@
-"""Requests that are refused before a model is asked, and so appear in the metrics of none: counted, and logged."""
+"""Requests that are refused before a model computes anything: counted, and logged together."""
 
 import threading
 from collections import Counter
@@ -36,10 +36,9 @@ class Refusals:
             unlogged = self._unlogged.setdefault(key, _Unlogged(0, error))
             unlogged.requests += 1
 
-    def count_overloads(self, protocol: str) -> int:
-        """Return how many requests of a protocol were refused for want of room."""
-        counts = self.counts().items()
-        return sum(count for (name, reason), count in counts if name == protocol and reason in OVERLOAD_REASONS)
+    def count_overloads(self) -> int:
+        """Return how many requests were refused for want of time or room."""
+        return sum(count for (_, reason), count in self.counts().items() if reason in OVERLOAD_REASONS)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Return the counts by protocol and reason."""

@@ -18,6 +18,7 @@ from kfp_edge_serving.models.model import Model
 from kfp_edge_serving.models.repository import ServedModel
 from kfp_edge_serving.telemetry import access_log
 from kfp_edge_serving.telemetry.metrics import ModelMetrics
+from kfp_edge_serving.telemetry.refusals import Refusals
 from serving_support.bundles import mixed_bundle, numeric_bundle
 from serving_support.not_a_number import quotient_bundle
 from serving_support.onnx_models import load
@@ -78,7 +79,7 @@ class Harness:
 
     def __init__(self, model: Model) -> None:
         self.served = ServedModel(model, ModelMetrics())
-        self.path = ShortPath(self.served, InferenceHandler(_PROTOCOL, access_log=True))
+        self.path = ShortPath(self.served, InferenceHandler(_PROTOCOL, Refusals(), access_log=True))
         assert not self.path.take(request(quotient(0)), FakeConnection(), began=1.0)
 
     def send(self, body: bytes, *, with_others: bool = False) -> FakeConnection:

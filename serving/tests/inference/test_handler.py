@@ -14,6 +14,7 @@ from kfp_edge_serving.models.repository import ServedModel
 from kfp_edge_serving.telemetry import access_log as access_log_module
 from kfp_edge_serving.telemetry.access_log import InferenceRecord
 from kfp_edge_serving.telemetry.metrics import ModelMetrics
+from kfp_edge_serving.telemetry.refusals import Refusals
 from serving_support.bundles import numeric_bundle
 from serving_support.onnx_models import load
 
@@ -73,13 +74,13 @@ def statuses(served: ServedModel) -> dict[tuple[str, int], int]:
 
 
 def test_an_answer_is_returned_and_counted_and_not_logged(served: ServedModel, events: list[Any]) -> None:
-    assert InferenceHandler(PROTOCOL).handle(served, "good", 0.0) == "good"
+    assert InferenceHandler(PROTOCOL, Refusals()).handle(served, "good", 0.0) == "good"
     assert statuses(served) == {("rest", 200): 1}
     assert events == []
 
 
 def test_with_an_access_log_an_answer_is_logged(served: ServedModel, events: list[Any]) -> None:
-    InferenceHandler(PROTOCOL, access_log=True).handle(served, "good", 0.0)
+    InferenceHandler(PROTOCOL, Refusals(), access_log=True).handle(served, "good", 0.0)
     [event] = events
     logged = {"level": "info", "protocol": "rest", "model": "pump", "version": "1", "status": 200, "id": "id of good"}
     assert event.items() >= logged.items()
@@ -88,7 +89,7 @@ def test_with_an_access_log_an_answer_is_logged(served: ServedModel, events: lis
 
 def test_a_refusal_is_counted_and_logged_with_its_reason(served: ServedModel, events: list[Any]) -> None:
     with pytest.raises(RequestError, match=r"^input 'X' is missing\.$"):
-        InferenceHandler(PROTOCOL).handle(served, "bad", 0.0)
+        InferenceHandler(PROTOCOL, Refusals()).handle(served, "bad", 0.0)
     assert statuses(served) == {("rest", 400): 1}
     assert [(event["level"], event["status"], event["error"]) for event in events] == [
         ("warning", 400, "input 'X' is missing.")
@@ -97,7 +98,7 @@ def test_a_refusal_is_counted_and_logged_with_its_reason(served: ServedModel, ev
 
 def test_a_bug_is_an_internal_error_whose_details_only_the_log_has(served: ServedModel, events: list[Any]) -> None:
     with pytest.raises(RequestError) as raised:
-        InferenceHandler(PROTOCOL).handle(served, "bug", 0.0)
+        InferenceHandler(PROTOCOL, Refusals()).handle(served, "bug", 0.0)
     assert (str(raised.value), raised.value.status) == ("internal server error; see the log of the server.", 500)
     assert statuses(served) == {("rest", 500): 1}
     assert [event["event"] for event in events] == ["internal error", "inference"]
@@ -105,10 +106,11 @@ def test_a_bug_is_an_internal_error_whose_details_only_the_log_has(served: Serve
     assert events[1]["error"] == str(raised.value)
 
 
-def test_overload_is_counted_and_not_logged(served: ServedModel, events: list[Any]) -> None:
-    handler = InferenceHandler(PROTOCOL, access_log=True)
+def test_overload_is_counted_and_not_logged_one_by_one(served: ServedModel, events: list[Any]) -> None:
+    refusals = Refusals()
+    handler = InferenceHandler(PROTOCOL, refusals, access_log=True)
     assert handler.refuse_overload(served).status == 503
-    assert (handler.overloaded, statuses(served)) == (1, {("rest", 503): 1})
+    assert (refusals.counts(), statuses(served)) == ({("rest", "overloaded"): 1}, {("rest", 503): 1})
     assert events == []
 
 
@@ -116,7 +118,7 @@ def test_overload_is_counted_and_not_logged(served: ServedModel, events: list[An
 @pytest.mark.usefixtures("events")
 def test_with_a_tracer_every_inference_is_a_span(served: ServedModel, request_: str, status: int) -> None:
     tracer = FakeTracer()
-    handler = InferenceHandler(PROTOCOL, tracer)  # type: ignore[arg-type]
+    handler = InferenceHandler(PROTOCOL, Refusals(), tracer)  # type: ignore[arg-type]
     with suppress(RequestError):
         handler.handle(served, request_, 0.0)
     [(record, span_status)] = tracer.spans

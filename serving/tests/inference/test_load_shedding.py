@@ -158,6 +158,7 @@ def test_more_requests_than_may_wait_for_a_thread_are_refused_at_once(pump_model
     assert [response.status for response in responses] == [200, 200, 503, 503, 503]
     check_refused(responses[-1])
     assert "\nkfp_edge_overloaded_total 3\n" in metrics
+    assert 'kfp_edge_refused_requests_total{protocol="rest",reason="overloaded"} 3\n' in metrics
     assert 'kfp_edge_requests_total{model="pump",version="1",protocol="rest",code="503"} 3\n' in metrics
 
 

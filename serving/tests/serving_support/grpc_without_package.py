@@ -16,6 +16,7 @@ from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.model import ModelOptions
 from kfp_edge_serving.models.repository import ModelCatalog, ModelRepository
 from kfp_edge_serving.telemetry.log import log
+from kfp_edge_serving.telemetry.refusals import Refusals
 
 
 def main() -> None:
@@ -34,15 +35,17 @@ def main() -> None:
         return repository.catalog
 
     limits = dict(limit.split("=") for limit in options.limit)
+    refusals = Refusals()
     server = GrpcServer(
         catalog,
         lambda: not options.not_ready,
         Authenticator(AuthFiles()),
         Limits(**{name: float(value) if "." in value else int(value) for name, value in limits.items()}),
+        refusals=refusals,
     )
     log("ready", port=0, grpc_port=server.start("127.0.0.1", 0))
     for line in sys.stdin:
-        log("state", in_flight=server.in_flight, overloaded=server.overloaded, asked=line.strip())
+        log("state", in_flight=server.in_flight, overloaded=refusals.count_overloads(), asked=line.strip())
     server.stop(5)
     log("stopped")
 

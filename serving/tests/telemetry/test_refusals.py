@@ -7,14 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tritonclient.grpc.service_pb2 import RepositoryIndexRequest
+from tritonclient.grpc.service_pb2 import ModelInferRequest, RepositoryIndexRequest
 
+from kfp_edge_serving.cpu_limit import usable_cpus
 from kfp_edge_serving.errors import TOO_MANY_BYTES, RequestError
 from kfp_edge_serving.telemetry import refusals as refusals_module
 from kfp_edge_serving.telemetry.refusals import Refusals
 from serving_support.bundles import PUMP_ROW
 from serving_support.exposition import Exposition
-from serving_support.grpc_calls import calls_without_message, channel_to, grpc_port, pump, refused, stub_to
+from serving_support.grpc_calls import (
+    calls_without_message,
+    channel_to,
+    endless_bundle,
+    fill,
+    grpc_port,
+    pump,
+    refused,
+    stub_to,
+)
 from serving_support.raw_http import Client, exchange, get, head, post, statuses
 from serving_support.server_process import PATIENT, Server, running
 from serving_support.waiting import until
@@ -116,6 +126,18 @@ def test_bodies_beyond_what_the_server_buffers_are_counted_as_overload(server: S
     assert overloaded(server) == len(full) > 0
 
 
+def test_calls_that_would_wait_too_long_are_counted_once_and_logged(tmp_path: Path) -> None:
+    endless_bundle(tmp_path)
+    request = ModelInferRequest(model_name="press")
+    fill(request, "turns", "INT64", [1], [10**12])
+    with running(tmp_path, "--max-wait", "0.1", "--grpc-port", "0") as server, stub_to(grpc_port(server)) as stub:
+        calls = [stub.ModelInfer.future(request) for _ in range(usable_cpus() + 1)]
+        until(lambda: any(call.done() for call in calls))
+        assert (counts(server, "grpc"), overloaded(server)) == ({"overloaded": 1}, 1)
+        event = server.event("requests refused")
+        assert (event["protocol"], event["reason"], event["requests"]) == ("grpc", "overloaded", 1)
+
+
 def test_a_refusal_by_a_model_is_counted_with_that_model_only(server: Server) -> None:
     assert statuses(exchange(server.port, post(INFER, b"{"))) == [400]
     metrics = Exposition(server.get("/metrics")[1])
@@ -169,5 +191,6 @@ def test_refusals_from_many_threads_are_all_counted() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert refusals.counts() == {("rest", "overloaded"): 8000}
-    assert (refusals.count_overloads("rest"), refusals.count_overloads("grpc")) == (8000, 0)
+    refusals.add("grpc", RequestError("x.", 401))
+    assert refusals.counts() == {("rest", "overloaded"): 8000, ("grpc", "unauthorized"): 1}
+    assert refusals.count_overloads() == 8000
