@@ -1,6 +1,7 @@
 """Turn a model into one self-describing ONNX file: scikit-learn is converted, ONNX gets a signature."""
 
 import dataclasses
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import onnx
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType, TensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from kfp_edge.components.export import detectors
 from kfp_edge.components.export.brought import prepare_brought_model
@@ -30,6 +31,7 @@ from kfp_edge.ml.dataset import Dataset
 from kfp_edge.ml.decision import Decision, read_decision, without_decision
 from kfp_edge.ml.estimators import final_estimator
 from kfp_edge.ml.known_differences import explain_estimator
+from kfp_edge.ml.model_rows import to_model_rows
 from kfp_edge.ml.onnx_model import read_proto, read_signature
 from kfp_edge.ml.skops_model import describe_versions, load_model
 from kfp_edge.onnx_graph.external_data import include_weights
@@ -62,6 +64,8 @@ _CONVERSION_ERRORS = (
 
 #: With which skl2onnx ends some of its messages.
 _INVITATION = "You may raise an is"
+#: The type that its messages name where it has no converter.
+_MISSING = re.compile(r"<class '[\w.]*?(?P<name>\w+)'>")
 
 
 class _ConversionError(ModelError):
@@ -156,6 +160,8 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     decision = read_decision(estimator)
     bounds, estimator = read_bounds(estimator), without_bounds(without_decision(estimator))
     final = final_estimator(estimator)
+    if is_classifier(final) or is_regressor(final):
+        _check_targets(estimator, data)
     kind = _find_kind(final)
     estimator = prepare_for_conversion(estimator, data)
     try:
@@ -170,9 +176,7 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
                 target_opset=TARGET_OPSET,
             )
     except _CONVERSION_ERRORS as error:
-        reason = f"there is no converter for {error}" if isinstance(error, KeyError) else str(error).strip()
-        reason = reason.splitlines()[0].partition(_INVITATION)[0].strip()
-        raise _ConversionError(f"ONNX cannot express this model: {reason}") from error
+        raise _ConversionError(f"ONNX cannot express this model: {_find_reason(error)}") from error
     _check_domains(proto)
     make_locales_portable(proto)
     copy_missing_sides(estimator, proto)
@@ -184,6 +188,30 @@ def convert(estimator: BaseEstimator, data: Dataset) -> onnx.ModelProto:
     if decision is not None:
         decide_by_threshold(proto, kind.classes, decision)
     return add_signature(proto, data, kind.classes, kind.threshold, decision)
+
+
+def _find_reason(error: Exception) -> str:
+    """Return why skl2onnx does not convert a model, and what to do where it says no more than a type."""
+    if isinstance(error, MissingConverter | MissingShapeCalculator) and (match := _MISSING.search(str(error))):
+        return f"there is no converter for {match['name']}; use another estimator in its place"
+    reason = f"there is no converter for {error}" if isinstance(error, KeyError) else str(error).strip()
+    return reason.splitlines()[0].partition(_INVITATION)[0].strip()
+
+
+def _check_targets(estimator: BaseEstimator, data: Dataset) -> None:
+    """Refuse a model of several targets, whose export gives others than one number or label for each row."""
+    features = list(data.roles.features)
+    complete = dataclasses.replace(data, frame=data.frame[data.frame[features].notna().all(axis=1)].iloc[:1])
+    if not len(complete.frame):
+        return
+    with warnings.catch_warnings():
+        # some models were fitted on arrays
+        warnings.filterwarnings("ignore", "X has feature names", UserWarning)
+        answers = np.asarray(estimator.predict(to_model_rows(estimator, complete)))
+    if answers.ndim > 1 and answers.shape[1] > 1:
+        raise ModelError(
+            f"the model predicts {answers.shape[1]} targets at once, and a release has one; train a model for each."
+        )
 
 
 def _check_domains(proto: onnx.ModelProto) -> None:

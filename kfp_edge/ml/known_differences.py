@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import AdaBoostClassifier, HistGradientBoostingRegressor
 from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
@@ -24,7 +25,7 @@ from sklearn.neighbors import (
     RadiusNeighborsRegressor,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, PowerTransformer, QuantileTransformer
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, PowerTransformer, QuantileTransformer
 from sklearn.svm._base import BaseLibSVM
 
 from kfp_edge.ml.estimators import iterate_parts
@@ -61,6 +62,11 @@ _SPARSE = (
 )
 _INDICATOR = "indicators of missing values are not exported, because ONNX has no operator for them; impute without them"
 
+_DUMMY = (
+    "a dummy estimator is not exported, because it ignores the features, and ONNX has no converter for it; use one "
+    "that learns from them, such as LogisticRegression or Ridge"
+)
+
 
 def _always(part: object) -> bool:
     return True
@@ -89,6 +95,10 @@ def _groups_rare_categories(encoder: OneHotEncoder) -> bool:
 
 def _adds_indicator(imputer: SimpleImputer) -> bool:
     return bool(imputer.add_indicator)
+
+
+def _gives_sparse_rows(discretizer: KBinsDiscretizer) -> bool:
+    return bool(discretizer.encode == "onehot")
 
 
 def _forgets_exponential(boosting: HistGradientBoostingRegressor) -> bool:
@@ -125,6 +135,8 @@ _DIFFERENCES: tuple[tuple[type, Callable[..., bool], str], ...] = (
     (TunedThresholdClassifierCV, _always, _THRESHOLD),
     (FixedThresholdClassifier, _always, _THRESHOLD),
     (MissingIndicator, _always, _INDICATOR),
+    (DummyClassifier, _always, _DUMMY),
+    (DummyRegressor, _always, _DUMMY),
     (SimpleImputer, _adds_indicator, _INDICATOR),
     (
         KNNImputer,
@@ -174,6 +186,12 @@ _DIFFERENCES: tuple[tuple[type, Callable[..., bool], str], ...] = (
         _has_no_support_vectors,
         "a support vector machine without support vectors is not exported, because it gives one number for all rows; "
         "fit it with a smaller epsilon",
+    ),
+    (
+        KBinsDiscretizer,
+        _gives_sparse_rows,
+        "KBinsDiscretizer with encode='onehot', its default, is not exported, because ONNX has no sparse rows; use "
+        "encode='onehot-dense'",
     ),
     (
         OneHotEncoder,

@@ -142,7 +142,7 @@ def test_an_estimator_that_cannot_be_released_is_refused_before_it_is_fitted(own
     [
         (GaussianProcessRegressor(), "Gaussian processes are not exported, .* differ by a standard deviation"),
         (HistGradientBoostingRegressor(loss="poisson"), "put TransformedTargetRegressor.* in its place"),
-        (make_pipeline(SPARSE, SVR()), "on sparse rows .* is not exported; fit it on dense rows"),
+        (make_pipeline(OneHotEncoder(), SVR()), "on sparse rows .* is not exported; fit it on dense rows"),
         (SVR(epsilon=1e6), "without support vectors is not exported, .*; fit it with a smaller epsilon"),
     ],
     ids=lambda value: "" if isinstance(value, str) else type(value).__name__,

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skl2onnx import to_onnx
-from sklearn.cluster import KMeans
+from sklearn.cluster import FeatureAgglomeration, KMeans
 from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -194,6 +195,38 @@ def test_a_model_without_probabilities_is_refused(model):
     data = failures(300, categorical=False)
     with pytest.raises(KfpEdgeError, match=f"{type(model).__name__} gives neither probabilities nor an anomaly score"):
         convert(model.fit(data.x(), data.y()), data)
+
+
+@pytest.mark.parametrize(
+    "model", [make_pipeline(SimpleImputer(), LinearRegression()), RandomForestClassifier(5)], ids=["number", "class"]
+)
+def test_a_model_of_two_targets_is_refused_with_their_number(model):
+    data = failures(300, categorical=False)
+    model.fit(data.x(), np.column_stack([data.y(), data.y()]))
+    with pytest.raises(KfpEdgeError, match="predicts 2 targets at once, and a release has one; train a model for each"):
+        convert(model, data)
+
+
+def test_a_model_without_a_converter_is_refused_with_its_name():
+    data = failures(300, categorical=False)
+    model = make_pipeline(FeatureAgglomeration(2), LogisticRegression()).fit(data.x(), data.y())
+    with pytest.raises(KfpEdgeError, match="there is no converter for FeatureAgglomeration; use another estimator"):
+        convert(model, data)
+
+
+@pytest.mark.parametrize(
+    ("model", "remedy"),
+    [
+        (DummyClassifier(), "use one that learns from them, such as LogisticRegression"),
+        (make_pipeline(KBinsDiscretizer(2), LogisticRegression()), "use encode='onehot-dense'"),
+    ],
+    ids=["dummy", "bins"],
+)
+def test_what_onnx_cannot_express_is_refused_with_what_to_use(tmp_path, model, remedy):
+    data = failures(300, categorical=False)
+    save_model(model.fit(data.x(), data.y()), tmp_path / "model.skops")
+    with pytest.raises(KfpEdgeError, match=remedy):
+        export_model(tmp_path / "model.skops", data, tmp_path / "model.onnx")
 
 
 def test_a_model_of_other_columns_is_refused_with_their_names():
