@@ -159,7 +159,11 @@ class OnnxSession:
             return
         what = f"'{node.name}' of {self._model_name} is {node.type}"
         if "map(" in node.type:
-            raise StartError(f"{what}, which a ZipMap makes, and no tensor; export the model with zipmap=False.")
+            raise StartError(
+                f"{what}, which a ZipMap makes, and no tensor; export the model without it "
+                "(skl2onnx: convert_sklearn(..., options={'zipmap': False})), or make a bundle of it with "
+                "`kfp-edge run delivery`, which removes it."
+            )
         raise StartError(f"{what}, which is no tensor; the Open Inference Protocol has nothing else.")
 
 

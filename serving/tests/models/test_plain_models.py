@@ -258,7 +258,11 @@ def test_an_output_that_is_no_tensor_is_refused(tmp_path: Path, start_error: Sta
     values = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
     model.graph.output[0].CopyFrom(helper.make_value_info("Z", helper.make_sequence_type_proto(values)))
     put(model, tmp_path / "zipped" / "1" / "model.onnx")
-    assert "'Z' of model zipped 1 is seq(map(int64,tensor(float))), which a ZipMap makes" in start_error(tmp_path)
+    assert start_error(tmp_path) == (
+        "'Z' of model zipped 1 is seq(map(int64,tensor(float))), which a ZipMap makes, and no tensor; export the model "
+        "without it (skl2onnx: convert_sklearn(..., options={'zipmap': False})), or make a bundle of it with "
+        "`kfp-edge run delivery`, which removes it."
+    )
 
 
 # --- its batch dimension ---
