@@ -6,9 +6,12 @@ and appends its arguments to those of the runtime; what `storageUri` names is mo
 
 import json
 import shutil
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +28,22 @@ from support.manifests import KSERVE, rendered
 from support.schemas import check
 from support.serving_images import Container, container, serving_image, stored
 
-RUNTIME = KSERVE / "servingruntime.yaml"
+BUNDLES, PLAIN = "kfp-edge", "kfp-edge-onnx"
 EXAMPLES = sorted(KSERVE.glob("examples/*.yaml"))
 NAME = "line-3"
 MODELS = "/mnt/models"
 ROW = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
 
 
-def read_container() -> dict[str, Any]:
-    """Return the container of the runtime as KServe makes it for an InferenceService."""
-    runtime = safe_load(RUNTIME.read_text().replace("{{.Name}}", NAME))
-    (only,) = runtime["spec"]["containers"]
+@cache
+def runtimes() -> dict[str, dict[str, Any]]:
+    """Return the runtimes that are applied, by name."""
+    return {runtime["metadata"]["name"]: runtime for runtime in rendered(KSERVE)}
+
+
+def read_container(runtime: str = PLAIN) -> dict[str, Any]:
+    """Return the container of a runtime as KServe makes it for an InferenceService."""
+    (only,) = json.loads(json.dumps(runtimes()[runtime]).replace("{{.Name}}", NAME))["spec"]["containers"]
     result: dict[str, Any] = only
     return result
 
@@ -105,35 +113,42 @@ LAYOUTS: list[Callable[[Path], None]] = [
 ]
 
 
-@pytest.mark.parametrize("path", [RUNTIME, *EXAMPLES], ids=lambda path: path.name)
-def test_every_manifest_is_valid_and_has_no_unknown_field(path: Path) -> None:
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_is_valid_and_has_no_unknown_field(path: Path) -> None:
     check(safe_load(path.read_text()))
 
 
-def test_what_is_applied_names_the_image_once() -> None:
-    (runtime,) = rendered(KSERVE)
-    check(runtime)
-    assert "@sha256:" in runtime["spec"]["containers"][0]["image"]
+@pytest.mark.parametrize("name", [BUNDLES, PLAIN])
+def test_a_runtime_is_valid_and_names_the_image_by_digest(name: str) -> None:
+    check(runtimes()[name])
+    assert "@sha256:" in runtimes()[name]["spec"]["containers"][0]["image"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_asks_for_what_the_runtime_has(path: Path) -> None:
-    runtime, model = safe_load(RUNTIME.read_text()), safe_load(path.read_text())["spec"]["predictor"]["model"]
-    assert model["runtime"] == runtime["metadata"]["name"]
-    assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
-    assert model["modelFormat"]["name"] in [each["name"] for each in runtime["spec"]["supportedModelFormats"]]
+def test_an_example_asks_for_what_its_runtime_has(path: Path) -> None:
+    model = safe_load(path.read_text())["spec"]["predictor"]["model"]
+    runtime = runtimes()[model["runtime"]]["spec"]
+    assert model["protocolVersion"] in runtime["protocolVersions"]
+    assert model["modelFormat"]["name"] in [each["name"] for each in runtime["supportedModelFormats"]]
 
 
-def test_the_runtime_is_chosen_for_onnx_by_itself() -> None:
-    formats = safe_load(RUNTIME.read_text())["spec"]["supportedModelFormats"]
-    assert next(each for each in formats if each["name"] == "onnx")["autoSelect"] is True
+@pytest.mark.parametrize(("name", "model_format"), [(BUNDLES, "kfp-edge-bundle"), (PLAIN, "onnx")])
+def test_a_runtime_is_chosen_for_its_format_by_itself(name: str, model_format: str) -> None:
+    (only,) = runtimes()[name]["spec"]["supportedModelFormats"]
+    assert (only["name"], only["autoSelect"]) == (model_format, True)
+
+
+def test_a_prometheus_that_reads_annotations_finds_the_port_of_the_metrics() -> None:
+    annotations = runtimes()[BUNDLES]["spec"]["annotations"]
+    assert annotations["prometheus.io/scrape"] == "true"
+    assert annotations["prometheus.io/port"] == str(read_container(BUNDLES)["ports"][0]["containerPort"])
 
 
 @contextmanager
-def started(models: Path, *more: str) -> Iterator[Server]:
-    """Start the server with the arguments of the runtime, in a folder of this machine and on free ports."""
+def started(models: Path, *more: str, runtime: str = PLAIN) -> Iterator[Server]:
+    """Start the server with the arguments of a runtime, in a folder of this machine and on free ports."""
     local = {MODELS: str(models), "8080": "0", "8081": "0"}
-    arguments = [*read_container()["args"], *more]
+    arguments = [*read_container(runtime)["args"], *more]
     for old, new in local.items():
         arguments = [text.replace(f"={old}", f"={new}") for text in arguments]
     with running(models, *arguments) as server:
@@ -149,6 +164,23 @@ def test_the_server_takes_the_arguments_and_the_layout_of_kserve(
         status, answer = server.infer(NAME, ROW)
         assert (status, answer["model_name"]) == (200, NAME)
         assert server.grpc_port is not None
+
+
+def test_the_runtime_of_bundles_serves_a_bundle(tmp_path: Path) -> None:
+    put_bundle(tmp_path / "models")
+    with started(tmp_path / "models", runtime=BUNDLES) as server:
+        assert server.infer(NAME, ROW)[0] == 200
+
+
+def test_the_runtime_of_bundles_refuses_a_model_without_one(tmp_path: Path) -> None:
+    put_file(tmp_path / "models")
+    local = {"--model_dir": tmp_path / "models", "--http_port": 0, "--grpc_port": 0}
+    arguments = [*read_container(BUNDLES)["args"], *(f"{name}={value}" for name, value in local.items())]
+    ended = subprocess.run(
+        [sys.executable, "-m", "kfp_edge_serving", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert "holds a model without a bundle" in ended.stdout + ended.stderr
 
 
 @pytest.fixture(scope="module")

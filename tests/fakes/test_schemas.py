@@ -24,7 +24,7 @@ def emitted() -> Iterator[dict[str, Any]]:
     """Yield an object of every custom kind that the project writes."""
     yield from yaml.safe_load_all((OPENSHIFT / "dspa/dspa.yaml").read_text())
     yield yaml.safe_load(APPLICATION.read_text())
-    yield yaml.safe_load((KSERVE / "servingruntime.yaml").read_text())
+    yield yaml.safe_load((KSERVE / "bundle/servingruntime.yaml").read_text())
     yield yaml.safe_load((KSERVE / "examples/plain.yaml").read_text())
     yield from yaml.safe_load_all(compile_to_manifests(load_pipeline("training")))
     options = BuildOptions.parse(
