@@ -26,6 +26,8 @@ from kfp_edge_serving.models.bundle import TensorSpec
 from kfp_edge_serving.models.model import Feed, Model
 
 _NO_OUTPUTS: frozenset[str] = frozenset()
+#: RFC 1952, "Member header and trailer": ID1 and ID2.
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class EncodedResponse(NamedTuple):
@@ -152,10 +154,32 @@ def _parse(body: bytes) -> JsonObject:
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if hint := _explain_binary(body):
+            raise RequestError(f"the body is not valid JSON: {error}; {hint}.") from error
         raise not_json_error("the body", body, error) from error
     if not isinstance(request, dict):
         raise RequestError(f"the body must be a JSON object with 'inputs', got {format_value(request)}.")
     return request
+
+
+def _explain_binary(body: bytes) -> str:
+    """Return which header is missing where the body holds more than text; empty where it is text."""
+    if body.startswith(_GZIP_MAGIC):
+        return "it looks like gzip, which needs the header Content-Encoding: gzip"
+    if b"\0" not in body and _is_utf8(body):
+        return ""
+    return (
+        "raw tensors in it need the header Inference-Header-Content-Length with the length of the JSON, and a "
+        "compressed body the header Content-Encoding"
+    )
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def parse_inputs(model: Model, tensors: object, raw: _RawTensors | None = None) -> Feed:

@@ -1,14 +1,17 @@
 """The Open Inference Protocol v2 over REST."""
 
 import copy
+import gzip
 import urllib.request
+import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving_support.bundles import mixed_request
+from serving_support.bundles import PUMP_ROW, mixed_request
 from serving_support.server_process import Server
 
 
@@ -177,6 +180,28 @@ def test_a_body_that_is_not_json_is_400(server: Server, body: bytes) -> None:
     status, answer = server.send("POST", "/v2/models/pump/infer", body)
     assert status == 400
     assert "not valid JSON" in answer["error"]
+
+
+RAW = np.float32([[1, 2, 3]]).tobytes()
+JSON_OF_RAW = (
+    b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": 12}}]}'
+)
+
+
+@pytest.mark.parametrize("body", [RAW, JSON_OF_RAW + RAW, zlib.compress(PUMP_ROW)], ids=["raw", "JSON and raw", "zlib"])
+def test_for_a_body_that_is_no_text_the_headers_are_named_that_it_needs(server: Server, body: bytes) -> None:
+    status, answer = server.send("POST", "/v2/models/pump/infer", body)
+    assert status == 400
+    assert answer["error"].endswith(
+        "; raw tensors in it need the header Inference-Header-Content-Length with the length of the JSON, and a "
+        "compressed body the header Content-Encoding."
+    )
+
+
+def test_for_a_body_that_looks_like_gzip_its_header_is_named(server: Server) -> None:
+    status, answer = server.send("POST", "/v2/models/pump/infer", gzip.compress(PUMP_ROW))
+    assert status == 400
+    assert answer["error"].endswith("; it looks like gzip, which needs the header Content-Encoding: gzip.")
 
 
 def test_a_body_above_the_limit_is_413(server: Server) -> None:
