@@ -5,6 +5,7 @@ and appends its arguments to those of the runtime; what `storageUri` names is mo
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from tritonclient.grpc.service_pb2 import ServerReadyRequest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 from yaml import safe_load
 
+from kfp_edge_serving.limits import Limits
 from serving_support.bundles import numeric_bundle
 from serving_support.plain_models import WEIGHTS, linear_model, put, with_external_weights
 from serving_support.server_process import Server, running
 from support.manifests import KSERVE, rendered
+from support.paths import ROOT
 from support.schemas import check
 from support.serving_images import Container, container, serving_image, stored
 
@@ -142,6 +145,15 @@ def test_a_prometheus_that_reads_annotations_finds_the_port_of_the_metrics() -> 
     annotations = runtimes()[BUNDLES]["spec"]["annotations"]
     assert annotations["prometheus.io/scrape"] == "true"
     assert annotations["prometheus.io/port"] == str(read_container(BUNDLES)["ports"][0]["containerPort"])
+
+
+def test_the_probes_that_the_readme_of_the_server_shows_are_those_of_the_runtime() -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "serving/README.md").read_text(), re.DOTALL | re.MULTILINE)
+    pod = safe_load(example)["spec"]
+    limits = Limits()
+    assert pod["terminationGracePeriodSeconds"] > limits.shutdown_delay + limits.drain_timeout
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert pod["containers"][0][probe] == read_container(BUNDLES)[probe]
 
 
 @contextmanager
