@@ -48,7 +48,7 @@ def run(settings: Settings) -> int:
     try:
         uvloop.run(_Server(settings, time.perf_counter()).run())
     except StartError as error:
-        log("refused", "error", error=str(error))
+        log("failed", "error", error=str(error))
         return 1
     log("stopped")
     return 0

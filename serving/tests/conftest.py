@@ -65,7 +65,7 @@ def stub(server: Server) -> Iterator[GRPCInferenceServiceStub]:
 
 @pytest.fixture
 def start_error() -> Callable[[Path], str]:
-    """Return a function that starts a server on models that it must refuse, and returns the error."""
+    """Return a function that starts a server that must end, and returns why: its error, or that of the first model."""
 
     def start_and_read_error(models: Path) -> str:
         with start(models) as process:
@@ -73,8 +73,8 @@ def start_error() -> Callable[[Path], str]:
                 stdout, stderr = process.communicate(timeout=60)
             finally:
                 process.kill()
-        last = json.loads(stdout.splitlines()[-1])
-        assert (process.returncode, stderr, last["event"]) == (1, "", "refused")
-        return str(last["error"])
+        events = list(map(json.loads, stdout.splitlines()))
+        assert (process.returncode, stderr, events[-1]["event"]) == (1, "", "failed")
+        return str(next(event for event in events if event["event"] in ("refused", "failed"))["error"])
 
     return start_and_read_error

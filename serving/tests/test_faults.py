@@ -86,7 +86,7 @@ def test_it_writes_to_no_file_and_needs_no_home_and_no_folder_for_temporary_file
 
 def test_a_folder_that_cannot_be_read_is_a_start_error(tmp_path: Path, start_error: Callable[[Path], str]) -> None:
     folder = tmp_path / ("a" * 300)
-    assert start_error(folder) == f"cannot read {folder}: File name too long."
+    assert start_error(folder) == f"cannot read {folder}, the folder of models (--models): File name too long."
 
 
 # --- limits ---

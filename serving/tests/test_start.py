@@ -80,7 +80,8 @@ def test_a_zipmap_is_refused_with_what_to_do(tmp_path: Path, start_error: StartE
     sign(folder)
     assert start_error(tmp_path) == (
         "'maps' of model pump 1 is seq(map(int64,tensor(float))), which a ZipMap makes, and no tensor; "
-        "export the model with zipmap=False."
+        "export the model without it (skl2onnx: convert_sklearn(..., options={'zipmap': False})), or make a bundle of "
+        "it with `kfp-edge run delivery`, which removes it."
     )
 
 
@@ -106,7 +107,17 @@ def test_a_bundle_in_a_folder_of_another_name_is_refused(tmp_path: Path, start_e
 
 
 def test_a_folder_without_models_is_refused(tmp_path: Path, start_error: StartError) -> None:
-    assert start_error(tmp_path) == f"there is no model in {tmp_path}; put a bundle into {tmp_path}/<name>/<version>/."
+    assert start_error(tmp_path) == (
+        f"there is no model in {tmp_path} (--models); put a bundle or an ONNX file into {tmp_path}/<name>/<version>/."
+    )
+
+
+def test_where_a_bundle_is_required_no_other_model_is_asked_for(tmp_path: Path) -> None:
+    with start(tmp_path, "--require-bundle", "on") as process:
+        stdout, _ = process.communicate(timeout=60)
+    assert json.loads(stdout.splitlines()[-1])["error"] == (
+        f"there is no model in {tmp_path} (--models); put a bundle into {tmp_path}/<name>/<version>/."
+    )
 
 
 def test_a_port_in_use_is_a_start_error(tmp_path: Path) -> None:

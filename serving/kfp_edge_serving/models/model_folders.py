@@ -59,16 +59,14 @@ def find_models(root: Path) -> FoundModels:
     Raises:
         StartError: the folder cannot be read, or it is a file and not one of ONNX.
     """
-    if root.is_file():
-        if not _is_onnx(root):
-            raise StartError(f"{root} is neither a folder nor an ONNX file (*{_ONNX_SUFFIX}); name one with --models.")
-        return FoundModels([ModelFolder(root, root.stem)])
     try:
+        if root.is_file():
+            return FoundModels([_model_of_file(root)])
         entries = sorted(root.iterdir())
         if _is_model(entries, levels=2):
             return FoundModels([ModelFolder(root, root.resolve().name)])
     except OSError as error:
-        raise StartError(f"cannot read {root}: {error.strerror}.") from error
+        raise StartError(f"cannot read {root}, the folder of models (--models): {error.strerror}.") from error
     models = FoundModels()
     for folder in _select_folders(entries, models, lambda _: "a file beside the folders of models"):
         try:
@@ -126,6 +124,12 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from _walk(path)
         else:
             yield path
+
+
+def _model_of_file(path: Path) -> ModelFolder:
+    if not _is_onnx(path):
+        raise StartError(f"{path} is neither a folder nor an ONNX file (*{_ONNX_SUFFIX}); name one with --models.")
+    return ModelFolder(path, path.stem)
 
 
 def _find_versions(folder: Path, root_name: str, models: FoundModels) -> None:

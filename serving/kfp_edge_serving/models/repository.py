@@ -152,9 +152,11 @@ class ModelRepository:
         self._apply(self._last_scan)
         if not self._served:
             if self._refused:
-                raise StartError(next(iter(self._refused.values())))
+                reasons = f"see `refused` above for the reason of each ({len(self._refused)})"
+                raise StartError(f"no model in {self._folder} can be served; {reasons}.")
+            kinds = "a bundle" if self._load_options.require_bundle else "a bundle or an ONNX file"
             raise StartError(
-                f"there is no model in {self._folder}; put a bundle into {self._folder}/<name>/<version>/."
+                f"there is no model in {self._folder} (--models); put {kinds} into {self._folder}/<name>/<version>/."
             )
 
     def refresh(self) -> None:

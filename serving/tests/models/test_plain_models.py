@@ -97,9 +97,9 @@ def test_a_new_onnx_file_takes_over_while_the_server_runs(plain: Path) -> None:
 def test_it_can_be_refused(plain: Path) -> None:
     with start(plain, "--require-bundle", "on") as process:
         stdout, _ = process.communicate(timeout=60)
-    error = json.loads(stdout.splitlines()[-1])["error"]
-    assert process.returncode == 1
-    assert error.startswith(f"{plain}/linear/1 holds a model without a bundle, which this server refuses")
+    refused, failed = map(json.loads, stdout.splitlines()[-2:])
+    assert (process.returncode, refused["event"], failed["event"]) == (1, "refused", "failed")
+    assert refused["error"].startswith(f"{plain}/linear/1 holds a model without a bundle, which this server refuses")
 
 
 def test_where_it_is_refused_the_bundle_beside_it_is_served(models: Path) -> None:
@@ -159,9 +159,9 @@ def test_answers_have_the_name_of_the_option(models: Path) -> None:
 def test_several_models_cannot_have_one_name(tmp_path: Path) -> None:
     for name in ("press", "pump"):
         put(linear_model(), tmp_path / name / "1" / "model.onnx")
-    expected = r"holds several models \(press, pump\), which cannot all be called line-3 \(--model-name\)"
-    with pytest.raises(StartError, match=expected):
-        serve(tmp_path, model_name="line-3")
+    expected = "holds several models (press, pump), which cannot all be called line-3 (--model-name)"
+    with running(tmp_path, "--model-name", "line-3", until="listening") as server:
+        assert expected in server.event("refused")["error"]
 
 
 def test_one_version_of_a_model_is_served_from_one_folder(tmp_path: Path) -> None:
@@ -208,11 +208,13 @@ def test_a_file_that_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
         serve(tmp_path / "press.pt")
 
 
-def test_the_model_file_of_a_bundle_is_served_with_its_bundle_only(models: Path) -> None:
+def test_the_model_file_of_a_bundle_is_served_with_its_bundle_only(
+    models: Path, start_error: StartAndReadError
+) -> None:
     bundle = models / "pump" / "1"
-    expected = f"{bundle}/model.onnx is a part of a bundle; serve the whole bundle: --models {bundle}."
-    with pytest.raises(StartError, match=re.escape(expected)):
-        serve(bundle / "model.onnx")
+    assert start_error(bundle / "model.onnx") == (
+        f"{bundle}/model.onnx is a part of a bundle; serve the whole bundle: --models {bundle}."
+    )
 
 
 # --- what no answer can be given for ---

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from serving_support.bundles import numeric_bundle, sign
-from serving_support.server_process import Server, running
+from serving_support.server_process import Server, running, start
 
 ROW = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
 WATCH = ("--watch", "0.05")
@@ -160,6 +160,24 @@ def test_one_bad_version_of_two_does_not_prevent_the_start(models: Path) -> None
     with running(models, *WATCH) as server:
         assert version(server) == "1"
         assert "kfp_edge_refused_bundles 1" in server.get("/metrics")[1]
+
+
+def test_why_no_model_can_be_served_is_logged_once_for_each(models: Path) -> None:
+    numeric_bundle(models, version="2")
+    for version in ("1", "2"):
+        (models / "pump" / version / "model.onnx").write_bytes(b"altered")
+    with start(models) as process:
+        stdout, _ = process.communicate(timeout=60)
+    first, second, last = map(json.loads, stdout.splitlines()[-3:])
+    assert process.returncode == 1
+    assert [(event["event"], event["folder"]) for event in (first, second)] == [
+        ("refused", f"{models}/pump/1"),
+        ("refused", f"{models}/pump/2"),
+    ]
+    assert (last["event"], last["error"]) == (
+        "failed",
+        f"no model in {models} can be served; see `refused` above for the reason of each (2).",
+    )
 
 
 def test_a_bundle_that_the_server_was_not_written_for_does_not_keep_others_from_service(models: Path) -> None:
