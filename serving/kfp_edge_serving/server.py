@@ -21,7 +21,7 @@ from kfp_edge_serving.errors import NOT_READY, RequestError, StartError
 from kfp_edge_serving.http_server.listener import Listener
 from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse, error_response
 from kfp_edge_serving.http_server.server import HttpServer
-from kfp_edge_serving.settings import Settings
+from kfp_edge_serving.settings import Settings, find_unknown_variables
 from kfp_edge_serving.stop_signals import StopSignals
 from kfp_edge_serving.telemetry.log import JsonHandler, log
 from kfp_edge_serving.telemetry.refusals import Refusals
@@ -45,6 +45,8 @@ Value = TypeVar("Value")
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     logging.basicConfig(handlers=[JsonHandler()], level=logging.WARNING)
+    if unknown := find_unknown_variables():
+        log("unknown variables", "warning", names=", ".join(unknown), reason="they are no options of this server")
     try:
         uvloop.run(_Server(settings, time.perf_counter()).run())
     except StartError as error:

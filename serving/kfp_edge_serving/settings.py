@@ -1,18 +1,32 @@
 """The options of the server: on the command line, each also from an environment variable."""
 
 import argparse
+import difflib
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 from kfp_edge_serving.limits import Limits
 
 #: Options of KServe's own servers that have another name here.
 _KSERVE_NAMES = {"--model-dir": "--models", "--http-port": "--port"}
+
+_PREFIX = "KFP_EDGE_"
+#: Variables of kfp-edge that are no options of the server, see docs/parameters.md.
+_OTHER_VARIABLES = frozenset(
+    _PREFIX + name
+    for name in (
+        "IMAGE_DIGEST", "REGISTRY_CERT_DIR", "REGISTRY_INSECURE", "GIT_TOKEN", "GIT_TOKEN_FILE", "GIT_USERNAME",
+        "GIT_CA_FILE", "SERVING_IMAGE", "RUNTIME_IMAGE", "TOKEN", "MOUNTS", "SERVICE_ACCOUNT", "CACHE",
+    )
+)  # fmt: skip
+#: What Kubernetes sets in each container for a Service called `kfp-edge`.
+_SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_\d+_(TCP|UDP|SCTP)(_.*)?|KFP_EDGE(_.*)?_PORT")
 
 #: What happens to a value outside of the range of training.
 RangePolicy = Literal["off", "count", "clip", "reject"]
@@ -43,7 +57,15 @@ class Settings:
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
     """Read the command line; an option that is not given comes from its environment variable, else its default."""
-    parser = argparse.ArgumentParser(
+    parser, add = _create_parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    values = add.complete(vars(parser.parse_args([_normalize_option(text) for text in given])))
+    limits = {field.name: values.pop(field.name) for field in fields(Limits) if field.name in values}
+    return Settings(**values, limits=Limits(**limits))
+
+
+def _create_parser() -> tuple["_Parser", "_OptionAdder"]:
+    parser = _Parser(
         prog="kfp-edge-serving",
         description="Serve the bundles under a folder. Options may come from the environment: KFP_EDGE_MAX_BODY.",
     )
@@ -56,12 +78,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     add("grpc-port", _grpc_port, "port of gRPC; 0 is any free port, off is none")
     add("watch", _seconds, "seconds between checks for new bundles; 0 never checks")
     add("self-test", _switch, "replay the recorded requests of a bundle before it is served: on or off")
-    add(
-        "out-of-range",
-        str,
-        "values outside of the range of training: off, count, clip or reject",
-        choices=get_args(RangePolicy),
-    )
+    add("out-of-range", _range_policy, "values outside of the range of training: off, count, clip or reject")
     add("max-body", _count, "largest request in bytes; parsed it takes up to 25 times as much memory")
     add("max-rows", _count, "largest batch")
     add("max-groups", _count, "groups whose last rows are kept for the rolling windows of a model")
@@ -80,10 +97,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     add("tls-client-ca", Path, "require a client certificate signed by this CA")
     add("token-file", Path, "require the bearer token in this file")
     add("access-log", _switch, "log every inference, not only failed ones: on or off")
-    given = sys.argv[1:] if arguments is None else arguments
-    values = vars(parser.parse_args([_normalize_option(text) for text in given]))
-    limits = {field.name: values.pop(field.name) for field in fields(Limits) if field.name in values}
-    return Settings(**values, limits=Limits(**limits))
+    return parser, add
 
 
 def _normalize_option(text: str) -> str:
@@ -95,26 +109,74 @@ def _normalize_option(text: str) -> str:
     return _KSERVE_NAMES.get(name, name) + equals + value
 
 
+def find_unknown_variables() -> list[str]:
+    """Return the variables of the environment that look like options and are none, with the one that may be meant."""
+    known = {_variable(name) for name in _create_parser()[1].converters} | _OTHER_VARIABLES
+    unknown = []
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known and not _SERVICE_LINK.fullmatch(name):
+            similar = difflib.get_close_matches(name, known, 1, 0.85)
+            unknown.append(f"{name} (did you mean {similar[0]}?)" if similar else name)
+    return unknown
+
+
+def _variable(option: str) -> str:
+    return _PREFIX + option.upper().replace("-", "_")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong without the usage of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
 class _OptionAdder:
     """Adds an option with its environment variable, and its default from `Settings` or `Limits`."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parser = parser
         self._defaults = {field.name: field.default for owner in (Settings, Limits) for field in fields(owner)}
+        self.converters: dict[str, Callable[[str], object]] = {}
 
-    def __call__(
-        self, name: str, convert: Callable[[str], object], text: str, choices: Sequence[str] | None = None
-    ) -> None:
-        default = self._defaults[name.replace("-", "_")]
-        variable = f"KFP_EDGE_{name.upper().replace('-', '_')}"
+    def __call__(self, name: str, convert: Callable[[str], object], text: str) -> None:
+        key = name.replace("-", "_")
+        default = self._defaults[key]
+        self.converters[key] = convert
+
+        def convert_argument(value: str) -> object:
+            try:
+                return convert(value)
+            except ValueError as error:
+                raise argparse.ArgumentTypeError(f"{value!r} is {error}") from error
+
         self._parser.add_argument(
             f"--{name}",
-            type=convert,
-            # an empty variable counts as not set; argparse checks a default that is text as it would an option
-            default=os.environ.get(variable) or default,
-            choices=choices,
+            type=convert_argument,
+            default=argparse.SUPPRESS,
             help=text if default is None else f"{text} (default {_format_default(default)})",
         )
+
+    def complete(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of all options: where the command line has none, of the variable, else the default."""
+        missing = self.converters.keys() - values.keys()
+        return values | {key: self._read_variable(key) for key in self.converters if key in missing}
+
+    def _read_variable(self, key: str) -> object:
+        name = _variable(key)
+        text = os.environ.get(name)
+        if not text:  # an empty variable counts as not set
+            return self._defaults[key]
+        try:
+            return self.converters[key](text)
+        except ValueError as error:
+            hint = _explain_service_link(name) if text.startswith(("tcp://", "udp://", "sctp://")) else ""
+            self._parser.error(f"{name} is {text!r}, {error}{hint}")
+
+
+def _explain_service_link(variable: str) -> str:
+    service = variable.removesuffix("_PORT").lower().replace("_", "-")
+    return f"; Kubernetes sets it for the Service {service}: set `enableServiceLinks: false` in the spec of the pod"
 
 
 def _format_default(value: object) -> str:
@@ -156,14 +218,21 @@ def _number(text: str, low: int, high: int, kind: str) -> float:
     except ValueError:
         number = math.nan
     if not low <= number <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {kind} from {low} to {high}")
+        raise ValueError(f"not {kind} from {low} to {high}")
     return number
 
 
 def _switch(text: str) -> bool:
-    if text not in ("on", "off"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither on nor off")
-    return text == "on"
+    if text.lower() not in ("on", "off", "true", "false"):
+        raise ValueError("neither on nor off")
+    return text.lower() in ("on", "true")
+
+
+def _range_policy(text: str) -> str:
+    policies = get_args(RangePolicy)
+    if text not in policies:
+        raise ValueError(f"not one of {', '.join(policies)}")
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:

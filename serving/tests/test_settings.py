@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from kfp_edge_serving.limits import Limits
-from kfp_edge_serving.settings import Settings, parse
+from kfp_edge_serving.settings import Settings, find_unknown_variables, parse
 from serving_support.paths import SERVING
 
 README = SERVING / "README.md"
@@ -67,7 +67,7 @@ def test_grpc_can_be_switched_off() -> None:
         ("--max-body", "0", "'0' is not a number from 1 to"),
         ("--max-wait", "soon", "'soon' is not a number of seconds from 0 to 86400"),
         ("--self-test", "no", "'no' is neither on nor off"),
-        ("--out-of-range", "drop", "invalid choice: 'drop'"),
+        ("--out-of-range", "drop", "'drop' is not one of off, count, clip, reject"),
     ],
 )
 def test_an_invalid_value_is_reported(
@@ -76,7 +76,44 @@ def test_an_invalid_value_is_reported(
     with pytest.raises(SystemExit) as ended:
         parse([option, value])
     assert ended.value.code == 2
-    assert message in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"kfp-edge-serving: error: argument {option}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        (
+            "KFP_EDGE_PORT",
+            "tcp://10.0.0.1:80",
+            "not a port from 0 to 65535; Kubernetes sets it for the Service kfp-edge: set `enableServiceLinks: false` "
+            "in the spec of the pod",
+        ),
+        ("KFP_EDGE_ACCESS_LOG", "yes", "neither on nor off"),
+        ("KFP_EDGE_OUT_OF_RANGE", "drop", "not one of off, count, clip, reject"),
+    ],
+)
+def test_an_invalid_variable_is_reported_by_its_name(
+    variable: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as ended:
+        parse([])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"kfp-edge-serving: error: {variable} is {value!r}, {reason}\n"
+
+
+@pytest.mark.parametrize(("text", "is_on"), [("true", True), ("True", True), ("false", False), ("off", False)])
+def test_on_and_off_may_be_true_and_false(text: str, is_on: bool) -> None:
+    assert parse(["--access-log", text]).access_log is is_on
+
+
+def test_variables_that_are_no_options_are_listed_with_the_one_that_may_be_meant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = ("IMAGE_DIGEST", "PORT", "PORT_80_TCP_ADDR", "SERVICE_PORT_HTTP", "MAX_BODY")
+    for name in (*known, "MAXBODY", "COLOUR"):
+        monkeypatch.setenv(f"KFP_EDGE_{name}", "1")
+    assert find_unknown_variables() == ["KFP_EDGE_COLOUR", "KFP_EDGE_MAXBODY (did you mean KFP_EDGE_MAX_BODY?)"]
 
 
 def test_the_readme_lists_every_option() -> None:
