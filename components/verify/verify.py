@@ -135,7 +135,7 @@ def run_checks(
     test_data: Dataset,
     requirements: Requirements,
     *,
-    is_brought: bool,
+    is_brought: bool = False,
 ) -> VerificationResult:
     """Run every check of `candidate`, an ONNX model of `size` bytes, on held-out rows.
 

@@ -10,7 +10,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import AdaBoostClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+)
 from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
@@ -69,6 +74,11 @@ _DUMMY = (
 
 
 def _always(part: object) -> bool:
+    return True
+
+
+def _ignores_features(dummy: object) -> bool:
+    """Return True; unlike `_always`, this does not go by the type alone, which a file of boosted trees has, too."""
     return True
 
 
@@ -135,8 +145,8 @@ _DIFFERENCES: tuple[tuple[type, Callable[..., bool], str], ...] = (
     (TunedThresholdClassifierCV, _always, _THRESHOLD),
     (FixedThresholdClassifier, _always, _THRESHOLD),
     (MissingIndicator, _always, _INDICATOR),
-    (DummyClassifier, _always, _DUMMY),
-    (DummyRegressor, _always, _DUMMY),
+    (DummyClassifier, _ignores_features, _DUMMY),
+    (DummyRegressor, _ignores_features, _DUMMY),
     (SimpleImputer, _adds_indicator, _INDICATOR),
     (
         KNNImputer,
@@ -228,9 +238,13 @@ _DIFFERENCES: tuple[tuple[type, Callable[..., bool], str], ...] = (
 
 def explain_estimator(model: BaseEstimator) -> str:
     """Return why the ONNX export of an estimator would answer otherwise, "" where nothing is known of it."""
-    for part in iterate_parts(model):
+    parts = list(iterate_parts(model))
+    boosted = [part for part in parts if isinstance(part, GradientBoostingClassifier | GradientBoostingRegressor)]
+    # a dummy estimator, which the converter takes there
+    starts = {id(vars(part).get("init_")) for part in boosted}
+    for part in parts:
         for kind, differs, reason in _DIFFERENCES:
-            if isinstance(part, kind) and differs(part):
+            if isinstance(part, kind) and id(part) not in starts and differs(part):
                 return reason
     return ""
 

@@ -106,7 +106,11 @@ def test_the_limit_of_a_body_is_that_before_compression(limited: Server, coding:
     assert (answer.status, json.loads(answer.body)["error"]) == (413, message)
 
 
-@pytest.mark.parametrize("bomb", [gzip.compress(bytes(500 * LIMIT)), gzip.compress(bytes(LIMIT // 2)) * 500])
+@pytest.mark.parametrize(
+    "bomb",
+    [gzip.compress(bytes(500 * LIMIT)), gzip.compress(bytes(LIMIT // 2)) * 500],
+    ids=["one member", "many members"],
+)
 def test_a_body_that_decompresses_to_much_more_takes_no_more_memory_than_the_limit(
     limited: Server, bomb: bytes
 ) -> None:
