@@ -88,7 +88,10 @@ class TestNamingARepository:
             check_branch(name)
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(st.text("aZ0-_./@{}~^:?*[\\ \n#+é", min_size=1, max_size=8) | st.from_regex(r"[a.]+(/|//)[a.]+(\.lock)?"))
+    @given(
+        st.text("aZ0-_./@{}~^:?*[\\ \n#+é", min_size=1, max_size=8)
+        | st.from_regex(r"[a.]+(/|//)[a.]+(\.lock)?", fullmatch=True)
+    )
     def test_git_accepts_every_branch_name_that_is_not_refused(self, name: str) -> None:
         try:
             check_branch(name)
