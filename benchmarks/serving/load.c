@@ -5,7 +5,8 @@
  * A closed loop in one thread: each connection has one request under way, and sends the next when it has the whole
  * answer. REQUEST is an HTTP/1.1 request, or for gRPC a HEADERS and a DATA frame (RFC 9113) whose stream is filled in
  * here. Every # in the head of an HTTP request is replaced by another hexadecimal digit each time, as trace contexts
- * and request ids differ in every request of a real client. Prints one JSON object; times are microseconds from just before the request is sent until its last byte is read.
+ * and request ids differ in every request of a real client. Prints one JSON object; times are microseconds from just
+ * before the request is sent until its last byte is read.
  * An answer counts as an error when its status is not 200, or when a gRPC call ends without a message. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -18,18 +18,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
-    MaxAbsScaler,
-    MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
-    RobustScaler,
-    StandardScaler,
 )
 
 from kfp_edge.ml.arrays import Float32s, Float64s, Int64s
-from kfp_edge.ml.estimators import list_fitted_estimators
+from kfp_edge.ml.estimators import SCALERS, list_fitted_estimators
 
-_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 #: The largest float32 as an integer that is ordered as float32 are.
 _LARGEST = int(np.finfo(np.float32).max.view(np.int32))
 
@@ -76,7 +71,7 @@ def _is_scaling(step: object) -> bool:
     if isinstance(step, SimpleImputer):
         is_numeric = step._fit_dtype.kind in "fiu" and not step.add_indicator
         return bool(is_numeric and not np.isnan(step.statistics_.astype(np.float64)).any())
-    return isinstance(step, _SCALERS)
+    return isinstance(step, SCALERS)
 
 
 def _list_scaled_columns(transformer: ColumnTransformer) -> list[_ScaledColumns]:

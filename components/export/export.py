@@ -15,9 +15,9 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType, Tensor
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
-from kfp_edge.components.export import detectors
 from kfp_edge.components.export.brought import prepare_brought_model
-from kfp_edge.components.export.converters import registered_converters
+from kfp_edge.components.export.converters import detectors
+from kfp_edge.components.export.converters.registration import registered_converters
 from kfp_edge.components.export.forest import center_leaves, sum_votes_exactly
 from kfp_edge.components.export.missing_sides import copy_missing_sides
 from kfp_edge.components.export.prediction_output import clip_outputs, flatten_prediction

@@ -5,18 +5,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import Floats, Mask
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.estimators import iterate_parts
+from kfp_edge.ml.estimators import SCALERS, iterate_parts
 from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.reports.check import Check
 from kfp_edge.tasks.predictions import Predictions
 from kfp_edge.tasks.registry import predict, predict_onnx
 
-_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 #: Why a model may differ, although both are given the values of float32.
 _DIGITS = "ONNX computes with about seven digits, scikit-learn with sixteen"
 #: Columns that are searched for the one that explains a difference.
@@ -129,7 +127,7 @@ def _explain(pair: ModelPair, data: Dataset, parity: Parity, tolerance: float) -
 
 def _scale(model: BaseEstimator, columns: str) -> tuple[str, ...]:
     """Return the advice to scale columns, unless the model does."""
-    if any(isinstance(part, _SCALERS) for part in iterate_parts(model)):
+    if any(isinstance(part, SCALERS) for part in iterate_parts(model)):
         return ()
     return (f"scale {columns} in the Pipeline, such as with a StandardScaler",)
 

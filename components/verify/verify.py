@@ -45,8 +45,7 @@ from kfp_edge.tasks.task import MeasuredModel
 #: Tools whose versions decide the bytes of the model.
 _TOOLS = ("kfp-edge", "scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
 
-
-#: What a reviewer has to know about a model that came as ONNX.
+#: What a reviewer has to know about a model that was trained elsewhere, and about one that came as ONNX.
 _MAYBE_SEEN = (
     "It is not known whether the model was trained on the held-out rows of this data; if it was, the metrics are too "
     "good."

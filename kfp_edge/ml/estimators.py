@@ -7,11 +7,15 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV, _CalibratedClassifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from kfp_edge.ml.decision import without_decision
 
 #: What has parts in its attributes. The inner class of CalibratedClassifierCV is no estimator.
 _OBJECTS = (BaseEstimator, _CalibratedClassifier)
+
+#: Steps of a Pipeline that bring columns to one scale.
+SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 
 
 def iterate_parts(value: object) -> Iterator[object]:

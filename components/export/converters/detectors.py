@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import IsolationForest
 from sklearn.svm import OneClassSVM
 
-from kfp_edge.components.export.graph_builder import GraphBuilder
-from kfp_edge.components.export.isolation_forest import add_forest_score
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
+from kfp_edge.components.export.converters.isolation_forest import add_forest_score
 from kfp_edge.estimators.pca_residual import PcaResidual
 
 #: Adds the score of a detector to a graph, and returns its name: n numbers in float32 or double precision.

@@ -13,19 +13,16 @@ from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
-from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 
-from kfp_edge.components.export.graph_builder import GraphBuilder
+from kfp_edge.components.export.converters.classifier_outputs import (
+    CLASSIFIER_OPTIONS,
+    add_outputs,
+    asks_for_decisions,
+    convert_linear_classifier,
+)
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
 from kfp_edge.ml.arrays import Float64s
-
-#: What skl2onnx's parser of classifiers reads.
-CLASSIFIER_OPTIONS = {
-    "zipmap": [True, False, "columns"],
-    "nocl": [True, False],
-    "output_class_labels": [False, True],
-    "raw_scores": [True, False],  # set where it is calibrated: decision values in place of probabilities
-}
 
 
 def register_converters() -> None:
@@ -41,19 +38,6 @@ def register_converters() -> None:
             convert,
             options=CLASSIFIER_OPTIONS,
         )
-
-
-def convert_linear_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Convert a classifier whose probabilities are the softmax, or the logistic function, of linear decision values."""
-    model = operator.raw_operator
-    weights, offsets = _to_doubles((model.coef_, np.broadcast_to(model.intercept_, len(model.coef_))))
-    if len(weights) == 1:  # two classes: the logistic function of d is the softmax of 0 and d
-        weights, offsets = np.concatenate([0 * weights, weights]), np.concatenate([0 * offsets, offsets])
-    graph = GraphBuilder(scope, operator, container)
-    rows = graph.cast(graph.rows, TensorProto.DOUBLE)
-    product = graph.add("MatMul", rows, graph.add_constant(weights.T))
-    decisions = graph.add("Add", product, graph.add_constant(offsets))
-    add_outputs(graph, model, decisions, gives_decisions=asks_for_decisions(container, model))
 
 
 def _convert_quadratic(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
@@ -77,23 +61,3 @@ def _convert_quadratic(scope: Scope, operator: Operator, container: ModelCompone
 def _to_doubles(parts: Iterable[npt.ArrayLike]) -> list[Float64s]:
     """Return the parts of a model in double precision: one that was fitted on float32 rows may be of float32."""
     return [np.asarray(part, np.float64) for part in parts]
-
-
-def asks_for_decisions(container: ModelComponentContainer, model: BaseEstimator) -> bool:
-    """Return whether decision values are asked for in place of probabilities."""
-    return bool(container.get_options(model, {"raw_scores": False})["raw_scores"])
-
-
-def add_outputs(graph: GraphBuilder, model: BaseEstimator, decisions: str, *, gives_decisions: bool) -> None:
-    """Add label and probabilities, or decision values in their place, from those of shape [rows, classes]."""
-    label, probabilities = graph.outputs
-    if not gives_decisions:
-        numbers = graph.add("Softmax", decisions, axis=1)
-    elif len(model.classes_) == 2:  # that of the second class is its distance from the first one's
-        first = graph.add("Gather", decisions, graph.add_constant(np.array([0])), axis=1)
-        numbers = graph.add("Sub", decisions, first)
-    else:
-        numbers = decisions
-    graph.cast(numbers, TensorProto.FLOAT, output=probabilities)
-    winner = graph.add("ArgMax", decisions, axis=1, keepdims=0)
-    graph.add("Gather", graph.add_labels(model.classes_.tolist()), winner, output=label)

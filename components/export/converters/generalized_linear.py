@@ -12,7 +12,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import GammaRegressor, PoissonRegressor, TweedieRegressor
 
-from kfp_edge.components.export.graph_builder import GraphBuilder
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
 
 
 def register_converters() -> None:
@@ -27,9 +27,7 @@ def _set_output_types(operator: Operator) -> None:
 
 def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     model, graph = operator.raw_operator, GraphBuilder(scope, operator, container)
-    rows = graph.cast(graph.rows, TensorProto.DOUBLE)
-    weights, offset = np.asarray(model.coef_, np.float64).reshape(-1, 1), np.asarray([model.intercept_], np.float64)
-    number = graph.add("Add", graph.add("MatMul", rows, graph.add_constant(weights)), graph.add_constant(offset))
+    number = graph.add_linear(np.atleast_2d(model.coef_), np.ravel(model.intercept_))
     if _has_log_link(model):
         number = graph.add("Exp", number)
     graph.cast(number, TensorProto.FLOAT, output=graph.outputs[0])

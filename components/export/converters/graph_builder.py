@@ -65,6 +65,12 @@ class GraphBuilder:
         name = self._scope.get_unique_operator_name(kind)
         self._container.add_node(kind, list(inputs), list(outputs), op_version=_OPSET, name=name, **attributes)
 
+    def add_linear(self, weights: npt.ArrayLike, offsets: npt.ArrayLike) -> str:
+        """Add the product of the rows and weights, shape [outputs, columns], and offsets, in double precision."""
+        rows = self.cast(self.rows, TensorProto.DOUBLE)
+        product = self.add("MatMul", rows, self.add_constant(np.asarray(weights, np.float64).T))
+        return self.add("Add", product, self.add_constant(np.asarray(offsets, np.float64)))
+
     def add_trees(self, **attributes: object) -> str:
         """Add a `TreeEnsembleRegressor` on the rows, and return its output, of shape [n, targets] in float32."""
         output: str = self._scope.get_unique_variable_name("trees")

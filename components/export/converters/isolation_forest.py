@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.tree._tree import Tree
 
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
 from kfp_edge.components.export.float32_thresholds import round_down_to_float32
-from kfp_edge.components.export.graph_builder import GraphBuilder
 from kfp_edge.ml.arrays import Int64s
 
 _EULER = float(np.euler_gamma)

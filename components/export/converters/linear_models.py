@@ -17,13 +17,12 @@ from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.naive_bayes import GaussianNB
 
-from kfp_edge.components.export.discriminant_analysis import (
+from kfp_edge.components.export.converters.classifier_outputs import (
     CLASSIFIER_OPTIONS,
     add_outputs,
     convert_linear_classifier,
 )
-from kfp_edge.components.export.graph_builder import GraphBuilder
-from kfp_edge.ml.arrays import Float64s
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
 
 #: All that predict the product of a row and `coef_`, and `intercept_`.
 _REGRESSORS = tuple(kind for kind, alias in sklearn_operator_name_map.items() if alias == "SklearnLinearRegressor")
@@ -58,15 +57,8 @@ def _set_number_types(operator: Operator) -> None:
 
 def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     model, graph = operator.raw_operator, GraphBuilder(scope, operator, container)
-    number = _add_linear(graph, np.atleast_2d(model.coef_), np.ravel(model.intercept_))
+    number = graph.add_linear(np.atleast_2d(model.coef_), np.ravel(model.intercept_))
     graph.cast(number, TensorProto.FLOAT, output=graph.outputs[0])
-
-
-def _add_linear(graph: GraphBuilder, weights: Float64s, offsets: Float64s) -> str:
-    """Add the product of the rows and weights, shape [outputs, columns], and offsets, in double precision."""
-    rows = graph.cast(graph.rows, TensorProto.DOUBLE)
-    product = graph.add("MatMul", rows, graph.add_constant(np.asarray(weights, np.float64).T))
-    return graph.add("Add", product, graph.add_constant(np.asarray(offsets, np.float64)))
 
 
 def _set_component_types(operator: Operator) -> None:
@@ -81,7 +73,7 @@ def _convert_components(scope: Scope, operator: Operator, container: ModelCompon
         components = components / np.sqrt(model.explained_variance_)[:, None]
     mean = getattr(model, "mean_", None)  # TruncatedSVD has none
     offsets = np.zeros(len(components)) if mean is None else -(components @ np.asarray(mean, np.float64))
-    graph.cast(_add_linear(graph, components, offsets), TensorProto.FLOAT, output=graph.outputs[0])
+    graph.cast(graph.add_linear(components, offsets), TensorProto.FLOAT, output=graph.outputs[0])
 
 
 def _convert_bayes(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:

@@ -6,7 +6,7 @@ from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope, Variable
 from skl2onnx.common.data_types import FloatTensorType
 
-from kfp_edge.components.export.graph_builder import GraphBuilder
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
 from kfp_edge.tasks.regression.quantile_regressor import QuantileRegressor
 from kfp_edge.tasks.regression.task import name_quantile
 

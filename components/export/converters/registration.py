@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from skl2onnx._parse import sklearn_parsers_map
 from skl2onnx._supported_operators import sklearn_operator_name_map
 
-from kfp_edge.components.export import (
+from kfp_edge.components.export.converters import (
     detectors,
     discriminant_analysis,
     generalized_linear,

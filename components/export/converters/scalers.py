@@ -15,7 +15,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from kfp_edge.components.export.graph_builder import GraphBuilder
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
 from kfp_edge.ml.arrays import Float64s
 
 #: Adds to a graph what a scaler does to values in double precision, and returns the name of the result.

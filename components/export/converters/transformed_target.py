@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from kfp_edge.components.export.graph_builder import GraphBuilder
+from kfp_edge.components.export.converters.graph_builder import GraphBuilder
 
 
 def register_converter() -> None:

@@ -19,8 +19,8 @@ from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from kfp_edge.components.export.converters.isolation_forest import expected_path_length
 from kfp_edge.components.export.export import TARGET_OPSET, convert, export_model
-from kfp_edge.components.export.isolation_forest import expected_path_length
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.dataset import Dataset, Roles
 from kfp_edge.ml.onnx_model import OnnxModel, read_signature
