@@ -10,6 +10,7 @@ import time
 from typing import Protocol
 
 from kfp_edge_serving.codecs.one_row_json import OneRow, OneRowCodec
+from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse
 from kfp_edge_serving.inference.handler import InferenceHandler
 from kfp_edge_serving.models.repository import ServedModel
@@ -92,7 +93,9 @@ class ShortPath:
         try:
             outputs = self._served.model.run_rows([row for (row, _), _, _, _ in requests])
             bodies = self._codec.responses([request_id for (_, request_id), _, _, _ in requests], outputs)
-        except Exception:  # noqa: BLE001 - the general path meets the error again, one by one, and reports it
+        except Exception as error:  # noqa: BLE001 - the general path answers them, one by one
+            if not isinstance(error, RequestError):
+                self._handler.log_bug(self._served)
             for _, request, waiter, _ in requests:
                 waiter.handle(request)
             return

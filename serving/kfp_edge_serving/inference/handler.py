@@ -81,20 +81,24 @@ class InferenceHandler(Generic[Request, Response]):
             status, message = error.status, str(error)
             raise
         except Exception as error:
-            log(
-                "internal error",
-                "error",
-                protocol=self._name,
-                model=served.name,
-                version=served.version,
-                traceback=traceback.format_exc(),
-            )
+            self.log_bug(served)
             raise RequestError(message, status) from error
         finally:
             seconds = time.monotonic() - began
             served.metrics.count(self._name, status, seconds, waited)
             if message or self._records_success:
                 self._record(served, request, seconds, status, message or None)
+
+    def log_bug(self, served: ServedModel) -> None:
+        """Log the traceback of the exception that is being handled, which clients must not see."""
+        log(
+            "internal error",
+            "error",
+            protocol=self._name,
+            model=served.name,
+            version=served.version,
+            traceback=traceback.format_exc(),
+        )
 
     def finish_all(self, served: ServedModel, answered: list[tuple[Request, float]], started: float) -> None:
         """Count, log and trace requests that are about to be answered, status 200.

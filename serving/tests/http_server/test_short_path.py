@@ -13,6 +13,7 @@ import pytest
 from kfp_edge_serving.errors import RequestError
 from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse
 from kfp_edge_serving.http_server.short_path import ShortPath
+from kfp_edge_serving.inference import handler
 from kfp_edge_serving.inference.handler import InferenceHandler, InferenceProtocol
 from kfp_edge_serving.models.model import Model
 from kfp_edge_serving.models.repository import ServedModel
@@ -200,3 +201,22 @@ def test_a_request_that_is_not_one_row_gets_the_error_that_it_gets_without_a_cac
         answer = client.answer()
     assert answer is not None
     assert (answer.status, b"takes datatype FP32" in answer.body) == (400, True)
+
+
+def test_a_bug_on_the_short_path_is_logged_though_the_general_way_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[tuple[str, str]] = []
+    monkeypatch.setattr(handler, "log", lambda event, *_, **fields: logged.append((event, fields["traceback"])))
+
+    def fail(_model: Model, _rows: object) -> None:
+        raise ArithmeticError("a bug")
+
+    def one(harness: Harness) -> None:
+        monkeypatch.setattr(Model, "run_rows", fail)
+        assert harness.send(quotient(3)).events == ["general"]
+
+    on_loop(one, tmp_path)
+    [(event, traceback)] = logged
+    assert event == "internal error"
+    assert "ArithmeticError: a bug" in traceback
