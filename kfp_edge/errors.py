@@ -8,6 +8,7 @@
     ├── RequirementsNotMetError   checks, gates or a staging test failed
     ├── kfp_edge.local.RunFailedError    a local run failed or was interrupted
     ├── RunTimeoutError           a run on the cluster has not ended within the time to wait
+    ├── UnfinishedRunsError       a schedule was not deleted, because runs that it started have not ended
     ├── StorageError              the file system, S3 or HTTP refused or failed
     ├── ImageError                an image, a registry or a container tool
     ├── GitError                  a git repository
@@ -34,6 +35,7 @@ __all__ = [
     "RequirementsNotMetError",
     "RunTimeoutError",
     "StorageError",
+    "UnfinishedRunsError",
 ]
 
 
@@ -66,6 +68,18 @@ class RequirementsNotMetError(KfpEdgeError):
 
 class RunTimeoutError(KfpEdgeError):
     """A run on the cluster has not ended within the time to wait; it continues."""
+
+
+class UnfinishedRunsError(KfpEdgeError):
+    """A schedule was paused instead of deleted, because that would have killed runs that it started.
+
+    Attributes:
+        runs: their ids.
+    """
+
+    def __init__(self, message: str, runs: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.runs = runs
 
 
 class StorageError(KfpEdgeError):

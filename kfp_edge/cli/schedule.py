@@ -1,11 +1,13 @@
 """`kfp-edge schedule`: add, list, pause, resume, delete."""
 
+from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
-from kfp_edge.cli.server_options import CaFile, Experiment, Host, Namespace, PipelineName
+from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Namespace, PipelineName
 
 if TYPE_CHECKING:
     from kfp_edge.client import Schedule
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 schedule = typer.Typer(no_args_is_help=True, help="Run pipelines on a schedule on OpenShift AI.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the schedule.")]
+NameOrId = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of the schedule or, if several have that name, the ID of one.")
+]
 
 
 @schedule.command("add")
@@ -21,16 +26,19 @@ def add(
     pipeline: PipelineName,
     parameter: ParameterOptions = None,
     params: ParametersFile = None,
-    cron: Annotated[str, typer.Option("--cron", help="Six fields, seconds first: '0 30 2 * * *' is 02:30.")] = "",
+    cron: Annotated[
+        str, typer.Option("--cron", help="Six fields, seconds first, in UTC: '0 30 2 * * *' is 02:30 UTC.")
+    ] = "",
     every: Annotated[int, typer.Option("--every", metavar="SECONDS", help="An interval, instead of cron.")] = 0,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of parallel runs, 1 to 10.")] = 1,
     catch_up: Annotated[bool, typer.Option("--catch-up", help="Start runs that were missed during a pause.")] = False,
     experiment: Experiment = "kfp-edge",
+    cache: Cache = True,
     namespace: Namespace = "",
     host: Host = "",
     ca_file: CaFile = None,
 ) -> None:
-    """Add a schedule. An equal one of this name is left unchanged, a different one is replaced."""
+    """Add a schedule. An equal one of this name is left unchanged, a different one is replaced; its runs go on."""
     from kfp_edge.client import Client
 
     parameters = read_parameters(parameter, params)
@@ -43,21 +51,29 @@ def add(
         concurrency=concurrency,
         catch_up=catch_up,
         experiment=experiment,
+        cache=cache,
     )
     _print_schedule(added)
+    if added.unfinished_runs:
+        typer.echo(
+            f"the schedule that it replaces is paused until its runs have ended: {', '.join(added.unfinished_runs)}; "
+            f"the next `kfp-edge schedule add {name}` deletes it"
+        )
 
 
 @schedule.command("list")
 def list_schedules(namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
-    """List the schedules with their next three times."""
+    """List the schedules, also those of others, with their next three times."""
     from kfp_edge.client import Client
 
-    for each in Client.connect(namespace, host, ca_file=ca_file).schedules():
-        _print_schedule(each)
+    schedules = Client.connect(namespace, host, ca_file=ca_file).schedules()
+    names = Counter(each.name for each in schedules)
+    for each in schedules:
+        _print_schedule(each, with_id=names[each.name] > 1)
 
 
 @schedule.command("pause")
-def pause(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
+def pause(name: NameOrId, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
     """Pause a schedule: it starts no more runs until it is resumed."""
     from kfp_edge.client import Client
 
@@ -66,25 +82,52 @@ def pause(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFil
 
 
 @schedule.command("resume")
-def resume(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
-    """Resume a paused schedule."""
+def resume(name: NameOrId, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
+    """Resume a paused schedule. If a time was missed, a run starts at once; with --catch-up, all missed runs do."""
     from kfp_edge.client import Client
 
-    Client.connect(namespace, host, ca_file=ca_file).resume(name)
-    typer.echo(f"resumed {name}")
+    for resumed in Client.connect(namespace, host, ca_file=ca_file).resume(name):
+        typer.echo(f"resumed {name}")
+        if resumed.missed is not None:
+            starts = "the runs that were missed start now, one by one" if resumed.catch_up else "a run starts now"
+            typer.echo(f"    times were missed since {_format_time(resumed.missed)}: {starts}")
 
 
 @schedule.command("delete")
-def delete(name: Name, namespace: Namespace = "", host: Host = "", ca_file: CaFile = None) -> None:
-    """Delete a schedule; the runs that it started remain."""
+def delete(
+    name: NameOrId,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Delete it even if runs have not ended; a server before KFP 2.16 kills them."),
+    ] = False,
+    namespace: Namespace = "",
+    host: Host = "",
+    ca_file: CaFile = None,
+) -> None:
+    """Delete a schedule. While runs that it started have not ended, it is only paused."""
     from kfp_edge.client import Client
 
-    Client.connect(namespace, host, ca_file=ca_file).unschedule(name)
+    unfinished = Client.connect(namespace, host, ca_file=ca_file).unschedule(name, force=force)
     typer.echo(f"deleted {name}")
+    if unfinished:
+        typer.echo(f"    runs had not ended, and a server before KFP 2.16 has killed them: {', '.join(unfinished)}")
 
 
-def _print_schedule(item: "Schedule") -> None:
-    timing = item.cron or f"every {item.every} s"
-    typer.echo(f"{item.name}: {timing}, at most {item.concurrency} at a time{'' if item.enabled else ' (paused)'}")
+def _print_schedule(item: "Schedule", with_id: bool = False) -> None:
+    timing = item.cron or (f"every {item.every} s" if item.every else "once")
+    limits = [
+        f"{word} {_format_time(moment)}" for word, moment in (("from", item.start), ("until", item.end)) if moment
+    ]
+    state = " (replaced)" if item.replaced else "" if item.enabled else " (paused)"
+    name = f"{item.name} ({item.id})" if with_id else item.name
+    typer.echo(f"{name}: {' '.join([timing, *limits])}, at most {item.concurrency} at a time{state}")
+    if item.error:
+        typer.echo(f"    {item.error}")
+    elif item.enabled and not item.next_times:
+        typer.echo("    no more times")
     for moment in item.next_times:
-        typer.echo(f"    {moment:%Y-%m-%d %H:%M:%S} UTC")
+        typer.echo(f"    {_format_time(moment)}")
+
+
+def _format_time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

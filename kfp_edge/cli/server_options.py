@@ -14,6 +14,7 @@ CaFile = Annotated[
     typer.Option("--ca-file", metavar="FILE", help="CA of the server; by default the cluster's."),
 ]
 Experiment = Annotated[str, typer.Option("--experiment", help="The group of runs that it belongs to.")]
+Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Whether stages may reuse cached results.")]
 PipelineName = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="A pipeline of kfp-edge by name, or a compiled YAML file.")
 ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
-from kfp_edge.cli.server_options import CaFile, Experiment, Host, Namespace, PipelineName
+from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Namespace, PipelineName
 
 if TYPE_CHECKING:
     from kfp_edge.client import Run, StageState
@@ -19,7 +19,7 @@ def submit(
     params: ParametersFile = None,
     name: Annotated[str, typer.Option("--name", help="The run's name; by default pipeline and time.")] = "",
     experiment: Experiment = "kfp-edge",
-    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Whether stages may reuse cached results.")] = True,
+    cache: Cache = True,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it has ended.")] = False,
     namespace: Namespace = "",
     host: Host = "",

@@ -15,8 +15,9 @@ from kfp_edge.client.discovery import find_endpoint
 from kfp_edge.client.kfp_api import Endpoint, KfpApi
 from kfp_edge.client.package import PipelinePackage, make_package
 from kfp_edge.client.runs import Run
-from kfp_edge.client.schedules import Schedule, Timing
-from kfp_edge.errors import KfpApiError
+from kfp_edge.client.schedules import Schedule
+from kfp_edge.client.timing import Timing
+from kfp_edge.errors import KfpApiError, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 
 T = TypeVar("T")
@@ -112,21 +113,28 @@ class Client:
         concurrency: int = 1,
         catch_up: bool = False,
         experiment: str = EXPERIMENT,
+        cache: bool = True,
     ) -> Schedule:
         """Create or replace a schedule; the name is unique. An equal schedule is left unchanged.
+
+        A schedule that is replaced starts no more runs. Those that it has started go on; until they have ended it stays
+        on the server, paused, because deleting it would kill them. The next call with this name deletes it.
 
         Args:
             name: The name of the schedule.
             pipeline: As for `submit`.
             parameters: As for `submit`.
-            cron: Six fields, seconds first: `0 30 2 * * *` is every night at half past two.
+            cron: Six fields, seconds first, in UTC: `0 30 2 * * *` is every night at half past two.
             every: Seconds between two runs, instead of cron.
             concurrency: How many of its runs may run at the same time, 1 to 10.
             catch_up: Whether runs that were missed while it was paused are started afterwards, one by one.
             experiment: As for `submit`.
+            cache: As for `submit`.
         """
+        if not name:
+            raise ParameterError("a schedule needs a name.")
         timing = Timing.checked(cron, every, concurrency, catch_up)
-        package = make_package(pipeline)
+        package = make_package(pipeline, cache)
         arguments = package.arguments(dict(parameters or {}))
         recurring_run = kfp_server_api.V2beta1RecurringRun(
             display_name=name,
@@ -138,27 +146,38 @@ class Client:
             max_concurrency=str(timing.concurrency),
             no_catchup=not timing.catch_up,
         )
-        return recurring_runs.to_schedule(recurring_runs.create_or_replace(self._api, recurring_run))
+        return recurring_runs.create_or_replace(self._api, recurring_run)
 
     def schedules(self) -> list[Schedule]:
-        """Return all schedules, by name."""
-        schedules = map(recurring_runs.to_schedule, recurring_runs.list_all(self._api))
-        return sorted(schedules, key=lambda schedule: schedule.name)
+        """Return all schedules on the server, by name, also those that this client has not created."""
+        return recurring_runs.list_schedules(self._api)
 
     def pause(self, name: str) -> None:
-        """Pause a schedule: it starts no more runs until it is resumed."""
-        for recurring_run in recurring_runs.find_by_name(self._api, name):
-            recurring_runs.set_enabled(self._api, recurring_run, enabled=False)
+        """Pause a schedule, given by its name or id: it starts no more runs until it is resumed."""
+        recurring_runs.pause(self._api, recurring_runs.find(self._api, name))
 
-    def resume(self, name: str) -> None:
-        """Resume a paused schedule."""
-        for recurring_run in recurring_runs.find_by_name(self._api, name):
-            recurring_runs.set_enabled(self._api, recurring_run, enabled=True)
+    def resume(self, name: str) -> list[Schedule]:
+        """Resume a paused schedule, given by its name or id, and return it; there are several if others have made them.
 
-    def unschedule(self, name: str) -> None:
-        """Delete a schedule; the runs that it started remain."""
-        for recurring_run in recurring_runs.find_by_name(self._api, name):
-            recurring_runs.delete(self._api, recurring_run)
+        If a time was missed (`Schedule.missed`), a run starts at once; with `catch_up`, all runs that were missed do.
+        """
+        return recurring_runs.resume(self._api, recurring_runs.find(self._api, name))
+
+    def unschedule(self, name: str, *, force: bool = False) -> tuple[str, ...]:
+        """Delete a schedule, given by its name or id; the runs that it started remain.
+
+        Args:
+            name: The name of the schedule or, where several have that name, the id of one.
+            force: Whether it is deleted even while runs that it started have not ended. A server before KFP 2.16 kills
+                them, and shows them as running forever.
+
+        Returns:
+            The ids of the runs that had not ended.
+
+        Raises:
+            UnfinishedRunsError: runs that it started have not ended. It is paused, and can be deleted later.
+        """
+        return recurring_runs.delete(self._api, recurring_runs.find(self._api, name), force=force)
 
     def _experiment_id(self, name: str) -> str:
         """Return the id of an experiment, which is created if it does not exist."""

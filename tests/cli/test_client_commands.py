@@ -13,7 +13,7 @@ from kfp_edge.spec import compiler
 from kfp_edge.spec.validation import validate_text
 from support import schemas
 from support.clients import REPORT, STAGES, set_results, write_small
-from support.fake_kfp import FakeKfp
+from support.fake_kfp import FakeKfp, recurring_runs
 
 
 @pytest.fixture
@@ -105,7 +105,105 @@ def test_a_schedule_by_interval_is_added(server: FakeKfp) -> None:
     added = kfp_edge(server, "schedule", "add", "often", "small.yaml", "-p", "rows=3", "--every", "60", "--catch-up")
     assert added.stdout.startswith("often: every 60 s, at most 1 at a time\n")
     (recurring_run,) = server.store.recurring_runs.values()
-    assert recurring_run["no_catchup"] is False
+    assert "no_catchup" not in recurring_run
+
+
+def test_a_schedule_can_run_without_the_cache(server: FakeKfp) -> None:
+    kfp_edge(server, "schedule", "add", "often", "small.yaml", "-p", "rows=3", "--every", "60", "--no-cache")
+    (version,) = server.store.versions.values()
+    assert {str(task["cachingOptions"]) for task in version["pipeline_spec"]["root"]["dag"]["tasks"].values()} == {"{}"}
+
+
+def test_the_help_of_cron_states_the_time_zone() -> None:
+    shown = CliRunner().invoke(app, ["schedule", "add", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).stdout
+    assert "Six fields, seconds first, in UTC: '0 30 2 * * *' is 02:30 UTC." in " ".join(shown.split())
+
+
+def add_often(server: FakeKfp, *options: str) -> None:
+    kfp_edge(server, "schedule", "add", "often", "small.yaml", "-p", "rows=3", "--every", "60", *options)
+
+
+def start_run(server: FakeKfp) -> str:
+    """Start a run of the only schedule, as the server does at its time, and return the run's ID."""
+    (schedule_id,) = server.store.recurring_runs
+    return str(recurring_runs.start_run(server.store, schedule_id)["run_id"])
+
+
+def test_a_changed_schedule_names_the_runs_for_which_the_old_one_stays(server: FakeKfp) -> None:
+    add_often(server)
+    run_id = start_run(server)
+    added = kfp_edge(server, "schedule", "add", "often", "small.yaml", "-p", "rows=3", "--every", "90")
+    assert added.stdout.splitlines()[-1] == (
+        f"the schedule that it replaces is paused until its runs have ended: {run_id}; "
+        "the next `kfp-edge schedule add often` deletes it"
+    )
+    old, new = server.store.recurring_runs
+    assert [line for line in kfp_edge(server, "schedule", "list").stdout.splitlines() if line.startswith("often")] == [
+        f"often ({old}): every 60 s, at most 1 at a time (replaced)",
+        f"often ({new}): every 90 s, at most 1 at a time",
+    ]
+
+
+def test_a_schedule_with_a_run_that_has_not_ended_is_deleted_only_by_force(server: FakeKfp) -> None:
+    add_often(server)
+    run_id = start_run(server)
+    refused = kfp_edge(server, "schedule", "delete", "often")
+    assert refused.exit_code == 1
+    assert f"is paused, but not deleted, because that would kill runs that have not ended: {run_id}" in str(
+        refused.exception
+    )
+    forced = kfp_edge(server, "schedule", "delete", "often", "--force")
+    assert forced.stdout.splitlines() == [
+        "deleted often",
+        f"    runs had not ended, and a server before KFP 2.16 has killed them: {run_id}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "starts"),
+    [((), "a run starts now"), (("--catch-up",), "the runs that were missed start now, one by one")],
+)
+def test_resuming_says_that_a_run_starts(server: FakeKfp, options: tuple[str, ...], starts: str) -> None:
+    add_often(server, *options)
+    kfp_edge(server, "schedule", "pause", "often")
+    (schedule,) = server.store.recurring_runs.values()
+    schedule["created_at"] = "2020-01-01T00:00:00Z"
+    assert kfp_edge(server, "schedule", "resume", "often").stdout.splitlines() == [
+        "resumed often",
+        f"    times were missed since 2020-01-01 00:01:00 UTC: {starts}",
+    ]
+
+
+def test_schedules_of_others_are_listed_as_they_are(server: FakeKfp) -> None:
+    add_often(server)
+    (often,) = server.store.recurring_runs.values()
+    often["mode"] = "DISABLE"
+    triggers = {
+        "daily": {"cron_schedule": {"cron": "@daily"}},
+        "limited": {
+            "periodic_schedule": {
+                "interval_second": "60",
+                "start_time": "2030-01-01T00:00:00Z",
+                "end_time": "2031-01-01T00:00:00Z",
+            }
+        },
+        "over": {"cron_schedule": {"cron": "0 0 3 * * *", "end_time": "2020-01-01T00:00:00Z"}},
+    }
+    for name, trigger in triggers.items():
+        mode = "ENABLE" if name == "over" else "DISABLE"
+        theirs = {**often, "recurring_run_id": name, "display_name": name, "trigger": trigger, "mode": mode}
+        server.store.recurring_runs[name] = theirs
+    once = {**often, "recurring_run_id": "once", "display_name": "once"}
+    del once["trigger"]
+    server.store.recurring_runs["once"] = once
+    assert kfp_edge(server, "schedule", "list").stdout.splitlines() == [
+        "daily: @daily, at most 1 at a time (paused)",
+        "limited: every 60 s from 2030-01-01 00:00:00 UTC until 2031-01-01 00:00:00 UTC, at most 1 at a time (paused)",
+        "often: every 60 s, at most 1 at a time (paused)",
+        "once: once, at most 1 at a time (paused)",
+        "over: 0 0 3 * * * until 2020-01-01 00:00:00 UTC, at most 1 at a time",
+        "    no more times",
+    ]
 
 
 # --- manifests

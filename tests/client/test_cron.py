@@ -92,6 +92,17 @@ def test_an_invalid_field_is_named(text: str, field: str) -> None:
         Cron.parse(text)
 
 
+def test_an_interval_is_given_in_seconds() -> None:
+    with pytest.raises(KfpEdgeError, match=r"'@every 1h' is an interval; give it in seconds, as --every 3600"):
+        Cron.parse("@every 1h")
+
+
+@pytest.mark.parametrize("text", ["@daily", "@midnight", "0 0 0 * * *"])
+def test_a_name_stands_for_an_expression(text: str) -> None:
+    assert next_times(text, "2026-11-29T12:00:00", 2) == ["2026-11-30T00:00:00", "2026-12-01T00:00:00"]
+    assert Cron.parse(text).text == text
+
+
 def test_an_expression_that_never_matches_is_refused() -> None:
     with pytest.raises(KfpEdgeError, match="matches no day within 5 years"):
         Cron.parse("0 0 0 30 2 ?")

@@ -135,6 +135,27 @@ def test_all_schedules_are_listed_by_name(client: Client, server: FakeKfp) -> No
     assert [each.name for each in client.schedules()] == ["nightly", *(f"s{number:03}" for number in range(150))]
 
 
+def test_a_schedule_needs_a_name(client: Client, server: FakeKfp) -> None:
+    with pytest.raises(KfpEdgeError, match="a schedule needs a name"):
+        client.schedule("", small, {"rows": 3}, cron=NIGHTLY)
+    assert server.requests == []
+
+
+def test_a_schedule_without_the_cache_runs_every_stage_again(client: Client, server: FakeKfp) -> None:
+    with_cache = add_nightly(client)
+    without_cache = add_nightly(client, cache=False)
+    assert without_cache.id != with_cache.id
+    (recurring_run,) = stored(server)
+    version = server.store.versions[recurring_run["pipeline_version_reference"]["pipeline_version_id"]]
+    tasks = version["pipeline_spec"]["root"]["dag"]["tasks"]
+    assert [task["cachingOptions"] for task in tasks.values()] == [{}] * len(tasks)
+
+
+def test_daily_is_an_expression_too(client: Client) -> None:
+    schedule = add_nightly(client, cron="@daily")
+    assert [f"{each:%H:%M:%S}" for each in schedule.next_times] == ["00:00:00"] * 3
+
+
 @pytest.mark.parametrize("verb", ["pause", "resume", "unschedule"])
 def test_an_unknown_schedule_is_reported_with_the_existing_ones(client: Client, verb: str) -> None:
     add_nightly(client)
@@ -148,6 +169,8 @@ def test_an_unknown_schedule_is_reported_with_the_existing_ones(client: Client, 
         ({"cron": "", "every": 0}, "needs either a cron expression or an interval"),
         ({"every": 60}, "needs either a cron expression or an interval"),
         ({"cron": "", "every": -1}, "must be at least one second, not -1"),
+        ({"cron": "", "every": 99999999999}, r"must be at most 157680000 seconds \(five years\), not 99999999999"),
+        ({"cron": "@every 1h30m"}, r"is an interval; give it in seconds, as --every 5400 \(every=5400\), instead"),
         ({"concurrency": 0}, "must be 1 to 10, not 0"),
         ({"concurrency": 11}, "must be 1 to 10, not 11"),
         ({"cron": "30 2 * * *"}, "has 5 fields, and needs six"),

@@ -51,6 +51,7 @@ PUBLIC_NAMES = {
         "RequirementsNotMetError",
         "RunTimeoutError",
         "StorageError",
+        "UnfinishedRunsError",
     },
     "kfp_edge.pipelines": {"delivery", "edge_mlops", "fleet_training", "training"},
     "kfp_edge.components": {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from support.fake_kfp import recurring_runs
 from support.fake_kfp.store import RefusedError, Store, page
 
 JsonObject = dict[str, Any]
@@ -215,7 +216,8 @@ class FakeKfp:
 def _list_handler(name: str, objects: Callable[[Store], list[JsonObject]]) -> Callable[[FakeKfp, _Request], JsonObject]:
     def handle(fake: FakeKfp, request: _Request) -> JsonObject:
         items, token = page(objects(fake.store), request.query)
-        return {name: items, "next_page_token": token, "total_size": len(objects(fake.store))}
+        answer = {name: items, "next_page_token": token, "total_size": len(objects(fake.store))}
+        return {field: value for field, value in answer.items() if value}  # the API omits what is empty
 
     return handle
 
@@ -223,6 +225,14 @@ def _list_handler(name: str, objects: Callable[[Store], list[JsonObject]]) -> Ca
 def _list_versions(fake: FakeKfp, request: _Request, pipeline_id: str) -> JsonObject:
     items, token = page(fake.store.versions_of(pipeline_id), request.query)
     return {"pipeline_versions": items, "next_page_token": token}
+
+
+def _delete_recurring_run(fake: FakeKfp, request: _Request, recurring_run_id: str) -> JsonObject:
+    return recurring_runs.delete(fake.store, recurring_run_id, request.query.get("propagation_policy", ""))
+
+
+def _set_mode(mode: str) -> Callable[[FakeKfp, _Request, str], JsonObject]:
+    return lambda fake, request, recurring_run_id: recurring_runs.set_mode(fake.store, recurring_run_id, mode)
 
 
 _API = "/apis/v2beta1"
@@ -244,11 +254,11 @@ _ROUTES: list[tuple[str, str, Callable[..., JsonObject]]] = [
     ("POST", f"{_API}/runs", lambda fake, request: fake.store.create_run(request.json)),
     ("GET", f"{_API}/runs", _list_handler("runs", lambda store: list(store.runs.values()))),
     ("GET", f"{_API}/runs/{_ID}", lambda fake, request, run: fake.store.read_run(run)),
-    ("POST", f"{_API}/recurringruns", lambda fake, request: fake.store.create_recurring_run(request.json)),
+    ("POST", f"{_API}/recurringruns", lambda fake, request: recurring_runs.create(fake.store, request.json)),
     ("GET", f"{_API}/recurringruns", _list_handler("recurringRuns", lambda store: list(store.recurring_runs.values()))),
-    ("DELETE", f"{_API}/recurringruns/{_ID}", lambda fake, request, run: fake.store.delete_recurring_run(run)),
-    ("POST", f"{_API}/recurringruns/{_ID}:enable", lambda fake, request, run: fake.store.set_mode(run, "ENABLE")),
-    ("POST", f"{_API}/recurringruns/{_ID}:disable", lambda fake, request, run: fake.store.set_mode(run, "DISABLE")),
+    ("DELETE", f"{_API}/recurringruns/{_ID}", _delete_recurring_run),
+    ("POST", f"{_API}/recurringruns/{_ID}:enable", _set_mode("ENABLE")),
+    ("POST", f"{_API}/recurringruns/{_ID}:disable", _set_mode("DISABLE")),
     ("GET", f"{_API}/artifacts", FakeKfp._artifacts),
     ("GET", f"{_API}/artifacts/{_ID}", FakeKfp._artifact),
 ]

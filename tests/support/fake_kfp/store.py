@@ -17,7 +17,7 @@ from kfp_edge.spec.validation import validate_text
 JsonObject = dict[str, Any]
 
 NAMESPACE = "ds-project"
-_EQUALS = (1, "EQUALS")
+UNFINISHED = ("PENDING", "RUNNING")
 _NEVER = "1970-01-01T00:00:00Z"
 _TYPES = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": (int, float), "BOOLEAN": bool, "LIST": list}
 
@@ -45,6 +45,10 @@ class Store:
     contents: dict[tuple[str, str], bytes] = field(default_factory=dict)
     #: Stages that fail, with the error message of the backend (usually empty).
     failing: dict[str, str] = field(default_factory=dict)
+    #: Runs without their Workflow: they stay in their state for ever.
+    runs_without_workflow: set[str] = field(default_factory=set)
+    #: Whether a deletion can spare the Workflows of a recurring run, as from 2.16 on.
+    has_propagation_policy: bool = True
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     # --- pipelines
@@ -110,9 +114,11 @@ class Store:
     # --- runs
 
     def create_run(self, body: JsonObject) -> JsonObject:
-        version_id = self._version_id(body)
+        reference, pipeline = self.compiled_pipeline(body)
+        check_parameters(pipeline, body)
         created = {
             **body,
+            "pipeline_version_reference": reference,
             "run_id": _id(),
             "created_at": _now(),
             "scheduled_at": _now(),
@@ -120,7 +126,6 @@ class Store:
             "state": "PENDING",
             "run_details": {"task_details": []},
         }
-        _check_parameters(_compiled_pipeline(self.texts[version_id]), _parameters(body))
         self.runs[created["run_id"]] = created
         return created
 
@@ -128,7 +133,7 @@ class Store:
         """Return a copy of a run, and advance the run by one step."""
         run = _get(self.runs, run_id, "Run")
         copy = json.loads(json.dumps(run))
-        if run["state"] in ("PENDING", "RUNNING"):
+        if run["state"] in UNFINISHED and run_id not in self.runs_without_workflow:
             self._advance(run)
         return copy
 
@@ -201,57 +206,24 @@ class Store:
         *_, stage, _, name = self.artifacts[artifact_id]["storage_path"].split("/")
         return self.contents.get((stage, name))
 
-    # --- recurring runs
-
-    def create_recurring_run(self, body: JsonObject) -> JsonObject:
-        version_id = self._version_id(body)
-        _check_parameters(_compiled_pipeline(self.texts[version_id]), _parameters(body))
-        if not 1 <= int(body.get("max_concurrency", 0)) <= 10:
-            raise RefusedError(400, "Max concurrency of a recurring run must be at least 1 and at most 10.")
-        trigger = body.get("trigger", {})
-        cron = trigger.get("cron_schedule", {}).get("cron")
-        # the backend accepts five fields as well, and then reads the first as seconds
-        if cron is not None and len(cron.split()) not in (5, 6):
-            raise RefusedError(400, f"Schedule cron is not a supported format. Error: Expected 5 to 6 fields: {cron}")
-        if cron is None and int(trigger.get("periodic_schedule", {}).get("interval_second", 0)) < 1:
-            raise RefusedError(400, "Found invalid period schedule interval. Set at interval to least 1 second")
-        created = {
-            **body,
-            "recurring_run_id": _id(),
-            "created_at": _now(),
-            "updated_at": _now(),
-            "namespace": NAMESPACE,
-            "status": "ENABLED" if body.get("mode") == "ENABLE" else "DISABLED",
-        }
-        self.recurring_runs[created["recurring_run_id"]] = created
-        return created
-
-    def set_mode(self, recurring_run_id: str, mode: str) -> JsonObject:
-        recurring_run = _get(self.recurring_runs, recurring_run_id, "RecurringRun")
-        recurring_run.update(mode=mode, status=f"{mode}D", updated_at=_now())
-        return {}
-
-    def delete_recurring_run(self, recurring_run_id: str) -> JsonObject:
-        _get(self.recurring_runs, recurring_run_id, "RecurringRun")
-        del self.recurring_runs[recurring_run_id]
-        return {}
-
-    def _version_id(self, body: JsonObject) -> str:
+    def compiled_pipeline(self, body: JsonObject) -> tuple[JsonObject, CompiledPipeline]:
+        """Return the pipeline of a run or a recurring run, with its reference; without a version it is the newest."""
         _get(self.experiments, body.get("experiment_id", ""), "Experiment")
         reference = body.get("pipeline_version_reference") or {}
-        if not reference.get("pipeline_version_id"):
-            raise RefusedError(400, "Invalid input error: a pipeline version is needed")
-        version = self.version(reference.get("pipeline_id", ""), reference["pipeline_version_id"])
-        return str(version["pipeline_version_id"])
+        if not reference.get("pipeline_id"):
+            raise RefusedError(400, "Invalid input error: a pipeline is needed")
+        version_id = reference.get("pipeline_version_id")
+        if not version_id:
+            version_id = self.versions_of(reference["pipeline_id"])[-1]["pipeline_version_id"]
+        self.version(reference["pipeline_id"], version_id)
+        return {**reference, "pipeline_version_id": version_id}, _compiled_pipeline(self.texts[version_id])
 
 
 def page(objects: list[JsonObject], query: Mapping[str, str]) -> tuple[list[JsonObject], str]:
     """Filter, sort and paginate a list; return one page and the token of the next."""
     predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
     for predicate in predicates:
-        if predicate["operation"] not in _EQUALS:
-            raise RefusedError(400, f"the fake does not implement the operation {predicate['operation']}")
-        objects = [each for each in objects if each[predicate["key"]] == predicate["stringValue"]]
+        objects = [each for each in objects if _matches(each, predicate)]
     key, _, order = query.get("sort_by", "").partition(" ")
     if key:
         objects = sorted(objects, key=lambda each: each[key])
@@ -261,6 +233,17 @@ def page(objects: list[JsonObject], query: Mapping[str, str]) -> tuple[list[Json
     start = int(query.get("page_token") or 0)
     has_more = len(objects) > start + size
     return objects[start : start + size], str(start + size) if has_more else ""
+
+
+def _matches(candidate: JsonObject, predicate: JsonObject) -> bool:
+    value = candidate.get(predicate["key"])
+    match predicate["operation"]:
+        case 1 | "EQUALS":
+            return bool(value == predicate["stringValue"])
+        case 8 | "IN":
+            return value in predicate["stringValues"]["values"]
+        case other:
+            raise RefusedError(400, f"the fake does not implement the operation {other}")
 
 
 def _get(objects: Mapping[str, JsonObject], key: str, kind: str) -> JsonObject:
@@ -286,7 +269,16 @@ def _parameters(body: JsonObject) -> JsonObject:
     return parameters
 
 
-def _check_parameters(pipeline: CompiledPipeline, values: JsonObject) -> None:
+def check_parameters(pipeline: CompiledPipeline, body: JsonObject) -> None:
+    """Refuse the parameter values of a run or a recurring run as the backend does."""
+    values = _parameters(body)
+    if unknown := values.keys() - pipeline.parameters.keys():
+        names = ", ".join(sorted(unknown))
+        raise RefusedError(
+            400,
+            "invalid pipeline job inputs: Invalid input error: "
+            f"parameter(s) provided are not required by pipeline: {names}",
+        )
     for name, definition in pipeline.parameters.items():
         if name not in values and "defaultValue" not in definition and not definition.get("isOptional"):
             raise RefusedError(400, f"parameter {name} is not optional, yet has neither default value nor user value")
