@@ -89,8 +89,7 @@ def resume(name: NameOrId, namespace: Namespace = "", host: Host = "", ca_file: 
     for resumed in Client.connect(namespace, host, ca_file=ca_file).resume(name):
         typer.echo(f"resumed {name}")
         if resumed.missed is not None:
-            starts = "the runs that were missed start now, one by one" if resumed.catch_up else "a run starts now"
-            typer.echo(f"    times were missed since {_format_time(resumed.missed)}: {starts}")
+            typer.echo(f"    times were missed since {_format_time(resumed.missed)}: {_starting_runs(resumed)}")
 
 
 @schedule.command("delete")
@@ -111,6 +110,14 @@ def delete(
     typer.echo(f"deleted {name}")
     if unfinished:
         typer.echo(f"    runs had not ended, and a server before KFP 2.16 has killed them: {', '.join(unfinished)}")
+
+
+def _starting_runs(resumed: "Schedule") -> str:
+    """Return which runs start, and when, because times were missed."""
+    starting = "the runs that were missed start one by one, the first" if resumed.catch_up else "a run starts"
+    if len(resumed.unfinished_runs) < resumed.concurrency:
+        return f"{starting} now"
+    return f"{starting} when one of these has ended: {', '.join(resumed.unfinished_runs)}"
 
 
 def _print_schedule(item: "Schedule", with_id: bool = False) -> None:

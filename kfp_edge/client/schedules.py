@@ -44,10 +44,11 @@ class Schedule:
             An interval counts from the start or the creation; after a missed time, a server counts from the late run.
         start: no run is started before; None if it is not limited.
         end: no run is started after; None if it is not limited.
-        missed: for `Client.resume`, the first time that passed while it was paused, because of which a run starts at
-            once; else None.
+        missed: for `Client.resume`, the first time that passed while it was paused, because of which a run starts as
+            soon as its concurrency allows; else None.
         replaced: whether a newer schedule has replaced it; it stays, paused, for the runs that it has started.
-        unfinished_runs: for `Client.schedule`, the ids of the runs for which the schedule that it replaced stays.
+        unfinished_runs: ids of runs that have not ended: for `Client.schedule`, those for which the schedule that it
+            replaced stays; for `Client.resume`, its own, if a time was missed.
         error: why the server or this client cannot read it; empty if they can.
     """
 
@@ -139,17 +140,18 @@ def pause(api: KfpApi, recurring_runs: Iterable[V2beta1RecurringRun]) -> None:
 def resume(api: KfpApi, recurring_runs: Sequence[V2beta1RecurringRun]) -> list[Schedule]:
     """Resume recurring runs, except those that were replaced, and return their schedules.
 
-    For the last time that was missed, or for all of them with `catch_up`, a backend starts a run at once.
+    For the last time that was missed, or for all of them with `catch_up`, a backend starts a run as soon as the
+    concurrency allows.
     """
     replaced = _replaced_ids(recurring_runs)
     schedules = []
     for recurring_run in recurring_runs:
         if recurring_run.recurring_run_id not in replaced:
-            missed = None
+            missed = None if _is_enabled(recurring_run) else _first_missed_time(api, recurring_run)
+            unfinished = tuple(run.run_id for run in _unfinished_runs(api, recurring_run)) if missed else ()
             if not _is_enabled(recurring_run):
-                missed = _first_missed_time(api, recurring_run)
                 _set_enabled(api, recurring_run, enabled=True)
-            schedules.append(replace(to_schedule(recurring_run), missed=missed))
+            schedules.append(replace(to_schedule(recurring_run), missed=missed, unfinished_runs=unfinished))
     return schedules
 
 

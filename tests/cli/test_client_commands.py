@@ -161,7 +161,7 @@ def test_a_schedule_with_a_run_that_has_not_ended_is_deleted_only_by_force(serve
 
 @pytest.mark.parametrize(
     ("options", "starts"),
-    [((), "a run starts now"), (("--catch-up",), "the runs that were missed start now, one by one")],
+    [((), "a run starts now"), (("--catch-up",), "the runs that were missed start one by one, the first now")],
 )
 def test_resuming_says_that_a_run_starts(server: FakeKfp, options: tuple[str, ...], starts: str) -> None:
     add_often(server, *options)
@@ -172,6 +172,16 @@ def test_resuming_says_that_a_run_starts(server: FakeKfp, options: tuple[str, ..
         "resumed often",
         f"    times were missed since 2020-01-01 00:01:00 UTC: {starts}",
     ]
+
+
+def test_resuming_says_that_a_run_waits_for_another(server: FakeKfp) -> None:
+    add_often(server)
+    run_id = start_run(server)
+    server.store.runs[run_id]["created_at"] = "2020-01-01T00:00:00Z"
+    kfp_edge(server, "schedule", "pause", "often")
+    assert kfp_edge(server, "schedule", "resume", "often").stdout.splitlines()[1] == (
+        f"    times were missed since 2020-01-01 00:01:00 UTC: a run starts when one of these has ended: {run_id}"
+    )
 
 
 def test_schedules_of_others_are_listed_as_they_are(server: FakeKfp) -> None:
