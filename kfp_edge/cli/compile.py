@@ -1,11 +1,20 @@
 """`kfp-edge compile`."""
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kfp_edge.cli.backend_option import BackendOption
 from kfp_edge.errors import PipelineError
+from kfp_edge.spec.backends import DEFAULT_BACKEND, find_backend, knows
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
+
+    from kfp_edge.spec.compile_target import CompileTarget
 
 
 def compile_pipelines(
@@ -16,6 +25,14 @@ def compile_pipelines(
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion manifests, for GitOps.")
     ] = False,
+    backend: BackendOption = DEFAULT_BACKEND.name,
+    deadline: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a run may take, such as 6h; it fails when that is over.")
+    ] = "",
+    time_to_live: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="How long pods and logs of a run are kept after its end, such as 7d."),
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -25,10 +42,25 @@ def compile_pipelines(
 ) -> None:
     """Compile pipelines to YAML, the same bytes on every run."""
     from kfp_edge.spec import compiler
+    from kfp_edge.spec.compile_target import CompileTarget, RunLimits
+    from kfp_edge.spec.validation import check_accepted
 
     names = pipelines or compiler.pipeline_names()
-    compile_pipeline = compiler.compile_to_manifests if kubernetes else compiler.compile_to_yaml
+    target = CompileTarget(find_backend(backend), RunLimits.parse(deadline, time_to_live))
+    compile_to = compiler.compile_to_manifests if kubernetes else compiler.compile_to_yaml
+
+    def compile_pipeline(pipeline: "BaseComponent") -> str:
+        text = compile_to(pipeline, target)
+        check_accepted(text, f"the pipeline {pipeline.name}", target.backend)
+        return text
+
     folder = output or Path("compiled", *(["kubernetes"] if kubernetes else []))
+    if not knows(target.backend, "SecretAsEnv", "optional"):
+        typer.echo(
+            f"note: with {target.backend.title}, the Secret of the parameter data_connection has to exist, with every "
+            "key of a data connection; elsewhere it need not.",
+            err=True,
+        )
     if not check:
         for path in compiler.write_compiled(names, folder, compile_pipeline):
             typer.echo(f"wrote {path}")
@@ -36,8 +68,19 @@ def compile_pipelines(
     if not folder.is_dir():
         raise PipelineError(f"there is no folder {folder} to check; run kfp-edge compile, or name it with --output.")
     if diff := compiler.diff_compiled(names, folder, compile_pipeline):
-        command = "kfp-edge compile --kubernetes" if kubernetes else "kfp-edge compile"
+        command = shlex.join(_command_line(kubernetes, target, deadline, time_to_live))
         typer.echo(diff, nl=False)
         typer.echo(f"error: {folder} is out of date; run `{command}` and commit the result.", err=True)
         raise typer.Exit(1)
     typer.echo(f"{folder} is up to date ({len(names)} compiled)")
+
+
+def _command_line(kubernetes: bool, target: "CompileTarget", deadline: str, time_to_live: str) -> Iterator[str]:
+    """Yield the arguments that write what `--check` compares."""
+    yield from ("kfp-edge", "compile")
+    if kubernetes:
+        yield "--kubernetes"
+    options = {"backend": target.backend.name, "deadline": deadline, "time-to-live": time_to_live}
+    for name, value in options.items():
+        if value and value != DEFAULT_BACKEND.name:
+            yield from (f"--{name}", value)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kfp_edge.cli.backend_option import BackendOption
+from kfp_edge.spec.backends import DEFAULT_BACKEND, find_backend
 from kfp_edge.wording import count_of
 
 if TYPE_CHECKING:
@@ -32,9 +34,10 @@ def validate(
     output: Annotated[
         OutputFormat, typer.Option("--format", help="github: annotations of a workflow. sarif: for code scanning.")
     ] = OutputFormat.TEXT,
+    backend: BackendOption = DEFAULT_BACKEND.name,
     explain: Annotated[str, typer.Option(metavar="CODE", help="Explain a rule and how to fix what violates it.")] = "",
 ) -> None:
-    """Check compiled pipelines (any KFP v2 YAML): what a KFP 2.16 backend refuses, and the rules in docs/rules.md."""
+    """Check compiled pipelines (any KFP v2 YAML): what a backend refuses, and the rules in docs/rules.md."""
     from kfp_edge.rules import RULES, lint_file
 
     if explain:
@@ -44,7 +47,8 @@ def validate(
     if not files:
         raise typer.BadParameter("name a FILE, or a rule with --explain.")
     ignored = {_check_ignorable(code) for code in ignore or []}
-    reports = {path: lint_file(path, ignored) for path in files}
+    checked_for = find_backend(backend)
+    reports = {path: lint_file(path, ignored, checked_for) for path in files}
     if text := _format_reports(reports, output):
         typer.echo(text)
     failing = ("error", "warning") if strict else ("error",)

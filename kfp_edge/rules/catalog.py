@@ -117,7 +117,7 @@ _ALL = (
         "error",
         "OpenShift assigns each namespace its own range of user ids. The security context constraint `restricted-v2` "
         "does not admit a pod that asks for an id outside of it, such as root. (Privileged containers and added "
-        "capabilities are not even fields of KFP 2.16: those are KE101.)",
+        "capabilities are not even fields of a backend: those are KE101.)",
         "Leave `runAsUser` out, and build the image to run as any user: files that it writes to belong to group 0.",
     ),
     Rule(
@@ -171,6 +171,15 @@ _ALL = (
         "needs `reimport=True`.",
     ),
     Rule(
+        "KE016",
+        "Setting without effect",
+        "warning",
+        "Some backends have the field, but no code that reads it: the `resourceTtl` of KFP up to 2.16, and "
+        "`semaphoreKey` and `mutexName` of OpenShift AI up to 3.3. Runs are neither deleted nor made to wait.",
+        "Remove it. A time to live that has an effect is `resourceTtlOnCompletion`, from OpenShift AI 3.4 and KFP 2.17 "
+        "on: `kfp-edge compile --time-to-live`. To run one at a time, set the concurrency of a schedule.",
+    ),
+    Rule(
         "KE099",
         "Comment that suppresses nothing",
         "warning",
@@ -188,18 +197,20 @@ _ALL = (
     ),
     Rule(
         "KE101",
-        "Field that KFP 2.16 does not know, or a value of the wrong type",
+        "Field that the backend does not know, or a value of the wrong type",
         "error",
-        "A 2.16 backend, such as OpenShift AI's, refuses what is not in its protobuf messages. Newer SDKs write newer "
-        "fields.",
-        "Compile with kfp, kfp-kubernetes and kfp-pipeline-spec 2.16; do not edit compiled YAML by hand.",
+        "Each version of OpenShift AI and of KFP has its own fields (docs/backends.md). A backend refuses others, or "
+        "ignores them in silence: one unknown field in a platform spec makes it drop the whole platform spec, and runs "
+        "go without its Secrets, volumes and node selectors.",
+        "Name your backend with `--backend`. Compile with `kfp-edge compile --backend`, or with the version of kfp "
+        "that fits the backend; do not edit compiled YAML by hand.",
     ),
     Rule(
         "KE102",
         "Reference that does not resolve",
         "error",
         "A task refers to a component, an executor, a task, an input or an output that does not exist, or waits for "
-        "itself. The backend refuses the pipeline, or the run fails half-way.",
+        "itself. The backend refuses to start a run; or, for a missing input, the run fails when it reaches the task.",
         "Compile the pipeline again; do not edit compiled YAML by hand. If the input is a parameter that sets the "
         "limit or request of a task inside an ExitHandler, a condition or a loop: kfp 2.16 does not pass it on; call "
         "`task.register_pipeline_channels([parameter])` as well.",

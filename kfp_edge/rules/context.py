@@ -20,6 +20,8 @@ from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.protobuf_fields import parse_message
 from kfp_edge.spec.validation import get_deployment_spec, get_platform_executors
 
+#: What stands in the place of an image where the backend's driver does the work, and no container runs.
+_DRIVER_IMAGES = ("argostub/createpvc", "argostub/deletepvc")
 _SHELL_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 
 
@@ -110,12 +112,12 @@ def build_lint_context(pipeline: PipelineDocument) -> LintContext:
 
 
 def _containers(pipeline: PipelineDocument) -> Iterator[tuple[str, ContainerContext]]:
-    """Yield the container executors by label."""
+    """Yield the container executors by label, without those of `CreatePVC` and `DeletePVC`, which run nothing."""
     config = parse_message(get_deployment_spec(pipeline.spec), PipelineDeploymentConfig)
     assert config is not None, "the pipeline passed validation"
     platform_path, platform_executors = get_platform_executors(pipeline)
     for label, executor in sorted(config.executors.items()):
-        if executor.WhichOneof("spec") != "container":
+        if executor.WhichOneof("spec") != "container" or executor.container.image in _DRIVER_IMAGES:
             continue
         platform = parse_message(platform_executors.get(label, {}), KubernetesExecutorConfig)
         assert platform is not None, "the pipeline passed validation"

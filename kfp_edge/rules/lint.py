@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.rules import address_rules, container_rules, secret_rules, task_rules
+from kfp_edge.rules import address_rules, container_rules, platform_rules, secret_rules, task_rules
 from kfp_edge.rules.catalog import RULES, Rule
 from kfp_edge.rules.context import LintContext, build_lint_context
 from kfp_edge.rules.source_map import Position, SourceMap
 from kfp_edge.rules.suppressions import Suppression, parse_suppressions
+from kfp_edge.spec.backends import DEFAULT_BACKEND, Backend
 from kfp_edge.spec.lint_findings import Finding
 from kfp_edge.spec.pipeline_file import PipelineFile, read_pipeline_file
 from kfp_edge.spec.validation import PipelineInfo, unreadable_report, validate
@@ -26,6 +27,7 @@ _CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
     task_rules.check_conditions,
     secret_rules.check_secret_values,
     secret_rules.check_secret_names,
+    platform_rules.check_settings_without_effect,
 )
 
 
@@ -61,16 +63,16 @@ class LintReport:
         return sum(problem.rule.severity == severity and not problem.suppression_reason for problem in self.problems)
 
 
-def lint_file(path: Path, ignore: Collection[str] = ()) -> LintReport:
+def lint_file(path: Path, ignore: Collection[str] = (), backend: Backend = DEFAULT_BACKEND) -> LintReport:
     """Apply the rules to a file, except those with a code in `ignore`; a file that cannot be read is a problem, too."""
     try:
-        return lint_text(path.read_bytes(), ignore)
+        return lint_text(path.read_bytes(), ignore, backend)
     except OSError as error:
         return _unreadable_lint_report(f"cannot read the file: {error.strerror}.")
 
 
-def lint_text(text: str | bytes, ignore: Collection[str] = ()) -> LintReport:
-    """Apply the rules to the text of a compiled pipeline.
+def lint_text(text: str | bytes, ignore: Collection[str] = (), backend: Backend = DEFAULT_BACKEND) -> LintReport:
+    """Apply the rules to the text of a compiled pipeline, as one backend reads it.
 
     What a backend refuses comes first: while there is such a finding, the other rules are not applied.
     """
@@ -78,7 +80,7 @@ def lint_text(text: str | bytes, ignore: Collection[str] = ()) -> LintReport:
         file = read_pipeline_file(text)
     except PipelineError as error:
         return _unreadable_lint_report(str(error))
-    report = validate(file)
+    report = validate(file, backend)
     source_map = SourceMap(file)
     if report.findings:
         problems = [Problem(finding, _position(source_map, finding)) for finding in report.findings]

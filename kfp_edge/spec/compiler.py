@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfp_edge.errors import PipelineError, StorageError
+from kfp_edge.spec.compile_target import CompileTarget
 from kfp_edge.storage.files import sha256_bytes, write_file
 from kfp_edge.suggestions import did_you_mean
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 #: The package with one module per pipeline. Only its name is known here: nothing in this module imports a stage.
 PIPELINES_PACKAGE = "kfp_edge.pipelines"
 _DIGEST_LENGTH = 12
+_DEFAULT_TARGET = CompileTarget()
 
 #: Compiles a pipeline to the text of a file.
 Compile = Callable[["BaseComponent"], str]
@@ -48,16 +50,16 @@ def load_pipeline(name: str) -> "BaseComponent":
     return pipeline
 
 
-def compile_to_yaml(pipeline: "BaseComponent") -> str:
+def compile_to_yaml(pipeline: "BaseComponent", target: CompileTarget = _DEFAULT_TARGET) -> str:
     """Return a pipeline (any function with `@dsl.pipeline`, ours or not) compiled to YAML.
 
     Raises:
         PipelineError: it is not a pipeline.
     """
-    return _compile(pipeline)
+    return target.adapt(_compile(pipeline))
 
 
-def compile_to_manifests(pipeline: "BaseComponent") -> str:
+def compile_to_manifests(pipeline: "BaseComponent", target: CompileTarget = _DEFAULT_TARGET) -> str:
     """Return a pipeline as Kubernetes manifests, for a cluster whose pipelines are managed by GitOps.
 
     They are a `Pipeline` and a `PipelineVersion` (`pipelines.kubeflow.org/v2beta1`). A version is immutable in a
@@ -68,7 +70,7 @@ def compile_to_manifests(pipeline: "BaseComponent") -> str:
     """
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-    pipeline_yaml = _compile(pipeline)
+    pipeline_yaml = compile_to_yaml(pipeline, target)
     name = str(pipeline.name)
     digest = sha256_bytes(pipeline_yaml.encode())[:_DIGEST_LENGTH]
     options = KubernetesManifestOptions(
@@ -77,7 +79,7 @@ def compile_to_manifests(pipeline: "BaseComponent") -> str:
         pipeline_version_display_name=digest,
         include_pipeline_manifest=True,
     )
-    return _compile(pipeline, options)
+    return target.adapt(_compile(pipeline, options))
 
 
 def _compile(pipeline: "BaseComponent", manifest_options: "KubernetesManifestOptions | None" = None) -> str:

@@ -1,6 +1,7 @@
 """Reading a file of compiled pipelines: YAML or JSON, one or two documents, or Kubernetes manifests."""
 
 import codecs
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,10 @@ def read_pipeline_file(text: str | bytes) -> PipelineFile:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, for which a duplicate key is an error and not a silent choice of the last one."""
+    """Reads scalars as a backend does, which uses Go's yaml.v3, and for which a duplicate key is an error.
+
+    PyYAML's own schema is YAML 1.1: there `yes` and `on` are true, `12:30` is a number and a date is no text.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
@@ -90,6 +94,21 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*)", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first)
 
 
 def _decode(text: str | bytes) -> str:
@@ -180,4 +199,6 @@ def _not_v2_message(document: Mapping[str, object], number: int) -> str:
         return "this is a KFP v1 component, not a KFP v2 pipeline; compile a pipeline that uses it with the KFP SDK 2."
     if kind is not None:
         return f"document {number} is a Kubernetes {kind}, not a KFP v2 pipeline."
-    return f"document {number} is neither a KFP v2 pipeline spec nor a platform spec."
+    return (
+        f"document {number} is neither a KFP v2 pipeline spec nor a platform spec; a server ignores it, so remove it."
+    )

@@ -4,12 +4,14 @@ protobuf's own JSON parser stops at the first fault and names the message, not t
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from kfp_edge.spec.backends import find_fact
 from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.secret_patterns import detect_secret
 from kfp_edge.suggestions import suggest_or
@@ -39,7 +41,22 @@ def parse_message(value: Any, message_type: type[M]) -> M | None:
         return None
 
 
-def check_fields(value: Any, message_type: type[Message], path: str) -> list[Finding]:
+@dataclass(frozen=True)
+class Consequences:
+    """What a backend does about an unknown field, and about a value of the wrong type, each as a sentence."""
+
+    unknown: str
+    wrong: str
+
+
+@dataclass(frozen=True)
+class _Fault:
+    path: str
+    message: str
+    is_unknown: bool = False
+
+
+def check_fields(value: Any, message_type: type[Message], path: str, consequences: Consequences) -> list[Finding]:
     """Return a finding for every unknown field and every value of the wrong type in `value`.
 
     Without a finding, protobuf accepts the value unchanged.
@@ -48,59 +65,56 @@ def check_fields(value: Any, message_type: type[Message], path: str) -> list[Fin
         value: what YAML or JSON gave.
         message_type: the protobuf message that it should be.
         path: the location of the value in its document.
+        consequences: what a backend does; a finding ends with it.
     """
-    findings = list(_check_message(value, cast(Descriptor, message_type.DESCRIPTOR), path))
-    if findings:
-        return findings
-    try:
-        json_format.ParseDict(value, message_type())
-    except json_format.ParseError as error:
-        findings.append(_field_finding(path, f"is not a {message_type.DESCRIPTOR.name}: {error}"))
-    return findings
+    faults = list(_check_message(value, cast(Descriptor, message_type.DESCRIPTOR), path))
+    if not faults:
+        try:
+            json_format.ParseDict(value, message_type())
+        except json_format.ParseError as error:
+            faults = [_Fault(path, f"is not a {message_type.DESCRIPTOR.name}: {error}.")]
+    return [
+        Finding(
+            "KE101", fault.path, f"{fault.message} {consequences.unknown if fault.is_unknown else consequences.wrong}"
+        )
+        for fault in faults
+    ]
 
 
-def _field_finding(path: str, message: str) -> Finding:
-    return Finding("KE101", path, message)
-
-
-def _check_message(value: object, descriptor: Descriptor, path: str) -> Iterator[Finding]:
+def _check_message(value: object, descriptor: Descriptor, path: str) -> Iterator[_Fault]:
     if not isinstance(value, dict):
-        yield _field_finding(path, f"must be a mapping, not {_describe_value(value)}.")
+        yield _Fault(path, f"must be a mapping, not {_describe_value(value)}.")
         return
     fields = {field.json_name: field for field in descriptor.fields} | dict(descriptor.fields_by_name)
     key_of_field: dict[str, str] = {}
     for key, item in value.items():
         field = fields.get(key) if isinstance(key, str) else None
         if field is None:
-            yield _field_finding(join_path(path, key), _unknown_field_message(str(key), descriptor))
+            yield _Fault(join_path(path, key), _unknown_field_message(str(key), descriptor), is_unknown=True)
             continue
         if item is None:
             continue
         name = field.containing_oneof.name if field.containing_oneof else field.name
         if name in key_of_field:
-            yield _field_finding(
-                join_path(path, key), f"cannot be set together with {key_of_field[name]}; choose one of them."
-            )
+            yield _Fault(join_path(path, key), f"cannot be set together with {key_of_field[name]}; choose one of them.")
         key_of_field[name] = key
         yield from _check_field(item, field, join_path(path, key))
 
 
-def _check_field(value: object, field: FieldDescriptor, path: str) -> Iterator[Finding]:
+def _check_field(value: object, field: FieldDescriptor, path: str) -> Iterator[_Fault]:
     message_type = field.message_type
     if message_type is not None and message_type.GetOptions().map_entry:
         if not isinstance(value, dict):
-            yield _field_finding(path, f"must be a mapping, not {_describe_value(value)}.")
+            yield _Fault(path, f"must be a mapping, not {_describe_value(value)}.")
             return
         for key, item in value.items():
             if isinstance(key, str):
                 yield from _check_element(item, message_type.fields_by_name["value"], join_path(path, key))
             else:
-                yield _field_finding(
-                    join_path(path, key), f"the key {_describe_value(key)} must be text; put it in quotes."
-                )
+                yield _Fault(join_path(path, key), f"the key {_describe_value(key)} must be text; put it in quotes.")
     elif field.is_repeated:
         if not isinstance(value, list):
-            yield _field_finding(path, f"must be a list, not {_describe_value(value)}.")
+            yield _Fault(path, f"must be a list, not {_describe_value(value)}.")
             return
         for index, item in enumerate(value):
             yield from _check_element(item, field, f"{path}[{index}]")
@@ -108,7 +122,7 @@ def _check_field(value: object, field: FieldDescriptor, path: str) -> Iterator[F
         yield from _check_element(value, field, path)
 
 
-def _check_element(value: object, field: FieldDescriptor, path: str) -> Iterator[Finding]:
+def _check_element(value: object, field: FieldDescriptor, path: str) -> Iterator[_Fault]:
     message_type = field.message_type
     if message_type is not None and not message_type.full_name.startswith(_WELL_KNOWN_TYPES):
         yield from _check_message(value, message_type, path)
@@ -118,12 +132,16 @@ def _check_element(value: object, field: FieldDescriptor, path: str) -> Iterator
     try:
         json_format.ParseDict({field.name: [value] if field.is_repeated else value}, parent)
     except (json_format.ParseError, TypeError, ValueError):
-        yield _field_finding(path, f"must be {_describe_type(field)}, not {_describe_value(value)}.")
+        yield _Fault(path, f"must be {_describe_type(field)}, not {_describe_value(value)}.")
 
 
 def _unknown_field_message(key: str, descriptor: Descriptor) -> str:
-    known = sorted(field.json_name for field in descriptor.fields)
-    hint = suggest_or(key, known, f"known here: {', '.join(known)}.")
+    message = descriptor.full_name.partition(".")[2]
+    if (fact := find_fact(message, key)) and fact.effect:
+        return f"is not a field of {descriptor.name} here, only in {', '.join(fact.known_to)}; remove it."
+    facts = ((field, find_fact(message, field.name)) for field in descriptor.fields)
+    known = sorted(field.json_name for field, fact in facts if fact is None or fact.effect)
+    hint = suggest_or(key, known, f"remove it, or correct it to one of: {', '.join(known)}.")
     return f"is not a field of {descriptor.name}; {hint}"
 
 

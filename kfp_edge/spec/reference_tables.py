@@ -8,6 +8,8 @@
     <!-- make docs: options kfp_edge.components.ingest.columns.schema ColumnExpectation --> fields of a pydantic model
     <!-- make docs: metrics kfp_edge.metrics.catalog -->      the metrics that a module defines
     <!-- make docs: estimators kfp_edge.estimators.registry classification -->    the estimators of a task
+    <!-- make docs: backends kfp_edge.spec.backends -->      the backends that pipelines can be compiled for
+    <!-- make docs: fields kfp_edge.spec.backends -->      the fields that only some of them know
     <!-- end -->
 """
 
@@ -120,6 +122,29 @@ def estimators_table(module: str, task: str) -> str:
     )
 
 
+def backends_table(module: str) -> str:
+    """Return the table of `BACKENDS` of a module: name, what it is, the KFP in it, and where its facts were read."""
+    rows = [
+        (f"`{backend.name}`", backend.title, backend.kfp, backend.source)
+        for backend in importlib.import_module(module).BACKENDS.values()
+    ]
+    return _table(("`--backend`", "what it is", "KFP in it", "read in"), rows)
+
+
+def fields_table(module: str) -> str:
+    """Return the table of the fields in `FIELD_FACTS` of a module: message, fields, effect, and who knows them."""
+    rows = [
+        (
+            f"`{fact.message}`",
+            ", ".join(f"`{field}`" for field in fact.fields),
+            fact.effect or "nothing",
+            ", ".join(f"`{name}`" for name in fact.known_to),
+        )
+        for fact in importlib.import_module(module).FIELD_FACTS
+    ]
+    return _table(("message", "field", "what it does", "known to"), rows)
+
+
 #: The tables by the first word of the comment that asks for them.
 _TABLES: Mapping[str, Callable[..., str]] = {
     "parameters": parameters_table,
@@ -127,6 +152,8 @@ _TABLES: Mapping[str, Callable[..., str]] = {
     "options": options_table,
     "metrics": metrics_table,
     "estimators": estimators_table,
+    "backends": backends_table,
+    "fields": fields_table,
 }
 
 

@@ -14,6 +14,10 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
 
 from kfp_edge.spec.lint_findings import Finding, join_path
 
+_EXIT = PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
+_CHANNEL = "pipelinechannel--"
+#: A server does not look at inputs before the task is reached.
+_RUN_FAILS = "and the run fails when it reaches the task"
 _CONDITION_INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
 
 
@@ -36,7 +40,9 @@ def check_task_graph(spec: PipelineSpec, executors: frozenset[str], path: str) -
         for name, component in components.items()
     }
     if cycle := _find_cycle(uses):
-        message = f"contains itself: {' -> '.join(cycle)}."
+        message = (
+            f"contains itself: {' -> '.join(cycle)}; a run would never end, so remove the task that closes the circle."
+        )
         findings.append(_graph_finding(join_path(path, "components", cycle[0]), message))
     return findings
 
@@ -56,6 +62,9 @@ def _check_component(
                     join_path(path, "executorLabel"), f"there is no executor {label!r} in deploymentSpec.executors."
                 )
         case "dag":
+            if all(task.trigger_policy.strategy == _EXIT for task in component.dag.tasks.values()):
+                message = "has no task but exit tasks, and the server refuses to start a run; add one."
+                yield Finding("KE103", join_path(path, "dag"), message)
             yield from _DagChecker(component, components, join_path(path, "dag")).findings()
         case _:
             yield _graph_finding(path, "has neither a dag nor an executorLabel, so there is nothing to run.")
@@ -112,9 +121,8 @@ class _DagChecker:
         yield from self._check_input_sources(task, "artifact", path)
         for name in _CONDITION_INPUT.findall(task.trigger_policy.condition):
             if name not in task.inputs.parameters:
-                yield _graph_finding(
-                    join_path(path, "triggerPolicy", "condition"), f"the task has no input parameter {name!r}."
-                )
+                message = f"the task has no input parameter {name!r}, {_RUN_FAILS}; add it to the inputs of the task."
+                yield _graph_finding(join_path(path, "triggerPolicy", "condition"), message)
 
     def _check_required_inputs(
         self, task: PipelineTaskSpec, definitions: ComponentInputsSpec, path: str
@@ -127,7 +135,8 @@ class _DagChecker:
                     kind == "parameters" and defined[name].HasField("default_value")
                 )
                 if not optional:
-                    message = f"{task.component_ref.name} needs the input {kind[:-1]} {name!r}."
+                    needs = f"{task.component_ref.name} needs the input {kind[:-1]} {name!r}"
+                    message = f"{needs}, {_RUN_FAILS}; give it a value."
                     yield _graph_finding(join_path(path, "inputs", kind), message)
 
     def _check_input_sources(self, task: PipelineTaskSpec, kind: str, path: str) -> Iterator[Finding]:
@@ -153,8 +162,15 @@ class _DagChecker:
                 yield from self._check_producer(producer, join_path(value_path, "taskFinalStatus", "producerTask"))
 
     def _no_input_message(self, kind: str, name: str) -> str:
-        owner = "the pipeline" if self.path.endswith("root.dag") else "the component around it"
-        return f"{owner} has no input {kind} {name!r}."
+        if self.path.endswith("root.dag"):
+            return f"the pipeline has no input {kind} {name!r}, {_RUN_FAILS}; correct the name, or give a value."
+        remedy = "correct the name"
+        if name.startswith(_CHANNEL):
+            remedy = (
+                "if it is the limit or request of a task in an ExitHandler, a condition or a loop, which kfp does not "
+                f"hand on, call task.register_pipeline_channels([{name.removeprefix(_CHANNEL)}])"
+            )
+        return f"the component around it has no input {kind} {name!r}, {_RUN_FAILS}; {remedy}."
 
     def _check_dag_outputs(self) -> Iterator[Finding]:
         """Compare the outputs that the component declares with those that its tasks produce."""
@@ -199,7 +215,9 @@ class _DagChecker:
         name, path = key
         if reference in self.components and name not in getattr(self.components[reference].output_definitions, kind):
             yield _graph_finding(
-                path, f"{reference}, which the task {task!r} runs, has no output {kind[:-1]} {name!r}."
+                path,
+                f"{reference}, which the task {task!r} runs, has no output {kind[:-1]} {name!r}, {_RUN_FAILS}; "
+                "correct the name.",
             )
 
 

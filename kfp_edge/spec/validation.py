@@ -1,8 +1,8 @@
 """Checks, without a cluster, whether a backend accepts a compiled pipeline: any KFP v2 YAML, ours or not.
 
-The fields are those of `kfp-pipeline-spec` and `kfp-kubernetes` 2.16 (`PipelineSpec`, `PlatformSpec`,
-`KubernetesExecutorConfig`); what a backend requires beyond them is in its `NewV2SpecTemplate`. `kfp_edge.rules` reports
-what a backend accepts and is still unwise.
+The fields are those of the backend's own messages (`backend_schema`); what it requires beyond them is in its
+`NewV2SpecTemplate` and in its compiler for Argo Workflows. `kfp_edge.rules` reports what a backend accepts and is still
+unwise.
 """
 
 from collections.abc import Iterator
@@ -10,16 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
-from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec
 
 from kfp_edge.errors import PipelineError
+from kfp_edge.spec.backend_schema import BackendSchema, load_schema
+from kfp_edge.spec.backends import DEFAULT_BACKEND, Backend
 from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.pipeline_file import TOO_DEEP, PipelineDocument, PipelineFile, read_pipeline_file
-from kfp_edge.spec.protobuf_fields import check_fields, parse_message
+from kfp_edge.spec.pipeline_names import describe_bad_name
+from kfp_edge.spec.protobuf_fields import Consequences, check_fields, parse_message
 from kfp_edge.spec.task_graph import check_task_graph
 
 _SCHEMA_VERSION = "2.1.0"
+
+_REFUSED_UPLOAD = "The server refuses the upload."
+_REFUSED_RUN = "The server refuses to start a run."
+_PLATFORM_DROPPED = (
+    "The server drops the whole platform spec in silence, and runs go without its Secrets, volumes and node selectors."
+)
 
 
 @dataclass(frozen=True)
@@ -40,38 +48,51 @@ class ValidationReport:
 
     @property
     def ok(self) -> bool:
-        """Whether a backend of KFP 2.16 is expected to accept the file."""
+        """Whether the backend is expected to accept the file, and to do all that it says."""
         return not self.findings
 
 
-def validate_file(path: Path) -> ValidationReport:
+def validate_file(path: Path, backend: Backend = DEFAULT_BACKEND) -> ValidationReport:
     """Check one file; one that cannot be read or is not YAML gives a report with one finding."""
     try:
-        return validate_text(path.read_bytes())
+        return validate_text(path.read_bytes(), backend)
     except OSError as error:
         return unreadable_report(f"cannot read the file: {error.strerror}.")
 
 
-def validate_text(text: str | bytes) -> ValidationReport:
+def validate_text(text: str | bytes, backend: Backend = DEFAULT_BACKEND) -> ValidationReport:
     """Check the text of a compiled pipeline (YAML or JSON; one or two documents, or Kubernetes manifests)."""
     try:
-        return validate(read_pipeline_file(text))
+        return validate(read_pipeline_file(text), backend)
     except PipelineError as error:
         return unreadable_report(str(error))
 
 
-def validate(file: PipelineFile) -> ValidationReport:
+def validate(file: PipelineFile, backend: Backend = DEFAULT_BACKEND) -> ValidationReport:
     """Check a file that has been parsed."""
     findings: list[Finding] = []
     infos: list[PipelineInfo] = []
     try:
         for pipeline in file.pipelines:
-            findings += _check_pipeline(pipeline)
+            findings += _PipelineChecker(pipeline, backend).findings()
             if (info := _pipeline_info(pipeline)) is not None:
                 infos.append(info)
     except RecursionError:
         return unreadable_report(TOO_DEEP)
     return ValidationReport(tuple(findings), tuple(infos))
+
+
+def check_accepted(text: str | bytes, description: str, backend: Backend = DEFAULT_BACKEND) -> None:
+    """Check that a backend accepts a compiled pipeline.
+
+    Raises:
+        PipelineError: it does not, with the first finding.
+    """
+    report = validate_text(text, backend)
+    if not report.ok:
+        finding = report.findings[0]
+        where = f"{finding.path} " if finding.path else ""
+        raise PipelineError(f"{backend.title} would not take {description}: {where}{finding.message}")
 
 
 def unreadable_report(message: str) -> ValidationReport:
@@ -91,6 +112,13 @@ def get_platform_executors(pipeline: PipelineDocument) -> tuple[str, dict[str, A
     return path, _get_mapping(get_deployment_spec(kubernetes), "executors")
 
 
+def get_pipeline_config(pipeline: PipelineDocument) -> dict[str, str]:
+    """Return the settings of a pipeline in its platform spec: the path of each by its key."""
+    kubernetes = _get_mapping(_get_mapping(pipeline.platform, "platforms"), "kubernetes")
+    path = join_path(pipeline.platform_path, "platforms", "kubernetes", "pipelineConfig")
+    return {key: join_path(path, key) for key in _get_mapping(kubernetes, "pipelineConfig", "pipeline_config")}
+
+
 def _get_mapping(parent: object, *names: str) -> dict[str, Any]:
     """Return the mapping that `parent` holds under the first of `names` that it has; an empty one if none."""
     for name in names:
@@ -100,19 +128,63 @@ def _get_mapping(parent: object, *names: str) -> dict[str, Any]:
     return {}
 
 
-def _check_pipeline(pipeline: PipelineDocument) -> Iterator[Finding]:
-    yield from check_fields(pipeline.spec, PipelineSpec, pipeline.spec_path)
-    spec = parse_message(pipeline.spec, PipelineSpec)
-    deployment_spec = get_deployment_spec(pipeline.spec)
-    labels = frozenset(_get_mapping(deployment_spec, "executors"))
-    if spec is not None:
-        yield from _check_requirements(spec, pipeline.spec_path)
-    if deployment_spec:
-        yield from _check_executors(deployment_spec, join_path(pipeline.spec_path, "deploymentSpec"))
-    if spec is not None:
-        yield from check_task_graph(spec, labels, pipeline.spec_path)
-    if pipeline.platform is not None:
-        yield from _check_platform(pipeline, labels)
+class _PipelineChecker:
+    """Checks one pipeline as one backend reads it."""
+
+    def __init__(self, pipeline: PipelineDocument, backend: Backend) -> None:
+        self.pipeline = pipeline
+        self.backend = backend
+        self.schema: BackendSchema = load_schema(backend)
+
+    def findings(self) -> Iterator[Finding]:
+        pipeline = self.pipeline
+        upload = Consequences(_REFUSED_UPLOAD, _REFUSED_UPLOAD)
+        yield from check_fields(pipeline.spec, self.schema.pipeline_spec, pipeline.spec_path, upload)
+        spec = parse_message(pipeline.spec, PipelineSpec)
+        deployment_spec = get_deployment_spec(pipeline.spec)
+        labels = frozenset(_get_mapping(deployment_spec, "executors"))
+        if spec is not None:
+            yield from _check_requirements(spec, pipeline.spec_path)
+        if deployment_spec:
+            yield from self._check_executors(deployment_spec, join_path(pipeline.spec_path, "deploymentSpec"))
+        if spec is not None:
+            yield from check_task_graph(spec, labels, pipeline.spec_path)
+        if pipeline.platform is not None:
+            yield from self._check_platform(labels)
+
+    def _check_executors(self, deployment_spec: dict[str, Any], path: str) -> Iterator[Finding]:
+        unknown = "The server ignores it in silence." if self.backend.ignores_executor_fields else _REFUSED_RUN
+        consequences = Consequences(unknown, _REFUSED_RUN)
+        yield from check_fields(deployment_spec, self.schema.deployment_config, path, consequences)
+        config = parse_message(deployment_spec, PipelineDeploymentConfig)
+        if config is None:
+            return
+        for label, executor in sorted(config.executors.items()):
+            kind = executor.WhichOneof("spec")
+            executor_path = join_path(path, "executors", label)
+            if kind is None:
+                yield _requirement_finding(executor_path, "has nothing to run: no container and no importer.")
+            elif kind == "container" and not executor.container.image:
+                yield _requirement_finding(
+                    join_path(executor_path, "container", "image"), "is missing, and no pod can be made; name an image."
+                )
+
+    def _check_platform(self, labels: frozenset[str]) -> Iterator[Finding]:
+        pipeline = self.pipeline
+        dropped = Consequences(_PLATFORM_DROPPED, _PLATFORM_DROPPED)
+        yield from check_fields(pipeline.platform, self.schema.platform_spec, pipeline.platform_path, dropped)
+        refused = _REFUSED_RUN if self.backend.checks_platform_early else "The run fails when the task starts."
+        path, executors = get_platform_executors(pipeline)
+        for label, config in executors.items():
+            consequences = Consequences(refused, refused)
+            yield from check_fields(config, self.schema.executor_config, join_path(path, label), consequences)
+            if label not in labels:
+                yield Finding(
+                    "KE102",
+                    join_path(path, label),
+                    "configures an executor that the pipeline spec does not have, so that the server ignores it; "
+                    "correct the name, or remove it.",
+                )
 
 
 def _requirement_finding(path: str, message: str) -> Finding:
@@ -126,38 +198,10 @@ def _check_requirements(spec: PipelineSpec, path: str) -> Iterator[Finding]:
             join_path(path, "schemaVersion"),
             f"must be {_SCHEMA_VERSION}, the one a backend accepts; it is {spec.schema_version or 'empty'}.",
         )
-    name = spec.pipeline_info.name
-    if not any(character.isascii() and (character.islower() or character.isdigit()) for character in name):
-        yield _requirement_finding(
-            join_path(path, "pipelineInfo", "name"), "must contain a lower-case letter or a digit."
-        )
+    if problem := describe_bad_name(spec.pipeline_info.name):
+        yield _requirement_finding(join_path(path, "pipelineInfo", "name"), problem)
     if not spec.HasField("root"):
         yield _requirement_finding(join_path(path, "root"), "is missing; a pipeline needs a root component.")
-
-
-def _check_executors(deployment_spec: dict[str, Any], path: str) -> Iterator[Finding]:
-    yield from check_fields(deployment_spec, PipelineDeploymentConfig, path)
-    config = parse_message(deployment_spec, PipelineDeploymentConfig)
-    if config is None:
-        return
-    for label, executor in sorted(config.executors.items()):
-        kind = executor.WhichOneof("spec")
-        executor_path = join_path(path, "executors", label)
-        if kind is None:
-            yield _requirement_finding(executor_path, "has nothing to run: no container and no importer.")
-        elif kind == "container" and not executor.container.image:
-            yield _requirement_finding(join_path(executor_path, "container", "image"), "is missing.")
-
-
-def _check_platform(pipeline: PipelineDocument, labels: frozenset[str]) -> Iterator[Finding]:
-    yield from check_fields(pipeline.platform, PlatformSpec, pipeline.platform_path)
-    path, executors = get_platform_executors(pipeline)
-    for label, config in executors.items():
-        yield from check_fields(config, KubernetesExecutorConfig, join_path(path, label))
-        if label not in labels:
-            yield Finding(
-                "KE102", join_path(path, label), "configures an executor that the pipeline spec does not have."
-            )
 
 
 def _pipeline_info(pipeline: PipelineDocument) -> PipelineInfo | None:

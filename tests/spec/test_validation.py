@@ -253,7 +253,7 @@ COUNT = "root.dag.tasks.exit-handler-1.inputs.parameters.pipelinechannel--count"
             "components.comp-make-2.executorLabel: cannot be set together with dag; choose one",
         ),
         ("schemaVersion", "2.0.0", "schemaVersion: must be 2.1.0, the one a backend accepts; it is 2.0.0"),
-        ("pipelineInfo", {}, "pipelineInfo.name: must contain a lower-case letter or a digit"),
+        ("pipelineInfo", {}, "pipelineInfo.name: must be lower-case letters a to z, digits and dashes"),
         ("root", None, "root: is missing"),
         ("deploymentSpec.executors.exec-make", {}, "deploymentSpec.executors.exec-make: has nothing to run"),
         (
@@ -296,8 +296,8 @@ def test_every_unknown_field_is_reported_and_not_only_the_first() -> None:
     spec["rooot"] = {}
     spec["pipelineInfo"]["nmae"] = "x"
     assert sorted(map(format_finding, validate_spec(spec))) == [
-        "pipelineInfo.nmae: is not a field of PipelineInfo; did you mean name?",
-        "rooot: is not a field of PipelineSpec; did you mean root?",
+        "pipelineInfo.nmae: is not a field of PipelineInfo; did you mean name? The server refuses the upload.",
+        "rooot: is not a field of PipelineSpec; did you mean root? The server refuses the upload.",
     ]
 
 
@@ -323,7 +323,8 @@ def test_a_component_that_contains_itself_is_reported() -> None:
         "inputs": {"parameters": {"count": {"componentInputParameter": "count"}}},
     }
     assert list(map(format_finding, validate_spec(spec))) == [
-        "components.comp-inner: contains itself: comp-inner -> comp-inner."
+        "components.comp-inner: contains itself: comp-inner -> comp-inner; a run would never end, so remove the task "
+        "that closes the circle."
     ]
 
 
