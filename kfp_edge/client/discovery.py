@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import certifi
 
 from kfp_edge.client.kfp_api import Endpoint
-from kfp_edge.cluster import Cluster, in_pod
+from kfp_edge.cluster import Cluster, KubernetesObject, in_pod
 from kfp_edge.errors import ClusterError, KfpEdgeError, ParameterError
 
 #: The environment variable with a bearer token; it takes precedence over a service account's and a kubeconfig's.
@@ -19,6 +20,10 @@ TOKEN_VARIABLE = "KFP_EDGE_TOKEN"
 _SERVICE_CA = "service-ca.crt"
 _KIND = "DataSciencePipelinesApplication"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: The port of the API server itself; the proxy in front of it, which asks for a token, has another one.
+_SERVER_PORT = 8888
+#: Seconds in which a port inside the cluster is reached, unless a NetworkPolicy drops the packets.
+_CONNECT_SECONDS = 5.0
 
 
 def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file: Path | None = None) -> Endpoint:
@@ -37,8 +42,12 @@ def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file:
         ParameterError: the host, the token or the CA file cannot be used.
     """
     cluster = _connect_cluster(namespace, required=not host)
-    host = (host if "://" in host else f"https://{host}") if host else _discover_host(cluster)
     read_token = _token_source(token, cluster)
+    if host:
+        host = host if "://" in host else f"https://{host}"
+    else:
+        host, needs_token = _discover_host(cluster)
+        read_token = read_token if needs_token else lambda: ""
     _check_host_and_token(host, read_token)
     if ca_file is not None and not ca_file.is_file():
         raise ParameterError(f"the CA file {ca_file} does not exist.")
@@ -55,7 +64,8 @@ def _connect_cluster(namespace: str, required: bool) -> Cluster | None:
         return None
 
 
-def _discover_host(cluster: Cluster | None) -> str:
+def _discover_host(cluster: Cluster | None) -> tuple[str, bool]:
+    """Return the address of the API server, and whether it asks for a token."""
     assert cluster is not None, "without a host there is a cluster"
     namespace = f"the namespace {cluster.namespace}"
     applications = cluster.list(_KIND)
@@ -67,13 +77,43 @@ def _discover_host(cluster: Cluster | None) -> str:
         )
     (application,) = applications
     server = application.get("status", {}).get("components", {}).get("apiServer", {})
-    host: str = (in_pod() and server.get("url")) or server.get("externalUrl", "")
-    if not host:
+    if host := (in_pod() and server.get("url")) or server.get("externalUrl", ""):
+        return host, True
+    name = application["metadata"]["name"]
+    if application["spec"].get("apiServer", {}).get("enableOauth", True) is False:
+        return _host_without_route(application, cluster.namespace), False
+    raise ClusterError(
+        f"the {_KIND} {name} in {namespace} has no address of its API server yet; "
+        "wait until it is ready, or give the host."
+    )
+
+
+def _host_without_route(application: KubernetesObject, namespace: str) -> str:
+    """Return the address of a server without a proxy: it has no route, and the operator never reports an address.
+
+    Raises:
+        ClusterError: it cannot be reached from here.
+    """
+    name = application["metadata"]["name"]
+    service = f"ds-pipeline-{name}"
+    scheme = "http" if application["spec"].get("podToPodTLS", True) is False else "https"
+    why = f"the {_KIND} {name} in the namespace {namespace} has `enableOauth: false`, and so neither route nor login"
+    if not in_pod():
+        # behind a forwarded port, its certificate would be for another name
+        forward = f"run `oc port-forward -n {namespace} service/{service} {_SERVER_PORT}` and give the host "
+        other = f"{forward}http://localhost:{_SERVER_PORT}" if scheme == "http" else "give the host of your own route"
         raise ClusterError(
-            f"the {_KIND} {application['metadata']['name']} in {namespace} has no address of its API server yet; "
-            "wait until it is ready, or give the host."
+            f"{why}: its API server has no address outside the cluster; set enableOauth to true, or {other}."
         )
-    return host
+    host = f"{service}.{namespace}.svc.cluster.local"
+    try:
+        socket.create_connection((host, _SERVER_PORT), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"{why}: {host} cannot be reached from this pod at port {_SERVER_PORT}, since the NetworkPolicy "
+            f"ds-pipelines-{name} admits only pods of the pipeline server; set enableOauth to true, or admit this pod."
+        ) from error
+    return f"{scheme}://{host}:{_SERVER_PORT}"
 
 
 def _token_source(token: str, cluster: Cluster | None) -> Callable[[], str]:

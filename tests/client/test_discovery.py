@@ -1,9 +1,11 @@
 """The client finds its server, token and CA: in a pod, on a laptop with a kubeconfig, or from arguments."""
 
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -124,6 +126,71 @@ def test_a_project_without_exactly_one_server_is_reported(
     for each in applications:
         cluster.apply(each)
     with pytest.raises(KfpEdgeError, match=message):
+        Client.connect()
+
+
+def without_login(**spec: bool) -> dict[str, Any]:
+    """Return an application with `enableOauth: false`: it has no route, and the operator never reports an address."""
+    without = application()
+    return {**without, "spec": {**without["spec"], "apiServer": {"enableOauth": False}, **spec}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [
+        ({}, "or give the host of your own route"),
+        (
+            {"podToPodTLS": False},
+            "or run `oc port-forward -n ds-project service/ds-pipeline-dspa 8888` and give the host "
+            "http://localhost:8888",
+        ),
+    ],
+    ids=["TLS", "without TLS"],
+)
+def test_outside_the_cluster_a_server_without_login_has_no_address(
+    cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch, spec: dict[str, bool], remedy: str
+) -> None:
+    set_environment(monkeypatch, cluster.environ(USER, "ds-project"))
+    cluster.apply(without_login(**spec))
+    with pytest.raises(KfpEdgeError, match=f"`enableOauth: false`, .* no address outside the cluster; .*{remedy}"):
+        Client.connect()
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, name: str, port: int | None) -> None:
+    """Lead connections with a name to a port of this machine; None lets them end in a timeout."""
+    look_up = socket.getaddrinfo
+
+    def replaced(host: str, asked: int, *args: Any, **kwargs: Any) -> Any:
+        if host != name:
+            return look_up(host, asked, *args, **kwargs)
+        if port is None:
+            raise TimeoutError("timed out")
+        return look_up("127.0.0.1", port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", replaced)
+
+
+SERVICE = "ds-pipeline-dspa.ds-project.svc.cluster.local"
+
+
+def test_a_pod_connects_to_a_server_without_login_and_sends_no_token(
+    cluster: FakeKubernetes, server: FakeKfp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.apply(without_login(podToPodTLS=False))
+    set_environment(monkeypatch, cluster.pod(USER, "ds-project"))
+    resolve(monkeypatch, SERVICE, urlsplit(server.url).port)
+    server.token = ""
+    client = Client.connect()
+    assert (client.host, client.runs()) == (f"http://{SERVICE}:8888", [])
+
+
+def test_a_pod_that_a_network_policy_keeps_from_the_server_is_reported(
+    cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.apply(without_login())
+    set_environment(monkeypatch, cluster.pod(USER, "ds-project"))
+    resolve(monkeypatch, SERVICE, None)
+    with pytest.raises(KfpEdgeError, match=r"at port 8888, since the NetworkPolicy ds-pipelines-dspa admits only pods"):
         Client.connect()
 
 
