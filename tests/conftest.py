@@ -12,6 +12,7 @@ from support import registry as registries
 from support.container_storage import ContainerStorage
 from support.registry import RegistryServer
 from support.registry_proxy import FaultyRegistry, faulty_registry
+from support.s3 import S3Server, s3_server
 
 # no test asserts on time; Hypothesis does, by default
 settings.register_profile("no deadline", deadline=None)
@@ -82,3 +83,30 @@ def faulty(_faulty_registry: FaultyRegistry) -> Iterator[FaultyRegistry]:
     _faulty_registry.requests.clear()
     yield _faulty_registry
     _faulty_registry.fault = None
+
+
+@pytest.fixture(scope="session")
+def s3_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 server for all tests, each of which uses a bucket or keys of its own."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_store: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The S3 server, with an environment that has its data connection and nothing else of AWS."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_store.env.items():
+        monkeypatch.setenv(name, value)
+    return s3_store
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """This machine has no credentials of an object store."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -13,6 +13,7 @@ from kfp_edge import __version__
 from kfp_edge.cli.compile import compile_pipelines
 from kfp_edge.cli.doctor import doctor
 from kfp_edge.cli.run import run
+from kfp_edge.cli.run_control import cancel, retry
 from kfp_edge.cli.runs import runs
 from kfp_edge.cli.schedule import schedule
 from kfp_edge.cli.serve import serve
@@ -25,6 +26,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("run")(run)
 app.command("submit")(submit)
 app.command("runs")(runs)
+app.command("cancel")(cancel)
+app.command("retry")(retry)
 app.add_typer(schedule, name="schedule")
 app.command("compile")(compile_pipelines)
 app.command("validate")(validate)

@@ -96,8 +96,8 @@ def _print_run(local_run: "LocalRun") -> None:
 
 
 def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
-    from kfp_edge.cli.printed_metrics import select_metrics
     from kfp_edge.local.summary import select_warnings
+    from kfp_edge.metrics.selection import select_metrics
 
     stages = len(summary["stages"])
     yield summary["pipeline"], f"{summary['status']} in {summary['seconds']:.1f} s, {count_of(stages, 'stage')}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kfp_edge.cli.server_options import CaFile, Host, Namespace
+from kfp_edge.cli.server_options import CaFile, Host, Namespace, repeat_command
 from kfp_edge.cli.submit import follow_run, format_stage, print_metrics
 from kfp_edge.storage.files import write_file
 
@@ -39,7 +39,7 @@ def runs(
     if report:
         _write_report(run.report(report), output)
     elif wait:
-        follow_run(run)
+        follow_run(run, repeat_command(f"cancel {run.id}", namespace, host, ca_file))
     else:
         _print_run(run)
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
-from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Namespace, PipelineName
+from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Namespace, PipelineName, repeat_command
+from kfp_edge.errors import KfpEdgeError
 
 if TYPE_CHECKING:
     from kfp_edge.client import Run, StageState
@@ -33,11 +34,14 @@ def submit(
     run = client.submit(pipeline, parameters, name=name, experiment=experiment, cache=cache)
     typer.echo(f"run {run.id}\n    {run.url}")
     if wait:
-        follow_run(run)
+        follow_run(run, repeat_command(f"cancel {run.id}", namespace, host, ca_file))
 
 
-def follow_run(run: "Run") -> None:
-    """Print a run's stages as they start and end, then its metrics; exit 1 unless it succeeds."""
+def follow_run(run: "Run", cancel_command: str) -> None:
+    """Print a run's stages as they start and end, then its metrics; exit 1 unless it succeeds.
+
+    Ctrl-C ends only this program: it prints the command that cancels the run.
+    """
     printed: dict[str, str] = {}
 
     def print_changes(stages: "tuple[StageState, ...]") -> None:
@@ -46,7 +50,11 @@ def follow_run(run: "Run") -> None:
                 typer.echo(format_stage(stage))
             printed[stage.name] = stage.state
 
-    result = run.wait(print_changes)
+    try:
+        result = run.wait(print_changes)
+    except KeyboardInterrupt:
+        typer.echo(f"\nthe run {run.name} continues; `{cancel_command}` cancels it", err=True)
+        raise typer.Exit(130) from None
     if result.state != "succeeded":
         typer.echo(f"error: {result.error}", err=True)
         raise typer.Exit(1)
@@ -60,8 +68,13 @@ def format_stage(stage: "StageState") -> str:
 
 
 def print_metrics(run: "Run") -> None:
-    """Print the metrics of a run, one per line."""
-    from kfp_edge.cli.printed_metrics import select_metrics
+    """Print the metrics of a run, one per line, or why they cannot be read: that does not make the run a failure."""
+    from kfp_edge.metrics.selection import select_metrics
 
-    for name, value in select_metrics(run.metrics()).items():
+    try:
+        metrics = run.metrics()
+    except KfpEdgeError as error:
+        typer.echo(f"note: the metrics cannot be read: {error}", err=True)
+        return
+    for name, value in select_metrics(metrics).items():
         typer.echo(f"{name:<22}{value:.4g}")

@@ -4,5 +4,6 @@ from kfp_edge.client.client import Client
 from kfp_edge.client.kfp_api import Endpoint
 from kfp_edge.client.runs import Run, RunResult, StageState
 from kfp_edge.client.schedules import Schedule
+from kfp_edge.reports.stage_report import StageReport
 
-__all__ = ["Client", "Endpoint", "Run", "RunResult", "Schedule", "StageState"]
+__all__ = ["Client", "Endpoint", "Run", "RunResult", "Schedule", "StageReport", "StageState"]

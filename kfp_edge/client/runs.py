@@ -1,24 +1,27 @@
-"""A run on the cluster: its stages, metrics and reports.
+"""A run on the cluster: its stages, metrics and reports."""
 
-A 2.16 backend does not report which artifacts a task produced (`outputs` of its task details stays empty). But every
-artifact is stored at `.../<run id>/<stage>/<salt>/<name>` in the object store, and Data Science Pipelines lists
-artifacts and signs download URLs at `/apis/v2beta1/artifacts`. That response does not contain metrics: our stages write
-theirs as JSON into the artifact's file.
-"""
-
-import json
+import asyncio
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
+from kfp_edge.client import run_control
 from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.client.package import parse_api_spec
-from kfp_edge.errors import KfpApiError, ParameterError, RunTimeoutError, StorageError
+from kfp_edge.client.results import RunResults
+from kfp_edge.errors import KfpApiError, KfpEdgeError, RunTimeoutError
+from kfp_edge.reports.stage_report import StageReport
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+
+if TYPE_CHECKING:
+    from kfp_edge.client.run_display import RunDisplay
+    from kfp_edge.client.run_snapshot import RunSnapshot
 
 #: Seconds between two requests for a run's state.
 POLL_SECONDS = 2.0
@@ -28,8 +31,6 @@ OUTAGE_SECONDS = 300.0
 _FINAL_STATES = ("succeeded", "failed", "skipped", "canceled")
 #: The state of a stage with several tasks (a loop) is the first of these that one of its tasks has.
 _STATE_PRECEDENCE = ("failed", "canceling", "running", "pending", "paused", "canceled", "succeeded", "skipped")
-_REPORT_TYPES = ("system.HTML", "system.Markdown")
-_METRICS_TYPE = "system.Metrics"
 #: The label of a run's pods.
 _RUN_LABEL = "pipeline/runid"
 #: A time that was never set is not after this one.
@@ -54,19 +55,21 @@ class RunResult:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class _Artifact:
-    id: str
-    stage: str
-    type: str
+class _StoppedError(Exception):
+    """Nobody waits for the run any more."""
 
 
 class Run:
-    """One run. Its properties are as of the last request, which `refresh`, `stages` and `wait` repeat."""
+    """One run. Its properties are as of the last request, which `refresh`, `stages` and `wait` repeat.
+
+    A notebook shows it with its stages, metrics and reports, and keeps the output up to date until the run has ended.
+    `await run` waits like `wait`, while other tasks of the event loop go on.
+    """
 
     def __init__(self, api: KfpApi, run: V2beta1Run) -> None:
         self._api = api
         self._run = run
+        self._display: RunDisplay | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.id!r}, {self.name!r}, {self.state!r})"
@@ -91,6 +94,13 @@ class Run:
         """When the run was submitted, or started by its schedule."""
         created: datetime = self._run.created_at
         return created
+
+    @property
+    def seconds(self) -> float:
+        """The duration so far, or altogether."""
+        ended = self.state in _FINAL_STATES and self._run.finished_at
+        end: datetime = self._run.finished_at if ended else datetime.now(UTC)
+        return max(0.0, (end - self.created_at).total_seconds())
 
     @property
     def url(self) -> str:
@@ -144,7 +154,47 @@ class Run:
         Raises:
             RunTimeoutError: it has not ended in time. The run itself continues.
             KfpApiError: the server refuses or stays unreachable. The run itself continues.
+            KeyboardInterrupt: Ctrl-C. The run itself continues.
         """
+        try:
+            result = self._poll(on_progress, timeout, time.sleep)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"the run {self.name} continues; its method `cancel` cancels it") from None
+        if self._display is not None:
+            self._display.wait_for_last_update()
+        return result
+
+    def __await__(self) -> Generator[Any, None, RunResult]:
+        return self._wait_in_thread().__await__()
+
+    async def _wait_in_thread(self) -> RunResult:
+        """Wait in a thread of its own, until the run has ended or nobody waits any more."""
+        stopped = threading.Event()
+
+        def pause(seconds: float) -> None:
+            if stopped.wait(seconds):
+                raise _StoppedError
+
+        run = self._copy()
+        try:
+            result = await asyncio.to_thread(run._poll, None, None, pause)
+        finally:
+            stopped.set()
+        self._run = run._run
+        if self._display is not None:
+            await asyncio.to_thread(self._display.wait_for_last_update)
+        return result
+
+    def _copy(self) -> "Run":
+        """Return the run for another thread: with a connection of its own."""
+        return Run(KfpApi(self._api.endpoint), self._run)
+
+    def _poll(
+        self,
+        on_progress: Callable[[tuple[StageState, ...]], None] | None,
+        timeout: float | None,
+        pause: Callable[[float], None],
+    ) -> RunResult:
         start = last_response = time.monotonic()
         reported: list[str] = []
         while True:
@@ -166,65 +216,122 @@ class Run:
                     f"the run {self.name} has not ended within {timeout:g} s and continues; "
                     f"look at it later with `kfp-edge runs {self.id}`."
                 )
-            time.sleep(POLL_SECONDS)
+            pause(POLL_SECONDS)
+
+    def cancel(self) -> None:
+        """Cancel the run: what runs is stopped, and nothing else starts. That takes some seconds.
+
+        Raises:
+            ParameterError: it has ended.
+            KfpApiError: the server refuses or cannot be reached, or there is no Workflow that it could stop.
+        """
+        self._run = run_control.cancel(self._api, self.id)
+
+    def retry(self) -> None:
+        """Run the stages again that failed, and those after them; the run has the same id.
+
+        Raises:
+            ParameterError: it has not failed.
+            KfpApiError: the server refuses or cannot be reached.
+        """
+        self._run = run_control.retry(self._api, self.id)
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of all stages; a later stage's value replaces an earlier one's of the same name.
 
         Raises:
-            KfpApiError: the server or the object store refuses or cannot be reached.
+            KfpApiError: the server refuses or cannot be reached.
+            StorageError: the object store refuses or cannot be reached, or there are no credentials for it.
         """
-        artifacts = {artifact.stage: artifact for artifact in self._artifacts() if artifact.type == _METRICS_TYPE}
-        metrics: dict[str, float] = {}
-        for stage in self.pipeline.stages:
-            if stage.name in artifacts:
-                metrics |= _parse_metrics(self._download(artifacts[stage.name]))
-        return metrics
+        return self._results().metrics()
 
-    def report(self, stage: str) -> str:
-        """Return the report of a stage: HTML, or Markdown where the stage writes that.
+    def report(self, stage: str) -> StageReport:
+        """Return the report of a stage, which a notebook renders: HTML, or Markdown where the stage writes that.
 
         Raises:
             ParameterError: the pipeline has no stage of this name with a report.
-            StorageError: the run has no such report.
-            KfpApiError: the server or the object store refuses or cannot be reached.
+            KfpApiError: the server refuses or cannot be reached.
+            StorageError: the run has no such report, or the object store refuses or cannot be reached.
         """
-        for artifact in self._artifacts():
-            is_report = artifact.stage == stage and artifact.type in _REPORT_TYPES
-            if is_report and (data := self._download(artifact)) is not None:
-                return data.decode("utf-8", "replace")
-        reporting = [each.name for each in self.pipeline.stages if set(each.artifacts.values()) & set(_REPORT_TYPES)]
-        if stage not in reporting:
-            raise ParameterError(
-                f"the pipeline has no stage {stage!r} with a report; those are: {', '.join(reporting)}."
-            )
-        raise StorageError(
-            f"the run {self.name} has no report of {stage}: the stage did not succeed, "
-            "or its result came from the cache, and then the report is with the earlier run."
+        return self._results().report(stage)
+
+    def reports(self) -> dict[str, StageReport]:
+        """Return the reports of all stages that have succeeded, by stage.
+
+        Raises:
+            KfpApiError: the server refuses or cannot be reached.
+            StorageError: the object store refuses or cannot be reached, or there are no credentials for it.
+        """
+        return self._results().reports()
+
+    def _results(self) -> RunResults:
+        if self.state not in _FINAL_STATES:
+            self.refresh()
+        return RunResults(self._api, self._run, self.pipeline)
+
+    def _ipython_display_(self) -> None:
+        """Show the run in a notebook, and follow it there; a terminal gets it as text."""
+        from IPython import get_ipython
+        from IPython.display import display
+
+        from kfp_edge.client.run_display import RunDisplay, to_bundle
+
+        try:
+            snapshot = self._current_snapshot()
+        except KfpEdgeError as error:
+            print(f"{self!r}: {error}")
+            return
+        if snapshot.state in _FINAL_STATES or not hasattr(get_ipython(), "kernel"):
+            display(to_bundle(snapshot), raw=True)
+            return
+        if self._display is None:
+            self._display = RunDisplay(self._follow, self.cancel)
+        self._display.show(snapshot)
+
+    def _repr_html_(self) -> str:
+        from kfp_edge.client.run_html import render
+
+        return render(self._current_snapshot())
+
+    def _current_snapshot(self) -> "RunSnapshot":
+        """Request the run's state again and return what is shown of it."""
+        stages = self.stages()
+        if self.state not in _FINAL_STATES:
+            return self._snapshot(stages)
+        return self._last_snapshot(RunResult(self.state, stages, self._error_message(stages)))
+
+    def _follow(self, update: "Callable[[RunSnapshot], None]") -> "RunSnapshot":
+        """Call `update` with the state of the run until it has ended, and return what is shown then."""
+        run = self._copy()
+
+        def pause(seconds: float) -> None:
+            self._run = run._run
+            update(run._snapshot(run._stage_states()))
+            time.sleep(seconds)
+
+        result = run._poll(None, None, pause)
+        self._run = run._run
+        return run._last_snapshot(result)
+
+    def _snapshot(self, stages: tuple[StageState, ...], problem: str = "") -> "RunSnapshot":
+        from kfp_edge.client.run_snapshot import RunSnapshot
+
+        return RunSnapshot(
+            self.name,
+            self.id,
+            self.url,
+            self.pipeline.name,
+            self.state,
+            self.created_at,
+            self.seconds,
+            stages,
+            problem=problem,
         )
 
-    def _artifacts(self) -> Iterator[_Artifact]:
-        """Yield the run's artifacts, the newest first."""
-        namespace = self._api.endpoint.namespace
-        if not namespace:
-            raise ParameterError("artifacts are listed by namespace; give the namespace of the API server.")
-        query = {"namespace": namespace, "max_result_size": "100", "order_by_field": "CREATE_TIME", "order_by": "desc"}
-        while True:
-            page = self._api.get("list the run's artifacts", "/apis/v2beta1/artifacts", **query)
-            for artifact in page.get("artifacts", ()):
-                if datetime.fromisoformat(artifact["created_at"]) < self.created_at:
-                    return  # all others are older than the run
-                _, separator, path = artifact["uri"].partition(f"/{self.id}/")
-                if separator:
-                    yield _Artifact(artifact["artifact_id"], path.split("/")[0], artifact["artifact_type"])
-            if not page.get("next_page_token"):
-                return
-            query["next_page_token"] = page["next_page_token"]
+    def _last_snapshot(self, result: RunResult) -> "RunSnapshot":
+        from kfp_edge.client.run_display import with_results
 
-    def _download(self, artifact: _Artifact) -> bytes | None:
-        action = f"read an artifact of {artifact.stage}"
-        response = self._api.get(action, f"/apis/v2beta1/artifacts/{artifact.id}", view="DOWNLOAD")
-        return self._api.download(action, response["download_url"])
+        return with_results(self._snapshot(result.stages, result.error), self._results())
 
     def _error_message(self, stages: tuple[StageState, ...]) -> str:
         """Return why the run did not succeed, in one sentence; empty if it did."""
@@ -253,14 +360,3 @@ def _stage_state(name: str, tasks: list[V2beta1PipelineTaskDetail], state_withou
     now = datetime.now(UTC)
     end = max(end_times, default=now) if state in _FINAL_STATES else now
     return StageState(name, state, max(0.0, (end - min(start_times, default=end)).total_seconds()))
-
-
-def _parse_metrics(data: bytes | None) -> dict[str, float]:
-    """Return the numbers in a metrics file; a stage that is not ours may have written none."""
-    try:
-        metrics = json.loads(data or b"{}")
-    except ValueError:
-        return {}
-    if not isinstance(metrics, dict):
-        return {}
-    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}

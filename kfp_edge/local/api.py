@@ -4,7 +4,6 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,8 @@ from kfp_edge.local import runner, summary, workspace
 from kfp_edge.local.fork_client import STAGE_IMPORT, start_fork_server
 from kfp_edge.local.runner import RunProgress, StageRun, Status
 from kfp_edge.local.steps import StepLines
+from kfp_edge.reports.stage_report import StageReport
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_name, read_or_compile
-
-#: Pixels of a report in a notebook; a longer one scrolls.
-_HEIGHT = 640
-
-
-class StageReport(str):
-    """The report of a stage, an HTML page or Markdown, which a notebook renders."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str | None:
-        """Return an HTML page in a sandboxed frame, so that neither its style nor a script reaches the notebook."""
-        if not self.startswith("<!doctype html"):
-            return None
-        page = escape(self)
-        return f'<div><iframe sandbox srcdoc="{page}" width="100%" height="{_HEIGHT}" style="border:0"></iframe></div>'
-
-    def _repr_markdown_(self) -> str:
-        return str(self)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,11 @@ class CompiledPipeline:
         return str(self._spec["pipelineInfo"]["name"])
 
     @property
+    def root(self) -> str:
+        """Where its runs store artifacts; empty if that is up to the backend."""
+        return str(self._spec.get("defaultPipelineRoot", ""))
+
+    @property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """Name to {"parameterType", "defaultValue", ...}, as the pipeline spec has it."""
         parameters: dict[str, dict[str, Any]] = self._spec["root"].get("inputDefinitions", {}).get("parameters", {})

@@ -7,6 +7,7 @@ credentials are those that boto3 finds.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,35 @@ def check_exists(uri: str) -> None:
         prefix = f"{key.rstrip('/')}/" if key else ""
         if not client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"):
             raise _nothing_error(uri)
+
+
+def has_credentials() -> bool:
+    """Return whether boto3 finds credentials on this machine, valid or not."""
+    return boto3.Session().get_credentials() is not None
+
+
+def list_keys(uri: str) -> list[str]:
+    """Return the keys of all objects with the prefix `s3://BUCKET/PREFIX/`, the newest first.
+
+    Raises:
+        StorageError: there is no such bucket, or the store refuses or cannot be reached.
+    """
+    bucket, prefix = _split_location(uri)
+    with _translate_errors(uri, bucket):
+        pages = _create_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        objects = [(item["LastModified"], item["Key"]) for page in pages for item in page.get("Contents", [])]
+    return [key for _, key in sorted(objects, key=itemgetter(0), reverse=True)]
+
+
+def read(uri: str) -> bytes:
+    """Return the contents of the object `s3://BUCKET/KEY`.
+
+    Raises:
+        StorageError: there is no such object, or the store refuses or cannot be reached.
+    """
+    bucket, key = _split(uri)
+    with _translate_errors(uri, bucket):
+        return _create_client().get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
 def upload(file: Path, uri: str) -> None:

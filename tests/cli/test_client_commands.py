@@ -1,39 +1,18 @@
 """`kfp-edge submit`, `runs`, `schedule` and `compile --kubernetes`, as a user types them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
-from kfp_edge.client import runs
 from kfp_edge.spec import compiler
 from kfp_edge.spec.validation import validate_text
 from support import schemas
-from support.clients import REPORT, STAGES, set_results, write_small
+from support.clients import REPORT, STAGES
+from support.commands import kfp_edge
 from support.fake_kfp import FakeKfp, recurring_runs
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKfp]:
-    """A KFP backend, with its token in the environment and the small pipeline in the current folder."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setattr(runs, "POLL_SECONDS", 0.0)
-    write_small(tmp_path)
-    with FakeKfp(folder) as running:
-        monkeypatch.setenv("KFP_EDGE_TOKEN", running.token)
-        set_results(running)
-        yield running
-
-
-def kfp_edge(server: FakeKfp, *args: str) -> Result:
-    return CliRunner().invoke(app, [*args, "--host", server.url, "--namespace", "ds-project"])
 
 
 def test_submit_prints_the_run_and_its_page(server: FakeKfp) -> None:

@@ -103,15 +103,6 @@ def test_metrics_are_those_of_this_run_and_not_of_another(server: FakeKfp) -> No
     assert submit_small(server).metrics() == {}
 
 
-def test_a_report_is_found_beyond_the_first_page_of_artifacts(server: FakeKfp) -> None:
-    set_results(server)
-    run = submit_small(server)
-    run.wait()
-    other = dict(next(iter(server.store.artifacts.values())), uri="s3://bucket/elsewhere")
-    server.store.artifacts |= {f"other-{number}": dict(other, artifact_id=f"other-{number}") for number in range(250)}
-    assert run.report("learn") == REPORT
-
-
 def test_a_metrics_file_that_is_not_ours_is_tolerated(server: FakeKfp) -> None:
     server.store.contents["learn", "metrics"] = b"\x00no json"
     server.store.contents["judge", "metrics"] = b'{"auc": 0.8, "note": "text"}'
@@ -139,6 +130,7 @@ def test_a_missing_report_is_reported(server: FakeKfp) -> None:
 
 def test_metrics_require_the_namespace(server: FakeKfp) -> None:
     run = client_of(server, namespace="").submit(small, {"rows": 1})
+    run.wait()
     with pytest.raises(KfpEdgeError, match="give the namespace"):
         run.metrics()
 

@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs" / "python-api.md").read_text()
 
 PUBLIC_NAMES = {
     "kfp_edge": {"__version__", "client", "components", "errors", "local", "pipelines", "rules", "spec"},
-    "kfp_edge.client": {"Client", "Endpoint", "Run", "RunResult", "Schedule", "StageState"},
+    "kfp_edge.client": {"Client", "Endpoint", "Run", "RunResult", "Schedule", "StageReport", "StageState"},
     "kfp_edge.local": {"LocalRun", "RunFailedError", "RunProgress", "StageReport", "StageRun", "run"},
     "kfp_edge.rules": {"RULES", "LintReport", "Problem", "Rule", "lint_file", "lint_text", "to_sarif"},
     "kfp_edge.spec": {

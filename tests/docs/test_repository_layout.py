@@ -36,8 +36,8 @@ GRAPH = {
     "spec": {"errors", "storage", "suggestions"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},
-    "client": {"cluster", "errors", "runtime", "spec", "storage"},
-    "local": {"errors", "images", "runtime", "spec", "storage"},
+    "client": {"cluster", "errors", "metrics", "reports", "runtime", "spec", "storage"},
+    "local": {"errors", "images", "reports", "runtime", "spec", "storage"},
     "cli": {"client", "errors", "images", "local", "metrics", "ml", "rules", "runtime", "spec", "storage", "wording"},
     "components": {
         "cluster",

@@ -1,10 +1,11 @@
 """Helpers to run notebooks in a new kernel. As a program, it strips the outputs of all notebooks for git."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,6 +56,17 @@ def execute(
     for text, replacement in (changes or {}).items():
         (cell,) = [cell for cell in notebook.cells if text in cell.source]
         cell.source = cell.source.replace(text, replacement)
+    return _execute(notebook, folder, environment)
+
+
+def execute_cells(cells: Sequence[str], folder: Path, environment: Mapping[str, str]) -> NotebookNode:
+    """Run a notebook with these cells in `folder` and return it with its outputs."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    search_path = os.pathsep.join(filter(None, (str(FOLDER.parent / "tests"), environment.get("PYTHONPATH"))))
+    return _execute(notebook, folder, {**environment, "PYTHONPATH": search_path})
+
+
+def _execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
     client = NotebookClient(
         notebook,
         kernel_name="python3",

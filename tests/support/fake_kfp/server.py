@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from support.fake_kfp import recurring_runs
+from support.fake_kfp import recurring_runs, run_control
 from support.fake_kfp.store import RefusedError, Store, page
 
 JsonObject = dict[str, Any]
@@ -73,6 +73,8 @@ class FakeKfp:
         self.store = Store()
         self.token = secrets.token_urlsafe()
         self.requests: list[ReceivedRequest] = []
+        #: How many artifacts were described in responses: each takes OpenShift AI 0.18 s.
+        self.described_artifacts = 0
         self._folder = folder
         self._faults: list[_Fault] = []
         self._signatures: dict[str, str] = {}
@@ -153,7 +155,8 @@ class FakeKfp:
             return 200, b"<h1>Hello</h1>", {"Content-Type": "text/html"}
         if path.startswith("/store/"):
             return self._read_object(path, request)
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        expected = f"Bearer {self.token}" if self.token else None  # without a login it is sent none
+        if request.headers.get("Authorization") != expected:
             return 401, b"Unauthorized", {}
         try:
             return 200, self._route(method, path, request), {}
@@ -191,6 +194,8 @@ class FakeKfp:
         return version
 
     def _artifact(self, request: _Request, artifact_id: str) -> JsonObject:
+        self._check_artifact_api()
+        self.described_artifacts += 1
         if artifact_id not in self.store.artifacts:
             raise RefusedError(404, f"failed to find artifact with id {artifact_id}")
         artifact = dict(self.store.artifacts[artifact_id])
@@ -199,18 +204,26 @@ class FakeKfp:
             artifact["download_url"] = f"{self.url}/store/{artifact_id}?X-Amz-Signature={self._signatures[artifact_id]}"
         return artifact
 
+    def _check_artifact_api(self) -> None:
+        if not self.store.has_artifact_api:
+            raise RefusedError(404, "Not Found")
+
     def _artifacts(self, request: _Request) -> JsonObject:
         query = request.query
+        self._check_artifact_api()
         if not query.get("namespace"):
             raise RefusedError(500, "Missing required namespace parameter.")
         artifacts = [each for each in self.store.artifacts.values() if each["namespace"] == query["namespace"]]
+        if not artifacts:
+            raise RefusedError(500, "Internal error: Failed to find any artifacts within the specified namespace.")
         page_query = {
             "page_size": query.get("max_result_size", "20"),
             "page_token": query.get("next_page_token", ""),
             "sort_by": f"created_at {query.get('order_by', 'asc')}",
         }
         items, token = page(artifacts, page_query)
-        return {"artifacts": items, "next_page_token": token}
+        self.described_artifacts += len(items)
+        return {"artifacts": items, **({"next_page_token": token} if token else {})}
 
 
 def _list_handler(name: str, objects: Callable[[Store], list[JsonObject]]) -> Callable[[FakeKfp, _Request], JsonObject]:
@@ -255,6 +268,8 @@ _ROUTES: list[tuple[str, str, Callable[..., JsonObject]]] = [
     ("GET", f"{_API}/runs", _list_handler("runs", lambda store: list(store.runs.values()))),
     ("GET", f"{_API}/runs/{_ID}", lambda fake, request, run: fake.store.read_run(run)),
     ("POST", f"{_API}/recurringruns", lambda fake, request: recurring_runs.create(fake.store, request.json)),
+    ("POST", f"{_API}/runs/{_ID}:terminate", lambda fake, request, run: run_control.terminate(fake.store, run)),
+    ("POST", f"{_API}/runs/{_ID}:retry", lambda fake, request, run: run_control.retry(fake.store, run)),
     ("GET", f"{_API}/recurringruns", _list_handler("recurringRuns", lambda store: list(store.recurring_runs.values()))),
     ("DELETE", f"{_API}/recurringruns/{_ID}", _delete_recurring_run),
     ("POST", f"{_API}/recurringruns/{_ID}:enable", _set_mode("ENABLE")),

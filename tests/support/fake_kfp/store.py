@@ -49,6 +49,8 @@ class Store:
     runs_without_workflow: set[str] = field(default_factory=set)
     #: Whether a deletion can spare the Workflows of a recurring run, as from 2.16 on.
     has_propagation_policy: bool = True
+    #: Whether this is the server of Data Science Pipelines; KFP's own has no API for artifacts.
+    has_artifact_api: bool = True
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     # --- pipelines
@@ -129,12 +131,19 @@ class Store:
         self.runs[created["run_id"]] = created
         return created
 
+    def run(self, run_id: str) -> JsonObject:
+        """Return a run as it is."""
+        return _get(self.runs, run_id, "Run")
+
     def read_run(self, run_id: str) -> JsonObject:
         """Return a copy of a run, and advance the run by one step."""
-        run = _get(self.runs, run_id, "Run")
-        copy = json.loads(json.dumps(run))
-        if run["state"] in UNFINISHED and run_id not in self.runs_without_workflow:
-            self._advance(run)
+        run = self.run(run_id)
+        copy: JsonObject = json.loads(json.dumps(run))
+        if run_id not in self.runs_without_workflow:
+            if run["state"] in UNFINISHED:
+                self._advance(run)
+            elif run["state"] == "CANCELING":
+                self._finish(run, "FAILED")
         return copy
 
     def _advance(self, run: JsonObject) -> None:
@@ -166,7 +175,9 @@ class Store:
     def _finish(self, run: JsonObject, state: str) -> None:
         run["state"] = state
         run["finished_at"] = _now()
-        self._end(next(task for task in run["run_details"]["task_details"] if task["display_name"] == "root"), state)
+        for task in run["run_details"]["task_details"]:
+            if task["display_name"] == "root":
+                self._end(task, state)
 
     def _task(self, run: JsonObject, name: str, state: str) -> JsonObject:
         ended = _now() if state == "SUCCEEDED" else _NEVER
@@ -200,6 +211,10 @@ class Store:
             "created_at": _now(),
             "last_updated_at": _now(),
         }
+
+    def number_from(self, number: int) -> None:
+        """Give the next artifact this number."""
+        self._numbers = itertools.count(number)
 
     def content(self, artifact_id: str) -> bytes | None:
         """Return the content of an artifact; None if its stage wrote no file."""

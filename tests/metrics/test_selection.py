@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kfp_edge.cli.printed_metrics import select_metrics
+from kfp_edge.metrics.selection import select_metrics
 
 
 @pytest.mark.parametrize(

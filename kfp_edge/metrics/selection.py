@@ -1,15 +1,15 @@
-"""Which metrics of a run commands print."""
+"""Which metrics of a run are shown at a glance."""
 
 from collections.abc import Mapping
 
 from kfp_edge.metrics.catalog import find_metric, is_over_folds
 
-#: Metrics of single classes are printed for so many classes.
+#: Metrics of single classes are shown for so many classes.
 _MAX_CLASSES = 2
 
 
 def select_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics to print, sorted by name; the reports list the others.
+    """Return the metrics to show at a glance, sorted by name; the reports list the others.
 
     These are metrics over folds, and of many classes those of single ones.
     """
