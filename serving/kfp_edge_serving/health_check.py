@@ -1,27 +1,22 @@
 """The health check of a container that has no shell and no curl: whether the server in it is ready."""
 
-import argparse
 import http.client
 import os
 import ssl
 import sys
 from collections.abc import Sequence
 
+from kfp_edge_serving.settings import parse_address
+
 _TIMEOUT = 3.0
 #: Where to ask a server that listens at all addresses: it may have those of one version of IP only.
 _LOOPBACK = ("127.0.0.1", "::1")
-_ALL_ADDRESSES = ("", "0.0.0.0", "::")
+_ALL_ADDRESSES = ("0.0.0.0", "::")
 
 
 def check(arguments: Sequence[str]) -> int:
     """Return 0 if the server on this host is ready; else print why not and return 1."""
-    parser = argparse.ArgumentParser(prog="kfp-edge-serving health", description=__doc__)
-    parser.add_argument("--port", type=int, default=os.environ.get("KFP_EDGE_PORT") or "8080", help="port of REST")
-    parser.add_argument(
-        "--host", default=os.environ.get("KFP_EDGE_HOST", ""), help="address of the server; by default the loopback one"
-    )
-    options = parser.parse_args(arguments)
-    host, port = options.host.strip("[]"), options.port
+    host, port = parse_address("kfp-edge-serving health", __doc__, arguments)
     errors = []
     for address in _LOOPBACK if host in _ALL_ADDRESSES else (host,):
         try:

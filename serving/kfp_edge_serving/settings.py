@@ -64,6 +64,16 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     return Settings(**values, limits=Limits(**limits))
 
 
+def parse_address(program: str, description: str | None, arguments: Sequence[str]) -> tuple[str, int]:
+    """Return host and REST port of the server, for a program that connects to it; arguments as in `parse`."""
+    parser = _Parser(prog=program, description=description)
+    add = _OptionAdder(parser)
+    add("host", _host, "address of the server; where that is every address of this host, the loopback one")
+    add("port", _port, "port of REST")
+    values = add.complete(vars(parser.parse_args(arguments)))
+    return values["host"], values["port"]
+
+
 def _create_parser() -> tuple["_Parser", "_OptionAdder"]:
     parser = _Parser(
         prog="kfp-edge-serving",
@@ -189,6 +199,8 @@ def _format_default(value: object) -> str:
 
 def _host(text: str) -> str:
     """Return the address; in a URL, one of IPv6 is in brackets."""
+    if not text:
+        raise ValueError("no address; 0.0.0.0 is every address of IPv4, :: every one of IPv4 and IPv6")
     return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 

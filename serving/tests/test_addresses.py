@@ -65,6 +65,15 @@ def test_one_address_of_ipv6_is_only_that_one(pump_models: Path) -> None:
         assert health(server.port).returncode == 0
 
 
+def test_the_health_check_explains_the_variable_of_a_service_as_the_server_does() -> None:
+    command = [sys.executable, "-m", "kfp_edge_serving", "health"]
+    variables = os.environ | {"KFP_EDGE_PORT": "tcp://10.0.0.7:8080"}
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, env=variables, timeout=60)
+    assert checked.returncode == 2
+    assert "error: KFP_EDGE_PORT is 'tcp://10.0.0.7:8080', not a port" in checked.stderr
+    assert "enableServiceLinks: false" in checked.stderr
+
+
 @needs_ipv6
 def test_a_name_is_all_of_its_addresses_at_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
     infos: list[Any] = [

@@ -98,7 +98,7 @@ def test_a_file_that_does_not_follow_the_contract_is_refused(
 ) -> None:
     folder = numeric_bundle(tmp_path)
     edit(folder / name, lambda content: content.clear())
-    assert "does not follow the bundle contract" in start_error(tmp_path)
+    assert f"{folder / name} does not follow the bundle contract: it lacks '" in start_error(tmp_path)
 
 
 def test_a_bundle_in_a_folder_of_another_name_is_refused(tmp_path: Path, start_error: StartError) -> None:

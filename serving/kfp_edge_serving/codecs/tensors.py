@@ -209,7 +209,8 @@ def check_shape(datatype: object, shape: object, spec: TensorSpec) -> TensorLayo
         raise RequestError(f"input '{spec.name}' {takes}, got {_shorten(str(shape))}.")
     # not every operator of onnxruntime takes a tensor without elements
     if layout.size == 0 and (spec.batch_dimension is None or layout.model_shape[spec.batch_dimension] != 0):
-        raise RequestError(f"input '{spec.name}' has shape {shape}, which holds no data.")
+        hint = "; zero rows need a batch dimension, and it has none" if spec.batch_dimension is None else ""
+        raise RequestError(f"input '{spec.name}' has shape {shape}, which holds no data{hint}.")
     return layout
 
 

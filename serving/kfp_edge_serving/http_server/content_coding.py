@@ -31,7 +31,7 @@ def decompress_body(body: bytes, content_encoding: bytes, limit: int) -> bytes:
         return body
     if len(codings) > 1 or codings[0] not in _FORMATS:
         sent = b", ".join(codings).decode("latin-1")
-        raise RequestError(f"this server does not take the content-encoding {sent}; it takes gzip and deflate.", 415)
+        raise RequestError(f"this server does not take the content-encoding {sent}; send gzip or deflate alone.", 415)
     try:
         return _decompress(body, _FORMATS[codings[0]], limit)
     except (zlib.error, EOFError) as error:

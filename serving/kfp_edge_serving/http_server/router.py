@@ -292,7 +292,7 @@ def _rows_metadata(bundle: LoadedBundle, definition: FeatureDefinition) -> JsonO
 
 def _tensor_metadata(tensor: TensorSpec) -> JsonObject:
     metadata: JsonObject = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-    return metadata | ({"parameters": tensor.parameters} if tensor.parameters else {})
+    return metadata | {"parameters": tensor.parameters}
 
 
 def _json(value: JsonObject, status: int = 200) -> HttpResponse:

@@ -13,6 +13,7 @@ from kfp_edge_serving.models.repository import ServedModel
 from kfp_edge_serving.telemetry.access_log import InferenceRecord, log_inference
 from kfp_edge_serving.telemetry.log import log
 from kfp_edge_serving.telemetry.refusals import Refusals
+from kfp_edge_serving.telemetry.trace_context import draw_ids
 from kfp_edge_serving.telemetry.tracing import Tracer
 
 #: What clients learn of an error of the server.
@@ -135,7 +136,8 @@ class InferenceHandler(Generic[Request, Response]):
             traceparent=self._protocol.traceparent(request),
             tracestate=self._protocol.tracestate(request),
         )
+        ids = None if self._tracer is None else draw_ids(record.traceparent)
         if error is not None or self._access_log:
-            log_inference(record, self._protocol.request_id(request))
-        if self._tracer is not None:
-            self._tracer.record_inference(record, self._protocol.span_status(status))
+            log_inference(record, self._protocol.request_id(request), ids)
+        if self._tracer is not None and ids is not None:
+            self._tracer.record_inference(record, ids, self._protocol.span_status(status))

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,8 @@ from kfp_edge_serving.models.model_folders import MANIFEST, MODEL, list_files
 #: What a signature may say of an output beside its classes.
 _DETAILS = ("threshold", "positive", "quantile", "units")
 _REQUIRED_FILES = (MODEL, "signature.json", "samples.json")
+#: The batch dimension of a tensor that has none.
+_NO_BATCH = "none"
 #: The files of a bundle but its manifest; any other file that the manifest lists holds weights of the model.
 CONTRACT_FILES = (*_REQUIRED_FILES, "reference.json", "features.json", "model_card.md")
 
@@ -60,9 +63,9 @@ class TensorSpec:
     def parameters(self) -> dict[str, str | float]:
         """What the protocol has no field for, as its parameters; they are no lists, so that names are JSON text."""
         lists = {"columns": [column.name for column in self.columns], "classes": self.classes}
-        return {name: json.dumps(names, ensure_ascii=False) for name, names in lists.items() if names} | dict(
-            self.details
-        )
+        texts = {name: json.dumps(names, ensure_ascii=False) for name, names in lists.items() if names}
+        batch = _NO_BATCH if self.batch_dimension is None else self.batch_dimension
+        return {**texts, **self.details, "batch_dimension": batch}
 
     @cached_property
     def has_number_of_each_class(self) -> bool:
@@ -130,33 +133,56 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
         OSError: the folder cannot be read.
     """
     manifest_bytes = _read(folder / MANIFEST)
-    try:
+    with _contract_of(folder / MANIFEST):
         manifest = orjson.loads(manifest_bytes)
-        files = _read_verified(folder, manifest["files"])
+        name, version = manifest["name"], manifest["version"]
+        hashes = {path: entry["sha256"] for path, entry in manifest["files"].items()}
+    files = _read_verified(folder, hashes)
+    with _contract_of(folder / "reference.json"):
+        columns = orjson.loads(files["reference.json"])["features"] if "reference.json" in files else {}
+    with _contract_of(folder / "signature.json"):
         signature = orjson.loads(files["signature.json"])
+        rows = _find_rows_of_table(signature)
+        inputs = tuple(_parse_tensor(tensor, columns, rows) for tensor in signature["inputs"])
+        outputs = tuple(_parse_tensor(tensor, {}, rows) for tensor in signature["outputs"])
+    with _contract_of(folder / "samples.json"):
         samples = orjson.loads(files["samples.json"])
-        features = orjson.loads(files["reference.json"])["features"] if "reference.json" in files else {}
-        first_size = _find_rows_of_table(signature)
-        bundle = LoadedBundle(
-            name=manifest["name"],
-            version=manifest["version"],
-            digest=hashlib.sha256(manifest_bytes).hexdigest(),
-            model=files[MODEL],
-            inputs=tuple(_parse_tensor(tensor, features, first_size) for tensor in signature["inputs"]),
-            outputs=tuple(_parse_tensor(tensor, {}, first_size) for tensor in signature["outputs"]),
-            samples=tuple(_parse_sample(sample) for sample in samples["samples"]),
-            tolerance=float(samples["tolerance"]),
-            features=_parse_features(files.get("features.json"), signature),
-            weights={name: content for name, content in files.items() if name not in CONTRACT_FILES},
-            unused_files=_list_unused(folder, {MANIFEST, *files}),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StartError(f"{folder} does not follow the bundle contract: {error!r}.") from error
+        inferences = tuple(_parse_sample(sample) for sample in samples["samples"])
+        tolerance = float(samples["tolerance"])
+    with _contract_of(folder / "features.json"):
+        features = _parse_features(files.get("features.json"), inputs)
+    bundle = LoadedBundle(
+        name=name,
+        version=version,
+        digest=hashlib.sha256(manifest_bytes).hexdigest(),
+        model=files[MODEL],
+        inputs=inputs,
+        outputs=outputs,
+        samples=inferences,
+        tolerance=tolerance,
+        features=features,
+        weights={path: content for path, content in files.items() if path not in CONTRACT_FILES},
+        unused_files=_list_unused(folder, {MANIFEST, *files}),
+    )
     if not bundle.samples:
         raise StartError(f"{folder} holds no recorded request for the self-test.")
     if check_name and (bundle.name, bundle.version) != (folder.parent.name, folder.name):
         raise StartError(f"{folder} holds {bundle.name} {bundle.version}; the folders must be named after it.")
     return bundle
+
+
+@contextmanager
+def _contract_of(path: Path) -> Iterator[None]:
+    """Name the file in the error if it does not hold what a bundle has there."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = {KeyError: f"it lacks {error}", ValueError: str(error)}.get(type(error))
+        if isinstance(error, orjson.JSONDecodeError):
+            reason = f"it is not JSON: {error}"
+        raise StartError(
+            f"{path} does not follow the bundle contract: {reason or f'a value has another type ({error})'}."
+        ) from error
 
 
 def _list_unused(folder: Path, used: set[str]) -> tuple[str, ...]:
@@ -165,16 +191,16 @@ def _list_unused(folder: Path, used: set[str]) -> tuple[str, ...]:
     return tuple(name for name in list_files(folder) if name not in used | folders)
 
 
-def _read_verified(folder: Path, entries: dict[str, JsonObject]) -> dict[str, bytes]:
-    missing = [name for name in _REQUIRED_FILES if name not in entries]
+def _read_verified(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:
+    missing = [name for name in _REQUIRED_FILES if name not in hashes]
     if missing:
         raise StartError(f"the manifest of {folder} does not list {missing[0]}.")
     files = {}
-    for name, entry in entries.items():
+    for name, expected in hashes.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise StartError(f"the manifest of {folder} lists {name!r}, which is not in the folder of the bundle.")
         files[name] = _read(folder / name)
-        if hashlib.sha256(files[name]).hexdigest() != entry["sha256"]:
+        if hashlib.sha256(files[name]).hexdigest() != expected:
             raise StartError(f"{folder / name} was altered: its sha256 is not the one in the manifest.")
     return files
 
@@ -186,11 +212,11 @@ def _read(path: Path) -> bytes:
         raise StartError(f"cannot read {path}: {error.strerror}.") from error
 
 
-def _parse_features(content: bytes | None, signature: JsonObject) -> FeatureDefinition | None:
+def _parse_features(content: bytes | None, inputs: tuple[TensorSpec, ...]) -> FeatureDefinition | None:
     """Return the definition of computed features; a bundle without them has no such file."""
     if content is None:
         return None
-    columns = {column["name"] for tensor in signature["inputs"] for column in tensor.get("columns", [])}
+    columns = {column.name for tensor in inputs for column in tensor.columns}
     return parse_definition(orjson.loads(content), columns)
 
 
@@ -209,7 +235,7 @@ def _parse_batch_dimension(tensor: JsonObject, rows_of_table: int | None) -> int
     stated = tensor.get("batch_dimension")
     if stated is None:
         return 0 if rows_of_table is not None and shape[:1] == [rows_of_table] else None
-    if stated == "none":
+    if stated == _NO_BATCH:
         return None
     if type(stated) is not int or not 0 <= stated < len(shape):
         raise ValueError(f"batch_dimension of '{tensor['name']}' is {stated!r}, not a dimension of its shape {shape}")

@@ -53,8 +53,9 @@ def find_models(root: Path) -> FoundModels:
 
     An ONNX file itself is a model too, which is called like the file.
 
-    A folder with a manifest is a model, and one with an ONNX file, unless it holds versions of models: then the file is
-    ignored. So is every folder at the place of a version: one that holds no model is refused later.
+    A folder with a manifest and a model is a bundle. One with either of them is a model too, unless it holds versions
+    of models: then the file is ignored. So is every folder at the place of a version: one that holds no model is
+    refused later.
 
     Raises:
         StartError: the folder cannot be read, or it is a file and not one of ONNX.
@@ -171,9 +172,11 @@ def _explain_file(name: str) -> str:
 def _is_model(entries: Iterable[Path], levels: int) -> bool:
     """Return whether a folder with these entries is a model; versions may be so many levels below."""
     entries = list(entries)
-    if any(path.name == MANIFEST for path in entries):
+    names = {path.name for path in entries}
+    if names >= {MANIFEST, MODEL}:
         return True
-    return any(map(_is_onnx, entries)) and not any(_has_version(path, levels) for path in entries)
+    has_part = MANIFEST in names or any(map(_is_onnx, entries))
+    return has_part and not any(_has_version(path, levels) for path in entries)
 
 
 def _has_version(path: Path, levels: int) -> bool:

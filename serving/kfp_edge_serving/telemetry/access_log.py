@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kfp_edge_serving.telemetry.log import log
-from kfp_edge_serving.telemetry.trace_context import trace_ids
+from kfp_edge_serving.telemetry.trace_context import SpanIds, parse_traceparent
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,10 @@ class InferenceRecord:
     tracestate: bytes | None
 
 
-def log_inference(record: InferenceRecord, request_id: str | None) -> None:
-    """Log an inference; `request_id` is the id that the client gave its request."""
-    trace_id, span_id = trace_ids(record.traceparent) or (None, None)
+def log_inference(record: InferenceRecord, request_id: str | None, span: SpanIds | None) -> None:
+    """Log an inference; `request_id` is the id that the client gave its request, `span` None if no span is made."""
+    caller = parse_traceparent(record.traceparent)
+    trace = span or caller
     log(
         "inference",
         "info" if record.error is None else "warning",
@@ -32,7 +33,8 @@ def log_inference(record: InferenceRecord, request_id: str | None) -> None:
         status=record.status,
         milliseconds=round(1000 * record.seconds, 3),
         id=request_id,
-        trace_id=trace_id,
-        span_id=span_id,
+        trace_id=None if trace is None else trace.trace_id,
+        span_id=None if span is None else span.span_id,
+        parent_span_id=None if caller is None else caller.span_id,
         error=record.error,
     )

@@ -1,5 +1,6 @@
 """The W3C Trace Context of a caller."""
 
+import os
 import re
 from typing import NamedTuple
 
@@ -27,7 +28,18 @@ def parse_traceparent(header: bytes | None) -> TraceParent | None:
     return TraceParent(trace_id.decode(), span_id.decode(), int(flags, 16))
 
 
-def trace_ids(header: bytes | None) -> tuple[str, str] | None:
-    """Return the ids of the trace and of the caller's span, None if the header is missing or not valid."""
-    parent = parse_traceparent(header)
-    return None if parent is None else (parent.trace_id, parent.span_id)
+class SpanIds(NamedTuple):
+    """The ids of the span of an inference, in hexadecimal; `parent_span_id` is that of the caller, if it has one."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+
+
+def draw_ids(traceparent: bytes | None) -> SpanIds:
+    """Return the ids of a new span, in the trace of its caller if there is one."""
+    span_id = os.urandom(8).hex()
+    parent = parse_traceparent(traceparent)
+    if parent is None:
+        return SpanIds(os.urandom(16).hex(), span_id, None)
+    return SpanIds(parent.trace_id, span_id, parent.span_id)

@@ -9,18 +9,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from kfp_edge_serving import __version__
 from kfp_edge_serving.errors import StartError
 from kfp_edge_serving.telemetry.access_log import InferenceRecord
 from kfp_edge_serving.telemetry.log import log
-from kfp_edge_serving.telemetry.trace_context import parse_traceparent
+from kfp_edge_serving.telemetry.trace_context import SpanIds, parse_traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Tracer as OtelTracer
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -40,6 +42,7 @@ class SpanRecord(NamedTuple):
         name: The operation.
         start_ns: Its start, in nanoseconds since 1970.
         end_ns: Its end, likewise.
+        ids: Its ids, which the access log names too.
         traceparent: The W3C header: the parent span, and whether its trace is recorded.
         tracestate: The W3C header: what the systems that took part so far have added, such as a sampling decision.
         attributes: The attributes of the span.
@@ -49,17 +52,28 @@ class SpanRecord(NamedTuple):
     name: str
     start_ns: int
     end_ns: int
+    ids: SpanIds
     traceparent: bytes | None
     tracestate: bytes | None
     attributes: Mapping[str, str | int]
     error: bool
 
 
+@dataclass
+class _NextIds:
+    """The ids of the next span, which the access log may have named already; used in the thread that sends spans."""
+
+    trace_id: int = 0
+    span_id: int = 0
+
+
 class Tracer:
     """Sends spans from a thread of its own: a collector that does not answer costs spans, never time."""
 
-    def __init__(self, otel_tracer: "OtelTracer", exporter: "SpanExporter") -> None:
+    def __init__(self, otel_tracer: "OtelTracer", exporter: "SpanExporter", ids: "_NextIds") -> None:
+        """`ids` are those of the next span of `otel_tracer`."""
         self._otel_tracer = otel_tracer
+        self._ids = ids
         self._exporter = exporter
         self._queue: deque[SpanRecord] = deque()
         self._dropped = 0
@@ -69,7 +83,7 @@ class Tracer:
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
-    def record_inference(self, inference: InferenceRecord, status: tuple[str, str | int]) -> None:
+    def record_inference(self, inference: InferenceRecord, ids: SpanIds, status: tuple[str, str | int]) -> None:
         """Queue the span of an inference that ended just now; `status` is the attribute with its status."""
         end_ns = time.time_ns()
         start_ns = end_ns - int(inference.seconds * 1e9)
@@ -79,6 +93,7 @@ class Tracer:
                 "infer",
                 start_ns,
                 end_ns,
+                ids,
                 inference.traceparent,
                 inference.tracestate,
                 attributes,
@@ -127,6 +142,7 @@ class Tracer:
 
         time.sleep(0)  # let a request that waits for the interpreter go first
         parent = _parent_context(record.traceparent, record.tracestate)
+        self._ids.trace_id, self._ids.span_id = int(record.ids.trace_id, 16), int(record.ids.span_id, 16)
         span = self._otel_tracer.start_span(
             record.name, parent, SpanKind.SERVER, record.attributes, start_time=record.start_ns
         )
@@ -169,8 +185,24 @@ def create_tracer() -> Tracer | None:
     # a client may send a malformed tracestate with every request
     logging.getLogger("opentelemetry.trace.span").setLevel(logging.CRITICAL)
     default = Resource({"service.name": "kfp-edge-serving", "service.version": __version__})
-    provider = TracerProvider(resource=default.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-    return Tracer(provider.get_tracer("kfp_edge_serving", __version__), OTLPSpanExporter())
+    ids = _NextIds()
+    resource = default.merge(OTELResourceDetector().detect())
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=_generator_of(ids))
+    return Tracer(provider.get_tracer("kfp_edge_serving", __version__), OTLPSpanExporter(), ids)
+
+
+def _generator_of(ids: _NextIds) -> "IdGenerator":
+    """Return what gives OpenTelemetry these ids; it asks for that of a trace only where the caller has none."""
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+    class GivenIds(IdGenerator):
+        def generate_span_id(self) -> int:
+            return ids.span_id
+
+        def generate_trace_id(self) -> int:
+            return ids.trace_id
+
+    return GivenIds()
 
 
 def _parent_context(traceparent: bytes | None, tracestate: bytes | None) -> "Context":

@@ -59,7 +59,7 @@ def test_a_refusal_is_logged_with_its_id_and_trace(models: Path) -> None:
         "status": 400,
         "id": "7",
         "trace_id": trace,
-        "span_id": span,
+        "parent_span_id": span,
         "error": "input 'X' is missing; the model takes 'X'.",
     }
 

@@ -76,7 +76,7 @@ def test_the_length_of_the_json_part_is_that_before_compression(server: Server) 
 def test_another_coding_is_415_and_the_answer_says_what_is_taken(server: Server, coding: str) -> None:
     answer = ask(server, gzip.compress(PUMP_ROW), coding)
     assert (answer.status, answer.headers["accept-encoding"]) == (415, "gzip, deflate")
-    message = f"this server does not take the content-encoding {coding}; it takes gzip and deflate."
+    message = f"this server does not take the content-encoding {coding}; send gzip or deflate alone."
     assert json.loads(answer.body) == {"error": message}
 
 

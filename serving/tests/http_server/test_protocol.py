@@ -42,6 +42,7 @@ def test_server_metadata_names_the_server(server: Server) -> None:
 
 def test_model_metadata_is_the_signature(server: Server) -> None:
     status, body = server.get("/v2/models/pump")
+    of_classes = {"classes": '["0", "1"]', "batch_dimension": 0}
     assert status == 200
     assert body == {
         "name": "pump",
@@ -52,20 +53,20 @@ def test_model_metadata_is_the_signature(server: Server) -> None:
                 "name": "X",
                 "datatype": "FP32",
                 "shape": [-1, 3],
-                "parameters": {"columns": '["torque", "speed", "wear"]'},
+                "parameters": {"columns": '["torque", "speed", "wear"]', "batch_dimension": 0},
             }
         ],
         "outputs": [
-            {"name": "label", "datatype": "INT64", "shape": [-1], "parameters": {"classes": '["0", "1"]'}},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2], "parameters": {"classes": '["0", "1"]'}},
+            {"name": "label", "datatype": "INT64", "shape": [-1], "parameters": of_classes},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2], "parameters": of_classes},
         ],
     }
 
 
 def test_model_metadata_has_the_threshold_of_a_detector(server: Server) -> None:
     _, body = server.get("/v2/models/mill")
-    parameters = {output["name"]: output.get("parameters") for output in body["outputs"]}
-    assert parameters == {"label": None, "score": {"threshold": 5.0}}
+    parameters = {output["name"]: output["parameters"] for output in body["outputs"]}
+    assert parameters == {"label": {"batch_dimension": 0}, "score": {"threshold": 5.0, "batch_dimension": 0}}
 
 
 def test_probabilities_are_named_in_every_answer(server: Server) -> None:

@@ -15,6 +15,7 @@ from kfp_edge_serving.telemetry import access_log as access_log_module
 from kfp_edge_serving.telemetry.access_log import InferenceRecord
 from kfp_edge_serving.telemetry.metrics import ModelMetrics
 from kfp_edge_serving.telemetry.refusals import Refusals
+from kfp_edge_serving.telemetry.trace_context import SpanIds
 from serving_support.bundles import numeric_bundle
 from serving_support.onnx_models import load
 
@@ -27,7 +28,7 @@ class FakeTracer:
     def __init__(self) -> None:
         self.spans: list[tuple[InferenceRecord, tuple[str, str | int]]] = []
 
-    def record_inference(self, inference: InferenceRecord, status: tuple[str, str | int]) -> None:
+    def record_inference(self, inference: InferenceRecord, _ids: SpanIds, status: tuple[str, str | int]) -> None:
         self.spans.append((inference, status))
 
 
@@ -84,7 +85,8 @@ def test_with_an_access_log_an_answer_is_logged(served: ServedModel, events: lis
     [event] = events
     logged = {"level": "info", "protocol": "rest", "model": "pump", "version": "1", "status": 200, "id": "id of good"}
     assert event.items() >= logged.items()
-    assert (event["trace_id"], event["span_id"]) == (TRACEPARENT[3:35].decode(), TRACEPARENT[36:52].decode())
+    assert (event["trace_id"], event["parent_span_id"]) == (TRACEPARENT[3:35].decode(), TRACEPARENT[36:52].decode())
+    assert event["span_id"] is None  # without a tracer the inference is no span
 
 
 def test_a_refusal_is_counted_and_logged_with_its_reason(served: ServedModel, events: list[Any]) -> None:

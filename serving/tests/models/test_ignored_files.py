@@ -37,6 +37,7 @@ def touch(path: Path) -> Path:
 
 STRAY: dict[str, tuple[str, str, str, str]] = {
     "a file beside models": ("notes.txt", ".", "notes.txt", "a file beside the folders of models"),
+    "a manifest of no model": ("manifest.json", ".", "manifest.json", "a file beside the folders of models"),
     "a hidden file": (".DS_Store", ".", ".DS_Store", "hidden"),
     "a hidden folder": (".staging/2/manifest.json", ".", ".staging", "hidden"),
     "a hidden version": ("pump/.2/manifest.json", "pump", ".2", "hidden"),

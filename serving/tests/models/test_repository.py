@@ -191,7 +191,7 @@ def test_a_bundle_that_the_server_was_not_written_for_does_not_keep_others_from_
         server.event("ready")
         assert version(server) == "1"
     assert refused["folder"] == str(folder)
-    assert f"{folder} does not follow the bundle contract" in refused["error"]
+    assert f"{folder / 'signature.json'} does not follow the bundle contract" in refused["error"]
 
 
 def test_a_single_bundle_can_be_served_from_a_folder_of_any_name(models: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
-from kfp_edge_serving.telemetry.trace_context import trace_ids
+from kfp_edge_serving.telemetry.trace_context import draw_ids, parse_traceparent
 from kfp_edge_serving.telemetry.tracing import SpanRecord, create_tracer
 from serving_support.bundles import PUMP_ROW
 from serving_support.grpc_calls import grpc_port, pump, refused, stub_to
@@ -28,6 +28,11 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
 NOT_SAMPLED = f"00-{TRACE}-{SPAN}-00"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+def ids_in(header: bytes | None) -> tuple[str, str] | None:
+    parent = parse_traceparent(header)
+    return None if parent is None else (parent.trace_id, parent.span_id)
 
 
 def infer(server: Server, traceparent: str | None = None) -> None:
@@ -52,7 +57,7 @@ def infer(server: Server, traceparent: str | None = None) -> None:
     ],
 )
 def test_a_valid_traceparent_gives_both_ids(header: str) -> None:
-    assert trace_ids(header.encode()) == (TRACE, SPAN)
+    assert ids_in(header.encode()) == (TRACE, SPAN)
 
 
 @pytest.mark.parametrize(
@@ -77,19 +82,19 @@ def test_a_valid_traceparent_gives_both_ids(header: str) -> None:
     ],
 )
 def test_any_other_traceparent_gives_none(header: str | None) -> None:
-    assert trace_ids(None if header is None else header.encode()) is None
+    assert ids_in(None if header is None else header.encode()) is None
 
 
 @given(st.binary(max_size=80))
 def test_a_traceparent_of_any_bytes_gives_ids_or_none(header: bytes) -> None:
-    ids = trace_ids(header)
+    ids = ids_in(header)
     assert ids is None or (len(ids[0]), len(ids[1])) == (32, 16)
 
 
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255), st.integers(0, 254))
 def test_every_traceparent_of_the_specification_is_taken(trace: int, span: int, flags: int, version: int) -> None:
     header = f"{version:02x}-{trace:032x}-{span:016x}-{flags:02x}"
-    assert trace_ids(header.encode()) == (f"{trace:032x}", f"{span:016x}")
+    assert ids_in(header.encode()) == (f"{trace:032x}", f"{span:016x}")
 
 
 # What a collector receives
@@ -151,8 +156,20 @@ def test_the_environment_names_the_server_and_its_site(collector: FakeCollector)
     assert resource["service.version"]
 
 
+def test_the_access_log_names_the_spans_that_are_sent(pump_models: Path) -> None:
+    with collecting() as collector:
+        with running(pump_models, "--access-log", "on", **{ENDPOINT: collector.endpoint}) as server:
+            for traceparent in (SAMPLED, None):
+                infer(server, traceparent)
+            events = [server.event("inference") for _ in range(2)]
+            assert server.stop() == 0
+        logged = [(event["trace_id"], event["span_id"], event.get("parent_span_id", "")) for event in events]
+        sent = [(span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()) for span in collector.spans]
+    assert logged == sent
+
+
 def span(start: int, error: bool = False) -> SpanRecord:
-    return SpanRecord("infer", start, start + 1, None, None, {"model": "pump"}, error)
+    return SpanRecord("infer", start, start + 1, draw_ids(None), None, None, {"model": "pump"}, error)
 
 
 #: What vendors have added to a trace, in one header or in several; an invalid one is dropped as a whole (W3C).
