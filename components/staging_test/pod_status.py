@@ -1,16 +1,19 @@
 """What Kubernetes reports about a candidate's Deployment and pod, as a status and a sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from kfp_edge.cluster import KubernetesObject
+from kfp_edge.cluster.refusals import explain_refusal
 from kfp_edge.components.staging_test.backend import ContainerState
 
 # Reasons of a waiting container that the kubelet's retries cannot fix.
 _UNRECOVERABLE_REASONS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
 _PULL_REASONS = ("ErrImagePull", "ImagePullBackOff")
 _RESOURCES_HINT = "staging_options sets cpu, memory and the nodes"
+_OPTIONS_HINT = "staging_options sets namespace, service_account, cpu and memory"
+#: Reasons of a container that ended by itself, which say nothing beside its exit code.
+_ENDED_BY_ITSELF = ("Error", "Completed")
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,13 @@ def pod_status(pod: KubernetesObject) -> PodStatus:
 
 
 def status_without_pod(deployment: KubernetesObject | None) -> PodStatus:
-    """Return why a Deployment has no pod; its condition ReplicaFailure reports quotas and refused pods."""
+    """Return why a Deployment has no pod; its condition ReplicaFailure has the API's reason for refusing the pod."""
     if deployment is None:
         return PodStatus(False, unrecoverable=True, reason="its Deployment was deleted by another client")
     if failure := _find_condition(deployment, "ReplicaFailure", "True"):
-        return PodStatus(False, reason=f"the namespace refuses the pod: {_message(failure)} ({_RESOURCES_HINT})")
+        refusal = explain_refusal(_message(failure))
+        reason = f"the namespace refuses the pod: {refusal} ({_OPTIONS_HINT})"
+        return PodStatus(False, unrecoverable=refusal.is_permanent, reason=reason)
     return PodStatus(False, reason="its Deployment has not created a pod")
 
 
@@ -95,12 +100,14 @@ def last_warning(events: Sequence[KubernetesObject], pod: KubernetesObject, repo
     return _message(warnings[-1]) if warnings else ""
 
 
-def _termination_reason(pod: KubernetesObject, terminated: Mapping[str, Any]) -> str:
+def _termination_reason(pod: KubernetesObject, terminated: KubernetesObject) -> str:
     """Return why a container was ended from outside, empty if it ended by itself."""
     if terminated.get("reason") == "OOMKilled":
         return "out of memory"
-    # the kubelet sets this when it evicts a pod
-    return f"{pod['status']['reason']}: {_message(pod['status'])}" if pod["status"].get("reason") else ""
+    if pod["status"].get("reason"):  # the kubelet sets this when it evicts a pod
+        return f"{pod['status']['reason']}: {_message(pod['status'])}"
+    reason = terminated.get("reason", "")  # StartError: there is no such program
+    return "" if reason in ("", *_ENDED_BY_ITSELF) else f"{reason}: {_message(terminated)}"
 
 
 def _container_status(pod: KubernetesObject) -> KubernetesObject:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,6 +14,7 @@ import urllib3
 from kfp_edge.cluster.api_resources import resource_name, resource_path
 from kfp_edge.cluster.credentials import find_credentials
 from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.cluster.refusals import explain_refusal, is_admission
 from kfp_edge.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 #: Attempts of one request, the first included.
 ATTEMPTS = 5
 _RETRYABLE_STATUS = frozenset({429, 500, 502, 503, 504})
+#: Answered with 409 when several objects that count against one quota are created at the same moment.
+_QUOTA_CONFLICT = re.compile(r"^Operation cannot be fulfilled on resourcequotas ")
 _FIRST_DELAY, _MAX_DELAY = 0.5, 30.0
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 10.0, 60.0
 _METHODS = {"get": "GET", "list": "GET", "watch": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
@@ -46,8 +50,12 @@ class ApiRequest:
     read_timeout: float | None = None
 
     def __str__(self) -> str:
-        resource = resource_name(self.kind, self.subresource)
-        return " ".join(filter(None, (self.verb, resource, self.name))) + f" in the namespace {self.namespace}"
+        return f"{self.without_namespace} in the namespace {self.namespace}"
+
+    @property
+    def without_namespace(self) -> str:
+        """The request without where it goes: `delete pods ingest-1`."""
+        return " ".join(filter(None, (self.verb, resource_name(self.kind, self.subresource), self.name)))
 
 
 def retry_delay(failures: int, error: ClusterError | None = None) -> float:
@@ -190,6 +198,12 @@ class KubernetesApi:
                 status,
             )
         message = _message(error)
+        if status == 403 and is_admission(message):
+            return ClusterError(
+                f"the namespace {request.namespace} refuses our request to {request.without_namespace}: "
+                f"{explain_refusal(message)}.",
+                status,
+            )
         if status == 403:
             return ClusterError(
                 f"the Kubernetes API does not allow us to {request} ({message}); "
@@ -200,7 +214,7 @@ class KubernetesApi:
         return ClusterError(
             f"the Kubernetes API answered {status} to the request to {request}: {message}.",
             status,
-            retryable=status in _RETRYABLE_STATUS,
+            retryable=status in _RETRYABLE_STATUS or bool(_QUOTA_CONFLICT.search(message)),
             retry_after=float(wait) if wait.isdigit() else None,
         )
 

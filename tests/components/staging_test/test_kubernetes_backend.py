@@ -88,6 +88,11 @@ def stage(image: ImageRef, bundle: Bundle, report: Path, options: dict[str, Any]
     staging_test(image, bundle.folder, report, staging_options=options, run_id=RUN, **more)
 
 
+def in_staging(kind: str, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": "small", "namespace": STAGING}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
 def remaining(cluster: FakeKubernetes) -> list[str]:
     kinds = ("Deployment", "Service", "ReplicaSet", "Pod")
     return [f"{kind} {one['metadata']['name']}" for kind in kinds for one in cluster.objects(kind, STAGING)]
@@ -192,7 +197,7 @@ class TestAClusterThatCannotRunIt:
         ("fault", "sentence"),
         [
             (Fault.UNSCHEDULABLE, "no node can run the pod: 0/"),
-            (Fault.QUOTA, "the namespace refuses the pod: .* exceeded quota: staging"),
+            (Fault.QUOTA, "the namespace refuses the pod: the ResourceQuota staging is used up: limits.memory"),
             (Fault.NEVER_READY, "the container runs and is not ready; Readiness probe failed"),
         ],
         ids=lambda value: value.name.lower() if isinstance(value, Fault) else "",
@@ -211,6 +216,42 @@ class TestAClusterThatCannotRunIt:
         with pytest.raises(KfpEdgeError, match=f"pod was not met: measured {sentence}"):
             stage(good, bundle, report, startup_timeout=10)
         assert results(report) == {"made from the bundle": "passed", "pod": "failed"}
+        assert remaining(cluster) == []
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"service_account": "nobody"}, "there is no service account nobody in the namespace edge-staging"),
+            ({"cpu": "4"}, "a LimitRange does not allow it: maximum cpu usage per Container is 2, but limit is 4"),
+            ({"memory": "2Gi"}, "the ResourceQuota small can never allow it: limits.memory 2Gi asked for, 1Gi allowed"),
+        ],
+        ids=["service account", "limit range", "quota"],
+    )
+    def test_says_at_once_why_there_can_be_no_pod(
+        self,
+        good: ImageRef,
+        bundle: Bundle,
+        report: Path,
+        cluster: FakeKubernetes,
+        options: dict[str, str],
+        sentence: str,
+    ) -> None:
+        cluster.apply(in_staging("LimitRange", limits=[{"type": "Container", "max": {"cpu": "2"}}]))
+        cluster.apply(in_staging("ResourceQuota", hard={"limits.memory": "1Gi"}))
+        with pytest.raises(KfpEdgeError, match=f"the namespace refuses the pod: {sentence}"):
+            stage(good, bundle, report, OPTIONS | options, startup_timeout=3600)
+        assert remaining(cluster) == []
+
+    def test_says_that_a_quota_allows_no_more_services(
+        self, good: ImageRef, bundle: Bundle, report: Path, cluster: FakeKubernetes
+    ) -> None:
+        cluster.apply(in_staging("ResourceQuota", hard={"services": "0"}))
+        with pytest.raises(
+            KfpEdgeError,
+            match="the namespace edge-staging refuses our request to create services: the ResourceQuota small can "
+            "never allow it: services 1 asked for, 0 allowed",
+        ):
+            stage(good, bundle, report)
         assert remaining(cluster) == []
 
     def test_is_waited_for_while_it_may_recover(

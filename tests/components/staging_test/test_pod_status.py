@@ -144,6 +144,11 @@ def test_what_kubernetes_retries_is_waited_for(resource: dict[str, Any], reason:
         (pod(ended(137, "OOMKilled")), "the container ended with exit code 137 (out of memory)"),
         (pod(waits("CrashLoopBackOff", "back-off 10s"), last=ended(3)), "the container ended with exit code 3"),
         (pod(RUNNING, last=ended(3), Ready="True"), "the container ended with exit code 3"),
+        (
+            # as containerd 1.6 reports it (recorded/kubernetes/pod.no-command.json)
+            pod({"terminated": {"exitCode": 128, "reason": "StartError", "message": 'exec: "/absent": no such file'}}),
+            'the container ended with exit code 128 (StartError: exec: "/absent": no such file)',
+        ),
         (pod(waits("InvalidImageName", "no: such")), "the container cannot start: InvalidImageName: no: such"),
         (
             pod(waits("CreateContainerConfigError", "runs as root")),
@@ -178,11 +183,39 @@ def test_the_oldest_pod_counts_and_not_its_replacement() -> None:
     assert pod_status.first_created([second, pod()])["metadata"]["name"] == "p"
 
 
-def test_the_status_without_a_pod_has_the_reason_of_the_namespace() -> None:
-    refused = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: small'}
-    status = pod_status.status_without_pod({"status": {"conditions": [refused]}})
-    assert status.reason.startswith('the namespace refuses the pod: pods "x" is forbidden: exceeded quota: small (')
+def refused(message: str) -> pod_status.PodStatus:
+    """The status of a Deployment whose pod the API server refuses."""
+    condition = {"type": "ReplicaFailure", "status": "True", "message": f'pods "x-1" is forbidden: {message}'}
+    return pod_status.status_without_pod({"status": {"conditions": [condition]}})
+
+
+def test_a_quota_that_is_used_up_is_waited_for() -> None:
+    amounts = "requested: limits.memory=256Mi, used: limits.memory=1Gi, limited: limits.memory=1Gi"
+    status = refused(f"exceeded quota: small, {amounts}")
+    assert status.reason.startswith("the namespace refuses the pod: the ResourceQuota small is used up: limits.memory")
     assert not status.unrecoverable
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            "exceeded quota: q, requested: limits.memory=512Mi, used: limits.memory=0, limited: limits.memory=64Mi",
+            "the ResourceQuota q can never allow it: limits.memory 512Mi asked for, 64Mi allowed",
+        ),
+        ("maximum cpu usage per Container is 2, but limit is 4", "a LimitRange does not allow it: maximum cpu usage"),
+        (
+            'error looking up service account edge-staging/nobody: serviceaccount "nobody" not found',
+            "there is no service account nobody in the namespace edge-staging",
+        ),
+        ('violates PodSecurity "restricted:latest": runAsNonRoot != true', 'violates PodSecurity "restricted:latest"'),
+    ],
+    ids=["quota", "limit range", "service account", "pod security"],
+)
+def test_a_refusal_that_time_does_not_change_ends_the_wait(message: str, reason: str) -> None:
+    status = refused(message)
+    assert status.reason.startswith(f"the namespace refuses the pod: {reason}")
+    assert status.unrecoverable
 
 
 def test_a_deployment_that_another_client_deleted_ends_the_wait() -> None:

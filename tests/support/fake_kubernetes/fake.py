@@ -13,8 +13,9 @@ from typing import Protocol
 
 from support.fake_kubernetes import rbac
 from support.fake_kubernetes.faults import REASONS, Failure, Faults
-from support.fake_kubernetes.kinds import BY_NAME
+from support.fake_kubernetes.kinds import BY_NAME, Kind
 from support.fake_kubernetes.logs import Log
+from support.fake_kubernetes.quotas import over_count
 from support.fake_kubernetes.server import Server, Target, merge
 from support.fake_kubernetes.store import Change, Refused, Resource, Store
 
@@ -85,6 +86,8 @@ class FakeKubernetes:
         self._logs: dict[tuple[str, str, str], Log] = {}
         for namespace in namespaces:
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            account = {"name": "default", "namespace": namespace}
+            self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         for role in roles or ():
             self.apply(role)
 
@@ -227,6 +230,18 @@ class FakeKubernetes:
             if self.store.has(kind.name, namespace, name):
                 return self.store.update(kind.name, namespace, name, lambda now: merge(now, wanted))
             return self.store.create(wanted)
+
+    def check_quotas(self, kind: Kind, resource: Resource) -> None:
+        """Refuse an object that a ResourceQuota of its namespace does not allow, as admission does.
+
+        Raises:
+            Refused: with status 403.
+        """
+        namespace, name = resource["metadata"].get("namespace", ""), resource["metadata"].get("name", "")
+        quotas = self.objects("ResourceQuota", namespace) if namespace else []
+        if refused := over_count(kind, len(self.objects(kind.name, namespace)), quotas):
+            title = f"{kind.plural}.{kind.group}".rstrip(".")
+            raise Refused(403, "Forbidden", f'{title} "{name}" is forbidden: {refused}')
 
     def update(self, kind: str, namespace: str, name: str, change: Callable[[Resource], None]) -> Resource:
         """Let `change` alter a copy of an object, status included, and store that.

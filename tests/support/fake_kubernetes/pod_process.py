@@ -18,7 +18,7 @@ from kfp_edge.errors import CommandError
 from kfp_edge.images.podman import podman, podman_environment
 from kfp_edge.images.tools.buildah import Buildah
 from kfp_edge.runtime.process import run
-from support.fake_kubernetes.admission import USERS, quantity
+from support.fake_kubernetes.admission import USERS
 from support.fake_kubernetes.controller import POLL
 from support.fake_kubernetes.logs import Log
 from support.fake_kubernetes.objects import (
@@ -32,6 +32,7 @@ from support.fake_kubernetes.objects import (
     with_conditions,
 )
 from support.fake_kubernetes.probes import HOST, Probe, http_status
+from support.fake_kubernetes.quotas import quantity
 from support.fake_kubernetes.volumes import MissingError, environment, expanded, mounts, write_volume
 
 if TYPE_CHECKING:
@@ -168,10 +169,10 @@ class PodProcess:
         return ""
 
     def _logins(self) -> Object:
-        """The logins in the pull secrets of the Pod and of its service account."""
+        """The logins in the pull secrets of the Pod or, where it names none, of its service account."""
         namespace = key(self._pod)[0]
         account = self._controller.find("ServiceAccount", namespace, self._pod["spec"]["serviceAccountName"]) or {}
-        secrets = [*self._pod["spec"].get("imagePullSecrets", []), *account.get("imagePullSecrets", [])]
+        secrets = self._pod["spec"].get("imagePullSecrets") or account.get("imagePullSecrets", [])
         logins: Object = {}
         for reference in secrets:
             secret = self._controller.find("Secret", namespace, reference["name"])

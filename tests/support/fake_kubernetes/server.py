@@ -200,7 +200,9 @@ class Handler(BaseHTTPRequestHandler):
         return {**about, "metadata": metadata, "items": items}
 
     def _create(self, target: Target, body: Any) -> Resource:
-        return self._fake.store.create(_without_status(_checked(target, body)))
+        resource = _without_status(_checked(target, body))
+        self._fake.check_quotas(target.kind, resource)
+        return self._fake.store.create(resource)
 
     def _update(self, target: Target, body: Any) -> Resource:
         wanted = _checked(target, body)

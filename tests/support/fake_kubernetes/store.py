@@ -76,7 +76,7 @@ class Store:
 
     def create(self, resource: Resource) -> Resource:
         with self.changed:
-            made = copy.deepcopy(resource)
+            made = as_stored(resource)
             metadata, kind = made["metadata"], made["kind"]
             if "name" not in metadata and "generateName" in metadata:
                 metadata["name"] = metadata["generateName"] + uuid.uuid4().hex[:5]
@@ -96,7 +96,7 @@ class Store:
         with self.changed:
             before = self._get(kind, namespace, name)
             changed = copy.deepcopy(before)
-            changed = change(changed) or changed
+            changed = as_stored(change(changed) or changed)
             for field in ("name", "namespace", "uid", "creationTimestamp"):
                 if changed["metadata"].get(field) != before["metadata"].get(field):
                     raise Refused(422, "Invalid", f"metadata.{field}: field is immutable")
@@ -151,6 +151,19 @@ class Store:
             owners = resource["metadata"].get("ownerReferences") or ()
             if owners and not any(places.get(owner["uid"]) in ("", namespace) for owner in owners):
                 yield resource
+
+
+def as_stored(resource: Resource) -> Resource:
+    """A copy of an object as the API stores and answers it: in its own kinds, lists without items are dropped."""
+    kind = BY_NAME.get(resource["kind"])
+    stored: Resource = copy.deepcopy(resource) if kind is None or kind.custom else _without_empty_lists(resource)
+    return stored
+
+
+def _without_empty_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_empty_lists(part) for key, part in value.items() if part != []}
+    return [_without_empty_lists(part) for part in value] if isinstance(value, list) else value
 
 
 def _texts(secret: Resource) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support.fake_kubernetes import sandbox
-from support.fake_kubernetes.admission import over_quota, refusal_by_pipelines_scc
+from support.fake_kubernetes.admission import refusal_by_pipelines_scc
 from support.fake_kubernetes.controller import POLL
 from support.fake_kubernetes.logs import Log
 from support.fake_kubernetes.objects import (
@@ -25,6 +25,7 @@ from support.fake_kubernetes.objects import (
     waiting,
     with_conditions,
 )
+from support.fake_kubernetes.quotas import over_quota
 from support.fake_kubernetes.store import Refused
 from support.fake_kubernetes.taskrun_pod import (
     SCRIPTS,

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from support.fake_kubernetes.admission import over_quota, violations
+from support.fake_kubernetes.admission import violations
 from support.fake_kubernetes.controller import Controller
 from support.fake_kubernetes.objects import (
     Object,
@@ -31,6 +31,7 @@ from support.fake_kubernetes.objects import (
 )
 from support.fake_kubernetes.pod_process import Fault, PodProcess
 from support.fake_kubernetes.probes import HOST
+from support.fake_kubernetes.quotas import outside_limits, over_quota, with_defaults
 from support.fake_kubernetes.service_proxy import Address, Proxy, ServiceAddress
 from support.fake_kubernetes.store import Refused
 
@@ -160,8 +161,10 @@ class WorkloadController(Controller):
             "ownerReferences": owned(replica_set),
         }
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
-        if refused := self._refused(pod):
-            return f'pods "{name}-" is forbidden: {refused}'
+        ranges = self.fake.objects("LimitRange", namespace)
+        pod = with_defaults(pod, ranges)
+        if refused := self._refused(pod) or outside_limits(pod, ranges):
+            return f'pods "{name}-{replica_set["metadata"]["uid"][:5]}" is forbidden: {refused}'
         made = self._make(pod)
         if made is not None:
             self._faults[made["metadata"]["uid"]] = self.fault
