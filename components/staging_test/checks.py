@@ -82,7 +82,7 @@ def _wait_for_ok(
 ) -> Check:
     required = f"200 within {timeout:g} s of the start"
     while True:
-        response = client.get(path)
+        response = client.ask_health(path)
         if response.status == 200:
             remaining = deadline - time.monotonic()
             return Check(name, remaining >= 0, f"200 after {timeout - remaining:.2f} s", required)

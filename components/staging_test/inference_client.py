@@ -25,7 +25,10 @@ class ClientResponse:
 
 
 class InferenceClient:
-    """Sends all requests over one connection, as an application next to the machine does."""
+    """Sends requests over one connection that is kept, as an application next to the machine does.
+
+    `ask_health` does not: while a candidate starts, a kept connection may lead to where its Service no longer does.
+    """
 
     def __init__(self, url: str, name: str, version: str) -> None:
         self._url = url
@@ -44,18 +47,21 @@ class InferenceClient:
 
     def get(self, path: str) -> ClientResponse:
         """Send a GET request."""
-        return self._send("GET", path, None)
+        return self._send("GET", path, None, {})
+
+    def ask_health(self, path: str) -> ClientResponse:
+        """Send a GET request over a connection of its own, as a kubelet does."""
+        return self._send("GET", path, None, {"Connection": "close"})
 
     def post(self, path: str, body: bytes) -> ClientResponse:
         """Send a JSON body, well-formed or not."""
-        return self._send("POST", path, body)
+        return self._send("POST", path, body, {"Content-Type": "application/json"})
 
     def infer(self, request: Mapping[str, Any]) -> ClientResponse:
         """Send an inference request (section "Inference Request JSON Object")."""
         return self.post(f"{self.model_path}/infer", json.dumps(request).encode())
 
-    def _send(self, method: str, path: str, body: bytes | None) -> ClientResponse:
-        headers = {} if body is None else {"Content-Type": "application/json"}
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> ClientResponse:
         try:
             response = self._session.request(
                 method, self._url + path, data=body, headers=headers, timeout=_TIMEOUT_SECONDS
