@@ -11,8 +11,10 @@ from kfp import dsl
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
-#: The image that has this package installed. A release pins it by digest.
-RUNTIME_IMAGE = os.environ.get("KFP_EDGE_RUNTIME_IMAGE", "quay.io/kfp-edge/runtime:0.1.0")
+#: The image that has this package installed, where none is named.
+DEFAULT_RUNTIME_IMAGE = "quay.io/kfp-edge/runtime:0.1.0"
+#: The one that pipelines are compiled with. A release pins it by digest.
+RUNTIME_IMAGE = os.environ.get("KFP_EDGE_RUNTIME_IMAGE") or DEFAULT_RUNTIME_IMAGE
 
 component = functools.partial(dsl.component, base_image=RUNTIME_IMAGE, install_kfp_package=False)
 

@@ -11,10 +11,12 @@ import pytest
 from kubernetes.utils.quantity import parse_quantity
 from yaml import safe_load, safe_load_all
 
+from kfp_edge.client.runtime_image import IMAGES_CONFIG_MAP, RUNTIME_KEY
 from kfp_edge.cluster import metadata
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.pipelines._cluster_parameters import DATA_CONNECTION_KEYS, POD_LABELS, ClusterParameters, DeliverySecrets
+from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.manifests import OPENSHIFT, rendered
 from support.paths import ROOT
@@ -24,7 +26,14 @@ from support.schemas import check
 README = OPENSHIFT / "README.md"
 PARAMETERS = OPENSHIFT / "parameters.yaml"
 RUNNER = "system:serviceaccount:ds-project:pipeline-runner-dspa"
-PLAIN = sorted([*OPENSHIFT.glob("base/*/*.yaml"), *OPENSHIFT.glob("secrets/*.yaml"), *OPENSHIFT.glob("dspa/*.yaml")])
+PLAIN = sorted(
+    [
+        *OPENSHIFT.glob("base/*/*.yaml"),
+        *OPENSHIFT.glob("secrets/*.yaml"),
+        *OPENSHIFT.glob("dspa/*.yaml"),
+        OPENSHIFT / "quota/limits.yaml",
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +131,54 @@ def test_the_network_policy_of_builds_selects_their_pods(objects: list[dict[str,
     assert chosen.items() <= metadata.run_labels("build", "a-run").items()
 
 
+def copy_with_names(folder: Path, **changes: str) -> Path:
+    """A copy of the example overlay with other values in names.yaml, whose keys have a dash for each underscore."""
+    copy = folder / "openshift"
+    shutil.copytree(OPENSHIFT, copy)
+    names = copy / "overlays/example/names.yaml"
+    text = names.read_text()
+    for name, value in changes.items():
+        text, count = re.subn(rf"(?m)^  {name.replace('_', '-')}: .*$", f"  {name.replace('_', '-')}: {value}", text)
+        assert count == 1
+    names.write_text(text)
+    return copy / "overlays/example"
+
+
+def test_ports_of_registry_and_object_store_are_names_of_the_overlay(tmp_path: Path) -> None:
+    changed = rendered(copy_with_names(tmp_path, registry_port='"5000"', storage_port='"9000"'))
+    rules = the(changed, "NetworkPolicy", "kfp-edge-build")["spec"]["egress"]
+    assert [port for rule in rules for port in rule["ports"] if port["port"] in (443, 5000, 9000)] == [
+        {"protocol": "TCP", "port": 443},
+        {"protocol": "TCP", "port": 5000},
+        {"protocol": "TCP", "port": 9000},
+    ]
+
+
+def test_the_runtime_image_is_a_name_of_the_overlay(tmp_path: Path) -> None:
+    image = "registry.example.com/kfp-edge/runtime@sha256:" + "0" * 64
+    images = the(rendered(copy_with_names(tmp_path, runtime_image=image)), "ConfigMap", IMAGES_CONFIG_MAP)
+    assert images["data"] == {RUNTIME_KEY: image}
+    assert images["metadata"]["namespace"] == "ds-project"
+
+
+def test_without_an_image_in_the_overlay_it_is_the_default(objects: list[dict[str, Any]]) -> None:
+    assert the(objects, "ConfigMap", IMAGES_CONFIG_MAP)["data"][RUNTIME_KEY] == DEFAULT_RUNTIME_IMAGE
+
+
+def test_the_limit_range_for_projects_with_a_quota_goes_into_the_project(tmp_path: Path) -> None:
+    overlay = copy_with_names(tmp_path, project="team-a")
+    file = overlay / "kustomization.yaml"
+    file.write_text(file.read_text().replace("  # - ../../quota", "  - ../../quota"))
+    limits = the(rendered(overlay), "LimitRange", "kfp-edge-defaults")
+    assert limits["metadata"]["namespace"] == "team-a"
+    (item,) = limits["spec"]["limits"]
+    assert set(item["default"]) == set(item["defaultRequest"]) == {"cpu", "memory"}
+    assert "max" not in item
+
+
 def test_only_stages_of_the_project_may_connect_to_a_candidate(objects: list[dict[str, Any]]) -> None:
     nothing = the(objects, "NetworkPolicy", "kfp-edge-nothing")["spec"]
-    assert (nothing["podSelector"], nothing["ingress"], nothing["egress"]) == ({}, [], [])
+    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}  # no rule allows anything
     (rule,) = the(objects, "NetworkPolicy", "kfp-edge-stages")["spec"]["ingress"]
     (peer,) = rule["from"]
     assert peer["podSelector"]["matchLabels"] == POD_LABELS
