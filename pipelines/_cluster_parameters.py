@@ -38,6 +38,12 @@ class ClusterParameters(ParameterGroup):
         str,
         "Name of the ConfigMap with all trusted CA certificates under the key `ca-bundle.crt`. It need not exist.",
     ] = "kfp-edge-ca"
+    image_pull_secret: Annotated[
+        str,
+        "Name of the Secret with which the nodes pull the image of the stages, of type "
+        "`kubernetes.io/dockerconfigjson`; by default the one that pushes. It need not exist. Kubernetes uses it in "
+        "place of those of the service account.",
+    ] = "kfp-edge-registry"
     node_selector: Annotated[
         dict,
         'Labels of the nodes that the pods may run on, such as `{"topology.kubernetes.io/zone": "a"}`.',
@@ -71,6 +77,7 @@ class ClusterParameters(ParameterGroup):
 
     def _configure_pod(self, task: PipelineTask) -> None:
         kubernetes.use_config_map_as_volume(task, self.ca_bundle, f"{MOUNT_ROOT}/{CA_MOUNT}", optional=True)
+        kubernetes.set_image_pull_secrets(task, [self.image_pull_secret])
         kubernetes.add_node_selector_json(task, self.node_selector)
         kubernetes.add_toleration_json(task, self.tolerations)
         for key, value in POD_LABELS.items():

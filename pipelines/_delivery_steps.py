@@ -45,6 +45,8 @@ def deliver(
     tested = staging_test(
         image=candidate.output,
         bundle=bundle,
+        max_latency_ms=delivery.staging_max_latency_ms,
+        startup_timeout=delivery.startup_timeout,
         staging=delivery.staging,
         staging_options=delivery.staging_options,
         run_id=_RUN_ID,

@@ -200,3 +200,7 @@ class Delivery(ParameterGroup):
     build_options: dict = field(default_factory=dict)
     staging: str = "auto"
     staging_options: dict = field(default_factory=dict)
+    startup_timeout: float = 60.0
+    staging_max_latency_ms: Annotated[float, str(staging_test.component_spec.inputs["max_latency_ms"].description)] = (
+        50.0
+    )

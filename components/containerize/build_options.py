@@ -6,6 +6,9 @@ from pydantic import Field
 
 from kfp_edge.cluster.pod_options import PodOptions, Quantity
 
+#: Requests and limits of the step that fetches the build context.
+FETCH_CPU, FETCH_MEMORY = "500m", "256Mi"
+
 
 class BuildOptions(PodOptions):
     """How a build in the cluster runs; `append` reads none of it."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.cluster.objects import KubernetesObject, guaranteed_resources, unprivileged_context
-from kfp_edge.components.containerize.build_options import BuildOptions
+from kfp_edge.components.containerize.build_options import FETCH_CPU, FETCH_MEMORY, BuildOptions
 
 _FETCH, _BUILD = (Path(__file__).with_name(name).read_text() for name in ("fetch.sh", "build.sh"))
 _WORK = "/workspace/build"
@@ -86,7 +86,7 @@ def _make_fetch_step(build: Build) -> KubernetesObject:
         "image": build.options.builder_image,
         "script": _FETCH,
         "env": _make_env(variables),
-        "computeResources": guaranteed_resources("500m", "256Mi"),
+        "computeResources": guaranteed_resources(FETCH_CPU, FETCH_MEMORY),
         "securityContext": {"runAsUser": 0, **unprivileged_context()},
         "volumeMounts": _make_mounts({"work": _WORK, "link": _LINK} | _ca_mounts(build)),
     }

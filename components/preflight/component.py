@@ -72,6 +72,8 @@ def preflight(
     build_options: Optional[dict] = None,
     staging: Optional[str] = None,
     staging_options: Optional[dict] = None,
+    startup_timeout: Optional[float] = None,
+    staging_max_latency_ms: Optional[float] = None,
     gitops_repo: Optional[str] = None,
     gitops_branch: Optional[str] = None,
     site: Optional[str] = None,
@@ -82,6 +84,8 @@ def preflight(
     Args:
         assets: The models to train, one for each asset: `[{model_name: press-1, data: s3://plant/press-1}, ...]`.
         model_sha256: Expected SHA-256 of the model's file, 64 hex digits; not checked if empty.
+        staging_max_latency_ms: Upper bound of the 99th percentile of a single-row request's latency in the staging
+            test, over HTTP, in milliseconds.
     """
     values = {name: value for name, value in locals().items() if value is not None}
     from kfp_edge.runtime.stage import stage

@@ -122,6 +122,8 @@ def _delivery_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
     yield partial(staging_test.select_backend, staging, in_pod=in_pod)
     yield partial(containerize.check_parameters, *images, in_pod=in_pod)
     yield partial(staging_test.check_parameters, registry, staging, values.get("staging_options", {}), in_pod=in_pod)
+    limits = (values.get("startup_timeout", 60.0), values.get("staging_max_latency_ms", 50.0))
+    yield partial(staging_test.check_limits, *limits, latency_parameter="staging_max_latency_ms")
 
 
 def _git_checks(values: Values) -> Iterator[Check]:

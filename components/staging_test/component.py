@@ -21,9 +21,10 @@ def staging_test(
     Args:
         image: The candidate by digest, as `containerize` returns it.
         bundle: The bundle that the candidate was built from.
-        max_latency_ms: Upper bound of the 99th percentile of a single-row request's latency, in milliseconds.
-        startup_timeout: Seconds from the start until the candidate must be ready; in a cluster, scheduling and the
-            image pull count.
+        max_latency_ms: Upper bound of the 99th percentile of a single-row request's latency in the staging test, over
+            HTTP, in milliseconds.
+        startup_timeout: Seconds from the start of the staging test until the candidate must be ready. In a cluster they
+            include scheduling and the image pull: allow more, such as 600, where nodes are added on demand.
         staging: Where the candidate is tested: `kubernetes` (a pod), `podman` (a container on this machine), or `auto`:
             `kubernetes` in a pod, `podman` elsewhere.
         staging_options: Options of the test in a cluster, such as `{"namespace": "edge-staging", "pull_secret":

@@ -1,5 +1,6 @@
 """The parameters of `staging_test`: checked before a run starts, and by the stage itself."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,23 @@ def check_parameters(registry: str, staging: str, staging_options: Mapping[str, 
     StagingOptions.parse(staging_options)
     if select_backend(staging, in_pod=in_pod) == "kubernetes":
         check_can_be_pulled(ImageRegistry.parse(registry))
+
+
+def check_limits(startup_timeout: float, max_latency_ms: float, *, latency_parameter: str = "max_latency_ms") -> None:
+    """Refuse limits that no candidate keeps.
+
+    Args:
+        startup_timeout: Seconds until the candidate must be ready.
+        max_latency_ms: Upper bound of the latency of a request.
+        latency_parameter: The name of that parameter, which in a pipeline is another one.
+
+    Raises:
+        ParameterError: one of them is not a number above 0.
+    """
+    if not 0 < startup_timeout < math.inf:
+        raise ParameterError(f"startup_timeout is {startup_timeout:g}; give seconds above 0, such as 600.")
+    if not max_latency_ms > 0:
+        raise ParameterError(f"{latency_parameter} is {max_latency_ms:g}; give milliseconds above 0.")
 
 
 def select_backend(staging: str, *, in_pod: bool) -> str:

@@ -10,7 +10,7 @@ from kfp_edge.cluster import in_pod
 from kfp_edge.components.staging_test import kubernetes_backend, podman_backend
 from kfp_edge.components.staging_test.backend import StagingBackend
 from kfp_edge.components.staging_test.checks import Thresholds, run_checks
-from kfp_edge.components.staging_test.parameters import check_can_be_pulled, select_backend
+from kfp_edge.components.staging_test.parameters import check_can_be_pulled, check_limits, select_backend
 from kfp_edge.components.staging_test.report import last_lines, render_report
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import ImageError, KfpEdgeError, RequirementsNotMetError
@@ -48,6 +48,7 @@ def staging_test(
         RequirementsNotMetError: a check failed; the message is that of the first.
         KfpEdgeError: the candidate cannot be started, the bundle is damaged, or a parameter is not valid.
     """
+    check_limits(startup_timeout, max_latency_ms)
     bundle = Bundle.load(bundle_folder)
     options = StagingOptions.parse(staging_options or {})
     backend = _select_backend(image, staging, options, run_id or uuid.uuid4().hex)

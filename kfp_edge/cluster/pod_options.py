@@ -17,7 +17,7 @@ _REMEDIES = {
     "cpu": "write a quantity of Kubernetes such as 2 or 500m",
     "memory": "write a quantity of Kubernetes such as 4Gi",
     **dict.fromkeys(
-        ("data_connection", "ca_bundle", "registry_secret", "git_secret"),
+        ("data_connection", "ca_bundle", "image_pull_secret", "registry_secret", "git_secret"),
         "name an object of Kubernetes: lower-case letters, digits, - and .",
     ),
     "node_selector": "write each label as a text in quotes",
@@ -91,6 +91,7 @@ class _PodParameters(_StrictModel):
     memory: Quantity = "1Gi"
     data_connection: ObjectName = "a"
     ca_bundle: ObjectName = "a"
+    image_pull_secret: ObjectName = "a"
     registry_secret: ObjectName = "a"
     git_secret: ObjectName = "a"
     node_selector: dict[str, StrictStr] = {}

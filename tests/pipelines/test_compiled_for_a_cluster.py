@@ -106,7 +106,7 @@ def test_only_stages_that_depend_on_a_network_are_retried_with_increasing_delay(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_set_nodes_and_certificates_of_every_pod(name: str) -> None:
+def test_parameters_set_nodes_certificates_and_pull_secret_of_every_pod(name: str) -> None:
     assert set(pods(name)) == set(containers(name))
     for pod in pods(name).values():
         assert pod["podMetadata"]["labels"] == {
@@ -116,6 +116,8 @@ def test_parameters_set_nodes_and_certificates_of_every_pod(name: str) -> None:
         assert pipeline_parameter(pod["nodeSelector"]["nodeSelectorJson"]) == "node_selector"
         (toleration,) = pod["tolerations"]
         assert pipeline_parameter(toleration["tolerationJson"]) == "tolerations"
+        (pull_secret,) = pod["imagePullSecret"]
+        assert pipeline_parameter(pull_secret["secretNameParameter"]) == "image_pull_secret"
         (bundle,) = pod["configMapAsVolume"]
         assert pipeline_parameter(bundle["configMapNameParameter"]) == "ca_bundle"
         assert (bundle["mountPath"], bundle["optional"]) == (f"{MOUNTS}/ca", True)
@@ -193,7 +195,7 @@ def test_every_parameter_of_a_stage_is_checked_before_the_first_one(name: str) -
     spec, _ = documents(name)
     checked = set(spec["components"]["comp-preflight"]["inputDefinitions"]["parameters"])
     of_pods = {"cpu", "memory", "data_connection", "ca_bundle", "node_selector", "tolerations"}
-    of_pods |= {"registry_secret", "git_secret"}
+    of_pods |= {"image_pull_secret", "registry_secret", "git_secret"}
     unchecked = {"revision"}
     parameters = set(spec["root"]["inputDefinitions"]["parameters"])
     assert parameters - checked - of_pods - unchecked == set(), "add it to preflight, and its rule to its stage"

@@ -41,6 +41,9 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
     [
         ({"gates": {"roc_auc_": 0.9}}, "did you mean roc_auc?"),
         ({"gates": {"recall": "much"}}, "the gate recall is 'much', which is no limit"),
+        ({"startup_timeout": 0.0}, "startup_timeout is 0; give seconds above 0"),
+        ({"staging_max_latency_ms": -1.0}, "staging_max_latency_ms is -1; give milliseconds above 0"),
+        ({"image_pull_secret": "My Secret"}, "image_pull_secret is 'My Secret', which no pod can have"),
         (
             {"task": "anomalies"},
             "task is 'anomalies'; did you mean anomaly\\? choose one of classification, anomaly",
