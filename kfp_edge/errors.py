@@ -29,6 +29,7 @@ __all__ = [
     "ImageError",
     "KfpApiError",
     "KfpEdgeError",
+    "KfpEdgeWarning",
     "ModelError",
     "ParameterError",
     "PipelineError",
@@ -44,6 +45,10 @@ class KfpEdgeError(Exception):
 
     Everything that is shown to a user without a traceback is of this type. Never put a secret in it.
     """
+
+
+class KfpEdgeWarning(UserWarning):
+    """What may impair a run, in one sentence: what it is, where, what to do."""
 
 
 class ParameterError(KfpEdgeError):

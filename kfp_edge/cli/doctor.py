@@ -4,33 +4,63 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
+from kfp_edge.cli.server_options import Namespace
+from kfp_edge.errors import ParameterError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kfp_edge.local.doctor import Diagnosis
+    from kfp_edge.diagnosis import Diagnosis
 
-_COLOURS = {"ok": "green", "warning": "yellow", "missing": "red", "optional": "dim"}
+_COLOURS = {"ok": "green", "warning": "yellow", "missing": "red", "optional": "dim", "unchecked": "dim"}
 
 
 def doctor(
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="A pipeline of kfp-edge by name, or a compiled YAML file: what does a cluster lack for a run of it?",
+        ),
+    ] = None,
+    parameter: ParameterOptions = None,
+    params: ParametersFile = None,
+    namespace: Namespace = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Check what this machine needs for a local run, with a remedy for whatever is missing."""
+    """Check what this machine needs for a local run, or a cluster for a run of PIPELINE, with a remedy for each gap.
+
+    In a cluster these are Secrets, ConfigMaps, claims, service accounts, image pull secrets, quotas, limit ranges and
+    network policies, in the namespace of the run and in that of the staging test. Nothing is changed.
+    """
+    if pipeline is None and (parameter or params or namespace):
+        raise ParameterError("doctor checks a cluster for one pipeline: name it, such as `kfp-edge doctor training`.")
+    if pipeline is None:
+        from kfp_edge.local.doctor import Machine, run_checks
+
+        _report(run_checks(Machine()), "this machine cannot do a local run yet", as_json)
+        return
+    from kfp_edge.client import diagnose_cluster
+
+    diagnoses = diagnose_cluster(pipeline, read_parameters(parameter, params), namespace)
+    _report(diagnoses, f"the cluster cannot run {pipeline} yet", as_json)
+
+
+def _report(diagnoses: "list[Diagnosis]", failure: str, as_json: bool) -> None:
+    """Print the diagnoses; exit 1 if something is missing."""
     import json
     from dataclasses import asdict
 
     from rich.console import Console
 
-    from kfp_edge.local.doctor import Machine, run_checks
-
-    diagnoses = run_checks(Machine())
     missing = [diagnosis.name for diagnosis in diagnoses if diagnosis.status == "missing"]
     if as_json:
         typer.echo(json.dumps({"ok": not missing, "checks": [asdict(diagnosis) for diagnosis in diagnoses]}, indent=2))
     else:
         Console().print(_table(diagnoses))
     if missing:
-        typer.echo(f"error: this machine cannot do a local run yet; fix: {', '.join(missing)}.", err=True)
+        typer.echo(f"error: {failure}; fix: {', '.join(missing)}.", err=True)
         raise typer.Exit(1)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
-from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Namespace, PipelineName
+from kfp_edge.cli.printed_warnings import printed_warnings
+from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Image, Namespace, PipelineName
 
 if TYPE_CHECKING:
     from kfp_edge.client import Schedule
@@ -32,6 +33,7 @@ def add(
     every: Annotated[int, typer.Option("--every", metavar="SECONDS", help="An interval, instead of cron.")] = 0,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of parallel runs, 1 to 10.")] = 1,
     catch_up: Annotated[bool, typer.Option("--catch-up", help="Start runs that were missed during a pause.")] = False,
+    image: Image = "",
     experiment: Experiment = "kfp-edge",
     cache: Cache = True,
     namespace: Namespace = "",
@@ -42,17 +44,20 @@ def add(
     from kfp_edge.client import Client
 
     parameters = read_parameters(parameter, params)
-    added = Client.connect(namespace, host, ca_file=ca_file).schedule(
-        name,
-        pipeline,
-        parameters,
-        cron=cron,
-        every=every,
-        concurrency=concurrency,
-        catch_up=catch_up,
-        experiment=experiment,
-        cache=cache,
-    )
+    client = Client.connect(namespace, host, ca_file=ca_file)
+    with printed_warnings():
+        added = client.schedule(
+            name,
+            pipeline,
+            parameters,
+            cron=cron,
+            every=every,
+            concurrency=concurrency,
+            catch_up=catch_up,
+            experiment=experiment,
+            cache=cache,
+            image=image,
+        )
     _print_schedule(added)
     if added.unfinished_runs:
         typer.echo(

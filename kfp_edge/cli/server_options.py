@@ -14,6 +14,10 @@ CaFile = Annotated[
     Path | None,
     typer.Option("--ca-file", metavar="FILE", help="CA of the server; by default the cluster's."),
 ]
+Image = Annotated[
+    str,
+    typer.Option("--image", help="The image of the stages; by default KFP_EDGE_RUNTIME_IMAGE, else the project's."),
+]
 Experiment = Annotated[str, typer.Option("--experiment", help="The group of runs that it belongs to.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Whether stages may reuse cached results.")]
 PipelineName = Annotated[

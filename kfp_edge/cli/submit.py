@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
-from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Namespace, PipelineName, repeat_command
+from kfp_edge.cli.printed_warnings import printed_warnings
+from kfp_edge.cli.server_options import (
+    Cache,
+    CaFile,
+    Experiment,
+    Host,
+    Image,
+    Namespace,
+    PipelineName,
+    repeat_command,
+)
 from kfp_edge.errors import KfpEdgeError
 
 if TYPE_CHECKING:
@@ -20,6 +30,7 @@ def submit(
     params: ParametersFile = None,
     name: Annotated[str, typer.Option("--name", help="The run's name; by default pipeline and time.")] = "",
     experiment: Experiment = "kfp-edge",
+    image: Image = "",
     cache: Cache = True,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it has ended.")] = False,
     namespace: Namespace = "",
@@ -31,7 +42,8 @@ def submit(
 
     parameters = read_parameters(parameter, params)
     client = Client.connect(namespace, host, ca_file=ca_file)
-    run = client.submit(pipeline, parameters, name=name, experiment=experiment, cache=cache)
+    with printed_warnings():
+        run = client.submit(pipeline, parameters, name=name, experiment=experiment, cache=cache, image=image)
     typer.echo(f"run {run.id}\n    {run.url}")
     if wait:
         follow_run(run, repeat_command(f"cancel {run.id}", namespace, host, ca_file))

@@ -1,9 +1,19 @@
 """The client of Data Science Pipelines on OpenShift AI: submit pipelines, follow runs, manage schedules."""
 
 from kfp_edge.client.client import Client
+from kfp_edge.client.diagnosis import diagnose_cluster
 from kfp_edge.client.kfp_api import Endpoint
 from kfp_edge.client.runs import Run, RunResult, StageState
 from kfp_edge.client.schedules import Schedule
 from kfp_edge.reports.stage_report import StageReport
 
-__all__ = ["Client", "Endpoint", "Run", "RunResult", "Schedule", "StageReport", "StageState"]
+__all__ = [
+    "Client",
+    "Endpoint",
+    "Run",
+    "RunResult",
+    "Schedule",
+    "StageReport",
+    "StageState",
+    "diagnose_cluster",
+]

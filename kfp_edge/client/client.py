@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +12,15 @@ import kfp_server_api
 from kfp_server_api import V2beta1PipelineVersion, V2beta1PipelineVersionReference
 
 from kfp_edge.client import schedules as recurring_runs
-from kfp_edge.client.discovery import find_endpoint
+from kfp_edge.client.discovery import find_cluster, find_endpoint
 from kfp_edge.client.kfp_api import Endpoint, KfpApi
 from kfp_edge.client.package import PipelinePackage, make_package
+from kfp_edge.client.run_checks import check_run, describe_warnings, refuse_missing
 from kfp_edge.client.runs import Run
 from kfp_edge.client.schedules import Schedule
 from kfp_edge.client.timing import Timing
-from kfp_edge.errors import KfpApiError, ParameterError
+from kfp_edge.cluster import Cluster
+from kfp_edge.errors import KfpApiError, KfpEdgeWarning, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 
 T = TypeVar("T")
@@ -35,8 +38,17 @@ class Client:
         ParameterError: from every method: an argument or a pipeline parameter has a value that cannot be used.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, cluster: Cluster | None = None, *, is_cluster_of_host: bool = True) -> None:
+        """Use one server.
+
+        Args:
+            endpoint: The server.
+            cluster: Where it runs, to check before a run what the run needs there; None if it cannot be asked.
+            is_cluster_of_host: Whether that is certain; if not, what is missing there is a warning and no error.
+        """
         self._api = KfpApi(endpoint)
+        self._cluster = cluster
+        self._is_cluster_of_host = is_cluster_of_host
 
     @classmethod
     def connect(
@@ -54,7 +66,10 @@ class Client:
             ClusterError: there is neither a cluster nor a host, or there is no API server in the namespace.
             ParameterError: the host, the token or the CA file cannot be used.
         """
-        return cls(find_endpoint(namespace, host, token, Path(ca_file) if ca_file else None))
+        endpoint = find_endpoint(namespace, host, token, Path(ca_file) if ca_file else None)
+        # the namespace of a kubeconfig need not be that of a host that is given
+        cluster = find_cluster(namespace) if namespace or not host else None
+        return cls(endpoint, cluster, is_cluster_of_host=not host)
 
     @property
     def host(self) -> str:
@@ -69,8 +84,13 @@ class Client:
         name: str = "",
         experiment: str = EXPERIMENT,
         cache: bool = True,
+        image: str = "",
     ) -> Run:
         """Start a run.
+
+        What would keep its pods from starting is found before, as far as the namespaces may be read: missing Secrets,
+        ConfigMaps, claims and service accounts, quotas, limits and network policies. What may impair the run, such as
+        the default image, is a `KfpEdgeWarning`.
 
         Args:
             pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
@@ -78,9 +98,10 @@ class Client:
             name: The name of the run; the pipeline's and the time if empty.
             experiment: The group of runs that it belongs to; created if it does not exist.
             cache: False makes every stage run again.
+            image: The image of the stages, in place of the default; if empty, `KFP_EDGE_RUNTIME_IMAGE`, else the one
+                that the project names in the ConfigMap `kfp-edge-images`.
         """
-        package = make_package(pipeline, cache)
-        arguments = package.arguments(dict(parameters or {}))
+        package, arguments = self._prepare(pipeline, parameters, cache, image)
         request = kfp_server_api.V2beta1Run(
             display_name=name or f"{package.pipeline.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
             experiment_id=self._experiment_id(experiment),
@@ -114,6 +135,7 @@ class Client:
         catch_up: bool = False,
         experiment: str = EXPERIMENT,
         cache: bool = True,
+        image: str = "",
     ) -> Schedule:
         """Create or replace a schedule; the name is unique. An equal schedule is left unchanged.
 
@@ -130,12 +152,12 @@ class Client:
             catch_up: Whether runs that were missed while it was paused are started afterwards, one by one.
             experiment: As for `submit`.
             cache: As for `submit`.
+            image: As for `submit`.
         """
         if not name:
             raise ParameterError("a schedule needs a name.")
         timing = Timing.checked(cron, every, concurrency, catch_up)
-        package = make_package(pipeline, cache)
-        arguments = package.arguments(dict(parameters or {}))
+        package, arguments = self._prepare(pipeline, parameters, cache, image)
         recurring_run = kfp_server_api.V2beta1RecurringRun(
             display_name=name,
             experiment_id=self._experiment_id(experiment),
@@ -178,6 +200,21 @@ class Client:
             UnfinishedRunsError: runs that it started have not ended. It is paused, and can be deleted later.
         """
         return recurring_runs.delete(self._api, recurring_runs.find(self._api, name), force=force)
+
+    def _prepare(
+        self, pipeline: PipelineLike, parameters: Mapping[str, Any] | None, cache: bool, image: str
+    ) -> tuple[PipelinePackage, dict[str, Any]]:
+        """Return the package and its arguments, both checked, also against the namespaces of the run."""
+        package = make_package(pipeline, cache, image, self._cluster)
+        arguments = package.arguments(dict(parameters or {}))
+        if package.warning:
+            warnings.warn(package.warning, KfpEdgeWarning, stacklevel=3)
+        diagnoses = check_run(self._cluster, package, arguments) if self._cluster is not None else []
+        if self._is_cluster_of_host:
+            refuse_missing(diagnoses)
+        for sentence in describe_warnings(diagnoses):
+            warnings.warn(sentence, KfpEdgeWarning, stacklevel=3)
+        return package, arguments
 
     def _experiment_id(self, name: str) -> str:
         """Return the id of an experiment, which is created if it does not exist."""

@@ -12,8 +12,11 @@ from typing import Any
 import yaml
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
+from kfp_edge.client.runtime_image import with_runtime_image
+from kfp_edge.cluster import Cluster
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
 from kfp_edge.spec.parameter_values import check_no_signed_url
+from kfp_edge.spec.pipeline_file import PipelineDocument, read_pipeline_file
 from kfp_edge.spec.preflight import check_arguments
 from kfp_edge.spec.protobuf_fields import parse_message
 from kfp_edge.storage.files import JsonObject
@@ -30,11 +33,19 @@ class PipelinePackage:
         text: The YAML, one or two documents.
         commit: The commit of the checkout; empty outside of one.
         is_clean: Whether the checkout has no uncommitted changes.
+        warning: What its user should know before it runs; empty if there is nothing.
     """
 
     text: str
     commit: str
     is_clean: bool
+    warning: str = ""
+
+    @cached_property
+    def document(self) -> PipelineDocument:
+        """The pipeline spec, and the platform spec if there is one."""
+        (document,) = read_pipeline_file(self.text).pipelines
+        return document
 
     @cached_property
     def pipeline(self) -> CompiledPipeline:
@@ -73,22 +84,26 @@ class PipelinePackage:
         return self._messages == _parse_specs(*split_spec(api_spec))
 
 
-def make_package(pipeline: PipelineLike, cache: bool = True) -> PipelinePackage:
+def make_package(
+    pipeline: PipelineLike, cache: bool = True, image: str = "", cluster: Cluster | None = None
+) -> PipelinePackage:
     """Compile or read a pipeline, validate it, and determine its git commit.
 
     Args:
         pipeline: The name of a pipeline of kfp-edge, a compiled YAML file (a text that ends in .yaml or .yml is one,
             too), or a pipeline function.
         cache: False disables caching for every task.
+        image: The image of the stages, in place of the default; empty for that of the project, if it names one.
+        cluster: Where the project's image is looked up; None if there is no cluster to ask.
 
     Raises:
         PipelineError: there is no such pipeline or file, or a backend would refuse it.
     """
-    text = read_or_compile(pipeline)
+    text, warning = with_runtime_image(read_or_compile(pipeline), image, cluster)
     is_file = isinstance(pipeline, Path) or str(pipeline).endswith((".yaml", ".yml"))
     folder = Path(str(pipeline)).parent if is_file else Path()
     commit, is_clean = _git_checkout(folder)
-    return PipelinePackage(text if cache else _disable_caching(text), commit, is_clean)
+    return PipelinePackage(text if cache else _disable_caching(text), commit, is_clean, warning)
 
 
 def split_spec(api_spec: JsonObject) -> list[JsonObject]:

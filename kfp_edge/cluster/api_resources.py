@@ -19,9 +19,14 @@ API_RESOURCES = {
     ),
     "Deployment": ApiResource("apps/v1", "deployments"),
     "Event": ApiResource("v1", "events"),
+    "LimitRange": ApiResource("v1", "limitranges"),
+    "NetworkPolicy": ApiResource("networking.k8s.io/v1", "networkpolicies"),
+    "PersistentVolumeClaim": ApiResource("v1", "persistentvolumeclaims"),
     "Pod": ApiResource("v1", "pods"),
+    "ResourceQuota": ApiResource("v1", "resourcequotas"),
     "Secret": ApiResource("v1", "secrets"),
     "Service": ApiResource("v1", "services"),
+    "ServiceAccount": ApiResource("v1", "serviceaccounts"),
     "TaskRun": ApiResource("tekton.dev/v1", "taskruns"),
 }
 

@@ -66,6 +66,14 @@ class Cluster:
         file = self._api.credentials.configuration.ssl_ca_cert
         return Path(file) if file else None
 
+    def is_reachable(self) -> bool:
+        """Whether the API answers a request, whatever it answers; there is one attempt."""
+        try:
+            self._api.send_once(self._request("list", "ResourceQuota", "", query={"limit": "1"}))
+        except ClusterError as error:
+            return bool(error.status)
+        return True
+
     def create(self, manifest: KubernetesObject, namespace: str = "") -> KubernetesObject:
         """Create an object, which has a name (no `generateName`), and return it as the API stores it.
 

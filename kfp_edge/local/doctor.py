@@ -12,15 +12,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import CommandError
 from kfp_edge.runtime import process
-
-#: "missing" prevents a local run; "warning" may impair one; "optional" is not needed for one.
-CheckStatus = Literal["ok", "warning", "missing", "optional"]
 
 _GIB = 1 << 30
 _STORAGE_REQUIRED = 2 * _GIB
@@ -43,23 +39,6 @@ _UIDMAP = {"apt-get install -y": "uidmap", "dnf install -y": "shadow-utils", "zy
 #: Options that work where crun does not: hybrid cgroups, or no permission to raise a limit (no CAP_SYS_RESOURCE).
 _RUNC_OPTIONS = ("--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file")
 _LOW_LIMIT_OPTIONS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The result of one check.
-
-    Attributes:
-        name: what was checked.
-        details: the version, amount or problem that the check determined.
-        status: how much it affects a local run.
-        remedy: what to do; empty when nothing is to be done.
-    """
-
-    name: str
-    details: str
-    status: CheckStatus
-    remedy: str = ""
 
 
 class Machine:

@@ -42,15 +42,19 @@ _ALL = (
         "No CPU or memory limit",
         "warning",
         "A task without a memory limit can use up the memory of a node, and the pods of others are evicted or killed. "
-        "A namespace with a resource quota rejects such a pod.",
-        "Call `set_cpu_limit` and `set_memory_limit` on the task.",
+        "A namespace with a resource quota on limits rejects such a pod. There it rejects one with limits, too: Argo "
+        "adds the containers `init` and `wait`, which have none, and only a LimitRange gives them some.",
+        "Call `set_cpu_limit` and `set_memory_limit` on the task. In a namespace with a quota, create a LimitRange "
+        "with defaults as well, such as the one of deploy/openshift/quota; `kfp-edge doctor PIPELINE` finds whether it "
+        "is missing.",
     ),
     Rule(
         "KE003",
         "No CPU or memory request",
         "warning",
         "The scheduler places a pod by its requests. Without them Kubernetes requests as much as the limits, which is "
-        "usually too much, or nothing when there are no limits either.",
+        "usually too much, or nothing when there are no limits either. A quota on requests counts like one on limits "
+        "(KE002).",
         "Call `set_cpu_request` and `set_memory_request` on the task with what it usually needs.",
     ),
     Rule(

@@ -60,7 +60,7 @@ def test_parameters_are_checked_before_anything_is_sent(
 
 
 def test_a_pipeline_of_kfp_edge_is_submitted_by_name(server: FakeKfp) -> None:
-    client_of(server).submit("training")
+    client_of(server).submit("training", image="registry.example.com/runtime:1")
     assert only(server.store.pipelines)["display_name"] == "training"
 
 

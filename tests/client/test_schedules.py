@@ -91,7 +91,7 @@ def test_a_changed_schedule_replaces_the_old_one(client: Client, server: FakeKfp
 
 def test_a_new_version_of_the_pipeline_replaces_the_schedule(client: Client, server: FakeKfp) -> None:
     first = add_nightly(client)
-    second = client.schedule("nightly", "training", cron=NIGHTLY)
+    second = client.schedule("nightly", "training", cron=NIGHTLY, image="registry.example.com/runtime:1")
     assert [each["recurring_run_id"] for each in stored(server)] == [second.id] != [first.id]
 
 

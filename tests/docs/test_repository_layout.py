@@ -18,6 +18,7 @@ STAGES = sorted(path.parent.name for path in (ROOT / "components").glob("*/compo
 #: that only a type checker sees (`if TYPE_CHECKING`) does not count, one inside a function does.
 GRAPH = {
     "errors": set(),
+    "diagnosis": set(),
     "suggestions": set(),
     "wording": set(),
     "storage": {"errors"},
@@ -34,10 +35,11 @@ GRAPH = {
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
     "spec": {"errors", "storage", "suggestions"},
+    "prerequisites": {"cluster", "diagnosis", "errors", "spec"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},
-    "client": {"cluster", "errors", "metrics", "reports", "runtime", "spec", "storage"},
-    "local": {"errors", "images", "reports", "runtime", "spec", "storage"},
+    "client": {"cluster", "diagnosis", "errors", "metrics", "prerequisites", "reports", "runtime", "spec", "storage"},
+    "local": {"diagnosis", "errors", "images", "reports", "runtime", "spec", "storage"},
     "cli": {"client", "errors", "images", "local", "metrics", "ml", "rules", "runtime", "spec", "storage", "wording"},
     "components": {
         "cluster",
@@ -50,6 +52,7 @@ GRAPH = {
         "model_report",
         "model_selection",
         "onnx_graph",
+        "prerequisites",
         "reports",
         "runtime",
         "storage",

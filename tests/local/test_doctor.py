@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import CommandError
 from kfp_edge.local import doctor
-from kfp_edge.local.doctor import Diagnosis, Machine
+from kfp_edge.local.doctor import Machine
 
 GIB = 1 << 30
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12"\nID=debian\n'

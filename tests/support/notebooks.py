@@ -170,10 +170,20 @@ def openshift_ai(folder: Path) -> Iterator[FakeKubernetes]:
     with FakeKfp(folder) as kfp, FakeKubernetes(folder) as kubernetes:
         kfp.store, kfp.token = store, kubernetes.token(USER)
         kubernetes.apply(_pipeline_application(kfp.url))
+        kubernetes.apply(_IMAGES)
         try:
             yield kubernetes
         finally:
             store.stop()
+
+
+#: The runtime image of the project, as deploy/openshift names it.
+_IMAGES = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "kfp-edge-images", "namespace": NAMESPACE},
+    "data": {"runtime": "registry.example.com/kfp-edge/runtime:1"},
+}
 
 
 def _pipeline_application(url: str) -> dict[str, Any]:
