@@ -28,8 +28,7 @@ def check_metadata(response: ClientResponse, bundle: Bundle) -> Check:
 
 def _tensor_metadata(tensor: InputTensor | OutputTensor) -> dict[str, Any]:
     metadata = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-    parameters = _tensor_parameters(tensor)
-    return metadata | ({"parameters": parameters} if parameters else {})
+    return metadata | {"parameters": _tensor_parameters(tensor) | {"batch_dimension": tensor.batch_dimension}}
 
 
 def _tensor_parameters(tensor: InputTensor | OutputTensor) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Reading and writing OCI image layout folders (OCI Image Layout Specification)."""
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +73,15 @@ def write_index(layout: Path, descriptor: Descriptor, tag: str = ONLY_TAG) -> No
 class LayoutWriter:
     """A new layout folder, to which blobs are added before `write_index` makes it complete."""
 
-    def __init__(self, folder: Path, encode: Callable[[object], bytes] = canonical_json) -> None:
-        """Make the folder.
-
-        Args:
-            folder: A folder that does not exist yet.
-            encode: Writes a document as JSON; the digest of the document is the hash of these bytes.
-        """
+    def __init__(self, folder: Path) -> None:
+        """Make the folder, which does not exist yet."""
         self.folder = folder
-        self._encode = encode
         (folder / "blobs/sha256").mkdir(parents=True)
 
     def add_json(self, document: object, media_type: str) -> Descriptor:
         """Add a document and return its descriptor."""
-        data = self._encode(document)
+        # compact, since a site pulls configuration and manifest with every model
+        data = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
         digest = f"sha256:{sha256_bytes(data)}"
         blob_path(self.folder, digest).write_bytes(data)
         return {"mediaType": media_type, "digest": digest, "size": len(data)}

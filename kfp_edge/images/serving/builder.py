@@ -1,6 +1,5 @@
 """Builds the serving image into an OCI layout folder."""
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,7 +59,7 @@ def build_serving_image(
             bases[platform] = _make_base(base, platform, scratch, (cache or scratch) / "apt", buildah, arguments or {})
         compiler = BytecodeCompiler(buildah, bases[native_platform()], scratch / "work")
         files = _install_and_compile(bases, compiler, progress)
-        layout = LayoutWriter(scratch / "layout", _compact_json)
+        layout = LayoutWriter(scratch / "layout")
         layers = LayerWriter(layout, level, cache / "layers" if cache else None)
         progress("compressing the layers")
         manifests = [(each, _add_image(layout, layers, each, bases[each], files[each])) for each in platforms]
@@ -124,10 +123,6 @@ def _add_index(layout: LayoutWriter, manifests: Sequence[tuple[Platform, Descrip
     entries: list[Descriptor] = [{**descriptor, "platform": platform.fields} for platform, descriptor in manifests]
     index: ImageManifest = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries, "annotations": LABELS}
     return layout.add_json(index, INDEX_TYPE)
-
-
-def _compact_json(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
 @contextmanager
