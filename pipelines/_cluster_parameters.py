@@ -9,6 +9,7 @@ from typing import Annotated
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from kfp_edge.cluster.pod_options import TASK_REQUESTS
 from kfp_edge.runtime.mounts import CA_MOUNT, GIT_MOUNT, MOUNT_ROOT, REGISTRY_MOUNT
 from kfp_edge.spec.parameter_groups import ParameterGroup
 
@@ -24,11 +25,11 @@ class ClusterParameters(ParameterGroup):
 
     cpu: Annotated[
         str,
-        "CPU limit of each task that processes the data, a Kubernetes quantity such as `2` or `500m`.",
+        "CPU limit of each task that processes the data, a Kubernetes quantity such as `2`; at least `500m`.",
     ] = "2"
     memory: Annotated[
         str,
-        "Memory limit of each task that processes the data, a Kubernetes quantity such as `4Gi`.",
+        "Memory limit of each task that processes the data, a Kubernetes quantity such as `4Gi`; at least `1Gi`.",
     ] = "4Gi"
     data_connection: Annotated[
         str,
@@ -57,8 +58,8 @@ class ClusterParameters(ParameterGroup):
         """Configure tasks that process the data: they get the limits that the parameters name."""
         for task in tasks:
             self._configure_pod(task)
-            task.set_cpu_request("500m").set_cpu_limit(self.cpu)
-            task.set_memory_request("1Gi").set_memory_limit(self.memory)
+            task.set_cpu_request(TASK_REQUESTS["cpu"]).set_cpu_limit(self.cpu)
+            task.set_memory_request(TASK_REQUESTS["memory"]).set_memory_limit(self.memory)
             # KFP 2.16 loses parameters of limits where the task is in an exit handler or a loop
             task.register_pipeline_channels([self.cpu, self.memory])
 

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kfp_edge.cluster.pod_options import PodOptions, Quantity
+from kfp_edge.cluster.pod_options import PodOptions
+from kfp_edge.cluster.quantities import Memory
 
 
 class StagingOptions(PodOptions):
@@ -18,7 +19,7 @@ class StagingOptions(PodOptions):
     """Service account of the pod, whose token is not mounted; the namespace's `default` if empty."""
     pull_secret: str = ""
     """Secret of type `kubernetes.io/dockerconfigjson` in that namespace, for pulling the image."""
-    memory: Quantity = "256Mi"
+    memory: Memory = "256Mi"
     """Memory request and limit, a Kubernetes quantity."""
     ttl: int = Field(3600, ge=60)
     """Seconds after which the `clean_up` of any run may delete what is left of the test; at least 60."""

@@ -4,20 +4,24 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic_core import ErrorDetails
 
+from kfp_edge.cluster.quantities import Cpu, Memory, parse_quantity
 from kfp_edge.errors import ParameterError
 from kfp_edge.suggestions import did_you_mean
 
-#: A quantity of CPU or memory (Kubernetes: `Quantity`).
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+#: What each task that processes the data requests. Its limits are the parameters `cpu` and `memory` of a pipeline.
+TASK_REQUESTS = {"cpu": "500m", "memory": "1Gi"}
 
-#: The name of an object (Kubernetes: "DNS Subdomain Names").
+#: The name of an object (Kubernetes: "DNS Subdomain Names"), and one that may be empty.
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+OptionalObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")]
 _REMEDIES = {
-    "cpu": "write a quantity of Kubernetes such as 2 or 500m",
-    "memory": "write a quantity of Kubernetes such as 4Gi",
     **dict.fromkeys(
-        ("data_connection", "ca_bundle", "image_pull_secret", "registry_secret", "git_secret"),
+        (
+            *("data_connection", "ca_bundle", "image_pull_secret", "registry_secret", "pull_secret", "git_secret"),
+            "service_account",
+        ),
         "name an object of Kubernetes: lower-case letters, digits, - and .",
     ),
     "node_selector": "write each label as a text in quotes",
@@ -50,9 +54,9 @@ class PodOptions(_StrictModel):
     """Labels of the nodes that the pod may run on, such as `{"topology.kubernetes.io/zone": "a"}`."""
     tolerations: tuple[Toleration, ...] = ()
     """Tolerations of the pod, as in a Kubernetes pod specification."""
-    cpu: Quantity = "1"
+    cpu: Cpu = "1"
     """CPU request and limit, a Kubernetes quantity."""
-    memory: Quantity = "1Gi"
+    memory: Memory = "1Gi"
     """Memory request and limit, a Kubernetes quantity."""
 
     @classmethod
@@ -73,10 +77,11 @@ class PodOptions(_StrictModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             option = ".".join(str(part) for part in first["loc"])
-            reason = first["msg"]
+            reason = _describe(first)
             if first["type"] == "string_pattern_mismatch":  # the pattern means nothing to most people
                 description = cls.model_fields[str(first["loc"][0])].description or ""
-                reason = f"it is: {description.partition('. ')[0].rstrip('.')}"
+                meaning = f"it is: {description.partition('. ')[0].rstrip('.')}"
+                reason = _REMEDIES.get(option, meaning)
             raise ParameterError(f"{cls.parameter}: {option} cannot be {first['input']!r}; {reason}.") from error
 
     def tolerations_json(self) -> list[dict[str, Any]]:
@@ -87,8 +92,8 @@ class PodOptions(_StrictModel):
 class _PodParameters(_StrictModel):
     """The parameters of a pipeline that set the pods of its tasks."""
 
-    cpu: Quantity = "1"
-    memory: Quantity = "1Gi"
+    cpu: Cpu = TASK_REQUESTS["cpu"]
+    memory: Memory = TASK_REQUESTS["memory"]
     data_connection: ObjectName = "a"
     ca_bundle: ObjectName = "a"
     image_pull_secret: ObjectName = "a"
@@ -107,10 +112,23 @@ def check_pod_parameters(values: Mapping[str, Any]) -> None:
     Raises:
         ParameterError: with the first that is not valid.
     """
+    given = {name: values[name] for name in _PodParameters.model_fields if name in values}
     try:
-        _PodParameters.model_validate({name: values[name] for name in _PodParameters.model_fields if name in values})
+        parameters = _PodParameters.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        remedy = _REMEDIES.get(str(first["loc"][0]), "see docs/parameters.md")
+        remedy = _REMEDIES.get(str(first["loc"][0]), _describe(first))
         raise ParameterError(f"{where} is {first['input']!r}, which no pod can have; {remedy}.") from error
+    for name, request in TASK_REQUESTS.items():
+        limit = str(getattr(parameters, name))
+        if parse_quantity(limit) < parse_quantity(request):
+            raise ParameterError(
+                f"{name} is {limit!r}, but a task requests {request}, and Kubernetes refuses a pod whose limit is "
+                f"below its request; write {request} or more."
+            )
+
+
+def _describe(error: ErrorDetails) -> str:
+    """Return what is wrong with a value, in the words of our own check if that refused it."""
+    return str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]

@@ -88,7 +88,8 @@ def test_a_version_that_another_client_uploads_at_the_same_moment_is_reused(serv
         ({"gates": "{roc_auc: 95}"}, "the gate roc_auc is 95"),
         ({"task": "anomalies"}, "did you mean anomaly?"),
         ({"model_name": "Press_1"}, "did you mean press-1?"),
-        ({"cpu": "two"}, "cpu is 'two', which no pod can have"),
+        ({"cpu": "0.5 cores"}, "cpu is '0.5 cores', which no pod can have"),
+        ({"memory": "512Mi"}, "memory is '512Mi', but a task requests 1Gi"),
         ({"data": "https://data.example.com/a.csv?sv=1&sig=0123456789"}, "looks like a signed URL"),
     ],
 )

@@ -60,7 +60,7 @@ GRAPH = {
         "tasks",
         "wording",
     },
-    "pipelines": {"components", "runtime", "spec"},
+    "pipelines": {"cluster", "components", "runtime", "spec"},
 }
 
 
