@@ -52,6 +52,7 @@ def build_serving_image(
         ImageError: a program is missing, or a package or image cannot be fetched.
     """
     platforms = parse_platforms(architectures)
+    output = output.absolute()  # Buildah takes no other paths for the volumes of a container
     with _scratch_folder(output.parent) as scratch, temporary_storage(scratch / "storage") as buildah:
         bases = {}
         for platform in native_first(platforms):

@@ -13,7 +13,8 @@ import pytest
 from kfp_edge.errors import ImageError
 from kfp_edge.images.cache import cache_folder
 from kfp_edge.images.oci.compression import FAST
-from kfp_edge.images.serving import build_serving_image, ensure_serving_image, input_key
+from kfp_edge.images.platforms import Platform
+from kfp_edge.images.serving import build_serving_image, builder, ensure_serving_image, input_key
 from kfp_edge.images.serving.dependencies import REQUIREMENTS
 from kfp_edge_serving import __version__
 from support.paths import ROOT
@@ -98,6 +99,24 @@ def test_the_labels_say_what_it_is() -> None:
     assert labels["org.opencontainers.image.title"] == "kfp-edge-serving"
     assert labels["org.opencontainers.image.version"] == importlib.metadata.version("kfp-edge-serving") == __version__
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
+@pytest.mark.containers
+def test_a_relative_folder_as_output_gives_buildah_absolute_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Buildah 1.28 refuses the volumes of others: "host directory must be an absolute path"."""
+    folders: list[Path] = []
+
+    def record_folder(name: str | None, platform: Platform, scratch: Path, *_: object) -> None:
+        folders.append(scratch)
+        raise ImageError("that is enough")
+
+    monkeypatch.setattr(builder, "_make_base", record_folder)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImageError, match="that is enough"):
+        build_serving_image(Path("build/images/serving"))
+    assert [folder.parent for folder in folders] == [tmp_path / "build/images"]
 
 
 @pytest.mark.containers
