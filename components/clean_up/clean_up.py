@@ -7,8 +7,9 @@ from kfp_edge.cluster import Cluster, ClusterError, KubernetesObject, in_pod
 from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, MANAGED_BY_LABEL, RUN_LABEL, is_expired, label_selector
 from kfp_edge.errors import KfpEdgeError
 
-# Owners first: the garbage collector deletes their dependents.
+# TaskRuns first: their pods read the context. The Secret of a build names it.
 _BUILD_KINDS = ("TaskRun", "Secret")
+# The Deployment first: it owns the Service.
 _STAGING_KINDS = ("Deployment", "Service")
 # Not allowed to list, or no such kind in this cluster: then no run can have created any.
 _NOTHING_TO_DELETE = (403, 404)

@@ -17,10 +17,26 @@ if [ -n "$CA" ]; then
     set -- --cacert "$WORK/ca.crt"
 fi
 
+# prints the last error of curl without its advice, which is about curl
+explain() {
+    why="curl: ($1)"
+    while read -r line; do
+        case $line in curl:*) why=$line ;; esac
+    done <"$WORK/curl.log"
+    echo "$why"
+}
+
 # the link is a secret: it goes through a pipe, and curl's errors do not show it
+code=0
 status=$(printf 'url = "%s"\n' "$(cat "$LINK/url")" |
     curl --config - "$@" --silent --show-error --location --retry 4 --connect-timeout 20 \
-        --output "$WORK/context.tar.gz" --write-out '%{http_code}') || fail 41 "the object store cannot be reached"
+        --output "$WORK/context.tar.gz" --write-out '%{http_code}' 2>"$WORK/curl.log") || code=$?
+case $code in
+0) ;;
+# the certificate of the store is not trusted or for another host (51 before curl 7.62), or the CA cannot be read
+51 | 60 | 77) fail 48 "$(explain "$code")" ;;
+*) fail 41 "$(explain "$code")" ;;
+esac
 case $status in
 200) ;;
 403) fail 43 "the object store refuses the link to the build context (HTTP 403)" ;;

@@ -23,13 +23,16 @@ class StepLogs:
         """Start to follow those steps of a TaskRun that have started and are not followed yet."""
         status = run.get("status", {})
         for step in status.get("steps", []):
-            name = step["name"]
-            if name in self._threads or not {"running", "terminated"} & step.keys():
-                continue
-            self._last_lines[name] = deque(maxlen=_KEPT_LINES)
-            arguments = (name, status["podName"], step["container"])
-            self._threads[name] = threading.Thread(target=self._print_log, args=arguments, daemon=True)
-            self._threads[name].start()
+            if {"running", "terminated"} & step.keys():
+                self.follow_container(step["name"], status["podName"], step["container"])
+
+    def follow_container(self, name: str, pod: str, container: str) -> None:
+        """Start to follow a container that has started, unless it is followed already."""
+        if name in self._threads:
+            return
+        self._last_lines[name] = deque(maxlen=_KEPT_LINES)
+        self._threads[name] = threading.Thread(target=self._print_log, args=(name, pod, container), daemon=True)
+        self._threads[name].start()
 
     def finish(self) -> None:
         """Wait until the logs of ended steps are printed."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION
 from kfp_edge.cluster.objects import KubernetesObject, guaranteed_resources, unprivileged_context
 from kfp_edge.components.containerize.build_options import FETCH_CPU, FETCH_MEMORY, BuildOptions
 
@@ -22,12 +23,12 @@ class Build:
 
     `image` is what Buildah pushes (`HOST/REPO:TAG`), `flags` are those of `buildah build`, `platforms` are those of the
     base (`linux/arm64`), none when the base is no index, and `context` is the build context, `s3://BUCKET/KEY`, whose
-    bytes have the hash `sha256`.
+    bytes have the hash `sha256`. Anyone may delete the objects after `expires`.
     """
 
     name: str
     labels: dict[str, str]
-    annotations: dict[str, str]
+    expires: str
     owners: tuple[KubernetesObject, ...]
     image: str
     flags: tuple[str, ...]
@@ -38,11 +39,16 @@ class Build:
 
 
 def make_secret(build: Build, url: str) -> KubernetesObject:
-    """Return the Secret that holds the presigned link to the context."""
+    """Return the Secret that holds the presigned link to the context.
+
+    It has no owner: it names the context for `clean_up`, also after the garbage collector has deleted the TaskRun of a
+    stage whose pod is gone.
+    """
+    annotations = {EXPIRES_ANNOTATION: build.expires, CONTEXT_ANNOTATION: build.context}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _make_metadata(build),
+        "metadata": {"name": build.name, "labels": build.labels, "annotations": annotations},
         "type": "Opaque",
         "stringData": {"url": url},
     }
@@ -51,15 +57,22 @@ def make_secret(build: Build, url: str) -> KubernetesObject:
 def make_task_run(build: Build) -> KubernetesObject:
     """Return the TaskRun, its task embedded: nothing has to be installed in the cluster but Tekton."""
     options = build.options
+    pull_secret = _find_pull_secret(build)
     template: KubernetesObject = {
         "automountServiceAccountToken": False,
         "nodeSelector": options.node_selector,
         "tolerations": options.tolerations_json(),
+        "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
+    }
+    metadata: KubernetesObject = {
+        "name": build.name,
+        "labels": build.labels,
+        "annotations": {EXPIRES_ANNOTATION: build.expires},
     }
     return {
         "apiVersion": "tekton.dev/v1",
         "kind": "TaskRun",
-        "metadata": _make_metadata(build),
+        "metadata": metadata | ({"ownerReferences": list(build.owners)} if build.owners else {}),
         "spec": {
             "serviceAccountName": options.service_account,
             "timeout": f"{options.timeout}s",
@@ -74,9 +87,11 @@ def make_task_run(build: Build) -> KubernetesObject:
     }
 
 
-def _make_metadata(build: Build) -> KubernetesObject:
-    metadata: KubernetesObject = {"name": build.name, "labels": build.labels, "annotations": build.annotations}
-    return metadata | ({"ownerReferences": list(build.owners)} if build.owners else {})
+def _find_pull_secret(build: Build) -> str:
+    """Return the pull secret of the pod; empty for those of the service account, which any of ours would replace."""
+    options = build.options
+    registries = (options.builder_image.partition("/")[0], build.image.partition("/")[0])
+    return options.pull_secret or (options.registry_secret if registries[0] == registries[1] else "")
 
 
 def _make_fetch_step(build: Build) -> KubernetesObject:

@@ -3,71 +3,78 @@
 from collections.abc import Callable
 
 from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.cluster.pods import (
+    StartProblem,
+    describe_deletion,
+    describe_failed_init_container,
+    describe_pod_failure,
+    describe_pull_secrets,
+    find_failed_init_container,
+    find_start_problem,
+    is_deleted,
+    join_reason,
+    to_one_line,
+)
 from kfp_edge.components.containerize.build_options import BuildOptions
+from kfp_edge.components.containerize.pod_state import PodState
+from kfp_edge.components.containerize.step_failures import BROKEN_REASONS, describe_step
 
 #: Reasons of Tekton (`pkg/apis/pipeline/v1/taskrun_types.go`, `pkg/pod/status.go`) that are no reason to wait.
 _RUNNING = ("", "Started", "Running")
-_STARTING = ("", "ContainerCreating", "PodInitializing")
 
-_NOT_ADMITTED = (
-    "could not get its pod: {message}; check that the service account {options.service_account} exists and may use "
-    "the SCC that Buildah needs (deploy/openshift/README.md)."
-)
 _NO_IMAGE = (
-    "cannot pull the image {options.builder_image}: {message}; check build_options' builder_image and the pull "
-    "secrets of the service account {options.service_account}."
+    "cannot pull the image {options.builder_image}: {message}{warning}; check build_options' builder_image and "
+    "pull_secret, or the pull secrets of the service account {options.service_account}."
 )
+# What the kubelet says is quoted by Tekton after this.
+_QUOTED = "The pod errored with the message: "
 _INVALID = "is refused by Tekton: {message}; check that OpenShift Pipelines is of a version with tekton.dev/v1."
+
+# Parts of the API server's refusal of the pod (in lower case), and what they mean; the last one fits every refusal.
+_NO_POD_PATTERNS = (
+    (
+        ('serviceaccounts "', 'serviceaccount "'),
+        "create the service account {options.service_account} in this namespace (deploy/openshift/README.md), or name "
+        "another in build_options' service_account",
+    ),
+    (
+        ("must specify",),
+        "the quota of the namespace wants limits, which Tekton's own containers do not have: a LimitRange with "
+        "defaults gives them some (deploy/openshift/README.md)",
+    ),
+    (
+        ("usage per",),
+        "the LimitRange of the namespace refuses that size: set build_options' cpu and memory",
+    ),
+    (
+        ("",),
+        "check that the service account {options.service_account} may use the SCC that Buildah needs "
+        "(deploy/openshift/README.md)",
+    ),
+)
 
 # Reasons of Tekton for a failure that is not a step's.
 _REASONS = {
     "TaskRunTimeout": "did not end within {options.timeout} s{waiting}; raise build_options' timeout.",
     "TaskRunCancelled": "was cancelled by someone else: {message}; run again.",
-    "TaskRunImagePullFailed": _NO_IMAGE,
-    "PullImageFailed": _NO_IMAGE,
-    "PodCreationFailed": _NOT_ADMITTED,
-    "PodAdmissionFailed": _NOT_ADMITTED,
-    "CreateContainerConfigError": "has a container that cannot be configured: {message}; run again.",
+    "CreateContainerConfigError": "has a container that cannot be configured: {message}{waiting}; run again.",
     "TaskRunValidationFailed": _INVALID,
     "TaskValidationFailed": _INVALID,
     "TaskRunResolutionFailed": _INVALID,
     "InvalidParamValue": _INVALID,
     "ResourceVerificationFailed": _INVALID,
 }
+_NO_IMAGE_REASONS = ("TaskRunImagePullFailed", "PullImageFailed")
+_NO_POD = ("PodCreationFailed", "PodAdmissionFailed")
 
-# What the exit codes of fetch.sh and build.sh mean.
-_EXIT_CODES = {
-    ("fetch", 41): "cannot reach the object store: {log}; check AWS_S3_ENDPOINT, which has to work in the cluster.",
-    ("fetch", 42): "could not fetch the build context: {log}; try again, or ask who runs the object store.",
-    ("fetch", 43): (
-        "was refused the build context by the object store (HTTP 403): the link expired, or the credentials that "
-        "signed it did; run again, and raise build_options' timeout if builds wait long."
-    ),
-    ("fetch", 44): "found no build context (HTTP 404): somebody deletes objects early; check the bucket's lifecycle.",
-    ("fetch", 45): "fetched a build context that is not the one that was uploaded; check who writes to the bucket.",
-    ("fetch", 47): "found no .crt in the ConfigMap {options.ca_bundle}; check build_options' ca_bundle.",
-    ("build-and-push", 46): (
-        "found no .dockerconfigjson in the Secret {options.registry_secret}; check build_options' registry_secret."
-    ),
-}
+_PULL_REASONS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
 
-# Parts of what Buildah logs (in lower case), and what they mean.
-_LOG_PATTERNS = (
-    (
-        ("unauthorized", "authentication required", "denied", "forbidden"),
-        "was refused by the registry: {log}; check build_options' registry_secret, "
-        "or the secrets of the service account {options.service_account}.",
-    ),
-    (
-        ("x509:",),
-        "does not trust the registry: {log}; put its CA into a ConfigMap and name it in build_options' ca_bundle.",
-    ),
-    (("no space left",), "ran out of disk: {log}; ask for nodes with more ephemeral storage."),
+# What cannot be waited for (parts of the reason), and what to do; the last one fits every reason.
+_START_REMEDIES = (
+    (_PULL_REASONS, "check that image, and name the Secret with its login in build_options' pull_secret"),
+    (("not found",), "create what is missing in this namespace, and run again"),
+    (("",), "`oc describe pod {pod}` shows more"),
 )
-
-# How other failures of a step are described; `{log}` is the end of its log.
-_OUT_OF_MEMORY = "ran out of memory; raise build_options' memory, now {options.memory}."
-_EXIT = "ended with exit code {code}: {log}."
 
 
 def get_condition(run: KubernetesObject) -> dict[str, str]:
@@ -83,27 +90,47 @@ def has_ended(run: KubernetesObject) -> bool:
     return get_condition(run).get("status") in ("True", "False")
 
 
-def describe_waiting(run: KubernetesObject, pod: KubernetesObject | None) -> str:
-    """Return why a TaskRun has not started its steps, by its pod's status, else by its own; empty when it has."""
+def is_running(run: KubernetesObject) -> bool:
+    """Whether Tekton has taken up a TaskRun and reports nothing that it waits for."""
+    condition = get_condition(run)
+    return bool(condition) and condition["reason"] in _RUNNING
+
+
+def has_broken_step(run: KubernetesObject) -> bool:
+    """Whether a step of a TaskRun was ended by the node or never started, which Tekton reports only at the timeout."""
+    steps = run.get("status", {}).get("steps", [])
+    return any(step.get("terminated", {}).get("reason") in BROKEN_REASONS for step in steps)
+
+
+def describe_waiting(run: KubernetesObject, state: PodState) -> StartProblem:
+    """Return why a TaskRun has not started its steps, by its pod, else by its own status; no reason when it has."""
     condition = get_condition(run)
     if not condition:
-        return "no Tekton controller has taken it up (is OpenShift Pipelines installed and running?)"
-    if condition["reason"] in _RUNNING:
-        return ""
-    status = (pod or {}).get("status", {})
-    for pod_condition in status.get("conditions", []):
-        if pod_condition["type"] == "PodScheduled" and pod_condition["status"] == "False":
-            return _join_reason(pod_condition)
-    states = [container.get("state", {}).get("waiting", {}) for container in status.get("containerStatuses", [])]
-    for state in states:
-        if state.get("reason", "") not in _STARTING:
-            return _join_reason(state)
-    return "its containers are being created" if states else _join_reason(condition)
+        return StartProblem("no Tekton controller has taken it up (is OpenShift Pipelines installed and running?)")
+    if is_running(run):
+        return StartProblem("")
+    if state.pod is None:
+        return StartProblem(join_reason(condition))
+    if problem := find_start_problem(state.pod, state.events):
+        return problem
+    is_on_node = state.pod.get("status", {}).get("containerStatuses")
+    return StartProblem("its containers are being created" if is_on_node else join_reason(condition))
+
+
+def describe_start_failure(run: KubernetesObject, state: PodState, reason: str, options: BuildOptions) -> str:
+    """Return that a TaskRun waits in vain for what `describe_waiting` returned, as the rest of a sentence about it."""
+    if reason.startswith(_PULL_REASONS):  # of a step, of which Tekton says the same a moment later
+        return _describe_pull_failure(reason, state, options)
+    if run["metadata"]["name"] in reason:
+        remedy = "the Secret with the link to the build context was deleted, so run again"
+    else:
+        remedy = _find_remedy(_START_REMEDIES, reason).format(pod=run["status"]["podName"])
+    return f"cannot start: {reason}; waiting does not help: {remedy}."
 
 
 def describe_failure(
     run: KubernetesObject,
-    pod: KubernetesObject | None,
+    state: PodState,
     waited_for: str,
     last_lines: Callable[[str], str],
     options: BuildOptions,
@@ -112,39 +139,66 @@ def describe_failure(
 
     Args:
         run: The TaskRun.
-        pod: Its pod, if that is still there.
+        state: Its pod, if that is still there, and the pod's events.
         waited_for: What `describe_waiting` returned last.
         last_lines: Returns the last lines of the log of a step by its name.
         options: Those of the build.
     """
     condition = get_condition(run)
-    message = _to_one_line(condition["message"])
-    if condition["reason"] in _REASONS:
-        why = f"; it was waiting: {waited_for}" if waited_for else ""
-        return _REASONS[condition["reason"]].format(message=message, options=options, waiting=why)
-    evicted = (pod or {}).get("status", {}).get("reason") == "Evicted"
-    if evicted or condition["reason"] == "PodEvicted":  # a reason since Tekton 1.12
-        return f"was evicted from its node: {message}; run again, with more memory in build_options if that was short."
+    message = to_one_line(condition["message"])
+    if condition["reason"] in _NO_POD:
+        return _describe_refusal(message, options)
+    if condition["reason"] in (*_REASONS, *_NO_IMAGE_REASONS):
+        return _describe_reason(condition["reason"], message, state, waited_for, options)
+    if why := _describe_pod_failure(condition["reason"], message, state, last_lines):
+        return why
     for step in run["status"].get("steps", []):
-        state = step.get("terminated", {})
-        if state.get("exitCode", 0) != 0 or state.get("reason") == "OOMKilled":
-            return _describe_step(step["name"], state, last_lines(step["name"]), options)
+        ended = step.get("terminated", {})
+        if ended.get("exitCode", 0) != 0 or ended.get("reason") in BROKEN_REASONS:
+            deletion = _describe_deletion(run, state)
+            return describe_step(step["name"], ended, last_lines(step["name"]), options, deletion)
     return f"failed ({condition['reason']}): {message}."
 
 
-def _describe_step(step: str, state: KubernetesObject, log: str, options: BuildOptions) -> str:
-    code = state["exitCode"]
-    text = _EXIT_CODES.get((step, code), _EXIT)
-    if state.get("reason") == "OOMKilled":
-        text = _OUT_OF_MEMORY
-    elif text == _EXIT:
-        text = next((text for signs, text in _LOG_PATTERNS if any(sign in log.lower() for sign in signs)), _EXIT)
-    return f"failed: its step {step} " + text.format(code=code, log=_to_one_line(log), options=options)
+def _describe_reason(reason: str, message: str, state: PodState, waited_for: str, options: BuildOptions) -> str:
+    """Return what a reason of Tekton means that is not a step's."""
+    if reason in _NO_IMAGE_REASONS:
+        return _describe_pull_failure(message.rpartition(_QUOTED)[2].strip('".'), state, options)
+    why = f"; it was waiting: {waited_for}" if waited_for else ""
+    return _REASONS[reason].format(message=message, options=options, waiting=why)
 
 
-def _join_reason(state: dict[str, str]) -> str:
-    return ": ".join(filter(None, (state.get("reason", ""), _to_one_line(state.get("message", "")))))
+def _describe_pull_failure(message: str, state: PodState, options: BuildOptions) -> str:
+    warning = describe_pull_secrets(state.events)
+    return _NO_IMAGE.format(message=message, warning=f" ({warning})" if warning else "", options=options)
 
 
-def _to_one_line(text: str) -> str:
-    return " ".join(text.split()).rstrip(".") or "no reason was given"
+def _describe_pod_failure(reason: str, message: str, state: PodState, last_lines: Callable[[str], str]) -> str:
+    """Return why Kubernetes ended the pod, or which init container failed; empty if it is a step that failed."""
+    pod = state.pod or {}
+    failure = describe_pod_failure(pod)
+    if reason == "PodEvicted" or failure.startswith("Evicted"):  # the first is a reason since Tekton 1.12
+        return f"was evicted from its node: {message}; run again, with more memory in build_options if that was short."
+    if failure:
+        return f"was ended by Kubernetes: {failure}; run again."
+    if init := find_failed_init_container(pod):
+        log = to_one_line(last_lines(init["name"]))
+        return f"could not start: {describe_failed_init_container(init)}: {log}; ask who runs OpenShift Pipelines."
+    return ""
+
+
+def _describe_refusal(message: str, options: BuildOptions) -> str:
+    remedy = _find_remedy(_NO_POD_PATTERNS, message.lower()).format(options=options)
+    return f"could not get its pod: {message}; {remedy}."
+
+
+def _find_remedy(patterns: tuple[tuple[tuple[str, ...], str], ...], text: str) -> str:
+    """Return the remedy of the first pattern, of which a sign is in the text; the last pattern fits every text."""
+    return next(remedy for signs, remedy in patterns if any(sign in text for sign in signs))
+
+
+def _describe_deletion(run: KubernetesObject, state: PodState) -> str:
+    """Return that, and why, the pod of a TaskRun was deleted; empty if it was not, or never was there."""
+    if not run["status"].get("podName") or not is_deleted(state.pod):
+        return ""
+    return f"its pod was deleted ({describe_deletion(state.events) or 'by a person, or as its node was drained'})"

@@ -1,9 +1,9 @@
 """A build in the cluster: Buildah in a TaskRun, which is started, followed, and removed whatever happens.
 
-The Secret with the presigned link is created first, and the TaskRun owns it as soon as that exists: in the other
-order the pod would try to mount a Secret that does not exist, and a kubelet waits long before it tries again. The
-build context is uploaded between them. So wherever this process is killed, what stays in the object store is named by
-an annotation (`kfp-edge.io/context`) of an object in the cluster, and everything in the cluster has an expiry time.
+The Secret with the presigned link is created first: the pod of a TaskRun would wait long for a Secret that is not there
+yet. Then the build context is uploaded, then the TaskRun is created. The TaskRun goes with the pod that made it; the
+Secret has no owner, because its annotation `kfp-edge.io/context` names the build context. So wherever this process is
+killed, the cluster has an object that names what is in the object store, and everything has an expiry time.
 """
 
 import os
@@ -11,24 +11,30 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from kfp_edge.cluster import Cluster, in_pod
-from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION, expiry_time, run_labels, unique_name
+from kfp_edge.cluster.metadata import expiry_time, run_labels, unique_name
 from kfp_edge.cluster.objects import KubernetesObject, owner_reference
+from kfp_edge.cluster.pods import find_failed_init_container
 from kfp_edge.components.containerize.build_context import write_context
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.parameters import check_build_in_cluster
+from kfp_edge.components.containerize.pod_state import PodReader, PodState
 from kfp_edge.components.containerize.step_logs import StepLogs
 from kfp_edge.components.containerize.task_run import Build, make_secret, make_task_run
 from kfp_edge.components.containerize.task_run_status import (
     describe_failure,
+    describe_start_failure,
     describe_waiting,
     get_condition,
+    has_broken_step,
     has_ended,
+    is_running,
 )
-from kfp_edge.errors import ImageError, KfpEdgeError
+from kfp_edge.errors import ImageError, KfpEdgeError, StorageError
 from kfp_edge.images.oci.documents import linux_manifests
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import read_labels, read_manifest
@@ -40,6 +46,8 @@ from kfp_edge.storage.s3 import delete, presigned_url, upload
 _GRACE = 60
 # Seconds after that until a sweep may delete what a killed process left.
 _MARGIN = 600
+# A TaskRun does not change when its pod waits for something else: so often we look at the pod.
+_LOOK_SECONDS = 5
 
 
 def build_in_cluster(spec: ImageSpec, destination: ImageRepository, options: BuildOptions, run_id: str) -> ImageRef:
@@ -60,12 +68,16 @@ def build_in_cluster(spec: ImageSpec, destination: ImageRepository, options: Bui
         write_context(spec, archive)
         build = _plan_build(cluster, spec, destination, archive, options, run_id)
         logs = StepLogs(cluster)
+        is_stored = True
         try:
             _start(cluster, build, archive)
             run = _follow(cluster, build, logs)
+        except StorageError:
+            is_stored = False  # the store refused the context, or could not be reached
+            raise
         finally:
             with deferred_signals():
-                _clean_up(cluster, build)
+                _clean_up(cluster, build, is_stored=is_stored)
             logs.finish()
     image = destination.image(_read_result(run, "IMAGE_DIGEST"))
     _check_labels(image, spec)
@@ -84,7 +96,7 @@ def _plan_build(
     return Build(
         name=name,
         labels=run_labels("build", run_id),
-        annotations={EXPIRES_ANNOTATION: expiry_time(options.timeout + _GRACE + _MARGIN), CONTEXT_ANNOTATION: context},
+        expires=expiry_time(options.timeout + _GRACE + _MARGIN),
         owners=_find_own_pod(cluster),
         image=f"{destination.path}:{spec.tag}",
         flags=(
@@ -121,52 +133,59 @@ def _start(cluster: Cluster, build: Build, archive: Path) -> None:
         cluster.create(make_secret(build, url))
     upload(archive, build.context)
     with deferred_signals():
-        run = cluster.create(make_task_run(build))
-        cluster.patch("Secret", build.name, {"metadata": {"ownerReferences": [owner_reference(run)]}})
+        cluster.create(make_task_run(build))
     print(f"TaskRun {build.name} in {cluster.namespace} builds {build.image}", flush=True)
 
 
 def _follow(cluster: Cluster, build: Build, logs: StepLogs) -> KubernetesObject:
     """Wait until the TaskRun has succeeded, and return it."""
     what = f"the build (TaskRun {build.name} in {cluster.namespace})"
-    waited_for = ""
-    for run in cluster.watch("TaskRun", build.name, build.options.timeout + _GRACE):
+    pods, waited_for = PodReader(cluster), ""
+    for run in cluster.watch("TaskRun", build.name, build.options.timeout + _GRACE, repeat=_LOOK_SECONDS):
         if run is None:
             raise ImageError(f"{what} was deleted while it ran; run again, and find out who deletes TaskRuns.")
         logs.follow(run)
-        if has_ended(run):
-            logs.finish()
-            if get_condition(run)["status"] == "True":
-                return run
-            pod = _get_pod(cluster, run)
-            raise ImageError(f"{what} {describe_failure(run, pod, waited_for, logs.last_lines, build.options)}")
-        waits_for = describe_waiting(run, _get_pod(cluster, run))
-        if waits_for and waits_for != waited_for and get_condition(run):  # at first no controller has seen it yet
-            print(f"TaskRun {build.name} waits: {waits_for}", flush=True)
-        waited_for = waits_for
+        if has_ended(run) and get_condition(run)["status"] == "True":
+            return run
+        if has_ended(run) or has_broken_step(run):
+            state = pods.read(run)
+            _follow_failed_init_container(logs, state)
+            if has_ended(run):  # else the other steps wait for the broken one, and log nothing
+                logs.finish()
+            raise ImageError(f"{what} {describe_failure(run, state, waited_for, logs.last_lines, build.options)}")
+        state = PodState() if is_running(run) else pods.read(run)
+        problem = describe_waiting(run, state)
+        if problem.unrecoverable:
+            raise ImageError(f"{what} {describe_start_failure(run, state, problem.reason, build.options)}")
+        if problem.reason not in ("", waited_for) and get_condition(run):  # at first no controller has seen it yet
+            print(f"TaskRun {build.name} waits: {problem.reason}", flush=True)
+        waited_for = problem.reason
     why = f"; it was waiting: {waited_for}" if waited_for else ""
     raise ImageError(f"{what} did not end within {build.options.timeout} s{why}; raise build_options' timeout.")
 
 
-def _get_pod(cluster: Cluster, run: KubernetesObject) -> KubernetesObject | None:
-    name = run.get("status", {}).get("podName", "")
-    return cluster.get("Pod", name) if name else None
+def _follow_failed_init_container(logs: StepLogs, state: PodState) -> None:
+    if state.pod is not None and (container := find_failed_init_container(state.pod)):
+        logs.follow_container(container["name"], state.pod["metadata"]["name"], container["name"])
 
 
-def _clean_up(cluster: Cluster, build: Build) -> None:
-    """Cancel the build if it still runs and delete everything that was created for it."""
+def _clean_up(cluster: Cluster, build: Build, *, is_stored: bool) -> None:
+    """Cancel the build if it still runs and delete everything that was created for it.
+
+    The Secret is deleted last, as it names the context: if that was stored and cannot be deleted, the Secret stays.
+    """
 
     def cancel() -> None:
         run = cluster.get("TaskRun", build.name)
         if run is not None and not has_ended(run):
             cluster.patch("TaskRun", build.name, {"spec": {"status": "TaskRunCancelled"}})
 
-    steps: tuple[Callable[[], object], ...] = (
-        cancel,
-        lambda: delete(build.context),
-        lambda: cluster.delete("TaskRun", build.name),
-        lambda: cluster.delete("Secret", build.name),
-    )
+    def delete_context() -> None:
+        with suppress(*(() if is_stored else (StorageError,))):
+            delete(build.context)
+        cluster.delete("Secret", build.name)
+
+    steps: tuple[Callable[[], object], ...] = (cancel, lambda: cluster.delete("TaskRun", build.name), delete_context)
     for step in steps:
         try:
             step()

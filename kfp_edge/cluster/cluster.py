@@ -4,7 +4,7 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +104,10 @@ class Cluster:
                 raise
             return None
 
-    def list(self, kind: str, selector: str = "", namespace: str = "") -> list[KubernetesObject]:
-        """Return all objects of a kind in the namespace that match the label selector."""
-        query = {"limit": _PAGE_SIZE, **({"labelSelector": selector} if selector else {})}
+    def list(self, kind: str, selector: str = "", namespace: str = "", fields: str = "") -> list[KubernetesObject]:
+        """Return all objects of a kind in the namespace that match the label selector and the field selector."""
+        selectors = {"labelSelector": selector, "fieldSelector": fields}
+        query = {"limit": _PAGE_SIZE, **{key: value for key, value in selectors.items() if value}}
         objects: list[KubernetesObject] = []
         next_page: dict[str, str] = {}
         while True:
@@ -139,10 +140,17 @@ class Cluster:
             return error.possibly_applied  # an earlier attempt, whose response was lost, deleted it
         return True
 
-    def watch(self, kind: str, name: str, seconds: float, namespace: str = "") -> Iterator[KubernetesObject | None]:
+    def list_events(self, pod: str, namespace: str = "") -> Sequence[KubernetesObject]:
+        """Return the events of a pod, which the cluster keeps for an hour by default, also when the pod is gone."""
+        return self.list("Event", namespace=namespace, fields=f"involvedObject.kind=Pod,involvedObject.name={pod}")
+
+    def watch(
+        self, kind: str, name: str, seconds: float, namespace: str = "", repeat: int = 0
+    ) -> Iterator[KubernetesObject | None]:
         """Yield an object as it is now and after each change, then None, at the end, once it does not exist.
 
-        Ends after `seconds`. A watch that is lost or expires is resumed; changes in between are yielded as one.
+        Ends after `seconds`. A watch that is lost or expires is resumed; changes in between are yielded as one. With
+        `repeat`, the object is yielded at least about every so many seconds, changed or not.
 
         Raises:
             ClusterError: the API refused, or could not be reached when the seconds were over.
@@ -151,8 +159,9 @@ class Cluster:
         version, failures = "", 0
         while True:
             problem = None
+            version = "" if repeat else version
             try:
-                for resource in self._watch_once(kind, name, namespace, deadline):
+                for resource in self._watch_once(kind, name, namespace, deadline, repeat or _WATCH_SECONDS):
                     if resource is None:
                         yield None
                         return
@@ -170,7 +179,9 @@ class Cluster:
             # at most 3: long delays would hide changes, and a connection that is lost again and again may be idle
             failures = min(failures + 1, 3) if problem else 0
 
-    def _watch_once(self, kind: str, name: str, namespace: str, deadline: float) -> Iterator[KubernetesObject | None]:
+    def _watch_once(
+        self, kind: str, name: str, namespace: str, deadline: float, longest: int
+    ) -> Iterator[KubernetesObject | None]:
         """Yield the object as it is now and its changes until one watch request ends, without retries."""
         try:
             current = self._api.send_once(self._request("get", kind, namespace, name))
@@ -180,7 +191,7 @@ class Cluster:
             yield None
             return
         yield current
-        seconds = min(_WATCH_SECONDS, math.ceil(deadline - time.monotonic()))
+        seconds = min(longest, math.ceil(deadline - time.monotonic()))
         if seconds <= 0:
             return
         query = {

@@ -24,7 +24,8 @@ LOG_PREFIX = "kfp-edge:"
 def stage(name: str) -> Iterator[list[str]]:
     """Run a stage's work, then log one JSON line: `kfp-edge: {"stage", "seconds"[, "warnings"][, "error"]}`.
 
-    SIGTERM, by which Kubernetes ends a pod, interrupts the stage like Ctrl-C, so that it cleans up.
+    SIGTERM interrupts the stage like Ctrl-C, so that it cleans up. In a pod of KFP it does not get that far: the
+    launcher ends at once, and the container with it.
 
     Yields:
         The stage's warnings, to which it adds what the user should know about the results.

@@ -52,6 +52,15 @@ def test_a_list_reads_all_pages_and_its_items_have_their_kind(
     assert len(status_codes(fake, "list")) == 3
 
 
+def test_the_events_of_a_pod_are_those_that_name_it(cluster: Cluster, fake: FakeKubernetes) -> None:
+    for name in ("one", "another"):
+        about = {"kind": "Pod", "name": name, "namespace": "ds-project"}
+        metadata = {"name": f"{name}.1", "namespace": "ds-project"}
+        event = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about}
+        fake.apply(event | {"type": "Warning", "reason": "FailedMount", "message": name})
+    assert [each["message"] for each in cluster.list_events("one")] == ["one"]
+
+
 def test_a_list_starts_again_when_its_continue_token_has_expired(
     cluster: Cluster, fake: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,14 @@ def test_a_watch_ends_after_its_seconds(cluster: Cluster, fake: FakeKubernetes) 
     assert [_data(found) for found in cluster.watch("ConfigMap", "one", seconds=0.1)] == [{"step": "0"}]
 
 
+def test_a_watch_that_repeats_yields_an_object_that_does_not_change(cluster: Cluster, fake: FakeKubernetes) -> None:
+    fake.apply(config_map(step="0"))
+    states = cluster.watch("ConfigMap", "one", seconds=60, repeat=1)
+    assert [_data(next(states)) for _ in range(2)] == [{"step": "0"}] * 2
+    fake.delete("ConfigMap", "ds-project", "one")
+    assert next(states) is None
+
+
 @pytest.mark.parametrize("gone", [False, True], ids=["dropped", "410 in the stream"])
 def test_a_watch_that_breaks_is_resumed(cluster: Cluster, fake: FakeKubernetes, short_delays: None, gone: bool) -> None:
     fake.apply(config_map(step="0"))

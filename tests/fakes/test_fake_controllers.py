@@ -290,7 +290,7 @@ class TestATaskRunThatEndsEarly:
             (Fault.IMAGE_PULL, "TaskRunImagePullFailed", "Back-off pulling image"),
             (Fault.ADMISSION, "PodAdmissionFailed", "security context constraint"),
             (Fault.EVICTED, "Failed", "The node was low on resource: memory."),
-            (Fault.OUT_OF_MEMORY, "Failed", '"step-work" exited with code 137: OOMKilled'),
+            (Fault.OUT_OF_MEMORY, "Failed", '"step-work" exited with code 255: OOMKilled'),
         ],
     )
     def test_by_a_fault_has_tektons_reason(

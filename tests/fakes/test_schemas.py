@@ -31,14 +31,15 @@ def emitted() -> Iterator[dict[str, Any]]:
         {
             "context": "s3://bucket/contexts",
             "registry_secret": "registry",
+            "pull_secret": "pull",
             "ca_bundle": "ca",
             "node_selector": {"kubernetes.io/arch": "arm64"},
             "tolerations": [{"key": "edge", "operator": "Exists"}],
         }
     )
-    labels, annotations = {"kfp-edge.io/run": "1"}, {"kfp-edge.io/expires": "2026-01-01T00:00:00Z"}
+    labels, expires = {"kfp-edge.io/run": "1"}, "2026-01-01T00:00:00Z"
     yield make_task_run(
-        Build("build", labels, annotations, (), "quay.io/a:1", ("--no-cache",), (), "s3://b/k", "0" * 64, options)
+        Build("build", labels, expires, (), "quay.io/a:1", ("--no-cache",), (), "s3://b/k", "0" * 64, options)
     )
 
 

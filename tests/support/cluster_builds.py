@@ -66,17 +66,15 @@ class BuildCluster:
         objects = self.store.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])
         return [f"s3://{BUCKET}/{each['Key']}" for each in objects]
 
+    def context_of(self, run: KubernetesObject) -> str:
+        """The key in the bucket of the build context of a TaskRun."""
+        secret = self.fake.store.get("Secret", NAMESPACE, run["metadata"]["name"])
+        return str(secret["metadata"]["annotations"]["kfp-edge.io/context"].partition(f"{BUCKET}/")[2])
+
     def list_objects(self) -> list[KubernetesObject]:
         """The objects of builds that are in the cluster now."""
         objects = [each for kind in ("TaskRun", "Secret", "Pod") for each in self.fake.objects(kind)]
         return [each for each in objects if "kfp-edge.io/run" in each["metadata"].get("labels", {})]
-
-    def remove_all(self) -> None:
-        """Delete the objects of builds; those that a TaskRun owns go with it."""
-        for kind in ("TaskRun", "Secret"):
-            for each in self.list_objects():
-                if each["kind"] == kind:
-                    self.fake.delete(kind, NAMESPACE, each["metadata"]["name"])
 
     def list_states(self) -> list[KubernetesObject]:
         """Every state that an object of a build has been in."""
@@ -124,7 +122,8 @@ def start_build(cluster: BuildCluster, bundle: Bundle, base: ImageRef) -> subpro
         from kfp_edge.runtime.stage import stage
         with stage("containerize"):
             containerize(
-                Path({str(bundle.folder)!r}), {cluster.registry.url!r}, {str(base)!r}, "", "tekton", {cluster.options!r}
+                Path({str(bundle.folder)!r}), {cluster.registry.url!r}, {str(base)!r}, "", "tekton",
+                {cluster.options!r}, {RUN!r}
             )
     """
     return subprocess.Popen(

@@ -175,6 +175,12 @@ class TestTheBuildContextInTheObjectStore:
             assert store.client().list_objects_v2(Bucket="lake")["KeyCount"] == 0
         assert remaining(cluster) == []
 
+    def test_is_deleted_after_the_task_run_that_reads_it(self, cluster: FakeKubernetes) -> None:
+        create_leftovers(cluster, "mine")
+        clean_up("mine", OPTIONS)
+        deleted = [call.resource for call in cluster.requests if call.verb == "delete"]
+        assert deleted.index("taskruns") < deleted.index("secrets")
+
     def test_is_still_referred_to_when_the_store_cannot_be_reached(
         self, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION
+from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION
 from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.containerize import containerize
+from kfp_edge.components.containerize.task_run import Build, make_task_run
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, image_exists, read_config, read_manifest
@@ -98,15 +100,15 @@ class TestTheObjectsOfABuild:
         assert metadata["labels"]["app.kubernetes.io/component"] == "build"
         assert EXPIRES_ANNOTATION in metadata["annotations"]
 
-    @pytest.mark.parametrize("kind", ["TaskRun", "Secret"])
-    def test_go_with_our_pod(self, finished: FinishedBuild, cluster: BuildCluster, kind: str) -> None:
-        (owner,) = finished.first[kind]["metadata"]["ownerReferences"]
+    def test_go_with_our_pod_but_for_the_secret(self, finished: FinishedBuild, cluster: BuildCluster) -> None:
+        (owner,) = finished.first["TaskRun"]["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"]) == ("Pod", os.environ["HOSTNAME"])
         assert "blockOwnerDeletion" not in owner
 
-    def test_go_with_the_task_run(self, finished: FinishedBuild) -> None:
-        (owner,) = finished.last["Secret"]["metadata"]["ownerReferences"]
-        assert (owner["kind"], owner["uid"]) == ("TaskRun", finished.first["TaskRun"]["metadata"]["uid"])
+    def test_name_the_context_in_the_secret_which_has_no_owner(self, finished: FinishedBuild) -> None:
+        for state in (finished.first, finished.last):
+            assert "ownerReferences" not in state["Secret"]["metadata"]
+            assert CONTEXT_ANNOTATION in state["Secret"]["metadata"]["annotations"]
 
     def test_do_not_show_the_link(self, finished: FinishedBuild) -> None:
         assert "Signature" not in finished.log + str(finished.last["TaskRun"]) + str(finished.last["Pod"])
@@ -119,6 +121,27 @@ class TestTheObjectsOfABuild:
         assert spec["podTemplate"]["nodeSelector"] == {"disk": "fast"}
         assert spec["podTemplate"]["tolerations"] == [{"key": "builds", "operator": "Exists", "tolerationSeconds": 60}]
         assert spec["timeout"] == "120s"
+
+
+@pytest.mark.parametrize(
+    ("builder", "options", "secrets"),
+    [
+        ("quay.io/plant/buildah:1", {"registry_secret": "push"}, [{"name": "push"}]),
+        ("quay.io/plant/buildah:1", {"registry_secret": "push", "pull_secret": "pull"}, [{"name": "pull"}]),
+        ("registry.example.com/buildah:1", {"pull_secret": "pull"}, [{"name": "pull"}]),
+        # a pull secret of ours would replace those that are linked to the service account
+        ("registry.example.com/buildah:1", {"registry_secret": "push"}, None),
+        ("quay.io/plant/buildah:1", {}, None),
+    ],
+)
+def test_the_pod_gets_the_login_that_fits_the_builder_image(
+    builder: str, options: dict[str, str], secrets: list[dict[str, str]] | None
+) -> None:
+    given = BuildOptions.parse({"builder_image": builder, **options})
+    plan = Build("b", {}, "", (), "quay.io/plant/pump-candidate:1", (), (), "s3://b/c", "0" * 64, given)
+    run = make_task_run(plan)
+    check(run)
+    assert run["spec"]["podTemplate"].get("imagePullSecrets") == secrets
 
 
 def test_the_log_of_every_step_is_in_ours(finished: FinishedBuild) -> None:

@@ -8,7 +8,9 @@ import pytest
 import requests
 
 from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.cluster.pods import StartProblem
 from kfp_edge.components.containerize import tekton
+from kfp_edge.components.containerize.pod_state import PodState
 from kfp_edge.components.containerize.task_run_status import describe_waiting
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef
@@ -50,6 +52,13 @@ class TestABuildThatFails:
             (Fault.ADMISSION, "could not get its pod: .*security context constraint.*deploy/openshift/README.md"),
             (Fault.EVICTED, "was evicted from its node: The node was low on resource: memory"),
             (Fault.OUT_OF_MEMORY, "step .* ran out of memory; raise build_options' memory, now 2Gi"),
+            (Fault.START_ERROR, 'its step fetch could not be started: .*exec: "/absent": stat /absent: no such file'),
+            (Fault.POD_DELETED, "was interrupted in its step .*: its pod was deleted"),
+            (Fault.INIT_IMAGE_PULL, "cannot start: its init container prepare: ImagePullBackOff: .*401 Unauthorized"),
+            (
+                Fault.INIT_FAILS,
+                "its init container place-scripts ended with exit code 1: Error: no space left on device",
+            ),
         ],
     )
     @pytest.mark.parametrize("specific", [False, True], ids=["tekton-before-1.12", "tekton-since-1.12"])
@@ -64,7 +73,7 @@ class TestABuildThatFails:
     @pytest.mark.parametrize(
         ("fault", "message"),
         [
-            (Fault.NEVER_STARTS, "Unschedulable: 0/3 nodes are available: 3 Insufficient memory"),
+            (Fault.NEVER_STARTS, "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu"),
             (Fault.QUOTA, "ExceededResourceQuota: .*exceeded quota"),
         ],
     )
@@ -77,11 +86,11 @@ class TestABuildThatFails:
         fault: Fault,
         message: str,
     ) -> None:
-        def describe_and_skip_time(run: KubernetesObject, pod: KubernetesObject | None) -> str:
-            reason = describe_waiting(run, pod)
-            if re.search(message, reason):  # once we know the reason, the time of the TaskRun may be over
+        def describe_and_skip_time(run: KubernetesObject, state: PodState) -> StartProblem:
+            problem = describe_waiting(run, state)
+            if re.search(message, problem.reason):  # once we know the reason, the time of the TaskRun may be over
                 cluster.tekton.skipped_seconds = 200
-            return reason
+            return problem
 
         monkeypatch.setattr(tekton, "describe_waiting", describe_and_skip_time)
         cluster.tekton.fault = fault
@@ -99,8 +108,40 @@ class TestABuildThatFails:
     def test_because_its_service_account_is_not_there(
         self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef
     ) -> None:
-        with pytest.raises(KfpEdgeError, match="check that the service account nobody exists"):
+        with pytest.raises(KfpEdgeError, match="create the service account nobody in this namespace"):
             build(cluster, bundle, pushed_base, service_account="nobody")
+
+    def test_because_its_link_was_deleted(
+        self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """At once, and not only when the time of the build is over."""
+        monkeypatch.setattr(tekton, "_LOOK_SECONDS", 1)
+
+        def lose(secret: KubernetesObject) -> None:
+            cluster.fake.delete("Secret", NAMESPACE, secret["metadata"]["name"])
+
+        with (
+            on_first_object(cluster.fake, "Secret", lose),
+            pytest.raises(KfpEdgeError, match='cannot start: FailedMount: .*secret "build-.*" not found.*run again'),
+        ):
+            build(cluster, bundle, pushed_base)
+
+    def test_because_a_quota_wants_limits_of_containers_that_are_not_ours(
+        self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef
+    ) -> None:
+        metadata = {"name": "limits", "namespace": NAMESPACE}
+        quota = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": metadata,
+            "spec": {"hard": {"limits.cpu": "9"}},
+        }
+        cluster.fake.apply(quota)
+        try:
+            with pytest.raises(KfpEdgeError, match="must specify limits.cpu for: place-scripts,prepare.*a LimitRange"):
+                build(cluster, bundle, pushed_base)
+        finally:
+            cluster.fake.delete("ResourceQuota", NAMESPACE, "limits")
 
     @pytest.mark.parametrize(
         ("option", "message"),
@@ -129,6 +170,27 @@ class TestABuildThatFails:
         with pytest.raises(KfpEdgeError, match="does not trust the registry: .*name it in build_options' ca_bundle"):
             build(cluster, bundle, pushed_base, ca_bundle="")
 
+    def test_because_the_object_store_is_not_trusted(
+        self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef
+    ) -> None:
+        url = f"https://{cluster.registry.host}/"  # a server whose CA only the registry's option names
+        message = "does not trust the object store: curl: .*certificate.*name it in build_options' ca_bundle"
+        with (
+            on_first_object(cluster.fake, "Secret", lambda secret: replace_link(cluster.fake, secret, url)),
+            pytest.raises(KfpEdgeError, match=message),
+        ):
+            build(cluster, bundle, pushed_base, ca_bundle="")
+
+    def test_because_the_object_store_cannot_be_reached(
+        self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef
+    ) -> None:
+        url = "http://127.0.0.1:1/"
+        with (
+            on_first_object(cluster.fake, "Secret", lambda secret: replace_link(cluster.fake, secret, url)),
+            pytest.raises(KfpEdgeError, match="cannot reach the object store: curl: .*port 1.*check AWS_S3_ENDPOINT"),
+        ):
+            build(cluster, bundle, pushed_base)
+
     def test_because_its_link_has_expired(self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef) -> None:
         client = cluster.store.client()
         client.put_object(Bucket=BUCKET, Key="old", Body=b"x")
@@ -144,8 +206,7 @@ class TestABuildThatFails:
 
     def test_because_its_context_is_gone(self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef) -> None:
         def lose(run: KubernetesObject) -> None:
-            key = run["metadata"]["annotations"]["kfp-edge.io/context"].partition(f"{BUCKET}/")[2]
-            cluster.store.client().delete_object(Bucket=BUCKET, Key=key)
+            cluster.store.client().delete_object(Bucket=BUCKET, Key=cluster.context_of(run))
 
         with (
             on_first_object(cluster.fake, "TaskRun", lose),
@@ -157,8 +218,7 @@ class TestABuildThatFails:
         self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef
     ) -> None:
         def exchange(run: KubernetesObject) -> None:
-            key = run["metadata"]["annotations"]["kfp-edge.io/context"].partition(f"{BUCKET}/")[2]
-            cluster.store.client().put_object(Bucket=BUCKET, Key=key, Body=b"something else")
+            cluster.store.client().put_object(Bucket=BUCKET, Key=cluster.context_of(run), Body=b"something else")
 
         with (
             on_first_object(cluster.fake, "TaskRun", exchange),

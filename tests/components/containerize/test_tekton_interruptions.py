@@ -1,5 +1,6 @@
 """Builds in the cluster whose process is killed."""
 
+import os
 import signal
 from collections.abc import Callable
 
@@ -7,13 +8,10 @@ import pytest
 
 from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION
 from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.components.clean_up.clean_up import clean_up
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
-from support.cluster_builds import (
-    BUCKET,
-    BuildCluster,
-    interrupt_build,
-)
+from support.cluster_builds import NAMESPACE, RUN, USER, BuildCluster, interrupt_build
 
 pytestmark = [
     pytest.mark.containers,
@@ -60,21 +58,25 @@ class TestABuildThatIsKilled:
         assert states[-1]["spec"]["status"] == "TaskRunCancelled"
 
     @pytest.mark.parametrize(("kind", "reached"), POINTS)
-    def test_by_sigkill_leaves_only_what_a_sweep_finds(
+    @pytest.mark.parametrize("pod_is_deleted", [False, True], ids=["process", "pod"])
+    def test_by_sigkill_leaves_only_what_clean_up_deletes(
         self,
         cluster: BuildCluster,
         bundle: Bundle,
         pushed_base: ImageRef,
+        monkeypatch: pytest.MonkeyPatch,
         kind: str,
         reached: Callable[[KubernetesObject], bool],
+        pod_is_deleted: bool,
     ) -> None:
+        """So it is with every pod of KFP that is deleted: its launcher ends at once."""
+        for name, value in cluster.fake.pod(USER, NAMESPACE).items():
+            monkeypatch.setenv(name, value)
         interrupt_build(cluster, bundle, pushed_base, kind, reached, signal.SIGKILL)
         left = [each for each in cluster.list_objects() if each["kind"] in ("TaskRun", "Secret")]
-        assert left
         assert all(EXPIRES_ANNOTATION in each["metadata"]["annotations"] for each in left)
-        named = {each["metadata"]["annotations"]["kfp-edge.io/context"] for each in left}
-        cluster.remove_all()
-        stored = cluster.list_contexts()
-        for uri in stored:
-            cluster.store.client().delete_object(Bucket=BUCKET, Key=uri.partition(f"{BUCKET}/")[2])
-        assert set(stored) <= named
+        if pod_is_deleted:
+            cluster.fake.delete("Pod", NAMESPACE, os.environ["HOSTNAME"])
+        assert "Secret" in {each["kind"] for each in cluster.list_objects()}
+        clean_up(RUN, {})
+        assert (cluster.list_objects(), cluster.list_contexts()) == ([], [])

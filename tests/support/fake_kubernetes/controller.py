@@ -84,8 +84,16 @@ class Controller(ABC):
                 raise
 
     def record_event(self, about: Object, kind: str, reason: str, message: str, component: str = "kubelet") -> None:
-        """Write an Event."""
-        self.fake.apply(event(about, kind, reason, message, component))
+        """Write an Event; one that is there already gets a higher count, as the kubelet does it."""
+        fresh = event(about, kind, reason, message, component)
+        same = ("involvedObject", "type", "reason", "message")
+        events = self.fake.objects("Event", fresh["metadata"]["namespace"])
+        old = next((one for one in events if all(one.get(field) == fresh[field] for field in same)), None)
+        if old is None:
+            self.fake.apply(fresh)
+        else:
+            repeated = {"count": old["count"] + 1, "lastTimestamp": fresh["lastTimestamp"]}
+            self.fake.update("Event", *key(old), lambda now: now.update(repeated))
 
     def _loop(self) -> None:
         while not self._stopping.wait(POLL):

@@ -25,15 +25,16 @@ def quantity(text: Any) -> float:
 
 def with_defaults(pod: Object, ranges: Iterable[Object]) -> Object:
     """The Pod with the requests and limits that the LimitRanges of its namespace give to containers without any."""
-    containers = [dict(container) for container in pod["spec"]["containers"]]
+    kinds = ("containers", "initContainers")
+    copies = {kind: [dict(each) for each in pod["spec"][kind]] for kind in kinds if kind in pod["spec"]}
     for item in _items(ranges):
-        for container in containers:
+        for container in (each for containers in copies.values() for each in containers):
             given = container.get("resources", {})
             limits = item.get("default", {}) | given.get("limits", {})
             requests = item.get("defaultRequest", {}) | given.get("limits", {}) | given.get("requests", {})
             if limits or requests:
                 container["resources"] = given | {"limits": limits, "requests": requests}
-    return pod | {"spec": pod["spec"] | {"containers": containers}}
+    return pod | {"spec": pod["spec"] | copies}
 
 
 def outside_limits(pod: Object, ranges: Iterable[Object]) -> str:
@@ -111,11 +112,16 @@ def _text(amount: float, key: str) -> str:
 def _unsaid(pod: Object, hard: Object) -> str:
     """What containers must name because of a quota and do not, by resource: `limits.cpu for: init,wait`."""
     lacking = {
-        key: sorted(each["name"] for each in pod["spec"]["containers"] if _amount(each, key) is None)
+        key: sorted(each["name"] for each in _containers(pod) if _amount(each, key) is None)
         for key in sorted(hard)
         if key in _RESOURCES
     }
     return "; ".join(f"{key} for: {','.join(names)}" for key, names in lacking.items() if names)
+
+
+def _containers(pod: Object) -> list[Object]:
+    """All containers of a Pod, those first that are to initialize it."""
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
 def _asked(pod: Object) -> dict[str, float]:

@@ -16,14 +16,12 @@ from support.fake_kubernetes.logs import Log
 from support.fake_kubernetes.objects import (
     Object,
     condition,
-    container_status,
     key,
     now,
     running,
     started_at,
     terminated,
     waiting,
-    with_conditions,
 )
 from support.fake_kubernetes.quotas import over_quota
 from support.fake_kubernetes.store import Refused
@@ -35,9 +33,16 @@ from support.fake_kubernetes.taskrun_pod import (
     step_capabilities,
     step_name,
     timeout,
-    unfinished_condition,
 )
-from support.fake_kubernetes.tekton_node import Fault, TaskRunEndedError
+from support.fake_kubernetes.taskrun_report import NEVER, TaskRunReport
+from support.fake_kubernetes.tekton_node import (
+    LOW_ON_MEMORY,
+    NO_NODE,
+    START_ERROR,
+    Fault,
+    TaskRunEndedError,
+    pull_error,
+)
 from support.fake_kubernetes.volumes import MissingError, environment, expanded, mounts, write_volume
 
 if TYPE_CHECKING:
@@ -47,6 +52,8 @@ if TYPE_CHECKING:
 _SERVICE_ACCOUNTS = {"default", "pipeline"}
 _MAX_MESSAGE = 4096
 _KILLED = 137
+#: What Tekton's entrypoint makes of a process that a signal ended.
+_SIGNALLED = 255
 _FAILED, _CANCELLED = "Failed", "TaskRunCancelled"
 
 
@@ -63,10 +70,7 @@ class TaskRunExecution:
         self._ended = threading.Event()
         self._process: sandbox.Process | None = None
         self._starting = threading.Lock()
-        self._pod: Object | None = None
-        self._states: list[Object] = []
-        self._reasons: list[str] = []  # why each step ended, in Tekton's words
-        self._conditions: list[Object] = []
+        self._report = TaskRunReport(controller, taskrun)
         self._logs: dict[str, Log] = {}
         self._thread = threading.Thread(target=self._run, name=self._name)
         self._thread.start()
@@ -127,7 +131,8 @@ class TaskRunExecution:
 
     def _execute(self) -> None:
         self._folder.mkdir()
-        self._write({"startTime": now()}, condition("Succeeded", "Unknown", "Started"))
+        started = {"startTime": now(), "steps": self._report.steps()}
+        self._report.write(started, condition("Succeeded", "Unknown", "Started"))
         try:
             timeout(self._taskrun)
             task = resolved(self._taskrun)
@@ -136,19 +141,20 @@ class TaskRunExecution:
         pod, scripts = pod_of(self._taskrun, task)
         self._admit(pod)
         try:
-            self._pod = self._controller.fake.apply(pod)
+            self._report.set_pod(self._controller.fake.apply(pod))
         except Refused as refusal:
             raise self._not_created(str(refusal)) from refusal
-        self._states = [waiting("PodInitializing") for _ in pod["spec"]["containers"]]
-        self._reasons = ["" for _ in self._states]
         self._schedule()
-        self._pull()
         self._fill_volumes(scripts)
+        self._initialize()
+        self._pull()
         variables = self._variables()
-        self._states = [running() for _ in self._states]
-        names = [container["name"] for container in self._containers]
-        self._logs = {name: self._controller.fake.set_log(*key(self._made), name) for name in names}
-        self._publish("Running", condition("Ready", "True"))
+        self._report.states = [running() for _ in self._report.states]
+        names = [container["name"] for container in self._report.containers]
+        self._logs = {name: self._controller.fake.set_log(*key(self._pod), name) for name in names}
+        self._report.publish("Running")
+        if self._fault is Fault.START_ERROR:
+            self._fail_to_start()
         self._run_steps(variables, [result["name"] for result in task["results"]])
 
     def _admit(self, pod: Object) -> None:
@@ -166,9 +172,11 @@ class TaskRunExecution:
         exceeded = over_quota(pod, objects("Pod", self._namespace), objects("ResourceQuota", self._namespace))
         if self._fault is Fault.QUOTA:
             exceeded = "exceeded quota: build, requested: limits.cpu=1, used: limits.cpu=4, limited: limits.cpu=4"
+        if exceeded.startswith("failed quota"):  # which nothing can change but the Pod
+            raise self._not_created(f"{forbidden} {exceeded}")
         if exceeded:
             detail = f"TaskRun Pod exceeded available resources: {forbidden} {exceeded}"
-            self._write({}, condition("Succeeded", "Unknown", "ExceededResourceQuota", detail))
+            self._report.write({}, condition("Succeeded", "Unknown", "ExceededResourceQuota", detail))
             self._wait_for_ever()
 
     def _not_created(self, why: str) -> TaskRunEndedError:
@@ -177,25 +185,51 @@ class TaskRunExecution:
 
     def _schedule(self) -> None:
         if self._fault is Fault.NEVER_STARTS:
-            detail = "0/3 nodes are available: 3 Insufficient memory. preemption: not eligible."
-            self._controller.record_event(self._made, "Warning", "FailedScheduling", detail, "default-scheduler")
-            self._publish("Pending", condition("PodScheduled", "False", "Unschedulable", detail))
+            self._controller.record_event(self._pod, "Warning", "FailedScheduling", NO_NODE, "default-scheduler")
+            self._report.publish_unscheduled(NO_NODE)
             self._wait_for_ever()
-        self._publish("Pending", condition("PodScheduled", "True"), condition("Ready", "False", "ContainersNotReady"))
+        self._report.publish("Pending", on_node=False)
+
+    def _initialize(self) -> None:
+        """Run Tekton's init containers, of which only the end is shown."""
+        if self._fault is Fault.INIT_IMAGE_PULL:
+            image = self._report.init_containers[0]["image"]
+            detail = f'Back-off pulling image "{image}": ErrImagePull: {pull_error(image)}'
+            self._report.init_states[0] = waiting("ImagePullBackOff", detail)
+            self._report.publish("Pending")
+            self._wait_for_ever()
+        self._report.finish_init_containers()
+        if self._fault is Fault.INIT_FAILS:
+            name = self._report.init_containers[-1]["name"]
+            self._controller.fake.set_log(*key(self._pod), name).write("no space left on device\n")
+            self._controller.fake.log(*key(self._pod), name).close()
+            self._report.init_states[-1] = terminated(1, "Error", now())
+            self._report.publish("Failed")
+            detail = f'init container failed, "{name}" exited with code 1: Error'
+            self._report.write({"completionTime": now()}, condition("Succeeded", "False", _FAILED, detail))
+            raise TaskRunEndedError
+        self._report.publish("Pending")
+
+    def _fail_to_start(self) -> None:
+        self._controller.record_event(self._pod, "Warning", "Failed", f"Error: {START_ERROR}")
+        self._report.states[0] = terminated(128, "StartError", NEVER, START_ERROR)
+        self._report.reasons[0] = "StartError"
+        self._report.publish("Running")
+        self._wait_for_ever()
 
     def _pull(self) -> None:
-        for number, container in enumerate(self._containers):
+        for number, container in enumerate(self._report.containers):
             image = container["image"]
             if image in self._controller.images and self._fault is not Fault.IMAGE_PULL:
                 continue
-            detail = f"initializing source docker://{image}: reading manifest: manifest unknown"
-            self._controller.record_event(self._made, "Warning", "Failed", f'Failed to pull image "{image}": {detail}')
+            detail = pull_error(image)
+            self._controller.record_event(self._pod, "Warning", "Failed", f'Failed to pull image "{image}": {detail}')
             for reason, message in (
                 ("ErrImagePull", detail),
-                ("ImagePullBackOff", f'Back-off pulling image "{image}"'),
+                ("ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {detail}'),
             ):
-                self._states[number] = waiting(reason, message)
-                self._publish("Pending")
+                self._report.states[number] = waiting(reason, message)
+                self._report.publish("Pending")
             raise TaskRunEndedError(
                 "TaskRunImagePullFailed",
                 f'the step "{step_name(container)}" in TaskRun "{self._name}" failed to pull the image "". '
@@ -206,17 +240,14 @@ class TaskRunExecution:
         """Make the Pod's volumes; the kubelet waits for what is not there yet."""
         find = self._controller.finder(self._namespace)
         (self._folder / "volumes").mkdir()
-        reported = ""
-        for volume in self._made["spec"]["volumes"]:
+        for volume in self._pod["spec"]["volumes"]:
             while True:
                 try:
-                    write_volume(volume, self._volumes / volume["name"], self._made, find)
+                    write_volume(volume, self._volumes / volume["name"], self._pod, find)
                     break
                 except MissingError as error:
-                    if str(error) != reported:
-                        reported = str(error)
-                        detail = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {reported}'
-                        self._controller.record_event(self._made, "Warning", "FailedMount", detail)
+                    detail = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
+                    self._controller.record_event(self._pod, "Warning", "FailedMount", detail)
                 self._pause()
         for name, script in scripts.items():
             path = self._volumes / SCRIPTS / name
@@ -227,12 +258,12 @@ class TaskRunExecution:
         """The variables of each step's container."""
         find = self._controller.finder(self._namespace)
         found = []
-        for number, container in enumerate(self._containers):
+        for number, container in enumerate(self._report.containers):
             try:
-                found.append(environment(container, self._made, find))
+                found.append(environment(container, self._pod, find))
             except MissingError as error:
-                self._states[number] = waiting("CreateContainerConfigError", str(error))
-                self._publish("Pending")
+                self._report.states[number] = waiting("CreateContainerConfigError", str(error))
+                self._report.publish("Pending")
                 raise TaskRunEndedError(
                     "CreateContainerConfigError",
                     f'the step "{step_name(container)}" in TaskRun "{self._name}" failed to start. '
@@ -242,14 +273,14 @@ class TaskRunExecution:
 
     def _run_steps(self, variables: list[dict[str, str]], results: list[str]) -> None:
         failed = False
-        for number, container in enumerate(self._containers):
-            started = self._states[number]["running"]["startedAt"]
+        for number, container in enumerate(self._report.containers):
+            started = self._report.states[number]["running"]["startedAt"]
             if failed:
                 self._log(container, "Skipping step because a previous step failed")
                 code, reason, why = 1, "Error", "Skipped"
             else:
                 code = self._run_step(number, container, variables[number])
-                out_of_memory = code == _KILLED and self._fault is Fault.OUT_OF_MEMORY
+                out_of_memory = code == _SIGNALLED and self._fault is Fault.OUT_OF_MEMORY
                 reason = "OOMKilled" if out_of_memory else "Error" if code else "Completed"
                 why = reason
             message = self._message(results)
@@ -258,19 +289,19 @@ class TaskRunExecution:
                 self._log(container, detail)
                 code, reason, why, message = 1, "Error", "Error", ""
             self._logs[container["name"]].close()
-            self._states[number] = terminated(code, reason, started, message)
-            self._reasons[number] = why
+            self._report.states[number] = terminated(code, reason, started, message)
+            self._report.reasons[number] = why
             failed = failed or code != 0
-            if number + 1 < len(self._states):
-                self._publish("Running")
+            if number + 1 < len(self._report.states):
+                self._report.publish("Running")
         self._finish(failed, results)
 
     def _run_step(self, number: int, container: Object, variables: dict[str, str]) -> int:
         image = self._controller.images[container["image"]]
-        given = {"PATH": sandbox.PATH, "HOME": "/root", "HOSTNAME": self._made["metadata"]["name"]}
+        given = {"PATH": sandbox.PATH, "HOME": "/root", "HOSTNAME": self._pod["metadata"]["name"]}
         known = given | dict(image.environment) | variables
         parts = [*container.get("command", image.entrypoint), *container.get("args", [])]
-        context = self._made["spec"].get("securityContext", {}) | container.get("securityContext", {})
+        context = self._pod["spec"].get("securityContext", {}) | container.get("securityContext", {})
         root = self._folder / "roots" / str(number)
         root.mkdir(parents=True)
         folders = tuple(sandbox.Mount(folder, str(folder), read_only=True) for folder in image.folders)
@@ -278,7 +309,7 @@ class TaskRunExecution:
             root=root,
             command=tuple(expanded(part, variables) for part in parts),
             environment=known,
-            mounts=(*folders, *mounts(container, self._made, self._volumes)),
+            mounts=(*folders, *mounts(container, self._pod, self._volumes)),
             capabilities=step_capabilities(container),
             workdir=container.get("workingDir", "/"),
             user=context.get("runAsUser", 0),
@@ -288,88 +319,61 @@ class TaskRunExecution:
             self._process = sandbox.Process(wanted)
         for line in self._process.lines():
             self._log(container, line)
-            if self._fault in (Fault.EVICTED, Fault.OUT_OF_MEMORY):
+            if self._fault in (Fault.EVICTED, Fault.OUT_OF_MEMORY, Fault.POD_DELETED):
                 self._process.kill()
         code = self._process.wait()
+        code = _SIGNALLED if code == _KILLED else code
         self._go_on()
         if self._fault is Fault.EVICTED:
             self._evict()
+        if self._fault is Fault.POD_DELETED:
+            self._controller.delete(self._pod)
         shutil.rmtree(root)
         return code
 
     def _evict(self) -> None:
-        self._states = [terminated(_KILLED, "Error", started_at(state)) for state in self._states]
-        self._reasons = ["Error" for _ in self._states]
-        detail = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 68Mi."
-        self._controller.record_event(self._made, "Warning", "Evicted", detail)
-        self._publish("Failed", reason="Evicted", message=detail)
+        self._report.states = [terminated(_KILLED, "Error", started_at(state)) for state in self._report.states]
+        self._report.reasons = ["Error" for _ in self._report.states]
+        self._controller.record_event(self._pod, "Warning", "Evicted", LOW_ON_MEMORY)
+        self._report.publish("Failed", reason="Evicted", message=LOW_ON_MEMORY)
         reason = "PodEvicted" if self._controller.specific_reasons else _FAILED
-        self._write({"completionTime": now()}, condition("Succeeded", "False", reason, detail))
+        self._report.write({"completionTime": now()}, condition("Succeeded", "False", reason, LOW_ON_MEMORY))
         raise TaskRunEndedError
 
     def _finish(self, failed: bool, results: list[str]) -> None:
-        self._publish("Failed" if failed else "Succeeded", condition("Ready", "False", "PodCompleted"))
+        self._report.publish("Failed" if failed else "Succeeded")
         values = [{"name": name, "type": "string", "value": value} for name, value in self._results(results)]
         found = {"completionTime": now()} | ({"results": values} if values else {})
         if not failed:
             detail = "All Steps have completed executing"
-            self._write(found, condition("Succeeded", "True", "Succeeded", detail))
+            self._report.write(found, condition("Succeeded", "True", "Succeeded", detail))
             return
-        pairs = zip(self._containers, self._states, strict=True)
+        pairs = zip(self._report.containers, self._report.states, strict=True)
         name, state = next(
             (one["name"], state["terminated"]) for one, state in pairs if state["terminated"]["exitCode"]
         )
         specific = "StepOOM" if state["reason"] == "OOMKilled" else "StepFailed"
         reason = specific if self._controller.specific_reasons else _FAILED
         detail = f'"{name}" exited with code {state["exitCode"]}: {state["reason"]}'
-        self._write(found, condition("Succeeded", "False", reason, detail))
+        self._report.write(found, condition("Succeeded", "False", reason, detail))
 
     def _give_up(self, end: TaskRunEndedError) -> None:
         """End as Tekton does when it is not the steps that decide: it deletes the Pod, and the logs with it."""
-        for number, state in enumerate(self._states):
+        for number, state in enumerate(self._report.states):
             if "terminated" not in state:
-                pod = self._made["metadata"]["name"]
-                detail = f"Step {step_name(self._containers[number])} terminated as pod {pod} is terminated"
-                self._states[number] = terminated(1, end.reason, started_at(state), detail)
-                self._reasons[number] = end.reason
+                pod = self._pod["metadata"]["name"]
+                step = step_name(self._report.containers[number])
+                detail = f"Step {step} terminated as pod {pod} is terminated"
+                self._report.states[number] = terminated(1, end.reason, started_at(state), detail)
+                self._report.reasons[number] = end.reason
         final = condition("Succeeded", "False", end.reason, end.message)
-        self._write({"completionTime": now(), "steps": self._steps()}, final)
-        if self._pod is not None:
+        self._report.write({"completionTime": now(), "steps": self._report.steps()}, final)
+        if self._report.has_pod:
             self._controller.delete(self._pod)
 
     def _wait_for_ever(self) -> None:
         while True:
             self._pause()
-
-    def _publish(self, phase: str, *conditions: Object, reason: str = "", message: str = "") -> None:
-        """Write the Pod's status, and what Tekton makes of it into the TaskRun's."""
-        self._conditions = with_conditions(self._conditions, *conditions)
-        statuses = [
-            container_status(container, state, ready="running" in state)
-            for container, state in zip(self._containers, self._states, strict=True)
-        ]
-        status = {"phase": phase, "conditions": self._conditions, "containerStatuses": statuses, "hostIP": "127.0.0.1"}
-        detail = {"reason": reason, "message": message}
-        self._controller.set_status(self._made, status | {name: text for name, text in detail.items() if text})
-        found = {"podName": self._made["metadata"]["name"], "steps": self._steps()}
-        if phase in ("Pending", "Running"):
-            self._write(found, unfinished_condition(phase, self._conditions, statuses))
-        else:
-            self._write(found)
-
-    def _write(self, status: Object, *succeeded: Object) -> None:
-        always = {"podName": self._made["metadata"]["name"] if self._pod else ""}
-        if succeeded:
-            always["conditions"] = list(succeeded)
-        self._controller.set_status(self._taskrun, always | status)
-
-    def _steps(self) -> list[Object]:
-        return [
-            {"name": step_name(container), "container": container["name"], "imageID": container["image"]}
-            | state
-            | ({"terminationReason": reason} if reason else {})
-            for container, state, reason in zip(self._containers, self._states, self._reasons, strict=True)
-        ]
 
     def _results(self, names: list[str]) -> Iterator[tuple[str, str]]:
         """The results that were written; a newline at the end of one is part of it, as with Tekton."""
@@ -390,10 +394,5 @@ class TaskRunExecution:
         return self._folder / "volumes"
 
     @property
-    def _made(self) -> Object:
-        assert self._pod is not None
-        return self._pod
-
-    @property
-    def _containers(self) -> list[Object]:
-        return self._made["spec"]["containers"] if self._pod else []
+    def _pod(self) -> Object:
+        return self._report.pod

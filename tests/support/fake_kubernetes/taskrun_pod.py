@@ -10,6 +10,8 @@ from support.fake_kubernetes.objects import Object, condition, owned
 
 RESULTS = "/tekton/results"
 SCRIPTS = "tekton-internal-scripts"
+#: Tekton's own images.
+ENTRYPOINT_IMAGE, SHELL_IMAGE = "ghcr.io/tektoncd/pipeline/entrypoint:v1.6.0", "docker.io/library/busybox:rc"
 #: Seconds that a TaskRun may take when it does not say so: Tekton's default-timeout-minutes.
 DEFAULT_TIMEOUT = 3600.0
 
@@ -80,6 +82,8 @@ def pod_of(taskrun: Object, task: Object) -> tuple[Object, dict[str, str]]:
             "restartPolicy": "Never",
             "serviceAccountName": spec.get("serviceAccountName", "default"),
             "containers": [_container(number, step, scripts) for number, step in enumerate(task["steps"])],
+            "initContainers": [{"name": "prepare", "image": ENTRYPOINT_IMAGE}]
+            + [{"name": "place-scripts", "image": SHELL_IMAGE} for _ in range(bool(scripts))],
             "volumes": [{"name": name, "emptyDir": {}} for name in _IMPLICIT] + task["volumes"],
         },
     }

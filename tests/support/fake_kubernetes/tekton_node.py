@@ -5,6 +5,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: What the scheduler, the kubelet and containerd report.
+NO_NODE = (
+    "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 "
+    "Preemption is not helpful for scheduling."
+)
+LOW_ON_MEMORY = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 68Mi."
+START_ERROR = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+    'unable to start container process: exec: "/absent": stat /absent: no such file or directory: unknown'
+)
+
+
+def pull_error(image: str) -> str:
+    """What containerd says of an image in a registry that asks for a login."""
+    return (
+        f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": pulling from host '
+        f"{image.partition('/')[0]} failed with status code [manifests 1]: 401 Unauthorized"
+    )
+
 
 class Fault(enum.Enum):
     """What goes wrong with every TaskRun that starts while it is set."""
@@ -21,6 +40,14 @@ class Fault(enum.Enum):
     EVICTED = enum.auto()
     #: The kernel kills the first step that writes a line, for want of memory.
     OUT_OF_MEMORY = enum.auto()
+    #: The first step cannot be started; the others wait for it, as Tekton's entrypoint does.
+    START_ERROR = enum.auto()
+    #: Somebody deletes the Pod when a step has written its first line.
+    POD_DELETED = enum.auto()
+    #: The image of Tekton's first init container cannot be pulled; Tekton waits.
+    INIT_IMAGE_PULL = enum.auto()
+    #: The last init container fails.
+    INIT_FAILS = enum.auto()
 
 
 @dataclass(frozen=True)
