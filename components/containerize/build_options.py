@@ -35,3 +35,11 @@ class BuildOptions(PodOptions):
     """Memory request and limit of the step that builds, a Kubernetes quantity."""
     timeout: int = Field(1800, ge=1, le=86400)
     """Seconds from the start of the TaskRun to its end, waiting for a node included; at most 86400."""
+
+    def find_pull_secret(self, pushed_image: str) -> str:
+        """Return the pull secret of the pod that pushes `HOST/REPO...`.
+
+        Empty for those of the service account, which Kubernetes uses only where a pod names none.
+        """
+        registries = {self.builder_image.partition("/")[0], pushed_image.partition("/")[0]}
+        return self.pull_secret or (self.registry_secret if len(registries) == 1 else "")

@@ -57,7 +57,7 @@ def make_secret(build: Build, url: str) -> KubernetesObject:
 def make_task_run(build: Build) -> KubernetesObject:
     """Return the TaskRun, its task embedded: nothing has to be installed in the cluster but Tekton."""
     options = build.options
-    pull_secret = _find_pull_secret(build)
+    pull_secret = options.find_pull_secret(build.image)
     template: KubernetesObject = {
         "automountServiceAccountToken": False,
         "nodeSelector": options.node_selector,
@@ -85,13 +85,6 @@ def make_task_run(build: Build) -> KubernetesObject:
             },
         },
     }
-
-
-def _find_pull_secret(build: Build) -> str:
-    """Return the pull secret of the pod; empty for those of the service account, which any of ours would replace."""
-    options = build.options
-    registries = (options.builder_image.partition("/")[0], build.image.partition("/")[0])
-    return options.pull_secret or (options.registry_secret if registries[0] == registries[1] else "")
 
 
 def _make_fetch_step(build: Build) -> KubernetesObject:

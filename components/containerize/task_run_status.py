@@ -1,5 +1,6 @@
 """Why a TaskRun waits or failed, in one sentence that says what to do."""
 
+import re
 from collections.abc import Callable
 
 from kfp_edge.cluster.objects import KubernetesObject
@@ -15,6 +16,7 @@ from kfp_edge.cluster.pods import (
     join_reason,
     to_one_line,
 )
+from kfp_edge.cluster.refusals import explain_refusal
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.pod_state import PodState
 from kfp_edge.components.containerize.step_failures import BROKEN_REASONS, describe_step
@@ -30,28 +32,16 @@ _NO_IMAGE = (
 _QUOTED = "The pod errored with the message: "
 _INVALID = "is refused by Tekton: {message}; check that OpenShift Pipelines is of a version with tekton.dev/v1."
 
-# Parts of the API server's refusal of the pod (in lower case), and what they mean; the last one fits every refusal.
-_NO_POD_PATTERNS = (
-    (
-        ('serviceaccounts "', 'serviceaccount "'),
-        "create the service account {options.service_account} in this namespace (deploy/openshift/README.md), or name "
-        "another in build_options' service_account",
-    ),
-    (
-        ("must specify",),
-        "the quota of the namespace wants limits, which Tekton's own containers do not have: a LimitRange with "
-        "defaults gives them some (deploy/openshift/README.md)",
-    ),
-    (
-        ("usage per",),
-        "the LimitRange of the namespace refuses that size: set build_options' cpu and memory",
-    ),
-    (
-        ("",),
-        "check that the service account {options.service_account} may use the SCC that Buildah needs "
-        "(deploy/openshift/README.md)",
-    ),
+_ACCOUNT_MISSING = (
+    "could not get its pod: there is no service account {options.service_account} in this namespace; create it "
+    "(deploy/openshift/README.md), or name another in build_options' service_account."
 )
+_NOT_ADMITTED = (
+    "could not get its pod: {message}; check that the service account {options.service_account} may use the SCC that "
+    "Buildah needs (deploy/openshift/README.md)."
+)
+# What Tekton puts around the API server's refusal of the pod.
+_REFUSAL = re.compile(r'^failed to create task run pod "[^"]*": (?P<message>.*?)(?:\. Maybe invalid TaskSpec)?$')
 
 # Reasons of Tekton for a failure that is not a step's.
 _REASONS = {
@@ -65,6 +55,7 @@ _REASONS = {
     "ResourceVerificationFailed": _INVALID,
 }
 _NO_IMAGE_REASONS = ("TaskRunImagePullFailed", "PullImageFailed")
+_OVER_QUOTA = "ExceededResourceQuota"
 _NO_POD = ("PodCreationFailed", "PodAdmissionFailed")
 
 _PULL_REASONS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
@@ -72,6 +63,7 @@ _PULL_REASONS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
 # What cannot be waited for (parts of the reason), and what to do; the last one fits every reason.
 _START_REMEDIES = (
     (_PULL_REASONS, "check that image, and name the Secret with its login in build_options' pull_secret"),
+    (("ResourceQuota",), "lower build_options' cpu and memory, or have the quota raised"),
     (("not found",), "create what is missing in this namespace, and run again"),
     (("",), "`oc describe pod {pod}` shows more"),
 )
@@ -109,6 +101,9 @@ def describe_waiting(run: KubernetesObject, state: PodState) -> StartProblem:
         return StartProblem("no Tekton controller has taken it up (is OpenShift Pipelines installed and running?)")
     if is_running(run):
         return StartProblem("")
+    if condition["reason"] == _OVER_QUOTA:
+        refusal = explain_refusal(condition["message"])
+        return StartProblem(refusal.reason, refusal.is_permanent)
     if state.pod is None:
         return StartProblem(join_reason(condition))
     if problem := find_start_problem(state.pod, state.events):
@@ -188,8 +183,15 @@ def _describe_pod_failure(reason: str, message: str, state: PodState, last_lines
 
 
 def _describe_refusal(message: str, options: BuildOptions) -> str:
-    remedy = _find_remedy(_NO_POD_PATTERNS, message.lower()).format(options=options)
-    return f"could not get its pod: {message}; {remedy}."
+    if match := _REFUSAL.match(message):
+        message = match["message"]
+    if f'serviceaccounts "{options.service_account}" not found' in message:
+        return _ACCOUNT_MISSING.format(options=options)
+    refusal = explain_refusal(message)
+    if refusal.reason in message:  # it has no words of its own for this one
+        return _NOT_ADMITTED.format(message=message, options=options)
+    hint = " (build_options' cpu and memory)" if refusal.remedy.startswith("ask for") else ""
+    return f"could not get its pod: {refusal.reason}; {refusal.remedy}{hint}."
 
 
 def _find_remedy(patterns: tuple[tuple[tuple[str, ...], str], ...], text: str) -> str:

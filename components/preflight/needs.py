@@ -55,8 +55,11 @@ def _build_needs(values: Mapping[str, Any], options: BuildOptions) -> PodNeeds:
         ObjectNeed("Secret", options.registry_secret, parameter="build_options"),
         ObjectNeed("ConfigMap", options.ca_bundle, parameter="build_options"),
     )
+    pull_secret = options.find_pull_secret(ImageRegistry.parse(values["registry"]).location)
     return PodNeeds(
         title="the build",
+        image=options.builder_image if pull_secret else "",  # its registry may ask for no login
+        pull_secret=ObjectNeed("Secret", pull_secret, parameter="build_options") if pull_secret else None,
         objects=tuple(each for each in named if each.name),
         containers=(
             _guaranteed("fetch", FETCH_CPU, FETCH_MEMORY),

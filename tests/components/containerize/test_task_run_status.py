@@ -24,7 +24,7 @@ UNAUTHORIZED = r"failed with status code \[manifests 1\]: 401 Unauthorized"
 ENDINGS = {
     "big-result": "failed: its step build ended with exit code 1: the end of its log.",
     "canceled": 'was cancelled by someone else: TaskRun "canceled" was cancelled; run again.',
-    "no-account": 'could not get its pod: .* serviceaccounts "absent" not found.*; create the service account absent',
+    "no-account": "could not get its pod: there is no service account absent in this namespace; create it",
     "no-image": f"cannot pull the image {IMAGE}: .*{UNAUTHORIZED}.*check build_options' builder_image and pull_secret",
     "out-of-memory": "failed: its step build ran out of memory; raise build_options' memory, now 64Mi.",
     "past-timeout": "did not end within 10 s; raise build_options' timeout.",
@@ -173,10 +173,11 @@ class TestAnInitContainer:
     ("refusal", "remedy"),
     [
         (
-            "failed quota: q: must specify limits.cpu for: prepare,place-scripts",
-            "a LimitRange with defaults gives them some",
+            "failed quota: q: must specify limits.cpu for: place-scripts,prepare",
+            "to specify limits.cpu for: place-scripts,prepare; a LimitRange with defaults does that",
         ),
-        ("maximum memory usage per Container is 1Gi, but limit is 2Gi", "set build_options' cpu and memory"),
+        ("maximum memory usage per Container is 1Gi, but limit is 2Gi", "is 1Gi, but limit is 2Gi; ask for what"),
+        ("maximum memory usage per Container is 1Gi, but limit is 2Gi", "allows (build_options' cpu and memory)"),
         (
             'unable to validate against any security context constraint: [provider "anyuid": Forbidden: not usable by '
             "user or serviceaccount, .containers[0].runAsUser: Invalid value: 0]",
@@ -189,9 +190,20 @@ def test_a_refused_pod_has_the_remedy_for_that_refusal(refusal: str, remedy: str
     run = run_of(
         "PodCreationFailed", f'failed to create task run pod "build": pods "build-pod" is forbidden: {refusal}'
     )
-    text = sentence(run, PodState())
-    assert refusal in text
-    assert remedy in text
+    assert remedy in sentence(run, PodState())
+
+
+def test_a_quota_that_can_never_be_enough_is_not_waited_for() -> None:
+    quota = "exceeded quota: q, requested: limits.memory=2Gi, used: limits.memory=0, limited: limits.memory=1Gi"
+    message = f'TaskRun Pod exceeded available resources: pods "build-pod" is forbidden: {quota}'
+    run = run_of("ExceededResourceQuota", message)
+    run["status"]["conditions"][0]["status"] = "Unknown"
+    problem = describe_waiting(run, PodState())
+    assert problem.unrecoverable
+    text = describe_start_failure(run, PodState(), problem.reason, OPTIONS)
+    assert (
+        "limits.memory 2Gi asked for, 1Gi allowed; waiting does not help: lower build_options' cpu and memory" in text
+    )
 
 
 def test_a_pull_secret_that_is_not_there_is_named_with_the_image_that_cannot_be_pulled() -> None:

@@ -23,7 +23,7 @@ from support.fake_kubernetes.objects import (
     terminated,
     waiting,
 )
-from support.fake_kubernetes.quotas import over_quota
+from support.fake_kubernetes.quotas import over_quota, with_defaults
 from support.fake_kubernetes.store import Refused
 from support.fake_kubernetes.taskrun_pod import (
     SCRIPTS,
@@ -169,7 +169,8 @@ class TaskRunExecution:
             message = f"{forbidden} unable to validate against any security context constraint: [{refused}]"
             raise TaskRunEndedError("PodAdmissionFailed", message)
         objects = self._controller.fake.objects
-        exceeded = over_quota(pod, objects("Pod", self._namespace), objects("ResourceQuota", self._namespace))
+        completed = with_defaults(pod, objects("LimitRange", self._namespace))
+        exceeded = over_quota(completed, objects("Pod", self._namespace), objects("ResourceQuota", self._namespace))
         if self._fault is Fault.QUOTA:
             exceeded = "exceeded quota: build, requested: limits.cpu=1, used: limits.cpu=4, limited: limits.cpu=4"
         if exceeded.startswith("failed quota"):  # which nothing can change but the Pod
