@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfp_edge.cli.server_options import CaFile, Host, Namespace, repeat_command
-from kfp_edge.cli.submit import follow_run, format_stage, print_metrics
+from kfp_edge.cli.submit import follow_run, print_metrics, print_waiting
 from kfp_edge.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def runs(
     client = Client.connect(namespace, host, ca_file=ca_file)
     if not run_id:
         for run in client.runs(limit):
-            typer.echo(f"{run.id}  {run.state:<10}{run.created_at:%Y-%m-%d %H:%M}  {run.name}")
+            typer.echo(f"{run.id}  {run.state:<10}{run.created_at:%Y-%m-%d %H:%M}  {run.name}{_archived(run)}")
+            print_waiting(run.waits_for())
         return
     run = client.run(run_id)
     if report:
@@ -45,10 +46,20 @@ def runs(
 
 
 def _print_run(run: "Run") -> None:
-    typer.echo(f"{run.name}: {run.state}\n    {run.url}")
+    from kfp_edge.client.run_snapshot import format_stage
+
+    error = run.error()
+    typer.echo(f"{run.name}: {run.state}{_archived(run)}\n    {run.url}")
     for stage in run.stages():
         typer.echo(format_stage(stage))
+    print_waiting(run.waits_for())
+    if error:
+        typer.echo(error)
     print_metrics(run)
+
+
+def _archived(run: "Run") -> str:
+    return " (archived)" if run.is_archived else ""
 
 
 def _write_report(text: str, output: Path | None) -> None:

@@ -21,8 +21,6 @@ from kfp_edge.errors import KfpEdgeError
 if TYPE_CHECKING:
     from kfp_edge.client import Run, StageState
 
-MARKS = {"succeeded": "✓", "failed": "✗", "canceled": "■", "canceling": "■", "skipped": "-", "running": "…"}
-
 
 def submit(
     pipeline: PipelineName,
@@ -50,10 +48,12 @@ def submit(
 
 
 def follow_run(run: "Run", cancel_command: str) -> None:
-    """Print a run's stages as they start and end, then its metrics; exit 1 unless it succeeds.
+    """Print a run's stages as they start, wait and end, then its metrics; exit 1 unless it succeeds.
 
     Ctrl-C ends only this program: it prints the command that cancels the run.
     """
+    from kfp_edge.client.run_snapshot import MARKS, format_stage
+
     printed: dict[str, str] = {}
 
     def print_changes(stages: "tuple[StageState, ...]") -> None:
@@ -63,7 +63,7 @@ def follow_run(run: "Run", cancel_command: str) -> None:
             printed[stage.name] = stage.state
 
     try:
-        result = run.wait(print_changes)
+        result = run.wait(print_changes, on_waiting=print_waiting)
     except KeyboardInterrupt:
         typer.echo(f"\nthe run {run.name} continues; `{cancel_command}` cancels it", err=True)
         raise typer.Exit(130) from None
@@ -73,10 +73,12 @@ def follow_run(run: "Run", cancel_command: str) -> None:
     print_metrics(run)
 
 
-def format_stage(stage: "StageState") -> str:
-    """Return one line with a stage's mark, name, state and duration."""
-    seconds = f"{stage.seconds:8.0f} s" if stage.seconds else ""
-    return f"{MARKS.get(stage.state, ' ')} {stage.name:<20}{stage.state:<10}{seconds}".rstrip()
+def print_waiting(texts: tuple[str, ...]) -> None:
+    """Print what a run waits for."""
+    from kfp_edge.client.run_snapshot import WAITING_MARK
+
+    for text in texts:
+        typer.echo(f"{WAITING_MARK} {text}")
 
 
 def print_metrics(run: "Run") -> None:

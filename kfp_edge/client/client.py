@@ -1,6 +1,7 @@
 """The client of a Data Science Pipelines server."""
 
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ from kfp_edge.spec.compiled_pipeline import PipelineLike
 T = TypeVar("T")
 
 EXPERIMENT = "kfp-edge"
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Client:
@@ -113,6 +116,8 @@ class Client:
 
     def run(self, run_id: str) -> Run:
         """Return a run by its id."""
+        if not _RUN_ID.fullmatch(run_id):
+            raise ParameterError(f"{run_id!r} is not the id of a run; `kfp-edge runs` lists the runs with their ids.")
         get = self._api.runs.run_service_get_run
         return Run(self._api, self._api.call(f"read the run {run_id}", get, run_id))
 
@@ -224,7 +229,14 @@ class Client:
             page = self._api.call(
                 "look for the experiment", service.experiment_service_list_experiments, filter=_name_filter(name)
             )
-            return str(page.experiments[0].experiment_id) if page.experiments else None
+            if not page.experiments:
+                return None
+            if page.experiments[0].storage_state == "ARCHIVED":
+                raise ParameterError(
+                    f"the experiment {name} is archived, so that the dashboard would not list its new runs; "
+                    "restore it there, or give another experiment."
+                )
+            return str(page.experiments[0].experiment_id)
 
         def create() -> str:
             request = kfp_server_api.V2beta1Experiment(display_name=name)

@@ -42,6 +42,7 @@ def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file:
         ParameterError: the host, the token or the CA file cannot be used.
     """
     cluster = _connect_cluster(namespace, required=not host)
+    is_in_cluster = not host
     read_token = _token_source(token, cluster)
     if host:
         host = host if "://" in host else f"https://{host}"
@@ -52,7 +53,8 @@ def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file:
     if ca_file is not None and not ca_file.is_file():
         raise ParameterError(f"the CA file {ca_file} does not exist.")
     namespace = namespace or (cluster.namespace if cluster else "")
-    return Endpoint(host.rstrip("/"), namespace, read_token, ca_file or _write_ca_bundle(_ca_files(cluster)))
+    ca_file = ca_file or _write_ca_bundle(_ca_files(cluster))
+    return Endpoint(host.rstrip("/"), namespace, read_token, ca_file, cluster, is_in_cluster)
 
 
 def find_cluster(namespace: str = "") -> Cluster | None:

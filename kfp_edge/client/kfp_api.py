@@ -5,6 +5,7 @@ only Google's tokens and waits forever for a cancelled run: so we call the gener
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import kfp_server_api
 import urllib3
 
+from kfp_edge.cluster import Cluster
 from kfp_edge.errors import KfpApiError
 from kfp_edge.runtime.process import redact
 from kfp_edge.storage.files import JsonObject
@@ -31,6 +33,8 @@ _LONGEST_PAUSE = 30.0
 _BUSY = (429, 503)
 _RETRYABLE = (*_BUSY, 500, 502, 504)
 _MAX_MESSAGE_LENGTH = 300
+#: What OpenSSL reports for an answer that is not TLS.
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure")
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,16 @@ class Endpoint:
         namespace: The Kubernetes namespace of the server; empty when it is unknown.
         token: Returns the bearer token; called again when the server no longer accepts the last one.
         ca_file: The CA certificates (PEM) that sign the server's certificate; None for the public ones.
+        cluster: Where the pods of runs can be looked at; None if there is no cluster to ask.
+        is_in_cluster: Whether the server certainly runs its pipelines in `cluster`, which has its address.
     """
 
     host: str
     namespace: str
     token: Callable[[], str]
     ca_file: Path | None = None
+    cluster: Cluster | None = None
+    is_in_cluster: bool = False
 
 
 class KfpApi:
@@ -178,6 +186,8 @@ class KfpApi:
                     f"{host} does not accept the token, which is missing, has expired or is another cluster's; "
                     "run `oc login`, or put a valid one into KFP_EDGE_TOKEN."
                 )
+            case 403 if not self._token:
+                message = f"{host} refuses to {action} without a token; run `oc login`, or put one into KFP_EDGE_TOKEN."
             case 403:
                 message = (
                     f"the token may not {action} at {host}{server_message}; "
@@ -211,7 +221,11 @@ class KfpApi:
         # the messages of urllib3 contain the whole URL
         reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
         match reason:
-            case urllib3.exceptions.SSLError():
+            case urllib3.exceptions.SSLError() if _NO_TLS.search(str(reason)):
+                return KfpApiError(
+                    f"{host} does not answer with TLS; check the port, or give http://HOST for a forwarded port."
+                )
+            case urllib3.exceptions.SSLError() if "CERTIFICATE_VERIFY_FAILED" in str(reason):
                 return KfpApiError(f"the certificate of {host} is not trusted; name its CA in --ca-file (ca_file).")
             case urllib3.exceptions.ReadTimeoutError():
                 message = f"cannot {action}: {host} did not answer within {TIMEOUT[1]:g} s; try later."

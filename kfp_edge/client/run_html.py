@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from kfp_edge.client.run_snapshot import MARKS, RunSnapshot, format_duration
-from kfp_edge.client.runs import StageState
+from kfp_edge.client.stage_states import StageState
 from kfp_edge.reports.html import BLUE, GREY, ORANGE, RED
 from kfp_edge.reports.stage_report import StageReport
 
@@ -28,6 +28,7 @@ _REPORT_HEIGHT = 560
 def render(run: RunSnapshot) -> str:
     """Return the run as HTML."""
     parts = [_header(run), _progress_bar(run.stages), _stage_table(run.stages)]
+    parts += [_message(text, ORANGE) for text in run.waits]
     if run.problem:
         parts.append(_message(run.problem, RED))
     if metrics := run.metric_texts():
@@ -85,7 +86,7 @@ def _stage_row(stage: StageState, share: float) -> str:
     cells = (
         (f"color:{colour};font-weight:700;width:1.2em", escape(MARKS.get(stage.state, "○"))),
         ("white-space:nowrap;font-weight:600", escape(stage.name)),
-        (f"white-space:nowrap{faint}", escape(stage.state)),
+        (f"white-space:nowrap{faint}", escape(", ".join(filter(None, (stage.state, stage.note))))),
         ("white-space:nowrap;text-align:right", format_duration(stage.seconds) if stage.seconds else ""),
         ("width:45%", bar if stage.seconds else ""),
     )

@@ -10,10 +10,12 @@ from kfp_edge.metrics.selection import select_metrics
 from kfp_edge.reports.stage_report import StageReport
 
 if TYPE_CHECKING:
-    from kfp_edge.client.runs import StageState
+    from kfp_edge.client.stage_states import StageState
 
 #: How a stage is marked in a list, by its state.
 MARKS = {"succeeded": "✓", "failed": "✗", "canceled": "■", "canceling": "■", "skipped": "-", "running": "…"}
+#: Stands before what a stage waits for.
+WAITING_MARK = "?"
 #: States of a stage that ran and will not change any more.
 _ENDED = ("succeeded", "failed", "canceled")
 
@@ -33,6 +35,7 @@ class RunSnapshot:
         stages: Its stages in topological order.
         metrics: The metrics of the stages that have succeeded, by name.
         reports: Their reports, by stage.
+        waits: What it waits for, as long as nothing happens.
         problem: Why it failed, or why it cannot be followed; empty where there is no problem.
         hint: What is missing in the picture, and what to do about it.
     """
@@ -47,6 +50,7 @@ class RunSnapshot:
     stages: "tuple[StageState, ...]"
     metrics: Mapping[str, float] = field(default_factory=dict)
     reports: Mapping[str, StageReport] = field(default_factory=dict)
+    waits: tuple[str, ...] = ()
     problem: str = ""
     hint: str = ""
 
@@ -67,6 +71,7 @@ class RunSnapshot:
             f"{self.name}: {self.state}, {self.progress}, {format_duration(self.seconds)}",
             f"    {self.url}",
             *map(format_stage, self.stages),
+            *(f"{WAITING_MARK} {text}" for text in self.waits),
             *(f"{name:<22}{value}" for name, value in self.metric_texts().items()),
             *(f"report of {stage}: run.report({stage!r})" for stage in self.reports),
             *filter(None, (self.problem, self.hint)),
@@ -75,9 +80,10 @@ class RunSnapshot:
 
 
 def format_stage(stage: "StageState") -> str:
-    """Return one line with a stage's mark, name, state and duration."""
+    """Return one line with a stage's mark, name, state, duration and note."""
     seconds = f"{stage.seconds:8.0f} s" if stage.seconds else ""
-    return f"{MARKS.get(stage.state, ' ')} {stage.name:<20}{stage.state:<10}{seconds}".rstrip()
+    note = f"  {stage.note}" if stage.note else ""
+    return f"{MARKS.get(stage.state, ' ')} {stage.name:<20}{stage.state:<10}{seconds}{note}".rstrip()
 
 
 def format_duration(seconds: float) -> str:

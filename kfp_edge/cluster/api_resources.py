@@ -28,6 +28,7 @@ API_RESOURCES = {
     "Service": ApiResource("v1", "services"),
     "ServiceAccount": ApiResource("v1", "serviceaccounts"),
     "TaskRun": ApiResource("tekton.dev/v1", "taskruns"),
+    "Workflow": ApiResource("argoproj.io/v1alpha1", "workflows"),
 }
 
 

@@ -245,6 +245,16 @@ class Cluster:
                 return
             time.sleep(retry_delay(failures, problem))
 
+    def tail(self, pod: str, container: str, lines: int, namespace: str = "") -> Sequence[str]:
+        """Return the last lines of a container's log as it is now.
+
+        Raises:
+            ClusterError: status 400 while the container has not started; 404 if there is no such pod.
+        """
+        query = {"container": container, "tailLines": str(lines)}
+        request = self._request("get", "Pod", namespace, pod, "log", query=query)
+        return [line.decode("utf-8", "replace") for line in self._api.stream_lines(request)]
+
     def _log_lines(self, pod: str, container: str, namespace: str, since: str) -> Iterator[bytes]:
         query = {"container": container, "follow": "true", "timestamps": "true"}
         if since:

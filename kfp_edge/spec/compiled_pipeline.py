@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: An example of a mapping in the description of a parameter.
 _MAPPING = re.compile(r"`(\{[^`]+\})`")
+_EXIT_STRATEGY = "ALL_UPSTREAM_TASKS_COMPLETED"
 #: A pipeline of kfp-edge by name, a compiled one by its file, or a function with `@dsl.pipeline`.
 PipelineLike = Union[str, Path, "BaseComponent"]
 
@@ -62,11 +63,33 @@ def _read_validated(path: Path) -> str:
 
 
 @dataclass(frozen=True)
+class PathStep:
+    """A task on the way from the pipeline to a stage.
+
+    Attributes:
+        name: Its name, unique among the tasks beside it.
+        is_loop: Whether it runs once for each item of a list.
+        runs_after: The tasks beside it after which it runs whatever happens, if it is an exit task; else empty.
+    """
+
+    name: str
+    is_loop: bool = False
+    runs_after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Stage:
-    """A task that runs a container: its name, and the types of its output artifacts by name."""
+    """A task that runs a container.
+
+    Attributes:
+        name: The task's name, which a task of another nested pipeline may have, too.
+        artifacts: The types of its output artifacts by name.
+        path: The tasks that contain it, the outermost first, and the task itself.
+    """
 
     name: str
     artifacts: Mapping[str, str]
+    path: tuple[PathStep, ...] = ()
 
 
 class CompiledPipeline:
@@ -99,19 +122,22 @@ class CompiledPipeline:
     @property
     def stages(self) -> list[Stage]:
         """Every task that runs a container, those of nested pipelines included, in topological order."""
-        return list(self._walk_stages(self._spec["root"]["dag"]))
+        return list(self._walk_stages(self._spec["root"]["dag"], ()))
 
-    def _walk_stages(self, dag: dict[str, Any]) -> Iterator[Stage]:
+    def _walk_stages(self, dag: dict[str, Any], parents: tuple[PathStep, ...]) -> Iterator[Stage]:
         waiting = dict(dag["tasks"])
         while waiting:
             ready = [n for n, task in waiting.items() if not set(task.get("dependentTasks", ())) & waiting.keys()]
             for name in ready:
-                component = self._spec["components"][waiting.pop(name)["componentRef"]["name"]]
+                task = waiting.pop(name)
+                component = self._spec["components"][task["componentRef"]["name"]]
+                path = (*parents, _path_step(name, task))
                 if "dag" in component:
-                    yield from self._walk_stages(component["dag"])
+                    yield from self._walk_stages(component["dag"], path)
                     continue
                 artifacts = component.get("outputDefinitions", {}).get("artifacts", {})
-                yield Stage(name, {key: value["artifactType"]["schemaTitle"] for key, value in artifacts.items()})
+                types = {key: value["artifactType"]["schemaTitle"] for key, value in artifacts.items()}
+                yield Stage(name, types, path)
 
     def check_local(self) -> None:
         """Refuse what `kfp.local` cannot run.
@@ -164,6 +190,15 @@ class CompiledPipeline:
             Parameter(name, definition["parameterType"], self._element_types.get(name), example[1] if example else ""),
             value,
         )
+
+
+def _path_step(name: str, task: Mapping[str, Any]) -> PathStep:
+    is_exit_task = task.get("triggerPolicy", {}).get("strategy") == _EXIT_STRATEGY
+    return PathStep(
+        name,
+        is_loop="parameterIterator" in task or "artifactIterator" in task,
+        runs_after=tuple(task.get("dependentTasks", ())) if is_exit_task else (),
+    )
 
 
 def readable_condition(condition: str) -> str:

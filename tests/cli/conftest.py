@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.client import runs
+from kfp_edge.client import observed_run
 from support.clients import set_results, write_small
 from support.fake_kfp import FakeKfp
 
@@ -16,7 +16,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKfp]
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setattr(runs, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(observed_run, "POLL_SECONDS", 0.0)
     write_small(tmp_path)
     with FakeKfp(folder) as running:
         monkeypatch.setenv("KFP_EDGE_TOKEN", running.token)

@@ -43,10 +43,22 @@ def test_submit_waits_and_prints_stages_and_metrics(server: FakeKfp) -> None:
 
 
 def test_submit_with_wait_fails_when_the_run_fails(server: FakeKfp) -> None:
-    server.store.failing["judge"] = "OOMKilled"
+    server.store.failing["judge"] = ""
     result = kfp_edge(server, "submit", "small.yaml", "-p", "rows=3", "--wait")
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: the stage judge failed: OOMKilled; `oc logs ")
+    assert result.stderr.startswith("error: the stage judge failed; `oc logs -n ds-project ")
+
+
+def test_runs_shows_why_a_run_failed_and_that_it_is_archived(server: FakeKfp) -> None:
+    server.store.failing["judge"] = ""
+    kfp_edge(server, "submit", "small.yaml", "-p", "rows=3", "--name", "mine", "--wait")
+    (run_id,) = server.store.runs
+    server.store.archive(server.store.runs, run_id)
+    output = kfp_edge(server, "runs", run_id).stdout
+    assert output.startswith("mine: failed (archived)\n")
+    assert "- publish             skipped     an earlier stage did not succeed" in output
+    assert "\nthe stage judge failed; `oc logs -n ds-project " in output
+    assert kfp_edge(server, "runs").stdout.endswith("  mine (archived)\n")
 
 
 def test_runs_lists_runs_shows_one_and_writes_its_report(server: FakeKfp, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.client import kfp_api, runs
+from kfp_edge.client import kfp_api, observed_run
 from support.fake_kfp import FakeKfp
 
 
@@ -28,5 +28,5 @@ def work_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither polling nor a retry waits."""
-    monkeypatch.setattr(runs, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(observed_run, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(kfp_api, "_FIRST_PAUSE", 0.001)

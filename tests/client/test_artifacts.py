@@ -41,7 +41,7 @@ def ended(server: FakeKfp) -> Run:
     add_artifacts_of_others(server, 5000, now - timedelta(days=1))
     run = submit_small(server)
     run.wait()
-    add_artifacts_of_others(server, 5000, now + timedelta(minutes=1))
+    add_artifacts_of_others(server, 5000, now + timedelta(hours=1))
     server.requests.clear()
     server.described_artifacts = 0
     return run

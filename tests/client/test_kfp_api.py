@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kfp_server_api import ApiException, V2beta1Run
 
-from kfp_edge.client import Client, Endpoint, kfp_api, runs
+from kfp_edge.client import Client, Endpoint, kfp_api, observed_run
 from kfp_edge.errors import KfpApiError
 from support.clients import (
     client_of,
@@ -54,7 +54,7 @@ def test_waiting_survives_a_longer_outage(server: FakeKfp) -> None:
 
 def test_waiting_ends_when_the_outage_lasts_too_long(server: FakeKfp, monkeypatch: pytest.MonkeyPatch) -> None:
     run = submit_small(server)
-    monkeypatch.setattr(runs, "OUTAGE_SECONDS", -1.0)
+    monkeypatch.setattr(observed_run, "OUTAGE_SECONDS", -1.0)
     server.fail("GET", RUNS, 503, times=kfp_api.ATTEMPTS)
     with pytest.raises(KfpApiError, match="HTTP 503"):
         run.wait()

@@ -15,7 +15,7 @@ from typing import Any
 import IPython.display
 import pytest
 
-from kfp_edge.client import Run, StageState, runs
+from kfp_edge.client import Run, StageState, observed_run
 from kfp_edge.client.run_display import RunDisplay
 from kfp_edge.client.run_html import render
 from kfp_edge.client.run_snapshot import RunSnapshot
@@ -103,10 +103,10 @@ def test_results_that_cannot_be_read_are_a_hint(server: FakeKfp, ended: Run, no_
 
 @pytest.mark.usefixtures("no_pauses", "work_folder")
 def test_a_run_is_awaited_while_other_tasks_go_on(server: FakeKfp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(observed_run, "POLL_SECONDS", 0.01)
     ticks = 0
 
-    async def wait_for_run() -> runs.RunResult:
+    async def wait_for_run() -> observed_run.RunResult:
         async def tick() -> None:
             nonlocal ticks
             while True:
@@ -124,7 +124,7 @@ def test_a_run_is_awaited_while_other_tasks_go_on(server: FakeKfp, monkeypatch: 
 
 @pytest.mark.usefixtures("no_pauses", "work_folder")
 def test_a_task_that_no_longer_waits_asks_no_more(server: FakeKfp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "POLL_SECONDS", 30.0)
+    monkeypatch.setattr(observed_run, "POLL_SECONDS", 30.0)
     run = submit_small(server)
 
     async def wait_briefly() -> None:
@@ -135,7 +135,7 @@ def test_a_task_that_no_longer_waits_asks_no_more(server: FakeKfp, monkeypatch: 
     assert server.store.run(run.id)["state"] == "RUNNING"
 
 
-async def _result(run: Run) -> runs.RunResult:
+async def _result(run: Run) -> observed_run.RunResult:
     return await run
 
 
@@ -253,9 +253,9 @@ def test_a_notebook_shows_a_run_in_one_output_from_its_start_to_its_results(serv
     """In a real kernel: the first cell displays the run, and its output is replaced while the second one waits."""
     set_results(server)
     code = [
-        "from kfp_edge.client import Client, runs\n"
+        "from kfp_edge.client import Client, observed_run\n"
         "from support.clients import small\n"
-        "runs.POLL_SECONDS = 0.1\n"
+        "observed_run.POLL_SECONDS = 0.1\n"
         f"run = Client.connect('ds-project', {server.url!r}).submit(small, {{'rows': 3}}, name='mine')\nrun",
         "result = await run\nresult.state",
     ]

@@ -4,19 +4,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kfp_edge.client import Run
-from kfp_edge.errors import KfpApiError, KfpEdgeError, RunTimeoutError
+from kfp_edge.errors import KfpApiError, KfpEdgeError, ParameterError, PipelineError, RunTimeoutError
 from support.clients import (
     METRICS,
     REPORT,
     STAGES,
     client_of,
+    looped,
     only,
     set_results,
     small,
+    stubborn,
     submit_small,
+    twice,
 )
-from support.fake_kfp import FakeKfp
+from support.fake_kfp import FakeKfp, run_control
 
 pytestmark = pytest.mark.usefixtures("no_pauses", "work_folder")
 
@@ -29,50 +31,118 @@ def test_waiting_reports_every_stage_as_it_starts_and_ends(server: FakeKfp) -> N
     assert states == [
         ("pending", "pending", "pending"),
         ("running", "pending", "pending"),
+        ("succeeded", "pending", "pending"),
         ("succeeded", "running", "pending"),
+        ("succeeded", "succeeded", "pending"),
         ("succeeded", "succeeded", "running"),
         ("succeeded", "succeeded", "succeeded"),
     ]
     assert list(reported[0]) == STAGES
 
 
-def log_hint(run: Run) -> str:
-    return f"`oc logs -c main -l pipeline/runid={run.id}` shows its log, and so does the dashboard."
-
-
-def test_a_failed_stage_is_named_with_its_reason(server: FakeKfp) -> None:
-    server.store.failing["judge"] = "OOMKilled."
-    run = submit_small(server)
-    result = run.wait()
+def test_a_failed_stage_is_named_and_the_later_ones_are_skipped(server: FakeKfp) -> None:
+    server.store.failing["judge"] = "why"
+    result = submit_small(server).wait()
     assert result.state == "failed"
-    assert result.error == f"the stage judge failed: OOMKilled; {log_hint(run)}"
-    assert [stage.state for stage in result.stages] == ["succeeded", "failed", "skipped"]
+    assert result.error.startswith("the stage judge failed; `oc logs -n ds-project ")
+    assert [(stage.state, stage.note) for stage in result.stages] == [
+        ("succeeded", ""),
+        ("failed", ""),
+        ("skipped", "an earlier stage did not succeed"),
+    ]
 
 
-def test_a_failure_without_a_reason_names_the_command_for_the_log(server: FakeKfp) -> None:
-    server.store.failing["learn"] = ""
+def test_a_run_that_was_terminated_is_canceled_though_the_server_reports_it_as_failed(server: FakeKfp) -> None:
+    server.store.behaviour.slow.add("learn")
     run = submit_small(server)
-    assert run.wait().error == f"the stage learn failed; {log_hint(run)}"
+    while "running" not in [stage.state for stage in run.stages()]:
+        pass
+    run_control.terminate(server.store, run.id)
+    assert run.refresh().state == "canceling"
+    result = run.wait()
+    assert (result.state, result.error) == ("canceled", f"the run {run.name} was terminated before it had ended.")
+    assert [stage.state for stage in result.stages] == ["canceled", "skipped", "skipped"]
+    assert client_of(server).runs()[0].state == "canceled"
+    assert only(server.store.runs)["state"] == "FAILED"
 
 
-def test_waiting_ends_when_the_run_is_cancelled(server: FakeKfp) -> None:
+def test_a_run_that_is_retried_shows_what_runs_again_as_pending(server: FakeKfp) -> None:
+    server.store.failing["judge"] = "why"
     run = submit_small(server)
-    only(server.store.runs)["state"] = "CANCELED"
-    assert run.wait().error == f"the run ended as canceled; {log_hint(run)}"
+    run.wait()
+    server.store.failing.clear()
+    run_control.retry(server.store, run.id)
+    assert [stage.state for stage in run.stages()] == ["succeeded", "pending", "pending"]
+    assert [stage.state for stage in run.wait().stages] == ["succeeded", "succeeded", "succeeded"]
+
+
+def test_a_stage_from_the_cache_is_marked(server: FakeKfp) -> None:
+    server.store.behaviour.cached.add("learn")
+    assert [stage.note for stage in submit_small(server).wait().stages] == ["from the cache", "", ""]
+
+
+def test_a_stage_that_needed_a_second_attempt_is_marked(server: FakeKfp) -> None:
+    server.store.behaviour.failed_attempts["publish"] = 1
+    run = client_of(server).submit(stubborn)
+    (stage,) = run.wait().stages
+    assert (stage.name, stage.state, stage.note) == ("publish", "succeeded", "attempt 2")
+
+
+def test_a_stage_in_a_loop_counts_its_items(server: FakeKfp) -> None:
+    server.store.behaviour.items["for-loop-1"] = 3
+    run = client_of(server).submit(looped)
+    reported: list[tuple[str, str]] = []
+    result = run.wait(lambda stages: reported.append((stages[0].state, stages[0].note)))
+    assert ("running", "0 of 3 done") in reported
+    assert [(stage.state, stage.note) for stage in result.stages] == [("succeeded", "3 of 3 done")]
+
+
+def test_stages_of_one_name_in_different_nested_pipelines_are_not_merged(server: FakeKfp) -> None:
+    server.store.behaviour.skipped.add("condition-1")
+    run = client_of(server).submit(twice)
+    assert sorted((stage.name, stage.state, stage.note) for stage in run.wait().stages) == [
+        ("condition-1/small-2/judge", "skipped", "its condition is false"),
+        ("small/judge", "succeeded", ""),
+    ]
+
+
+def test_an_archived_run_says_so(server: FakeKfp) -> None:
+    run = submit_small(server)
+    assert not run.is_archived
+    server.store.archive(server.store.runs, run.id)
+    assert run.refresh().is_archived
+
+
+def test_the_stages_of_a_run_of_kfp_v1_are_not_listed(server: FakeKfp) -> None:
+    run = submit_small(server)
+    stored = only(server.store.runs)
+    del stored["pipeline_version_reference"]
+    stored["pipeline_spec"] = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow"}
+    stored["state"] = "SUCCEEDED"
+    with pytest.raises(PipelineError, match=f"the run {run.name} executes a pipeline of KFP v1, .* dashboard: http"):
+        run.stages()
+
+
+def test_a_run_whose_pipeline_was_deleted_is_waited_for(server: FakeKfp) -> None:
+    run = submit_small(server)
+    stored, versions = only(server.store.runs), dict(server.store.versions)
+    stored["state"] = "SUCCEEDED"
+    server.store.versions.clear()
+    assert versions
+    assert (run.wait().state, run.wait().stages) == ("succeeded", ())
+
+
+@pytest.mark.parametrize("run_id", ["../pipelines", "a b", "", "x/y"])
+def test_what_cannot_be_an_id_is_not_sent(server: FakeKfp, run_id: str) -> None:
+    with pytest.raises(ParameterError, match="is not the id of a run; `kfp-edge runs` lists the runs"):
+        client_of(server).run(run_id)
+    assert server.requests == []
 
 
 def test_waiting_ends_after_the_timeout_and_the_run_continues(server: FakeKfp) -> None:
     run = submit_small(server)
     with pytest.raises(RunTimeoutError, match=f"has not ended within 0 s and continues; .* `kfp-edge runs {run.id}`"):
         run.wait(timeout=0)
-
-
-def test_a_stage_in_a_loop_runs_until_its_slowest_task_has_ended(server: FakeKfp) -> None:
-    run = submit_small(server)
-    run.stages()
-    tasks = only(server.store.runs)["run_details"]["task_details"]
-    tasks.append({**next(task for task in tasks if task["display_name"] == "learn"), "state": "SUCCEEDED"})
-    assert run.stages()[0].state == "running"
 
 
 def test_runs_are_listed_and_found_by_id(server: FakeKfp) -> None:

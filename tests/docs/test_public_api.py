@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kfp_edge import errors, local
-from kfp_edge.client import runs
+from kfp_edge.client import observed_run
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 from support.paths import ROOT
@@ -150,7 +150,7 @@ def test_the_page_names_everything_that_is_public():
 def test_the_examples_on_the_page_run(tmp_path, monkeypatch, capsys):
     """In one namespace and one folder, against a cluster and a pipeline server that are fakes."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(observed_run, "POLL_SECONDS", 0.0)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     for folder in ("kfp", "kubernetes"):
         (tmp_path / folder).mkdir()

@@ -51,6 +51,27 @@ def small(
     publish(tags=tags, about=about).after(judged)
 
 
+@dsl.pipeline(name="stubborn")
+def stubborn():
+    """Run a stage that may be repeated."""
+    publish(tags=[], about={}).set_retry(num_retries=2, backoff_duration="0s")
+
+
+@dsl.pipeline(name="looped")
+def looped(rates: list = [0.1, 0.2, 0.3]):  # noqa: B006
+    """Run a stage for each item of a list."""
+    with dsl.ParallelFor(rates) as rate:
+        judge(rate=rate, note="")
+
+
+@dsl.pipeline(name="twice")
+def twice(note: str = "a"):
+    """Run a stage of one name in two nested pipelines, the second under a condition."""
+    inner(rate=0.1, note=note)
+    with dsl.If(note == "b"):
+        inner(rate=0.2, note=note)
+
+
 STAGES = ["learn", "judge", "publish"]
 
 

@@ -141,17 +141,21 @@ class RunningStore(Store):
             self._set_times(run)
 
     def _is_waiting(self, run: JsonObject) -> bool:
-        """Return whether the running stage has not ended, or the process has not ended after the last stage."""
+        """Return whether a running stage has not ended, or the process has not ended after the last stage."""
         code, folder = self._processes[run["run_id"]].poll(), self._folder / run["run_id"]
         stages = [stage.name for stage in CompiledPipeline(self._text(run)).stages]
         running_tasks = {
-            task["display_name"] for task in run["run_details"]["task_details"] if task["state"] == "RUNNING"
+            task["display_name"]
+            for task in run.get("run_details", {}).get("task_details", ())
+            if task.get("state") == "RUNNING"
         }
         running = [stage for stage in stages if stage in running_tasks]
-        ended = [stage for stage in running if any(folder.glob(f"out/artifacts/*/{stage}/executor_output.json"))]
-        unsettled = bool(running) and (not ended or running == stages[-1:])
-        if unsettled and code:
-            self.failing[running[0]] = (folder / "run.log").read_text().strip().splitlines()[-1]
+        open_stages = [
+            stage for stage in running if not any(folder.glob(f"out/artifacts/*/{stage}/executor_output.json"))
+        ]
+        unsettled = bool(open_stages) or stages[-1] in running
+        if open_stages and code:
+            self.failing[open_stages[0]] = (folder / "run.log").read_text().strip().splitlines()[-1]
         return unsettled and code is None
 
     def _set_times(self, run: JsonObject) -> None:

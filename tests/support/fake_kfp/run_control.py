@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from support.fake_kfp.store import RefusedError, Store
+from support.fake_kfp.store import NEVER, RefusedError, Store, format_time
+from support.fake_kfp.workflow import TICK
 
 _ACTIVE = ("PENDING", "RUNNING", "PAUSED")
 
@@ -10,21 +11,17 @@ _ACTIVE = ("PENDING", "RUNNING", "PAUSED")
 def terminate(store: Store, run_id: str) -> dict[str, Any]:
     """Mark a run as being canceled, and stop its Workflow unless somebody has deleted that."""
     run = store.run(run_id)
-    prefix = "Failed to terminate a run: "
+    prefix = f"Failed to terminate a run: Failed to terminate run {run_id}: "
     if run["state"] not in _ACTIVE:
-        raise RefusedError(
-            400,
-            f"{prefix}Failed to terminate run {run_id}: Invalid input error: Failed to terminate a run {run_id}. "
-            "Row not found",
-        )
+        raise RefusedError(400, f"Failed to terminate a run {run_id}. Row not found", f"{prefix}Invalid input error: ")
     run["state"] = "CANCELING"
-    run.setdefault("state_history", []).append({"update_time": run["created_at"], "state": "CANCELING"})
-    if run_id in store.runs_without_workflow:
+    name = store.workflows[run_id].name
+    if not store.has_workflow(run_id):
+        reason = f'Failed to terminate workflow {name}: workflows.argoproj.io "{name}" not found'
         raise RefusedError(
-            500,
-            f"{prefix}InternalServerError: Failed to terminate run {run_id} due to error terminating its workflow: "
-            'Failed to terminate workflow small-cprwx: workflows.argoproj.io "small-cprwx" not found',
+            500, f"{prefix}InternalServerError: due to error terminating its workflow: {reason}", is_internal=True
         )
+    store.workflows[run_id].terminate()
     return {}
 
 
@@ -34,10 +31,13 @@ def retry(store: Store, run_id: str) -> dict[str, Any]:
     if run["state"] != "FAILED":
         raise RefusedError(
             409,
-            f"Failed to retry a run: Failed to retry run {run_id}: BadRequestError: Workflow must be Failed/Error to "
-            "retry: workflow cannot be retried",
+            "Workflow must be Failed/Error to retry",
+            f"Failed to retry a run: Failed to retry run {run_id}: BadRequestError: ",
+            code=10,
         )
-    tasks = run["run_details"]["task_details"]
-    run["run_details"]["task_details"] = [task for task in tasks if task["state"] == "SUCCEEDED"]
-    run["state"] = "PENDING"
+    workflow = store.workflows[run_id]
+    workflow.retry()
+    # the history begins anew, and the tasks are reported when Argo has come to them
+    now = format_time(workflow.now + TICK)
+    run.update(state="RUNNING", finished_at=NEVER, state_history=[{"update_time": now, "state": "RUNNING"}])
     return {}

@@ -161,13 +161,13 @@ class FakeKfp:
         try:
             return 200, self._route(method, path, request), {}
         except RefusedError as refusal:
-            return refusal.status, _error(refusal.status, str(refusal), path), {}
+            return refusal.status, _refusal(refusal, path), {}
 
     def _route(self, method: str, path: str, request: _Request) -> JsonObject:
         for verb, pattern, handle in _ROUTES:
             if verb == method and (match := re.fullmatch(pattern, path)):
                 return handle(self, request, *match.groups())
-        raise RefusedError(404, "Not Found")
+        raise RefusedError(404, _NOT_FOUND)
 
     def _read_object(self, path: str, request: _Request) -> tuple[int, bytes, JsonObject]:
         """Respond like an object store, which requires the signature and accepts no token next to it."""
@@ -229,15 +229,23 @@ class FakeKfp:
 def _list_handler(name: str, objects: Callable[[Store], list[JsonObject]]) -> Callable[[FakeKfp, _Request], JsonObject]:
     def handle(fake: FakeKfp, request: _Request) -> JsonObject:
         items, token = page(objects(fake.store), request.query)
-        answer = {name: items, "next_page_token": token, "total_size": len(objects(fake.store))}
-        return {field: value for field, value in answer.items() if value}  # the API omits what is empty
+        return _page(name, items, token, len(objects(fake.store)))
 
     return handle
 
 
+def _page(name: str, items: list[JsonObject], token: str, size: int) -> JsonObject:
+    """Return one page as the API does, which leaves out what is empty."""
+    return {
+        **({name: items} if items else {}),
+        **({"next_page_token": token} if token else {}),
+        **({"total_size": size} if items else {}),
+    }
+
+
 def _list_versions(fake: FakeKfp, request: _Request, pipeline_id: str) -> JsonObject:
     items, token = page(fake.store.versions_of(pipeline_id), request.query)
-    return {"pipeline_versions": items, "next_page_token": token}
+    return _page("pipeline_versions", items, token, len(fake.store.versions_of(pipeline_id)))
 
 
 def _delete_recurring_run(fake: FakeKfp, request: _Request, recurring_run_id: str) -> JsonObject:
@@ -267,6 +275,12 @@ _ROUTES: list[tuple[str, str, Callable[..., JsonObject]]] = [
     ("POST", f"{_API}/runs", lambda fake, request: fake.store.create_run(request.json)),
     ("GET", f"{_API}/runs", _list_handler("runs", lambda store: list(store.runs.values()))),
     ("GET", f"{_API}/runs/{_ID}", lambda fake, request, run: fake.store.read_run(run)),
+    ("POST", f"{_API}/runs/{_ID}:archive", lambda fake, request, run: fake.store.archive(fake.store.runs, run)),
+    (
+        "POST",
+        f"{_API}/experiments/{_ID}:archive",
+        lambda fake, request, experiment: fake.store.archive(fake.store.experiments, experiment),
+    ),
     ("POST", f"{_API}/recurringruns", lambda fake, request: recurring_runs.create(fake.store, request.json)),
     ("POST", f"{_API}/runs/{_ID}:terminate", lambda fake, request, run: run_control.terminate(fake.store, run)),
     ("POST", f"{_API}/runs/{_ID}:retry", lambda fake, request, run: run_control.retry(fake.store, run)),
@@ -279,11 +293,25 @@ _ROUTES: list[tuple[str, str, Callable[..., JsonObject]]] = [
 ]
 
 
-def _error(status: int, message: str, path: str = "") -> JsonObject:
+#: The codes of gRPC for those of HTTP (grpc-gateway, `runtime/errors.go`).
+_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
+_NOT_FOUND = "Not Found"
+
+
+def _error(status: int, message: str) -> JsonObject:
+    return _refusal(RefusedError(status, message), "")
+
+
+def _refusal(refusal: RefusedError, path: str) -> JsonObject:
     """Return an error in the format of grpc-gateway, or of the upload, which does not go through gRPC."""
+    message = str(refusal)
     if path.startswith(f"{_API}/pipelines/upload"):
         return {"error_message": message, "error_details": message}
-    return {"error": message, "code": status, "message": message, "details": []}
+    code = refusal.code or _GRPC_CODES.get(refusal.status, 2)
+    if message == _NOT_FOUND:
+        return {"code": code, "message": message}
+    details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": refusal.detail}]
+    return {"code": code, "message": f"{refusal.prefix}{message}", "details": details}
 
 
 def _handler(fake: FakeKfp) -> type[BaseHTTPRequestHandler]:

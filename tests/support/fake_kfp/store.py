@@ -13,21 +13,38 @@ import yaml
 
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from kfp_edge.spec.validation import validate_text
+from support.fake_kfp import cluster_objects
+from support.fake_kfp.workflow import Behaviour, FakeWorkflow, Node
+from support.fake_kubernetes import FakeKubernetes
 
 JsonObject = dict[str, Any]
 
 NAMESPACE = "ds-project"
-UNFINISHED = ("PENDING", "RUNNING")
-_NEVER = "1970-01-01T00:00:00Z"
+UNFINISHED = ("PENDING", "RUNNING", "CANCELING")
+NEVER = "1970-01-01T00:00:00Z"
+_NOT_ENDED = "0001-01-01T00:00:00Z"
 _TYPES = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": (int, float), "BOOLEAN": bool, "LIST": list}
 
 
 class RefusedError(Exception):
-    """The backend responds with an error."""
+    """The backend responds with an error.
 
-    def __init__(self, status: int, message: str) -> None:
+    Args:
+        status: The status of HTTP.
+        message: What is wrong.
+        prefix: What the API puts in front of the message.
+        code: The code of gRPC, if more than one stands for the status.
+        is_internal: Whether the details of the response are silent about it.
+    """
+
+    def __init__(
+        self, status: int, message: str, prefix: str = "", code: int | None = None, is_internal: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.prefix = prefix
+        self.code = code
+        self.detail = "Internal Server Error" if is_internal else message
 
 
 @dataclass
@@ -43,14 +60,18 @@ class Store:
     artifacts: dict[str, JsonObject] = field(default_factory=dict)
     #: The contents of the artifacts that the stages of every run produce, by (stage, artifact).
     contents: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    #: Stages that fail, with the error message of the backend (usually empty).
-    failing: dict[str, str] = field(default_factory=dict)
+    #: What happens to the stages of all runs.
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    #: The cluster that has the Workflows and pods of the runs; None if there is none.
+    cluster: FakeKubernetes | None = None
+    workflows: dict[str, FakeWorkflow] = field(default_factory=dict)
     #: Runs without their Workflow: they stay in their state for ever.
     runs_without_workflow: set[str] = field(default_factory=set)
     #: Whether a deletion can spare the Workflows of a recurring run, as from 2.16 on.
     has_propagation_policy: bool = True
     #: Whether this is the server of Data Science Pipelines; KFP's own has no API for artifacts.
     has_artifact_api: bool = True
+    _tasks: dict[str, dict[str, JsonObject]] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     # --- pipelines
@@ -103,33 +124,61 @@ class Store:
             raise RefusedError(404, f"ResourceNotFoundError: PipelineVersion {version_id} not found.")
         return version
 
+    @property
+    def failing(self) -> dict[str, str]:
+        """Stages that fail, with the last line of their log: the API says nothing of it."""
+        return self.behaviour.failing
+
     # --- experiments
 
     def create_experiment(self, body: JsonObject) -> JsonObject:
         name = body.get("display_name", "")
         if any(experiment["display_name"] == name for experiment in self.experiments.values()):
-            raise RefusedError(409, f"Already exist error: The experiment {name} already exists.")
-        created = {"experiment_id": _id(), "display_name": name, "created_at": _now()}
+            raise RefusedError(
+                409,
+                f"Failed to create a new experiment. The name {name} already exists. Please specify a new name",
+                "Failed to create a experiment: Already exist error: ",
+            )
+        created = {
+            "experiment_id": _id(),
+            "display_name": name,
+            "created_at": _now(),
+            "storage_state": "AVAILABLE",
+            "last_run_created_at": NEVER,
+        }
         self.experiments[created["experiment_id"]] = created
         return created
+
+    def archive(self, objects: Mapping[str, JsonObject], key: str) -> JsonObject:
+        """Archive a run or an experiment."""
+        _get(objects, key, "Object").update(storage_state="ARCHIVED")
+        return {}
 
     # --- runs
 
     def create_run(self, body: JsonObject) -> JsonObject:
         reference, pipeline = self.compiled_pipeline(body)
         check_parameters(pipeline, body)
+        now = _now()
         created = {
-            **body,
+            **{key: value for key, value in body.items() if key != "runtime_config" or value.get("parameters")},
             "pipeline_version_reference": reference,
             "run_id": _id(),
-            "created_at": _now(),
-            "scheduled_at": _now(),
-            "finished_at": _NEVER,
+            "storage_state": "AVAILABLE",
+            "service_account": "pipeline-runner-dspa",
+            "created_at": now,
+            "scheduled_at": now,
+            "finished_at": NEVER,
             "state": "PENDING",
-            "run_details": {"task_details": []},
+            "state_history": [{"update_time": now, "state": "PENDING"}],
         }
         self.runs[created["run_id"]] = created
-        return created
+        spec = next(document for document in yaml.safe_load_all(pipeline.text) if document)
+        workflow = FakeWorkflow(spec, datetime.fromisoformat(now), self.behaviour)
+        self.workflows[created["run_id"]] = workflow
+        if self.cluster is not None:
+            cluster_objects.apply_workflow(self.cluster, NAMESPACE, created["run_id"], workflow)
+        return _copy(created)
 
     def run(self, run_id: str) -> JsonObject:
         """Return a run as it is."""
@@ -137,67 +186,58 @@ class Store:
 
     def read_run(self, run_id: str) -> JsonObject:
         """Return a copy of a run, and advance the run by one step."""
+        if run_id not in self.runs:
+            prefix = f"Failed to get a run: Failed to fetch run {run_id}: ResourceNotFoundError: "
+            raise RefusedError(404, f"Run {run_id} not found", prefix)
         run = self.run(run_id)
-        copy: JsonObject = json.loads(json.dumps(run))
-        if run_id not in self.runs_without_workflow:
-            if run["state"] in UNFINISHED:
-                self._advance(run)
-            elif run["state"] == "CANCELING":
-                self._finish(run, "FAILED")
+        copy = _copy(run)
+        if run["state"] in UNFINISHED and self.has_workflow(run_id):
+            self._advance(run)
         return copy
 
+    def has_workflow(self, run_id: str) -> bool:
+        """Whether the Workflow of a run still exists: without it, the state of the run does not change any more."""
+        if run_id in self.runs_without_workflow:
+            return False
+        return self.cluster is None or self.cluster.store.has("Workflow", NAMESPACE, self.workflows[run_id].name)
+
     def _advance(self, run: JsonObject) -> None:
-        """End the running stage and start the next one."""
-        tasks = run["run_details"]["task_details"]
-        pipeline = _compiled_pipeline(self.texts[run["pipeline_version_reference"]["pipeline_version_id"]])
-        if run["state"] == "PENDING":
-            run["state"] = "RUNNING"
-            # besides the stages, the nodes of Argo Workflows are tasks as well
-            tasks += [self._task(run, "root-driver", "SUCCEEDED"), self._task(run, "root", "RUNNING")]
-        done = {task["display_name"]: task for task in tasks}
-        for stage in pipeline.stages:
-            task = done.get(stage.name)
-            if task is None:
-                tasks.append(self._task(run, f"{stage.name}-driver", "SUCCEEDED"))
-                tasks.append(self._task(run, stage.name, "RUNNING"))
-                tasks.append(self._task(run, "executor", "RUNNING"))
-                return
-            if task["state"] == "RUNNING":
-                self._end(task, "FAILED" if stage.name in self.failing else "SUCCEEDED")
-                if task["state"] == "FAILED":
-                    task["error"] = {"code": 13, "message": self.failing[stage.name]}
-                    self._finish(run, "FAILED")
-                    return
-                for name, artifact_type in stage.artifacts.items():
-                    self._create_artifact(run, stage.name, name, artifact_type)
-        self._finish(run, "SUCCEEDED")
+        """Let ten seconds pass; the persistence agent then reports the nodes of the Workflow and its state."""
+        workflow = self.workflows[run["run_id"]]
+        is_canceling = run["state"] == "CANCELING" and run["state_history"][-1]["state"] != "CANCELING"
+        if run["state"] != "PENDING" and not is_canceling:
+            workflow.step()
+        self._report(run, workflow)
+        self._set_state(run, "CANCELING" if is_canceling else workflow.state, workflow)
+        while workflow.stages_done:
+            self._create_artifacts(run, workflow.stages_done.pop(0))
+        if self.cluster is not None:
+            cluster_objects.apply_workflow(self.cluster, NAMESPACE, run["run_id"], workflow)
 
-    def _finish(self, run: JsonObject, state: str) -> None:
+    def _set_state(self, run: JsonObject, state: str, workflow: FakeWorkflow) -> None:
         run["state"] = state
-        run["finished_at"] = _now()
-        for task in run["run_details"]["task_details"]:
-            if task["display_name"] == "root":
-                self._end(task, state)
+        if run["state_history"][-1]["state"] != state:
+            run["state_history"].append({"update_time": format_time(workflow.now), "state": state})
+        if state not in UNFINISHED:
+            run["finished_at"] = format_time(workflow.now)
 
-    def _task(self, run: JsonObject, name: str, state: str) -> JsonObject:
-        ended = _now() if state == "SUCCEEDED" else _NEVER
-        return {
-            "run_id": run["run_id"],
-            "task_id": _id(),
-            "display_name": name,
-            "create_time": _now(),
-            "start_time": _now(),
-            "end_time": ended,
-            "state": state,
-            "child_tasks": [],
-        }
+    def _report(self, run: JsonObject, workflow: FakeWorkflow) -> None:
+        tasks = self._tasks.setdefault(run["run_id"], {})
+        for node in workflow.nodes.values():
+            task = tasks.setdefault(node.name, {"run_id": run["run_id"], "task_id": _id()})
+            task.pop("state", None)
+            task.update(_task_details(node, workflow, run["created_at"]))
+        run["run_details"] = {"task_details": sorted(tasks.values(), key=lambda task: str(task["task_id"]))}
 
-    @staticmethod
-    def _end(task: JsonObject, state: str) -> None:
-        task.update(state=state, end_time=_now())
+    def _create_artifacts(self, run: JsonObject, name: str) -> None:
+        pipeline = _compiled_pipeline(self.texts[run["pipeline_version_reference"]["pipeline_version_id"]])
+        stage = next(stage for stage in pipeline.stages if stage.name == name)
+        for artifact, artifact_type in stage.artifacts.items():
+            self._create_artifact(run, name, artifact, artifact_type)
 
     def _create_artifact(self, run: JsonObject, stage: str, name: str, artifact_type: str) -> None:
         number = str(next(self._numbers))
+        now = format_time(self.workflows[run["run_id"]].now)
         version = self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
         spec = version["pipeline_spec"].get("pipeline_spec", version["pipeline_spec"])
         path = f"pipelines/{spec['pipelineInfo']['name']}/{run['run_id']}/{stage}/{_id()}/{name}"
@@ -208,8 +248,9 @@ class Store:
             "uri": f"s3://bucket/{path}",
             "namespace": NAMESPACE,
             "artifact_type": artifact_type,
-            "created_at": _now(),
-            "last_updated_at": _now(),
+            "artifact_size": str(len(self.contents.get((stage, name), b""))),
+            "created_at": now,
+            "last_updated_at": now,
         }
 
     def number_from(self, number: int) -> None:
@@ -301,9 +342,37 @@ def check_parameters(pipeline: CompiledPipeline, body: JsonObject) -> None:
             raise RefusedError(400, f"input parameter {name} is not of its type")
 
 
+def _task_details(node: Node, workflow: FakeWorkflow, created: str) -> JsonObject:
+    """Return a node as the API lists it: an omitted one has no state, and none has an error."""
+    details: JsonObject = {
+        "display_name": node.display_name,
+        "create_time": created,
+        "start_time": format_time(node.start),
+        "end_time": format_time(node.end) if node.end is not None else _NOT_ENDED,
+        "state_history": [
+            {"update_time": format_time(moment), **({"state": state} if state != "OMITTED" else {})}
+            for moment, state in node.history
+        ],
+    }
+    if node.state != "OMITTED":
+        details["state"] = node.state
+    if node.children:
+        details["child_tasks"] = [{"pod_name": workflow.id_of(workflow.nodes[child])} for child in node.children]
+    return details
+
+
+def _copy(created: JsonObject) -> JsonObject:
+    copy: JsonObject = json.loads(json.dumps(created))
+    return copy
+
+
 def _id() -> str:
     return str(uuid.uuid4())
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_time(datetime.now(UTC))
+
+
+def format_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,6 +9,7 @@ class Kind:
     name: str
     plural: str
     namespaced: bool = True
+    has_schema: bool = True  # the project only reads the others
 
     @property
     def group(self) -> str:
@@ -38,6 +39,7 @@ _ALL = (
     Kind("rbac.authorization.k8s.io/v1", "Role", "roles"),
     Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
     Kind("tekton.dev/v1", "TaskRun", "taskruns"),
+    Kind("argoproj.io/v1alpha1", "Workflow", "workflows", has_schema=False),
     Kind(
         "datasciencepipelinesapplications.opendatahub.io/v1",
         "DataSciencePipelinesApplication",

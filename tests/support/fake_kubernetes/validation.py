@@ -22,6 +22,8 @@ def problem(resource: Mapping[str, Any]) -> str:
 
 
 def _schema_problem(resource: Mapping[str, Any]) -> str:
+    if not BY_NAME[resource["kind"]].has_schema:
+        return ""
     error = jsonschema.exceptions.best_match(schemas.errors(resource))
     if error is None:
         return ""
