@@ -102,7 +102,7 @@ def delete(server: FakeKfp, started: dict[str, Any], query: str) -> None:
 
 def states(server: FakeKfp, started: dict[str, Any]) -> set[str]:
     """Return the states in which the run is met from now on."""
-    return {str(call(server, "GET", f"{API}/runs/{started['run_id']}")[1]["state"]) for _ in range(5)}
+    return {str(call(server, "GET", f"{API}/runs/{started['run_id']}")[1]["state"]) for _ in range(20)}
 
 
 def test_a_run_stays_running_forever_when_its_recurring_run_is_deleted(
