@@ -178,6 +178,8 @@ class ObservedRun:
         The server reports no reasons: they are read from the cluster. Where that is not possible, the sentence names a
         command that shows them.
         """
+        if self._run.error is not None and self._run.error.message:  # of a run that the server cannot read
+            return f"{self._api.endpoint.host} reports of the run {self.name}: {self._run.error.message}"
         return self._result(self._stage_states()).error if self.state in FINAL_STATES else ""
 
     def waits_for(self) -> tuple[str, ...]:

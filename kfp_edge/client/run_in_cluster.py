@@ -11,14 +11,8 @@ from functools import cached_property
 from kfp_edge.client.argo_nodes import NODE_NAME_ANNOTATION, NodePlace, parse_node_name
 from kfp_edge.client.pod_logs import TAIL_LINES, summarize_log
 from kfp_edge.cluster import Cluster, ClusterError, KubernetesObject
-from kfp_edge.cluster.pod_reasons import (
-    failed_container,
-    failure_reason,
-    has_ended,
-    is_starting,
-    last_warning,
-    waiting_reason,
-)
+from kfp_edge.cluster.pod_failures import failed_container, failure_reason
+from kfp_edge.cluster.pods import find_start_problem, has_started
 
 #: The label of a run's Workflow and pods.
 RUN_LABEL = "pipeline/runid"
@@ -91,7 +85,7 @@ class RunInCluster:
 
     def waits(self) -> list[Waiting]:
         """Return the nodes that wait for something, with what they wait for."""
-        waits = [Waiting(_place(pod), self._waiting_reason(pod)) for pod in self._pods if not has_ended(pod)]
+        waits = [Waiting(_place(pod), self._waiting_reason(pod)) for pod in self._pods if not _has_ended(pod)]
         known = {_place(pod) for pod in self._pods}
         waits += [Waiting(place, message) for place, message in self._pending_nodes() if place not in known]
         if self._workflows and not self._workflow.get("status", {}).get("phase"):
@@ -118,16 +112,14 @@ class RunInCluster:
             return ()  # not permitted, or gone by now: the pod's status says at least how it ended
 
     def _waiting_reason(self, pod: KubernetesObject) -> str:
-        if reason := waiting_reason(pod):
-            return reason
-        return self._warning(pod) if is_starting(pod) else ""
+        problem = find_start_problem(pod, () if has_started(pod) else self._events(pod))
+        return problem.reason if problem is not None else ""
 
-    def _warning(self, pod: KubernetesObject) -> str:
+    def _events(self, pod: KubernetesObject) -> Sequence[KubernetesObject]:
         try:
-            events = self._cluster.list("Event", fields=f"involvedObject.name={pod['metadata']['name']}")
+            return self._cluster.list_events(pod["metadata"]["name"])
         except ClusterError:
-            return ""  # not permitted, or not now
-        return last_warning(events)
+            return ()  # not permitted, or not now: the pod's status says at least what the kubelet waits for
 
     def _failed_nodes(self) -> Iterator[tuple[NodePlace, str]]:
         for node in sorted(self._nodes(), key=lambda node: str(node.get("finishedAt") or "")):
@@ -148,6 +140,10 @@ class RunInCluster:
 def _place(pod: KubernetesObject) -> NodePlace:
     annotations = pod["metadata"].get("annotations") or {}
     return parse_node_name(annotations.get(NODE_NAME_ANNOTATION, ""))
+
+
+def _has_ended(pod: KubernetesObject) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _has_failed(pod: KubernetesObject) -> bool:

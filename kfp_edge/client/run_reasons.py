@@ -7,6 +7,7 @@ from kfp_edge.client.argo_nodes import NodePlace
 from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.client.run_in_cluster import RUN_LABEL, Failure, RunInCluster
 from kfp_edge.client.stage_states import StageState, display_names
+from kfp_edge.cluster import Cluster
 from kfp_edge.errors import ClusterError, KfpApiError
 from kfp_edge.spec.compiled_pipeline import Stage
 
@@ -21,21 +22,29 @@ class ClusterReader:
         self._api = api
         self._run_id = run_id
         self._cluster = api.endpoint.cluster
+        self._is_reachable = False
         # a server whose address was given need not run its pipelines in the cluster of the kubeconfig
         self._is_of_server = api.endpoint.is_in_cluster
 
     def read(self) -> RunInCluster | None:
         """Return what the cluster has of the run; None if that cannot be read."""
-        if self._cluster is None:
+        if (cluster := self._reachable_cluster()) is None:
             return None
         try:
-            run = RunInCluster(self._cluster, self._run_id)
+            run = RunInCluster(cluster, self._run_id)
         except ClusterError as error:
             if not error.retryable:
                 self._cluster = None
             return None
         self._is_of_server = self._is_of_server or run.exists
         return run
+
+    def _reachable_cluster(self) -> Cluster | None:
+        if self._cluster is not None and not self._is_reachable:
+            # once, and without the retries of other requests: a kubeconfig may name a cluster that is off
+            self._is_reachable = self._cluster.is_reachable()
+            self._cluster = self._cluster if self._is_reachable else None
+        return self._cluster
 
     def is_lost(self, run: RunInCluster) -> bool:
         """Whether the Workflow of a run that has not ended is gone, in what is certainly the cluster of the server."""

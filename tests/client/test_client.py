@@ -93,3 +93,11 @@ def test_without_the_cache_no_task_is_cached(server: FakeKfp) -> None:
     assert "'enableCache': True" in cached
     assert "'enableCache': True" not in uncached
     assert uncached.count("'cachingOptions': {}") == len(STAGES) + 1  # the nested pipeline is a task as well
+
+
+def test_a_run_in_an_archived_experiment_is_refused(server: FakeKfp) -> None:
+    submit_small(server, experiment="old")
+    server.store.archive(server.store.experiments, only(server.store.experiments)["experiment_id"])
+    with pytest.raises(KfpEdgeError, match="the experiment old is archived, .*; restore it there, or give another"):
+        submit_small(server, experiment="old")
+    assert len(server.store.runs) == 1

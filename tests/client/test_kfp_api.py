@@ -111,6 +111,18 @@ def test_a_missing_permission_is_reported_with_the_document_to_read(server: Fake
         client_of(server).runs()
 
 
+def test_a_refusal_of_a_request_without_a_token_does_not_blame_a_token(server: FakeKfp) -> None:
+    server.fail("GET", RUNS, 403)
+    with pytest.raises(KfpApiError, match=r"refuses to list the runs without a token; run `oc login`, or put one into"):
+        Client(Endpoint(server.url, "ds-project", lambda: "")).runs()
+
+
+def test_https_to_a_plain_port_is_not_a_certificate_that_is_not_trusted(server: FakeKfp) -> None:
+    host = server.url.replace("http://", "https://")
+    with pytest.raises(KfpApiError, match=rf"{host} does not answer with TLS; check the port, or give http://HOST"):
+        Client(Endpoint(host, "ds-project", lambda: server.token)).runs()
+
+
 def test_a_redirect_to_a_login_page_is_reported(server: FakeKfp) -> None:
     server.fail("GET", RUNS, 302)
     with pytest.raises(KfpApiError, match="does not accept the token"):

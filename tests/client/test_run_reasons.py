@@ -150,7 +150,7 @@ def test_a_pod_that_kubernetes_ended_is_reported_with_its_reason(server: FakeKfp
     error = error_after(
         run, lambda: set_status(cluster, pod_of(server, run, "learn"), reason="Evicted", message=message)
     )
-    assert "Kubernetes ended its pod (Evicted): The node was low on resource: memory; " in error
+    assert "Kubernetes ended its pod: Evicted: The node was low on resource: memory; " in error
 
 
 def test_a_pod_that_is_gone_is_explained_by_the_workflow(server: FakeKfp, cluster: FakeKubernetes) -> None:
@@ -229,6 +229,15 @@ def test_a_client_without_permission_for_pods_gets_the_command(server: FakeKfp, 
     assert "the stage learn failed; `oc logs -n ds-project -c main $(oc get pods" in run.wait().error
 
 
+def test_a_cluster_that_is_off_is_asked_once(server: FakeKfp, cluster: FakeKubernetes) -> None:
+    server.store.failing["learn"] = ""
+    run = submit()
+    cluster.drop_connections(1)
+    before = len(cluster.requests)
+    assert "the stage learn failed; `oc logs -n ds-project -c main $(oc get pods" in run.wait().error
+    assert len(cluster.requests) == before
+
+
 # --- what a run waits for
 
 
@@ -244,7 +253,7 @@ def test_waiting_reports_once_what_a_stage_waits_for(server: FakeKfp, cluster: F
         server.store.behaviour.stuck.clear()
 
     assert run.wait(on_waiting=report).state == "succeeded"
-    assert (f"the stage learn waits: the image example.com/runtime:1 cannot be pulled: {message}",) in reported
+    assert (f"the stage learn waits: ImagePullBackOff: {message}",) in reported
     assert len(reported) == len(set(reported))
 
 
@@ -267,9 +276,7 @@ def test_a_run_says_which_node_it_waits_for(server: FakeKfp, cluster: FakeKubern
         "message": "0/1 nodes are available: 1 Insufficient cpu.",
     }
     set_status(cluster, pod_of(server, run, "learn"), conditions=[condition], containerStatuses=[])
-    assert run.waits_for() == (
-        "the stage learn waits: no node can run its pod: 0/1 nodes are available: 1 Insufficient cpu",
-    )
+    assert run.waits_for() == ("the stage learn waits: Unschedulable: 0/1 nodes are available: 1 Insufficient cpu",)
     assert [stage.state for stage in run.stages()] == ["pending", "pending", "pending"]
 
 
@@ -278,7 +285,7 @@ def test_a_missing_secret_is_read_from_the_events_of_the_pod(server: FakeKfp, cl
     pod = cluster.store.get("Pod", NAMESPACE, pod_of(server, run, "learn"))
     message = 'MountVolume.SetUp failed for volume "v" : secret "absent" not found'
     cluster.apply(event(pod, "Warning", "FailedMount", message, "kubelet"))
-    assert run.waits_for() == (f"the stage learn waits: {message}",)
+    assert run.waits_for() == (f"the stage learn waits: FailedMount: {message}",)
 
 
 def test_a_pod_that_a_quota_refuses_is_explained_by_the_workflow(server: FakeKfp, cluster: FakeKubernetes) -> None:

@@ -132,6 +132,13 @@ def test_a_run_whose_pipeline_was_deleted_is_waited_for(server: FakeKfp) -> None
     assert (run.wait().state, run.wait().stages) == ("succeeded", ())
 
 
+def test_a_run_that_the_server_cannot_read_says_so(server: FakeKfp) -> None:
+    run = submit_small(server)
+    stored = only(server.store.runs)
+    stored["error"] = {"code": 3, "message": "Failed to parse the pipeline source"}
+    assert run.refresh().error() == f"{server.url} reports of the run {run.name}: Failed to parse the pipeline source"
+
+
 @pytest.mark.parametrize("run_id", ["../pipelines", "a b", "", "x/y"])
 def test_what_cannot_be_an_id_is_not_sent(server: FakeKfp, run_id: str) -> None:
     with pytest.raises(ParameterError, match="is not the id of a run; `kfp-edge runs` lists the runs"):
