@@ -7,6 +7,8 @@ texts are those of Kubernetes 1.34 and OpenShift 4.
 import re
 from dataclasses import dataclass
 
+from kfp_edge.cluster.quantities import parse_quantity
+
 #: What admission answers; RBAC answers `services is forbidden: User "..." cannot create resource ...`.
 _ADMISSION = re.compile(r'" is forbidden: (?!User )|admission webhook "[^"]*" denied the request')
 _SUBJECT = re.compile(r'^[\w.]+ "[^"]*" is forbidden: ')
@@ -66,8 +68,6 @@ def explain_refusal(message: str) -> Refusal:
 
 
 def _explain_quota(name: str, asked: dict[str, str], used: dict[str, str], limits: dict[str, str]) -> Refusal:
-    from kubernetes.utils.quantity import parse_quantity
-
     never = [key for key in asked if key in limits and parse_quantity(asked[key]) > parse_quantity(limits[key])]
     if never:
         amounts = ", ".join(f"{key} {asked[key]} asked for, {limits[key]} allowed" for key in never)

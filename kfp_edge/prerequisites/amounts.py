@@ -5,18 +5,16 @@ from dataclasses import replace
 from decimal import Decimal
 
 from kfp_edge.cluster import KubernetesObject
+from kfp_edge.cluster.quantities import parse_quantity
 from kfp_edge.prerequisites.pod_needs import ContainerNeeds, PodNeeds
 
 
 def parse_amount(quantity: object) -> Decimal | None:
     """Return the number that a quantity stands for (`500m`, `2Gi`), None if it is not one."""
-    from kubernetes.utils.quantity import parse_quantity
-
     try:
-        number: Decimal = parse_quantity(quantity)
-    except (ValueError, KeyError):
+        return parse_quantity(str(quantity))
+    except ValueError:
         return None
-    return number
 
 
 def range_items(ranges: Iterable[KubernetesObject], kind: str) -> list[KubernetesObject]:

@@ -93,18 +93,22 @@ def _merge(kind: Kind, pods: Iterable[PodNeeds]) -> list[_Needed]:
         for need in pod.objects:
             if need.kind == kind:
                 uses.setdefault(need.name, []).append((need, pod.title))
-    return [
-        _Needed(
-            kind,
-            name,
-            frozenset().union(*(need.keys for need, _ in needs if need.is_required)),
-            any(need.is_required for need, _ in needs),
-            needs[0][0].parameter,
-            next((need.reason for need, _ in needs if need.reason), ""),
-            tuple(dict.fromkeys(title for _, title in needs)),
-        )
-        for name, needs in sorted(uses.items())
-    ]
+    return [_merge_uses(kind, name, needs) for name, needs in sorted(uses.items())]
+
+
+def _merge_uses(kind: Kind, name: str, uses: Sequence[tuple[ObjectNeed, str]]) -> _Needed:
+    """Return what all pods need of one object; those that start without it do not count where others do not."""
+    required = [(need, title) for need, title in uses if need.is_required]
+    counting = required or uses
+    return _Needed(
+        kind,
+        name,
+        frozenset().union(*(need.keys for need, _ in required)),
+        bool(required),
+        counting[0][0].parameter,
+        next((need.reason for need, _ in uses if need.reason), ""),
+        tuple(dict.fromkeys(title for _, title in counting)),
+    )
 
 
 def _check_data(namespace: Namespace, needed: _Needed, resource: KubernetesObject | None, remedy: str) -> Diagnosis:
@@ -124,5 +128,5 @@ def _absent(namespace: Namespace, needed: _Needed, remedy: str) -> Diagnosis:
     if not needed.is_required:
         details = f"does not exist in {namespace.name}; {needed.users} starts without it"
         return Diagnosis(needed.title, details, "optional", f"{remedy} if the run needs it")
-    details = f"does not exist in {namespace.name}, and {needed.users} would wait for it without end"
+    details = f"does not exist in {namespace.name}, and {needed.users} cannot run without it"
     return Diagnosis(needed.title, details, "missing", remedy + needed.or_name_another)

@@ -1,5 +1,6 @@
 """The documents promise nothing that does not work: every command in them is run here, or is a verb of CI's."""
 
+import functools
 import json
 import os
 import re
@@ -31,14 +32,15 @@ from kfp_edge.tasks.task import TrainingOptions
 from support.failures import make_engines, make_fleet
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
+from support.manifests import rendered
 from support.paths import ROOT
 from support.tables import anomalies, failures
 from support.wear_tables import wear
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Commands that run on this machine, but for the servers; and those that ask a cluster.
-_HERE = r"kfp-edge (?!serve |submit |schedule |runs)"
-_THERE = r"kfp-edge (submit|schedule|runs)"
+_HERE = r"kfp-edge (?!serve |submit |schedule |runs|doctor .)"
+_THERE = r"kfp-edge (submit|schedule|runs|doctor .)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
 OPENSHIFT = ROOT / "deploy" / "openshift"
 EVERYTHING += [ROOT / "notebooks" / "README.md", OPENSHIFT / "README.md"]
@@ -126,15 +128,25 @@ def _post(curl: str, port: int) -> int:
     [command for command in _commands([*DOCUMENTS, OPENSHIFT / "README.md"]) if re.match(_THERE, command)],
 )
 def test_every_command_for_a_cluster_in_the_documents_works_as_written(tmp_path, command):
-    """From a kubeconfig, in a project whose pipeline server tells its address in its status; both are fakes."""
+    """From a kubeconfig, in a project that was prepared as deploy/openshift says; cluster and server are fakes."""
     (tmp_path / "kfp").mkdir()
     shutil.copy(OPENSHIFT / "parameters.yaml", tmp_path)
     with FakeKubernetes(tmp_path / "kubernetes") as cluster, FakeKfp(tmp_path / "kfp") as server:
-        cluster.apply(_pipeline_server(server.url))
+        for each in [*_prepared_objects(), _pipeline_server(server.url)]:
+            cluster.apply(each)
         env = {**_with_venv(), **cluster.environ(), "KFP_EDGE_TOKEN": server.token}
         env.pop("KUBERNETES_SERVICE_HOST", None)
         done = subprocess.run(shlex.split(command), cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@functools.cache
+def _prepared_objects() -> list[dict[str, Any]]:
+    """Return what a platform engineer applies: the overlay, and the objects made from the templates."""
+    templates = [yaml.safe_load(path.read_text()) for path in sorted((OPENSHIFT / "secrets").glob("*.yaml"))]
+    candidate = yaml.safe_load((OPENSHIFT / "secrets/registry.yaml").read_text())
+    candidate["metadata"]["namespace"] = "edge-staging"
+    return [*rendered(OPENSHIFT / "overlays/example"), *templates, candidate]
 
 
 def _pipeline_server(url: str) -> dict[str, Any]:

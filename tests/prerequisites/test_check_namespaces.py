@@ -53,11 +53,11 @@ def problem(cluster: Cluster, *pods: PodNeeds) -> tuple[str, str]:
 
 class TestObjects:
     @pytest.mark.parametrize("kind", ["Secret", "ConfigMap", "PersistentVolumeClaim"])
-    def test_one_that_is_missing_would_be_waited_for(self, cluster: Cluster, kind: Any) -> None:
+    def test_one_that_is_missing_prevents_the_run(self, cluster: Cluster, kind: Any) -> None:
         status, sentence = problem(cluster, stage(ObjectNeed(kind, "absent", parameter="data_connection")))
         assert status == "missing"
         assert sentence.startswith(
-            f"{kind} absent: does not exist in ds-project, and the stage train would wait for it without end; create it"
+            f"{kind} absent: does not exist in ds-project, and the stage train cannot run without it; create it"
         )
         assert sentence.endswith("or name another one with the parameter data_connection")
 
@@ -85,7 +85,16 @@ class TestObjects:
     def test_several_stages_with_one_object_are_one_diagnosis(self, cluster: Cluster) -> None:
         need = ObjectNeed("Secret", "absent")
         others = [PodNeeds(f"the stage {name}", "ds-project", objects=(need,)) for name in ("ingest", "verify")]
-        assert "the stage train and 2 others would wait" in problem(cluster, stage(need), *others)[1]
+        assert "the stage train and 2 others cannot run" in problem(cluster, stage(need), *others)[1]
+
+    def test_stages_that_start_without_it_are_not_named_where_another_does_not(self, cluster: Cluster) -> None:
+        optional = PodNeeds(
+            "the stage release", "ds-project", objects=(ObjectNeed("Secret", "absent", is_required=False),)
+        )
+        required = PodNeeds("the build", "ds-project", objects=(ObjectNeed("Secret", "absent", parameter="options"),))
+        sentence = problem(cluster, optional, required)[1]
+        assert sentence.startswith("Secret absent: does not exist in ds-project, and the build cannot run without it;")
+        assert sentence.endswith("the parameter options")
 
     def test_what_exists_is_ok(self, fake: FakeKubernetes, cluster: Cluster) -> None:
         fake.apply(manifest("Secret", "login", stringData={"user": "ada"}))
