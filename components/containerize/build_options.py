@@ -23,7 +23,8 @@ class BuildOptions(PodOptions):
     builder_image: str = "registry.access.redhat.com/ubi8/buildah:8.10-5"
     """An image with Buildah, curl, tar and sha256sum; name yours by digest."""
     storage_driver: Literal["vfs", "overlay"] = "vfs"
-    """Storage driver of Buildah: `vfs`, or `overlay`, which is faster where the nodes allow it."""
+    """Storage driver of Buildah: `vfs`, or `overlay`, which is faster where the nodes allow it. With older Buildah it
+    gives another digest; see "Reproducible" in the README."""
     ca_bundle: OptionalObjectName = ""
     """ConfigMap whose `*.crt` are trusted for the registry and the object store, beside the builder image's own CAs."""
     registry_secret: OptionalObjectName = ""
