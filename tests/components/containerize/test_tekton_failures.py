@@ -108,7 +108,7 @@ class TestABuildThatFails:
     def test_because_its_service_account_is_not_there(
         self, cluster: BuildCluster, bundle: Bundle, pushed_base: ImageRef
     ) -> None:
-        with pytest.raises(KfpEdgeError, match="create the service account nobody in this namespace"):
+        with pytest.raises(KfpEdgeError, match="there is no service account nobody in this namespace; create it"):
             build(cluster, bundle, pushed_base, service_account="nobody")
 
     def test_because_its_link_was_deleted(
