@@ -16,6 +16,7 @@ import kfp_server_api
 from kfp_server_api import V2beta1RecurringRun, V2beta1Run
 
 from kfp_edge.client.kfp_api import KfpApi
+from kfp_edge.client.run_reasons import ClusterReader
 from kfp_edge.client.timing import Timing
 from kfp_edge.errors import KfpApiError, ParameterError, UnfinishedRunsError
 from kfp_edge.storage.files import JsonObject
@@ -294,9 +295,17 @@ def _first_missed_time(api: KfpApi, recurring_run: V2beta1RecurringRun) -> datet
 
 
 def _unfinished_runs(api: KfpApi, recurring_run: V2beta1RecurringRun) -> list[V2beta1Run]:
-    """Return the runs that have not ended, at most a page of them; more are only those that lost their Workflows."""
+    """Return the runs that have not ended, at most a page of them, without those whose Workflow is gone."""
     in_unfinished_state = {"operation": "IN", "key": "state", "stringValues": {"values": _UNFINISHED_STATES}}
-    return _runs(api, recurring_run, in_unfinished_state, page_size=_PAGE_SIZE)
+    runs = _runs(api, recurring_run, in_unfinished_state, page_size=_PAGE_SIZE)
+    return [run for run in runs if not _is_lost(api, run)]
+
+
+def _is_lost(api: KfpApi, run: V2beta1Run) -> bool:
+    """Whether the Workflow of a run is gone, so that nothing of it is left to end; False if we cannot know."""
+    reader = ClusterReader(api, run.run_id)
+    in_cluster = reader.read()
+    return in_cluster is not None and reader.is_lost(in_cluster)
 
 
 def _runs(api: KfpApi, recurring_run: V2beta1RecurringRun, *predicates: JsonObject, page_size: int) -> list[V2beta1Run]:

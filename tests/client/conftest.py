@@ -1,10 +1,15 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kfp_edge.client import kfp_api, observed_run
+from support.cluster import set_environment
 from support.fake_kfp import FakeKfp
+from support.fake_kfp.store import NAMESPACE
+from support.fake_kubernetes import FakeKubernetes
+from support.manifests import OPENSHIFT, rendered
 
 
 @pytest.fixture
@@ -30,3 +35,30 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither polling nor a retry waits."""
     monkeypatch.setattr(observed_run, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(kfp_api, "_FIRST_PAUSE", 0.001)
+
+
+@pytest.fixture
+def cluster(server: FakeKfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
+    """The cluster of the server, with the pods of its runs and the permissions of `deploy/openshift`."""
+    roles = [each for each in rendered(OPENSHIFT / "overlays/example") if each["kind"] in ("Role", "RoleBinding")]
+    client = f"system:serviceaccount:{NAMESPACE}:kfp-edge-client"
+    with FakeKubernetes(tmp_path / "cluster", roles) as running:
+        server.store.cluster = running
+        server.token = running.token(client)
+        running.apply(application(server.url))
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        monkeypatch.delenv("KFP_EDGE_TOKEN", raising=False)
+        set_environment(monkeypatch, running.environ(client, NAMESPACE))
+        yield running
+        server.store.cluster = None
+
+
+def application(url: str) -> dict[str, Any]:
+    """Return the object in which a client finds the URL of the server."""
+    return {
+        "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
+        "kind": "DataSciencePipelinesApplication",
+        "metadata": {"name": "dspa", "namespace": NAMESPACE},
+        "spec": {"objectStorage": {}},
+        "status": {"components": {"apiServer": {"url": url, "externalUrl": url}}},
+    }

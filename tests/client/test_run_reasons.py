@@ -1,7 +1,6 @@
 """Why a run failed and what it waits for is read from the cluster, since a real server reports no reasons."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,13 +8,11 @@ import pytest
 from kfp_edge.client import Client, Run, observed_run
 from kfp_edge.client.discovery import find_endpoint
 from support.clients import small, submit_small
-from support.cluster import set_environment
 from support.fake_kfp import FakeKfp, run_control
 from support.fake_kfp.cluster_objects import pod_name
 from support.fake_kfp.workflow import DRIVER_ERROR, Node
 from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.objects import event, waiting
-from support.manifests import OPENSHIFT, rendered
 
 pytestmark = pytest.mark.usefixtures("no_pauses", "work_folder")
 
@@ -24,35 +21,10 @@ CLIENT = f"system:serviceaccount:{NAMESPACE}:kfp-edge-client"
 
 
 @pytest.fixture
-def cluster(server: FakeKfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
-    """The cluster of the server, with the pods of its runs and the permissions of `deploy/openshift`."""
-    roles = [each for each in rendered(OPENSHIFT / "overlays/example") if each["kind"] in ("Role", "RoleBinding")]
-    with FakeKubernetes(tmp_path / "cluster", roles) as running:
-        server.store.cluster = running
-        server.token = running.token(CLIENT)
-        running.apply(application(server.url))
-        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-        monkeypatch.delenv("KFP_EDGE_TOKEN", raising=False)
-        set_environment(monkeypatch, running.environ(CLIENT, NAMESPACE))
-        yield running
-        server.store.cluster = None
-
-
-@pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cluster is asked as soon as nothing has changed."""
     monkeypatch.setattr(observed_run, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(observed_run, "HINT_SECONDS", 0.0)
-
-
-def application(url: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
-        "kind": "DataSciencePipelinesApplication",
-        "metadata": {"name": "dspa", "namespace": NAMESPACE},
-        "spec": {"objectStorage": {}},
-        "status": {"components": {"apiServer": {"url": url, "externalUrl": url}}},
-    }
 
 
 def submit() -> Run:

@@ -9,6 +9,7 @@ from kfp_edge.client import Client, Schedule
 from kfp_edge.errors import KfpApiError, UnfinishedRunsError
 from support.clients import client_of, small
 from support.fake_kfp import FakeKfp, recurring_runs
+from support.fake_kubernetes import FakeKubernetes
 
 RECURRING = "/apis/v2beta1/recurringruns"
 
@@ -147,6 +148,17 @@ def test_a_lost_response_to_the_deletion_is_not_an_error(client: Client, server:
     client.unschedule("nightly")
     assert [each.status for each in server.requests if each.method == "DELETE"] == [0, 404]
     assert client.schedules() == []
+
+
+def test_a_run_whose_workflow_is_gone_keeps_no_schedule(server: FakeKfp, cluster: FakeKubernetes) -> None:
+    connected = Client.connect()
+    run_id = recurring_runs.start_run(server.store, add_nightly(connected).id)["run_id"]
+    with pytest.raises(UnfinishedRunsError):
+        connected.unschedule("nightly")
+    server.store.delete_workflow(run_id)
+    connected.unschedule("nightly")
+    assert connected.schedules() == []
+    assert server.store.runs[run_id]["state"] == "PENDING"
 
 
 # --- a schedule is resumed

@@ -75,8 +75,8 @@ def delete(store: Store, recurring_run_id: str, propagation_policy: str) -> Json
         f"Failed to delete a recurring run: Failed to delete recurring run {recurring_run_id}. Check if exists",
     )
     if not (store.has_propagation_policy and propagation_policy == "ORPHAN"):
-        runs = _runs_of(store, recurring_run_id)
-        store.runs_without_workflow |= {run["run_id"] for run in runs if run["state"] in UNFINISHED}
+        for run in _runs_of(store, recurring_run_id):
+            store.delete_workflow(run["run_id"])
     del store.recurring_runs[recurring_run_id]
     return {}
 

@@ -201,6 +201,12 @@ class Store:
             return False
         return self.cluster is None or self.cluster.store.has("Workflow", NAMESPACE, self.workflows[run_id].name)
 
+    def delete_workflow(self, run_id: str) -> None:
+        """Delete the Workflow of a run: if the run has not ended, it stays in its state."""
+        if self.cluster is not None and self.has_workflow(run_id):
+            self.cluster.delete("Workflow", NAMESPACE, self.workflows[run_id].name)
+        self.runs_without_workflow.add(run_id)
+
     def _advance(self, run: JsonObject) -> None:
         """Let ten seconds pass; the persistence agent then reports the nodes of the Workflow and its state."""
         workflow = self.workflows[run["run_id"]]
