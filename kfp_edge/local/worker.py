@@ -70,7 +70,7 @@ class StageProcesses:
         if self._interrupted:
             return 130
         if reason := _fatal_signal(code):
-            name = full_command[full_command.index("--function_to_execute") + 1]
+            name = _stage_name(full_command)
             print(_INDENT + LOG_PREFIX, json.dumps({"stage": name, "error": f"the stage was ended by {reason}."}))
         return code
 
@@ -108,6 +108,12 @@ class StageProcesses:
             if stage.returncode is None:
                 with contextlib.suppress(ProcessLookupError):  # it has just ended
                     os.killpg(stage.pid, signum)
+
+
+def _stage_name(full_command: list[str]) -> str:
+    """Return the name of the function that a command runs; of stages that share a process, what runs them."""
+    flag = "--function_to_execute"
+    return full_command[full_command.index(flag) + 1] if flag in full_command else full_command[2]
 
 
 def _fatal_signal(code: int) -> str:

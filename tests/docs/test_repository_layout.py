@@ -34,7 +34,7 @@ GRAPH = {
     "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "suggestions", "wording"},
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
-    "spec": {"errors", "storage", "suggestions"},
+    "spec": {"errors", "runtime", "storage", "suggestions"},
     "prerequisites": {"cluster", "diagnosis", "errors", "spec"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},
