@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfp_edge.cli.backend_option import BackendOption
+from kfp_edge.cli.server_options import JoinStages
 from kfp_edge.errors import PipelineError
 from kfp_edge.spec.backends import DEFAULT_BACKEND, find_backend, knows
 
@@ -33,6 +34,7 @@ def compile_pipelines(
         str,
         typer.Option(metavar="TIME", help="How long pods and logs of a run are kept after its end, such as 7d."),
     ] = "",
+    join_stages: JoinStages = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -46,7 +48,7 @@ def compile_pipelines(
     from kfp_edge.spec.validation import check_accepted
 
     names = pipelines or compiler.pipeline_names()
-    target = CompileTarget(find_backend(backend), RunLimits.parse(deadline, time_to_live))
+    target = CompileTarget(find_backend(backend), RunLimits.parse(deadline, time_to_live), join_stages)
     compile_to = compiler.compile_to_manifests if kubernetes else compiler.compile_to_yaml
 
     def compile_pipeline(pipeline: "BaseComponent") -> str:
@@ -80,6 +82,8 @@ def _command_line(kubernetes: bool, target: "CompileTarget", deadline: str, time
     yield from ("kfp-edge", "compile")
     if kubernetes:
         yield "--kubernetes"
+    if target.is_joined:
+        yield "--join-stages"
     options = {"backend": target.backend.name, "deadline": deadline, "time-to-live": time_to_live}
     for name, value in options.items():
         if value and value != DEFAULT_BACKEND.name:

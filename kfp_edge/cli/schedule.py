@@ -8,7 +8,7 @@ import typer
 
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
 from kfp_edge.cli.printed_warnings import printed_warnings
-from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Image, Namespace, PipelineName
+from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Image, JoinStages, Namespace, PipelineName
 
 if TYPE_CHECKING:
     from kfp_edge.client import Schedule
@@ -36,6 +36,7 @@ def add(
     image: Image = "",
     experiment: Experiment = "kfp-edge",
     cache: Cache = True,
+    join_stages: JoinStages = False,
     namespace: Namespace = "",
     host: Host = "",
     ca_file: CaFile = None,
@@ -57,6 +58,7 @@ def add(
             experiment=experiment,
             cache=cache,
             image=image,
+            join_stages=join_stages,
         )
     _print_schedule(added)
     if added.unfinished_runs:

@@ -20,6 +20,9 @@ Image = Annotated[
 ]
 Experiment = Annotated[str, typer.Option("--experiment", help="The group of runs that it belongs to.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Whether stages may reuse cached results.")]
+JoinStages = Annotated[
+    bool, typer.Option("--join-stages", help="Join stages that may share a pod into one task, for shorter runs.")
+]
 PipelineName = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="A pipeline of kfp-edge by name, or a compiled YAML file.")
 ]

@@ -12,6 +12,7 @@ from kfp_edge.cli.server_options import (
     Experiment,
     Host,
     Image,
+    JoinStages,
     Namespace,
     PipelineName,
     repeat_command,
@@ -30,6 +31,7 @@ def submit(
     experiment: Experiment = "kfp-edge",
     image: Image = "",
     cache: Cache = True,
+    join_stages: JoinStages = False,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it has ended.")] = False,
     namespace: Namespace = "",
     host: Host = "",
@@ -41,7 +43,15 @@ def submit(
     parameters = read_parameters(parameter, params)
     client = Client.connect(namespace, host, ca_file=ca_file)
     with printed_warnings():
-        run = client.submit(pipeline, parameters, name=name, experiment=experiment, cache=cache, image=image)
+        run = client.submit(
+            pipeline,
+            parameters,
+            name=name,
+            experiment=experiment,
+            cache=cache,
+            image=image,
+            join_stages=join_stages,
+        )
     typer.echo(f"run {run.id}\n    {run.url}")
     if wait:
         follow_run(run, repeat_command(f"cancel {run.id}", namespace, host, ca_file))

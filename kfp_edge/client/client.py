@@ -88,6 +88,7 @@ class Client:
         experiment: str = EXPERIMENT,
         cache: bool = True,
         image: str = "",
+        join_stages: bool = False,
     ) -> Run:
         """Start a run.
 
@@ -103,8 +104,10 @@ class Client:
             cache: False makes every stage run again.
             image: The image of the stages, in place of the default; if empty, `KFP_EDGE_RUNTIME_IMAGE`, else the one
                 that the project names in the ConfigMap `kfp-edge-images`.
+            join_stages: Whether stages that may share a pod are joined into one task, which takes fewer pods and less
+                time; they then also share limits, and a task that fails uploads no reports.
         """
-        package, arguments = self._prepare(pipeline, parameters, cache, image)
+        package, arguments = self._prepare(pipeline, parameters, cache, image, join_stages)
         request = kfp_server_api.V2beta1Run(
             display_name=name or f"{package.pipeline.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
             experiment_id=self._experiment_id(experiment),
@@ -141,6 +144,7 @@ class Client:
         experiment: str = EXPERIMENT,
         cache: bool = True,
         image: str = "",
+        join_stages: bool = False,
     ) -> Schedule:
         """Create or replace a schedule; the name is unique. An equal schedule is left unchanged.
 
@@ -158,11 +162,12 @@ class Client:
             experiment: As for `submit`.
             cache: As for `submit`.
             image: As for `submit`.
+            join_stages: As for `submit`.
         """
         if not name:
             raise ParameterError("a schedule needs a name.")
         timing = Timing.checked(cron, every, concurrency, catch_up)
-        package, arguments = self._prepare(pipeline, parameters, cache, image)
+        package, arguments = self._prepare(pipeline, parameters, cache, image, join_stages)
         recurring_run = kfp_server_api.V2beta1RecurringRun(
             display_name=name,
             experiment_id=self._experiment_id(experiment),
@@ -207,10 +212,10 @@ class Client:
         return recurring_runs.delete(self._api, recurring_runs.find(self._api, name), force=force)
 
     def _prepare(
-        self, pipeline: PipelineLike, parameters: Mapping[str, Any] | None, cache: bool, image: str
+        self, pipeline: PipelineLike, parameters: Mapping[str, Any] | None, cache: bool, image: str, join_stages: bool
     ) -> tuple[PipelinePackage, dict[str, Any]]:
         """Return the package and its arguments, both checked, also against the namespaces of the run."""
-        package = make_package(pipeline, cache, image, self._cluster)
+        package = make_package(pipeline, cache, image, self._cluster, join_stages)
         arguments = package.arguments(dict(parameters or {}))
         if package.warning:
             warnings.warn(package.warning, KfpEdgeWarning, stacklevel=3)

@@ -14,6 +14,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from kfp_edge.client.runtime_image import with_runtime_image
 from kfp_edge.cluster import Cluster
+from kfp_edge.spec.compile_target import CompileTarget
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
 from kfp_edge.spec.parameter_values import check_no_signed_url
 from kfp_edge.spec.pipeline_file import PipelineDocument, read_pipeline_file
@@ -85,7 +86,11 @@ class PipelinePackage:
 
 
 def make_package(
-    pipeline: PipelineLike, cache: bool = True, image: str = "", cluster: Cluster | None = None
+    pipeline: PipelineLike,
+    cache: bool = True,
+    image: str = "",
+    cluster: Cluster | None = None,
+    join_stages: bool = False,
 ) -> PipelinePackage:
     """Compile or read a pipeline, validate it, and determine its git commit.
 
@@ -95,11 +100,15 @@ def make_package(
         cache: False disables caching for every task.
         image: The image of the stages, in place of the default; empty for that of the project, if it names one.
         cluster: Where the project's image is looked up; None if there is no cluster to ask.
+        join_stages: Whether stages that may share a pod are joined into one task.
 
     Raises:
         PipelineError: there is no such pipeline or file, or a backend would refuse it.
     """
-    text, warning = with_runtime_image(read_or_compile(pipeline), image, cluster)
+    compiled = read_or_compile(pipeline)
+    if join_stages:
+        compiled = CompileTarget(is_joined=True).adapt(compiled)
+    text, warning = with_runtime_image(compiled, image, cluster)
     is_file = isinstance(pipeline, Path) or str(pipeline).endswith((".yaml", ".yml"))
     folder = Path(str(pipeline)).parent if is_file else Path()
     commit, is_clean = _git_checkout(folder)

@@ -47,7 +47,7 @@ class RunResults:
             KfpApiError: the server refuses or cannot be reached.
             StorageError: the object store refuses or cannot be reached, or there are no credentials for it.
         """
-        reports = {stage: self._read_report(stage, names) for stage, names in self._stages_with_reports().items()}
+        reports = {stage: self._read_report(outputs) for stage, outputs in self._stages_with_reports().items()}
         return {stage: report for stage, report in reports.items() if report is not None}
 
     def report(self, stage: str) -> StageReport:
@@ -63,7 +63,7 @@ class RunResults:
             raise ParameterError(
                 f"the pipeline has no stage {stage!r} with a report; those are: {', '.join(reporting)}."
             )
-        report = self._read_report(stage, reporting[stage])
+        report = self._read_report(reporting[stage])
         if report is None:
             raise StorageError(
                 f"the run {self._run.display_name} has no report of {stage}: the stage did not succeed, "
@@ -71,18 +71,18 @@ class RunResults:
             )
         return report
 
-    def _read_report(self, stage: str, names: Sequence[str]) -> StageReport | None:
-        for name in names:
-            if (data := self._read(stage, name)) is not None:
+    def _read_report(self, outputs: Sequence[tuple[str, str]]) -> StageReport | None:
+        for task, name in outputs:
+            if (data := self._read(task, name)) is not None:
                 return StageReport(data.decode("utf-8", "replace"))
         return None
 
-    def _stages_with_reports(self) -> dict[str, list[str]]:
-        """Return the names of the reports by stage."""
-        reports: dict[str, list[str]] = {}
-        for stage in self._pipeline.stages:
-            if names := _outputs(stage, _REPORT_TYPES):
-                reports.setdefault(stage.name, []).extend(names)
+    def _stages_with_reports(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the reports by stage, each with the task and the name of its output."""
+        reports: dict[str, list[tuple[str, str]]] = {}
+        for task in self._pipeline.stages:
+            for name in _outputs(task, _REPORT_TYPES):
+                reports.setdefault(task.producer_of(name), []).append((task.name, name))
         return reports
 
     def _read(self, stage: str, name: str) -> bytes | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.local.runner import RunProgress
+from kfp_edge.runtime.joined_stages import SEPARATOR
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
 from kfp_edge.storage.files import JsonObject, canonical_json, write_file
 
@@ -32,7 +33,9 @@ def write_summary(pipeline: CompiledPipeline, progress: RunProgress, folder: Pat
         if task_folder is not None:
             reports |= _copy_reports(stage, task_folder, folder / "reports")
             metrics |= _read_metrics(stage, task_folder)
-            outputs |= _read_executor_output(task_folder).get("parameterValues", {})
+            values = _read_executor_output(task_folder).get("parameterValues", {})
+            # of stages that share a process, an output is named STAGE--OUTPUT
+            outputs |= {name.rpartition(SEPARATOR)[2]: value for name, value in values.items()}
     image = outputs.get("image")
     summary = {
         "pipeline": progress.pipeline,
@@ -67,9 +70,10 @@ def _copy_reports(stage: Stage, task_folder: Path, reports_folder: Path) -> dict
         source = task_folder / name
         if artifact_type in _SUFFIXES and source.is_file():
             reports_folder.mkdir(exist_ok=True)
-            target = reports_folder / f"{stage.name}.{_SUFFIXES[artifact_type]}"
+            producer = stage.producer_of(name)
+            target = reports_folder / f"{producer}.{_SUFFIXES[artifact_type]}"
             shutil.copyfile(source, target)
-            reports[stage.name] = str(target)
+            reports[producer] = str(target)
     return reports
 
 

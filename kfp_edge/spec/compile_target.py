@@ -12,6 +12,7 @@ import yaml
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.spec.backends import BACKENDS, DEFAULT_BACKEND, Backend, knows
+from kfp_edge.spec.joined_stages import join_stages
 from kfp_edge.storage.files import JsonObject
 
 _DURATION = re.compile(r"([0-9]+) ?(s|m|min|h|d)")
@@ -66,7 +67,7 @@ class RunLimits:
 
 @dataclass(frozen=True)
 class CompileTarget:
-    """A backend, and the limits of its runs.
+    """A backend, the limits of its runs, and whether stages that may share a pod are joined into one task.
 
     Raises:
         ParameterError: the backend has no such limits.
@@ -74,6 +75,7 @@ class CompileTarget:
 
     backend: Backend = DEFAULT_BACKEND
     limits: RunLimits = field(default_factory=RunLimits)
+    is_joined: bool = False
 
     def __post_init__(self) -> None:
         for name in self.limits.fields:
@@ -89,9 +91,12 @@ class CompileTarget:
 
         KFP writes `optional: false`, the default, for every Secret; and OpenShift AI 2.25 does not know `optional` for
         Secrets in environment variables. There, the Secret has to exist.
+
+        Raises:
+            PipelineError: the pipeline has no stages that can share a pod.
         """
         is_old = not knows(self.backend, "SecretAsEnv", "optional")
-        if not self.limits.fields and not (is_old or "optional: false" in text):
+        if not (self.limits.fields or self.is_joined) and not (is_old or "optional: false" in text):
             return text
         documents: list[JsonObject] = list(yaml.safe_load_all(text))
         before = yaml.dump_all(documents, sort_keys=True)
@@ -101,6 +106,8 @@ class CompileTarget:
         if self.limits.fields:
             kubernetes = _platform_spec(documents).setdefault("platforms", {}).setdefault("kubernetes", {})
             kubernetes.setdefault("pipelineConfig", {}).update(self.limits.fields)
+        if self.is_joined:
+            join_stages(_pipeline_spec(documents), _platform_spec(documents))
         adapted = yaml.dump_all(documents, sort_keys=True)
         if adapted == before:
             return text
@@ -116,6 +123,12 @@ def _parse_seconds(name: str, text: str) -> int:
     if not 0 < seconds <= _MOST_SECONDS:
         raise ParameterError(f"the {name} is {text!r}; give a duration above 0, such as 90m, 6h or 7d.")
     return seconds
+
+
+def _pipeline_spec(documents: list[JsonObject]) -> JsonObject:
+    versions = [document for document in documents if document.get("kind") == "PipelineVersion"]
+    spec: JsonObject = versions[0]["spec"]["pipelineSpec"] if versions else documents[0]
+    return spec
 
 
 def _platform_spec(documents: list[JsonObject]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, Union
 import yaml
 
 from kfp_edge.errors import ParameterError, PipelineError
+from kfp_edge.runtime.joined_stages import SEPARATOR
 from kfp_edge.spec import compiler
 from kfp_edge.spec.element_types import ElementType, find_element_types
 from kfp_edge.spec.parameter_values import Parameter, read_value
@@ -90,6 +91,11 @@ class Stage:
     name: str
     artifacts: Mapping[str, str]
     path: tuple[PathStep, ...] = ()
+
+    def producer_of(self, artifact: str) -> str:
+        """Return the stage that writes an artifact: of stages that share a pod, one of them."""
+        stage, separator, _ = artifact.partition(SEPARATOR)
+        return stage if separator else self.name
 
 
 class CompiledPipeline:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-import yaml
-
 from kfp_edge.errors import PipelineError
 from kfp_edge.runtime.joined_stages import EXECUTOR_INPUT, SEPARATOR, TASK_INPUT, Source, StagePlan, write_plan
 from kfp_edge.storage.files import JsonObject
@@ -30,22 +28,19 @@ _OUTPUT_FIELDS = {
 }
 
 
-def join_stages(text: str, groups: Mapping[str, Sequence[str]] = STAGE_GROUPS) -> str:
-    """Return a compiled pipeline in which stages that may share a pod are one task.
+def join_stages(spec: JsonObject, platform: JsonObject, groups: Mapping[str, Sequence[str]] = STAGE_GROUPS) -> None:
+    """Change a pipeline so that stages that may share a pod are one task.
 
     Args:
-        text: The YAML.
+        spec: The pipeline spec.
+        platform: The platform spec; empty if there is none.
         groups: The stages that may share a pod, by the name of the task that they become.
 
     Raises:
         PipelineError: it has no such stages, or they cannot share a pod.
     """
-    documents = list(yaml.safe_load_all(text))
-    spec = documents[0]
-    platform = documents[1] if len(documents) > 1 else {}
-    graphs = [owner["dag"] for owner in (spec["root"], *spec["components"].values()) if "dag" in owner]
     joined = 0
-    for graph in graphs:
+    for graph in [owner["dag"] for owner in (spec["root"], *spec["components"].values()) if "dag" in owner]:
         for name, stages in groups.items():
             members = [task for task in _sort_tasks(graph) if task in stages]
             if len(members) > 1:
@@ -53,9 +48,9 @@ def join_stages(text: str, groups: Mapping[str, Sequence[str]] = STAGE_GROUPS) -
                 joined += 1
     if not joined:
         known = "; ".join(", ".join(stages) for stages in groups.values())
-        raise PipelineError(f"the pipeline has no stages that can share a pod; these can: {known}.")
-    comments = [line for line in text.splitlines(keepends=True) if line.startswith("#")]
-    return "".join(comments) + yaml.safe_dump_all(documents, sort_keys=True)
+        raise PipelineError(
+            f"the pipeline {spec['pipelineInfo']['name']} has no stages that can share a pod; these can: {known}."
+        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from kfp_edge import local
 from kfp_edge.errors import PipelineError
 from kfp_edge.runtime import joined_stages as runtime
 from kfp_edge.runtime.joined_stages import StagePlan
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compile_target import CompileTarget
+from kfp_edge.spec.compiler import compile_to_manifests, compile_to_yaml, load_pipeline
 from kfp_edge.spec.joined_stages import STAGE_GROUPS, join_stages
 from kfp_edge.spec.validation import validate_text
 from support.paths import ROOT
@@ -77,11 +78,27 @@ def counting(text: str, log: str, failures: int = 0) -> Outputs:
     return Outputs(table=prepared.outputs["table"], length=counted.outputs["Output"])
 
 
+JOINED = CompileTarget(is_joined=True)
+
+
+def join(text: str, groups: dict[str, tuple[str, ...]] = GROUPS) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return pipeline spec and platform spec with joined stages."""
+    spec, *platforms = yaml.safe_load_all(text)
+    platform = platforms[0] if platforms else {}
+    join_stages(spec, platform, groups)
+    return spec, platform
+
+
+def compiled(name: str) -> str:
+    """Return one of our pipelines with joined stages."""
+    return JOINED.adapt((COMPILED / f"{name}.yaml").read_text())
+
+
 @pytest.fixture(scope="module")
 def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pipeline `counting` whose stages `prepare` and `count` share a pod."""
     path = tmp_path_factory.mktemp("joined") / "counting.yaml"
-    path.write_text(join_stages(compile_to_yaml(counting), GROUPS))
+    path.write_text(yaml.safe_dump(join(compile_to_yaml(counting))[0]))
     return path
 
 
@@ -116,11 +133,11 @@ def test_a_stage_that_fails_ends_the_task_with_its_exit_code(joined: Path, tmp_p
 
 @pytest.mark.parametrize("name", ["training", "delivery", "edge_mlops", "fleet_training"])
 def test_our_pipelines_are_valid_with_joined_stages(name: str) -> None:
-    assert validate_text(join_stages((COMPILED / f"{name}.yaml").read_text())).ok
+    assert validate_text(compiled(name)).ok
 
 
 def test_the_whole_line_is_four_tasks_in_place_of_ten() -> None:
-    spec = next(yaml.safe_load_all(join_stages((COMPILED / "edge_mlops.yaml").read_text())))
+    spec = next(yaml.safe_load_all(compiled("edge_mlops")))
     components = spec["components"]
     tasks = {
         name
@@ -131,9 +148,14 @@ def test_the_whole_line_is_four_tasks_in_place_of_ten() -> None:
     assert tasks == {"preflight", "train-and-verify", "deliver", "clean-up"}
 
 
+def test_manifests_for_gitops_are_joined_too() -> None:
+    *_, version = yaml.safe_load_all(compile_to_manifests(load_pipeline("training"), JOINED))
+    assert version["spec"]["pipelineSpec"]["root"]["dag"]["tasks"].keys() == {"preflight", "train-and-verify"}
+
+
 @pytest.mark.parametrize("name", ["delivery", "edge_mlops"])
 def test_the_pod_that_reads_data_has_no_secret_of_those_that_deliver(name: str) -> None:
-    _, platform = yaml.safe_load_all(join_stages((COMPILED / f"{name}.yaml").read_text()))
+    _, platform = yaml.safe_load_all(compiled(name))
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     secrets = {
         label: {secret["secretNameParameter"]["componentInputParameter"].removeprefix("pipelinechannel--")}
@@ -147,8 +169,8 @@ def test_the_pod_that_reads_data_has_no_secret_of_those_that_deliver(name: str) 
 
 def test_the_same_pipeline_gives_the_same_bytes() -> None:
     program = (
-        "import sys; from pathlib import Path; from kfp_edge.spec.joined_stages import join_stages; "
-        "sys.stdout.write(join_stages(Path(sys.argv[1]).read_text()))"
+        "import sys; from pathlib import Path; from kfp_edge.spec.compile_target import CompileTarget; "
+        "sys.stdout.write(CompileTarget(is_joined=True).adapt(Path(sys.argv[1]).read_text()))"
     )
     texts = {
         subprocess.run(
@@ -165,14 +187,14 @@ def test_the_same_pipeline_gives_the_same_bytes() -> None:
 
 
 def test_a_pipeline_without_such_stages_is_refused() -> None:
-    with pytest.raises(PipelineError, match=r"has no stages that can share a pod; these can: ingest, train, "):
-        join_stages(compile_to_yaml(counting))
+    with pytest.raises(PipelineError, match=r"counting has no stages that can share a pod; these can: ingest, train, "):
+        compile_to_yaml(counting, JOINED)
     assert set(STAGE_GROUPS) == {"train-and-verify", "deliver"}
 
 
 def test_a_stage_that_must_run_between_is_named() -> None:
     with pytest.raises(PipelineError, match=r"^prepare, publish cannot share a pod: count runs between them\.$"):
-        join_stages(compile_to_yaml(counting), {"all": ("prepare", "publish")})
+        join(compile_to_yaml(counting), {"all": ("prepare", "publish")})
 
 
 @dsl.pipeline(name="uneven")
@@ -183,7 +205,7 @@ def uneven(text: str, log: str):
 
 def test_stages_with_different_resources_are_refused() -> None:
     with pytest.raises(PipelineError, match="prepare and count cannot share a pod: they differ in image, resources"):
-        join_stages(compile_to_yaml(uneven), GROUPS)
+        join(compile_to_yaml(uneven))
 
 
 @dsl.pipeline(name="secrets")
@@ -196,7 +218,7 @@ def with_secrets(text: str, log: str):
 
 
 def test_the_pod_has_the_secrets_of_all_its_stages_once() -> None:
-    _, platform = yaml.safe_load_all(join_stages(compile_to_yaml(with_secrets), GROUPS))
+    _, platform = join(compile_to_yaml(with_secrets))
     pod = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-prepare-and-count"]
     assert [secret["mountPath"] for secret in pod["secretAsVolume"]] == ["/data", "/report"]
 
