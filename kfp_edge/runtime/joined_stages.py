@@ -64,7 +64,7 @@ class JoinedStages:
     """The stages of one task, and what those that have run produced.
 
     Args:
-        executor_input: What KFP tells the task about its run: values and artifacts of its inputs, places for its
+        executor_input: What KFP tells the task about its run: values and artifacts of its inputs, paths of its
             outputs (message `ExecutorInput` of the pipeline spec).
     """
 
@@ -93,8 +93,8 @@ class JoinedStages:
 
     def _input_of(self, stage: StagePlan, output_file: Path) -> JsonObject:
         prefix = stage.name + SEPARATOR
-        places = {
-            kind: {key.removeprefix(prefix): place for key, place in items.items() if key.startswith(prefix)}
+        expected = {
+            kind: {key.removeprefix(prefix): output for key, output in items.items() if key.startswith(prefix)}
             for kind, items in self._outputs.items()
             if isinstance(items, dict)
         }
@@ -103,7 +103,7 @@ class JoinedStages:
                 "parameterValues": _take(stage.parameters, self._values),
                 "artifacts": _take(stage.artifacts, self._artifacts),
             },
-            "outputs": {"parameters": {}, "artifacts": {}, **places, "outputFile": str(output_file)},
+            "outputs": {"parameters": {}, "artifacts": {}, **expected, "outputFile": str(output_file)},
         }
 
 
@@ -112,13 +112,13 @@ def _take(sources: Mapping[str, Source], available: Mapping[str, Mapping[str, An
     return {name: available[stage][key] for name, (stage, key) in sources.items() if key in available[stage]}
 
 
-def _complete(places: Mapping[str, Any], produced: JsonObject) -> JsonObject:
+def _complete(expected: Mapping[str, Any], produced: JsonObject) -> JsonObject:
     """Return the output artifacts of a stage with the metadata that it has set."""
     written = produced.get("artifacts", {})
     return {
         name: {"artifacts": [{**artifact, **written.get(name, {}).get("artifacts", [{}])[0]}]}
-        for name, place in places.items()
-        for artifact in place["artifacts"]
+        for name, output in expected.items()
+        for artifact in output["artifacts"]
     }
 
 
