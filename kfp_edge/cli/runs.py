@@ -33,7 +33,7 @@ def runs(
     client = Client.connect(namespace, host, ca_file=ca_file)
     if not run_id:
         for run in client.runs(limit):
-            typer.echo(f"{run.id}  {run.state:<10}{run.created_at:%Y-%m-%d %H:%M}  {run.name}{_archived(run)}")
+            typer.echo(f"{run.id}  {run.state:<10}{run.created_at:%Y-%m-%d %H:%M}  {run.name}{_remarks(run)}")
             print_waiting(run.waits_for())
         return
     run = client.run(run_id)
@@ -49,7 +49,7 @@ def _print_run(run: "Run") -> None:
     from kfp_edge.client.run_snapshot import format_stage
 
     error = run.error()
-    typer.echo(f"{run.name}: {run.state}{_archived(run)}\n    {run.url}")
+    typer.echo(f"{run.name}: {run.state}{_remarks(run)}\n    {run.url}")
     for stage in run.stages():
         typer.echo(format_stage(stage))
     print_waiting(run.waits_for())
@@ -58,8 +58,9 @@ def _print_run(run: "Run") -> None:
     print_metrics(run)
 
 
-def _archived(run: "Run") -> str:
-    return " (archived)" if run.is_archived else ""
+def _remarks(run: "Run") -> str:
+    remarks = [*(["retried"] if run.is_retried else []), *(["archived"] if run.is_archived else [])]
+    return f" ({', '.join(remarks)})" if remarks else ""
 
 
 def _write_report(text: str, output: Path | None) -> None:

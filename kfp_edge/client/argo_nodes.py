@@ -115,7 +115,7 @@ class TaskIndex:
         return names
 
     def _step_names(self, parent: str, step: PathStep) -> Iterator[str]:
-        # before 2.15, a backend ran an exit task beside the others
+        # an old backend runs an exit task beside the others
         hooks = (f"{parent}.{task}.{_ON_EXIT}.{step.name}" for task in step.runs_after)
         names = [hook for hook in hooks if self.exists(f"{hook}{DRIVER_SUFFIX}")] or [f"{parent}.{step.name}"]
         for name in names:
@@ -140,7 +140,8 @@ class TaskIndex:
 
     def has_failed_driver(self, name: str) -> bool:
         """Whether the driver of a stage's node failed, after which the node is omitted."""
-        return any(task.state == "FAILED" for task in self._parents.get(self._id(name), ()))
+        parents = self._parents.get(self._id(name), ())
+        return any(task.state == "FAILED" for task in parents if task.display_name.endswith(DRIVER_SUFFIX))
 
     def tasks_without_pod(self, name: str) -> list[V2beta1PipelineTaskDetail]:
         """Return the task of a stage's node that has no pod; others of its display name may be among them."""

@@ -17,6 +17,7 @@ from kfp_edge.client.stage_states import (
     FINAL_STATES,
     StageState,
     failed_driver,
+    is_retried,
     normalize_state,
     stage_states,
     terminated_at,
@@ -98,6 +99,11 @@ class ObservedRun:
     def is_archived(self) -> bool:
         """Whether the run was archived, so that the dashboard does not list it."""
         return bool(self._run.storage_state == "ARCHIVED")
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether its failed stages were executed again."""
+        return is_retried(self._run)
 
     @property
     def created_at(self) -> datetime:
@@ -226,8 +232,9 @@ class ObservedRun:
                 if not error.retryable or time.monotonic() - last_response > OUTAGE_SECONDS:
                     raise
             if timeout is not None and time.monotonic() - start >= timeout:
+                waits = f" ({'; '.join(self._waits)})" if self._waits else ""
                 raise RunTimeoutError(
-                    f"the run {self.name} has not ended within {timeout:g} s and continues; "
+                    f"the run {self.name} has not ended within {timeout:g} s and continues{waits}; "
                     f"look at it later with `kfp-edge runs {self.id}`."
                 )
             pause(POLL_SECONDS)

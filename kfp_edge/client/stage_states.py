@@ -63,6 +63,13 @@ def terminated_at(run: V2beta1Run) -> datetime | None:
     return min(times, default=None)
 
 
+def is_retried(run: V2beta1Run) -> bool:
+    """Whether failed stages of a run were executed again: that begins its history anew, and keeps what succeeded."""
+    begin = min((status.update_time for status in run.state_history or ()), default=None)
+    tasks = run.run_details.task_details or () if run.run_details is not None else ()
+    return begin is not None and any(_EPOCH < task.end_time < begin for task in tasks if task.display_name)
+
+
 def failed_driver(run: V2beta1Run) -> str:
     """Return the name of a driver of KFP that failed, `root-driver` or `TASK-driver`; empty if none did."""
     tasks = run.run_details.task_details or () if run.run_details is not None else ()
@@ -99,7 +106,7 @@ class _StateReader:
         self._has_ended = state in FINAL_STATES
         self._terminated_at = terminated
         history = run.state_history or ()
-        # a retry starts the history anew
+        # a retry begins the history anew
         self._retried_at: datetime | None = min((status.update_time for status in history), default=None)
 
     def stage_state(self, name: str, stage: Stage) -> StageState:

@@ -7,6 +7,7 @@ import pytest
 
 from kfp_edge.client import Client, Run, observed_run
 from kfp_edge.client.discovery import find_endpoint
+from kfp_edge.errors import RunTimeoutError
 from support.clients import small, submit_small
 from support.fake_kfp import FakeKfp, run_control
 from support.fake_kfp.cluster_objects import pod_name
@@ -282,6 +283,16 @@ def test_a_workflow_that_no_controller_has_taken_up_is_reported(server: FakeKfp,
     cluster.update("Workflow", NAMESPACE, name, lambda resource: resource.update(status={}))
     (text,) = run.waits_for()
     assert text.startswith("the pipeline waits: Argo's workflow controller")
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_a_timeout_says_what_the_run_waits_for(server: FakeKfp, cluster: FakeKubernetes) -> None:
+    run = stuck(server, "learn")
+    set_state(cluster, pod_of(server, run, "learn"), waiting("ImagePullBackOff", "401 Unauthorized"))
+    with pytest.raises(
+        RunTimeoutError, match=r"continues \(the stage learn waits: ImagePullBackOff: 401 Unauthorized\);"
+    ):
+        run.wait(timeout=0.5)
 
 
 @pytest.mark.usefixtures("no_patience")

@@ -71,9 +71,11 @@ def test_a_run_that_is_retried_shows_what_runs_again_as_pending(server: FakeKfp)
     run = submit_small(server)
     run.wait()
     server.store.failing.clear()
+    assert not run.is_retried
     run_control.retry(server.store, run.id)
     assert [stage.state for stage in run.stages()] == ["succeeded", "pending", "pending"]
     assert [stage.state for stage in run.wait().stages] == ["succeeded", "succeeded", "succeeded"]
+    assert run.is_retried
 
 
 def test_a_stage_from_the_cache_is_marked(server: FakeKfp) -> None:

@@ -10,7 +10,14 @@ import pytest
 from kfp_server_api import V2beta1Run
 
 from kfp_edge.client.argo_nodes import NodePlace, node_id, parse_node_name
-from kfp_edge.client.stage_states import display_names, failed_driver, normalize_state, stage_states, terminated_at
+from kfp_edge.client.stage_states import (
+    display_names,
+    failed_driver,
+    is_retried,
+    normalize_state,
+    stage_states,
+    terminated_at,
+)
 from kfp_edge.spec.compiled_pipeline import PathStep, Stage
 from support.recorded_answers import our_answers
 
@@ -51,6 +58,12 @@ def test_a_stage_that_a_retry_will_run_again_is_pending() -> None:
     assert states(read_run("run-retried"), stage("boom"), stage("ok")) == [("pending", ""), ("pending", "")]
 
 
+def test_a_retry_is_known_by_what_ended_before_the_history_begins() -> None:
+    assert is_retried(read_run("run-retried"))
+    assert not is_retried(read_run("run-failed"))
+    assert not is_retried(read_run("run-pending"))
+
+
 def test_a_stage_whose_condition_is_false_is_skipped_while_the_run_goes_on() -> None:
     branches = ("condition-branches-1", "condition-2"), ("condition-branches-1", "condition-3")
     stages = (stage("num"), stage(*branches[0], "num-3"), stage(*branches[1], "num-2"))
@@ -63,6 +76,15 @@ def test_a_stage_whose_condition_is_false_is_skipped_while_the_run_goes_on() -> 
 
 def test_a_stage_whose_driver_has_not_ended_is_pending() -> None:
     assert states(read_run("run-driver-pending"), stage("ok")) == [("pending", "")]
+
+
+def test_an_importer_after_a_stage_that_failed_is_skipped() -> None:
+    (recorded,) = our_answers("run-failed")
+    tasks = [task for task in recorded.answer["run_details"]["task_details"] if task["display_name"] != "ok-driver"]
+    executor = next(task for task in tasks if task["display_name"] == "executor")
+    executor["child_tasks"] = [{"pod_name": node_id("t-exit1-g6k9b", "t-exit1-g6k9b.root.ok")}]
+    run = to_run({**recorded.answer, "run_details": {"task_details": tasks}})
+    assert states(run, stage("boom"), stage("ok")) == [("failed", ""), NOT_REACHED]
 
 
 def test_an_exit_task_is_found_below_the_task_that_it_follows() -> None:
