@@ -70,6 +70,18 @@ def test_a_problem_and_a_hint_are_shown() -> None:
     assert "no credentials" in page
 
 
+def test_what_a_run_waits_for_and_the_notes_of_its_stages_are_shown() -> None:
+    waiting = snapshot(
+        stages=(StageState("learn", "succeeded", 0.0, "from the cache"),), waits=("the stage judge waits",)
+    )
+    assert "succeeded, from the cache" in render(waiting)
+    assert "the stage judge waits" in render(waiting)
+    assert waiting.text().splitlines()[2:] == [
+        "✓ learn               succeeded   from the cache",
+        "? the stage judge waits",
+    ]
+
+
 def test_a_terminal_gets_the_run_as_text() -> None:
     lines = snapshot(metrics={"roc_auc": 0.93127}).text().splitlines()
     assert lines[0] == "first <look>: running, 1 of 3 stages, 1 min 27 s"
