@@ -13,14 +13,13 @@ import kfp_server_api
 from kfp_server_api import V2beta1PipelineVersion, V2beta1PipelineVersionReference
 
 from kfp_edge.client import schedules as recurring_runs
-from kfp_edge.client.discovery import find_cluster, find_endpoint
+from kfp_edge.client.discovery import find_endpoint
 from kfp_edge.client.kfp_api import Endpoint, KfpApi
 from kfp_edge.client.package import PipelinePackage, make_package
 from kfp_edge.client.run_checks import check_run, describe_warnings, refuse_missing
 from kfp_edge.client.runs import Run
 from kfp_edge.client.schedules import Schedule
 from kfp_edge.client.timing import Timing
-from kfp_edge.cluster import Cluster
 from kfp_edge.errors import KfpApiError, KfpEdgeWarning, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 
@@ -41,17 +40,8 @@ class Client:
         ParameterError: from every method: an argument or a pipeline parameter has a value that cannot be used.
     """
 
-    def __init__(self, endpoint: Endpoint, cluster: Cluster | None = None, *, is_cluster_of_host: bool = True) -> None:
-        """Use one server.
-
-        Args:
-            endpoint: The server.
-            cluster: Where it runs, to check before a run what the run needs there; None if it cannot be asked.
-            is_cluster_of_host: Whether that is certain; if not, what is missing there is a warning and no error.
-        """
+    def __init__(self, endpoint: Endpoint) -> None:
         self._api = KfpApi(endpoint)
-        self._cluster = cluster
-        self._is_cluster_of_host = is_cluster_of_host
 
     @classmethod
     def connect(
@@ -69,10 +59,7 @@ class Client:
             ClusterError: there is neither a cluster nor a host, or there is no API server in the namespace.
             ParameterError: the host, the token or the CA file cannot be used.
         """
-        endpoint = find_endpoint(namespace, host, token, Path(ca_file) if ca_file else None)
-        # the namespace of a kubeconfig need not be that of a host that is given
-        cluster = find_cluster(namespace) if namespace or not host else None
-        return cls(endpoint, cluster, is_cluster_of_host=not host)
+        return cls(find_endpoint(namespace, host, token, Path(ca_file) if ca_file else None))
 
     @property
     def host(self) -> str:
@@ -215,12 +202,13 @@ class Client:
         self, pipeline: PipelineLike, parameters: Mapping[str, Any] | None, cache: bool, image: str, join_stages: bool
     ) -> tuple[PipelinePackage, dict[str, Any]]:
         """Return the package and its arguments, both checked, also against the namespaces of the run."""
-        package = make_package(pipeline, cache, image, self._cluster, join_stages)
+        endpoint = self._api.endpoint
+        package = make_package(pipeline, cache, image, endpoint.cluster, join_stages)
         arguments = package.arguments(dict(parameters or {}))
         if package.warning:
             warnings.warn(package.warning, KfpEdgeWarning, stacklevel=3)
-        diagnoses = check_run(self._cluster, package, arguments) if self._cluster is not None else []
-        if self._is_cluster_of_host:
+        diagnoses = check_run(endpoint.cluster, package, arguments) if endpoint.cluster is not None else []
+        if endpoint.is_in_cluster:  # else the server may be another cluster's, and what is missing is a warning
             refuse_missing(diagnoses)
         for sentence in describe_warnings(diagnoses):
             warnings.warn(sentence, KfpEdgeWarning, stacklevel=3)

@@ -57,11 +57,6 @@ def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file:
     return Endpoint(host.rstrip("/"), namespace, read_token, ca_file, cluster, is_in_cluster)
 
 
-def find_cluster(namespace: str = "") -> Cluster | None:
-    """Return the cluster of this pod or of the kubeconfig, None if there is none; no request is sent."""
-    return _connect_cluster(namespace, required=False)
-
-
 def _connect_cluster(namespace: str, required: bool) -> Cluster | None:
     try:
         return Cluster.connect(namespace)

@@ -58,6 +58,8 @@ def _warning(image: str) -> str:
 
 def _image_of_project(cluster: Cluster) -> str:
     """Return the image that the project names; empty if it names none, or does not let us read it."""
+    if not cluster.is_reachable():
+        return ""
     try:
         config_map = cluster.get("ConfigMap", IMAGES_CONFIG_MAP)
     except ClusterError:
