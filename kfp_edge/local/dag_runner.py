@@ -1,7 +1,8 @@
-"""Runs the graphs of a pipeline as a backend does; in place of the two functions of kfp.local 2.16 for that.
+"""Runs the graphs of a pipeline as a backend does; in place of the two functions of kfp.local for that.
 
-Those stop at the first failure, so no exit task runs; they know no final status; they run a loop in a nested pipeline
-or an exit handler once, without its items; and in a loop they replace what other tasks produced by the item.
+Those of 2.16 stop at the first failure, so no exit task runs; they know no final status; they run a loop in a nested
+pipeline or an exit handler once, without its items; and in a loop they replace what other tasks produced by the item.
+Those of 2.17 know exit tasks, and evaluate conditions as Python code, which a quote in a text breaks.
 
 The order is one after another along the dependencies, and a loop runs two of its iterations at the same time. After a
 failure no further task starts, except tasks that run whatever happened before them: exit tasks, and those with
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kfp.dsl import Artifact
-from kfp.local import executor_input_utils, graph_utils
+from kfp.local import executor_input_utils, graph_utils, importer_handler, task_dispatcher
 from kfp.local.config import LocalRunnerType
 from kfp.local.io import IOStore
 from kfp.local.orchestrator import dag_orchestrator, enhanced_dag_orchestrator
@@ -131,23 +132,36 @@ class _GraphRunner:
     def _run_task(self, name: str, task: PipelineTaskSpec, store: IOStore, folder: str) -> tuple[Outputs, Status]:
         component = self.components[task.component_ref.name]
         if component.WhichOneof("implementation") != "dag":
-            outputs, status = OrchestratorUtils.execute_single_task(
-                task_name=name,
-                task_spec=task,
-                pipeline_resource_name=folder,
-                components={**self.components, task.component_ref.name: _without_unset_inputs(component, task)},
-                executors=self.executors,
-                io_store=store,
-                pipeline_root=self.pipeline_root,
-                runner=self.runner,
-                unique_pipeline_id=self.unique_pipeline_id,
-                fail_stack=self.fail_stack,
-            )
-            return outputs, status
+            return self._run_executor(task, _without_unset_inputs(component, task), store, folder)
         arguments = OrchestratorUtils.make_task_arguments(task.inputs, store)
         if task.WhichOneof("iterator") is None:
             return self.run(component, arguments, folder)
         return self._run_loop(task, component, arguments, f"{folder}/{name}")
+
+    def _run_executor(
+        self, task: PipelineTaskSpec, component: ComponentSpec, store: IOStore, folder: str
+    ) -> tuple[Outputs, Status]:
+        """Run an importer or a container.
+
+        kfp.local has a function for this, which is elsewhere in 2.17 and also caches and retries there.
+        """
+        executor = self.executors[component.executor_label]
+        arguments = {
+            "pipeline_resource_name": folder,
+            "component_name": task.component_ref.name,
+            "component_spec": component,
+            "executor_spec": executor,
+            "arguments": OrchestratorUtils.make_task_arguments(task.inputs, store),
+            "pipeline_root": self.pipeline_root,
+            "unique_pipeline_id": self.unique_pipeline_id,
+        }
+        if executor.WhichOneof("spec") == "importer":
+            outputs, status = importer_handler.run_importer(**arguments)
+        else:
+            outputs, status = task_dispatcher.run_single_task_implementation(
+                **arguments, runner=self.runner, raise_on_error=False, block_input_artifact=False
+            )
+        return outputs, status
 
     def _run_loop(
         self, task: PipelineTaskSpec, component: ComponentSpec, arguments: Mapping[str, Argument], folder: str
