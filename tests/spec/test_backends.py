@@ -1,6 +1,5 @@
 """Pipelines are compiled for a backend, and read as that backend reads them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,23 +139,8 @@ def test_an_unknown_field_of_a_container_is_ignored_or_refused(backend: str, con
     assert any("is not a field of PipelineContainerSpec" in text and text.endswith(consequence) for text in messages)
 
 
-def installed_fields() -> Iterator[tuple[str, set[str]]]:
-    """Every message of the installed packages, by its name in the file, with its fields or values."""
-
-    def walk(message: Any) -> Iterator[tuple[str, set[str]]]:
-        yield message.full_name.partition(".")[2], set(message.fields_by_name)
-        for enumeration in message.enum_types:
-            yield enumeration.full_name.partition(".")[2], set(enumeration.values_by_name)
-        for nested in message.nested_types:
-            yield from walk(nested)
-
-    for module in (pipeline_spec_pb2, kubernetes_executor_config_pb2):
-        for message in module.DESCRIPTOR.message_types_by_name.values():
-            yield from walk(message)
-
-
-def fields_of_backend(backend: Backend) -> dict[str, set[str]]:
-    schema = load_schema(backend)
+def fields_of(file: Any) -> dict[str, set[str]]:
+    """Every message and enumeration of a proto file, by its name there, with its fields or values."""
     result: dict[str, set[str]] = {}
 
     def walk(message: Any) -> None:
@@ -166,22 +150,18 @@ def fields_of_backend(backend: Backend) -> dict[str, set[str]]:
         for nested in message.nested_types:
             walk(nested)
 
-    for message_type in (schema.pipeline_spec, schema.executor_config):
-        for message in message_type.DESCRIPTOR.file.message_types_by_name.values():
-            walk(message)
+    for message in file.message_types_by_name.values():
+        walk(message)
     return result
 
 
-def installed_backend() -> str:
-    """The backend of the same version as the installed messages, which have the time to live from KFP 2.17 on."""
-    known = dict(installed_fields())["PipelineConfig"]
-    return "kfp-2.17" if "resource_ttl_on_completion" in known else "kfp-2.16"
-
-
 def test_the_table_agrees_with_the_installed_messages() -> None:
-    installed = dict(installed_fields())
-    of_backend = fields_of_backend(BACKENDS[installed_backend()])
-    assert of_backend == installed
+    specs, platforms = fields_of(pipeline_spec_pb2.DESCRIPTOR), fields_of(kubernetes_executor_config_pb2.DESCRIPTOR)
+    has_limits = "resource_ttl_on_completion" in specs["PipelineConfig"]
+    spec_schema = load_schema(BACKENDS["kfp-2.17" if has_limits else "kfp-2.16"])
+    platform_schema = load_schema(BACKENDS["kfp-2.17" if "data_source" in platforms["CreatePvc"] else "kfp-2.16"])
+    assert fields_of(spec_schema.pipeline_spec.DESCRIPTOR.file) == specs
+    assert fields_of(platform_schema.executor_config.DESCRIPTOR.file) == platforms
 
 
 def test_every_row_of_the_table_names_backends_that_exist() -> None:
