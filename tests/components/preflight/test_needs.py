@@ -35,6 +35,16 @@ def test_a_build_needs_its_service_account_and_secret_and_reaches_both_registrie
     }
 
 
+def test_a_build_pulls_its_image_with_the_login_that_pushes_where_the_registry_is_the_same() -> None:
+    mirrored = {**VALUES["build_options"], "builder_image": "registry.example.com:5000/mirror/buildah:1"}
+    build = pods(build_options=mirrored)["the build"]
+    assert build.pull_secret == ObjectNeed("Secret", "push", parameter="build_options")
+    assert build.image == "registry.example.com:5000/mirror/buildah:1"
+    assert pods()["the build"].pull_secret is None
+    named = {**VALUES["build_options"], "pull_secret": "pull"}
+    assert pods(build_options=named)["the build"].pull_secret == ObjectNeed("Secret", "pull", parameter="build_options")
+
+
 def test_a_candidate_needs_its_namespace_and_pull_secret() -> None:
     candidate = pods()["the candidate of the staging test"]
     assert candidate.namespace == "edge-staging"
