@@ -11,7 +11,7 @@ from kfp_edge.components.containerize.parameters import (
 from kfp_edge.errors import ImageError
 from kfp_edge.images.cache import cache_folder
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
-from kfp_edge.images.registry import copy_image, find_digest, image_exists
+from kfp_edge.images.registry import copy_to_layout, find_digest
 from kfp_edge.images.serving import ensure_serving_image
 
 #: What our own image is called in the label of a model image that names its base.
@@ -89,6 +89,6 @@ def find_serving_image(text: str) -> ImageRef | None:
 def _fetch_once(image: ImageRef) -> ImageRef:
     """Return the image of a registry in a layout on this machine, where it stays."""
     layout = ImageRepository("oci", str(cache_folder() / "serving-images"))
-    if image_exists(layout.image(image.digest)):
-        return layout.image(image.digest)
-    return copy_image(image, layout, image.digest.removeprefix("sha256:"))
+    tag = image.digest.removeprefix("sha256:")
+    digest = find_digest(layout, tag)
+    return copy_to_layout(image, layout, tag) if digest is None else layout.image(digest)

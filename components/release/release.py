@@ -1,14 +1,15 @@
 """A tested candidate becomes a release: the same bytes in the release repository."""
 
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
-from kfp_edge.images.registry import copy_image, find_digest
+from kfp_edge.images.registry import copy_image, find_digest, is_complete
 
 
 def release(image: ImageRef, registry: str, model_name: str, model_version: str) -> ImageRef:
     """Copy an image by digest to the releases of its model and tag it with the version.
 
     What counts is the digest: a version that is released again with another digest moves the tag,
-    and the image that had it stays. What is there already is not copied again.
+    and the image that had it stays. What is there already is not copied again, unless garbage collection has removed
+    the image of a platform.
 
     Args:
         image: The candidate that passed its test.
@@ -24,10 +25,10 @@ def release(image: ImageRef, registry: str, model_name: str, model_version: str)
     """
     releases = ImageRegistry.parse(registry).releases(model_name)
     tagged = find_digest(releases, model_version)
-    if tagged == image.digest:
+    if tagged == image.digest and is_complete(releases.image(tagged)):
         print(f"{releases}:{model_version} is {tagged} already; nothing copied", flush=True)
         return releases.image(tagged)
-    if tagged is not None:
+    if tagged not in (None, image.digest):
         print(f"warning: {releases}:{model_version} was {tagged} and moves to {image.digest}", flush=True)
     released = copy_image(image, releases, model_version)
     print(f"released {released} as {model_version}", flush=True)

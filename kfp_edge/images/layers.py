@@ -14,6 +14,7 @@ from kfp_edge.images.oci.media_types import (
     GZIP_LAYER_TYPE,
     INDEX_TYPE,
     MANIFEST_TYPE,
+    ZSTD_ANNOTATIONS,
     ZSTD_LAYER_TYPE,
 )
 from kfp_edge.images.oci.references import ImageRef
@@ -46,8 +47,12 @@ def append_layer(appended: AppendedLayer, base: ImageRef, layout: Path) -> Image
     if "manifests" not in manifest:
         descriptor = _add_image(appended, base, layer, writer)
     else:
-        entries = [
-            {**_add_image(appended, base.home.image(entry["digest"]), layer, writer), "platform": entry["platform"]}
+        entries: list[Descriptor] = [
+            {
+                **_add_image(appended, base.home.image(entry["digest"]), layer, writer),
+                "platform": entry["platform"],
+                "annotations": ZSTD_ANNOTATIONS,
+            }
             for entry in linux_manifests(manifest)
         ]
         if not entries:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest
+from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest, linux_manifests
 from kfp_edge.images.oci.layout import (
     ONLY_TAG,
     blob_path,
@@ -23,6 +23,7 @@ from kfp_edge.images.oci.layout import (
     read_blob_json,
     write_index,
 )
+from kfp_edge.images.oci.media_types import DOCKER_TYPES
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.platforms import architecture_of
 from kfp_edge.images.tools.skopeo import MissingImageError, registry_flags, skopeo
@@ -33,20 +34,63 @@ from kfp_edge.storage.files import sha256_bytes, sha256_file
 def copy_image(source: ImageRef, destination: ImageRepository, tag: str) -> ImageRef:
     """Copy an image, every byte as it is, and tag it there; return it as the destination names it.
 
-    An index is copied with the images of all its platforms.
+    An index is copied with the images of all its platforms. In a registry, each of them gets a tag of its own, such as
+    `1.4.0-arm64`: garbage collection of untagged manifests removes what only an index names (Distribution 2.8).
 
     Raises:
         ImageError: a side refuses, or the destination then reports another digest.
     """
-    flags = ["--quiet", "--all", "--preserve-digests"]
+    _copy(source, destination, tag, "--all", "--preserve-digests")
+    reported = find_digest(destination, tag)
+    if reported != source.digest:
+        raise ImageError(f"{destination}:{tag} reports {reported} after {source} was copied there; push it again.")
+    copied = destination.image(source.digest)
+    if destination.transport == "docker":
+        for entry in linux_manifests(read_manifest(copied)):
+            _copy(destination.image(entry["digest"]), destination, f"{tag}-{_suffix(entry)}", "--preserve-digests")
+    return copied
+
+
+def copy_to_layout(source: ImageRef, layout: ImageRepository, tag: str) -> ImageRef:
+    """Copy an image into a layout of OCI, tag it there, and return it as the layout names it.
+
+    One in Docker's format becomes one in OCI's, which has another digest; the layers keep theirs.
+
+    Raises:
+        ImageError: a side refuses.
+    """
+    if read_manifest(source)["mediaType"] not in DOCKER_TYPES:
+        return copy_image(source, layout, tag)
+    _copy(source, layout, tag, "--all", "--format", "oci")
+    digest = find_digest(layout, tag)
+    if digest is None:
+        raise ImageError(f"{layout} does not have {source} after it was copied there; run again.")
+    return layout.image(digest)
+
+
+def is_complete(image: ImageRef) -> bool:
+    """Whether the repository has the image and, if it is an index, the images of all its platforms.
+
+    Raises:
+        ImageError: the repository refuses or cannot be reached.
+    """
+    if not image_exists(image):
+        return False
+    return all(image_exists(image.home.image(entry["digest"])) for entry in linux_manifests(read_manifest(image)))
+
+
+def _copy(source: ImageRef, destination: ImageRepository, tag: str, *options: str) -> None:
+    flags = ["--quiet", *options]
     flags += [*registry_flags("src-", source.home.host), *registry_flags("dest-", destination.host)]
     where = str(source.home if destination.transport == "oci" else destination)
     with skopeo_source(source) as address, _exclusive_writer(destination):
         skopeo("copy", *flags, address, f"{destination}:{tag}", where=where)
-    reported = find_digest(destination, tag)
-    if reported != source.digest:
-        raise ImageError(f"{destination}:{tag} reports {reported} after {source} was copied there; push it again.")
-    return destination.image(source.digest)
+
+
+def _suffix(entry: Descriptor) -> str:
+    """Return the architecture of an index entry, with its variant, as the end of a tag."""
+    platform_fields = entry["platform"]
+    return "-".join(filter(None, (platform_fields["architecture"], platform_fields.get("variant", ""))))
 
 
 def find_digest(repository: ImageRepository, tag: str) -> str | None:

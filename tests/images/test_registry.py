@@ -1,6 +1,7 @@
 """Images are copied and read by digest, in layouts and in a real registry."""
 
 import json
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,18 +9,22 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.images.layers import AppendedLayer, append_layer
 from kfp_edge.images.oci.layout import blob_path, write_index
-from kfp_edge.images.oci.media_types import INDEX_TYPE
+from kfp_edge.images.oci.media_types import INDEX_TYPE, MANIFEST_TYPE
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry, ImageRepository
 from kfp_edge.images.registry import (
     copy_image,
+    copy_to_layout,
     find_digest,
     image_exists,
     pull_size,
     read_labels,
     read_manifest,
     select_platform,
+    skopeo_source,
 )
+from kfp_edge.images.tools.skopeo import registry_flags, skopeo
 from kfp_edge.storage.files import sha256_bytes
 from support.images import empty_image, tiny_base
 from support.registry import RegistryServer, registry_server, write_auth_file
@@ -97,6 +102,47 @@ def test_an_image_of_a_registry_comes_back_by_digest(registry: RegistryServer, t
     image = empty_image(tmp_path / "image")
     copied = copy_image(image, ImageRegistry.parse(registry.url).releases("back"), "1.0")
     assert copy_image(copied, ImageRepository.parse(f"oci:{tmp_path}/back"), "1.0").digest == image.digest
+
+
+@pytest.mark.parametrize("architectures", [["amd64"], ["amd64", "arm64"]])
+def test_an_image_in_dockers_format_is_a_base_like_others(
+    registry: RegistryServer, tmp_path: Path, architectures: list[str]
+) -> None:
+    image = tiny_base(tmp_path / "image", *architectures)
+    there = ImageRegistry.parse(registry.url).releases(f"docker-{len(architectures)}")
+    with skopeo_source(image) as source:
+        flags = ["--all", "--format", "v2s2", *registry_flags("dest-", there.host)]
+        skopeo("copy", *flags, source, f"{there}:1.0", where=str(there))
+    in_docker_format = there.image(find_digest(there, "1.0") or "")
+    assert "docker" in read_manifest(in_docker_format)["mediaType"]
+    base = copy_to_layout(in_docker_format, ImageRepository.parse(f"oci:{tmp_path}/base"), "base")
+    (tmp_path / "layer.tar").write_bytes(b"a layer")
+    appended = append_layer(AppendedLayer(tmp_path / "layer.tar", "2026-01-01T00:00:00Z", {}), base, tmp_path / "model")
+    model, before = (read_manifest(select_platform(each)) for each in (appended, image))
+    assert [layer["digest"] for layer in model["layers"]][:-1] == [layer["digest"] for layer in before["layers"]]
+    assert model["mediaType"] == MANIFEST_TYPE
+
+
+BAD_LOGINS = {
+    "empty": ("", "because the file with its login is not valid"),
+    "not JSON": ('{"auths": {', "because the file with its login is not valid"),
+    "not Base64": ('{"auths": {"HOST": {"auth": "%"}}}', "because the file with its login is not valid"),
+    "no helper": ('{"credHelpers": {"HOST": "none-of-that-name"}}', "because the credential helper"),
+    "no auth": (
+        '{"auths": {"HOST": {"username": "u", "password": "p"}}}',
+        "as `skopeo login` writes it with an `auth`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "error"), BAD_LOGINS.values(), ids=BAD_LOGINS)
+def test_a_login_that_cannot_be_used_is_explained(
+    registry: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, error: str
+) -> None:
+    (tmp_path / "auth.json").write_text(content.replace("HOST", registry.host))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    with pytest.raises(KfpEdgeError, match=re.escape(error)):
+        find_digest(ImageRegistry.parse(registry.url).releases("pump"), "1.0")
 
 
 def test_a_registry_without_the_image_is_an_error(registry: RegistryServer) -> None:

@@ -4,6 +4,7 @@ import base64
 import datetime
 import ipaddress
 import json
+import os
 import socket
 import subprocess
 import time
@@ -37,6 +38,13 @@ class RegistryServer:
     def url(self) -> str:
         """The pipelines' parameter `registry`."""
         return f"docker://{self.host}/edge"
+
+    def collect_garbage(self) -> None:
+        """Remove what no tag leads to, as its operator would; an index does not count as a tag."""
+        command = ["docker-registry", "garbage-collect", "--delete-untagged", self.auth_file.with_name("config.yml")]
+        # the registry takes REGISTRY_AUTH_FILE, which is for Skopeo, as an option of its own and refuses it
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
 
     @property
     def env(self) -> dict[str, str]:

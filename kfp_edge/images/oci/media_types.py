@@ -7,5 +7,13 @@ TAR_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 GZIP_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
 DOCKER_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+#: What an index says of an image with layers in zstd (containers/image): without it, newer versions of Skopeo do not
+#: copy the index as it is.
+ZSTD_ANNOTATIONS = {"io.github.containers.compression.zstd": "true"}
+#: An image in Docker's format, which a layout of OCI cannot hold.
+DOCKER_TYPES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 #: The index of OCI, and Docker's manifest list.
 INDEX_TYPES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")

@@ -10,7 +10,7 @@ from kfp_edge.images.oci.compression import SMALLEST
 from kfp_edge.images.oci.documents import Descriptor, ImageManifest
 from kfp_edge.images.oci.layer_writer import LayerWriter
 from kfp_edge.images.oci.layout import LayoutWriter, list_tagged_images, write_index
-from kfp_edge.images.oci.media_types import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
+from kfp_edge.images.oci.media_types import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, ZSTD_ANNOTATIONS
 from kfp_edge.images.platforms import Platform, native_first, native_platform, parse_platforms
 from kfp_edge.images.serving.bases import Base, assemble_debian_base, build_ubi9_base, fetch_base
 from kfp_edge.images.serving.configuration import LABELS, make_configuration
@@ -121,7 +121,10 @@ def _add_index(layout: LayoutWriter, manifests: Sequence[tuple[Platform, Descrip
     """Return the image itself when it is for one platform, else an index that is added for several."""
     if len(manifests) == 1:
         return manifests[0][1]
-    entries: list[Descriptor] = [{**descriptor, "platform": platform.fields} for platform, descriptor in manifests]
+    entries: list[Descriptor] = [
+        {**descriptor, "platform": platform.fields, "annotations": ZSTD_ANNOTATIONS}
+        for platform, descriptor in manifests
+    ]
     index: ImageManifest = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries, "annotations": LABELS}
     return layout.add_json(index, INDEX_TYPE)
 

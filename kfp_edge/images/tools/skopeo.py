@@ -17,7 +17,18 @@ _RETRIES = ("--retry-times", "2")
 _ABSENT = ("manifest unknown", "name unknown", "404 (not found)", "repository not found")
 
 #: What is wrong with a registry, and what to do; each follows its name.
-REFUSED_LOGIN = "refused the credentials; put a valid login for it into the file that REGISTRY_AUTH_FILE names."
+REFUSED_LOGIN = (
+    "refused the credentials; put a valid login for it, as `skopeo login` writes it with an `auth`, into the file that "
+    "REGISTRY_AUTH_FILE names."
+)
+UNREADABLE_LOGIN = (
+    "was not asked, because the file with its login is not valid; write it anew with "
+    "`skopeo login --authfile FILE HOST` and name it in REGISTRY_AUTH_FILE."
+)
+NO_CREDENTIAL_HELPER = (
+    "was not asked, because the credential helper that the file with its login names cannot be run; install it, or "
+    "write a login with `skopeo login --authfile FILE HOST` and name that file in REGISTRY_AUTH_FILE."
+)
 UNTRUSTED = (
     "has a TLS certificate that this machine does not trust; "
     "put its CA as a .crt file into a folder and name it in KFP_EDGE_REGISTRY_CERT_DIR."
@@ -26,6 +37,8 @@ UNREACHABLE = "cannot be reached; check the address and the network."
 
 # Parts of what skopeo logs (in lower case), and what they mean to a person.
 _REASONS = (
+    (("error getting credentials",), NO_CREDENTIAL_HELPER),
+    (("getting username and password",), UNREADABLE_LOGIN),
     (
         ("unauthorized", "authentication required", "denied: ", "is denied", "forbidden", "invalid username/password"),
         REFUSED_LOGIN,

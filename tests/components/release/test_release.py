@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ from kfp_edge.components.release.release import release
 from kfp_edge.components.staging_test.run import staging_test
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
-from kfp_edge.images.registry import copy_image, find_digest, read_manifest
+from kfp_edge.images.registry import copy_image, find_digest, is_complete, read_manifest, skopeo_source
+from kfp_edge.images.tools.skopeo import registry_flags, skopeo
 from support.bundles import tiny_bundle
-from support.images import empty_image, left_behind, serving_image
-from support.registry import RegistryServer, write_auth_file
+from support.images import empty_image, left_behind, serving_image, tiny_base
+from support.registry import RegistryServer, registry_server, write_auth_file
 
 
 @pytest.fixture
@@ -56,6 +58,38 @@ def test_a_candidate_that_is_gone_is_an_error_and_nothing_is_released(tmp_path: 
     with pytest.raises(KfpEdgeError, match="there is no image"):
         release(image.home.image("sha256:" + "0" * 64), folder, "pump", "1.0")
     assert find_digest(ImageRegistry.parse(folder).releases("pump"), "1.0") is None
+
+
+@pytest.fixture
+def own_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RegistryServer]:
+    """A registry of this test alone, whose garbage may be collected."""
+    with registry_server(tmp_path / "registry") as registry:
+        for name, value in registry.env.items():
+            monkeypatch.setenv(name, value)
+        yield registry
+
+
+def test_a_release_of_an_index_survives_garbage_collection(own_registry: RegistryServer, tmp_path: Path) -> None:
+    image = tiny_base(tmp_path / "image", "amd64", "arm64/v8")
+    released = release(image, own_registry.url, "collected", "1.0")
+    own_registry.collect_garbage()
+    assert is_complete(released)
+    assert find_digest(released.home, "1.0-arm64-v8") == read_manifest(image)["manifests"][1]["digest"]
+
+
+def test_what_garbage_collection_has_removed_is_copied_again(
+    own_registry: RegistryServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tiny_base(tmp_path / "image", "amd64", "arm64")
+    releases = ImageRegistry.parse(own_registry.url).releases("restored")
+    with skopeo_source(image) as source:  # as earlier versions did, without a tag for each processor
+        flags = ["--all", "--preserve-digests", *registry_flags("dest-", releases.host)]
+        skopeo("copy", *flags, source, f"{releases}:1.0", where=str(releases))
+    own_registry.collect_garbage()
+    assert not is_complete(releases.image(image.digest))
+    released = release(image, own_registry.url, "restored", "1.0")
+    assert is_complete(released)
+    assert "moves to" not in capsys.readouterr().out
 
 
 def test_refused_credentials_are_reported(
