@@ -253,7 +253,10 @@ class Client:
 
         def find() -> str | None:
             page = self._api.call(
-                "look for the pipeline", service.pipeline_service_list_pipelines, filter=_name_filter(name)
+                # one that GitOps has created may have another display name, or none
+                "look for the pipeline",
+                service.pipeline_service_list_pipelines,
+                filter=_name_filter(name, "name"),
             )
             return str(page.pipelines[0].pipeline_id) if page.pipelines else None
 
@@ -294,9 +297,9 @@ class Client:
             )
 
 
-def _name_filter(name: str) -> str:
-    """Return KFP's filter for a display name; operation 1 is EQUALS."""
-    return json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})
+def _name_filter(name: str, key: str = "display_name") -> str:
+    """Return KFP's filter for a name; operation 1 is EQUALS."""
+    return json.dumps({"predicates": [{"operation": 1, "key": key, "stringValue": name}]})
 
 
 def _find_or_create(find: Callable[[], T | None], create: Callable[[], T]) -> T:

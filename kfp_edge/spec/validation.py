@@ -16,6 +16,7 @@ from kfp_edge.errors import PipelineError
 from kfp_edge.spec.backend_schema import BackendSchema, load_schema
 from kfp_edge.spec.backends import DEFAULT_BACKEND, Backend
 from kfp_edge.spec.lint_findings import Finding, join_path
+from kfp_edge.spec.manifests import check_manifests
 from kfp_edge.spec.pipeline_file import TOO_DEEP, PipelineDocument, PipelineFile, read_pipeline_file
 from kfp_edge.spec.pipeline_names import describe_bad_name
 from kfp_edge.spec.protobuf_fields import Consequences, check_fields, parse_message
@@ -70,7 +71,7 @@ def validate_text(text: str | bytes, backend: Backend = DEFAULT_BACKEND) -> Vali
 
 def validate(file: PipelineFile, backend: Backend = DEFAULT_BACKEND) -> ValidationReport:
     """Check a file that has been parsed."""
-    findings: list[Finding] = []
+    findings = list(check_manifests(file.documents))
     infos: list[PipelineInfo] = []
     try:
         for pipeline in file.pipelines:

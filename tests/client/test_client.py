@@ -101,3 +101,10 @@ def test_a_run_in_an_archived_experiment_is_refused(server: FakeKfp) -> None:
     with pytest.raises(KfpEdgeError, match="the experiment old is archived, .*; restore it there, or give another"):
         submit_small(server, experiment="old")
     assert len(server.store.runs) == 1
+
+
+def test_a_pipeline_that_gitops_created_without_a_display_name_is_found_by_its_name(server: FakeKfp) -> None:
+    created = server.store.create_pipeline({"name": "small"})
+    created["display_name"] = ""
+    submit_small(server)
+    assert list(server.store.pipelines) == [created["pipeline_id"]]

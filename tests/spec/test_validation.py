@@ -3,7 +3,7 @@
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +358,40 @@ def test_a_fault_in_a_kubernetes_native_manifest_has_its_path_in_the_manifest(tm
     both = validate_text(yaml.safe_dump_all([pipeline, version])).findings
     assert [finding.path for finding in alone] == [f"spec.{part}.unheardOf"]
     assert [finding.path for finding in both] == [f"documents[2].spec.{part}.unheardOf"]
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "message"),
+    [
+        (
+            lambda pipeline, _: pipeline["metadata"].update(name="Every_Shape"),
+            "documents[1].metadata.name",
+            "must be the name of a Kubernetes object",
+        ),
+        (
+            lambda _, version: version.pop("metadata"),
+            "documents[2].metadata.name",
+            "at most 253; it is missing",
+        ),
+        (
+            lambda _, version: version["spec"].pop("pipelineName"),
+            "documents[2].spec.pipelineName",
+            "is missing; name the Pipeline",
+        ),
+        (
+            lambda _, version: version["spec"].update(pipelineName="other"),
+            "documents[2].spec.pipelineName",
+            "is other, and the Pipeline in this file is every-shape; the cluster refuses it.",
+        ),
+    ],
+)
+def test_manifests_that_a_cluster_refuses_are_reported(
+    tmp_path: Path, change: Callable[[Any, Any], object], path: str, message: str
+) -> None:
+    pipeline, version = native_manifests(tmp_path)
+    change(pipeline, version)
+    findings = validate_text(yaml.safe_dump_all([pipeline, version])).findings
+    assert any(finding.path == path and message in finding.message for finding in findings)
 
 
 @pytest.mark.parametrize(
