@@ -19,7 +19,16 @@ PAGE = (ROOT / "docs" / "python-api.md").read_text()
 
 PUBLIC_NAMES = {
     "kfp_edge": {"__version__", "client", "components", "errors", "local", "pipelines", "rules", "spec"},
-    "kfp_edge.client": {"Client", "Endpoint", "Run", "RunResult", "Schedule", "StageReport", "StageState"},
+    "kfp_edge.client": {
+        "Client",
+        "Endpoint",
+        "Run",
+        "RunResult",
+        "Schedule",
+        "StageReport",
+        "StageState",
+        "diagnose_cluster",
+    },
     "kfp_edge.local": {"LocalRun", "RunFailedError", "RunProgress", "StageReport", "StageRun", "run"},
     "kfp_edge.rules": {"RULES", "LintReport", "Problem", "Rule", "lint_file", "lint_text", "to_sarif"},
     "kfp_edge.spec": {
@@ -45,6 +54,7 @@ PUBLIC_NAMES = {
         "ImageError",
         "KfpApiError",
         "KfpEdgeError",
+        "KfpEdgeWarning",
         "ModelError",
         "ParameterError",
         "PipelineError",
@@ -72,6 +82,7 @@ PUBLIC_NAMES = {
 #: The kind of each error: the class by which a caller can catch it, besides its own.
 BASES = dict.fromkeys(PUBLIC_NAMES["kfp_edge.errors"] - {"KfpEdgeError"}, "KfpEdgeError")
 BASES |= {"KfpEdgeError": "Exception", "ClusterError": "ApiError", "KfpApiError": "ApiError"}
+BASES["KfpEdgeWarning"] = "UserWarning"
 
 
 @pytest.mark.parametrize("module", PUBLIC_NAMES)
@@ -146,6 +157,15 @@ def test_the_page_names_everything_that_is_public():
     assert sorted(name for name in names if not re.search(rf"\b{name}\b", PAGE)) == []
 
 
+#: The keys of a data connection.
+CONNECTION = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_ENDPOINT", "AWS_S3_BUCKET", "AWS_DEFAULT_REGION")
+
+
+def namespaced(kind, name, **content):
+    """Return an object of the project of the examples."""
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "ds-project"}, **content}
+
+
 @pytest.mark.slow
 def test_the_examples_on_the_page_run(tmp_path, monkeypatch, capsys):
     """In one namespace and one folder, against a cluster and a pipeline server that are fakes."""
@@ -158,6 +178,8 @@ def test_the_examples_on_the_page_run(tmp_path, monkeypatch, capsys):
     application["metadata"]["namespace"] = "ds-project"
     namespace = {"__name__": "example"}
     with FakeKubernetes(tmp_path / "kubernetes") as cluster, FakeKfp(tmp_path / "kfp") as server:
+        cluster.apply(namespaced("ConfigMap", "kfp-edge-images", data={"runtime": "example.com/runtime:1"}))
+        cluster.apply(namespaced("Secret", "kfp-edge-data", stringData=dict.fromkeys(CONNECTION, "value")))
         addresses = {"externalUrl": server.url, "url": server.url}
         cluster.apply(application | {"status": {"components": {"apiServer": addresses}}})
         for name, value in {**cluster.environ(), "KFP_EDGE_TOKEN": server.token}.items():
