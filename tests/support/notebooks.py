@@ -165,6 +165,9 @@ class RunningStore(Store):
         for stage in summary["stages"]:
             start, moment = moment, moment + timedelta(seconds=stage["seconds"])
             tasks[stage["name"]].update(start_time=start.isoformat(), end_time=moment.isoformat())
+            for artifact in self.artifacts.values():
+                if f"/{run['run_id']}/{stage['name']}/" in artifact["uri"]:
+                    artifact["created_at"] = moment.isoformat()
 
 
 @contextmanager
