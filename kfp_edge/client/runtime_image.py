@@ -42,7 +42,7 @@ def with_runtime_image(text: str, image: str, cluster: Cluster | None) -> tuple[
             "without KFP_EDGE_RUNTIME_IMAGE, or leave the image out."
         )
     chosen = image or (_image_of_project(cluster) if containers and cluster is not None else "")
-    if not containers or _is_default(chosen or DEFAULT_RUNTIME_IMAGE):
+    if not chosen or (chosen == DEFAULT_RUNTIME_IMAGE and not image):
         return text, _warning(containers[0]["image"]) if containers else ""
     for container in containers:
         container["image"] = chosen
@@ -74,7 +74,8 @@ def _image_of_project(cluster: Cluster) -> str:
 
 
 def _is_default(image: str) -> bool:
-    return image.partition("@")[0].rpartition(":")[0] == _REPOSITORY or image.partition("@")[0] == _REPOSITORY
+    """Whether this is the public image by a tag, of any version; one by digest was chosen by somebody."""
+    return "@" not in image and image.rpartition(":")[0] == _REPOSITORY
 
 
 def _containers(documents: list[JsonObject]) -> Iterator[JsonObject]:

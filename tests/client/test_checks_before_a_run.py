@@ -139,6 +139,11 @@ class TestTheRuntimeImage:
         with pytest.warns(KfpEdgeWarning, match=f"the stages run in {DEFAULT_RUNTIME_IMAGE}, the default; name the"):
             Client.connect().submit(ours)
 
+    def test_may_be_the_public_one_by_digest(self, server: FakeKfp, cluster: FakeKubernetes) -> None:
+        pinned = DEFAULT_RUNTIME_IMAGE.rpartition(":")[0] + "@sha256:" + "3" * 64
+        Client.connect().submit(ours, image=pinned)
+        assert pinned in json.dumps(list(server.store.versions.values()))
+
     def test_of_a_compiled_file_is_replaced_too(
         self, server: FakeKfp, cluster: FakeKubernetes, work_folder: Path
     ) -> None:
