@@ -42,6 +42,13 @@ def _check_key(
     namespace: str, quota: KubernetesObject, key: str, limit: str, pods: Sequence[PodNeeds]
 ) -> Diagnosis | None:
     title = f"ResourceQuota {quota['metadata']['name']}"
+    pod, asked = max(((pod, _asked(key, pod)) for pod in pods), key=lambda pair: pair[1])
+    allowed = parse_amount(limit)
+    if allowed is None:
+        return None
+    if asked > allowed:
+        details = f"allows {limit} of {key} in {namespace}, and {pod.title} asks for {_format(asked, key)}"
+        return Diagnosis(title, details, "missing", "ask for less with the run's parameters, or have the quota raised")
     if key in _RESOURCES and (unlimited := _containers_without(key, pods)):
         return Diagnosis(
             title,
@@ -49,15 +56,8 @@ def _check_key(
             "warning",
             "create a LimitRange with defaults, such as the one of deploy/openshift/quota: else no pod is admitted",
         )
-    pod, asked = max(((pod, _asked(key, pod)) for pod in pods), key=lambda pair: pair[1])
-    allowed = parse_amount(limit)
-    if allowed is None or not asked:
-        return None
-    if asked > allowed:
-        details = f"allows {limit} of {key} in {namespace}, and {pod.title} asks for {_format(asked, key)}"
-        return Diagnosis(title, details, "missing", "ask for less with the run's parameters, or have the quota raised")
     used_text = str(quota.get("status", {}).get("used", {}).get(key, "0"))
-    if (parse_amount(used_text) or Decimal(0)) + asked > allowed:
+    if asked and (parse_amount(used_text) or Decimal(0)) + asked > allowed:
         details = (
             f"is used up in {namespace}: {used_text} of {limit} of {key}, and {pod.title} asks for "
             f"{_format(asked, key)}"
@@ -77,7 +77,7 @@ def _asked(key: str, pod: PodNeeds) -> Decimal:
     if key not in _RESOURCES:
         return Decimal(pod.counts.get(key.removeprefix("count/"), 0))
     kind, resource = _RESOURCES[key]
-    amounts = (parse_amount(getattr(each, kind)[resource]) for each in pod.containers)
+    amounts = (parse_amount(getattr(each, kind).get(resource)) for each in pod.containers)
     return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 

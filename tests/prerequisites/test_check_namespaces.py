@@ -190,6 +190,12 @@ class TestQuotas:
         details = "allows 2Gi of limits.memory in ds-project, and the stage train asks for 4Gi"
         assert (status, details in sentence) == ("missing", True)
 
+    def test_one_that_is_too_small_is_found_where_argos_containers_have_no_limits(
+        self, fake: FakeKubernetes, cluster: Cluster
+    ) -> None:
+        fake.apply(quota(limits_memory="2Gi"))
+        assert problem(cluster, stage(containers=(MAIN, *ARGO_CONTAINERS)))[0] == "missing"
+
     def test_one_that_is_used_up_is_a_warning(self, fake: FakeKubernetes, cluster: Cluster) -> None:
         fake.apply(quota({"limits.cpu": "9"}, limits_cpu="10"))
         status, sentence = problem(cluster, stage(containers=(MAIN,)))
