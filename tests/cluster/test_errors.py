@@ -22,6 +22,27 @@ def test_a_transient_error_is_retried(cluster: Cluster, fake: FakeKubernetes, sh
     assert status_codes(fake, "create") == [status, status, 201]
 
 
+def test_a_quota_that_changed_at_the_same_moment_is_retried(
+    cluster: Cluster, fake: FakeKubernetes, short_delays: None
+) -> None:
+    conflict = 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified; please apply your'
+    fake.fail("create", "configmaps", status=409, message=conflict)
+    assert cluster.create(config_map())["metadata"]["name"] == "one"
+    assert status_codes(fake, "create") == [409, 201]
+
+
+def test_what_a_quota_refuses_is_no_missing_permission(cluster: Cluster, fake: FakeKubernetes) -> None:
+    metadata = {"name": "small", "namespace": "ds-project"}
+    spec = {"hard": {"count/configmaps": "0"}}
+    fake.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": spec})
+    with pytest.raises(
+        ClusterError,
+        match="the namespace ds-project refuses our request to create configmaps: the ResourceQuota small can never "
+        "allow it: count/configmaps 1 asked for, 0 allowed; ask for less, or have the quota raised.$",
+    ):
+        cluster.create(config_map())
+
+
 def test_retry_after_is_respected(cluster: Cluster, fake: FakeKubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
     delays: list[float] = []
     monkeypatch.setattr("time.sleep", delays.append)
