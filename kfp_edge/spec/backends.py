@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.suggestions import suggest_or
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,7 @@ def find_backend(name: str) -> Backend:
     for known in (name, f"rhoai-{name}"):
         if known in BACKENDS:
             return BACKENDS[known]
-    hint = suggest_or(name, list(BACKENDS), f"the backends are: {', '.join(BACKENDS)}.")
-    raise ParameterError(f"there is no backend {name!r}; {hint}")
+    raise ParameterError(f"there is no backend {name!r}; the backends are: {', '.join(BACKENDS)}.")
 
 
 def find_fact(message: str, key: str) -> FieldFact | None:
