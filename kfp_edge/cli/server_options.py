@@ -24,7 +24,8 @@ JoinStages = Annotated[
     bool, typer.Option("--join-stages", help="Join stages that may share a pod into one task, for shorter runs.")
 ]
 PipelineName = Annotated[
-    str, typer.Argument(metavar="PIPELINE", help="A pipeline of kfp-edge by name, or a compiled YAML file.")
+    str,
+    typer.Argument(metavar="PIPELINE", help="A pipeline of kfp-edge by name, or a compiled YAML or JSON file."),
 ]
 
 

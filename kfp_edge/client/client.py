@@ -15,6 +15,12 @@ from kfp_server_api import V2beta1PipelineVersion, V2beta1PipelineVersionReferen
 from kfp_edge.client import schedules as recurring_runs
 from kfp_edge.client.discovery import find_endpoint
 from kfp_edge.client.kfp_api import Endpoint, KfpApi
+from kfp_edge.client.names import (
+    beyond_database,
+    check_experiment_name,
+    check_run_name,
+    check_schedule_name,
+)
 from kfp_edge.client.package import PipelinePackage, make_package
 from kfp_edge.client.run_checks import check_run, describe_warnings, refuse_missing
 from kfp_edge.client.runs import Run
@@ -22,6 +28,7 @@ from kfp_edge.client.schedules import Schedule
 from kfp_edge.client.timing import Timing
 from kfp_edge.errors import KfpApiError, KfpEdgeWarning, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
+from kfp_edge.spec.pipeline_names import version_name
 
 T = TypeVar("T")
 
@@ -94,9 +101,12 @@ class Client:
             join_stages: Whether stages that may share a pod are joined into one task, which takes fewer pods and less
                 time; they then also share limits, and a task that fails uploads no reports.
         """
+        check_experiment_name(experiment)
         package, arguments = self._prepare(pipeline, parameters, cache, image, join_stages)
+        name = name or f"{package.pipeline.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        check_run_name(name)
         request = kfp_server_api.V2beta1Run(
-            display_name=name or f"{package.pipeline.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
+            display_name=name,
             experiment_id=self._experiment_id(experiment),
             pipeline_version_reference=self._version_reference(package),
             runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=arguments),
@@ -151,8 +161,8 @@ class Client:
             image: As for `submit`.
             join_stages: As for `submit`.
         """
-        if not name:
-            raise ParameterError("a schedule needs a name.")
+        check_schedule_name(name)
+        check_experiment_name(experiment)
         timing = Timing.checked(cron, every, concurrency, catch_up)
         package, arguments = self._prepare(pipeline, parameters, cache, image, join_stages)
         recurring_run = kfp_server_api.V2beta1RecurringRun(
@@ -286,15 +296,25 @@ class Client:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "pipeline.yaml")
             file.write_text(package.text, encoding="utf-8")
-            return self._api.call(
-                "upload the pipeline",
-                self._api.uploads.upload_pipeline_version,
-                str(file),
-                pipelineid=pipeline_id,
-                # a cluster that stores pipelines as Kubernetes objects needs a name that is unique in the namespace
-                name=f"{package.pipeline.name}-{name}",
-                display_name=name,
-            )
+            try:
+                return self._api.call(
+                    "upload the pipeline",
+                    self._api.uploads.upload_pipeline_version,
+                    str(file),
+                    pipelineid=pipeline_id,
+                    # a cluster that stores pipelines as Kubernetes objects needs a name unique in the namespace
+                    name=version_name(package.pipeline.name, name),
+                    display_name=name,
+                )
+            except KfpApiError as error:
+                # the server keeps the reason to itself
+                if error.status == 500 and (character := beyond_database(package.text)):
+                    raise KfpApiError(
+                        f"{str(error).rstrip('.')}; the pipeline contains {character!r}, and most servers' databases "
+                        "store no character beyond U+FFFF: leave it out.",
+                        error.status,
+                    ) from error
+                raise
 
 
 def _name_filter(name: str, key: str = "display_name") -> str:

@@ -4,7 +4,6 @@
 only Google's tokens and waits forever for a cancelled run: so we call the generated client directly.
 """
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from urllib.parse import urlsplit
 import kfp_server_api
 import urllib3
 
+from kfp_edge.client.server_messages import is_permanent, read_message
 from kfp_edge.cluster import Cluster
 from kfp_edge.errors import KfpApiError
-from kfp_edge.runtime.process import redact
 from kfp_edge.storage.files import JsonObject
 
 T = TypeVar("T")
@@ -32,7 +31,6 @@ _LONGEST_PAUSE = 30.0
 #: The server was too busy to execute the call.
 _BUSY = (429, 503)
 _RETRYABLE = (*_BUSY, 500, 502, 504)
-_MAX_MESSAGE_LENGTH = 300
 #: What OpenSSL reports for an answer that is not TLS.
 _NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure")
 
@@ -179,42 +177,37 @@ class KfpApi:
 
     def _refusal_error(self, action: str, error: kfp_server_api.ApiException) -> KfpApiError:
         host, status = self.endpoint.host, int(error.status)
-        server_message = self._server_message(error)
+        message = read_message(error, [self._token])
+        reason = f": {message}" if message else ""
+        permanent = is_permanent(status, message)
         match status:
             case 401 | 301 | 302 | 303 | 307 | 308:
-                message = (
+                sentence = (
                     f"{host} does not accept the token, which is missing, has expired or is another cluster's; "
                     "run `oc login`, or put a valid one into KFP_EDGE_TOKEN."
                 )
             case 403 if not self._token:
-                message = f"{host} refuses to {action} without a token; run `oc login`, or put one into KFP_EDGE_TOKEN."
+                sentence = (
+                    f"{host} refuses to {action} without a token; run `oc login`, or put one into KFP_EDGE_TOKEN."
+                )
             case 403:
-                message = (
-                    f"the token may not {action} at {host}{server_message}; "
+                sentence = (
+                    f"the token may not {action} at {host}{reason}; "
                     "deploy/openshift/README.md lists the rights that it needs."
                 )
-            case 400 | 404 | 409:
-                message = f"{host} refuses to {action}{server_message}."
+            case 500 if permanent:
+                sentence = f"{host} could not {action}{reason}."
+            case _ if status < 500 and status not in _RETRYABLE:
+                sentence = f"{host} refuses to {action}{reason or f' (HTTP {status})'}."
             case _:
-                message = f"{host} could not {action} (HTTP {status}{server_message}); try later."
+                sentence = f"{host} could not {action} (HTTP {status}{reason}); try later."
         return KfpApiError(
-            message,
+            sentence,
             status,
-            retryable=status in _RETRYABLE,
+            retryable=status in _RETRYABLE and not permanent,
             not_executed=status in _BUSY,
             retry_after=_retry_after(error),
         )
-
-    def _server_message(self, error: kfp_server_api.ApiException) -> str:
-        """Return the error message of the server in one line, without secrets; empty if there is none."""
-        try:
-            body = json.loads(error.body or "")
-        except ValueError:
-            return ""
-        # the upload of a pipeline has its own error format
-        message = (body.get("message") or body.get("error_message") or "") if isinstance(body, dict) else ""
-        line = redact(" ".join(str(message).split()), [self._token]).rstrip(".")
-        return f": {line[:_MAX_MESSAGE_LENGTH]}" if line else ""
 
     def _connection_error(self, action: str, error: urllib3.exceptions.HTTPError) -> KfpApiError:
         host = self.endpoint.host

@@ -9,15 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
-from kfp_edge.client.runtime_image import with_runtime_image
+from kfp_edge.client.runtime_image import put_runtime_image
+from kfp_edge.client.sent_values import check_values
 from kfp_edge.cluster import Cluster
+from kfp_edge.spec.canonical_yaml import canonical_text
 from kfp_edge.spec.compile_target import CompileTarget
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, read_or_compile
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_name, load_validated
 from kfp_edge.spec.parameter_values import check_no_signed_url
-from kfp_edge.spec.pipeline_file import PipelineDocument, read_pipeline_file
+from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.preflight import check_arguments
 from kfp_edge.spec.protobuf_fields import parse_message
 from kfp_edge.storage.files import JsonObject
@@ -28,34 +29,33 @@ _DIGEST_LENGTH = 12
 
 @dataclass(frozen=True)
 class PipelinePackage:
-    """A compiled pipeline, with the git commit it was compiled from.
+    """A compiled pipeline that has been validated, with the git commit it was compiled from.
 
     Attributes:
-        text: The YAML, one or two documents.
+        document: The pipeline spec, and the platform spec if there is one.
         commit: The commit of the checkout; empty outside of one.
         is_clean: Whether the checkout has no uncommitted changes.
         warning: What its user should know before it runs; empty if there is nothing.
     """
 
-    text: str
+    document: PipelineDocument
     commit: str
     is_clean: bool
     warning: str = ""
 
     @cached_property
-    def document(self) -> PipelineDocument:
-        """The pipeline spec, and the platform spec if there is one."""
-        (document,) = read_pipeline_file(self.text).pipelines
-        return document
+    def text(self) -> str:
+        """What is uploaded: JSON, which the backend reads as we have read the pipeline."""
+        return canonical_text(self.document)
 
     @cached_property
     def pipeline(self) -> CompiledPipeline:
-        """The pipeline in the YAML."""
-        return CompiledPipeline(self.text)
+        """The pipeline."""
+        return CompiledPipeline(self.text, self.document.spec)
 
     @cached_property
     def _messages(self) -> tuple[PipelineSpec | None, PlatformSpec | None]:
-        return _parse_specs(*filter(None, yaml.safe_load_all(self.text)))
+        return _parse_specs(self.document.spec, self.document.platform)
 
     @property
     def version_names(self) -> Iterator[str]:
@@ -77,6 +77,7 @@ class PipelinePackage:
             arguments = {"revision": self.commit, **arguments}
         for name, value in arguments.items():
             check_no_signed_url(name, value)
+        check_values(arguments)
         check_arguments(self.pipeline, arguments)
         return arguments
 
@@ -95,8 +96,8 @@ def make_package(
     """Compile or read a pipeline, validate it, and determine its git commit.
 
     Args:
-        pipeline: The name of a pipeline of kfp-edge, a compiled YAML file (a text that ends in .yaml or .yml is one,
-            too), or a pipeline function.
+        pipeline: The name of a pipeline of kfp-edge, a compiled YAML or JSON file (a text that ends in .yaml, .yml or
+            .json is one, too), or a pipeline function.
         cache: False disables caching for every task.
         image: The image of the stages, in place of the default; empty for that of the project, if it names one.
         cluster: Where the project's image is looked up; None if there is no cluster to ask.
@@ -105,14 +106,13 @@ def make_package(
     Raises:
         PipelineError: there is no such pipeline or file, or a backend would refuse it.
     """
-    compiled = read_or_compile(pipeline)
-    if join_stages:
-        compiled = CompileTarget(is_joined=True).adapt(compiled)
-    text, warning = with_runtime_image(compiled, image, cluster)
-    is_file = isinstance(pipeline, Path) or str(pipeline).endswith((".yaml", ".yml"))
-    folder = Path(str(pipeline)).parent if is_file else Path()
-    commit, is_clean = _git_checkout(folder)
-    return PipelinePackage(text if cache else _disable_caching(text), commit, is_clean, warning)
+    document = load_validated(pipeline, CompileTarget(is_joined=True) if join_stages else None)
+    warning = put_runtime_image(document, image, cluster)
+    if not cache:
+        _disable_caching(document.spec)
+    is_file = not is_pipeline_name(pipeline) and isinstance(pipeline, str | Path)
+    commit, is_clean = _git_checkout(Path(str(pipeline)).parent if is_file else Path())
+    return PipelinePackage(document, commit, is_clean, warning)
 
 
 def split_spec(api_spec: JsonObject) -> list[JsonObject]:
@@ -124,7 +124,8 @@ def split_spec(api_spec: JsonObject) -> list[JsonObject]:
 
 def parse_api_spec(api_spec: JsonObject) -> CompiledPipeline:
     """Return the pipeline in the API's field `pipeline_spec`."""
-    return CompiledPipeline(json.dumps(split_spec(api_spec)[0]))
+    spec = split_spec(api_spec)[0]
+    return CompiledPipeline(json.dumps(spec), spec)
 
 
 def _parse_specs(
@@ -133,12 +134,10 @@ def _parse_specs(
     return parse_message(pipeline, PipelineSpec), parse_message(platform or {}, PlatformSpec)
 
 
-def _disable_caching(text: str) -> str:
-    documents = list(yaml.safe_load_all(text))
-    for component in (documents[0]["root"], *documents[0].get("components", {}).values()):
+def _disable_caching(spec: JsonObject) -> None:
+    for component in (spec["root"], *spec.get("components", {}).values()):
         for task in component.get("dag", {}).get("tasks", {}).values():
             task["cachingOptions"] = {}
-    return yaml.safe_dump_all(documents, sort_keys=True)
 
 
 def _git_checkout(folder: Path) -> tuple[str, bool]:

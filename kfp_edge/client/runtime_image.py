@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator
 
-import yaml
-
 from kfp_edge.cluster import Cluster
 from kfp_edge.errors import ClusterError, ParameterError, PipelineError
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
+from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.validation import get_deployment_spec
 from kfp_edge.storage.files import JsonObject
 
@@ -17,23 +16,22 @@ _REPOSITORY = DEFAULT_RUNTIME_IMAGE.rpartition(":")[0]
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
 
 
-def with_runtime_image(text: str, image: str, cluster: Cluster | None) -> tuple[str, str]:
+def put_runtime_image(pipeline: PipelineDocument, image: str, cluster: Cluster | None) -> str:
     """Put the image that is given, or else the project's, in place of the default of a compiled pipeline.
 
     Args:
-        text: The pipeline. An image that `KFP_EDGE_RUNTIME_IMAGE` named when it was compiled stays.
+        pipeline: The pipeline. An image that `KFP_EDGE_RUNTIME_IMAGE` named when it was compiled stays.
         image: The image that the user names; empty for that of the project.
         cluster: Where the project's is looked up; None if there is no cluster to ask.
 
     Returns:
-        The pipeline, and a warning where the stages will run in the default image, else an empty text.
+        A warning where the stages will run in the default image, else an empty text.
 
     Raises:
         ParameterError: what the user or the project names is no image.
         PipelineError: the user names one, and the pipeline has no stage with the default image.
     """
-    documents = list(yaml.safe_load_all(text))
-    containers = [each for each in _containers(documents) if _is_default(each["image"])]
+    containers = [each for each in _containers(pipeline.spec) if _is_default(each["image"])]
     if image and not _IMAGE.fullmatch(image):
         raise ParameterError(f"the image {image!r} is no image of a registry; write HOST/REPOSITORY@sha256:DIGEST.")
     if image and not containers:
@@ -43,10 +41,10 @@ def with_runtime_image(text: str, image: str, cluster: Cluster | None) -> tuple[
         )
     chosen = image or (_image_of_project(cluster) if containers and cluster is not None else "")
     if not chosen or (chosen == DEFAULT_RUNTIME_IMAGE and not image):
-        return text, _warning(containers[0]["image"]) if containers else ""
+        return _warning(containers[0]["image"]) if containers else ""
     for container in containers:
         container["image"] = chosen
-    return yaml.safe_dump_all(documents, sort_keys=True), ""
+    return ""
 
 
 def _warning(image: str) -> str:
@@ -78,8 +76,7 @@ def _is_default(image: str) -> bool:
     return "@" not in image and image.rpartition(":")[0] == _REPOSITORY
 
 
-def _containers(documents: list[JsonObject]) -> Iterator[JsonObject]:
-    for document in documents:
-        for executor in get_deployment_spec(document).get("executors", {}).values():
-            if "image" in executor.get("container", {}):
-                yield executor["container"]
+def _containers(spec: JsonObject) -> Iterator[JsonObject]:
+    for executor in get_deployment_spec(spec).get("executors", {}).values():
+        if "image" in executor.get("container", {}):
+            yield executor["container"]

@@ -225,7 +225,8 @@ _ALL = (
         "error",
         "A backend checks the schema version, the pipeline's name, its root and what each executor runs before it "
         "accepts a pipeline.",
-        "Compile the pipeline again; do not edit compiled YAML by hand.",
+        "Compile the pipeline again; do not edit compiled YAML by hand. A pipeline's name is the one in "
+        "`@dsl.pipeline(name=...)`.",
     ),
 )
 

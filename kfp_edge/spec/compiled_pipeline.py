@@ -2,23 +2,27 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, Union
 
-import yaml
-
 from kfp_edge.errors import ParameterError, PipelineError
 from kfp_edge.runtime.joined_stages import SEPARATOR
 from kfp_edge.spec import compiler
+from kfp_edge.spec.canonical_yaml import canonical_text
+from kfp_edge.spec.compile_target import CompileTarget
 from kfp_edge.spec.element_types import ElementType, find_element_types
-from kfp_edge.spec.parameter_values import Parameter, read_value
+from kfp_edge.spec.numeric_texts import quote_numeric_texts
+from kfp_edge.spec.parameter_values import Parameter, is_kind, read_value
+from kfp_edge.spec.pipeline_file import PipelineDocument, read_pipeline_file
 from kfp_edge.suggestions import suggest_or
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
+#: What the name of a file with a pipeline ends in.
+_ENDINGS = (".yaml", ".yml", ".json")
 #: An example of a mapping in the description of a parameter.
 _MAPPING = re.compile(r"`(\{[^`]+\})`")
 _EXIT_STRATEGY = "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -27,40 +31,68 @@ PipelineLike = Union[str, Path, "BaseComponent"]
 
 
 def read_or_compile(pipeline: PipelineLike) -> str:
-    """Return the YAML of a pipeline; a text that ends in .yaml or .yml names a file.
+    """Return the YAML of a pipeline, its pipeline spec first; a text with a path or a file's ending names a file.
 
     Raises:
-        PipelineError: there is no such pipeline or file, or a backend would refuse it.
+        PipelineError: there is no such pipeline or file, or a backend would refuse the file.
     """
     if is_pipeline_name(pipeline):
         return compiler.compile_to_yaml(compiler.load_pipeline(pipeline))
     if isinstance(pipeline, str | Path):
-        return _read_validated(Path(pipeline))
+        return canonical_text(load_validated(pipeline))
     return compiler.compile_to_yaml(pipeline)
 
 
-def is_pipeline_name(pipeline: PipelineLike) -> TypeGuard[str]:
-    """Whether this is the name of a pipeline of kfp-edge."""
-    return isinstance(pipeline, str) and not pipeline.endswith((".yaml", ".yml"))
+def load_validated(pipeline: PipelineLike, target: CompileTarget | None = None) -> PipelineDocument:
+    """Compile or read a pipeline, adapt it if a target is given, and validate it, whatever it is.
+
+    Raises:
+        PipelineError: there is no such pipeline or file, or a backend would refuse it.
+    """
+    if isinstance(pipeline, str | Path) and not is_pipeline_name(pipeline):
+        description = str(pipeline)
+        document = _validate(_read_file(Path(pipeline)), description)
+    else:
+        description = f"the pipeline {getattr(pipeline, 'name', pipeline)}"
+        document = _validate(read_or_compile(pipeline), description)
+    if target is None:
+        return document
+    return _validate(quote_numeric_texts(target.adapt(canonical_text(document))), description)
 
 
-def _read_validated(path: Path) -> str:
-    from kfp_edge.spec.validation import validate_text  # imports the whole of KFP, and is needed for files only
+def _validate(text: str | bytes, description: str) -> PipelineDocument:
+    from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec  # imports the whole of KFP, as validation does
+
+    from kfp_edge.spec.protobuf_fields import with_json_names
+    from kfp_edge.spec.validation import validate
 
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PipelineError(f"cannot read the pipeline {path}: {error.strerror}; check the path.") from error
-    except UnicodeDecodeError as error:
-        raise PipelineError(f"{path} is not UTF-8 text; give a pipeline that KFP compiled.") from error
-    report = validate_text(text)
+        file = read_pipeline_file(text)
+    except PipelineError as error:
+        raise PipelineError(f"a backend would refuse {description}: {error}") from error
+    report = validate(file)
     if not report.ok:
         finding = report.findings[0]
         where = f"{finding.path} " if finding.path else ""
-        raise PipelineError(f"a backend would refuse {path}: {where}{finding.message}")
-    if "kind" in next(yaml.safe_load_all(text)):
-        raise PipelineError(f"{path} holds Kubernetes manifests, which go to a GitOps repository; give a pipeline.")
-    return text
+        raise PipelineError(f"a backend would refuse {description}: {where}{finding.message}")
+    if "kind" in file.documents[0].value:
+        raise PipelineError(
+            f"{description} holds Kubernetes manifests, which go to a GitOps repository; give a pipeline."
+        )
+    document = file.pipelines[0]
+    return replace(document, spec=with_json_names(document.spec, PipelineSpec))
+
+
+def is_pipeline_name(pipeline: PipelineLike) -> TypeGuard[str]:
+    """Whether this is the name of a pipeline of kfp-edge, and not a file or a function."""
+    return isinstance(pipeline, str) and "/" not in pipeline and not pipeline.lower().endswith(_ENDINGS)
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PipelineError(f"cannot read the pipeline {path}: {error.strerror}; check the path.") from error
 
 
 @dataclass(frozen=True)
@@ -99,11 +131,16 @@ class Stage:
 
 
 class CompiledPipeline:
-    """A compiled KFP v2 pipeline: the first document of its YAML."""
+    """A compiled KFP v2 pipeline.
 
-    def __init__(self, text: str) -> None:
+    Args:
+        text: Its YAML or JSON: the pipeline spec, and the platform spec if it has one.
+        spec: The pipeline spec in it, if that is known.
+    """
+
+    def __init__(self, text: str, spec: dict[str, Any] | None = None) -> None:
         self.text = text
-        self._spec: dict[str, Any] = next(iter(yaml.safe_load_all(text)))
+        self._spec: dict[str, Any] = spec or read_pipeline_file(text).pipelines[0].spec
 
     @property
     def name(self) -> str:
@@ -142,7 +179,7 @@ class CompiledPipeline:
                     yield from self._walk_stages(component["dag"], path)
                     continue
                 artifacts = component.get("outputDefinitions", {}).get("artifacts", {})
-                types = {key: value["artifactType"]["schemaTitle"] for key, value in artifacts.items()}
+                types = {key: _artifact_type(value) for key, value in artifacts.items()}
                 yield Stage(name, types, path)
 
     def check_local(self) -> None:
@@ -178,7 +215,7 @@ class CompiledPipeline:
         missing = [
             name
             for name, definition in self.parameters.items()
-            if not definition.get("isOptional") and name not in arguments
+            if not definition.get("isOptional") and "defaultValue" not in definition and name not in arguments
         ]
         if missing:
             raise ParameterError(
@@ -191,9 +228,15 @@ class CompiledPipeline:
             hint = suggest_or(name, self.parameters, f"it has: {', '.join(self.parameters)}.")
             raise ParameterError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
         definition = self.parameters[name]
+        kind = definition.get("parameterType", "")
+        if not is_kind(kind):
+            raise ParameterError(
+                f"the parameter {name} of the pipeline {self.name} has no type, and a backend takes no value for it; "
+                "leave it out."
+            )
         example = _MAPPING.search(definition.get("description", ""))
         return read_value(
-            Parameter(name, definition["parameterType"], self._element_types.get(name), example[1] if example else ""),
+            Parameter(name, kind, self._element_types.get(name), example[1] if example else ""),
             value,
         )
 
@@ -205,6 +248,10 @@ def _path_step(name: str, task: Mapping[str, Any]) -> PathStep:
         is_loop="parameterIterator" in task or "artifactIterator" in task,
         runs_after=tuple(task.get("dependentTasks", ())) if is_exit_task else (),
     )
+
+
+def _artifact_type(definition: Mapping[str, Any]) -> str:
+    return str(definition.get("artifactType", {}).get("schemaTitle", ""))
 
 
 def readable_condition(condition: str) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from kfp_edge.errors import PipelineError, StorageError
 from kfp_edge.spec.compile_target import CompileTarget
+from kfp_edge.spec.numeric_texts import quote_numeric_texts
+from kfp_edge.spec.pipeline_names import version_name
 from kfp_edge.storage.files import sha256_bytes, write_file
 from kfp_edge.suggestions import did_you_mean
 
@@ -56,7 +58,7 @@ def compile_to_yaml(pipeline: "BaseComponent", target: CompileTarget = _DEFAULT_
     Raises:
         PipelineError: it is not a pipeline.
     """
-    return target.adapt(_compile(pipeline))
+    return quote_numeric_texts(target.adapt(_compile(pipeline)))
 
 
 def compile_to_manifests(pipeline: "BaseComponent", target: CompileTarget = _DEFAULT_TARGET) -> str:
@@ -75,11 +77,11 @@ def compile_to_manifests(pipeline: "BaseComponent", target: CompileTarget = _DEF
     digest = sha256_bytes(pipeline_yaml.encode())[:_DIGEST_LENGTH]
     options = KubernetesManifestOptions(
         pipeline_name=name,
-        pipeline_version_name=f"{name}-{digest}",
+        pipeline_version_name=version_name(name, digest),
         pipeline_version_display_name=digest,
         include_pipeline_manifest=True,
     )
-    return target.adapt(_compile(pipeline, options))
+    return quote_numeric_texts(target.adapt(_compile(pipeline, options)))
 
 
 def _compile(pipeline: "BaseComponent", manifest_options: "KubernetesManifestOptions | None" = None) -> str:

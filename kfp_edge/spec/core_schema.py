@@ -2,8 +2,10 @@
 
 PyYAML reads YAML 1.1, in which `no` and `on` are booleans, `2024-01-01` is a date, `1_000` and `12:30` are whole
 numbers, and `1e-3` is a text. Here only `1e-3` is a number; the others are texts. Every key is a text, as it is typed.
+ruamel.yaml, whose 1.2 takes `1_000` and dates as well, would need the same table.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -38,11 +40,24 @@ def compose(text: str) -> yaml.Node | None:
         yaml.YAMLError: it is not valid YAML, there are several documents, or it is nested too deeply.
     """
     try:
-        return yaml.compose(text, Loader=_Loader)
+        return yaml.compose(spaces_for_tabs(text), Loader=_Loader)
     except RecursionError as error:
         raise yaml.YAMLError("it is nested too deeply") from error
     except ValueError as error:  # an escape that is no character
         raise yaml.YAMLError(str(error)) from error
+
+
+def spaces_for_tabs(text: str) -> str:
+    """Return JSON with a space for each tab, which PyYAML takes nowhere in JSON; any other text as it is."""
+    return text.replace("\t", " ") if "\t" in text and _is_json(text) else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def construct(node: yaml.Node) -> YamlValue:
@@ -70,9 +85,26 @@ def is_empty(node: yaml.Node) -> bool:
 
 
 def text_of(node: yaml.ScalarNode) -> str:
-    """Return the text of a scalar as it was typed; JSON writes rare characters as two escapes."""
-    value = str(node.value)
-    return value.encode("utf-16", "surrogatepass").decode("utf-16") if _SURROGATE.search(value) else value
+    """Return the text of a scalar as it was typed; JSON writes rare characters as two escapes.
+
+    Raises:
+        yaml.YAMLError: it has only one of the two.
+    """
+    try:
+        return join_surrogates(str(node.value))
+    except ValueError as error:
+        raise yaml.constructor.ConstructorError(
+            problem="it contains half of a character", problem_mark=node.start_mark
+        ) from error
+
+
+def join_surrogates(text: str) -> str:
+    r"""Return a text in which what JSON writes as two escapes, such as `\ud83d\ude00`, is one character.
+
+    Raises:
+        ValueError: it has only one of the two.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16") if _SURROGATE.search(text) else text
 
 
 def items(node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node]]:
@@ -121,7 +153,12 @@ def _scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:
     }
     for kind, (pattern, read) in readings.items():
         if tag in (_UNRESOLVED, kind) and pattern.fullmatch(text):
-            return read()
+            try:
+                return read()
+            except ValueError as error:  # Python's limit
+                raise yaml.constructor.ConstructorError(
+                    problem="a number has too many digits", problem_mark=node.start_mark
+                ) from error
     if tag not in (_UNRESOLVED, f"{_TAG}str"):
         raise yaml.constructor.ConstructorError(
             problem=f"{tag} is not a tag of the core schema, or does not fit {text!r}", problem_mark=node.start_mark

@@ -22,7 +22,7 @@ def find_element_types(spec: Mapping[str, Any]) -> dict[str, ElementType]:
         spec: A compiled pipeline that a backend accepts.
     """
     definitions = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    names = [name for name, definition in definitions.items() if definition["parameterType"] == "LIST"]
+    names = [name for name, definition in definitions.items() if definition.get("parameterType") == "LIST"]
     types = {name: next(_element_types(spec, spec["root"], name), None) for name in names}
     return {name: element for name, element in types.items() if element}
 

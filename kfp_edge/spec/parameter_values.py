@@ -45,10 +45,14 @@ _LISTS_OF: dict[ElementType, str] = {
     "list": "a list of lists",
 }
 _PERCENTAGE = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)) ?%")
+#: Digits in groups, as in 1_000 and 10,000.
+_GROUPED = re.compile(r"[-+]?[1-9][0-9]*(?:_[0-9]+)+|[-+]?[1-9][0-9]{0,2}(?:[,' ][0-9]{3})+")
+_SEPARATOR = re.compile("[_,' ]")
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 #: KFP passes whole numbers as doubles, which are exact up to here.
 _LARGEST_INTEGER = 2**53
 _MAX_LENGTH = 60
+_SHOWN_IN_FULL = 10**30
 #: What to write in place of null, where it is not to be left out.
 _NULL_REMEDIES = {"gates": 'write "off" to switch a gate off'}
 
@@ -74,6 +78,11 @@ class Parameter:
     def requirement(self) -> str:
         """What a value must be."""
         return _LISTS_OF[self.element] if self.kind == "LIST" and self.element else _TYPE_NAMES[self.kind]
+
+
+def is_kind(kind: str) -> bool:
+    """Whether a parameter of this type in the compiled pipeline can have a value."""
+    return kind in _TYPE_NAMES
 
 
 def read_parameter_file(text: str) -> dict[str, WrittenValue]:
@@ -117,16 +126,12 @@ def read_value(parameter: Parameter, value: object) -> Any:
 
 
 def _parse(parameter: Parameter, text: str) -> object:
-    """Read a text from the command line as YAML, or as JSON where that allows more: tabs."""
+    """Read a text from the command line as YAML."""
     try:
         node = core_schema.compose(text)
         return text if node is None else _read_node(parameter, node)
     except yaml.YAMLError as error:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            reason = _yaml_reason(error)
-            raise ParameterError(f"the parameter {parameter.name} is not valid YAML: {reason}.") from error
+        raise ParameterError(f"the parameter {parameter.name} is not valid YAML: {_yaml_reason(error)}.") from error
 
 
 def _yaml_reason(error: yaml.YAMLError) -> str:
@@ -198,15 +203,16 @@ def _convert(parameter: Parameter, value: object) -> Any:
     Raises:
         ParameterError: it has the wrong type.
     """
+    value = _plain(value)
     match parameter.kind:
         case "STRING" if isinstance(value, str):
             return value
         case "BOOLEAN" if isinstance(value, bool):
             return value
-        case "NUMBER_INTEGER" if isinstance(value, Integral) and not isinstance(value, bool):
-            return _check_integer(parameter, int(value))
+        case "NUMBER_INTEGER" if isinstance(value, Real) and not isinstance(value, bool) and value % 1 == 0:
+            return _check_integer(parameter, int(value) if isinstance(value, Integral) else int(float(value)))
         case "NUMBER_DOUBLE":
-            number = _to_float(value)
+            number = _to_float(parameter, value)
             if number is not None:
                 return _check_finite(parameter, number)
         case "LIST" if isinstance(value, list | tuple):
@@ -216,6 +222,11 @@ def _convert(parameter: Parameter, value: object) -> Any:
     raise ParameterError(
         f"the parameter {parameter.name} must be {parameter.requirement}, not {_show(value)}{_hint(parameter, value)}."
     )
+
+
+def _plain(value: object) -> object:
+    """Return an array or a scalar of numpy as a list or a value of Python."""
+    return value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
 
 
 def _convert_element(parameter: Parameter, value: object) -> Any:
@@ -238,6 +249,7 @@ def _convert_nested(parameter: Parameter, value: object) -> Any:
     Raises:
         ParameterError: KFP has no type for it: a key that is not a text, or any other Python object.
     """
+    value = _plain(value)
     match value:
         case str() | bool():
             return value
@@ -265,10 +277,24 @@ def _check_key(parameter: Parameter, key: object) -> str:
 def _check_integer(parameter: Parameter, number: int) -> int:
     if abs(number) > _LARGEST_INTEGER:
         raise ParameterError(
-            f"the parameter {parameter.name} contains {number}, which KFP cannot pass exactly; "
+            f"the parameter {parameter.name} contains {_show(number)}, which KFP cannot pass exactly; "
             f"give a whole number of at most {_LARGEST_INTEGER}, or write it as a text in quotes."
         )
     return number
+
+
+def _exact_float(parameter: Parameter, number: int) -> float:
+    """Return a whole number as the float that KFP passes, unless that is another number."""
+    try:
+        as_float = float(number)
+    except OverflowError:
+        as_float = math.inf
+    if as_float != number:
+        raise ParameterError(
+            f"the parameter {parameter.name} contains {_show(number)}, which KFP cannot pass exactly; "
+            "round it, or write it with a decimal point."
+        )
+    return as_float
 
 
 def _check_finite(parameter: Parameter, number: float) -> float:
@@ -277,8 +303,10 @@ def _check_finite(parameter: Parameter, number: float) -> float:
     return number
 
 
-def _to_float(value: object) -> float | None:
+def _to_float(parameter: Parameter, value: object) -> float | None:
     """Return a number, or a percentage as a share: `80%` is 0.8."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return _exact_float(parameter, int(value))
     if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, str) and (percentage := _PERCENTAGE.fullmatch(value.strip())):
@@ -292,10 +320,10 @@ def _hint(parameter: Parameter, value: object) -> str:
     match parameter.kind, value:
         case "STRING", bool() | int() | float():
             hint = f"write it as a text in quotes: {_show(str(value))}"
-        case "NUMBER_INTEGER", float() if value.is_integer() and abs(value) <= _LARGEST_INTEGER:
-            hint = f"write {int(value)}"
-        case "NUMBER_INTEGER", str() if value.replace("_", "").isdigit():
-            hint = f"write {value.replace('_', '')}"
+        case "NUMBER_INTEGER" | "NUMBER_DOUBLE", str() if _GROUPED.fullmatch(value):
+            hint = f"write {_SEPARATOR.sub('', value)}"
+            if parameter.kind == "NUMBER_DOUBLE" and _DECIMAL_COMMA.fullmatch(value):
+                hint += f" or {value.replace(',', '.')}, whichever is meant"
         case "NUMBER_DOUBLE", str() if _DECIMAL_COMMA.fullmatch(value):
             hint = f"write {value.replace(',', '.')}"
         case "BOOLEAN", str() if value.lower() in ("yes", "no", "on", "off"):
@@ -311,6 +339,8 @@ def _hint(parameter: Parameter, value: object) -> str:
 
 def _show(value: object) -> str:
     """Return a value for a message, shortened, without the text of a secret."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < _SHOWN_IN_FULL else f"{Decimal(value):.6e}"
     text = json.dumps(value, default=str, ensure_ascii=False)
     if kind := detect_secret(text):
         return kind

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from kfp_edge.errors import PipelineError
+from kfp_edge.spec.core_schema import join_surrogates, spaces_for_tabs
 from kfp_edge.spec.lint_findings import join_path
 
 _KUBERNETES_NATIVE = "pipelines.kubeflow.org/"
@@ -37,9 +38,9 @@ class YamlDocument:
 class PipelineDocument:
     """One pipeline of a file: the pipeline spec, the platform spec if there is one, and the path of each."""
 
-    spec: object
+    spec: Any
     spec_path: str
-    platform: object = None
+    platform: Any = None
     platform_path: str = ""
 
 
@@ -59,7 +60,7 @@ def read_pipeline_file(text: str | bytes) -> PipelineFile:
         PipelineError: it is not YAML, or not a KFP v2 pipeline.
     """
     try:
-        decoded = _decode(text)
+        decoded = spaces_for_tabs(decode_text(text))
         documents = list(_load_documents(decoded))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -95,6 +96,9 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
+        return join_surrogates(str(super().construct_scalar(node)))
+
 
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
@@ -111,8 +115,12 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first)
 
 
-def _decode(text: str | bytes) -> str:
-    """Return the text without a byte order mark; YAML may be UTF-16 when the mark says so."""
+def decode_text(text: str | bytes) -> str:
+    """Return the text without a byte order mark; YAML may be UTF-16 when the mark says so.
+
+    Raises:
+        UnicodeDecodeError: it is neither UTF-8 nor UTF-16.
+    """
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     utf_16 = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

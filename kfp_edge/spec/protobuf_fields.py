@@ -81,6 +81,43 @@ def check_fields(value: Any, message_type: type[Message], path: str, consequence
     ]
 
 
+def with_json_names(value: Any, message_type: type[Message]) -> Any:
+    """Return a copy of a valid value in which fields and constants of enumerations have the names of JSON.
+
+    A backend takes `pipeline_info`, and the number of an enumeration's constant, as well; what it does not know stays.
+    """
+    return _rename_message(value, cast(Descriptor, message_type.DESCRIPTOR))
+
+
+def _rename_message(value: Any, descriptor: Descriptor) -> Any:
+    if not isinstance(value, dict) or descriptor.full_name.startswith(_WELL_KNOWN_TYPES):
+        return value
+    fields = {field.json_name: field for field in descriptor.fields} | dict(descriptor.fields_by_name)
+    return {
+        fields[key].json_name if key in fields else key: _rename_field(item, fields[key]) if key in fields else item
+        for key, item in value.items()
+    }
+
+
+def _rename_field(value: Any, field: FieldDescriptor) -> Any:
+    message_type = field.message_type
+    if message_type is not None and message_type.GetOptions().map_entry and isinstance(value, dict):
+        item_field = message_type.fields_by_name["value"]
+        return {key: _rename_field(item, item_field) for key, item in value.items()}
+    if isinstance(value, list) and field.is_repeated:
+        return [_rename_element(item, field) for item in value]
+    return _rename_element(value, field)
+
+
+def _rename_element(value: Any, field: FieldDescriptor) -> Any:
+    if field.message_type is not None:
+        return _rename_message(value, field.message_type)
+    if field.enum_type is not None and isinstance(value, int):
+        constant = field.enum_type.values_by_number.get(value)
+        return constant.name if constant is not None else value
+    return value
+
+
 def _check_message(value: object, descriptor: Descriptor, path: str) -> Iterator[_Fault]:
     if not isinstance(value, dict):
         yield _Fault(path, f"must be a mapping, not {_describe_value(value)}.")

@@ -136,7 +136,7 @@ def test_all_schedules_are_listed_by_name(client: Client, server: FakeKfp) -> No
 
 
 def test_a_schedule_needs_a_name(client: Client, server: FakeKfp) -> None:
-    with pytest.raises(KfpEdgeError, match="a schedule needs a name"):
+    with pytest.raises(KfpEdgeError, match="the name of the schedule is empty; give one"):
         client.schedule("", small, {"rows": 3}, cron=NIGHTLY)
     assert server.requests == []
 

@@ -53,6 +53,21 @@ def test_a_text_in_a_parameter_file_is_taken_as_typed(pipeline: CompiledPipeline
         ({"columns": '{\n\t"a": {"min": 1}\n}'}, {"a": {"min": 1}}),
         ({"columns": '{"\\ud83d\\ude00": {"min": 0}}'}, {"😀": {"min": 0}}),
         ({"false_alarm_rate": "1e-3"}, 0.001),
+        ({"false_alarm_rate": "1E-9"}, 1e-9),
+        ({"false_alarm_rate": "+.5e-1"}, 0.05),
+        ({"false_alarm_rate": "010"}, 10.0),
+        ({"false_alarm_rate": "10000000000000000000"}, 1e19),
+        ({"seed": "010"}, 10),
+        ({"seed": "+7"}, 7),
+        ({"seed": "1e3"}, 1000),
+        ({"seed": 3.0}, 3),
+        ({"rolling_windows": "[6.0, 1e1]"}, [6, 10]),
+        ({"rolling_windows": np.array([6, 12])}, [6, 12]),
+        ({"columns": "{a: {values: [no, 12:30, 010, 1e-9, 0o17]}}"}, {"a": {"values": ["no", "12:30", 10, 1e-9, 15]}}),
+        (
+            {"columns": {"a": {"missing": np.bool_(False), "min": np.float64(0.5)}}},
+            {"a": {"missing": False, "min": 0.5}},
+        ),
         ({"false_alarm_rate": "0.1%"}, 0.001),
         ({"false_alarm_rate": "5 %"}, 0.05),
         ({"rolling_windows": "[6, 0x24]"}, [6, 36]),
@@ -85,7 +100,26 @@ def test_a_value_is_read_by_the_core_schema_of_yaml_1_2(
             "the parameter columns is null at X.min, which KFP cannot pass; leave it out.",
         ),
         ({"columns": "{X: {values: [1, ~]}}"}, "the parameter columns is null at X.values.1, which KFP cannot pass"),
-        ({"seed": "1e3"}, "seed must be a whole number, not 1000.0; write 1000."),
+        ({"seed": "1.5"}, "seed must be a whole number, not 1.5."),
+        ({"seed": "10,000"}, 'seed must be a whole number, not "10,000"; write 10000.'),
+        ({"seed": "10 000"}, 'seed must be a whole number, not "10 000"; write 10000.'),
+        ({"seed": "1e300"}, "contains 1.000000e+300, which KFP cannot pass exactly"),
+        ({"seed": 10**5000}, "contains 1.000000e+5000, which KFP cannot pass exactly"),
+        ({"seed": "1" * 5000}, "is not valid YAML: a number has too many digits (line 1, column 1)"),
+        ({"seed": True}, "seed must be a whole number, not true."),
+        ({"seed": "inf"}, 'seed must be a whole number, not "inf".'),
+        (
+            {"false_alarm_rate": "9007199254740993"},
+            "contains 9007199254740993, which KFP cannot pass exactly; round it",
+        ),
+        ({"false_alarm_rate": 10**400}, "contains 1.000000e+400, which KFP cannot pass exactly; round it"),
+        ({"false_alarm_rate": "1e400"}, "which is no finite number"),
+        ({"false_alarm_rate": float("inf")}, "which is no finite number"),
+        ({"false_alarm_rate": "10,000"}, "write 10000 or 10.000, whichever is meant."),
+        ({"false_alarm_rate": "1_000.5"}, 'false_alarm_rate must be a number, not "1_000.5".'),
+        ({"columns": "{X: {min: 9007199254740993}}"}, "which KFP cannot pass exactly"),
+        ({"columns": '{"\\ud83d": {"min": 0}}'}, "is not valid YAML: it contains half of a character"),
+        ({"columns": '{"a": {"min": 1},\t"a": {"min": 2}}'}, "the key 'a' is given twice (line 1, column 19)"),
         ({"seed": "1_000"}, 'seed must be a whole number, not "1_000"; write 1000.'),
         ({"seed": "12:30"}, 'seed must be a whole number, not "12:30".'),
         ({"seed": "9007199254740993"}, "which KFP cannot pass exactly"),
@@ -112,6 +146,49 @@ def test_a_value_that_cannot_be_taken_is_answered_with_how_to_write_it(
     pipeline: CompiledPipeline, value: dict[str, Any], message: str
 ) -> None:
     assert message in refusal(pipeline, value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_parameter_file_may_be_json_in_any_encoding_of_json(
+    pipeline: CompiledPipeline, tmp_path: Path, encoding: str
+) -> None:
+    file = tmp_path / "parameters.json"
+    file.write_text('{\n\t"target": "größe",\n\t"columns": {"\\ud83d\\ude00": {"min": 0}},\n\t"seed": 1e3\n}', encoding)
+    expected = {"target": "größe", "columns": {"😀": {"min": 0}}, "seed": 1000}
+    assert pipeline.arguments(read_parameters(None, file)) == expected
+
+
+def test_a_parameter_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "parameters.yaml"
+    file.write_bytes(b"target: gr\xf6\xdfe\n")
+    with pytest.raises(ParameterError, match="is not UTF-8 text; save it as UTF-8"):
+        read_parameters(None, file)
+
+
+@pytest.mark.parametrize("written", ["1e-9", "0.000000001", "1E-9"])
+def test_a_number_is_the_same_from_the_command_line_a_file_and_python(
+    pipeline: CompiledPipeline, tmp_path: Path, written: str
+) -> None:
+    file = tmp_path / "parameters.yaml"
+    file.write_text(f"false_alarm_rate: {written}\n")
+    for values in (
+        read_parameters([f"false_alarm_rate={written}"], None),
+        read_parameters([f"false-alarm-rate ={written}"], None),
+        read_parameters(None, file),
+        {"false_alarm_rate": written},
+        {"false_alarm_rate": float(written)},
+    ):
+        assert pipeline.arguments(values) == {"false_alarm_rate": 1e-9}
+
+
+def test_a_parameter_with_a_default_is_not_needed_and_one_without_a_type_takes_no_value() -> None:
+    definitions = {"rows": {"parameterType": "NUMBER_INTEGER", "defaultValue": 3}, "any": {}}
+    spec = {"pipelineInfo": {"name": "a"}, "root": {"dag": {}, "inputDefinitions": {"parameters": definitions}}}
+    compiled = CompiledPipeline("", spec)
+    with pytest.raises(ParameterError, match="the pipeline a needs the parameter 'any'"):
+        compiled.arguments({})
+    with pytest.raises(ParameterError, match="the parameter any of the pipeline a has no type"):
+        compiled.arguments({"any": 1})
 
 
 @pytest.mark.parametrize("text", ["target:\n", "target: null\n", "target: ~\n"])

@@ -80,9 +80,9 @@ def client_of(server: FakeKfp, namespace: str = "ds-project") -> Client:
     return Client(Endpoint(server.url, namespace, lambda: server.token))
 
 
-def submit_small(server: FakeKfp, **options: Any) -> Run:
+def submit_small(server: FakeKfp, note: str = "", **options: Any) -> Run:
     """Submit the small pipeline; `options` are those of `Client.submit`."""
-    return client_of(server).submit(small, {"rows": 3}, **options)
+    return client_of(server).submit(small, {"rows": 3, **({"note": note} if note else {})}, **options)
 
 
 def only(objects: dict[str, Any]) -> Any:

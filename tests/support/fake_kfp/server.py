@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from support.fake_kfp import recurring_runs, run_control
-from support.fake_kfp.store import RefusedError, Store, page
+from support.fake_kfp.refusals import OPENSHIFT_AI, RefusedError, router_answer
+from support.fake_kfp.store import Store, page
 
 JsonObject = dict[str, Any]
 #: Status, body and headers; status 0 means no response at all.
@@ -50,7 +51,7 @@ class _Request:
 
     @property
     def json(self) -> JsonObject:
-        body: JsonObject = json.loads(self.body)
+        body: JsonObject = json.loads(self.body, parse_constant=_refuse_constant)
         return body
 
     def file(self) -> str:
@@ -61,16 +62,21 @@ class _Request:
         return str(part.get_payload(decode=True), "utf-8")
 
 
+def _refuse_constant(constant: str) -> None:
+    raise RefusedError(400, f"invalid character {constant[0]!r} looking for beginning of value")
+
+
 class FakeKfp:
     """A context manager that runs a fake backend on a free port; `store` has its objects, `requests` what it received.
 
     Args:
         folder: Where uploaded pipelines are written as files.
         tls: The server's certificate; plain HTTP if None.
+        backend: Which server it is.
     """
 
-    def __init__(self, folder: Path, tls: ssl.SSLContext | None = None) -> None:
-        self.store = Store()
+    def __init__(self, folder: Path, tls: ssl.SSLContext | None = None, backend: str = OPENSHIFT_AI) -> None:
+        self.store = Store(backend=backend)
         self.token = secrets.token_urlsafe()
         self.requests: list[ReceivedRequest] = []
         #: How many artifacts were described in responses: each takes OpenShift AI 0.18 s.
@@ -99,7 +105,10 @@ class FakeKfp:
     # --- faults
 
     def fail(self, method: str, path: str, status: int, times: int = 1, retry_after: int | None = None) -> None:
-        """Respond with an error to the next requests whose path starts with `path`, and do nothing."""
+        """Respond with an error to the next requests whose path starts with `path`, and do nothing.
+
+        From 500 on it is the page of a router, as when the server is being restarted.
+        """
         self._faults.append(_Fault(method, path, times, "fail", status, retry_after))
 
     def hang(self, method: str, path: str, times: int = 1) -> None:
@@ -150,7 +159,9 @@ class FakeKfp:
     def _execute(self, method: str, path: str, request: _Request, fault: _Fault | None) -> Response:
         if fault is not None and fault.kind == "fail":
             after = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-            return fault.status, _error(fault.status, "the fake fails on request"), after
+            refusal = RefusedError(fault.status, "the fake fails on request")
+            answer = router_answer(fault.status) if fault.status >= 500 else refusal.answer()
+            return fault.status, answer.body, {"Content-Type": answer.content_type, **after}
         if fault is not None and fault.kind == "html":
             return 200, b"<h1>Hello</h1>", {"Content-Type": "text/html"}
         if path.startswith("/store/"):
@@ -161,13 +172,14 @@ class FakeKfp:
         try:
             return 200, self._route(method, path, request), {}
         except RefusedError as refusal:
-            return refusal.status, _refusal(refusal, path), {}
+            answer = refusal.answer(is_upload=path.startswith(f"{_API}/pipelines/upload"))
+            return answer.status, answer.body, {"Content-Type": answer.content_type}
 
     def _route(self, method: str, path: str, request: _Request) -> JsonObject:
         for verb, pattern, handle in _ROUTES:
             if verb == method and (match := re.fullmatch(pattern, path)):
                 return handle(self, request, *match.groups())
-        raise RefusedError(404, _NOT_FOUND)
+        raise RefusedError(404, "Not Found")
 
     def _read_object(self, path: str, request: _Request) -> tuple[int, bytes, JsonObject]:
         """Respond like an object store, which requires the signature and accepts no token next to it."""
@@ -291,27 +303,6 @@ _ROUTES: list[tuple[str, str, Callable[..., JsonObject]]] = [
     ("GET", f"{_API}/artifacts", FakeKfp._artifacts),
     ("GET", f"{_API}/artifacts/{_ID}", FakeKfp._artifact),
 ]
-
-
-#: The codes of gRPC for those of HTTP (grpc-gateway, `runtime/errors.go`).
-_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
-_NOT_FOUND = "Not Found"
-
-
-def _error(status: int, message: str) -> JsonObject:
-    return _refusal(RefusedError(status, message), "")
-
-
-def _refusal(refusal: RefusedError, path: str) -> JsonObject:
-    """Return an error in the format of grpc-gateway, or of the upload, which does not go through gRPC."""
-    message = str(refusal)
-    if path.startswith(f"{_API}/pipelines/upload"):
-        return {"error_message": message, "error_details": message}
-    code = refusal.code or _GRPC_CODES.get(refusal.status, 2)
-    if message == _NOT_FOUND:
-        return {"code": code, "message": message}
-    details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": refusal.detail}]
-    return {"code": code, "message": f"{refusal.prefix}{message}", "details": details}
 
 
 def _handler(fake: FakeKfp) -> type[BaseHTTPRequestHandler]:

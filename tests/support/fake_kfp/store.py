@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,42 +10,25 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
-from kfp_edge.spec.validation import validate_text
+from kfp_edge.spec.pipeline_file import read_pipeline_file
 from support.fake_kfp import cluster_objects
+from support.fake_kfp.refusals import OPENSHIFT_AI, RefusedError, refuse_beyond_database
+from support.fake_kfp.uploads import MOST_BYTES_OF_VERSION, read_upload
 from support.fake_kfp.workflow import Behaviour, FakeWorkflow, Node
 from support.fake_kubernetes import FakeKubernetes
 
 JsonObject = dict[str, Any]
 
+__all__ = ["RefusedError", "Store", "page"]
+
 NAMESPACE = "ds-project"
 UNFINISHED = ("PENDING", "RUNNING", "CANCELING")
 NEVER = "1970-01-01T00:00:00Z"
 _NOT_ENDED = "0001-01-01T00:00:00Z"
+_MOST_BYTES_OF_EXPERIMENT = 128
+_MOST_CHARACTERS = 255
 _TYPES = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": (int, float), "BOOLEAN": bool, "LIST": list}
-
-
-class RefusedError(Exception):
-    """The backend responds with an error.
-
-    Args:
-        status: The status of HTTP.
-        message: What is wrong.
-        prefix: What the API puts in front of the message.
-        code: The code of gRPC, if more than one stands for the status.
-        is_internal: Whether the details of the response are silent about it.
-    """
-
-    def __init__(
-        self, status: int, message: str, prefix: str = "", code: int | None = None, is_internal: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.prefix = prefix
-        self.code = code
-        self.detail = "Internal Server Error" if is_internal else message
 
 
 @dataclass
@@ -71,6 +55,8 @@ class Store:
     has_propagation_policy: bool = True
     #: Whether this is the server of Data Science Pipelines; KFP's own has no API for artifacts.
     has_artifact_api: bool = True
+    #: Which server it is: how it refuses a pipeline.
+    backend: str = OPENSHIFT_AI
     _tasks: dict[str, dict[str, JsonObject]] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -79,7 +65,12 @@ class Store:
     def create_pipeline(self, body: JsonObject) -> JsonObject:
         name = body.get("name") or body.get("display_name", "")
         if any(pipeline["name"] == name for pipeline in self.pipelines.values()):
-            raise RefusedError(409, f"Already exist error: The name {name} already exist. Please specify a new name")
+            raise RefusedError(
+                409,
+                "Failed to create a pipeline due to server error: Failed to create a pipeline in PipelineStore: "
+                f"Already exist error: Failed to create a new pipeline. The name {name} already exist. "
+                "Please specify a new name",
+            )
         created = {
             "pipeline_id": _id(),
             "name": name,
@@ -91,17 +82,30 @@ class Store:
 
     def upload(self, name: str, text: str) -> JsonObject:
         """Create a pipeline and its first version, which has the same name."""
-        _check_accepted(text)
-        created = self.create_pipeline({"name": name})
-        self.upload_version(created["pipeline_id"], name, name, text)
+        documents = read_upload(text, self.backend, "a pipeline and a pipeline version")
+        try:
+            created = self.create_pipeline({"name": name})
+        except RefusedError as error:
+            raise RefusedError(error.status, "Failed to create a pipeline and a pipeline version") from error
+        self._create_version(created["pipeline_id"], name, name, documents)
         return created
 
     def upload_version(self, pipeline_id: str, name: str, display_name: str, text: str) -> JsonObject:
-        _get(self.pipelines, pipeline_id, "Pipeline")
-        _check_accepted(text)
+        if len(name.encode()) > MOST_BYTES_OF_VERSION:
+            message = f"Invalid input error: PipelineVersion.Name length cannot exceed {MOST_BYTES_OF_VERSION}"
+            raise RefusedError(400, message, is_plain=True)
+        if pipeline_id not in self.pipelines:
+            raise RefusedError(400, "Failed to create a pipeline version")
+        documents = read_upload(text, self.backend, "a pipeline version")
         if any(version["name"] == name for version in self.versions_of(pipeline_id)):
             raise RefusedError(409, "Failed to create a pipeline version")
-        documents = [document for document in yaml.safe_load_all(text) if document]
+        return self._create_version(pipeline_id, name, display_name, documents)
+
+    def _create_version(
+        self, pipeline_id: str, name: str, display_name: str, documents: list[JsonObject]
+    ) -> JsonObject:
+        if any(ord(character) > 0xFFFF for character in json.dumps(documents, ensure_ascii=False)):
+            raise RefusedError(500, "Failed to create a pipeline version")  # the database's reason is in the log only
         spec = dict(zip(("pipeline_spec", "platform_spec"), documents, strict=False))
         created = {
             "pipeline_id": pipeline_id,
@@ -112,7 +116,7 @@ class Store:
             "pipeline_spec": spec if len(spec) > 1 else documents[0],
         }
         self.versions[created["pipeline_version_id"]] = created
-        self.texts[created["pipeline_version_id"]] = text
+        self.texts[created["pipeline_version_id"]] = "\n---\n".join(map(json.dumps, documents))
         return created
 
     def versions_of(self, pipeline_id: str) -> list[JsonObject]:
@@ -133,6 +137,16 @@ class Store:
 
     def create_experiment(self, body: JsonObject) -> JsonObject:
         name = body.get("display_name", "")
+        if len(name.encode()) > _MOST_BYTES_OF_EXPERIMENT:
+            raise RefusedError(
+                500,
+                "[ExperimentServer]: Failed to create a experiment due to conversion error: InternalServerError: "
+                "Failed to convert API experiment to model experiment: Invalid input error: Experiment.Name length "
+                "cannot exceed "
+                f"{_MOST_BYTES_OF_EXPERIMENT}",
+            )
+        action = "Failed to create a experiment: InternalServerError: Failed to add experiment to experiment table"
+        refuse_beyond_database(name, action, "`mlpipeline`.`experiments`.`Name`")
         if any(experiment["display_name"] == name for experiment in self.experiments.values()):
             raise RefusedError(
                 409,
@@ -159,6 +173,7 @@ class Store:
     def create_run(self, body: JsonObject) -> JsonObject:
         reference, pipeline = self.compiled_pipeline(body)
         check_parameters(pipeline, body)
+        _check_text(body)
         now = _now()
         created = {
             **{key: value for key, value in body.items() if key != "runtime_config" or value.get("parameters")},
@@ -173,7 +188,7 @@ class Store:
             "state_history": [{"update_time": now, "state": "PENDING"}],
         }
         self.runs[created["run_id"]] = created
-        spec = next(document for document in yaml.safe_load_all(pipeline.text) if document)
+        spec = read_pipeline_file(pipeline.text).pipelines[0].spec
         workflow = FakeWorkflow(spec, datetime.fromisoformat(now), self.behaviour)
         self.workflows[created["run_id"]] = workflow
         if self.cluster is not None:
@@ -285,6 +300,7 @@ def page(objects: list[JsonObject], query: Mapping[str, str]) -> tuple[list[Json
     """Filter, sort and paginate a list; return one page and the token of the next."""
     predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
     for predicate in predicates:
+        _refuse_mixed_collations(predicate)
         objects = [each for each in objects if _matches(each, predicate)]
     key, _, order = query.get("sort_by", "").partition(" ")
     if key:
@@ -308,17 +324,41 @@ def _matches(candidate: JsonObject, predicate: JsonObject) -> bool:
             raise RefusedError(400, f"the fake does not implement the operation {other}")
 
 
+def _refuse_mixed_collations(predicate: JsonObject) -> None:
+    if any(ord(character) > 0xFFFF for character in predicate.get("stringValue", "")):
+        reason = (
+            "Error 1267 (HY000): Illegal mix of collations (utf8mb4_general_ci,IMPLICIT) and "
+            "(utf8mb3_general_ci,COERCIBLE) for operation '='"
+        )
+        raise RefusedError(
+            500,
+            "List experiments failed: List experiments failed: InternalServerError: Failed to list experiments: "
+            f"{reason}: {reason}",
+        )
+
+
 def _get(objects: Mapping[str, JsonObject], key: str, kind: str) -> JsonObject:
     if key not in objects:
         raise RefusedError(404, f"ResourceNotFoundError: {kind} {key} not found.")
     return objects[key]
 
 
-def _check_accepted(text: str) -> None:
-    report = validate_text(text)
-    if not report.ok:
-        finding = report.findings[0]
-        raise RefusedError(400, f"Invalid input error: Invalid IR spec format: {finding.path} {finding.message}")
+def _check_text(body: JsonObject) -> None:
+    """Refuse what the database cannot store, and what Argo Workflows would replace."""
+    name = body.get("display_name", "")
+    parameters = json.dumps(_parameters(body), ensure_ascii=False)
+    if template := re.search(r"\{\{(?:tasks|inputs|workflow)\.[^}]*\}\}", parameters):
+        raise RefusedError(
+            500,
+            "Failed to create a new run: InternalServerError: Failed to validate workflow for (): "
+            f"templates.entrypoint.tasks.root-driver failed to resolve {template[0]}",
+        )
+    action = (
+        f"Failed to create a new run: Failed to create a run: InternalServerError: Failed to store run {name} to table"
+    )
+    if len(name) > _MOST_CHARACTERS:
+        raise RefusedError(500, f"{action}: Error 1406 (22001): Data too long for column 'DisplayName' at row 1")
+    refuse_beyond_database(name + parameters, action, "`mlpipeline`.`run_details`.`PipelineRuntimeManifest`")
 
 
 @lru_cache
