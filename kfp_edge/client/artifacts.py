@@ -21,7 +21,7 @@ from typing import Protocol
 
 from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.cluster import Cluster
-from kfp_edge.errors import KfpApiError, KfpEdgeError, ParameterError, StorageError
+from kfp_edge.errors import ClusterError, KfpApiError, ParameterError, StorageError
 from kfp_edge.storage import s3
 
 _PATH = "/apis/v2beta1/artifacts"
@@ -30,7 +30,7 @@ _CLOCK_DIFFERENCE = timedelta(seconds=30)
 #: Where a backend stores artifacts unless it is configured otherwise: with its own object store, and in any bucket.
 _DEFAULT_ROOT = "s3://mlpipeline/v2/artifacts"
 _DEFAULT_PREFIX = "v2/artifacts"
-#: The ConfigMap that tells the launcher of a namespace where to store artifacts.
+#: The ConfigMap with the place where the launcher of a namespace stores artifacts.
 _LAUNCHER_CONFIG = "kfp-launcher"
 
 
@@ -86,7 +86,8 @@ def open_reader(api: KfpApi, run_id: str, pipeline: str, roots: Sequence[str]) -
             f"{api.endpoint.host} has no API for artifacts, and there are no credentials for its object store; set "
             "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_S3_ENDPOINT and AWS_S3_BUCKET, or open the run's page."
         )
-    return _StoreReader([f"{_s3_uri(root)}/{pipeline}/{run_id}/" for root in roots or _default_roots(namespace)])
+    places = roots or _default_roots(api.endpoint.cluster)
+    return _StoreReader([f"{_s3_uri(root)}/{pipeline}/{run_id}/" for root in places])
 
 
 @dataclass(frozen=True)
@@ -223,19 +224,19 @@ class _StoreReader:
         )
 
 
-def _default_roots(namespace: str) -> list[str]:
+def _default_roots(cluster: Cluster | None) -> list[str]:
     """Return where a backend may store artifacts, the likeliest place first."""
-    if root := _configured_root(namespace):
+    if cluster is not None and (root := _configured_root(cluster)):
         return [root]
     bucket = os.environ.get("AWS_S3_BUCKET")
     return [*([f"s3://{bucket}", f"s3://{bucket}/{_DEFAULT_PREFIX}"] if bucket else []), _DEFAULT_ROOT]
 
 
-def _configured_root(namespace: str) -> str:
+def _configured_root(cluster: Cluster) -> str:
     """Return the pipeline root of the namespace; empty if it has none, or this user may not read it."""
     try:
-        config = Cluster.connect(namespace).get("ConfigMap", _LAUNCHER_CONFIG)
-    except KfpEdgeError:
+        config = cluster.get("ConfigMap", _LAUNCHER_CONFIG)
+    except ClusterError:
         return ""
     return str((config or {}).get("data", {}).get("defaultPipelineRoot", ""))
 

@@ -1,13 +1,16 @@
 """What the stages of a run report: metrics and reports."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 
-from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
+from kfp_server_api import V2beta1Run
 
+from kfp_edge.client.argo_nodes import TaskIndex
 from kfp_edge.client.artifacts import ArtifactReader, TaskTime, open_reader
 from kfp_edge.client.kfp_api import KfpApi
+from kfp_edge.client.stage_states import display_names
 from kfp_edge.errors import ParameterError, StorageError
 from kfp_edge.reports.stage_report import StageReport
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, Stage
@@ -37,7 +40,7 @@ class RunResults:
         metrics: dict[str, float] = {}
         for stage in self._pipeline.stages:
             for name in _outputs(stage, [_METRICS_TYPE]):
-                metrics |= _parse_metrics(self._read(stage.name, name))
+                metrics |= _parse_metrics(self._read(stage, name))
         return metrics
 
     def reports(self) -> dict[str, StageReport]:
@@ -47,7 +50,7 @@ class RunResults:
             KfpApiError: the server refuses or cannot be reached.
             StorageError: the object store refuses or cannot be reached, or there are no credentials for it.
         """
-        reports = {stage: self._read_report(outputs) for stage, outputs in self._stages_with_reports().items()}
+        reports = {stage: self._read_report(outputs) for stage, outputs in self._outputs_by_stage.items()}
         return {stage: report for stage, report in reports.items() if report is not None}
 
     def report(self, stage: str) -> StageReport:
@@ -58,7 +61,7 @@ class RunResults:
             KfpApiError: the server refuses or cannot be reached.
             StorageError: the run has no such report, or the object store refuses or cannot be reached.
         """
-        reporting = self._stages_with_reports()
+        reporting = self._outputs_by_stage
         if stage not in reporting:
             raise ParameterError(
                 f"the pipeline has no stage {stage!r} with a report; those are: {', '.join(reporting)}."
@@ -71,36 +74,46 @@ class RunResults:
             )
         return report
 
-    def _read_report(self, outputs: Sequence[tuple[str, str]]) -> StageReport | None:
+    @cached_property
+    def _outputs_by_stage(self) -> dict[str, list[tuple[Stage, str]]]:
+        """The reports by the names of their stages, each with the task and the name of its output."""
+        reports: dict[str, list[tuple[Stage, str]]] = {}
+        tasks = self._pipeline.stages
+        for shown, task in zip(display_names(tasks), tasks, strict=True):
+            for name in _outputs(task, _REPORT_TYPES):
+                producer = task.producer_of(name)  # another one where stages share a pod
+                reports.setdefault(shown if producer == task.name else producer, []).append((task, name))
+        return reports
+
+    def _read_report(self, outputs: Sequence[tuple[Stage, str]]) -> StageReport | None:
         for task, name in outputs:
             if (data := self._read(task, name)) is not None:
                 return StageReport(data.decode("utf-8", "replace"))
         return None
 
-    def _stages_with_reports(self) -> dict[str, list[tuple[str, str]]]:
-        """Return the reports by stage, each with the task and the name of its output."""
-        reports: dict[str, list[tuple[str, str]]] = {}
-        for task in self._pipeline.stages:
-            for name in _outputs(task, _REPORT_TYPES):
-                reports.setdefault(task.producer_of(name), []).append((task.name, name))
-        return reports
-
-    def _read(self, stage: str, name: str) -> bytes | None:
+    def _read(self, stage: Stage, name: str) -> bytes | None:
         tasks = self._task_times(stage)
         if not tasks:
             return None
         if self._reader is None:
             self._reader = open_reader(self._api, self._run.run_id, self._pipeline.name, self._pipeline_roots())
-        return self._reader.read(stage, name, tasks)
+        return self._reader.read(stage.name, name, tasks)
 
-    def _task_times(self, stage: str) -> list[TaskTime]:
-        """Return when the tasks of a stage ran that have succeeded: the others have stored nothing but their logs."""
+    @cached_property
+    def _index(self) -> TaskIndex:
         details = self._run.run_details
-        tasks: Iterable[V2beta1PipelineTaskDetail] = (details.task_details or ()) if details is not None else ()
+        return TaskIndex((details.task_details or ()) if details is not None else ())
+
+    def _task_times(self, stage: Stage) -> list[TaskTime]:
+        """Return when the tasks of a stage ran that have succeeded: the others have stored nothing but their logs."""
+        if self._index.has_node_ids:
+            tasks = [task for node in self._index.instances(stage.path) if (task := self._index.task(node))]
+        else:
+            tasks = self._index.named(stage.name)
         return [
             TaskTime(task.start_time, task.end_time)
             for task in tasks
-            if task.display_name == stage and task.state == "SUCCEEDED" and task.end_time and task.end_time > _EPOCH
+            if task.state == "SUCCEEDED" and task.end_time and task.end_time > _EPOCH
         ]
 
     def _pipeline_roots(self) -> list[str]:

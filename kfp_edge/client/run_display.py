@@ -21,6 +21,8 @@ from kfp_edge.errors import KfpEdgeError
 if TYPE_CHECKING:
     pass
 
+#: Seconds that a caller who waits for the run waits for its last output, too.
+_LAST_UPDATE_SECONDS = 30.0
 #: Data of an output by media type.
 MimeBundle = dict[str, Any]
 
@@ -68,9 +70,9 @@ class RunDisplay:
             self._thread.start()
 
     def wait_for_last_update(self) -> None:
-        """Wait until the outputs show how the run ended."""
+        """Wait until the outputs show how the run ended, unless the server has become slow."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_LAST_UPDATE_SECONDS)
 
     def _update_until_end(self, snapshot: RunSnapshot) -> None:
         last = snapshot

@@ -12,6 +12,7 @@ from kfp_edge.reports.stage_report import StageReport
 _COLOURS = {
     "succeeded": "#2A8C4A",
     "failed": RED,
+    "lost": RED,
     "canceled": ORANGE,
     "canceling": ORANGE,
     "running": BLUE,

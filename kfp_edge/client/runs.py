@@ -187,7 +187,7 @@ class Run(ObservedRun):
         self._adopt(run)
         return run._last_snapshot(result)
 
-    def _snapshot(self, stages: tuple[StageState, ...], problem: str = "") -> "RunSnapshot":
+    def _snapshot(self, stages: tuple[StageState, ...], state: str = "", problem: str = "") -> "RunSnapshot":
         from kfp_edge.client.run_snapshot import RunSnapshot
 
         return RunSnapshot(
@@ -195,7 +195,7 @@ class Run(ObservedRun):
             self.id,
             self.url,
             self.pipeline.name,
-            self.state,
+            state or self.state,
             self.created_at,
             self.seconds,
             stages,
@@ -206,4 +206,4 @@ class Run(ObservedRun):
     def _last_snapshot(self, result: RunResult) -> "RunSnapshot":
         from kfp_edge.client.run_display import with_results
 
-        return with_results(self._snapshot(result.stages, result.error), self._results())
+        return with_results(self._snapshot(result.stages, result.state, result.error), self._results())

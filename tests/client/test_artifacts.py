@@ -4,11 +4,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from kfp import dsl
 
-from kfp_edge.client import Run
+from kfp_edge.client import Endpoint, Run
+from kfp_edge.client.artifacts import TaskTime, open_reader
+from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.errors import KfpEdgeError
-from support.clients import METRICS, REPORT, client_of, only, set_results, submit_small
+from support.clients import METRICS, REPORT, client_of, learn, only, set_results, submit_small
 from support.fake_kfp import FakeKfp
+from support.recorded_answers import our_answers
 from support.s3 import S3Server
 
 pytestmark = pytest.mark.usefixtures("no_pauses", "work_folder")
@@ -61,6 +65,33 @@ def test_all_reports_are_read_by_stage(ended: Run) -> None:
     assert ended.reports() == {"learn": REPORT}
 
 
+@dsl.pipeline(name="first")
+def first():
+    """Learn in a nested pipeline."""
+    learn(rows=1)
+
+
+@dsl.pipeline(name="second")
+def second():
+    """Learn in another one."""
+    learn(rows=2)
+
+
+@dsl.pipeline(name="twice")
+def twice():
+    """Have two stages of one name."""
+    second().after(first())
+
+
+def test_reports_of_stages_of_one_name_have_their_paths(server: FakeKfp) -> None:
+    set_results(server)
+    run = client_of(server).submit(twice)
+    run.wait()
+    assert run.reports() == {"first/learn": REPORT, "second/learn": REPORT}
+    with pytest.raises(KfpEdgeError, match="no stage 'learn' with a report; those are: first/learn, second/learn"):
+        run.report("learn")
+
+
 def test_numbers_that_the_database_left_out_do_not_matter(server: FakeKfp, ended: Run) -> None:
     for number in range(1, 10_001, 3):
         if "/other/" in server.store.artifacts.get(str(number), {}).get("uri", ""):
@@ -77,6 +108,19 @@ def test_artifacts_of_a_retried_stage_are_the_newest(server: FakeKfp) -> None:
     run.retry()
     run.wait()
     assert run.metrics() == ALL_METRICS
+
+
+def test_an_artifact_of_a_real_server_is_found_by_the_times_of_its_task(server: FakeKfp) -> None:
+    (recorded,) = our_answers("get-artifacts-200")
+    server.store.artifacts |= {each["artifact_id"]: each for each in recorded.answer["artifacts"]}
+    for each in server.store.artifacts.values():
+        each["namespace"] = "ds-project"
+    server.store.contents["meas", "metrics"] = b"{}"
+    ended = datetime(2026, 11, 29, 0, 24, 50, tzinfo=UTC)
+    api = KfpApi(Endpoint(server.url, "ds-project", lambda: server.token))
+    reader = open_reader(api, "c05c480f-8814-4f0e-b461-814673a4367e", "t-metrics", [])
+    assert reader.read("meas", "metrics", [TaskTime(ended - timedelta(seconds=10), ended)]) == b"{}"
+    assert reader.read("use", "metrics", [TaskTime(ended, ended + timedelta(seconds=20))]) is None
 
 
 def test_a_server_without_artifacts_has_no_metrics(server: FakeKfp) -> None:

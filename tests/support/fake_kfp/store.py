@@ -258,7 +258,7 @@ class Store:
 
     def _create_artifact(self, run: JsonObject, stage: str, name: str, artifact_type: str) -> None:
         number = str(next(self._numbers))
-        now = format_time(self.workflows[run["run_id"]].now)
+        now = self.workflows[run["run_id"]].now.strftime("%Y-%m-%dT%H:%M:%S.000Z")  # not in whole seconds as the others
         version = self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
         spec = version["pipeline_spec"].get("pipeline_spec", version["pipeline_spec"])
         path = f"pipelines/{spec['pipelineInfo']['name']}/{run['run_id']}/{stage}/{_id()}/{name}"
