@@ -86,8 +86,8 @@ def open_reader(api: KfpApi, run_id: str, pipeline: str, roots: Sequence[str]) -
             f"{api.endpoint.host} has no API for artifacts, and there are no credentials for its object store; set "
             "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_S3_ENDPOINT and AWS_S3_BUCKET, or open the run's page."
         )
-    places = roots or _default_roots(api.endpoint.cluster)
-    return _StoreReader([f"{_s3_uri(root)}/{pipeline}/{run_id}/" for root in places])
+    possible_roots = roots or _default_roots(api.endpoint.cluster)
+    return _StoreReader([f"{_s3_uri(root)}/{pipeline}/{run_id}/" for root in possible_roots])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import kfp_server_api
 import urllib3
 
+from kfp_edge.client.dashboard import find_dashboard
 from kfp_edge.client.server_messages import is_permanent, read_message
 from kfp_edge.cluster import Cluster
 from kfp_edge.errors import KfpApiError
@@ -77,6 +79,12 @@ class KfpApi:
         self.recurring_runs = kfp_server_api.RecurringRunServiceApi(self._api)
         self.runs = kfp_server_api.RunServiceApi(self._api)
         self.uploads = kfp_server_api.PipelineUploadServiceApi(self._api)
+
+    @cached_property
+    def dashboard(self) -> str:
+        """The address of the dashboard in which people look at runs; empty if it is below the host."""
+        endpoint = self.endpoint
+        return find_dashboard(endpoint.cluster) if endpoint.cluster is not None and endpoint.is_in_cluster else ""
 
     def call(self, action: str, method: Callable[..., T], *args: Any, is_idempotent: bool = True, **options: Any) -> T:
         """Make a call and return its response; transient failures are retried, and an expired token is read again.

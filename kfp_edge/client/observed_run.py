@@ -9,6 +9,7 @@ from typing import Self
 
 from kfp_server_api import V2beta1Run
 
+from kfp_edge.client.dashboard import run_url
 from kfp_edge.client.kfp_api import KfpApi
 from kfp_edge.client.package import parse_api_spec, split_spec
 from kfp_edge.client.run_in_cluster import RunInCluster
@@ -120,8 +121,9 @@ class ObservedRun:
 
     @property
     def url(self) -> str:
-        """The run's page in the KFP dashboard, below the API server's host."""
-        return f"{self._api.endpoint.host}/#/runs/details/{self.id}"
+        """The run's page in the dashboard of OpenShift AI or, where there is none, in that of KFP."""
+        endpoint = self._api.endpoint
+        return run_url(endpoint.host, endpoint.namespace, self._api.dashboard, self.id)
 
     @cached_property
     def pipeline(self) -> CompiledPipeline:

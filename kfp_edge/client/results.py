@@ -79,10 +79,10 @@ class RunResults:
         """The reports by the names of their stages, each with the task and the name of its output."""
         reports: dict[str, list[tuple[Stage, str]]] = {}
         tasks = self._pipeline.stages
-        for shown, task in zip(display_names(tasks), tasks, strict=True):
+        for display_name, task in zip(display_names(tasks), tasks, strict=True):
             for name in _outputs(task, _REPORT_TYPES):
                 producer = task.producer_of(name)  # another one where stages share a pod
-                reports.setdefault(shown if producer == task.name else producer, []).append((task, name))
+                reports.setdefault(display_name if producer == task.name else producer, []).append((task, name))
         return reports
 
     def _read_report(self, outputs: Sequence[tuple[Stage, str]]) -> StageReport | None:

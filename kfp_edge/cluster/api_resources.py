@@ -10,10 +10,12 @@ class ApiResource:
 
     api_version: str
     plural: str
+    is_namespaced: bool = True
 
 
 API_RESOURCES = {
     "ConfigMap": ApiResource("v1", "configmaps"),
+    "ConsoleLink": ApiResource("console.openshift.io/v1", "consolelinks", is_namespaced=False),
     "DataSciencePipelinesApplication": ApiResource(
         "datasciencepipelinesapplications.opendatahub.io/v1", "datasciencepipelinesapplications"
     ),
@@ -36,7 +38,8 @@ def resource_path(kind: str, namespace: str, name: str = "", subresource: str = 
     """Return the URL path of an object, of a subresource (`log`), or, without a name, of all objects of a kind."""
     resource = API_RESOURCES[kind]
     root = "apis" if "/" in resource.api_version else "api"
-    segments = (root, resource.api_version, "namespaces", quote(namespace, safe=""), resource.plural)
+    scope = ("namespaces", quote(namespace, safe="")) if resource.is_namespaced else ()
+    segments = (root, resource.api_version, *scope, resource.plural)
     return "/" + "/".join(filter(None, (*segments, quote(name, safe=""), subresource)))
 
 
