@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from support.fake_kfp import recurring_runs, run_control
+from support.fake_kfp.pages import page
 from support.fake_kfp.refusals import OPENSHIFT_AI, RefusedError, router_answer
-from support.fake_kfp.store import Store, page
+from support.fake_kfp.store import Store
 
 JsonObject = dict[str, Any]
 #: Status, body and headers; status 0 means no response at all.
