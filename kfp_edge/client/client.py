@@ -91,7 +91,8 @@ class Client:
         the default image, is a `KfpEdgeWarning`.
 
         Args:
-            pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
+            pipeline: The name of a pipeline of kfp-edge, a compiled YAML or JSON file, or a function with
+                `@dsl.pipeline`.
             parameters: Values by name; they are checked before anything is sent.
             name: The name of the run; the pipeline's and the time if empty.
             experiment: The group of runs that it belongs to; created if it does not exist.

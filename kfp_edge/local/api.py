@@ -90,7 +90,8 @@ def run(
     """Run a pipeline on this machine to its end.
 
     Args:
-        pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
+        pipeline: The name of a pipeline of kfp-edge, a compiled YAML or JSON file, or a function with
+            `@dsl.pipeline`.
         parameters: Values by name; for the others the pipeline's defaults apply.
         out: The folder for what the run leaves; a new one in `.kfp-edge/runs` if not given. A run there that failed
             before its first report is replaced.
