@@ -46,7 +46,7 @@ def runs(
 
 
 def _print_run(run: "Run") -> None:
-    from kfp_edge.client.run_snapshot import format_stage
+    from kfp_edge.client.runs.snapshot import format_stage
 
     error = run.error()
     typer.echo(f"{run.name}: {run.state}{_remarks(run)}\n    {run.url}")

@@ -62,7 +62,7 @@ def follow_run(run: "Run", cancel_command: str) -> None:
 
     Ctrl-C ends only this program: it prints the command that cancels the run.
     """
-    from kfp_edge.client.run_snapshot import MARKS, format_stage
+    from kfp_edge.client.runs.snapshot import MARKS, format_stage
 
     printed: dict[str, str] = {}
 
@@ -85,7 +85,7 @@ def follow_run(run: "Run", cancel_command: str) -> None:
 
 def print_waiting(texts: tuple[str, ...]) -> None:
     """Print what a run waits for."""
-    from kfp_edge.client.run_snapshot import WAITING_MARK
+    from kfp_edge.client.runs.snapshot import WAITING_MARK
 
     for text in texts:
         typer.echo(f"{WAITING_MARK} {text}")

@@ -12,20 +12,20 @@ from typing import Any, TypeVar
 import kfp_server_api
 from kfp_server_api import V2beta1PipelineVersion, V2beta1PipelineVersionReference
 
-from kfp_edge.client import schedules as recurring_runs
-from kfp_edge.client.discovery import find_endpoint
-from kfp_edge.client.kfp_api import Endpoint, KfpApi
-from kfp_edge.client.names import (
+from kfp_edge.client.runs.run import Run
+from kfp_edge.client.schedules import recurring_runs
+from kfp_edge.client.schedules.recurring_runs import Schedule
+from kfp_edge.client.schedules.timing import Timing
+from kfp_edge.client.server.discovery import find_endpoint
+from kfp_edge.client.server.kfp_api import Endpoint, KfpApi
+from kfp_edge.client.submission.checks import check_run, describe_warnings, refuse_missing
+from kfp_edge.client.submission.names import (
     beyond_database,
     check_experiment_name,
     check_run_name,
     check_schedule_name,
 )
-from kfp_edge.client.package import PipelinePackage, make_package
-from kfp_edge.client.run_checks import check_run, describe_warnings, refuse_missing
-from kfp_edge.client.runs import Run
-from kfp_edge.client.schedules import Schedule
-from kfp_edge.client.timing import Timing
+from kfp_edge.client.submission.package import PipelinePackage, make_package
 from kfp_edge.errors import KfpApiError, KfpEdgeWarning, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 from kfp_edge.spec.pipeline_names import version_name

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.client import observed_run
+from kfp_edge.client.runs import observed_run
 from support.clients import set_results, write_small
 from support.fake_kfp import FakeKfp
 

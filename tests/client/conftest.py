@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.client import kfp_api, observed_run
+from kfp_edge.client.runs import observed_run
+from kfp_edge.client.server import kfp_api
 from support.cluster import set_environment
 from support.fake_kfp import FakeKfp
 from support.fake_kfp.store import NAMESPACE

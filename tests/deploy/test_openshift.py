@@ -11,7 +11,7 @@ import pytest
 from kubernetes.utils.quantity import parse_quantity
 from yaml import safe_load, safe_load_all
 
-from kfp_edge.client.runtime_image import IMAGES_CONFIG_MAP, RUNTIME_KEY
+from kfp_edge.client.submission.runtime_image import IMAGES_CONFIG_MAP, RUNTIME_KEY
 from kfp_edge.cluster import metadata
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions

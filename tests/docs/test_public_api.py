@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kfp_edge import errors, local
-from kfp_edge.client import observed_run
+from kfp_edge.client.runs import observed_run
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 from support.paths import ROOT

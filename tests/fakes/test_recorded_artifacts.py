@@ -21,7 +21,7 @@ NAMESPACE = "namespace=ds-project"
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKfp]:
     """A backend with a run that has produced artifacts."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kfp_edge.client.observed_run.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("kfp_edge.client.runs.observed_run.POLL_SECONDS", 0.0)
     with FakeKfp(tmp_path) as running:
         set_results(running)
         client_of(running).submit(small, {"rows": 3}).wait()

@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from kfp import dsl
 
-from kfp_edge.client.argo_nodes import node_id
+from kfp_edge.client.runs.argo_nodes import node_id
 from kfp_edge.spec import compile_to_yaml
 from support.fake_kfp import FakeKfp, run_control
 from support.recorded_answers import RecordedAnswer, our_answers, shared_answers

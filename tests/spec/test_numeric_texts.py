@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kfp import dsl
 from ruamel.yaml import YAML
 
-from kfp_edge.client.package import make_package
+from kfp_edge.client.submission.package import make_package
 from kfp_edge.spec import compiler, validate_text
 from kfp_edge.spec.numeric_texts import quote_numeric_texts
 

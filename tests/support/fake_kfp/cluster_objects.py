@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from kfp_edge.client.argo_nodes import NODE_NAME_ANNOTATION
-from kfp_edge.client.run_in_cluster import RUN_LABEL
+from kfp_edge.client.runs.argo_nodes import NODE_NAME_ANNOTATION
+from kfp_edge.client.runs.in_cluster import RUN_LABEL
 from support.fake_kfp.workflow import FakeWorkflow, Node
 from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.objects import container_status, now, running, terminated, waiting

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from kfp_edge.client.argo_nodes import node_id
+from kfp_edge.client.runs.argo_nodes import node_id
 
 JsonObject = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""Runs on a server: followed, explained, shown in a notebook, canceled and retried."""

@@ -1,0 +1,1 @@
+"""Schedules: recurring runs of KFP, and when they start."""

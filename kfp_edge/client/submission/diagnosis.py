@@ -1,0 +1,49 @@
+"""What a cluster lacks for a run of a pipeline: `kfp-edge doctor PIPELINE`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kfp_edge.client.server.discovery import find_endpoint
+from kfp_edge.client.submission.checks import check_run
+from kfp_edge.client.submission.package import PipelinePackage, make_package
+from kfp_edge.cluster import Cluster
+from kfp_edge.diagnosis import Diagnosis
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.prerequisites.stage_needs import find_stage_needs
+from kfp_edge.spec.compiled_pipeline import PipelineLike
+
+
+def diagnose_cluster(
+    pipeline: PipelineLike, parameters: Mapping[str, Any] | None = None, namespace: str = ""
+) -> list[Diagnosis]:
+    """Return what the namespaces of a run have and lack; nothing is started or changed.
+
+    Args:
+        pipeline: The name of a pipeline of kfp-edge, a compiled YAML file, or a function with `@dsl.pipeline`.
+        parameters: Values by name, as for `Client.submit`.
+        namespace: The project with the pipelines; the pod's own or the kubeconfig's if empty.
+
+    Raises:
+        ParameterError: a parameter has a value that cannot be used, or there is no cluster.
+        PipelineError: there is no such pipeline, or a backend would refuse it.
+    """
+    cluster = Cluster.connect(namespace)
+    package = make_package(pipeline, cluster=cluster)
+    arguments = package.arguments(dict(parameters or {}))
+    return [_check_server(cluster), _check_image(package), *check_run(cluster, package, arguments)]
+
+
+def _check_server(cluster: Cluster) -> Diagnosis:
+    try:
+        endpoint = find_endpoint(cluster.namespace)
+    except KfpEdgeError as error:
+        return Diagnosis("pipeline server", str(error).rstrip("."), "missing", "see deploy/openshift/README.md, step 5")
+    return Diagnosis("pipeline server", endpoint.host, "ok")
+
+
+def _check_image(package: PipelinePackage) -> Diagnosis:
+    images = {pod.image for pod in find_stage_needs(package.document, {}) if pod.image}
+    if package.warning:
+        details, _, remedy = package.warning.rstrip(".").partition("; ")
+        return Diagnosis("runtime image", details, "warning", remedy)
+    return Diagnosis("images of the stages", ", ".join(sorted(images)), "ok")
