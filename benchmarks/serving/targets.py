@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from payloads import Case
-from results import ALONE, ONE_ROW, SIXTEEN, WITH_IDS, Results
+from results import ALONE, ONE_ROW, SIXTEEN, SIXTEEN_PINNED, WITH_IDS, Results
 from servers import FLOOR, KSERVE, KSERVE_TUNED, MLSERVER, MLSERVER_TUNED, OURS, OURS_BEFORE, Server
 
 _MB = 1e6
@@ -50,10 +50,16 @@ def _throughput(results: Results, peer: Server, times: float) -> Target:
 
 
 def _different_headers(results: Results) -> Target:
+    """Compare on one processor: across two, the scheduling of the virtual machine moves each rate by a tenth."""
     loads = results.rows[OURS.title].loads
-    equal, different = (loads[case, SIXTEEN].rate.value for case in (ONE_ROW, WITH_IDS))
-    name = "requests/s with a trace context and an id in each request, 16 connections"
-    measured = f"{different / equal:.2f}x: {different:,.0f} beside {equal:,.0f}"
+    (equal, different), (equal_anywhere, different_anywhere) = (
+        [loads[case, load].rate.value for case in (ONE_ROW, WITH_IDS)] for load in (SIXTEEN_PINNED, SIXTEEN)
+    )
+    name = "requests/s with a trace context and an id in each request, 16 connections, one processor"
+    measured = (
+        f"{different / equal:.2f}x: {different:,.0f} beside {equal:,.0f}; "
+        f"on two processors {different_anywhere / equal_anywhere:.2f}x"
+    )
     return Target(name, "0.85x of equal headers", measured, different >= 0.85 * equal)
 
 
