@@ -173,7 +173,7 @@ class WaitingWatch:
     def restart(self) -> None:
         """Start again, since the run has changed."""
         self._changed = self._looked = time.monotonic()
-        self._reported: tuple[str, ...] = ()
+        self._reported: set[tuple[str, ...]] = set()
 
     def is_due(self) -> bool:
         """Whether it is time to ask the cluster."""
@@ -184,11 +184,13 @@ class WaitingWatch:
         self._looked = time.monotonic()
         if run is not None:
             texts = reasons.waits(run)
-            is_news = texts != self._reported
+            # the kubelet alternates between ErrImagePull and ImagePullBackOff, for example
+            is_news = texts not in self._reported
         else:
             seconds = self._looked - self._changed
             is_waiting = seconds >= self._hint and all(stage.state != "running" for stage in stages)
             texts = (reasons.hint(stages, seconds),) if is_waiting else ()
             is_news = not self._reported
-        self._reported = texts or self._reported
+        if texts:
+            self._reported.add(texts)
         return texts if is_news else ()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from kfp_edge.cluster import Cluster
 from kfp_edge.errors import ClusterError, ParameterError, PipelineError
-from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
+from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE, RUNTIME_IMAGE
 from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.validation import get_deployment_spec
 from kfp_edge.storage.files import JsonObject
@@ -20,7 +20,8 @@ def put_runtime_image(pipeline: PipelineDocument, image: str, cluster: Cluster |
     """Put the image that is given, or else the project's, in place of the default of a compiled pipeline.
 
     Args:
-        pipeline: The pipeline. An image that `KFP_EDGE_RUNTIME_IMAGE` named when it was compiled stays.
+        pipeline: The pipeline. An image that `KFP_EDGE_RUNTIME_IMAGE` named when it was compiled stays, unless the
+            user names another one while the variable is still set.
         image: The image that the user names; empty for that of the project.
         cluster: Where the project's is looked up; None if there is no cluster to ask.
 
@@ -31,7 +32,10 @@ def put_runtime_image(pipeline: PipelineDocument, image: str, cluster: Cluster |
         ParameterError: what the user or the project names is no image.
         PipelineError: the user names one, and the pipeline has no stage with the default image.
     """
-    containers = [each for each in _containers(pipeline.spec) if _is_default(each["image"])]
+    replaced = [RUNTIME_IMAGE] if image else []
+    containers = [
+        each for each in _containers(pipeline.spec) if _is_default(each["image"]) or each["image"] in replaced
+    ]
     if image and not _IMAGE.fullmatch(image):
         raise ParameterError(f"the image {image!r} is no image of a registry; write HOST/REPOSITORY@sha256:DIGEST.")
     if image and not containers:

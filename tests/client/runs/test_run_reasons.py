@@ -7,6 +7,8 @@ import pytest
 
 from kfp_edge.client import Client, Run
 from kfp_edge.client.runs import observed_run
+from kfp_edge.client.runs.in_cluster import RunInCluster
+from kfp_edge.client.runs.reasons import RunReasons, WaitingWatch
 from kfp_edge.client.server.discovery import find_endpoint
 from kfp_edge.errors import RunTimeoutError
 from support.clients import small, submit_small
@@ -229,6 +231,21 @@ def test_waiting_reports_once_what_a_stage_waits_for(server: FakeKfp, cluster: F
     assert run.wait(on_waiting=report).state == "succeeded"
     assert (f"the stage learn waits: ImagePullBackOff: {message}",) in reported
     assert len(reported) == len(set(reported))
+
+
+def test_reasons_that_alternate_are_reported_once_each() -> None:
+    """The kubelet goes from ErrImagePull to ImagePullBackOff and back."""
+    first, second = ("ErrImagePull: 401",), ("ImagePullBackOff: 401",)
+    seen = iter([first, second, first, second])
+
+    class Reasons(RunReasons):
+        def waits(self, run: object) -> tuple[str, ...]:
+            return next(seen)
+
+    watch, reasons = WaitingWatch(0.0, 0.0), Reasons.__new__(Reasons)
+    in_cluster = RunInCluster.__new__(RunInCluster)
+    reported = [watch.news(reasons, (), in_cluster) for _ in range(4)]
+    assert reported == [first, second, (), ()]
 
 
 def stuck(server: FakeKfp, stage: str) -> Run:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from kfp_edge.cli.app import app
 from kfp_edge.client import Client
+from kfp_edge.client.submission import runtime_image
 from kfp_edge.client.submission.runtime_image import IMAGES_CONFIG_MAP
 from kfp_edge.errors import KfpEdgeError, KfpEdgeWarning
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
@@ -151,6 +152,14 @@ class TestTheRuntimeImage:
         result = kfp_edge("submit", "ours.yaml", "--image", OURS)
         assert (result.exit_code, result.stderr) == (0, "")
         assert OURS in uploaded_images(server)
+
+    def test_that_is_given_takes_precedence_over_that_of_the_environment(
+        self, server: FakeKfp, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cluster.apply(secret(user="ada"))
+        monkeypatch.setattr(runtime_image, "RUNTIME_IMAGE", "registry.example.com/work:1")
+        Client.connect().submit(with_secret, image=OURS)
+        assert uploaded_images(server) == {OURS}
 
     def test_that_replaces_nothing_is_refused(self, server: FakeKfp, cluster: FakeKubernetes) -> None:
         cluster.apply(secret(user="ada"))
