@@ -61,7 +61,7 @@ def test_the_description_is_the_first_line_of_the_component_s_docstring(stage: s
 def test_the_backend_is_the_one_that_the_pipelines_are_compiled_for(metadata: Metadata) -> None:
     versions = {dependency.name: dependency.version for dependency in metadata.dependencies.kubeflow}
     assert versions == {"Pipelines": BACKEND}
-    assert re.search(r'"kfp>=2\.16\.1,<2\.17"', (ROOT / "pyproject.toml").read_text())
+    assert re.search(r'"kfp>=2\.16\.1,<2\.18"', (ROOT / "pyproject.toml").read_text())
 
 
 def test_a_component_is_stable_with_version_1_at_the_earliest(metadata: Metadata) -> None:

@@ -68,9 +68,10 @@ def test_problems_in_kubernetes_manifests_have_positions():
     manifest = {
         "apiVersion": "pipelines.kubeflow.org/v2beta1",
         "kind": "PipelineVersion",
-        "spec": {"pipelineSpec": spec},
+        "metadata": {"name": "work-1"},
+        "spec": {"pipelineName": "work", "pipelineSpec": spec},
     }
-    pipeline = {"apiVersion": "pipelines.kubeflow.org/v2beta1", "kind": "Pipeline"}
+    pipeline = {"apiVersion": "pipelines.kubeflow.org/v2beta1", "kind": "Pipeline", "metadata": {"name": "work"}}
     both = lint_text(dump_yaml(pipeline, manifest))
     (problem,) = both.problems
     assert problem.finding.path == f"documents[2].spec.pipelineSpec.{EXECUTOR}.image"

@@ -33,7 +33,7 @@ def test_metadata_name_columns_classes_and_the_threshold_with_its_class(bearing:
     assert json.loads(features["parameters"]["columns"]) == ["torque", "speed", "wear"]
     assert json.loads(label["parameters"]["classes"]) == CLASSES
     assert json.loads(probabilities["parameters"].pop("classes")) == CLASSES
-    assert probabilities["parameters"] == {"threshold": 0.5, "positive": CLASSES[1]}
+    assert probabilities["parameters"] == {"threshold": 0.5, "positive": CLASSES[1], "batch_dimension": 0}
 
 
 def test_the_probabilities_of_an_answer_name_their_columns_and_text_stays_text(bearing: Model) -> None:

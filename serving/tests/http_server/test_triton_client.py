@@ -81,9 +81,9 @@ def test_server_metadata(client: InferenceServerClient) -> None:
 def test_model_metadata(client: InferenceServerClient, version: str) -> None:
     result = client.get_model_metadata("typed", version)
     assert (result["name"], result["versions"], result["platform"]) == ("typed", ["1"], "onnx_onnxv1")
-    shape = [-1, -1]
-    assert result["inputs"] == [{"name": input_name(name), "datatype": name, "shape": shape} for name in TYPES]
-    assert result["outputs"] == [{"name": output_name(name), "datatype": name, "shape": shape} for name in TYPES]
+    both = {"shape": [-1, -1], "parameters": {"batch_dimension": "none"}}
+    assert result["inputs"] == [{"name": input_name(name), "datatype": name, **both} for name in TYPES]
+    assert result["outputs"] == [{"name": output_name(name), "datatype": name, **both} for name in TYPES]
 
 
 @pytest.mark.parametrize("datatype", TYPES)

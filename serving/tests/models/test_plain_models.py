@@ -54,8 +54,9 @@ def test_an_onnx_file_in_the_layout_of_triton_is_served(plain: Path) -> None:
 def test_its_signature_is_that_of_the_file(plain: Path) -> None:
     with running(plain) as server:
         _, metadata = server.get("/v2/models/linear")
-    assert metadata["inputs"] == [{"name": "X", "datatype": "FP32", "shape": [-1, 3]}]
-    assert metadata["outputs"] == [{"name": "Y", "datatype": "FP32", "shape": [-1, 2]}]
+    rows = {"batch_dimension": 0}
+    assert metadata["inputs"] == [{"name": "X", "datatype": "FP32", "shape": [-1, 3], "parameters": rows}]
+    assert metadata["outputs"] == [{"name": "Y", "datatype": "FP32", "shape": [-1, 2], "parameters": rows}]
 
 
 def test_the_log_and_the_metrics_call_it_unverified(plain: Path) -> None:

@@ -79,7 +79,10 @@ class TestManifests:
     ("options", "sentence"),
     [
         ({"name_space": "x"}, "has no option 'name_space'; did you mean namespace. its options are cpu, memory,"),
-        ({"cpu": "many"}, "staging_options: cpu cannot be 'many'; it is: CPU request and limit, a Kubernetes quantity"),
+        (
+            {"cpu": "many"},
+            "staging_options: cpu cannot be 'many'; it is no quantity of Kubernetes; write processors, such as",
+        ),
         ({"tolerations": [{"effect": "Never"}]}, "staging_options: tolerations.0.effect cannot be "),
         ({"tolerations": [{"seconds": 3}]}, "staging_options: tolerations.0.seconds cannot be "),
         ({"ttl": 1.5}, "staging_options: ttl cannot be 1.5; "),
