@@ -96,7 +96,8 @@ def _command(folder: Path, config: Path, ports: list[int]) -> list[str]:
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64"),
         *(f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *(f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}", f"-filer.localSocket={folder / 'filer.sock'}"),
-        *(f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-volume.max=20"),
+        # each bucket takes up to seven volumes, and the tests of a worker share the server
+        *(f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-volume.max=1000"),
         *(f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}"),
     ]
 
