@@ -32,9 +32,7 @@ class InferenceClient:
 
     def __init__(self, url: str, name: str, version: str) -> None:
         self._url = url
-        self._session = requests.Session()
-        # a proxy of the environment does not reach a container on this machine or a Service of this cluster
-        self._session.trust_env = False
+        self._session = _new_session()
         self.model_path = f"/v2/models/{name}/versions/{version}"
 
     def __enter__(self) -> Self:
@@ -47,25 +45,26 @@ class InferenceClient:
 
     def get(self, path: str) -> ClientResponse:
         """Send a GET request."""
-        return self._send("GET", path, None, {})
+        return self._send(self._session, "GET", path, None, {})
 
     def ask_health(self, path: str) -> ClientResponse:
         """Send a GET request over a connection of its own, as a kubelet does."""
-        return self._send("GET", path, None, {"Connection": "close"})
+        with _new_session() as session:
+            return self._send(session, "GET", path, None, {"Connection": "close"})
 
     def post(self, path: str, body: bytes) -> ClientResponse:
         """Send a JSON body, well-formed or not."""
-        return self._send("POST", path, body, {"Content-Type": "application/json"})
+        return self._send(self._session, "POST", path, body, {"Content-Type": "application/json"})
 
     def infer(self, request: Mapping[str, Any]) -> ClientResponse:
         """Send an inference request (section "Inference Request JSON Object")."""
         return self.post(f"{self.model_path}/infer", json.dumps(request).encode())
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> ClientResponse:
+    def _send(
+        self, session: requests.Session, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> ClientResponse:
         try:
-            response = self._session.request(
-                method, self._url + path, data=body, headers=headers, timeout=_TIMEOUT_SECONDS
-            )
+            response = session.request(method, self._url + path, data=body, headers=headers, timeout=_TIMEOUT_SECONDS)
         except requests.Timeout:
             return ClientResponse(0, None, f"no response within {_TIMEOUT_SECONDS:g} s")
         except requests.RequestException:
@@ -74,3 +73,10 @@ class InferenceClient:
             return ClientResponse(response.status_code, response.json(), response.text[:_MAX_TEXT])
         except requests.JSONDecodeError:
             return ClientResponse(response.status_code, None, response.text[:_MAX_TEXT])
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    # a proxy of the environment does not reach a container on this machine or a Service of this cluster
+    session.trust_env = False
+    return session
