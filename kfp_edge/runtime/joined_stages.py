@@ -41,18 +41,14 @@ class StagePlan:
         command: Its command and arguments; `EXECUTOR_INPUT` stands for what KFP tells the stage about its run.
         parameters: The source of each input parameter by its name.
         artifacts: The source of each input artifact by its name.
-        retries: How often it is tried again after a failure.
-        backoff: Seconds before the first retry; each further one waits `backoff_factor` times as long.
-        backoff_factor: See `backoff`.
+        waits: Seconds to wait before each of the retries after a failure; none for a stage that is not retried.
     """
 
     name: str
     command: list[str]
     parameters: dict[str, Source] = field(default_factory=dict)
     artifacts: dict[str, Source] = field(default_factory=dict)
-    retries: int = 0
-    backoff: float = 0.0
-    backoff_factor: float = 1.0
+    waits: list[float] = field(default_factory=list)
 
 
 def write_plan(stages: list[StagePlan]) -> str:
@@ -134,11 +130,10 @@ def _joined(produced: Mapping[str, Mapping[str, Any]]) -> JsonObject:
 def _run_with_retries(stage: StagePlan, stage_input: str) -> int:
     command = [stage_input if part == EXECUTOR_INPUT else part for part in stage.command]
     code = _run_command(command)
-    for retry in range(stage.retries):
+    for number, seconds in enumerate(stage.waits, start=1):
         if code == 0:
             break
-        seconds = stage.backoff * stage.backoff_factor**retry
-        log_progress(f"{stage.name} failed; retry {retry + 1} of {stage.retries} in {seconds:g} s")
+        log_progress(f"{stage.name} failed; retry {number} of {len(stage.waits)} in {seconds:g} s")
         time.sleep(seconds)
         code = _run_command(command)
     return code

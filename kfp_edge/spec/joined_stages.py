@@ -137,15 +137,12 @@ class _Join:
         command = [*container.get("command", ()), *container.get("args", ())]
         if any("{{$" in part.replace(_EXECUTOR_INPUT_PLACEHOLDER, "") for part in command):
             raise PipelineError(f"the command of {stage} has placeholders; only Python components can share a pod.")
-        retry = task.get("retryPolicy", {})
         return StagePlan(
             stage,
             [EXECUTOR_INPUT if part == _EXECUTOR_INPUT_PLACEHOLDER else part for part in command],
             parameters=self._plan_inputs(stage, "parameters", inputs),
             artifacts=self._plan_inputs(stage, "artifacts", inputs),
-            retries=retry.get("maxRetryCount", 0),
-            backoff=float(retry.get("backoffDuration", "0s").removesuffix("s")),
-            backoff_factor=retry.get("backoffFactor", 1.0),
+            waits=_retry_waits(task.get("retryPolicy", {})),
         )
 
     def _plan_inputs(self, stage: str, kind: str, inputs: Mapping[str, "_InputNames"]) -> dict[str, Source]:
@@ -275,6 +272,16 @@ def _sort_tasks(graph: JsonObject) -> list[str]:
     tasks = graph["tasks"]
     sorter = TopologicalSorter({name: sorted(tasks[name].get("dependentTasks", ())) for name in sorted(tasks)})
     return list(sorter.static_order())
+
+
+def _retry_waits(policy: Mapping[str, Any]) -> list[float]:
+    """Return the seconds before each retry of a policy of the pipeline spec."""
+    first, longest = (
+        float(policy.get(name, default).removesuffix("s"))
+        for name, default in (("backoffDuration", "0s"), ("backoffMaxDuration", "3600s"))
+    )
+    factor = policy.get("backoffFactor", 2.0)
+    return [min(first * factor**number, longest) for number in range(policy.get("maxRetryCount", 0))]
 
 
 def _output_selectors(outputs: Mapping[str, Any]) -> Iterator[tuple[JsonObject, str]]:

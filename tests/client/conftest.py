@@ -1,12 +1,11 @@
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kfp_edge.client.runs import observed_run
 from kfp_edge.client.server import kfp_api
-from support.cluster import set_environment
+from support.cluster import pipeline_application, set_environment
 from support.fake_kfp import FakeKfp
 from support.fake_kfp.store import NAMESPACE
 from support.fake_kubernetes import FakeKubernetes
@@ -46,20 +45,9 @@ def cluster(server: FakeKfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with FakeKubernetes(tmp_path / "cluster", roles) as running:
         server.store.cluster = running
         server.token = running.token(client)
-        running.apply(application(server.url))
+        running.apply(pipeline_application(server.url, server.url))
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
         monkeypatch.delenv("KFP_EDGE_TOKEN", raising=False)
         set_environment(monkeypatch, running.environ(client, NAMESPACE))
         yield running
         server.store.cluster = None
-
-
-def application(url: str) -> dict[str, Any]:
-    """Return the object in which a client finds the URL of the server."""
-    return {
-        "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
-        "kind": "DataSciencePipelinesApplication",
-        "metadata": {"name": "dspa", "namespace": NAMESPACE},
-        "spec": {"objectStorage": {}},
-        "status": {"components": {"apiServer": {"url": url, "externalUrl": url}}},
-    }

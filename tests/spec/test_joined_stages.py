@@ -124,6 +124,20 @@ def test_a_stage_is_retried_alone(joined: Path, tmp_path: Path) -> None:
     assert (tmp_path / "attempts").read_text() == "xx"
 
 
+@dsl.pipeline(name="patient")
+def patient(text: str, log: str):
+    prepared = prepare(text=text, log=log, times=2)
+    prepared.set_retry(num_retries=4, backoff_duration="30s", backoff_factor=2, backoff_max_duration="100s")
+    count(table=prepared.outputs["table"], title=text)
+
+
+def test_a_stage_keeps_the_waits_between_its_retries() -> None:
+    spec, _ = join(compile_to_yaml(patient))
+    container = spec["deploymentSpec"]["executors"]["exec-prepare-and-count"]["container"]
+    plan = json.loads(container["args"][0])
+    assert [stage["waits"] for stage in plan] == [[30, 60, 100, 100], []]
+
+
 def test_a_stage_that_fails_ends_the_task_with_its_exit_code(joined: Path, tmp_path: Path) -> None:
     with pytest.raises(local.RunFailedError):
         local.run(joined, {"text": "ab", "log": str(tmp_path), "failures": 5}, out=tmp_path / "run")

@@ -26,3 +26,15 @@ def set_data(fake: FakeKubernetes, **data: str) -> None:
 def status_codes(fake: FakeKubernetes, verb: str) -> list[int]:
     """Return the status of every request with a verb, in the order of the requests."""
     return [call.status for call in fake.requests if call.verb == verb]
+
+
+def pipeline_application(inside: str = "", outside: str = "", name: str = "dspa") -> dict[str, Any]:
+    """Return a DataSciencePipelinesApplication whose API server has these addresses."""
+    status = {"components": {"apiServer": {"url": inside, "externalUrl": outside}}} if inside or outside else {}
+    return {
+        "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
+        "kind": "DataSciencePipelinesApplication",
+        "metadata": {"name": name, "namespace": "ds-project"},
+        "spec": {"objectStorage": {}},
+        "status": status,
+    }

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -17,6 +16,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from support.cluster import pipeline_application
 from support.fake_kfp import FakeKfp
 from support.fake_kfp.store import NAMESPACE, JsonObject, Store
 from support.fake_kubernetes import FakeKubernetes
@@ -176,7 +176,7 @@ def openshift_ai(folder: Path) -> Iterator[FakeKubernetes]:
     store = RunningStore(folder / "runs")
     with FakeKfp(folder) as kfp, FakeKubernetes(folder) as kubernetes:
         kfp.store, kfp.token = store, kubernetes.token(USER)
-        kubernetes.apply(_pipeline_application(kfp.url))
+        kubernetes.apply(pipeline_application(kfp.url, kfp.url))
         kubernetes.apply(_IMAGES)
         try:
             yield kubernetes
@@ -191,16 +191,6 @@ _IMAGES = {
     "metadata": {"name": "kfp-edge-images", "namespace": NAMESPACE},
     "data": {"runtime": "registry.example.com/kfp-edge/runtime:1"},
 }
-
-
-def _pipeline_application(url: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
-        "kind": "DataSciencePipelinesApplication",
-        "metadata": {"name": "dspa", "namespace": NAMESPACE},
-        "spec": {"objectStorage": {}},
-        "status": {"components": {"apiServer": {"url": url, "externalUrl": url}}},
-    }
 
 
 if __name__ == "__main__":

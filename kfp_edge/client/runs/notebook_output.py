@@ -11,15 +11,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kfp_edge.client.runs.html import render
 from kfp_edge.client.runs.results import RunResults
 from kfp_edge.client.runs.snapshot import RunSnapshot
 from kfp_edge.errors import KfpEdgeError
-
-if TYPE_CHECKING:
-    pass
 
 #: Seconds that a caller who waits for the run waits for its last output, too.
 _LAST_UPDATE_SECONDS = 30.0

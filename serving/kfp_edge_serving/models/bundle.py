@@ -177,12 +177,16 @@ def _contract_of(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = {KeyError: f"it lacks {error}", ValueError: str(error)}.get(type(error))
-        if isinstance(error, orjson.JSONDecodeError):
-            reason = f"it is not JSON: {error}"
-        raise StartError(
-            f"{path} does not follow the bundle contract: {reason or f'a value has another type ({error})'}."
-        ) from error
+        raise StartError(f"{path} does not follow the bundle contract: {_describe(error)}.") from error
+
+
+def _describe(error: Exception) -> str:
+    """Return what is wrong with a document, given the error of reading it."""
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    if isinstance(error, orjson.JSONDecodeError):
+        return f"it is not JSON: {error}"
+    return str(error) if isinstance(error, ValueError) else f"a value has another type ({error})"
 
 
 def _list_unused(folder: Path, used: set[str]) -> tuple[str, ...]:

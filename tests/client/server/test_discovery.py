@@ -12,6 +12,7 @@ import pytest
 from kfp_edge.client import Client
 from kfp_edge.client.server.discovery import find_endpoint
 from kfp_edge.errors import KfpApiError, KfpEdgeError
+from support.cluster import pipeline_application, set_environment
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 from support.registry import write_certificates
@@ -33,27 +34,10 @@ def cluster(tmp_path: Path) -> Iterator[FakeKubernetes]:
         yield running
 
 
-def set_environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-
-def application(inside: str = "", outside: str = "", name: str = "dspa") -> dict[str, Any]:
-    """Return a DataSciencePipelinesApplication whose API server has these addresses."""
-    status = {"components": {"apiServer": {"url": inside, "externalUrl": outside}}} if inside or outside else {}
-    return {
-        "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
-        "kind": "DataSciencePipelinesApplication",
-        "metadata": {"name": name, "namespace": "ds-project"},
-        "spec": {"objectStorage": {}},
-        "status": status,
-    }
-
-
 def test_a_pod_connects_to_the_service_with_its_service_account(
     cluster: FakeKubernetes, server: FakeKfp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.apply(application(inside=server.url, outside="https://outside.example.com"))
+    cluster.apply(pipeline_application(inside=server.url, outside="https://outside.example.com"))
     set_environment(monkeypatch, cluster.pod(USER, "ds-project"))
     server.token = cluster.token(USER)
     client = Client.connect()
@@ -63,7 +47,7 @@ def test_a_pod_connects_to_the_service_with_its_service_account(
 def test_a_laptop_connects_to_the_route_with_its_kubeconfig(
     cluster: FakeKubernetes, server: FakeKfp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.apply(application(inside="https://inside.svc.cluster.local:8443", outside=server.url))
+    cluster.apply(pipeline_application(inside="https://inside.svc.cluster.local:8443", outside=server.url))
     set_environment(monkeypatch, cluster.environ(USER, "ds-project"))
     server.token = cluster.token(USER)
     assert Client.connect().runs() == []
@@ -72,7 +56,7 @@ def test_a_laptop_connects_to_the_route_with_its_kubeconfig(
 def test_a_pod_s_token_is_read_again_when_it_has_been_replaced(
     cluster: FakeKubernetes, server: FakeKfp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.apply(application(inside=server.url))
+    cluster.apply(pipeline_application(inside=server.url))
     pod = cluster.pod(USER, "ds-project")
     set_environment(monkeypatch, pod)
     server.token = cluster.token(USER)
@@ -113,10 +97,10 @@ def test_without_a_cluster_a_host_is_required() -> None:
     [
         ([], "the namespace ds-project should have one DataSciencePipelinesApplication and has none"),
         (
-            [application(outside="https://a", name="a"), application(outside="https://b", name="b")],
+            [pipeline_application(outside="https://a", name="a"), pipeline_application(outside="https://b", name="b")],
             r"has 2 of them \(a, b\)",
         ),
-        ([application()], "dspa in the namespace ds-project has no address of its API server yet; wait until"),
+        ([pipeline_application()], "dspa in the namespace ds-project has no address of its API server yet; wait until"),
     ],
 )
 def test_a_project_without_exactly_one_server_is_reported(
@@ -131,7 +115,7 @@ def test_a_project_without_exactly_one_server_is_reported(
 
 def without_login(**spec: bool) -> dict[str, Any]:
     """Return an application with `enableOauth: false`: it has no route, and the operator never reports an address."""
-    without = application()
+    without = pipeline_application()
     return {**without, "spec": {**without["spec"], "apiServer": {"enableOauth": False}, **spec}}
 
 

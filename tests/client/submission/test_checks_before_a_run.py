@@ -16,6 +16,7 @@ from kfp_edge.client.submission.runtime_image import IMAGES_CONFIG_MAP
 from kfp_edge.errors import KfpEdgeError, KfpEdgeWarning
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
 from kfp_edge.spec import compile_to_yaml
+from support.cluster import pipeline_application, set_environment
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
 
@@ -53,17 +54,8 @@ def cluster(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.delenv("KFP_EDGE_TOKEN", raising=False)
     with FakeKubernetes(tmp_path / "cluster") as running:
-        running.apply(
-            {
-                "apiVersion": "datasciencepipelinesapplications.opendatahub.io/v1",
-                "kind": "DataSciencePipelinesApplication",
-                "metadata": {"name": "dspa", "namespace": "ds-project"},
-                "spec": {"objectStorage": {}},
-                "status": {"components": {"apiServer": {"url": server.url, "externalUrl": server.url}}},
-            }
-        )
-        for name, value in running.environ(USER, "ds-project").items():
-            monkeypatch.setenv(name, value)
+        running.apply(pipeline_application(server.url, server.url))
+        set_environment(monkeypatch, running.environ(USER, "ds-project"))
         server.token = running.token(USER)
         yield running
 
