@@ -11,7 +11,7 @@ from kfp.dsl import PipelineTask
 
 from kfp_edge.cluster.pod_options import TASK_REQUESTS
 from kfp_edge.runtime.mounts import CA_MOUNT, GIT_MOUNT, MOUNT_ROOT, REGISTRY_MOUNT
-from kfp_edge.spec.parameter_groups import ParameterGroup
+from kfp_edge.spec.parameters.groups import ParameterGroup
 
 #: Keys of an OpenShift AI data connection; stages read the environment variables of the same names.
 DATA_CONNECTION_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION")

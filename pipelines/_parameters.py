@@ -17,7 +17,7 @@ from kfp_edge.components.release.component import release
 from kfp_edge.components.staging_test.component import staging_test
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
-from kfp_edge.spec.parameter_groups import ParameterGroup
+from kfp_edge.spec.parameters.groups import ParameterGroup
 
 
 @dataclass(frozen=True, kw_only=True)

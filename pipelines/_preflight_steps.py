@@ -5,7 +5,7 @@ from kfp.dsl import PipelineTask
 from kfp_edge.components.preflight.component import preflight
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching
 from kfp_edge.pipelines._parameters import Delivery
-from kfp_edge.spec.parameter_groups import ParameterGroup, inputs_of
+from kfp_edge.spec.parameters.groups import ParameterGroup, inputs_of
 
 
 def check_run(*groups: ParameterGroup, cluster: ClusterParameters) -> PipelineTask:

@@ -11,7 +11,7 @@ from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching, set_retries
 from kfp_edge.pipelines._parameters import DataOptions, DataSource, ModelName, Training, Verification
-from kfp_edge.spec.parameter_groups import arguments, inputs_of
+from kfp_edge.spec.parameters.groups import arguments, inputs_of
 
 
 def train_and_verify(

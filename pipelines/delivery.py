@@ -19,7 +19,7 @@ from kfp_edge.pipelines._parameters import (
     Verification,
 )
 from kfp_edge.pipelines._preflight_steps import check_delivery
-from kfp_edge.spec.parameter_groups import arguments, pipeline
+from kfp_edge.spec.parameters.groups import arguments, pipeline
 
 
 @pipeline(name="delivery", description="Verify a model trained elsewhere and propose it to the edge sites.")

@@ -5,7 +5,7 @@ from kfp_edge.pipelines._delivery_steps import clean_up_on_exit, deliver
 from kfp_edge.pipelines._parameters import DataOptions, DataSource, Delivery, ModelName, Training, Verification
 from kfp_edge.pipelines._preflight_steps import check_delivery
 from kfp_edge.pipelines._training_steps import train_and_verify
-from kfp_edge.spec.parameter_groups import pipeline
+from kfp_edge.spec.parameters.groups import pipeline
 
 
 @pipeline(name="edge-mlops", description="Train a model and propose it to the edge sites as a reviewed change.")

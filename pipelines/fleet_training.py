@@ -7,7 +7,7 @@ from kfp_edge.pipelines._cluster_parameters import ClusterParameters
 from kfp_edge.pipelines._parameters import DataOptions, DataSource, Fleet, ModelName, Training, Verification
 from kfp_edge.pipelines._preflight_steps import check_run
 from kfp_edge.pipelines._training_steps import train_and_verify
-from kfp_edge.spec.parameter_groups import pipeline
+from kfp_edge.spec.parameters.groups import pipeline
 
 
 @pipeline(name="fleet-training", description="Train one model for each asset or site, and compare them.")

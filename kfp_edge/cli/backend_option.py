@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kfp_edge.spec.backends import BACKENDS
+from kfp_edge.spec.backends.profiles import BACKENDS
 
 BackendOption = Annotated[
     str,

@@ -10,12 +10,12 @@ import typer
 from kfp_edge.cli.backend_option import BackendOption
 from kfp_edge.cli.server_options import JoinStages
 from kfp_edge.errors import PipelineError
-from kfp_edge.spec.backends import DEFAULT_BACKEND, find_backend, knows
+from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, find_backend, knows
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
-    from kfp_edge.spec.compile_target import CompileTarget
+    from kfp_edge.spec.compiling.target import CompileTarget
 
 
 def compile_pipelines(
@@ -43,9 +43,9 @@ def compile_pipelines(
     ] = None,
 ) -> None:
     """Compile pipelines to YAML, the same bytes on every run."""
-    from kfp_edge.spec import compiler
-    from kfp_edge.spec.compile_target import CompileTarget, RunLimits
-    from kfp_edge.spec.validation import check_accepted
+    from kfp_edge.spec.compiling import compiler
+    from kfp_edge.spec.compiling.target import CompileTarget, RunLimits
+    from kfp_edge.spec.validation.validate import check_accepted
 
     names = pipelines or compiler.pipeline_names()
     target = CompileTarget(find_backend(backend), RunLimits.parse(deadline, time_to_live), join_stages)

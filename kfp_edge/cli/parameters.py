@@ -26,7 +26,7 @@ def read_parameters(options: list[str] | None, file: Path | None) -> dict[str, o
 
 
 def _from_file(path: Path | None) -> Mapping[str, object]:
-    from kfp_edge.spec.parameter_values import read_parameter_file
+    from kfp_edge.spec.parameters.values import read_parameter_file
     from kfp_edge.spec.pipeline_file import decode_text
 
     if path is None:

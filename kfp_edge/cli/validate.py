@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kfp_edge.cli.backend_option import BackendOption
-from kfp_edge.spec.backends import DEFAULT_BACKEND, find_backend
+from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, find_backend
 from kfp_edge.wording import count_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from kfp_edge.rules.context import LintContext
-from kfp_edge.spec.lint_findings import Finding, join_path
+from kfp_edge.spec.validation.lint_findings import Finding, join_path
 
 _DIGEST = re.compile(r"@\w+:[0-9a-f]{32,}$")
 _PLACEHOLDER = "{{"

@@ -10,10 +10,10 @@ from kfp_edge.rules.catalog import RULES, Rule
 from kfp_edge.rules.context import LintContext, build_lint_context
 from kfp_edge.rules.source_map import Position, SourceMap
 from kfp_edge.rules.suppressions import Suppression, parse_suppressions
-from kfp_edge.spec.backends import DEFAULT_BACKEND, Backend
-from kfp_edge.spec.lint_findings import Finding
+from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, Backend
 from kfp_edge.spec.pipeline_file import PipelineFile, read_pipeline_file
-from kfp_edge.spec.validation import PipelineInfo, unreadable_report, validate
+from kfp_edge.spec.validation.lint_findings import Finding
+from kfp_edge.spec.validation.validate import PipelineInfo, unreadable_report, validate
 
 _CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
     container_rules.check_images,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from kfp_edge.rules.context import LintContext
-from kfp_edge.spec.backends import find_fact
-from kfp_edge.spec.lint_findings import Finding
-from kfp_edge.spec.validation import get_pipeline_config
+from kfp_edge.spec.backends.profiles import find_fact
+from kfp_edge.spec.validation.lint_findings import Finding
+from kfp_edge.spec.validation.validate import get_pipeline_config
 
 
 def check_settings_without_effect(context: LintContext) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 
 from kfp_edge.rules.context import ContainerContext, LintContext
-from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.secret_patterns import detect_secret
+from kfp_edge.spec.validation.lint_findings import Finding, join_path
 
 #: A field by which a pod uses a Secret.
 _SecretReference: TypeAlias = (

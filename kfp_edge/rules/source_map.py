@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from kfp_edge.spec.lint_findings import join_path
 from kfp_edge.spec.pipeline_file import PipelineFile
+from kfp_edge.spec.validation.lint_findings import join_path
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#\s*kfp-edge:\s*(.*?)\s*$", re.MULTILINE)
 

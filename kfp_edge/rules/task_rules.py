@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from kfp_edge.rules.context import ContainerContext, LintContext
 from kfp_edge.spec.compiled_pipeline import readable_condition
-from kfp_edge.spec.lint_findings import Finding, join_path
+from kfp_edge.spec.validation.lint_findings import Finding, join_path
 
 #: A pod with this annotation has a side effect; the value says which one.
 SIDE_EFFECT = "kfp-edge.io/side-effect"

@@ -1,4 +1,4 @@
-"""Runs several stages in one container, one after another; what `kfp_edge.spec.joined_stages` makes tasks of.
+"""Runs several stages in one container, one after another; what `kfp_edge.spec.compiling.joined_stages` makes tasks of.
 
 python -m kfp_edge.runtime.joined_stages PLAN EXECUTOR_INPUT
 """

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, Stage
-    from kfp_edge.spec.compiler import compile_to_manifests, compile_to_yaml, load_pipeline, pipeline_names
-    from kfp_edge.spec.lint_findings import Finding
-    from kfp_edge.spec.validation import PipelineInfo, ValidationReport, validate_file, validate_text
+    from kfp_edge.spec.compiling.compiler import compile_to_manifests, compile_to_yaml, load_pipeline, pipeline_names
+    from kfp_edge.spec.validation.lint_findings import Finding
+    from kfp_edge.spec.validation.validate import PipelineInfo, ValidationReport, validate_file, validate_text
 
 _MODULES = {
     "CompiledPipeline": "compiled_pipeline",
-    "Finding": "lint_findings",
-    "PipelineInfo": "validation",
+    "Finding": "validation.lint_findings",
+    "PipelineInfo": "validation.validate",
     "PipelineLike": "compiled_pipeline",
     "Stage": "compiled_pipeline",
-    "ValidationReport": "validation",
-    "compile_to_manifests": "compiler",
-    "compile_to_yaml": "compiler",
-    "load_pipeline": "compiler",
-    "pipeline_names": "compiler",
-    "validate_file": "validation",
-    "validate_text": "validation",
+    "ValidationReport": "validation.validate",
+    "compile_to_manifests": "compiling.compiler",
+    "compile_to_yaml": "compiling.compiler",
+    "load_pipeline": "compiling.compiler",
+    "pipeline_names": "compiling.compiler",
+    "validate_file": "validation.validate",
+    "validate_text": "validation.validate",
 }
 
 __all__ = [

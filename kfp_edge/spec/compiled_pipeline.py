@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeGuard, Union
 
 from kfp_edge.errors import ParameterError, PipelineError
 from kfp_edge.runtime.joined_stages import SEPARATOR
-from kfp_edge.spec import compiler
-from kfp_edge.spec.canonical_yaml import canonical_text
-from kfp_edge.spec.compile_target import CompileTarget
-from kfp_edge.spec.element_types import ElementType, find_element_types
-from kfp_edge.spec.numeric_texts import quote_numeric_texts
-from kfp_edge.spec.parameter_values import Parameter, is_kind, read_value
+from kfp_edge.spec.compiling import compiler
+from kfp_edge.spec.compiling.canonical_yaml import canonical_text
+from kfp_edge.spec.compiling.target import CompileTarget
+from kfp_edge.spec.parameters.element_types import ElementType, find_element_types
+from kfp_edge.spec.parameters.numeric_texts import quote_numeric_texts
+from kfp_edge.spec.parameters.values import Parameter, is_kind, read_value
 from kfp_edge.spec.pipeline_file import PipelineDocument, read_pipeline_file
 from kfp_edge.suggestions import suggest_or
 
@@ -63,8 +63,8 @@ def load_validated(pipeline: PipelineLike, target: CompileTarget | None = None) 
 def _validate(text: str | bytes, description: str) -> PipelineDocument:
     from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec  # imports the whole of KFP, as validation does
 
-    from kfp_edge.spec.protobuf_fields import with_json_names
-    from kfp_edge.spec.validation import validate
+    from kfp_edge.spec.validation.protobuf_fields import with_json_names
+    from kfp_edge.spec.validation.validate import validate
 
     try:
         file = read_pipeline_file(text)

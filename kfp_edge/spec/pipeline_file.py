@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.spec.core_schema import join_surrogates, spaces_for_tabs
-from kfp_edge.spec.lint_findings import join_path
+from kfp_edge.spec.validation.core_schema import join_surrogates, spaces_for_tabs
+from kfp_edge.spec.validation.lint_findings import join_path
 
 _KUBERNETES_NATIVE = "pipelines.kubeflow.org/"
 _SPEC_KEYS = frozenset({"pipelineInfo", "deploymentSpec", "schemaVersion", "components", "root"})

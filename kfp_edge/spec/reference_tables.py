@@ -8,8 +8,8 @@
     <!-- make docs: options kfp_edge.components.ingest.columns.schema ColumnExpectation --> fields of a pydantic model
     <!-- make docs: metrics kfp_edge.metrics.catalog -->      the metrics that a module defines
     <!-- make docs: estimators kfp_edge.estimators.registry classification -->    the estimators of a task
-    <!-- make docs: backends kfp_edge.spec.backends -->      the backends that pipelines can be compiled for
-    <!-- make docs: fields kfp_edge.spec.backends -->      the fields that only some of them know
+    <!-- make docs: backends kfp_edge.spec.backends.profiles -->      the backends that pipelines can be compiled for
+    <!-- make docs: fields kfp_edge.spec.backends.profiles -->      the fields that only some of them know
     <!-- end -->
 """
 
@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from kfp_edge.spec import compiler
-from kfp_edge.spec.parameter_groups import ParameterGroup
+from kfp_edge.spec.compiling import compiler
+from kfp_edge.spec.parameters.groups import ParameterGroup
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent

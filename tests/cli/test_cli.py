@@ -9,7 +9,7 @@ import pytest
 from kfp_edge import __version__
 from kfp_edge.cli import app as cli
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 
 HEAVY = ("kfp", "sklearn", "pandas", "numpy", "onnxruntime", "google.protobuf", "boto3", "yaml")
 

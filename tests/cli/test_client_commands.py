@@ -7,8 +7,8 @@ import yaml
 from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
-from kfp_edge.spec import compiler
-from kfp_edge.spec.validation import validate_text
+from kfp_edge.spec.compiling import compiler
+from kfp_edge.spec.validation.validate import validate_text
 from support import schemas
 from support.clients import REPORT, STAGES
 from support.commands import kfp_edge

@@ -11,7 +11,7 @@ import pytest
 from kfp import dsl
 
 from kfp_edge.components.ingest.component import ingest
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 ROWS = 400
 TIMES = pd.date_range("2026-01-01", periods=ROWS, freq="min").strftime("%Y-%m-%d %H:%M")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.clients import (
     STAGES,
     client_of,

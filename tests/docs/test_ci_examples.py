@@ -10,7 +10,7 @@ import tomllib
 import pytest
 from ruamel.yaml import YAML
 
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.paths import ROOT
 
 GITHUB = ROOT / ".github" / "workflows" / "pipelines.yml"

@@ -26,8 +26,9 @@ from sklearn.preprocessing import LabelEncoder
 from kfp_edge.cli.app import app
 from kfp_edge.components.train.train import fit
 from kfp_edge.ml.skops_model import save_model
-from kfp_edge.spec import compiler, reference_tables
+from kfp_edge.spec import reference_tables
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from kfp_edge.spec.compiling import compiler
 from kfp_edge.tasks.task import TrainingOptions
 from support.failures import make_engines, make_fleet
 from support.fake_kfp import FakeKfp

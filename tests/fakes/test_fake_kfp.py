@@ -10,7 +10,7 @@ import kfp_server_api
 import pytest
 import yaml
 
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.clients import STAGES, set_results, small, write_small
 from support.fake_kfp import FakeKfp
 

@@ -9,7 +9,7 @@ from kfp.dsl import HTML, Artifact, Markdown, Metrics, Output
 
 from kfp_edge import local
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec.compiler import compile_to_manifests, compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_manifests, compile_to_yaml
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)

@@ -12,7 +12,7 @@ from kfp import dsl
 from kfp.dsl import PipelineTaskFinalStatus
 
 from kfp_edge import local
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)

@@ -15,7 +15,7 @@ from kfp.dsl import HTML, Metrics, Output
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.local import runner, summary, workspace
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)

@@ -7,7 +7,7 @@ from kfp import dsl
 from kfp_edge.local import runner
 from kfp_edge.local.steps import StepLines
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kfp_edge.runtime.component import RUNTIME_IMAGE
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.paths import ROOT
 
 COMPILED = ROOT / "compiled"

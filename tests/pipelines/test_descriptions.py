@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.paths import ROOT
 
 NAMES = compiler.pipeline_names()

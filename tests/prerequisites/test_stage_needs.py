@@ -6,7 +6,7 @@ from kfp import dsl, kubernetes
 
 from kfp_edge.prerequisites.pod_needs import ObjectNeed, PodNeeds
 from kfp_edge.prerequisites.stage_needs import find_stage_needs
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 from kfp_edge.spec.pipeline_file import read_pipeline_file
 
 IMAGE = "registry.example.com/plant/work:1"

@@ -8,7 +8,7 @@ from kfp import dsl
 
 from kfp_edge.rules import lint_text
 from kfp_edge.rules.address_rules import ADDRESSES_OF_STAGES
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.paths import ROOT
 from support.pipelines import IMAGE, problem_lines
 

@@ -4,7 +4,7 @@ import pytest
 from kfp import dsl
 
 from kfp_edge.rules import lint_text
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.pipelines import (
     EXECUTOR,
     codes,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kfp_edge.rules import lint_text
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.pipelines import (
     EXECUTOR,
     TEXT,

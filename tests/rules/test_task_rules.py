@@ -7,7 +7,7 @@ from kfp import dsl, kubernetes
 
 from kfp_edge.rules import lint_text
 from kfp_edge.rules.task_rules import STAGES_WITH_SIDE_EFFECT
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.paths import ROOT
 from support.pipelines import (
     codes,

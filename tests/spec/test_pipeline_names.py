@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kfp import dsl
 
-from kfp_edge.spec import compiler, validate_text
+from kfp_edge.spec import validate_text
+from kfp_edge.spec.compiling import compiler
 from kfp_edge.spec.pipeline_names import describe_bad_name, version_name
 
 

@@ -8,7 +8,7 @@ import yaml
 from kfp import dsl, kubernetes
 
 from kfp_edge.rules import LintReport, lint_text
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 IMAGE = "quay.io/plant/work@sha256:" + "1" * 64
 

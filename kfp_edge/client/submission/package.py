@@ -14,13 +14,13 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 from kfp_edge.client.submission.runtime_image import put_runtime_image
 from kfp_edge.client.submission.sent_values import check_values
 from kfp_edge.cluster import Cluster
-from kfp_edge.spec.canonical_yaml import canonical_text
-from kfp_edge.spec.compile_target import CompileTarget
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_name, load_validated
-from kfp_edge.spec.parameter_values import check_no_signed_url
+from kfp_edge.spec.compiling.canonical_yaml import canonical_text
+from kfp_edge.spec.compiling.target import CompileTarget
+from kfp_edge.spec.parameters.values import check_no_signed_url
 from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.preflight import check_arguments
-from kfp_edge.spec.protobuf_fields import parse_message
+from kfp_edge.spec.validation.protobuf_fields import parse_message
 from kfp_edge.storage.files import JsonObject
 
 _COMMIT_LENGTH = 12

@@ -12,8 +12,8 @@ from kfp_edge.components.preflight.component import preflight as preflight_compo
 from kfp_edge.components.preflight.parameters import check_parameters
 from kfp_edge.components.preflight.preflight import preflight
 from kfp_edge.errors import ParameterError
-from kfp_edge.spec import compiler
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from kfp_edge.spec.compiling import compiler
 from support.bundles import tiny_bundle
 from support.git_repositories import bare, git, push_from_another_clone
 from support.registry import RegistryServer, write_auth_file

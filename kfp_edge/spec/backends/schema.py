@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kfp_edge.spec.backends import FIELD_FACTS, MESSAGES, Backend
+from kfp_edge.spec.backends.profiles import FIELD_FACTS, MESSAGES, Backend
 
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer

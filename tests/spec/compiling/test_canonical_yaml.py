@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.spec.canonical_yaml import canonical_text
+from kfp_edge.spec.compiling.canonical_yaml import canonical_text
 from kfp_edge.spec.pipeline_file import PipelineDocument
 
 #: Texts that one of the two versions of YAML reads as something else.

@@ -16,7 +16,7 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
 from kfp_edge.rules import LintReport, lint_text
 from kfp_edge.spec import Finding, PipelineInfo, ValidationReport, validate_file, validate_text
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 
 @dsl.component(base_image="example.com/a:1", install_kfp_package=False)

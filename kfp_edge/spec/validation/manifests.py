@@ -7,8 +7,8 @@ backends agree.
 import re
 from collections.abc import Iterator
 
-from kfp_edge.spec.lint_findings import Finding, join_path
 from kfp_edge.spec.pipeline_file import YamlDocument
+from kfp_edge.spec.validation.lint_findings import Finding, join_path
 
 #: A DNS subdomain (RFC 1123), which the name of a Kubernetes object is.
 _OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")

@@ -13,14 +13,14 @@ from typing import Any
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.spec.backend_schema import BackendSchema, load_schema
-from kfp_edge.spec.backends import DEFAULT_BACKEND, Backend
-from kfp_edge.spec.lint_findings import Finding, join_path
-from kfp_edge.spec.manifests import check_manifests
+from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, Backend
+from kfp_edge.spec.backends.schema import BackendSchema, load_schema
 from kfp_edge.spec.pipeline_file import TOO_DEEP, PipelineDocument, PipelineFile, read_pipeline_file
 from kfp_edge.spec.pipeline_names import describe_bad_name
-from kfp_edge.spec.protobuf_fields import Consequences, check_fields, parse_message
-from kfp_edge.spec.task_graph import check_task_graph
+from kfp_edge.spec.validation.lint_findings import Finding, join_path
+from kfp_edge.spec.validation.manifests import check_manifests
+from kfp_edge.spec.validation.protobuf_fields import Consequences, check_fields, parse_message
+from kfp_edge.spec.validation.task_graph import check_task_graph
 
 _SCHEMA_VERSION = "2.1.0"
 

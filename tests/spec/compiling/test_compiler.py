@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 from support.paths import ROOT
 
 HELLO = '''
@@ -40,7 +40,7 @@ def hello(name: str = "edge", times: int = 2):
 ALL_PIPELINES = """
 import sys
 from pathlib import Path
-from kfp_edge.spec import compiler
+from kfp_edge.spec.compiling import compiler
 compiler.PIPELINES_PACKAGE = sys.argv[2]
 compiler.write_compiled(compiler.pipeline_names(), Path(sys.argv[1]))
 """

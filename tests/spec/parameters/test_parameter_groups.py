@@ -5,8 +5,8 @@ import pytest
 from kfp import dsl
 
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
-from kfp_edge.spec.compiler import compile_to_yaml
-from kfp_edge.spec.parameter_groups import ParameterGroup, arguments, pipeline
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
+from kfp_edge.spec.parameters.groups import ParameterGroup, arguments, pipeline
 
 
 @dsl.component(base_image="example.com/runtime:1", install_kfp_package=False)

@@ -28,13 +28,13 @@ REQUIREMENTS = {
 #: What depends on these packages: compiling, messages, the calls of the client; and with a new kfp, the local runner.
 TESTS = {
     "kfp-2.17": (
-        "tests/spec/test_backends.py",
+        "tests/spec/backends/test_backends.py",
         "tests/client/server/test_kfp_api.py",
         "tests/local/test_exit_tasks.py",
         "tests/local/test_local.py",
         "tests/local/test_loops.py",
     ),
-    "kfp-2.16.1-with-2.17": ("tests/spec/test_backends.py", "tests/client/server/test_kfp_api.py"),
+    "kfp-2.16.1-with-2.17": ("tests/spec/backends/test_backends.py", "tests/client/server/test_kfp_api.py"),
 }
 _NO_INDEX = ("Could not find a version", "No matching distribution", "Connection", "Temporary failure")
 

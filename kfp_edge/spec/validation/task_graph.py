@@ -12,7 +12,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
     PipelineTaskSpec,
 )
 
-from kfp_edge.spec.lint_findings import Finding, join_path
+from kfp_edge.spec.validation.lint_findings import Finding, join_path
 
 _EXIT = PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
 _CHANNEL = "pipelinechannel--"

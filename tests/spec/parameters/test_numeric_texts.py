@@ -10,8 +10,9 @@ from kfp import dsl
 from ruamel.yaml import YAML
 
 from kfp_edge.client.submission.package import make_package
-from kfp_edge.spec import compiler, validate_text
-from kfp_edge.spec.numeric_texts import quote_numeric_texts
+from kfp_edge.spec import validate_text
+from kfp_edge.spec.compiling import compiler
+from kfp_edge.spec.parameters.numeric_texts import quote_numeric_texts
 
 NUMERIC = ["1e3", "1E3", "1e-9", "1.5e3", ".5e3", "0o17", "0O17", "0X1F", "0B1", "08", "0819", "-08", "+1e3"]
 #: Texts that both versions of YAML take alike, and numbers.

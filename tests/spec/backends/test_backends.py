@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from kfp_edge.cli.app import app
 from kfp_edge.errors import ParameterError
 from kfp_edge.rules import lint_text
-from kfp_edge.spec import Finding, compiler, validate_text
-from kfp_edge.spec.backend_schema import load_schema
-from kfp_edge.spec.backends import BACKENDS, DEFAULT_BACKEND, FIELD_FACTS, Backend, find_backend
-from kfp_edge.spec.compile_target import CompileTarget, RunLimits
+from kfp_edge.spec import Finding, validate_text
+from kfp_edge.spec.backends.profiles import BACKENDS, DEFAULT_BACKEND, FIELD_FACTS, Backend, find_backend
+from kfp_edge.spec.backends.schema import load_schema
+from kfp_edge.spec.compiling import compiler
+from kfp_edge.spec.compiling.target import CompileTarget, RunLimits
 from support.pipelines import TEXT, dump_yaml
 
 WITH_LIMITS = {"rhoai-3.4", "rhoai-3.5", "kfp-2.17"}

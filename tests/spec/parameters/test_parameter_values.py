@@ -10,8 +10,8 @@ from kfp import dsl
 
 from kfp_edge.cli.parameters import read_parameters
 from kfp_edge.errors import ParameterError
-from kfp_edge.spec import compiler
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
+from kfp_edge.spec.compiling import compiler
 
 #: What YAML 1.1 reads as booleans, dates, numbers, sexagesimals and nothing.
 SURPRISING = ["no", "on", "Yes", "1", "2024-01-01", "1_000", "0x10", "017", "1e3", "1.10", "12:30", "null", "~"]

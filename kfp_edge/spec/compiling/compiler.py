@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfp_edge.errors import PipelineError, StorageError
-from kfp_edge.spec.compile_target import CompileTarget
-from kfp_edge.spec.numeric_texts import quote_numeric_texts
+from kfp_edge.spec.compiling.target import CompileTarget
+from kfp_edge.spec.parameters.numeric_texts import quote_numeric_texts
 from kfp_edge.spec.pipeline_names import version_name
 from kfp_edge.storage.files import sha256_bytes, write_file
 from kfp_edge.suggestions import did_you_mean

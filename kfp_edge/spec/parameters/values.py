@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.spec import core_schema
-from kfp_edge.spec.element_types import ElementType
+from kfp_edge.spec.parameters.element_types import ElementType
 from kfp_edge.spec.secret_patterns import detect_secret
+from kfp_edge.spec.validation import core_schema
 
 _TYPE_NAMES = {
     "STRING": "text",

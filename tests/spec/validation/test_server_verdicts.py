@@ -14,8 +14,8 @@ from kfp import dsl, kubernetes
 
 from kfp_edge.rules import lint_text
 from kfp_edge.spec import validate_text
-from kfp_edge.spec.backends import BACKENDS
-from kfp_edge.spec.compiler import compile_to_yaml
+from kfp_edge.spec.backends.profiles import BACKENDS
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 from kfp_edge.spec.pipeline_file import read_pipeline_file
 from support.paths import SHARED
 from support.pipelines import dump_yaml

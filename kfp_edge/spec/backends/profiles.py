@@ -80,7 +80,7 @@ class FieldFact:
     effect: str
 
 
-#: The differences. `tests/spec/test_backends.py` compares them with the installed messages.
+#: The differences. `tests/spec/backends/test_backends.py` compares them with the installed messages.
 FIELD_FACTS = (
     FieldFact(
         "ComponentSpec",

@@ -11,9 +11,9 @@ from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from kfp_edge.spec.backends import find_fact
-from kfp_edge.spec.lint_findings import Finding, join_path
+from kfp_edge.spec.backends.profiles import find_fact
 from kfp_edge.spec.secret_patterns import detect_secret
+from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.suggestions import suggest_or
 
 M = TypeVar("M", bound=Message)

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.spec.backends import BACKENDS, DEFAULT_BACKEND, Backend, knows
-from kfp_edge.spec.joined_stages import join_stages
+from kfp_edge.spec.backends.profiles import BACKENDS, DEFAULT_BACKEND, Backend, knows
+from kfp_edge.spec.compiling.joined_stages import join_stages
 from kfp_edge.storage.files import JsonObject
 
 _DURATION = re.compile(r"([0-9]+) ?(s|m|min|h|d)")

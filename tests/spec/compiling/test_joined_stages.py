@@ -18,10 +18,10 @@ from kfp_edge import local
 from kfp_edge.errors import PipelineError
 from kfp_edge.runtime import joined_stages as runtime
 from kfp_edge.runtime.joined_stages import StagePlan
-from kfp_edge.spec.compile_target import CompileTarget
-from kfp_edge.spec.compiler import compile_to_manifests, compile_to_yaml, load_pipeline
-from kfp_edge.spec.joined_stages import STAGE_GROUPS, join_stages
-from kfp_edge.spec.validation import validate_text
+from kfp_edge.spec.compiling.compiler import compile_to_manifests, compile_to_yaml, load_pipeline
+from kfp_edge.spec.compiling.joined_stages import STAGE_GROUPS, join_stages
+from kfp_edge.spec.compiling.target import CompileTarget
+from kfp_edge.spec.validation.validate import validate_text
 from support.paths import ROOT
 
 COMPILED = ROOT / "compiled"
@@ -183,7 +183,7 @@ def test_the_pod_that_reads_data_has_no_secret_of_those_that_deliver(name: str) 
 
 def test_the_same_pipeline_gives_the_same_bytes() -> None:
     program = (
-        "import sys; from pathlib import Path; from kfp_edge.spec.compile_target import CompileTarget; "
+        "import sys; from pathlib import Path; from kfp_edge.spec.compiling.target import CompileTarget; "
         "sys.stdout.write(CompileTarget(is_joined=True).adapt(Path(sys.argv[1]).read_text()))"
     )
     texts = {

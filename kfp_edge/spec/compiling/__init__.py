@@ -1,0 +1,1 @@
+"""Compiling pipelines for a backend, also with stages that share a pod."""

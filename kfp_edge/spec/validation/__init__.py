@@ -1,0 +1,1 @@
+"""Validation: what a backend would refuse, and why."""
