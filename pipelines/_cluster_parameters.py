@@ -9,7 +9,7 @@ from typing import Annotated
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from kfp_edge.cluster.pod_options import TASK_REQUESTS
+from kfp_edge.kubernetes.pod_options import TASK_REQUESTS
 from kfp_edge.runtime.mounts import CA_MOUNT, GIT_MOUNT, MOUNT_ROOT, REGISTRY_MOUNT
 from kfp_edge.spec.parameters.groups import ParameterGroup
 

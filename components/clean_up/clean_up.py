@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_edge.cluster import Cluster, ClusterError, KubernetesObject, in_pod
-from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, MANAGED_BY_LABEL, RUN_LABEL, is_expired, label_selector
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.kubernetes import Cluster, ClusterError, KubernetesObject, in_pod
+from kfp_edge.kubernetes.metadata import CONTEXT_ANNOTATION, MANAGED_BY_LABEL, RUN_LABEL, is_expired, label_selector
 
 # TaskRuns first: their pods read the context. The Secret of a build names it.
 _BUILD_KINDS = ("TaskRun", "Secret")

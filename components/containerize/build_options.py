@@ -4,8 +4,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from kfp_edge.cluster.pod_options import ObjectName, OptionalObjectName, PodOptions
-from kfp_edge.cluster.quantities import Memory
+from kfp_edge.kubernetes.pod_options import ObjectName, OptionalObjectName, PodOptions
+from kfp_edge.kubernetes.quantities import Memory
 
 #: Requests and limits of the step that fetches the build context.
 FETCH_CPU, FETCH_MEMORY = "500m", "256Mi"

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from kfp_edge.cluster import in_pod
 from kfp_edge.components.containerize.append import build_by_appending
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
 from kfp_edge.components.containerize.parameters import AUTO, select_build
 from kfp_edge.components.containerize.serving_image import fetch_serving_image, find_in_registry
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
+from kfp_edge.kubernetes import in_pod
 from kfp_edge.ml.bundle import Bundle
 
 

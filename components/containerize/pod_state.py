@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kfp_edge.cluster import Cluster, ClusterError
-from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.kubernetes import Cluster, ClusterError
+from kfp_edge.kubernetes.objects import KubernetesObject
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """How a step of the build failed, by its exit code, its log, or what the kubelet reports."""
 
-from kfp_edge.cluster.objects import KubernetesObject
-from kfp_edge.cluster.pods import to_one_line
 from kfp_edge.components.containerize.build_options import BuildOptions
+from kfp_edge.kubernetes.objects import KubernetesObject
+from kfp_edge.kubernetes.pods import to_one_line
 
 _FETCH, _BUILD = "fetch", "build-and-push"
 

@@ -3,8 +3,8 @@
 import threading
 from collections import deque
 
-from kfp_edge.cluster import Cluster, ClusterError
-from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.kubernetes import Cluster, ClusterError
+from kfp_edge.kubernetes.objects import KubernetesObject
 
 _KEPT_LINES = 3
 # A step that has ended has written its log: lines that do not arrive by then will not arrive.

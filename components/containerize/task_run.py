@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION
-from kfp_edge.cluster.objects import KubernetesObject, guaranteed_resources, unprivileged_context
 from kfp_edge.components.containerize.build_options import FETCH_CPU, FETCH_MEMORY, BuildOptions
+from kfp_edge.kubernetes.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION
+from kfp_edge.kubernetes.objects import KubernetesObject, guaranteed_resources, unprivileged_context
 
 _FETCH, _BUILD = (Path(__file__).with_name(name).read_text() for name in ("fetch.sh", "build.sh"))
 _WORK = "/workspace/build"

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Callable
 
-from kfp_edge.cluster.objects import KubernetesObject
-from kfp_edge.cluster.pods import (
+from kfp_edge.components.containerize.build_options import BuildOptions
+from kfp_edge.components.containerize.pod_state import PodState
+from kfp_edge.components.containerize.step_failures import BROKEN_REASONS, describe_step
+from kfp_edge.kubernetes.objects import KubernetesObject
+from kfp_edge.kubernetes.pods import (
     StartProblem,
     describe_deletion,
     describe_failed_init_container,
@@ -16,10 +19,7 @@ from kfp_edge.cluster.pods import (
     join_reason,
     to_one_line,
 )
-from kfp_edge.cluster.refusals import explain_refusal
-from kfp_edge.components.containerize.build_options import BuildOptions
-from kfp_edge.components.containerize.pod_state import PodState
-from kfp_edge.components.containerize.step_failures import BROKEN_REASONS, describe_step
+from kfp_edge.kubernetes.refusals import explain_refusal
 
 #: Reasons of Tekton (`pkg/apis/pipeline/v1/taskrun_types.go`, `pkg/pod/status.go`) that are no reason to wait.
 _RUNNING = ("", "Started", "Running")

@@ -14,10 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from kfp_edge.cluster import Cluster, in_pod
-from kfp_edge.cluster.metadata import expiry_time, run_labels, unique_name
-from kfp_edge.cluster.objects import KubernetesObject, owner_reference
-from kfp_edge.cluster.pods import find_failed_init_container
 from kfp_edge.components.containerize.build_context import write_context
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.image_spec import ImageSpec
@@ -38,6 +34,10 @@ from kfp_edge.errors import ImageError, KfpEdgeError, StorageError
 from kfp_edge.images.oci.documents import linux_manifests
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.registry import read_labels, read_manifest
+from kfp_edge.kubernetes import Cluster, in_pod
+from kfp_edge.kubernetes.metadata import expiry_time, run_labels, unique_name
+from kfp_edge.kubernetes.objects import KubernetesObject, owner_reference
+from kfp_edge.kubernetes.pods import find_failed_init_container
 from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import sha256_file
 from kfp_edge.storage.s3 import delete, presigned_url, upload

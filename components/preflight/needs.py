@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kfp_edge.cluster.metadata import run_labels
 from kfp_edge.components.containerize import parameters as containerize
 from kfp_edge.components.containerize.build_options import FETCH_CPU, FETCH_MEMORY, BuildOptions
 from kfp_edge.components.preflight.parameters import list_models
@@ -11,6 +10,7 @@ from kfp_edge.components.staging_test import parameters as staging_test
 from kfp_edge.components.staging_test.manifests import CONTAINER_NAME
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
+from kfp_edge.kubernetes.metadata import run_labels
 from kfp_edge.prerequisites.pod_needs import ContainerNeeds, Destination, ObjectNeed, PodNeeds
 
 #: What Tekton adds to the pod of a TaskRun, without requests and limits.

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from kfp_edge.cluster.pod_options import check_pod_parameters
 from kfp_edge.components.containerize import parameters as containerize
 from kfp_edge.components.export import parameters as export
 from kfp_edge.components.fetch_model import parameters as fetch_model
@@ -22,6 +21,7 @@ from kfp_edge.components.verify.missing_values import check_may_be_missing
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
+from kfp_edge.kubernetes.pod_options import check_pod_parameters
 from kfp_edge.metrics.gates import check_limits, parse_gates
 from kfp_edge.ml.bundle import TASK_NAMES
 from kfp_edge.ml.model_names import check_identity

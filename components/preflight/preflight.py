@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_edge.cluster import in_pod
 from kfp_edge.components.preflight.findings import collect, raise_findings
 from kfp_edge.components.preflight.parameters import check_parameters
 from kfp_edge.components.preflight.targets import target_checks
+from kfp_edge.kubernetes import in_pod
 
 
 def preflight(values: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from kfp_edge.cluster import in_pod
 from kfp_edge.components.containerize.parameters import resolve_auto, select_build
 from kfp_edge.components.containerize.serving_image import find_in_registry, find_serving_image
 from kfp_edge.components.gitops_commit.gitops_commit import Target, check_target
@@ -14,6 +13,7 @@ from kfp_edge.errors import StorageError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.images.push_access import check_push_access
+from kfp_edge.kubernetes import in_pod
 from kfp_edge.ml.bundle import MANIFEST
 from kfp_edge.storage.fetch import check_exists
 from kfp_edge.storage.urls import url_scheme

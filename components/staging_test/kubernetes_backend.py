@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from kfp_edge.cluster import Cluster, ClusterError
-from kfp_edge.cluster.metadata import label_selector, unique_name
 from kfp_edge.components.staging_test import manifests, pod_status
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import read_labels, select_platform
+from kfp_edge.kubernetes import Cluster, ClusterError
+from kfp_edge.kubernetes.metadata import label_selector, unique_name
 from kfp_edge.reports.check import Check
 from kfp_edge.runtime.signals import deferred_signals
 

@@ -1,15 +1,15 @@
 """The Kubernetes objects of a staging test: a Deployment, and a Service in front of its pod."""
 
-from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION, expiry_time, run_labels
-from kfp_edge.cluster.objects import (
+from kfp_edge.components.staging_test.backend import ENVIRONMENT, GRACE_SECONDS, PORT
+from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.images.oci.references import ImageRef
+from kfp_edge.kubernetes.metadata import EXPIRES_ANNOTATION, expiry_time, run_labels
+from kfp_edge.kubernetes.objects import (
     KubernetesObject,
     guaranteed_resources,
     owner_reference,
     unprivileged_context,
 )
-from kfp_edge.components.staging_test.backend import ENVIRONMENT, GRACE_SECONDS, PORT
-from kfp_edge.components.staging_test.staging_options import StagingOptions
-from kfp_edge.images.oci.references import ImageRef
 
 #: The name of the pod's only container.
 CONTAINER_NAME = "candidate"

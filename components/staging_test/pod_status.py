@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kfp_edge.cluster import KubernetesObject
-from kfp_edge.cluster.refusals import explain_refusal
 from kfp_edge.components.staging_test.backend import ContainerState
+from kfp_edge.kubernetes import KubernetesObject
+from kfp_edge.kubernetes.refusals import explain_refusal
 
 # Reasons of a waiting container that the kubelet's retries cannot fix.
 _UNRECOVERABLE_REASONS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.cluster import in_pod
 from kfp_edge.components.staging_test import kubernetes_backend, podman_backend
 from kfp_edge.components.staging_test.backend import StagingBackend
 from kfp_edge.components.staging_test.checks import Thresholds, run_checks
@@ -15,6 +14,7 @@ from kfp_edge.components.staging_test.report import last_lines, render_report
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import ImageError, KfpEdgeError, RequirementsNotMetError
 from kfp_edge.images.oci.references import ImageRef
+from kfp_edge.kubernetes import in_pod
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
 from kfp_edge.storage.files import write_file

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kfp_edge.cluster.pod_options import PodOptions
-from kfp_edge.cluster.quantities import Memory
+from kfp_edge.kubernetes.pod_options import PodOptions
+from kfp_edge.kubernetes.quantities import Memory
 
 
 class StagingOptions(PodOptions):

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from kfp_edge.cluster import KubernetesObject
-from kfp_edge.cluster.quantities import parse_quantity
+from kfp_edge.kubernetes import KubernetesObject
+from kfp_edge.kubernetes.quantities import parse_quantity
 from kfp_edge.prerequisites.pod_needs import ContainerNeeds, PodNeeds
 
 

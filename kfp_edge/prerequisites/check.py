@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from kfp_edge.cluster import Cluster
 from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import ClusterError
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.prerequisites import images, limits, networks, objects, quotas
 from kfp_edge.prerequisites.namespace import Namespace
 from kfp_edge.prerequisites.pod_needs import PodNeeds

@@ -6,8 +6,8 @@ import fnmatch
 import json
 from collections.abc import Iterator, Sequence
 
-from kfp_edge.cluster import KubernetesObject
 from kfp_edge.diagnosis import CheckStatus, Diagnosis
+from kfp_edge.kubernetes import KubernetesObject
 from kfp_edge.prerequisites.namespace import Namespace
 from kfp_edge.prerequisites.pod_needs import ObjectNeed, PodNeeds
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from kfp_edge.cluster import KubernetesObject
 from kfp_edge.diagnosis import Diagnosis
+from kfp_edge.kubernetes import KubernetesObject
 from kfp_edge.prerequisites.amounts import parse_amount, range_items, with_defaults
 from kfp_edge.prerequisites.namespace import Namespace
 from kfp_edge.prerequisites.pod_needs import ContainerNeeds, PodNeeds

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from kfp_edge.cluster import Cluster, KubernetesObject
+from kfp_edge.kubernetes import Cluster, KubernetesObject
 
 
 class Namespace:

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from kfp_edge.cluster import KubernetesObject
 from kfp_edge.diagnosis import Diagnosis
+from kfp_edge.kubernetes import KubernetesObject
 from kfp_edge.prerequisites.namespace import Namespace
 from kfp_edge.prerequisites.pod_needs import Destination, PodNeeds
 

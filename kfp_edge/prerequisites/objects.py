@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kfp_edge.cluster import KubernetesObject
 from kfp_edge.diagnosis import Diagnosis
+from kfp_edge.kubernetes import KubernetesObject
 from kfp_edge.prerequisites.namespace import Namespace
 from kfp_edge.prerequisites.pod_needs import Kind, ObjectNeed, PodNeeds
 

@@ -12,9 +12,9 @@ from kubernetes.utils.quantity import parse_quantity
 from yaml import safe_load, safe_load_all
 
 from kfp_edge.client.submission.runtime_image import IMAGES_CONFIG_MAP, RUNTIME_KEY
-from kfp_edge.cluster import metadata
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.kubernetes import metadata
 from kfp_edge.pipelines._cluster_parameters import DATA_CONNECTION_KEYS, POD_LABELS, ClusterParameters, DeliverySecrets
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline

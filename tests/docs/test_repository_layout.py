@@ -24,7 +24,7 @@ GRAPH = {
     "storage": {"errors"},
     "runtime": {"errors", "storage"},
     "git": {"errors", "runtime"},
-    "cluster": {"errors", "suggestions"},
+    "kubernetes": {"errors", "suggestions"},
     "images": {"errors", "runtime", "storage"},
     "ml": {"errors", "storage"},
     "reports": {"storage"},
@@ -35,14 +35,24 @@ GRAPH = {
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
     "spec": {"errors", "runtime", "storage", "suggestions"},
-    "prerequisites": {"cluster", "diagnosis", "errors", "spec"},
+    "prerequisites": {"kubernetes", "diagnosis", "errors", "spec"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},
-    "client": {"cluster", "diagnosis", "errors", "metrics", "prerequisites", "reports", "runtime", "spec", "storage"},
+    "client": {
+        "kubernetes",
+        "diagnosis",
+        "errors",
+        "metrics",
+        "prerequisites",
+        "reports",
+        "runtime",
+        "spec",
+        "storage",
+    },
     "local": {"diagnosis", "errors", "images", "reports", "runtime", "spec", "storage"},
     "cli": {"client", "errors", "images", "local", "metrics", "ml", "rules", "runtime", "spec", "storage", "wording"},
     "components": {
-        "cluster",
+        "kubernetes",
         "errors",
         "estimators",
         "git",
@@ -60,7 +70,7 @@ GRAPH = {
         "tasks",
         "wording",
     },
-    "pipelines": {"cluster", "components", "runtime", "spec"},
+    "pipelines": {"kubernetes", "components", "runtime", "spec"},
 }
 
 

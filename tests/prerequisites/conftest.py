@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.cluster import Cluster
+from kfp_edge.kubernetes import Cluster
 from support.fake_kubernetes import FakeKubernetes
 
 

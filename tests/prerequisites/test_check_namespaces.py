@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster import Cluster
 from kfp_edge.diagnosis import Diagnosis
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.prerequisites import PodNeeds, check_namespaces
 from kfp_edge.prerequisites.pod_needs import ContainerNeeds, Destination, ObjectNeed
 from kfp_edge.prerequisites.stage_needs import ARGO_CONTAINERS

@@ -1,4 +1,4 @@
-"""Objects for the tests of `kfp_edge.cluster`."""
+"""Objects for the tests of `kfp_edge.kubernetes`."""
 
 from typing import Any
 

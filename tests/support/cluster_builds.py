@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest
+from kfp_edge.kubernetes.objects import KubernetesObject
 from kfp_edge.ml.bundle import Bundle
 from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.tekton import Image, TektonController

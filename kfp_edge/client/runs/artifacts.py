@@ -20,8 +20,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from kfp_edge.client.server.kfp_api import KfpApi
-from kfp_edge.cluster import Cluster
 from kfp_edge.errors import ClusterError, KfpApiError, ParameterError, StorageError
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.storage import s3
 
 _PATH = "/apis/v2beta1/artifacts"

@@ -6,7 +6,7 @@ is made for clients of pipelines, to the page of the run, wherever that is in it
 below the host of its API server.
 """
 
-from kfp_edge.cluster import Cluster, ClusterError
+from kfp_edge.kubernetes import Cluster, ClusterError
 
 _LINK = "rhodslink"
 

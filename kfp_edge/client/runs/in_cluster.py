@@ -10,9 +10,9 @@ from functools import cached_property
 
 from kfp_edge.client.runs.argo_nodes import NODE_NAME_ANNOTATION, NodePlace, parse_node_name
 from kfp_edge.client.runs.pod_logs import TAIL_LINES, summarize_log
-from kfp_edge.cluster import Cluster, ClusterError, KubernetesObject
-from kfp_edge.cluster.pod_failures import failed_container, failure_reason
-from kfp_edge.cluster.pods import find_start_problem, has_started
+from kfp_edge.kubernetes import Cluster, ClusterError, KubernetesObject
+from kfp_edge.kubernetes.pod_failures import failed_container, failure_reason
+from kfp_edge.kubernetes.pods import find_start_problem, has_started
 
 #: The label of a run's Workflow and pods.
 RUN_LABEL = "pipeline/runid"

@@ -7,8 +7,8 @@ from kfp_edge.client.runs.argo_nodes import NodePlace
 from kfp_edge.client.runs.in_cluster import RUN_LABEL, Failure, RunInCluster
 from kfp_edge.client.runs.stage_states import StageState, display_names
 from kfp_edge.client.server.kfp_api import KfpApi
-from kfp_edge.cluster import Cluster
 from kfp_edge.errors import ClusterError, KfpApiError
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.spec.compiled_pipeline import Stage
 
 #: How many Workflows of other runs are looked up to find out whether they are the server's.

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import certifi
 
 from kfp_edge.client.server.kfp_api import Endpoint
-from kfp_edge.cluster import Cluster, KubernetesObject, in_pod
 from kfp_edge.errors import ClusterError, KfpEdgeError, ParameterError
+from kfp_edge.kubernetes import Cluster, KubernetesObject, in_pod
 
 #: The environment variable with a bearer token; it takes precedence over a service account's and a kubeconfig's.
 TOKEN_VARIABLE = "KFP_EDGE_TOKEN"

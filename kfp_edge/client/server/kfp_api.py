@@ -18,8 +18,8 @@ import urllib3
 
 from kfp_edge.client.runs.dashboard import find_dashboard
 from kfp_edge.client.server.server_messages import is_permanent, read_message
-from kfp_edge.cluster import Cluster
 from kfp_edge.errors import KfpApiError
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.storage.files import JsonObject
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfp_edge.client.submission.package import PipelinePackage
-from kfp_edge.cluster import Cluster
 from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import ParameterError
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.prerequisites import check_namespaces, find_run_needs
 
 

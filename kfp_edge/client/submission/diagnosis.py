@@ -6,9 +6,9 @@ from typing import Any
 from kfp_edge.client.server.discovery import find_endpoint
 from kfp_edge.client.submission.checks import check_run
 from kfp_edge.client.submission.package import PipelinePackage, make_package
-from kfp_edge.cluster import Cluster
 from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.prerequisites.stage_needs import find_stage_needs
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 

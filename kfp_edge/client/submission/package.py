@@ -13,7 +13,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from kfp_edge.client.submission.runtime_image import put_runtime_image
 from kfp_edge.client.submission.sent_values import check_values
-from kfp_edge.cluster import Cluster
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_name, load_validated
 from kfp_edge.spec.compiling.canonical_yaml import canonical_text
 from kfp_edge.spec.compiling.target import CompileTarget

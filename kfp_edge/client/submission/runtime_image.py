@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from kfp_edge.cluster import Cluster
 from kfp_edge.errors import ClusterError, ParameterError, PipelineError
+from kfp_edge.kubernetes import Cluster
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE, RUNTIME_IMAGE
 from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.validation.validate import get_deployment_spec

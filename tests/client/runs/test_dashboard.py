@@ -8,9 +8,9 @@ from unittest.mock import Mock
 import pytest
 
 from kfp_edge.client import Client, Endpoint
-from kfp_edge.cluster import Cluster
-from kfp_edge.cluster.api_resources import resource_path
 from kfp_edge.errors import ClusterError
+from kfp_edge.kubernetes import Cluster
+from kfp_edge.kubernetes.api_resources import resource_path
 from support.clients import submit_small
 from support.fake_kfp import FakeKfp
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster import ClusterError
-from kfp_edge.cluster.metadata import (
+from kfp_edge.components.clean_up.clean_up import clean_up
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.kubernetes import ClusterError
+from kfp_edge.kubernetes.metadata import (
     CONTEXT_ANNOTATION,
     EXPIRES_ANNOTATION,
     MANAGED_BY_LABEL,
@@ -15,8 +17,6 @@ from kfp_edge.cluster.metadata import (
     expiry_time,
     run_labels,
 )
-from kfp_edge.components.clean_up.clean_up import clean_up
-from kfp_edge.errors import KfpEdgeError
 from support.fake_kubernetes import FakeKubernetes
 from support.s3 import s3_server
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION
-from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.containerize.task_run import Build, make_task_run
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, image_exists, read_config, read_manifest
+from kfp_edge.kubernetes.metadata import CONTEXT_ANNOTATION, EXPIRES_ANNOTATION
+from kfp_edge.kubernetes.objects import KubernetesObject
 from kfp_edge.ml.bundle import Bundle
 from support.cluster_builds import (
     BUILDER,

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from kfp_edge.cluster.objects import KubernetesObject
-from kfp_edge.cluster.pods import StartProblem
 from kfp_edge.components.containerize import tekton
 from kfp_edge.components.containerize.pod_state import PodState
 from kfp_edge.components.containerize.task_run_status import describe_waiting
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef
+from kfp_edge.kubernetes.objects import KubernetesObject
+from kfp_edge.kubernetes.pods import StartProblem
 from kfp_edge.ml.bundle import Bundle
 from support.cluster_builds import (
     BUCKET,

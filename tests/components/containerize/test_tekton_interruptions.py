@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from kfp_edge.cluster.metadata import EXPIRES_ANNOTATION
-from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.components.clean_up.clean_up import clean_up
 from kfp_edge.images.oci.references import ImageRef
+from kfp_edge.kubernetes.metadata import EXPIRES_ANNOTATION
+from kfp_edge.kubernetes.objects import KubernetesObject
 from kfp_edge.ml.bundle import Bundle
 from support.cluster_builds import NAMESPACE, RUN, USER, BuildCluster, interrupt_build
 

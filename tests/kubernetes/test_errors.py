@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster import Cluster, ClusterError, api
+from kfp_edge.kubernetes import Cluster, ClusterError, api
 from support.cluster import RUNNER, config_map, set_environment, status_codes
 from support.fake_kubernetes import FakeKubernetes
 

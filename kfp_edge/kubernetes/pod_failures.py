@@ -1,7 +1,7 @@
 """Why a pod failed, as part of a sentence, from its status and the end of its log."""
 
-from kfp_edge.cluster.objects import KubernetesObject
-from kfp_edge.cluster.pods import describe_pod_failure, to_one_line
+from kfp_edge.kubernetes.objects import KubernetesObject
+from kfp_edge.kubernetes.pods import describe_pod_failure, to_one_line
 
 #: What the exit codes of a container mean that a signal ended.
 _SIGNALS = {

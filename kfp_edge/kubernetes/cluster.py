@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kfp_edge.cluster.api import ATTEMPTS, ApiRequest, KubernetesApi, retry_delay
-from kfp_edge.cluster.api_resources import API_RESOURCES
-from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.errors import ClusterError
+from kfp_edge.kubernetes.api import ATTEMPTS, ApiRequest, KubernetesApi, retry_delay
+from kfp_edge.kubernetes.api_resources import API_RESOURCES
+from kfp_edge.kubernetes.objects import KubernetesObject
 
 #: Identifies the call that created an object, so that a create whose response was lost recognizes its own object.
 REQUEST_ANNOTATION = "kfp-edge.io/request"
@@ -25,7 +25,7 @@ _LOG_READ_TIMEOUT = 300.0
 class Cluster:
     """A Kubernetes cluster, with the rights of this pod's service account or of the kubeconfig's current context.
 
-    `kind` is a key of `kfp_edge.cluster.api_resources.API_RESOURCES`. The namespace is the one that is passed, else
+    `kind` is a key of `kfp_edge.kubernetes.api_resources.API_RESOURCES`. The namespace is the one that is passed, else
     the object's own, else `self.namespace`. Every call retries for some seconds what may be transient: too many
     requests (429), server errors (500, 502, 503, 504), and connections that are refused or lost.
 

@@ -7,7 +7,7 @@ texts are those of Kubernetes 1.34 and OpenShift 4.
 import re
 from dataclasses import dataclass
 
-from kfp_edge.cluster.quantities import parse_quantity
+from kfp_edge.kubernetes.quantities import parse_quantity
 
 #: What admission answers; RBAC answers `services is forbidden: User "..." cannot create resource ...`.
 _ADMISSION = re.compile(r'" is forbidden: (?!User )|admission webhook "[^"]*" denied the request')

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kfp_edge.cluster import Cluster
-from kfp_edge.cluster.metadata import label_selector, run_labels
+from kfp_edge.kubernetes import Cluster
+from kfp_edge.kubernetes.metadata import label_selector, run_labels
 from support.cluster import config_map, status_codes
 from support.fake_kubernetes import FakeKubernetes
 
@@ -44,7 +44,7 @@ def test_dependents_are_deleted_with_their_owner(cluster: Cluster) -> None:
 def test_a_list_reads_all_pages_and_its_items_have_their_kind(
     cluster: Cluster, fake: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kfp_edge.cluster.cluster._PAGE_SIZE", "2")
+    monkeypatch.setattr("kfp_edge.kubernetes.cluster._PAGE_SIZE", "2")
     for name in "abcde":
         fake.apply(config_map(name))
     listed = cluster.list("ConfigMap")
@@ -64,7 +64,7 @@ def test_the_events_of_a_pod_are_those_that_name_it(cluster: Cluster, fake: Fake
 def test_a_list_starts_again_when_its_continue_token_has_expired(
     cluster: Cluster, fake: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kfp_edge.cluster.cluster._PAGE_SIZE", "2")
+    monkeypatch.setattr("kfp_edge.kubernetes.cluster._PAGE_SIZE", "2")
     for name in "abc":
         fake.apply(config_map(name))
     fake.fail("list", "configmaps", status=410, after=1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster import Cluster, ClusterError
+from kfp_edge.kubernetes import Cluster, ClusterError
 from support.cluster import RUNNER, config_map, set_data, set_environment, status_codes
 from support.fake_kubernetes import FakeKubernetes
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kfp_edge.cluster.objects import KubernetesObject
+from kfp_edge.kubernetes.objects import KubernetesObject
 
 # What the kubelet reports while all is well.
 _STARTING = ("", "ContainerCreating", "PodInitializing")

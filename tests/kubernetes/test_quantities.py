@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, strategies
 from kubernetes.utils.quantity import parse_quantity as parse_as_the_client
 
-from kfp_edge.cluster.pod_options import TASK_REQUESTS, check_pod_parameters
-from kfp_edge.cluster.quantities import check_cpu, check_memory, parse_quantity
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.errors import ParameterError
+from kfp_edge.kubernetes.pod_options import TASK_REQUESTS, check_pod_parameters
+from kfp_edge.kubernetes.quantities import check_cpu, check_memory, parse_quantity
 
 SUFFIXES = ("", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster import Cluster, ClusterError
+from kfp_edge.kubernetes import Cluster, ClusterError
 from support.cluster import RUNNER
 from support.fake_kubernetes import FakeKubernetes
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from kfp_edge.cluster.api_resources import resource_name, resource_path
-from kfp_edge.cluster.credentials import find_credentials
-from kfp_edge.cluster.objects import KubernetesObject
-from kfp_edge.cluster.refusals import explain_refusal, is_admission
 from kfp_edge.errors import ClusterError
+from kfp_edge.kubernetes.api_resources import resource_name, resource_path
+from kfp_edge.kubernetes.credentials import find_credentials
+from kfp_edge.kubernetes.objects import KubernetesObject
+from kfp_edge.kubernetes.refusals import explain_refusal, is_admission
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiException

@@ -1,8 +1,8 @@
 """Kubernetes, for stages and the client."""
 
-from kfp_edge.cluster.cluster import Cluster
-from kfp_edge.cluster.credentials import in_pod
-from kfp_edge.cluster.objects import KubernetesObject
 from kfp_edge.errors import ClusterError
+from kfp_edge.kubernetes.cluster import Cluster
+from kfp_edge.kubernetes.credentials import in_pod
+from kfp_edge.kubernetes.objects import KubernetesObject
 
 __all__ = ["Cluster", "ClusterError", "KubernetesObject", "in_pod"]

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from kfp_edge.cluster.quantities import Cpu, Memory, parse_quantity
 from kfp_edge.errors import ParameterError
+from kfp_edge.kubernetes.quantities import Cpu, Memory, parse_quantity
 from kfp_edge.suggestions import did_you_mean
 
 #: What each task that processes the data requests. Its limits are the parameters `cpu` and `memory` of a pipeline.

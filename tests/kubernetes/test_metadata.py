@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kfp_edge.cluster.metadata import (
+from kfp_edge.kubernetes.metadata import (
     EXPIRES_ANNOTATION,
     expiry_time,
     is_expired,

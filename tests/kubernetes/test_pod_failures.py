@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.cluster.pod_failures import failure_reason
+from kfp_edge.kubernetes.pod_failures import failure_reason
 from support.paths import SHARED
 
 RECORDED = SHARED / "recorded/kubernetes"

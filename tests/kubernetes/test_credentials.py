@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.cluster import Cluster, ClusterError, in_pod
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.kubernetes import Cluster, ClusterError, in_pod
 from support.cluster import RUNNER, set_environment
 from support.fake_kubernetes import FakeKubernetes
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.cluster import Cluster, api
+from kfp_edge.kubernetes import Cluster, api
 from support.cluster import RUNNER
 from support.fake_kubernetes import FakeKubernetes
 

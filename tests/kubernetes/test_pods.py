@@ -2,7 +2,7 @@
 
 import pytest
 
-from kfp_edge.cluster.pods import StartProblem, describe_pod_failure, find_start_problem, has_started
+from kfp_edge.kubernetes.pods import StartProblem, describe_pod_failure, find_start_problem, has_started
 from support import recorded_builds
 
 NO_CPU = (

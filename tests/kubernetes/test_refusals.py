@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kfp_edge.cluster.refusals import explain_refusal, is_admission
+from kfp_edge.kubernetes.refusals import explain_refusal, is_admission
 from support.paths import SHARED
 
 #: Shortened from the answer of Kubernetes 1.34.2 (recorded/kubernetes/deployment.over-quota.json).
