@@ -1,6 +1,7 @@
 """What the compiled pipelines request from a cluster: both documents of the YAML, field by field."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ COMPUTE = {"ingest", "train", "export", "verify"}
 MOUNTS = "/var/run/secrets/kfp-edge"
 
 
+@cache
 def documents(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     spec, platform = yaml.safe_load_all((COMPILED / f"{name}.yaml").read_text())
     return spec, platform
