@@ -13,8 +13,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # The tests start hundreds of Python processes, which would all compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup tools unit-tools test-tools demo test lint types compiled unit all-tests images bench format docs lock \
-  clean
+.PHONY: help setup tools unit-tools test-tools demo test lint types compiled unit all-tests test-cluster images \
+  bench format docs lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -70,6 +70,9 @@ compiled: setup  ## Check that compiled/ is up to date and follows the rules
 
 all-tests: setup test-tools
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+test-cluster: setup unit-tools  ## Test the cluster that kubectl points to (tests/cluster/README.md), for about half an hour
+	$(BIN)/pytest tests/cluster -v -o log_cli=true -o log_cli_level=INFO
 
 images: setup tools  ## Build the runtime image and the serving image into build/images (BASE=... chooses another base)
 	$(BIN)/python -m kfp_edge.images --output build/images $(if $(BASE),--base $(BASE))

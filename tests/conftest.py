@@ -14,6 +14,9 @@ from support.registry import RegistryServer
 from support.registry_proxy import FaultyRegistry, faulty_registry
 from support.s3 import S3Server, s3_server
 
+#: `make test-cluster` runs these: they need a cluster. pytest runs them if they are named, and never by itself.
+collect_ignore = ["cluster"]
+
 # no test asserts on time; Hypothesis does, by default
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

@@ -4,6 +4,8 @@ import ast
 import graphlib
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -158,6 +160,15 @@ def test_the_server_imports_nothing_outside_its_distribution():
 def test_every_stage_has_its_readme_and_is_tested(stage):
     assert (ROOT / "components" / stage / "README.md").exists()
     assert list((ROOT / "tests/components" / stage).glob("test_*.py"))
+
+
+def test_tests_that_need_a_cluster_run_only_if_they_are_named():
+    def collected(*arguments: str) -> str:
+        command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "tests/cluster/" not in collected("tests", "--ignore-glob=tests/[!c]*")
+    assert "tests/cluster/test_edge_mlops.py::" in collected("tests/cluster")
 
 
 @pytest.mark.xdist_group("layout")

@@ -1,0 +1,1 @@
+"""Helpers of `tests/cluster`, the tests against a real cluster."""
