@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kfp_edge.cli.backend_option import BackendOption
+from kfp_edge.cli.backend_option import BackendOption, Deadline, TimeToLive
 from kfp_edge.cli.server_options import JoinStages
 from kfp_edge.errors import PipelineError
 from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, find_backend, knows
@@ -27,13 +27,8 @@ def compile_pipelines(
         bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion manifests, for GitOps.")
     ] = False,
     backend: BackendOption = DEFAULT_BACKEND.name,
-    deadline: Annotated[
-        str, typer.Option(metavar="TIME", help="How long a run may take, such as 6h; it fails when that is over.")
-    ] = "",
-    time_to_live: Annotated[
-        str,
-        typer.Option(metavar="TIME", help="How long pods and logs of a run are kept after its end, such as 7d."),
-    ] = "",
+    deadline: Deadline = "",
+    time_to_live: TimeToLive = "",
     join_stages: JoinStages = False,
     output: Annotated[
         Path | None,

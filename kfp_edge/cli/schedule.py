@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kfp_edge.cli.backend_option import Deadline, ServerBackend, TimeToLive
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
 from kfp_edge.cli.printed_warnings import printed_warnings
 from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Image, JoinStages, Namespace, PipelineName
@@ -37,6 +38,9 @@ def add(
     experiment: Experiment = "kfp-edge",
     cache: Cache = True,
     join_stages: JoinStages = False,
+    backend: ServerBackend = "",
+    deadline: Deadline = "",
+    time_to_live: TimeToLive = "",
     namespace: Namespace = "",
     host: Host = "",
     ca_file: CaFile = None,
@@ -59,6 +63,9 @@ def add(
             cache=cache,
             image=image,
             join_stages=join_stages,
+            backend=backend,
+            deadline=deadline,
+            time_to_live=time_to_live,
         )
     _print_schedule(added)
     if added.unfinished_runs:

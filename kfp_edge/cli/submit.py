@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kfp_edge.cli.backend_option import Deadline, ServerBackend, TimeToLive
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
 from kfp_edge.cli.printed_warnings import printed_warnings
 from kfp_edge.cli.server_options import (
@@ -32,6 +33,9 @@ def submit(
     image: Image = "",
     cache: Cache = True,
     join_stages: JoinStages = False,
+    backend: ServerBackend = "",
+    deadline: Deadline = "",
+    time_to_live: TimeToLive = "",
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it has ended.")] = False,
     namespace: Namespace = "",
     host: Host = "",
@@ -51,6 +55,9 @@ def submit(
             cache=cache,
             image=image,
             join_stages=join_stages,
+            backend=backend,
+            deadline=deadline,
+            time_to_live=time_to_live,
         )
     typer.echo(f"run {run.id}\n    {run.url}")
     if wait:

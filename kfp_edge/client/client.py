@@ -26,6 +26,7 @@ from kfp_edge.client.submission.names import (
     check_schedule_name,
 )
 from kfp_edge.client.submission.package import PipelinePackage, make_package
+from kfp_edge.client.submission.target import TargetOptions, choose_target
 from kfp_edge.errors import KfpApiError, KfpEdgeWarning, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 from kfp_edge.spec.pipeline_names import version_name
@@ -83,6 +84,9 @@ class Client:
         cache: bool = True,
         image: str = "",
         join_stages: bool = False,
+        backend: str = "",
+        deadline: str = "",
+        time_to_live: str = "",
     ) -> Run:
         """Start a run.
 
@@ -101,9 +105,15 @@ class Client:
                 that the project names in the ConfigMap `kfp-edge-images`.
             join_stages: Whether stages that may share a pod are joined into one task, which takes fewer pods and less
                 time; they then also share limits, and a task that fails uploads no reports.
+            backend: For which version of OpenShift AI or KFP it is compiled, such as `rhoai-3.4`; if empty, the one
+                that the cluster or the server reports, or else the newest OpenShift AI, with a warning. Not for a
+                compiled file, as the two limits.
+            deadline: How long the run may take, such as `6h`, where the backend has it (docs/backends.md).
+            time_to_live: How long its objects in the cluster are kept after its end, such as `7d`.
         """
         check_experiment_name(experiment)
-        package, arguments = self._prepare(pipeline, parameters, cache, image, join_stages)
+        options = TargetOptions(backend, deadline, time_to_live, join_stages)
+        package, arguments = self._prepare(pipeline, parameters, cache, image, options)
         name = name or f"{package.pipeline.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         check_run_name(name)
         request = kfp_server_api.V2beta1Run(
@@ -143,6 +153,9 @@ class Client:
         cache: bool = True,
         image: str = "",
         join_stages: bool = False,
+        backend: str = "",
+        deadline: str = "",
+        time_to_live: str = "",
     ) -> Schedule:
         """Create or replace a schedule; the name is unique. An equal schedule is left unchanged.
 
@@ -161,11 +174,15 @@ class Client:
             cache: As for `submit`.
             image: As for `submit`.
             join_stages: As for `submit`.
+            backend: As for `submit`.
+            deadline: As for `submit`.
+            time_to_live: As for `submit`.
         """
         check_schedule_name(name)
         check_experiment_name(experiment)
         timing = Timing.checked(cron, every, concurrency, catch_up)
-        package, arguments = self._prepare(pipeline, parameters, cache, image, join_stages)
+        options = TargetOptions(backend, deadline, time_to_live, join_stages)
+        package, arguments = self._prepare(pipeline, parameters, cache, image, options)
         recurring_run = kfp_server_api.V2beta1RecurringRun(
             display_name=name,
             experiment_id=self._experiment_id(experiment),
@@ -210,14 +227,20 @@ class Client:
         return recurring_runs.delete(self._api, recurring_runs.find(self._api, name), force=force)
 
     def _prepare(
-        self, pipeline: PipelineLike, parameters: Mapping[str, Any] | None, cache: bool, image: str, join_stages: bool
+        self,
+        pipeline: PipelineLike,
+        parameters: Mapping[str, Any] | None,
+        cache: bool,
+        image: str,
+        options: TargetOptions,
     ) -> tuple[PipelinePackage, dict[str, Any]]:
         """Return the package and its arguments, both checked, also against the namespaces of the run."""
         endpoint = self._api.endpoint
-        package = make_package(pipeline, cache, image, endpoint.cluster, join_stages)
+        chosen = choose_target(self._api, pipeline, options)
+        package = make_package(pipeline, cache, image, endpoint.cluster, chosen.target)
         arguments = package.arguments(dict(parameters or {}))
-        if package.warning:
-            warnings.warn(package.warning, KfpEdgeWarning, stacklevel=3)
+        for sentence in filter(None, (chosen.warning, package.warning)):
+            warnings.warn(sentence, KfpEdgeWarning, stacklevel=3)
         diagnoses = check_run(endpoint.cluster, package, arguments) if endpoint.cluster is not None else []
         if endpoint.is_in_cluster:  # else the server may be another cluster's, and what is missing is a warning
             refuse_missing(diagnoses)

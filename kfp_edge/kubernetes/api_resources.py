@@ -14,6 +14,7 @@ class ApiResource:
 
 
 API_RESOURCES = {
+    "ClusterServiceVersion": ApiResource("operators.coreos.com/v1alpha1", "clusterserviceversions"),
     "ConfigMap": ApiResource("v1", "configmaps"),
     "ConsoleLink": ApiResource("console.openshift.io/v1", "consolelinks", is_namespaced=False),
     "DataSciencePipelinesApplication": ApiResource(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, Union
 
 from kfp_edge.errors import ParameterError, PipelineError
 from kfp_edge.runtime.joined_stages import SEPARATOR
+from kfp_edge.spec.backends.profiles import Backend
 from kfp_edge.spec.compiling import compiler
 from kfp_edge.spec.compiling.canonical_yaml import canonical_text
 from kfp_edge.spec.compiling.target import CompileTarget
@@ -21,6 +22,7 @@ from kfp_edge.suggestions import suggest_or
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
 
+_DEFAULT_TARGET = CompileTarget()
 #: What the name of a file with a pipeline ends in.
 _ENDINGS = (".yaml", ".yml", ".json")
 #: An example of a mapping in the description of a parameter.
@@ -43,24 +45,29 @@ def read_or_compile(pipeline: PipelineLike) -> str:
     return compiler.compile_to_yaml(pipeline)
 
 
-def load_validated(pipeline: PipelineLike, target: CompileTarget | None = None) -> PipelineDocument:
-    """Compile or read a pipeline, adapt it if a target is given, and validate it, whatever it is.
+def load_validated(pipeline: PipelineLike, target: CompileTarget = _DEFAULT_TARGET) -> PipelineDocument:
+    """Compile a pipeline for a target, or read one that is compiled, and validate it for the backend of the target.
+
+    Stages of a compiled pipeline are joined, too, if the target asks for it; its limits are not set there.
 
     Raises:
-        PipelineError: there is no such pipeline or file, or a backend would refuse it.
+        PipelineError: there is no such pipeline or file, or the backend would refuse it.
     """
-    if isinstance(pipeline, str | Path) and not is_pipeline_name(pipeline):
+    if is_pipeline_file(pipeline):
         description = str(pipeline)
-        document = _validate(_read_file(Path(pipeline)), description)
+        document = _validate(_read_file(Path(pipeline)), description, target.backend)
+        if not target.is_joined:
+            return document
+        text = quote_numeric_texts(target.adapt(canonical_text(document)))
     else:
         description = f"the pipeline {getattr(pipeline, 'name', pipeline)}"
-        document = _validate(read_or_compile(pipeline), description)
-    if target is None:
-        return document
-    return _validate(quote_numeric_texts(target.adapt(canonical_text(document))), description)
+        text = compiler.compile_to_yaml(
+            compiler.load_pipeline(pipeline) if is_pipeline_name(pipeline) else pipeline, target
+        )
+    return _validate(text, description, target.backend)
 
 
-def _validate(text: str | bytes, description: str) -> PipelineDocument:
+def _validate(text: str | bytes, description: str, backend: Backend) -> PipelineDocument:
     from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec  # imports the whole of KFP, as validation does
 
     from kfp_edge.spec.validation.protobuf_fields import with_json_names
@@ -70,7 +77,7 @@ def _validate(text: str | bytes, description: str) -> PipelineDocument:
         file = read_pipeline_file(text)
     except PipelineError as error:
         raise PipelineError(f"a backend would refuse {description}: {error}") from error
-    report = validate(file)
+    report = validate(file, backend)
     if not report.ok:
         finding = report.findings[0]
         where = f"{finding.path} " if finding.path else ""
@@ -81,6 +88,11 @@ def _validate(text: str | bytes, description: str) -> PipelineDocument:
         )
     document = file.pipelines[0]
     return replace(document, spec=with_json_names(document.spec, PipelineSpec))
+
+
+def is_pipeline_file(pipeline: PipelineLike) -> TypeGuard[str | Path]:
+    """Whether this is the file of a compiled pipeline, and not the name of one of kfp-edge or a function."""
+    return isinstance(pipeline, str | Path) and not is_pipeline_name(pipeline)
 
 
 def is_pipeline_name(pipeline: PipelineLike) -> TypeGuard[str]:

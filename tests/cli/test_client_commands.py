@@ -42,6 +42,29 @@ def test_submit_waits_and_prints_stages_and_metrics(server: FakeKfp) -> None:
     assert lines[6:] == [["auc", "0.8"], ["rows", "100"]]
 
 
+def test_submit_and_schedule_compile_for_a_backend_with_limits(server: FakeKfp) -> None:
+    options = ("training", "-p", "target=failed", "--backend", "3.4", "--deadline", "6h", "--time-to-live", "7d")
+    assert kfp_edge(server, "submit", *options).exit_code == 0
+    assert kfp_edge(server, "schedule", "add", "nightly", *options, "--every", "3600").exit_code == 0
+    (text,) = server.store.texts.values()  # of both
+    assert '"pipelineConfig": {"activeDeadlineSeconds": 21600, "resourceTtlOnCompletion": 604800}' in text
+
+
+def test_submit_prints_that_the_version_of_the_server_is_unknown(server: FakeKfp) -> None:
+    server.tag_name = "unknown"
+    result = kfp_edge(server, "submit", "training", "-p", "target=failed")
+    assert result.exit_code == 0
+    assert "reports which version of OpenShift AI or KFP it is; the pipeline is compiled for" in result.stderr
+
+
+def test_a_compiled_file_takes_no_backend(server: FakeKfp) -> None:
+    result = kfp_edge(server, "submit", "small.yaml", "-p", "rows=3", "--backend", "3.4")
+    assert result.exit_code == 1
+    assert "small.yaml is compiled already; give them to `kfp-edge compile`, and leave them out" in str(
+        result.exception
+    )
+
+
 def test_submit_with_wait_fails_when_the_run_fails(server: FakeKfp) -> None:
     server.store.failing["judge"] = ""
     result = kfp_edge(server, "submit", "small.yaml", "-p", "rows=3", "--wait")

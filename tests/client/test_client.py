@@ -56,7 +56,7 @@ def test_parameters_are_checked_before_anything_is_sent(
 ) -> None:
     with pytest.raises(KfpEdgeError, match=message):
         client_of(server).submit(small, parameters)
-    assert server.requests == []
+    assert server.sent == []
 
 
 def test_a_pipeline_of_kfp_edge_is_submitted_by_name(server: FakeKfp) -> None:
@@ -76,7 +76,7 @@ def test_a_file_that_a_backend_would_refuse_is_not_sent(server: FakeKfp, tmp_pat
     file.write_text(compiler.compile_to_yaml(small).replace("\nschemaVersion:", "\nschemaVersoin:"))
     with pytest.raises(KfpEdgeError, match=r"a backend would refuse .*bad\.yaml: schemaVersoin is not a field"):
         client_of(server).submit(file, {"rows": 1})
-    assert server.requests == []
+    assert server.sent == []
 
 
 def test_manifests_are_not_submitted(server: FakeKfp, tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfp_edge.client.server.discovery import find_endpoint
+from kfp_edge.client.server.version import ServerVersion, find_platform_version
 from kfp_edge.client.submission.checks import check_run
 from kfp_edge.client.submission.package import PipelinePackage, make_package
 from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.prerequisites.stage_needs import find_stage_needs
+from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND
 from kfp_edge.spec.compiled_pipeline import PipelineLike
+from kfp_edge.spec.compiling.target import CompileTarget
 
 
 def diagnose_cluster(
@@ -28,9 +31,11 @@ def diagnose_cluster(
         PipelineError: there is no such pipeline, or a backend would refuse it.
     """
     cluster = Cluster.connect(namespace)
-    package = make_package(pipeline, cluster=cluster)
+    version = find_platform_version(cluster)
+    package = make_package(pipeline, cluster=cluster, target=CompileTarget(version.backend or DEFAULT_BACKEND))
     arguments = package.arguments(dict(parameters or {}))
-    return [_check_server(cluster), _check_image(package), *check_run(cluster, package, arguments)]
+    checks = [_check_server(cluster), _check_version(version), _check_image(package)]
+    return [*checks, *check_run(cluster, package, arguments)]
 
 
 def _check_server(cluster: Cluster) -> Diagnosis:
@@ -39,6 +44,14 @@ def _check_server(cluster: Cluster) -> Diagnosis:
     except KfpEdgeError as error:
         return Diagnosis("pipeline server", str(error).rstrip("."), "missing", "see deploy/openshift/README.md, step 5")
     return Diagnosis("pipeline server", endpoint.host, "ok")
+
+
+def _check_version(version: ServerVersion) -> Diagnosis:
+    if version.backend is not None:
+        return Diagnosis("backend", version.title, "ok")
+    details = f"{version.title}, whose fields are not known here" if version.title else "the cluster reports no version"
+    remedy = f"name it with --backend of submit, or the pipeline is compiled for {DEFAULT_BACKEND.title}"
+    return Diagnosis("backend", details, "warning" if version.title else "unchecked", remedy)
 
 
 def _check_image(package: PipelinePackage) -> Diagnosis:

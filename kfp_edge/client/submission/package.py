@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
+from google.protobuf.message import Message
 
 from kfp_edge.client.submission.runtime_image import put_runtime_image
 from kfp_edge.client.submission.sent_values import check_values
 from kfp_edge.kubernetes import Cluster
-from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_name, load_validated
+from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, Backend
+from kfp_edge.spec.backends.schema import load_schema
+from kfp_edge.spec.compiled_pipeline import CompiledPipeline, PipelineLike, is_pipeline_file, load_validated
 from kfp_edge.spec.compiling.canonical_yaml import canonical_text
 from kfp_edge.spec.compiling.target import CompileTarget
 from kfp_edge.spec.parameters.values import check_no_signed_url
@@ -25,6 +27,7 @@ from kfp_edge.storage.files import JsonObject
 
 _COMMIT_LENGTH = 12
 _DIGEST_LENGTH = 12
+_DEFAULT_TARGET = CompileTarget()
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,14 @@ class PipelinePackage:
         commit: The commit of the checkout; empty outside of one.
         is_clean: Whether the checkout has no uncommitted changes.
         warning: What its user should know before it runs; empty if there is nothing.
+        backend: For which backend it was compiled or validated.
     """
 
     document: PipelineDocument
     commit: str
     is_clean: bool
     warning: str = ""
+    backend: Backend = DEFAULT_BACKEND
 
     @cached_property
     def text(self) -> str:
@@ -54,8 +59,15 @@ class PipelinePackage:
         return CompiledPipeline(self.text, self.document.spec)
 
     @cached_property
-    def _messages(self) -> tuple[PipelineSpec | None, PlatformSpec | None]:
-        return _parse_specs(self.document.spec, self.document.platform)
+    def _messages(self) -> tuple[Message | None, Message | None]:
+        return self._parse_specs(self.document.spec, self.document.platform)
+
+    def _parse_specs(
+        self, pipeline: JsonObject, platform: JsonObject | None = None
+    ) -> tuple[Message | None, Message | None]:
+        """Return messages of the backend; those that are installed may lack fields, which would not be compared."""
+        schema = load_schema(self.backend)
+        return parse_message(pipeline, schema.pipeline_spec), parse_message(platform or {}, schema.platform_spec)
 
     @property
     def version_names(self) -> Iterator[str]:
@@ -83,7 +95,7 @@ class PipelinePackage:
 
     def is_equal_to(self, api_spec: JsonObject) -> bool:
         """Return whether a backend's copy of a pipeline equals this one; numbers and key styles may differ."""
-        return self._messages == _parse_specs(*split_spec(api_spec))
+        return self._messages == self._parse_specs(*split_spec(api_spec))
 
 
 def make_package(
@@ -91,7 +103,7 @@ def make_package(
     cache: bool = True,
     image: str = "",
     cluster: Cluster | None = None,
-    join_stages: bool = False,
+    target: CompileTarget = _DEFAULT_TARGET,
 ) -> PipelinePackage:
     """Compile or read a pipeline, validate it, and determine its git commit.
 
@@ -101,18 +113,17 @@ def make_package(
         cache: False disables caching for every task.
         image: The image of the stages, in place of the default; empty for that of the project, if it names one.
         cluster: Where the project's image is looked up; None if there is no cluster to ask.
-        join_stages: Whether stages that may share a pod are joined into one task.
+        target: For which backend it is compiled or, if it is a file, validated.
 
     Raises:
-        PipelineError: there is no such pipeline or file, or a backend would refuse it.
+        PipelineError: there is no such pipeline or file, or the backend would refuse it.
     """
-    document = load_validated(pipeline, CompileTarget(is_joined=True) if join_stages else None)
+    document = load_validated(pipeline, target)
     warning = put_runtime_image(document, image, cluster)
     if not cache:
         _disable_caching(document.spec)
-    is_file = not is_pipeline_name(pipeline) and isinstance(pipeline, str | Path)
-    commit, is_clean = _git_checkout(Path(str(pipeline)).parent if is_file else Path())
-    return PipelinePackage(document, commit, is_clean, warning)
+    commit, is_clean = _git_checkout(Path(pipeline).parent if is_pipeline_file(pipeline) else Path())
+    return PipelinePackage(document, commit, is_clean, warning, target.backend)
 
 
 def split_spec(api_spec: JsonObject) -> list[JsonObject]:
@@ -126,12 +137,6 @@ def parse_api_spec(api_spec: JsonObject) -> CompiledPipeline:
     """Return the pipeline in the API's field `pipeline_spec`."""
     spec = split_spec(api_spec)[0]
     return CompiledPipeline(json.dumps(spec), spec)
-
-
-def _parse_specs(
-    pipeline: JsonObject, platform: JsonObject | None = None
-) -> tuple[PipelineSpec | None, PlatformSpec | None]:
-    return parse_message(pipeline, PipelineSpec), parse_message(platform or {}, PlatformSpec)
 
 
 def _disable_caching(spec: JsonObject) -> None:

@@ -7,9 +7,10 @@ common part; here is what has to be added to them, or taken away, for each backe
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Backend:
         ignores_executor_fields: Whether it ignores unknown fields in `deploymentSpec`; others refuse to start a run.
         checks_platform_early: Whether it parses the Kubernetes configuration of executors when a run is started;
             with others, the task fails.
+        also: Other minor versions that have the same messages.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Backend:
     source: str
     ignores_executor_fields: bool = True
     checks_platform_early: bool = True
+    also: tuple[str, ...] = ()
 
 
 _RHOAI = "red-hat-data-services/data-science-pipelines"
@@ -46,7 +49,8 @@ _ALL = (
         ignores_executor_fields=False,
         checks_platform_early=False,
     ),
-    Backend("rhoai-3.0", "OpenShift AI 3.0", "2.14.3", f"{_RHOAI}, branch rhoai-3.0, 4d07673ac"),
+    # the messages of branch rhoai-3.2 (1089aef85) are those of 3.0 and of 3.3
+    Backend("rhoai-3.0", "OpenShift AI 3.0", "2.14.3", f"{_RHOAI}, branch rhoai-3.0, 4d07673ac", also=("3.1", "3.2")),
     Backend("rhoai-3.3", "OpenShift AI 3.3", "2.14.3", f"{_RHOAI}, branch rhoai-3.3, 9f73c3176"),
     Backend("rhoai-3.4", "OpenShift AI 3.4", "2.16.0 and backports", f"{_RHOAI}, branch rhoai-3.4, 6a348e659"),
     Backend("rhoai-3.5", "OpenShift AI 3.5", "2.16.1 and backports", f"{_RHOAI}, branch rhoai-3.5, 17c01fccd"),
@@ -58,6 +62,15 @@ _ALL = (
 BACKENDS: Mapping[str, Backend] = {backend.name: backend for backend in _ALL}
 #: The newest OpenShift AI.
 DEFAULT_BACKEND = BACKENDS["rhoai-3.5"]
+#: Every name that `find_backend` takes, of versions without a profile of their own, too.
+BACKEND_NAMES = tuple(
+    name
+    for backend in _ALL
+    for name in (backend.name, *(f"{backend.name.partition('-')[0]}-{minor}" for minor in backend.also))
+)
+#: A release, of which only major and minor version decide; a rebuild has a suffix. Early access may differ from either.
+_RELEASE = re.compile(r"v?(\d+\.\d+)(?:\.\d+(?:\+.*|-0\.\d+\.p)?)?")
+_NAME = re.compile(r"(?:(rhoai|kfp)-)?(.*)", re.DOTALL)
 
 _FROM_3_0 = ("rhoai-3.0", "rhoai-3.3", "rhoai-3.4", "rhoai-3.5", "kfp-2.16", "kfp-2.17")
 _FROM_3_4 = ("rhoai-3.4", "rhoai-3.5", "kfp-2.16", "kfp-2.17")
@@ -155,15 +168,55 @@ MESSAGES: Mapping[str, Mapping[str, str]] = {
 
 
 def find_backend(name: str) -> Backend:
-    """Return a backend by its name; OpenShift AI's need no prefix.
+    """Return a backend by its name, in which OpenShift AI needs no prefix and a patch version does not count.
 
     Raises:
         ParameterError: there is none of this name.
     """
-    for known in (name, f"rhoai-{name}"):
-        if known in BACKENDS:
-            return BACKENDS[known]
-    raise ParameterError(f"there is no backend {name!r}; the backends are: {', '.join(BACKENDS)}.")
+    product, version = _split_name(name)
+    if (backend := find_release(product or "rhoai", version)) is not None:
+        return backend
+    raise ParameterError(
+        f"there is no backend {name!r}; {_did_you_mean(name)}the backends are: {', '.join(BACKEND_NAMES)}."
+    )
+
+
+def find_release(product: str, version: str) -> Backend | None:
+    """Return the backend of a released version, None if its fields are not known.
+
+    Args:
+        product: `rhoai` or `kfp`.
+        version: Such as `3.2.1`.
+    """
+    if (match := _RELEASE.fullmatch(version.strip())) is None:
+        return None
+    minor = match[1]
+    if (backend := BACKENDS.get(f"{product}-{minor}")) is not None:
+        return backend
+    for backend in BACKENDS.values():
+        if backend.name.startswith(product) and minor in backend.also:
+            title, _, _ = backend.title.rpartition(" ")
+            return replace(backend, title=f"{title} {minor}")
+    return None
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    match = _NAME.fullmatch(name.strip().lower())
+    assert match is not None, "the pattern takes every text"
+    return match[1] or "", match[2]
+
+
+def _did_you_mean(name: str) -> str:
+    product, version = _split_name(name)
+    match = re.match(r"v?(\d+)\.(\d+)", version)
+    if match is None:
+        return did_you_mean(name, BACKEND_NAMES)
+    distances = {
+        each: abs(int(each.rpartition(".")[2]) - int(match[2]))
+        for each in BACKEND_NAMES
+        if each.startswith(product) and f"-{match[1]}." in each
+    }
+    return f"did you mean {min(distances, key=lambda each: distances[each])}? " if distances else ""
 
 
 def find_fact(message: str, key: str) -> FieldFact | None:

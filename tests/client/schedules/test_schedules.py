@@ -138,7 +138,7 @@ def test_all_schedules_are_listed_by_name(client: Client, server: FakeKfp) -> No
 def test_a_schedule_needs_a_name(client: Client, server: FakeKfp) -> None:
     with pytest.raises(KfpEdgeError, match="the name of the schedule is empty; give one"):
         client.schedule("", small, {"rows": 3}, cron=NIGHTLY)
-    assert server.requests == []
+    assert server.sent == []
 
 
 def test_a_schedule_without_the_cache_runs_every_stage_again(client: Client, server: FakeKfp) -> None:
@@ -182,4 +182,4 @@ def test_a_schedule_is_checked_before_anything_is_sent(
 ) -> None:
     with pytest.raises(KfpEdgeError, match=message):
         add_nightly(client, **options)
-    assert server.requests == []
+    assert server.sent == []

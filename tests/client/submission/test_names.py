@@ -28,7 +28,7 @@ def create(server: FakeKfp, schedule: str | None = None, **names: str) -> None:
 def refusal(server: FakeKfp, **names: str) -> str:
     with pytest.raises(ParameterError) as caught:
         create(server, **names)
-    assert server.requests == []
+    assert server.sent == []
     return str(caught.value)
 
 
@@ -101,7 +101,7 @@ def test_a_pipeline_whose_name_a_server_refuses_is_not_sent(server: FakeKfp, wor
     file.write_text(file.read_text().replace("  name: small\n", "  name: T_Bad.Name\n", 1))
     with pytest.raises(PipelineError, match=r"pipelineInfo\.name must be .* it is 'T_Bad.Name'; write t-bad-name\.$"):
         client_of(server).submit(file)
-    assert server.requests == []
+    assert server.sent == []
 
 
 def test_a_pipeline_with_a_character_that_the_server_cannot_store_is_refused_with_that_reason(

@@ -191,7 +191,7 @@ def test_a_file_that_is_no_pipeline_is_refused_in_one_sentence(
     with pytest.raises(PipelineError) as caught:
         client_of(server).submit(name)
     assert str(caught.value).startswith(message)
-    assert server.requests == []
+    assert server.sent == []
 
 
 def test_a_function_that_a_backend_would_refuse_is_not_sent(server: FakeKfp) -> None:
@@ -205,7 +205,7 @@ def test_a_function_that_a_backend_would_refuse_is_not_sent(server: FakeKfp) -> 
 
     with pytest.raises(PipelineError, match=r"a backend would refuse the pipeline no-image: .*image is missing"):
         client_of(server).submit(no_image)
-    assert server.requests == []
+    assert server.sent == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_value_that_does_not_arrive_is_refused_before_anything_is_sent(
     with pytest.raises(ParameterError) as caught:
         client_of(server).submit(small, {"rows": 1, "note": note})
     assert str(caught.value).startswith(message)
-    assert server.requests == []
+    assert server.sent == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,15 @@ from kfp_edge.cli.app import app
 from kfp_edge.errors import ParameterError
 from kfp_edge.rules import lint_text
 from kfp_edge.spec import Finding, validate_text
-from kfp_edge.spec.backends.profiles import BACKENDS, DEFAULT_BACKEND, FIELD_FACTS, Backend, find_backend
+from kfp_edge.spec.backends.profiles import (
+    BACKEND_NAMES,
+    BACKENDS,
+    DEFAULT_BACKEND,
+    FIELD_FACTS,
+    Backend,
+    find_backend,
+    find_release,
+)
 from kfp_edge.spec.backends.schema import load_schema
 from kfp_edge.spec.compiling import compiler
 from kfp_edge.spec.compiling.target import CompileTarget, RunLimits
@@ -47,6 +55,55 @@ def test_the_default_is_the_newest_openshift_ai() -> None:
 
 def test_a_backend_of_openshift_ai_may_be_named_by_its_version() -> None:
     assert find_backend("2.25") is BACKENDS["rhoai-2.25"]
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "title"),
+    [
+        ("rhoai-3.1", "rhoai-3.0", "OpenShift AI 3.1"),
+        ("rhoai-3.2", "rhoai-3.0", "OpenShift AI 3.2"),
+        ("3.2.1", "rhoai-3.0", "OpenShift AI 3.2"),
+        ("RHOAI-3.5.0", "rhoai-3.5", "OpenShift AI 3.5"),
+        ("v2.25.3", "rhoai-2.25", "OpenShift AI 2.25 EUS"),
+        ("kfp-2.17.3", "kfp-2.17", "KFP 2.17"),
+    ],
+)
+def test_a_version_has_the_profile_of_its_minor_version(name: str, profile: str, title: str) -> None:
+    backend = find_backend(name)
+    assert (backend.name, backend.title) == (profile, title)
+
+
+@pytest.mark.parametrize("name", BACKEND_NAMES)
+def test_every_name_that_is_listed_is_taken(name: str) -> None:
+    assert find_backend(name).name in BACKENDS
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("rhoai-3.6", "rhoai-3.5"),
+        ("3.6", "rhoai-3.5"),
+        ("2.24", "rhoai-2.25"),
+        ("2.16", "kfp-2.16"),
+        ("kfp-2.15", "kfp-2.16"),
+        ("rhoai3.4", "rhoai-3.4"),
+        ("3.5.0-ea.1", "rhoai-3.5"),
+    ],
+)
+def test_the_nearest_backend_is_suggested_for_an_unknown_one(name: str, suggestion: str) -> None:
+    pattern = rf"no backend '{name}'; did you mean {suggestion}\? the backends are: rhoai-2\.25, .*, rhoai-3\.2, .*"
+    with pytest.raises(ParameterError, match=pattern):
+        find_backend(name)
+
+
+@pytest.mark.parametrize("version", ["", "unknown", "3", "3.5.0-ea.1", "3.5-rc.1", "main", "1.3.5"])
+def test_a_version_that_is_no_release_has_no_profile(version: str) -> None:
+    assert find_release("rhoai", version) is None
+
+
+@pytest.mark.parametrize("version", ["3.5", "3.5.0", "v3.5.2", "3.5.1-0.1748.p", "3.5.0+20261101"])
+def test_a_rebuild_has_the_profile_of_its_release(version: str) -> None:
+    assert find_release("rhoai", version) is BACKENDS["rhoai-3.5"]
 
 
 def test_an_unknown_backend_is_reported_with_those_there_are() -> None:

@@ -23,6 +23,8 @@ JsonObject = dict[str, Any]
 #: Status, body and headers; status 0 means no response at all.
 Response = tuple[int, JsonObject | bytes, JsonObject]
 _NO_RESPONSE: Response = (0, b"", {})
+_API = "/apis/v2beta1"
+_HEALTH = f"{_API}/healthz"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ class FakeKfp:
         self.requests: list[ReceivedRequest] = []
         #: How many artifacts were described in responses: each takes OpenShift AI 0.18 s.
         self.described_artifacts = 0
+        #: What the health check reports: the version of a release of KFP, "unknown" where the image has none, as all
+        #: images of OpenShift AI.
+        self.tag_name = "2.16.1"
         self._folder = folder
         self._faults: list[_Fault] = []
         self._signatures: dict[str, str] = {}
@@ -92,6 +97,11 @@ class FakeKfp:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    @property
+    def sent(self) -> list[ReceivedRequest]:
+        """What it received, without the question for its version, which says nothing about anybody's pipeline."""
+        return [request for request in self.requests if request.path != _HEALTH]
 
     def __enter__(self) -> "FakeKfp":
         self._thread.start()
@@ -192,6 +202,10 @@ class FakeKfp:
         content = self.store.content(artifact_id)
         return (404, b"NoSuchKey", {}) if content is None else (200, content, {})
 
+    def _health(self, request: _Request) -> JsonObject:
+        """Answer as `newHealthzResponse` of backend/src/apiserver/main.go."""
+        return {"commit_sha": "unknown", "tag_name": self.tag_name, "multi_user": False, "pipeline_store": "database"}
+
     def _upload(self, request: _Request) -> JsonObject:
         text = request.file()
         pipeline = self.store.upload(request.query["name"], text)
@@ -269,10 +283,9 @@ def _set_mode(mode: str) -> Callable[[FakeKfp, _Request, str], JsonObject]:
     return lambda fake, request, recurring_run_id: recurring_runs.set_mode(fake.store, recurring_run_id, mode)
 
 
-_API = "/apis/v2beta1"
 _ID = "([^/:]+)"
 _ROUTES: list[tuple[str, str, Callable[..., JsonObject]]] = [
-    ("GET", f"{_API}/healthz", lambda fake, request: {"multi_user": False, "pipeline_store": "database"}),
+    ("GET", _HEALTH, FakeKfp._health),
     ("POST", f"{_API}/pipelines/upload", FakeKfp._upload),
     ("POST", f"{_API}/pipelines/upload_version", FakeKfp._upload_version),
     ("POST", f"{_API}/pipelines", lambda fake, request: fake.store.create_pipeline(request.json)),

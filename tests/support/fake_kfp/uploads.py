@@ -9,15 +9,18 @@ import re
 from typing import Any
 
 from google.protobuf import json_format
-from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from support.fake_kfp.refusals import KFP, RefusedError
+from kfp_edge.spec.backends.profiles import BACKENDS
+from kfp_edge.spec.backends.schema import BackendSchema, load_schema
+from support.fake_kfp.refusals import KFP, OPENSHIFT_AI, RefusedError
 
 JsonObject = dict[str, Any]
 
 MOST_BYTES_OF_VERSION = 127
+#: The fields that each of the servers knows.
+_SCHEMAS = {KFP: load_schema(BACKENDS["kfp-2.16"]), OPENSHIFT_AI: load_schema(BACKENDS["rhoai-3.5"])}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
@@ -29,20 +32,20 @@ def read_upload(text: str, backend: str, what: str) -> list[JsonObject]:
         backend: Which server it is.
         what: The object that it creates, as its messages call it.
     """
-    reason, documents = _read(text)
+    reason, documents = _read(text, _SCHEMAS[backend])
     if not reason:
         return documents
     raise RefusedError(500, f"Failed to create {what}") if backend == KFP else RefusedError(400, reason)
 
 
-def _read(text: str) -> tuple[str, list[JsonObject]]:
+def _read(text: str, schema: BackendSchema) -> tuple[str, list[JsonObject]]:
     """Return why the server refuses a file, or what is in it."""
     try:
         documents = [_as_json(each) for each in _load_all(text) if each is not None]
     except (YAMLError, TypeError):
         return "unknown template format", []
-    pipelines = [each for each in documents if _is_pipeline_spec(each)]
-    platforms = [each for each in documents if each not in pipelines and _is_platform_spec(each)]
+    pipelines = [each for each in documents if _is_pipeline_spec(each, schema)]
+    platforms = [each for each in documents if each not in pipelines and _is_platform_spec(each, schema)]
     if not pipelines:
         return "unknown template format", []
     if len(pipelines) > 1 or len(platforms) > 1:
@@ -83,16 +86,17 @@ def _as_json(value: Any) -> Any:
     return value
 
 
-def _is_pipeline_spec(document: JsonObject) -> bool:
+def _is_pipeline_spec(document: JsonObject, schema: BackendSchema) -> bool:
     try:
-        spec = json_format.ParseDict(document, PipelineSpec())
+        spec: Any = json_format.ParseDict(document, schema.pipeline_spec())
     except (json_format.ParseError, AttributeError, TypeError):
         return False
     return bool(spec.pipeline_info.name) and spec.HasField("root")
 
 
-def _is_platform_spec(document: JsonObject) -> bool:
+def _is_platform_spec(document: JsonObject, schema: BackendSchema) -> bool:
     try:
-        return "kubernetes" in json_format.ParseDict(document, PlatformSpec()).platforms
+        platforms: Any = json_format.ParseDict(document, schema.platform_spec())
+        return "kubernetes" in platforms.platforms
     except (json_format.ParseError, AttributeError, TypeError):
         return False

@@ -38,6 +38,7 @@ _ALL = (
     Kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
     Kind("rbac.authorization.k8s.io/v1", "Role", "roles"),
     Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    Kind("operators.coreos.com/v1alpha1", "ClusterServiceVersion", "clusterserviceversions", has_schema=False),
     Kind("tekton.dev/v1", "TaskRun", "taskruns"),
     Kind("argoproj.io/v1alpha1", "Workflow", "workflows", has_schema=False),
     Kind(
