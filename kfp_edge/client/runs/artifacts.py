@@ -14,6 +14,7 @@ Neither contains metrics as such: our stages write theirs as JSON into the artif
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +28,15 @@ from kfp_edge.storage import s3
 _PATH = "/apis/v2beta1/artifacts"
 #: How far the clocks of the workflow controller and of the metadata store may be apart.
 _CLOCK_DIFFERENCE = timedelta(seconds=30)
+#: A namespace in which nothing has run.
+_NO_ARTIFACTS = "Failed to find any artifacts"
+#: What the server answers, with status 500, of an artifact whose size it cannot find out: one that was imported from
+#: elsewhere, or whose object was deleted. A list with such an artifact in it fails as a whole.
+_UNDESCRIBED = re.compile("encountered error parsing artifact|failed to retrieve session info")
+#: How many of these may follow each other before the fault is taken for one of the object store.
+_MOST_UNDESCRIBED = 50
+#: Of how many numbers in a row one was given to an artifact: the database leaves some out.
+_LARGEST_GAP = 16
 #: Where a backend stores artifacts unless it is configured otherwise: with its own object store, and in any bucket.
 _DEFAULT_ROOT = "s3://mlpipeline/v2/artifacts"
 _DEFAULT_PREFIX = "v2/artifacts"
@@ -77,7 +87,7 @@ def open_reader(api: KfpApi, run_id: str, pipeline: str, roots: Sequence[str]) -
     if not namespace:
         raise ParameterError("artifacts are listed by namespace; give the namespace of the API server.")
     try:
-        return _ApiReader(api, run_id, _newest_id(api, namespace))
+        return _ApiReader(api, run_id, namespace)
     except KfpApiError as error:
         if error.status != 404:
             raise
@@ -100,11 +110,12 @@ class _Artifact:
 class _ApiReader:
     """Finds artifacts by their ids, which grow with the time at which they were stored."""
 
-    def __init__(self, api: KfpApi, run_id: str, newest_id: int) -> None:
+    def __init__(self, api: KfpApi, run_id: str, namespace: str) -> None:
         self._api = api
         self._run_id = run_id
-        self._newest_id = newest_id
-        self._artifacts: dict[int, _Artifact | None] = {}
+        #: An error where there is an artifact that the server cannot describe, None where there is no artifact.
+        self._artifacts: dict[int, _Artifact | KfpApiError | None] = {}
+        self._newest_id = self._find_newest_id(namespace)
 
     def read(self, stage: str, name: str, tasks: Sequence[TaskTime]) -> bytes | None:
         for task in sorted(tasks, key=lambda task: task.end, reverse=True):
@@ -145,25 +156,65 @@ class _ApiReader:
         return artifact is not None and artifact.created_at > moment
 
     def _at_or_before(self, number: int) -> _Artifact | None:
-        """Return the artifact with this id, or the one before it: the database leaves some numbers out."""
-        while number > 0:
-            if number not in self._artifacts:
-                self._artifacts[number] = self._get(number)
-            if (artifact := self._artifacts[number]) is not None:
+        """Return the artifact with this id, or the one before it that can be described.
+
+        Raises:
+            KfpApiError: too many cannot be described.
+        """
+        undescribed = 0
+        for before in range(number, 0, -1):
+            artifact = self._get(before)
+            if isinstance(artifact, _Artifact):
                 return artifact
-            number -= 1
+            if artifact is not None:
+                undescribed += 1
+                if undescribed > _MOST_UNDESCRIBED:
+                    raise artifact
         return None
 
-    def _get(self, number: int) -> _Artifact | None:
+    def _get(self, number: int) -> _Artifact | KfpApiError | None:
+        if number not in self._artifacts:
+            self._artifacts[number] = self._describe(number)
+        return self._artifacts[number]
+
+    def _describe(self, number: int) -> _Artifact | KfpApiError | None:
         try:
             response = self._api.get("look for the run's artifacts", f"{_PATH}/{number}")
         except KfpApiError as error:
-            # 500: of an artifact that was imported from elsewhere, the server cannot find out the size
-            if error.status not in (404, 500):
-                raise
-            return None
+            if error.status == 404:
+                return None
+            if _is_undescribed(error):
+                return error
+            raise
         path, _, _ = response["uri"].partition("?")
         return _Artifact(number, path, datetime.fromisoformat(response["created_at"]))
+
+    def _find_newest_id(self, namespace: str) -> int:
+        """Return the id of the newest artifact, 0 if there is none; status 404 says that the server has no such API."""
+        query = {"namespace": namespace, "max_result_size": "1", "order_by_field": "CREATE_TIME", "order_by": "desc"}
+        try:
+            artifacts = self._api.get("list the run's artifacts", _PATH, **query).get("artifacts", ())
+        except KfpApiError as error:
+            if error.status == 500 and _NO_ARTIFACTS in str(error):
+                return 0
+            if _is_undescribed(error):
+                return self._search_newest_id()
+            raise
+        return max((int(artifact["artifact_id"]) for artifact in artifacts), default=0)
+
+    def _search_newest_id(self) -> int:
+        """Return the id of the newest artifact where the server cannot list it."""
+
+        def has_artifact_from(number: int) -> bool:
+            return any(self._get(each) is not None for each in range(number, number + _LARGEST_GAP))
+
+        low, high = 0, 1
+        while has_artifact_from(high):
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if has_artifact_from(middle) else (low, middle)
+        return low
 
     def _download(self, stage: str, artifact: _Artifact) -> bytes | None:
         action = f"read an artifact of {stage}"
@@ -171,16 +222,8 @@ class _ApiReader:
         return self._api.download(action, response["download_url"])
 
 
-def _newest_id(api: KfpApi, namespace: str) -> int:
-    """Return the id of the newest artifact, 0 if there is none; status 404 says that the server has no such API."""
-    query = {"namespace": namespace, "max_result_size": "1", "order_by_field": "CREATE_TIME", "order_by": "desc"}
-    try:
-        artifacts = api.get("list the run's artifacts", _PATH, **query).get("artifacts", ())
-    except KfpApiError as error:
-        if error.status == 500 and "Failed to find any artifacts" in str(error):
-            return 0
-        raise
-    return max((int(artifact["artifact_id"]) for artifact in artifacts), default=0)
+def _is_undescribed(error: KfpApiError) -> bool:
+    return error.status == 500 and not error.retryable and bool(_UNDESCRIBED.search(str(error)))
 
 
 class _StoreReader:

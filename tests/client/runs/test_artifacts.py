@@ -99,6 +99,48 @@ def test_numbers_that_the_database_left_out_do_not_matter(server: FakeKfp, ended
     assert ended.metrics() == ALL_METRICS
 
 
+class TestArtifactsThatTheServerCannotDescribe:
+    """Status 500: they were imported from elsewhere, or their objects were deleted; no list may contain one."""
+
+    def test_are_passed_over(self, server: FakeKfp, ended: Run) -> None:
+        others = [number for number, each in server.store.artifacts.items() if "/other/" in each["uri"]]
+        server.store.undescribed = set(others[::3])
+        assert ended.metrics() == ALL_METRICS
+
+    def test_may_be_the_newest_ones(self, server: FakeKfp, ended: Run) -> None:
+        server.store.undescribed = set(list(server.store.artifacts)[-20:])
+        for number in list(server.store.artifacts)[3:20:2]:
+            del server.store.artifacts[number]
+        assert ended.metrics() == ALL_METRICS
+        assert server.described_artifacts < 200
+
+    def test_are_an_error_where_there_is_nothing_else(self, server: FakeKfp, ended: Run) -> None:
+        """As where the object store refuses the server."""
+        server.store.undescribed = set(server.store.artifacts)
+        with pytest.raises(KfpEdgeError, match="could not look for the run's artifacts: .*error parsing artifact"):
+            ended.metrics()
+        assert server.described_artifacts < 300
+
+    def test_of_the_run_are_missing(self, server: FakeKfp, ended: Run) -> None:
+        server.store.undescribed = {
+            number for number, each in server.store.artifacts.items() if "/other/" not in each["uri"]
+        }
+        assert ended.metrics() == {}
+        with pytest.raises(KfpEdgeError, match="has no report of learn"):
+            ended.report("learn")
+
+
+def test_a_server_that_fails_for_now_is_asked_again(server: FakeKfp, ended: Run) -> None:
+    server.fail("GET", "/apis/v2beta1/artifacts", 503, times=2)
+    assert ended.metrics() == ALL_METRICS
+
+
+def test_a_server_that_goes_on_failing_is_an_error_and_no_missing_artifact(server: FakeKfp, ended: Run) -> None:
+    server.fail("GET", "/apis/v2beta1/artifacts/", 500, times=1000)
+    with pytest.raises(KfpEdgeError, match=r"could not look for the run's artifacts \(HTTP 500\); try later"):
+        ended.metrics()
+
+
 def test_artifacts_of_a_retried_stage_are_the_newest(server: FakeKfp) -> None:
     set_results(server)
     server.store.failing["judge"] = ""

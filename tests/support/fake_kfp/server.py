@@ -5,7 +5,7 @@ import re
 import secrets
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
@@ -225,11 +225,20 @@ class FakeKfp:
         self.described_artifacts += 1
         if artifact_id not in self.store.artifacts:
             raise RefusedError(404, f"failed to find artifact with id {artifact_id}")
+        self._check_described([artifact_id])
         artifact = dict(self.store.artifacts[artifact_id])
         if request.query.get("view") == "DOWNLOAD":
             self._signatures[artifact_id] = secrets.token_hex()
             artifact["download_url"] = f"{self.url}/store/{artifact_id}?X-Amz-Signature={self._signatures[artifact_id]}"
         return artifact
+
+    def _check_described(self, artifact_ids: Iterable[str]) -> None:
+        """Fail as `generateResponseArtifact` of backend/src/apiserver/server/artifact_server.go."""
+        if not self.store.undescribed.isdisjoint(artifact_ids):
+            raise RefusedError(
+                500,
+                "InternalServerError: : encountered error parsing artifact: NotFound: Not Found\n\tstatus code: 404",
+            )
 
     def _check_artifact_api(self) -> None:
         if not self.store.has_artifact_api:
@@ -250,6 +259,7 @@ class FakeKfp:
         }
         items, token = page(artifacts, page_query)
         self.described_artifacts += len(items)
+        self._check_described(each["artifact_id"] for each in items)
         return {"artifacts": items, **({"next_page_token": token} if token else {})}
 
 

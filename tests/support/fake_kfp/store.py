@@ -42,6 +42,8 @@ class Store:
     runs: dict[str, JsonObject] = field(default_factory=dict)
     recurring_runs: dict[str, JsonObject] = field(default_factory=dict)
     artifacts: dict[str, JsonObject] = field(default_factory=dict)
+    #: Artifacts that the server cannot describe, since it does not find their objects.
+    undescribed: set[str] = field(default_factory=set)
     #: The contents of the artifacts that the stages of every run produce, by (stage, artifact).
     contents: dict[tuple[str, str], bytes] = field(default_factory=dict)
     #: What happens to the stages of all runs.
