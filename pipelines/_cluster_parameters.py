@@ -43,7 +43,8 @@ class ClusterParameters(ParameterGroup):
         str,
         "Name of the Secret with which the nodes pull the image of the stages, of type "
         "`kubernetes.io/dockerconfigjson`; by default the one that pushes. It need not exist. Kubernetes uses it in "
-        "place of those of the service account.",
+        "place of those of the service account of runs: where it has no login for that registry and one of these has, "
+        "`kfp-edge submit` names that one.",
     ] = "kfp-edge-registry"
     node_selector: Annotated[
         dict,

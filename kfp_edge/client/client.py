@@ -26,6 +26,7 @@ from kfp_edge.client.submission.names import (
     check_schedule_name,
 )
 from kfp_edge.client.submission.package import PipelinePackage, make_package
+from kfp_edge.client.submission.pull_secret import put_pull_secrets
 from kfp_edge.client.submission.target import TargetOptions, choose_target
 from kfp_edge.errors import KfpApiError, KfpEdgeWarning, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
@@ -239,6 +240,8 @@ class Client:
         chosen = choose_target(self._api, pipeline, options)
         package = make_package(pipeline, cache, image, endpoint.cluster, chosen.target)
         arguments = package.arguments(dict(parameters or {}))
+        if endpoint.is_in_cluster and endpoint.cluster is not None:
+            arguments = put_pull_secrets(endpoint.cluster, package, arguments)
         for sentence in filter(None, (chosen.warning, package.warning)):
             warnings.warn(sentence, KfpEdgeWarning, stacklevel=3)
         diagnoses = check_run(endpoint.cluster, package, arguments) if endpoint.cluster is not None else []

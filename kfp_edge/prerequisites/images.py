@@ -4,7 +4,7 @@ import base64
 import binascii
 import fnmatch
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kfp_edge.diagnosis import CheckStatus, Diagnosis
 from kfp_edge.kubernetes import KubernetesObject
@@ -29,6 +29,46 @@ def check_pull_secrets(namespace: Namespace, pods: Sequence[PodNeeds]) -> Iterat
             yield _check_pull_secret(namespace, pod.pull_secret, pod)
         elif pod.image and (account := next((each for each in pod.objects if each.kind == "ServiceAccount"), None)):
             yield from _check_account(namespace, account.name, pod)
+
+
+def find_better_pull_secrets(namespace: Namespace, account: str, pods: Sequence[PodNeeds]) -> dict[str, str]:
+    """Return which pull secrets of a service account are better than those that parameters name.
+
+    Kubernetes takes the pull secrets of the service account only for pods without any. A parameter's value is replaced
+    where it has no login for the registry of an image, and one of the service account has logins for all.
+
+    Args:
+        namespace: That of the pods.
+        account: The service account of the pods.
+        pods: What they need.
+
+    Returns:
+        The names of Secrets, by parameter.
+
+    Raises:
+        ClusterError: the Secrets or the service account may not be read.
+    """
+    images: dict[ObjectNeed, set[str]] = {}
+    for pod in pods:
+        if pod.pull_secret is not None and pod.pull_secret.parameter and pod.image:
+            images.setdefault(pod.pull_secret, set()).add(pod.image)
+    better: dict[str, str] = {}
+    for need, pulled in images.items():
+        if _has_logins(namespace, need.name, pulled):
+            continue
+        resource = namespace.get("ServiceAccount", account) or {}
+        names = [str(each["name"]) for each in resource.get("imagePullSecrets", ())]
+        if name := next((each for each in names if _has_logins(namespace, each, pulled)), ""):
+            better[need.parameter] = name
+    return better
+
+
+def _has_logins(namespace: Namespace, name: str, images: Iterable[str]) -> bool:
+    secret = namespace.get("Secret", name)
+    if secret is None or secret.get("type") not in _LOGIN_FILES:
+        return False
+    logins = _logins(secret)
+    return all(any(_is_for(login, image) for login in logins) for image in images)
 
 
 def _check_account(namespace: Namespace, account: str, pod: PodNeeds) -> Iterator[Diagnosis]:

@@ -40,3 +40,12 @@ def test_images_are_made_by_a_verb_of_the_makefile_with_its_variable() -> None:
     _, verb, variable = command.split()
     assert f"\n{verb}:" in makefile
     assert f"$({variable.partition('=')[0]})" in makefile
+
+
+def test_the_project_exists_before_its_objects_are_applied() -> None:
+    """It is no manifest, since `oc delete -k` would delete it; without it, only what is in other namespaces is made."""
+    objects = rendered(OPENSHIFT / "overlays/example")
+    assert {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"} == {"edge-staging"}
+    applied = [command for command in COMMANDS if " apply -k " in command]
+    assert applied == ["oc get namespace ds-project && oc apply -k overlays/mine"]
+    assert COMMANDS.index("oc create namespace ds-project") < COMMANDS.index(applied[0])

@@ -7,6 +7,7 @@ from kfp_edge.client.server.discovery import find_endpoint
 from kfp_edge.client.server.version import ServerVersion, find_platform_version
 from kfp_edge.client.submission.checks import check_run
 from kfp_edge.client.submission.package import PipelinePackage, make_package
+from kfp_edge.client.submission.pull_secret import put_pull_secrets
 from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.kubernetes import Cluster
@@ -33,7 +34,7 @@ def diagnose_cluster(
     cluster = Cluster.connect(namespace)
     version = find_platform_version(cluster)
     package = make_package(pipeline, cluster=cluster, target=CompileTarget(version.backend or DEFAULT_BACKEND))
-    arguments = package.arguments(dict(parameters or {}))
+    arguments = put_pull_secrets(cluster, package, package.arguments(dict(parameters or {})))
     checks = [_check_server(cluster), _check_version(version), _check_image(package)]
     return [*checks, *check_run(cluster, package, arguments)]
 
