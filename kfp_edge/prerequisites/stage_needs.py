@@ -17,8 +17,8 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
 
 from kfp_edge.prerequisites.pod_needs import ContainerNeeds, Kind, ObjectNeed, PodNeeds
 from kfp_edge.spec.pipeline_file import PipelineDocument
+from kfp_edge.spec.validation.document_parts import get_deployment_spec, get_platform_executors
 from kfp_edge.spec.validation.protobuf_fields import parse_message
-from kfp_edge.spec.validation.validate import get_deployment_spec, get_platform_executors
 
 #: What Argo adds to the pod of every task, without requests and limits.
 ARGO_CONTAINERS = (ContainerNeeds("init"), ContainerNeeds("wait"))

@@ -8,9 +8,9 @@ from google.protobuf.struct_pb2 import Value
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig
 
 from kfp_edge.rules.context import LintContext, TaskContext
+from kfp_edge.spec.validation.document_parts import get_deployment_spec
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.spec.validation.protobuf_fields import parse_message
-from kfp_edge.spec.validation.validate import get_deployment_spec
 from kfp_edge.storage.urls import redacted_url
 
 _CHANNEL = "pipelinechannel--"

@@ -136,11 +136,12 @@ _ALL = (
     ),
     Rule(
         "KE012",
-        "Condition that cannot be parsed",
+        "Condition that cannot be evaluated",
         "error",
-        "KFP does not escape quotes when it writes a text into a condition. The expression ends too early, and the "
-        "backend fails the run when it reaches the task.",
-        "Compare with a text that contains no quote.",
+        "A backend evaluates conditions as expressions in CEL, and fails the run when it reaches a task whose "
+        "condition is none, or has no truth value. KFP does not escape quotes when it writes a text into a condition: "
+        "the expression then ends too early.",
+        "Compare with a text that contains no quote. In YAML that is written by hand: `&&`, `||` and `!`, no words.",
     ),
     Rule(
         "KE013",
@@ -179,9 +180,23 @@ _ALL = (
         "Setting without effect",
         "warning",
         "Some backends have the field, but no code that reads it: the `resourceTtl` of KFP up to 2.16, and "
-        "`semaphoreKey` and `mutexName` of OpenShift AI up to 3.3. Runs are neither deleted nor made to wait.",
-        "Remove it. A time to live that has an effect is `resourceTtlOnCompletion`, from OpenShift AI 3.4 and KFP 2.17 "
-        "on: `kfp-edge compile --time-to-live`. To run one at a time, set the concurrency of a schedule.",
+        "`semaphoreKey` and `mutexName` of OpenShift AI up to 3.3. Runs are neither deleted nor made to wait. No "
+        "driver reads `podAffinity` and `enabledSharedMemory`, or a time limit below zero; an accelerator needs both "
+        "its type and its number.",
+        "Remove it. For shared memory, mount an empty folder at `/dev/shm`: "
+        '`kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory")`. A time to live that has an effect is '
+        "`resourceTtlOnCompletion`, from OpenShift AI 3.4 and KFP 2.17 on: `kfp-edge compile --time-to-live`. To run "
+        "one at a time, set the concurrency of a schedule.",
+    ),
+    Rule(
+        "KE017",
+        "Retries that never happen",
+        "warning",
+        "Argo executes the retries, and ends the task at its first failure when it cannot plan one: it takes whole "
+        "numbers only as the factor of the backoff, and starts no retry later than `backoffMaxDuration` after the "
+        "first attempt started, the pause included.",
+        'Write `set_retry(2, backoff_duration="30s", backoff_factor=2, backoff_max_duration="7200s")`; the longest '
+        "duration also has to be longer than the task takes until it fails.",
     ),
     Rule(
         "KE099",
@@ -227,6 +242,27 @@ _ALL = (
         "accepts a pipeline.",
         "Compile the pipeline again; do not edit compiled YAML by hand. A pipeline's name is the one in "
         "`@dsl.pipeline(name=...)`.",
+    ),
+    Rule(
+        "KE104",
+        "Task that cannot start as it is written",
+        "error",
+        "The server takes the pipeline, and the run fails, or waits forever, when it reaches the task: Kubernetes "
+        "refuses the pod, or KFP's driver cannot make it. The finding says what of it: a quantity, a name, a label, a "
+        "toleration, a path, a volume. KFP names a volume after its Secret, ConfigMap or claim, so these need names "
+        "that a volume can have; and what has the same name or path as something else becomes one with it. Values "
+        "that only a run knows are not checked.",
+        "Write what the finding says. Kubernetes gives the same verdict for a pod with the value: "
+        "`kubectl apply --dry-run=server`.",
+    ),
+    Rule(
+        "KE105",
+        "Value of another type than its parameter",
+        "error",
+        "The server takes the pipeline, and the driver compares types when a run reaches the task: a parameter that is "
+        "a text takes any value, and each other type only its own. The items of a loop are a list in JSON. KFP's "
+        "compiler checks constants, but no defaults. No driver executes a loop over artifacts.",
+        "Write a value of the type that the finding names, or declare the parameter with the type of the value.",
     ),
 )
 

@@ -16,9 +16,9 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
 )
 
 from kfp_edge.spec.pipeline_file import PipelineDocument
+from kfp_edge.spec.validation.document_parts import get_deployment_spec, get_platform_executors
 from kfp_edge.spec.validation.lint_findings import join_path
 from kfp_edge.spec.validation.protobuf_fields import parse_message
-from kfp_edge.spec.validation.validate import get_deployment_spec, get_platform_executors
 
 #: What stands in the place of an image where the backend's driver does the work, and no container runs.
 _DRIVER_IMAGES = ("argostub/createpvc", "argostub/deletepvc")

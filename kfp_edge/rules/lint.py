@@ -24,10 +24,12 @@ _CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
     address_rules.check_cached_addresses,
     address_rules.check_importers,
     task_rules.check_retries,
+    task_rules.check_retries_that_never_happen,
     task_rules.check_conditions,
     secret_rules.check_secret_values,
     secret_rules.check_secret_names,
     platform_rules.check_settings_without_effect,
+    platform_rules.check_executor_settings_without_effect,
 )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from kfp_edge.rules.condition_syntax import find_syntax_fault
 from kfp_edge.rules.context import ContainerContext, LintContext
 from kfp_edge.spec.compiled_pipeline import readable_condition
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
@@ -26,11 +27,6 @@ _SIDE_EFFECTS = (
     re.compile(r"\.(?:create|patch|replace|delete)_(?:namespaced|cluster)_\w+\("),
     re.compile(r"\.(?:put_object|upload_file|upload_fileobj)\(|\brequests\.(?:post|put|patch|delete)\("),
 )
-
-_INPUT = r"inputs\.parameter_values\['([^']+)'\]"
-_STRING_LITERAL = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
-#: A literal with no operator to its left or right, or an unbalanced quote: KFP does not escape quotes.
-_UNBALANCED = re.compile(r"\0\s*(?!in\b)[\w\0]|\w\s*\0|['\"]")
 
 
 def check_caching(context: LintContext) -> Iterator[Finding]:
@@ -65,12 +61,39 @@ def check_retries(context: LintContext) -> Iterator[Finding]:
             yield Finding("KE008", path, f"{policy.max_retry_count} retries without a pause.")
 
 
+def check_retries_that_never_happen(context: LintContext) -> Iterator[Finding]:
+    """Find retry policies with which Argo ends a task at its first failure."""
+    for task in context.tasks:
+        policy = task.spec.retry_policy
+        if policy.max_retry_count <= 0:
+            continue
+        path = join_path(task.path, "retryPolicy")
+        longest, pause = policy.backoff_max_duration.seconds, policy.backoff_duration.seconds
+        if policy.backoff_factor % 1:
+            message = (
+                f"is {policy.backoff_factor:g}, and Argo takes whole numbers; write {round(policy.backoff_factor)}."
+            )
+            yield Finding("KE017", join_path(path, "backoffFactor"), message)
+        elif longest <= 0:
+            message = "has no backoffMaxDuration, the time in which retries may start; write one, such as 3600s."
+            yield Finding("KE017", path, message)
+        elif pause >= longest:
+            message = (
+                f"is {longest} s, and the pause of {pause} s is no shorter; write a longer time, or a shorter pause."
+            )
+            yield Finding("KE017", join_path(path, "backoffMaxDuration"), message)
+
+
 def check_conditions(context: LintContext) -> Iterator[Finding]:
     """Find conditions that no backend can parse, and those that a cluster evaluates but a local run does not."""
     for task in context.tasks:
         condition, path = task.spec.trigger_policy.condition, join_path(task.path, "triggerPolicy", "condition")
-        if _UNBALANCED.search(re.sub(_STRING_LITERAL, "\0", re.sub(_INPUT, "input", condition))):
-            yield Finding("KE012", path, "a text in the condition contains a quote, which ends the text too early.")
+        if condition and (fault := find_syntax_fault(condition)):
+            message = (
+                f"cannot be evaluated from `{fault:.60}` on, and the run fails when it reaches the task; compare with "
+                "a text that contains no quote, or correct the expression."
+            )
+            yield Finding("KE012", path, message)
         elif condition:
             message = f"`kfp-edge run` refuses the pipeline: it cannot evaluate `{readable_condition(condition)}`."
             yield Finding("KE011", path, message)

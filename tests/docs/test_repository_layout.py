@@ -36,7 +36,7 @@ GRAPH = {
     "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "suggestions", "wording"},
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
-    "spec": {"errors", "runtime", "storage", "suggestions"},
+    "spec": {"errors", "kubernetes", "runtime", "storage", "suggestions"},
     "prerequisites": {"kubernetes", "diagnosis", "errors", "spec"},
     # neighbours: none of these three imports another
     "rules": {"errors", "spec", "storage"},

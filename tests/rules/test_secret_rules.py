@@ -108,10 +108,13 @@ def test_a_parameter_with_the_name_of_a_kubernetes_secret_is_accepted():
     assert not {"KE006", "KE009"} & set(codes(lint_text(compiler.compile_to_yaml(careful))))
 
 
-@pytest.mark.parametrize("key", ["secretAsEnv", "secretAsVolume", "imagePullSecret"])
-def test_a_fixed_name_of_a_kubernetes_secret_is_reported(key):
-    fixed = [{"secretNameParameter": {"runtimeValue": {"constant": "quay-login"}}}]
-    for reference in (fixed, [{"secretName": "quay-login"}]):
+@pytest.mark.parametrize(
+    ("key", "rest"), [("secretAsEnv", {}), ("secretAsVolume", {"mountPath": "/login"}), ("imagePullSecret", {})]
+)
+def test_a_fixed_name_of_a_kubernetes_secret_is_reported(key, rest):
+    fixed = {"secretNameParameter": {"runtimeValue": {"constant": "quay-login"}}}
+    for name in (fixed, {"secretName": "quay-login"}):
+        reference = [name | rest]
         (line,) = problem_lines(
             lint_changed(lambda _, platform, reference=reference: executor_config(platform).update({key: reference}))
         )

@@ -7,7 +7,7 @@ from kfp_edge.errors import ClusterError, ParameterError, PipelineError
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE, RUNTIME_IMAGE
 from kfp_edge.spec.pipeline_file import PipelineDocument
-from kfp_edge.spec.validation.validate import get_deployment_spec
+from kfp_edge.spec.validation.document_parts import get_deployment_spec
 from kfp_edge.storage.files import JsonObject
 
 #: The ConfigMap in which deploy/openshift names the images of a project, and its key for this one.

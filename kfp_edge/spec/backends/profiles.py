@@ -26,6 +26,7 @@ class Backend:
         checks_platform_early: Whether it parses the Kubernetes configuration of executors when a run is started;
             with others, the task fails.
         also: Other minor versions that have the same messages.
+        fails_on_claim_annotations: Whether its driver ends with an error when `CreatePVC` has annotations.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Backend:
     ignores_executor_fields: bool = True
     checks_platform_early: bool = True
     also: tuple[str, ...] = ()
+    fails_on_claim_annotations: bool = False
 
 
 _RHOAI = "red-hat-data-services/data-science-pipelines"
@@ -48,13 +50,27 @@ _ALL = (
         f"{_RHOAI}, branch rhoai-2.25, 87f75f8e5",
         ignores_executor_fields=False,
         checks_platform_early=False,
+        fails_on_claim_annotations=True,
     ),
     # the messages of branch rhoai-3.2 (1089aef85) are those of 3.0 and of 3.3
-    Backend("rhoai-3.0", "OpenShift AI 3.0", "2.14.3", f"{_RHOAI}, branch rhoai-3.0, 4d07673ac", also=("3.1", "3.2")),
-    Backend("rhoai-3.3", "OpenShift AI 3.3", "2.14.3", f"{_RHOAI}, branch rhoai-3.3, 9f73c3176"),
+    Backend(
+        "rhoai-3.0",
+        "OpenShift AI 3.0",
+        "2.14.3",
+        f"{_RHOAI}, branch rhoai-3.0, 4d07673ac",
+        also=("3.1", "3.2"),
+        fails_on_claim_annotations=True,
+    ),
+    Backend(
+        "rhoai-3.3",
+        "OpenShift AI 3.3",
+        "2.14.3",
+        f"{_RHOAI}, branch rhoai-3.3, 9f73c3176",
+        fails_on_claim_annotations=True,
+    ),
     Backend("rhoai-3.4", "OpenShift AI 3.4", "2.16.0 and backports", f"{_RHOAI}, branch rhoai-3.4, 6a348e659"),
     Backend("rhoai-3.5", "OpenShift AI 3.5", "2.16.1 and backports", f"{_RHOAI}, branch rhoai-3.5, 17c01fccd"),
-    Backend("kfp-2.16", "KFP 2.16", "2.16.1", f"{_KFP}, tag 2.16.1"),
+    Backend("kfp-2.16", "KFP 2.16", "2.16.1", f"{_KFP}, tag 2.16.1", fails_on_claim_annotations=True),
     Backend("kfp-2.17", "KFP 2.17", "2.17.0", f"{_KFP}, tag 2.17.0"),
 )
 
@@ -160,6 +176,9 @@ FIELD_FACTS = (
         "a volume that is a copy of another one",
     ),
 )
+
+#: Fields of `KubernetesExecutorConfig` that every backend takes and that no driver reads.
+IGNORED_EXECUTOR_FIELDS = ("podAffinity", "enabledSharedMemory")
 
 #: Messages of these fields that older packages lack.
 MESSAGES: Mapping[str, Mapping[str, str]] = {

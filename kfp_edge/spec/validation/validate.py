@@ -17,10 +17,13 @@ from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, Backend
 from kfp_edge.spec.backends.schema import BackendSchema, load_schema
 from kfp_edge.spec.pipeline_file import TOO_DEEP, PipelineDocument, PipelineFile, read_pipeline_file
 from kfp_edge.spec.pipeline_names import describe_bad_name
+from kfp_edge.spec.validation.document_parts import get_deployment_spec, get_mapping, get_platform_executors
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.spec.validation.manifests import check_manifests
+from kfp_edge.spec.validation.pods.check_pods import check_pods
 from kfp_edge.spec.validation.protobuf_fields import Consequences, check_fields, parse_message
 from kfp_edge.spec.validation.task_graph import check_task_graph
+from kfp_edge.spec.validation.value_types import check_value_types
 
 _SCHEMA_VERSION = "2.1.0"
 
@@ -101,34 +104,6 @@ def unreadable_report(message: str) -> ValidationReport:
     return ValidationReport((Finding("KE100", "", message),))
 
 
-def get_deployment_spec(parent: object) -> dict[str, Any]:
-    """Return the deployment spec in a pipeline or platform spec; protobuf keeps it as an uninterpreted `Struct`."""
-    return _get_mapping(parent, "deploymentSpec", "deployment_spec")
-
-
-def get_platform_executors(pipeline: PipelineDocument) -> tuple[str, dict[str, Any]]:
-    """Return the path of the executors in the platform spec, and their Kubernetes configuration by label."""
-    path = join_path(pipeline.platform_path, "platforms", "kubernetes", "deploymentSpec", "executors")
-    kubernetes = _get_mapping(_get_mapping(pipeline.platform, "platforms"), "kubernetes")
-    return path, _get_mapping(get_deployment_spec(kubernetes), "executors")
-
-
-def get_pipeline_config(pipeline: PipelineDocument) -> dict[str, str]:
-    """Return the settings of a pipeline in its platform spec: the path of each by its key."""
-    kubernetes = _get_mapping(_get_mapping(pipeline.platform, "platforms"), "kubernetes")
-    path = join_path(pipeline.platform_path, "platforms", "kubernetes", "pipelineConfig")
-    return {key: join_path(path, key) for key in _get_mapping(kubernetes, "pipelineConfig", "pipeline_config")}
-
-
-def _get_mapping(parent: object, *names: str) -> dict[str, Any]:
-    """Return the mapping that `parent` holds under the first of `names` that it has; an empty one if none."""
-    for name in names:
-        member = parent.get(name) if isinstance(parent, dict) else None
-        if isinstance(member, dict):
-            return member
-    return {}
-
-
 class _PipelineChecker:
     """Checks one pipeline as one backend reads it."""
 
@@ -137,13 +112,24 @@ class _PipelineChecker:
         self.backend = backend
         self.schema: BackendSchema = load_schema(backend)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> list[Finding]:
+        """Return what a server refuses or ignores; if it is nothing, what a run fails for when it reaches a task."""
+        return list(self._check_documents()) or list(self._check_tasks())
+
+    def _check_tasks(self) -> Iterator[Finding]:
+        spec = parse_message(self.pipeline.spec, PipelineSpec)
+        config = parse_message(get_deployment_spec(self.pipeline.spec), PipelineDeploymentConfig)
+        if spec is not None and config is not None:
+            yield from check_value_types(spec, self.pipeline.spec_path)
+            yield from check_pods(self.pipeline, spec, config, self.backend)
+
+    def _check_documents(self) -> Iterator[Finding]:
         pipeline = self.pipeline
         upload = Consequences(_REFUSED_UPLOAD, _REFUSED_UPLOAD)
         yield from check_fields(pipeline.spec, self.schema.pipeline_spec, pipeline.spec_path, upload)
         spec = parse_message(pipeline.spec, PipelineSpec)
         deployment_spec = get_deployment_spec(pipeline.spec)
-        labels = frozenset(_get_mapping(deployment_spec, "executors"))
+        labels = frozenset(get_mapping(deployment_spec, "executors"))
         if spec is not None:
             yield from _check_requirements(spec, pipeline.spec_path)
         if deployment_spec:
@@ -209,8 +195,8 @@ def _pipeline_info(pipeline: PipelineDocument) -> PipelineInfo | None:
     spec = parse_message(pipeline.spec, PipelineSpec)
     if spec is None:
         return None
-    executors = _get_mapping(get_deployment_spec(pipeline.spec), "executors")
-    containers = (_get_mapping(executor, "container") for executor in executors.values())
+    executors = get_mapping(get_deployment_spec(pipeline.spec), "executors")
+    containers = (get_mapping(executor, "container") for executor in executors.values())
     images = {image for container in containers if isinstance(image := container.get("image"), str) and image}
     tasks = sum(len(component.dag.tasks) for component in (spec.root, *spec.components.values()))
     return PipelineInfo(spec.pipeline_info.name, tasks, tuple(sorted(images)))
