@@ -56,7 +56,7 @@ def check_retries(context: LintContext) -> Iterator[Finding]:
     for task in context.tasks:
         policy = task.spec.retry_policy
         backoff = policy.backoff_duration
-        if policy.max_retry_count and not backoff.seconds and not backoff.nanos:
+        if policy.max_retry_count > 0 and not backoff.seconds and not backoff.nanos:
             path = join_path(task.path, "retryPolicy")
             yield Finding("KE008", path, f"{policy.max_retry_count} retries without a pause.")
 

@@ -16,6 +16,7 @@ from support.pipelines import (
     disable_caching,
     lint_changed,
     problem_lines,
+    task,
     work,
 )
 
@@ -125,7 +126,91 @@ def test_a_condition_is_reported_because_a_local_run_refuses_it(value, condition
     assert line == f"KE011 {path}: `kfp-edge run` refuses the pipeline: it cannot evaluate `{condition}`."
 
 
+@pytest.mark.parametrize(
+    ("policy", "path", "part"),
+    [
+        ({"backoffFactor": 1.5}, ".backoffFactor", "is 1.5, and Argo takes whole numbers; write 2."),
+        ({"backoffMaxDuration": None}, "", "has no backoffMaxDuration"),
+        ({"backoffMaxDuration": "0s"}, "", "has no backoffMaxDuration"),
+        ({"backoffDuration": "7200s"}, ".backoffMaxDuration", "is 3600 s, and the pause of 7200 s is no shorter"),
+        ({"backoffDuration": "3600s"}, ".backoffMaxDuration", "write a longer time"),
+    ],
+)
+def test_a_retry_that_argo_never_starts_is_reported(policy, path, part):
+    retry = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"} | policy
+    (line,) = problem_lines(lint_changed(lambda spec, _: task(spec).update(retryPolicy=retry)))
+    assert line.startswith(f"KE017 root.dag.tasks.work.retryPolicy{path}: ")
+    assert part in line
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"},
+        {"maxRetryCount": 2, "backoffDuration": "30s", "backoffMaxDuration": "60s"},
+        {"maxRetryCount": 0, "backoffFactor": 1.5},
+        {"maxRetryCount": -1},
+        {},
+    ],
+)
+def test_a_retry_that_argo_starts_or_none_is_accepted(retry):
+    assert codes(lint_changed(lambda spec, _: task(spec).update(retryPolicy=retry))) == []
+
+
 @pytest.mark.parametrize("value", ["it's", "' or '", "'", "Bob's and Ann's"])
 def test_a_text_with_a_quote_in_a_condition_is_reported(value):
     (line,) = lint_condition(value)
     assert line.startswith("KE012 ")
+
+
+def lint_written_condition(condition):
+    def change(spec, _):
+        task(spec)["triggerPolicy"] = {"condition": condition}
+
+    return [line for line in problem_lines(lint_changed(change)) if "KE012" in line]
+
+
+INPUT = "inputs.parameter_values['text']"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        f"{INPUT} == 'a'",
+        f"!({INPUT} == 'a') && int({INPUT}) >= -3 || double({INPUT}) < 1.5e-3",
+        f"{INPUT} in ['a', 'b']",
+        f"{INPUT}.startsWith('a') ? true : false",
+        f'{INPUT} == "it\'s"',
+        f"{INPUT} == 'it\\'s'",
+        f"parseJson({INPUT})['a'] == 1",
+        f"[{INPUT}].exists(x, x == 'é')",
+        "true",
+        "",
+    ],
+)
+def test_a_condition_in_cel_is_accepted(condition):
+    assert lint_written_condition(condition) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "rest"),
+    [
+        ("not (1 and 2)", "and 2)"),
+        (f"{INPUT} == 'a' and true", "and true"),
+        (f"{INPUT} == ", "the end"),
+        (f"{INPUT} = 'a'", "= 'a'"),
+        ("inputs.parameter_values['text' == 'a'", "the end"),
+        ("(true", "the end"),
+        ("true)", ")"),
+        ("True", "True"),
+        ("mode == 'a'", "mode == 'a'"),
+        ("f(,)", ",)"),
+        ("1", "1"),
+        ("('yes')", "('yes')"),
+        (f"{INPUT} == 'a", "'a"),
+    ],
+)
+def test_another_condition_is_reported_from_where_it_cannot_be_evaluated(condition, rest):
+    (line,) = lint_written_condition(condition)
+    path = "KE012 root.dag.tasks.work.triggerPolicy.condition"
+    assert line.startswith(f"{path}: cannot be evaluated from `{rest}` on, and the run fails")

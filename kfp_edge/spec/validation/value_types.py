@@ -56,7 +56,9 @@ def check_value_types(spec: PipelineSpec, path: str) -> Iterator[Finding]:
         for name in sorted(graph.component.dag.tasks):
             task = graph.component.dag.tasks[name]
             if task.component_ref.name in spec.components:
-                yield from _check_task(task, join_path(graph.path, "dag", "tasks", name), spec)
+                task_path = join_path(graph.path, "dag", "tasks", name)
+                yield from _check_task(task, task_path, spec)
+                yield from _check_inputs_of_graph(task, task_path, graph.component, spec)
 
 
 def _graphs(spec: PipelineSpec, path: str) -> Iterator[_Graph]:
@@ -97,6 +99,31 @@ def _check_task(task: PipelineTaskSpec, path: str, spec: PipelineSpec) -> Iterat
             yield _type_finding(value_path, f"is {_describe(plain_value(value))}", expected)
     yield from _check_defaults_of_nested(task, component, join_path(path, "componentRef"), spec)
     yield from _check_items(task, component, path)
+
+
+def _check_inputs_of_graph(
+    task: PipelineTaskSpec, path: str, graph: ComponentSpec, spec: PipelineSpec
+) -> Iterator[Finding]:
+    """Compare the types of the graph's inputs with those that a task takes them as."""
+    definitions = spec.components[task.component_ref.name].input_definitions.parameters
+    for name, parameter in sorted(task.inputs.parameters.items()):
+        source = parameter.component_input_parameter
+        if not source or parameter.parameter_expression_selector or name not in definitions:
+            continue
+        if source not in graph.input_definitions.parameters:
+            continue
+        given = graph.input_definitions.parameters[source].parameter_type
+        kind, expected = _KINDS.get(definitions[name].parameter_type, ("", ""))
+        given_kind, given_words = _KINDS.get(
+            given, ("string_value", "a text") if given == ParameterType.STRING else ("", "")
+        )
+        if kind and given_kind and kind != given_kind:
+            source_path = join_path(path, "inputs", "parameters", name, "componentInputParameter")
+            message = (
+                f"is {source}, {given_words}, and {task.component_ref.name} takes {expected}, {TASK_FAILS}; declare "
+                "both alike, for the items of a list as in `list[int]`."
+            )
+            yield Finding("KE105", source_path, message)
 
 
 def _has_no_source(kind: str | None, value: str | None) -> bool:
