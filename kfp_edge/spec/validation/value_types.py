@@ -1,7 +1,7 @@
 """Checks that constants, defaults and loop items have the type of the parameter that they are for.
 
 A server does not compare them. The driver does when a run reaches the task: a text takes any value, as JSON; another
-type takes no value but its own, and whole numbers are not told from others. Source: `resolveInputs` and `getItems` in
+type takes no value but its own, and a fraction is as good as a whole number. Source: `resolveInputs` and `getItems` in
 backend/src/v2/driver (KFP 2.16.1).
 """
 
