@@ -115,9 +115,12 @@ def test_github_gets_annotation_commands_and_nothing_without_problems() -> None:
 
 
 def test_no_text_in_a_pipeline_can_inject_a_workflow_command(files: Path) -> None:
-    text = CLEAN.replace(IMAGE, '"quay.io/plant/100%\\n::error::x:1"', 1)
+    metadata = r'podMetadata: {annotations: {kfp-edge.io/side-effect: "100%\n::error::x"}}'
+    text = re.sub(
+        "^( +)(?=secretAsEnv:)", lambda indent: f"{indent[0]}{metadata}\n{indent[0]}", CLEAN, flags=re.MULTILINE
+    )
     (files / "a,b:c.yaml").write_text(text, encoding="utf-8")
     _, output = kfp_edge_validate("--format", "github", "a,b:c.yaml")
     (line,) = output.splitlines()
-    assert line.startswith("::warning file=a%2Cb%3Ac.yaml,title=")
-    assert "quay.io/plant/100%25%0A::error::x:1 is named" in line
+    assert line.startswith("::error file=a%2Cb%3Ac.yaml,title=KE005 ")
+    assert "side-effect: 100%25%0A::error::x" in line
