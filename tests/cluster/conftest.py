@@ -18,7 +18,8 @@ from kfp_edge.errors import KfpEdgeError
 from support.live_cluster.commands import KfpEdge, RunningCommand, StartRun
 from support.live_cluster.gitops import GitOpsRepository
 from support.live_cluster.installation import Names
-from support.live_cluster.live_cluster import LiveCluster, object_store_environment
+from support.live_cluster.live_cluster import LiveCluster
+from support.live_cluster.logins import login_environment
 from support.live_cluster.recorder import ObjectRecorder
 from support.live_cluster.settings import Settings, SettingsError
 from support.live_cluster.small_pipelines import SmallPipelines
@@ -45,12 +46,12 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def live(settings: Settings) -> Iterator[LiveCluster]:
+def live(settings: Settings, folder: Path) -> Iterator[LiveCluster]:
     """The cluster; at the end, the runs of the tests are deleted."""
     with pytest.MonkeyPatch.context() as patched:
         try:
             cluster = LiveCluster.connect(settings)
-            variables = object_store_environment(cluster.cluster, settings)
+            variables = login_environment(cluster.cluster, settings, folder)
         except KfpEdgeError as error:
             pytest.exit(f"the cluster cannot be tested: {error}", returncode=2)
         for name, value in variables.items():

@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from kfp_edge.images.oci.references import ImageRegistry
+from kfp_edge.images.registry import find_digest
 from support.live_cluster.commands import KfpEdge, RunningCommand
 from support.live_cluster.gitops import GitOpsRepository
 from support.live_cluster.live_cluster import LiveCluster, existing_objects
@@ -58,9 +61,14 @@ def test_the_candidate_was_tested_behind_a_service(story: Story, recorder: Objec
     assert {"Deployment", "Service"} <= recorder.kinds[story.command.run_id]
 
 
-def test_the_commit_pins_a_released_image(story: Story, gitops: GitOpsRepository, tmp_path: Path) -> None:
-    kustomization = gitops.file(story.branch, f"sites/{story.site}/{MODEL}/kustomization.yaml", tmp_path / "clone")
-    assert re.search(r"digest: sha256:[0-9a-f]{64}", kustomization)
+def test_the_commit_pins_a_released_image(
+    live: LiveCluster, story: Story, gitops: GitOpsRepository, tmp_path: Path
+) -> None:
+    overlay = gitops.file(story.branch, f"sites/{story.site}/{MODEL}/kustomization.yaml", tmp_path / "clone")
+    image = yaml.safe_load(overlay)["images"][0]
+    registry = ImageRegistry.parse(live.settings.parameters["registry"])
+    assert image["newName"] == registry.releases(MODEL).name
+    assert image["digest"] == find_digest(registry.releases(MODEL), story.version)
 
 
 def test_nothing_is_left_in_the_cluster(live: LiveCluster, story: Story) -> None:

@@ -26,6 +26,16 @@ def failing(start_run: StartRun, small: SmallPipelines) -> RunningCommand:
 
 
 @pytest.fixture(scope="module")
+def failing_driver(start_run: StartRun, small: SmallPipelines) -> RunningCommand:
+    return start_run(small.failing_driver())
+
+
+@pytest.fixture(scope="module")
+def failing_one_of_two(start_run: StartRun, small: SmallPipelines) -> RunningCommand:
+    return start_run(small.failing_one_of_two())
+
+
+@pytest.fixture(scope="module")
 def fixable(live: LiveCluster, start_run: StartRun, small: SmallPipelines) -> Iterator[RunningCommand]:
     set_outcome(live, "fails")
     yield start_run(small.failing_until(CONFIG_MAP))
@@ -50,6 +60,8 @@ def left(start_run: StartRun, small: SmallPipelines) -> RunningCommand:
 @pytest.fixture(scope="module", autouse=True)
 def _all_at_once(
     failing: RunningCommand,
+    failing_driver: RunningCommand,
+    failing_one_of_two: RunningCommand,
     fixable: RunningCommand,
     canceled: RunningCommand,
     lost: RunningCommand,
@@ -81,6 +93,21 @@ def test_runs_shows_the_reason_later(live: LiveCluster, kfp_edge: KfpEdge, faili
     failing.wait(live.settings.seconds(RUN_SECONDS))
     shown = kfp_edge("runs", failing.run_id)
     assert REASON in shown.output
+
+
+def test_a_failed_driver_is_reported_with_its_reason(live: LiveCluster, failing_driver: RunningCommand) -> None:
+    assert failing_driver.wait(live.settings.seconds(RUN_SECONDS)) == 1
+    assert f"error: KFP's driver of the stage {STAGE} failed: " in failing_driver.output
+    assert "quantities must match" in failing_driver.output
+
+
+def test_of_two_stages_with_one_name_the_one_that_failed_is_named(
+    live: LiveCluster, failing_one_of_two: RunningCommand
+) -> None:
+    assert failing_one_of_two.wait(live.settings.seconds(RUN_SECONDS)) == 1
+    assert re.search(rf"^✓ left/{STAGE} ", failing_one_of_two.output, re.MULTILINE)
+    assert re.search(rf"^✗ right/{STAGE} ", failing_one_of_two.output, re.MULTILINE)
+    assert f"error: the stage right/{STAGE} failed: " in failing_one_of_two.output
 
 
 def test_a_retried_run_runs_what_failed_again(live: LiveCluster, kfp_edge: KfpEdge, fixable: RunningCommand) -> None:

@@ -162,13 +162,22 @@ def test_every_stage_has_its_readme_and_is_tested(stage):
     assert list((ROOT / "tests/components" / stage).glob("test_*.py"))
 
 
-def test_tests_that_need_a_cluster_run_only_if_they_are_named():
-    def collected(*arguments: str) -> str:
-        command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def _pytest(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KFP_EDGE_", "PYTEST_"))}
+    command = [sys.executable, "-m", "pytest", "--quiet", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
-    assert "tests/cluster/" not in collected("tests", "--ignore-glob=tests/[!c]*")
-    assert "tests/cluster/test_edge_mlops.py::" in collected("tests/cluster")
+
+def test_tests_that_need_a_cluster_run_only_if_they_are_named():
+    assert "tests/cluster/" not in _pytest("--collect-only", "tests", "--ignore-glob=tests/[!c]*").stdout
+    assert "tests/cluster/test_edge_mlops.py::" in _pytest("--collect-only", "tests/cluster").stdout
+
+
+def test_without_settings_they_end_with_one_sentence():
+    ended = _pytest("tests/cluster")
+    assert ended.returncode == 2
+    assert "set KFP_EDGE_TEST_NAMESPACE; tests/cluster/README.md says what it is." in ended.stdout
+    assert "Traceback" not in ended.stdout
 
 
 @pytest.mark.xdist_group("layout")

@@ -7,7 +7,7 @@ from pathlib import Path
 from kfp_edge.git.environment import git_environment
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.kubernetes import Cluster
-from support.live_cluster.live_cluster import secret_values
+from support.live_cluster.logins import secret_values
 from support.live_cluster.settings import Settings
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from kfp_edge.errors import ClusterError
 from support.live_cluster.kubectl import kubectl
-from support.live_cluster.live_cluster import LiveCluster, secret_values
+from support.live_cluster.live_cluster import LiveCluster
+from support.live_cluster.logins import secret_values
 from support.manifests import OPENSHIFT
 
 _PORTS = {"http": "80", "https": "443"}

@@ -1,8 +1,7 @@
 """The cluster that the kubeconfig names, and the pipeline server of the tested project."""
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -144,15 +143,13 @@ class LiveCluster:
             for run in runs
             if (reference := run.pipeline_version_reference) is not None
         }
-        for pipeline_id, version_id in versions:
-            version = self.api.call(
-                "read the version", services.pipeline_service_get_pipeline_version, pipeline_id, version_id
-            )
-            if version.created_at >= self.started:
-                self._delete("version", services.pipeline_service_delete_pipeline_version, pipeline_id, version_id)
+        for ids in versions:
+            version = self._find("version", services.pipeline_service_get_pipeline_version, *ids)
+            if version is not None and version.created_at >= self.started:
+                self._delete("version", services.pipeline_service_delete_pipeline_version, *ids)
         for pipeline_id in {pipeline_id for pipeline_id, _ in versions}:
-            pipeline = self.api.call("read the pipeline", services.pipeline_service_get_pipeline, pipeline_id)
-            if str(pipeline.display_name).startswith(PREFIX):
+            pipeline = self._find("pipeline", services.pipeline_service_get_pipeline, pipeline_id)
+            if pipeline is not None and str(pipeline.display_name).startswith(PREFIX):
                 self._delete_pipeline(pipeline_id)
         if experiment := self.experiment_id():
             self._delete("experiment", self.api.experiments.experiment_service_delete_experiment, experiment)
@@ -171,28 +168,20 @@ class LiveCluster:
             )
         self._delete("pipeline", services.pipeline_service_delete_pipeline, pipeline_id)
 
+    def _find(self, what: str, method: Any, *ids: str) -> Any | None:
+        try:
+            return self.api.call(f"read the {what}", method, *ids)
+        except KfpApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
     def _delete(self, what: str, method: Any, *ids: str) -> None:
         try:
             self.api.call(f"delete the {what}", method, *ids)
         except KfpApiError as error:
             if error.status != 404:
                 raise
-
-
-def secret_values(cluster: Cluster, name: str) -> Mapping[str, str]:
-    """Return the values of a Secret; empty if there is none."""
-    import base64
-
-    secret = cluster.get("Secret", name) or {}
-    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
-
-
-def object_store_environment(cluster: Cluster, settings: Settings) -> dict[str, str]:
-    """Return the variables with which the object store is read: this shell's, else those of the data connection."""
-    if os.environ.get("AWS_ACCESS_KEY_ID"):
-        return {}
-    values = secret_values(cluster, settings.secret("data_connection"))
-    return {name: value for name, value in values.items() if name.startswith("AWS_")}
 
 
 def existing_objects(uris: Iterable[str]) -> list[str]:

@@ -16,6 +16,10 @@ _FAILS = f"""import sys
 print({LOG_LINE!r}, flush=True)
 print({REASON!r}, file=sys.stderr, flush=True)
 sys.exit(3)"""
+_WRITES = """import pathlib, sys
+path = pathlib.Path(sys.argv[1])
+path.parent.mkdir(parents=True, exist_ok=True)
+path.write_text('many')"""
 _SLEEPS = "import sys, time; print('begins', flush=True); time.sleep(float(sys.argv[1])); print('ends', flush=True)"
 _ASKS = "import os, sys; print(os.environ['OUTCOME'], flush=True); sys.exit(os.environ['OUTCOME'] != 'works')"
 
@@ -54,6 +58,40 @@ class SmallPipelines:
             _ASKS,
             lambda task: kubernetes.use_config_map_as_env(task, config_map, {"outcome": "OUTCOME"}),
         )
+
+    def failing_driver(self) -> Path:
+        """A stage whose limit, which another stage computes, is no quantity: KFP's driver fails to prepare it."""
+        image, run = self.image, self._component(_FAILS)
+
+        def compute(result: dsl.OutputPath(str)):  # type: ignore[no-untyped-def, valid-type]
+            return dsl.ContainerSpec(image=image, command=["python3", "-c", _WRITES], args=[result])
+
+        def pipeline() -> None:
+            computed = dsl.container_component(compute)().set_caching_options(False)
+            self._configure(computed)
+            task = run().set_caching_options(False)
+            self._configure(task)
+            task.set_cpu_limit(computed.outputs["result"])
+
+        return self._compile("failing-driver", pipeline)
+
+    def failing_one_of_two(self) -> Path:
+        """Two nested pipelines with a stage of one name each, of which one fails."""
+        works, fails = self._component(_SLEEPS), self._component(_FAILS)
+
+        def left() -> None:
+            self._configure(works(argument=1).set_caching_options(False))
+
+        def right() -> None:
+            self._configure(fails().set_caching_options(False))
+
+        nested = [dsl.pipeline(name=function.__name__)(function) for function in (left, right)]
+
+        def pipeline() -> None:
+            for each in nested:
+                each()
+
+        return self._compile("failing-one-of-two", pipeline)
 
     def unknown_image(self) -> Path:
         """A stage with an image that the registry does not have."""
