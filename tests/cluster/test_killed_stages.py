@@ -43,8 +43,10 @@ def killed(
     """A run for each kill, some at a time."""
 
     def kill(stage: str, way: str) -> KilledRun:
-        command: RunningCommand = start_run(delivering, "--params", str(delivery_parameters))
-        return kill_stage(live, recorder, command, stage, by_force=way == "by force")
+        def start() -> RunningCommand:
+            return start_run(delivering, "--params", str(delivery_parameters))
+
+        return kill_stage(live, start, stage, by_force=way == "by force")
 
     with ThreadPoolExecutor(live.settings.parallel_runs) as pool:
         yield {(stage, way): pool.submit(kill, stage, way) for stage, way in KILLS}

@@ -221,13 +221,16 @@ class ObservedRun:
             try:
                 stages = self.stages()
                 last_response = time.monotonic()
+                # a termination that only the cluster knows of changes the stages
+                result = self._result(stages) if self.state in FINAL_STATES else None
+                stages = result.stages if result is not None else stages
                 if _words(stages) != _words(reported):
                     watch.restart()
                     reported, self._waits = stages, ()
                     if on_progress is not None:
                         on_progress(stages)
-                if self.state in FINAL_STATES:
-                    return self._result(stages)
+                if result is not None:
+                    return result
                 if watch.is_due() and (lost := self._look(watch, stages, on_waiting)):
                     return RunResult("lost", stages, lost)
             except KfpApiError as error:

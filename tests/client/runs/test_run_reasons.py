@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.client import Client, Run
+from kfp_edge.client import Client, Run, StageState
 from kfp_edge.client.runs import observed_run
 from kfp_edge.client.runs.in_cluster import RunInCluster
 from kfp_edge.client.runs.reasons import RunReasons, WaitingWatch
@@ -177,7 +177,9 @@ def test_a_termination_that_the_server_did_not_note_is_read_from_the_workflow(
         server.store.read_run(run.id)
     history = server.store.runs[run.id]["state_history"]
     server.store.runs[run.id]["state_history"] = [each for each in history if each["state"] != "CANCELING"]
-    assert Client.connect().run(run.id).wait().state == "canceled"
+    progress: list[tuple[StageState, ...]] = []
+    assert Client.connect().run(run.id).wait(progress.append).state == "canceled"
+    assert [[stage.state for stage in stages] for stages in progress] == [["canceled", "skipped", "skipped"]]
 
 
 # --- where the cluster cannot be read

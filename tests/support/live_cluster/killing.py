@@ -1,17 +1,22 @@
 """Deleting the pod of a stage while it works."""
 
 import logging
+import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from kfp_edge.kubernetes.pods import has_started
+import kubernetes
+
+from kfp_edge.kubernetes import KubernetesObject
+from kfp_edge.kubernetes.credentials import find_credentials
 from support.live_cluster.commands import RunningCommand
-from support.live_cluster.kubectl import kubectl
 from support.live_cluster.live_cluster import LiveCluster
-from support.live_cluster.recorder import ObjectRecorder
 from support.live_cluster.settings import RUN_SECONDS
 
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.2
+#: How often a stage may have ended before its pod was deleted.
+_ATTEMPTS = 3
 #: What a stage has created when it is in the middle of its work, where that can be seen.
 _MIDDLE = {"containerize": "TaskRun", "staging-test": "Deployment"}
 
@@ -27,30 +32,52 @@ class KilledRun:
     output: str
 
 
-def kill_stage(
-    live: LiveCluster, recorder: ObjectRecorder, command: RunningCommand, stage: str, *, by_force: bool
-) -> KilledRun:
-    """Delete the pod of a stage of a run in the middle of its work, and wait for the end of the run.
+def kill_stage(live: LiveCluster, start: Callable[[], RunningCommand], stage: str, *, by_force: bool) -> KilledRun:
+    """Start a run, delete the pod of a stage in the middle of its work, and wait for the end of the run.
+
+    Another run is started where the stage was faster.
 
     Raises:
         AssertionError: the stage has not started, or the run has not ended, in time.
     """
-    run_id = command.run_id
-    pod = _wait_for_middle(live, recorder, command, stage)
-    force = ["--grace-period=0", "--force"] if by_force else []
-    logger.info("deleting the pod of %s of the run %s", stage, run_id)
-    kubectl("delete", "pod", pod, "-n", live.settings.namespace, "--wait=false", *force)
-    code = command.wait(live.settings.seconds(RUN_SECONDS))
+    for _ in range(_ATTEMPTS):
+        command = start()
+        run_id = command.run_id
+        if (pod := _wait_for_middle(live, command, stage)) is not None:
+            logger.info("deleting the pod of %s of the run %s", stage, run_id)
+            _delete_pod(live, pod, by_force)
+        code = command.wait(live.settings.seconds(RUN_SECONDS))
+        if not re.search(rf"^✓ {stage} ", command.output, re.MULTILINE):
+            break
+        logger.info("%s had ended before its pod was deleted", stage)
     return KilledRun(run_id, code, command.output)
 
 
-def _wait_for_middle(live: LiveCluster, recorder: ObjectRecorder, command: RunningCommand, stage: str) -> str:
+def _wait_for_middle(live: LiveCluster, command: RunningCommand, stage: str) -> str | None:
+    """Return the pod of the stage; None if the run has ended before."""
     deadline = time.monotonic() + live.settings.seconds(RUN_SECONDS)
     needed = _MIDDLE.get(stage) if live.has_tekton or stage != "containerize" else None
-    while time.monotonic() < deadline:
+    while command.process.poll() is None:
         pod = live.stage_pod(command.run_id, stage)
-        if pod is not None and has_started(pod) and (needed is None or needed in recorder.kinds[command.run_id]):
+        if pod is not None and _is_running(pod) and (needed is None or _has_created(live, command.run_id, needed)):
             return str(pod["metadata"]["name"])
-        assert command.process.poll() is None, f"the run has ended before {stage} was deleted:\n{command.output}"
+        assert time.monotonic() < deadline, f"{stage} has not started in time:\n{command.output}"
         time.sleep(_POLL_SECONDS)
-    raise AssertionError(f"{stage} has not started in time:\n{command.output}")
+    return None
+
+
+def _has_created(live: LiveCluster, run_id: str, kind: str) -> bool:
+    return any(each["kind"] == kind for each in live.created_objects(run_id))
+
+
+def _is_running(pod: KubernetesObject) -> bool:
+    """Whether the container of the stage runs."""
+    containers = pod.get("status", {}).get("containerStatuses", [])
+    return any(each["name"] == "main" and "running" in each.get("state", {}) for each in containers)
+
+
+def _delete_pod(live: LiveCluster, pod: str, by_force: bool) -> None:
+    """Delete a pod as `kubectl delete pod` does, with `--grace-period=0 --force` if it is by force."""
+    client = kubernetes.client.ApiClient(find_credentials().configuration)
+    grace = {"grace_period_seconds": 0} if by_force else {}
+    kubernetes.client.CoreV1Api(client).delete_namespaced_pod(pod, live.settings.namespace, **grace)
