@@ -66,9 +66,9 @@ def test_the_commit_pins_a_released_image(
 ) -> None:
     overlay = gitops.file(story.branch, f"sites/{story.site}/{MODEL}/kustomization.yaml", tmp_path / "clone")
     image = yaml.safe_load(overlay)["images"][0]
-    registry = ImageRegistry.parse(live.settings.parameters["registry"])
-    assert image["newName"] == registry.releases(MODEL).name
-    assert image["digest"] == find_digest(registry.releases(MODEL), story.version)
+    releases = ImageRegistry.parse(live.settings.parameters["registry"]).releases(MODEL)
+    assert f"docker://{image['newName']}" == str(releases)
+    assert image["digest"] == find_digest(releases, story.version)
 
 
 def test_nothing_is_left_in_the_cluster(live: LiveCluster, story: Story) -> None:
