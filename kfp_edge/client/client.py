@@ -20,17 +20,18 @@ from kfp_edge.client.server.discovery import find_endpoint
 from kfp_edge.client.server.kfp_api import Endpoint, KfpApi
 from kfp_edge.client.submission.checks import check_run, describe_warnings, refuse_missing
 from kfp_edge.client.submission.names import (
-    beyond_database,
     check_experiment_name,
     check_run_name,
     check_schedule_name,
 )
 from kfp_edge.client.submission.package import PipelinePackage, make_package
 from kfp_edge.client.submission.pull_secret import put_pull_secrets
+from kfp_edge.client.submission.sent_values import describe_risks
 from kfp_edge.client.submission.target import TargetOptions, choose_target
 from kfp_edge.errors import KfpApiError, KfpEdgeWarning, ParameterError
 from kfp_edge.spec.compiled_pipeline import PipelineLike
 from kfp_edge.spec.pipeline_names import version_name
+from kfp_edge.spec.workflow.texts import find_beyond_database
 
 T = TypeVar("T")
 
@@ -242,7 +243,8 @@ class Client:
         arguments = package.arguments(dict(parameters or {}))
         if endpoint.is_in_cluster and endpoint.cluster is not None:
             arguments = put_pull_secrets(endpoint.cluster, package, arguments)
-        for sentence in filter(None, (chosen.warning, package.warning)):
+        risks = describe_risks(package.document, arguments)
+        for sentence in filter(None, (chosen.warning, package.warning, *risks)):
             warnings.warn(sentence, KfpEdgeWarning, stacklevel=3)
         diagnoses = check_run(endpoint.cluster, package, arguments) if endpoint.cluster is not None else []
         if endpoint.is_in_cluster:  # else the server may be another cluster's, and what is missing is a warning
@@ -335,7 +337,7 @@ class Client:
                 )
             except KfpApiError as error:
                 # the server keeps the reason to itself
-                if error.status == 500 and (character := beyond_database(package.text)):
+                if error.status == 500 and (character := find_beyond_database(package.text)):
                     raise KfpApiError(
                         f"{str(error).rstrip('.')}; the pipeline contains {character!r}, and most servers' databases "
                         "store no character beyond U+FFFF: leave it out.",

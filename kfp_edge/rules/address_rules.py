@@ -1,5 +1,6 @@
 """The rule on cached tasks that read an address, where other content may be tomorrow."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -8,20 +9,16 @@ from google.protobuf.struct_pb2 import Value
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig
 
 from kfp_edge.rules.context import LintContext, TaskContext
+from kfp_edge.spec.addresses import find_address
 from kfp_edge.spec.validation.document_parts import get_deployment_spec
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.spec.validation.protobuf_fields import parse_message
 from kfp_edge.storage.urls import redacted_url
 
 _CHANNEL = "pipelinechannel--"
-#: Where content may change: object stores, servers, shared file systems, repositories.
-_ADDRESS = re.compile(
-    r"(?:s3a?|gs|gcs|https?|ftps?|sftp|ssh|git(?:\+\w+)?|file|hdfs|abfss?|wasbs?|az|minio|oss|dvc|pvc|hf)://|git@[\w.-]+:",
-    re.IGNORECASE,
-)
-#: An address with the digest of the content: that can only be what it was.
-_PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 _ADDRESS_NAME = re.compile(r"(?:^|_|-)(?:ur[il]s?|paths?)$", re.IGNORECASE)
+#: How KFP writes `item.url` of a loop.
+_SELECTOR = re.compile(r'parseJson\(string_value\)\["(.+)"\]')
 #: The inputs of the stages of kfp-edge that are addresses. A test keeps the list complete.
 ADDRESSES_OF_STAGES = {
     "preflight": ("assets", "data", "windows", "failures", "model", "champion", "registry", "gitops_repo"),
@@ -63,8 +60,9 @@ def _address_reason(context: LintContext, task: TaskContext, name: str, is_known
     """Return why an input counts as an address, empty if it does not; no value is repeated with its secrets."""
     values = list(_input_values(context, task, name))
     for value in values:
-        if isinstance(value, str) and _ADDRESS.match(value) and not _PINNED.search(value):
-            return f"is the address {redacted_url(value)}"
+        if address := find_address(value):
+            what = "is" if address == value else "holds"
+            return f"{what} the address {redacted_url(address)}"
     # a parameter of the pipeline, of which only the default is known, or a path
     if any(value is None or not _FIXED.fullmatch(str(value)) for value in values):
         if is_known:
@@ -84,7 +82,8 @@ def _input_values(context: LintContext, task: TaskContext, name: str) -> Iterato
     if kind == "runtime_value":
         yield _to_value(source.runtime_value.constant)
     elif kind == "component_input_parameter":
-        yield from _parameter_values(context, task.parent, source.component_input_parameter)
+        for value in _parameter_values(context, task.parent, source.component_input_parameter):
+            yield _select(value, source.parameter_expression_selector)
 
 
 def _parameter_values(context: LintContext, component_path: str, name: str) -> Iterator[object]:
@@ -96,8 +95,30 @@ def _parameter_values(context: LintContext, component_path: str, name: str) -> I
         if name in parameters:
             yield _to_value(parameters[name].default_value)
     for task in callers:
-        if name in task.component.input_definitions.parameters:
+        iterator = task.spec.parameter_iterator
+        if name == iterator.item_input and iterator.items.raw:
+            yield _parse_items(iterator.items.raw)
+        elif name == iterator.item_input:
+            yield from _input_values(context, task, iterator.items.input_parameter)
+        elif name in task.component.input_definitions.parameters:
             yield from _input_values(context, task, name)
+
+
+def _select(value: object, selector: str) -> object:
+    """Return the part of a loop's items that a task takes, such as `item.url`; all of them without a selector."""
+    key = _SELECTOR.fullmatch(selector)
+    if not key:
+        return value
+    items = value if isinstance(value, list) else [value]
+    return [item.get(key[1]) for item in items if isinstance(item, dict)]
+
+
+def _parse_items(text: str) -> object:
+    """Return the items of a loop, which are JSON, or the text if they are not."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _to_value(value: Value) -> object:

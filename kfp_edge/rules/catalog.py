@@ -83,9 +83,12 @@ _ALL = (
         "Secret value in the YAML",
         "error",
         "Compiled YAML is committed, uploaded and shown in the dashboard to everyone who can see the pipeline; KFP "
-        "also stores the parameters of each run. A value counts as a secret by its format (AWS keys; GitHub, GitLab, "
-        "OpenShift, Hugging Face and Slack tokens; JSON web tokens; private keys; passwords in URLs, signed URLs) or "
-        "by the name of its parameter or variable (`password`, `token`, `access_key`, `client_secret` and the like).",
+        "also stores the parameters of each run. A value counts as a secret by its format: keys and tokens of clouds, "
+        "forges, registries and services; private keys; logins of registries (`auths`), also in base64; passwords in "
+        "URLs and connection strings, signed URLs, authorization headers. Or by the name of its parameter, variable or "
+        "option: `password`, `DB_PASS`, `token`, `access_key`, `JWT_SECRET`, `credentials` and the like. Values that "
+        "only point to a secret do not count, nor do placeholders such as `changeme`, choices such as `none`, numbers, "
+        "or, for tokens and keys, plain words such as `default` and names such as `quay-login`.",
         "Revoke the secret, store a new one in a Kubernetes Secret, and mount that with "
         "`kubernetes.use_secret_as_env` or `use_secret_as_volume`. A parameter may hold the name of the Secret: call "
         "it `..._secret`.",
@@ -199,6 +202,36 @@ _ALL = (
         "duration also has to be longer than the task takes until it fails.",
     ),
     Rule(
+        "KE020",
+        "Workflow near the limit",
+        "warning",
+        "A backend executes a pipeline as an object of Kubernetes, the Workflow. It holds each component, and up to "
+        "six times for every task the source that the task runs, also for each iteration of a loop. Argo Workflows "
+        "ends a run whose Workflow has more than 1 MiB, although it compresses what the run adds. A retry stores it "
+        "uncompressed, and Kubernetes takes 1.5 MiB: above that, a failed run has to be started anew. The size is "
+        "estimated with the defaults of the parameters, and may be a fifth higher.",
+        "Move code into the image and pass data as files. Loop over fewer items, each of which does more, or split the "
+        "pipeline. Components with equal containers count once.",
+    ),
+    Rule(
+        "KE021",
+        "Text that Argo Workflows replaces",
+        "warning",
+        "Wherever it stands in a pipeline, also in the source of a component, Argo Workflows replaces text such as "
+        "`{{workflow.name}}`, `{{node.name}}` and expressions such as `{{=1+1}}`.",
+        'Write it without two braces in a row, such as `"{" + "{workflow.name}}"` in Python. For the ID of the '
+        "run, use `dsl.PIPELINE_JOB_ID_PLACEHOLDER`. If you want it replaced, suppress the rule.",
+    ),
+    Rule(
+        "KE022",
+        "Character that the database cannot store",
+        "warning",
+        "The servers of OpenShift AI and KFP open their database with MySQL's `utf8`, which has no characters beyond "
+        "U+FFFF, such as emoji. The upload passes, and then no run can be started (error 1366), also where the "
+        "character is in the source of a component. A server with another database or character set takes it.",
+        "Leave the character out, or write it as an escape such as `\\N{ROCKET}` in Python.",
+    ),
+    Rule(
         "KE099",
         "Comment that suppresses nothing",
         "warning",
@@ -263,6 +296,36 @@ _ALL = (
         "a text takes any value, and each other type only its own. The items of a loop are a list in JSON. KFP's "
         "compiler checks constants, but no defaults. No driver executes a loop over artifacts.",
         "Write a value of the type that the finding names, or declare the parameter with the type of the value.",
+    ),
+    Rule(
+        "KE106",
+        "Text that Argo Workflows cannot resolve",
+        "error",
+        "Argo Workflows takes `{{...}}` for a variable of its own wherever it stands in a pipeline, also in the source "
+        "of a component, when it begins with `item.`, `steps.`, `inputs.`, `pod.`, `workflow.` or `tasks.`. If there "
+        "is no such variable, the server refuses to start a run. Templates of Jinja are the usual case: "
+        "`{{ item.name }}`.",
+        "Rename the variable, or put the template into a file of the image. In Python, build the text from two parts "
+        "so that two braces never follow each other.",
+    ),
+    Rule(
+        "KE107",
+        "Argument longer than a pod takes",
+        "error",
+        "A backend hands each component, each task and the container of each executor, with the source of its "
+        "function, to its driver as one argument in JSON, and the inputs of a task to its pod. Linux takes 128 KiB in "
+        "one argument. In JSON, `<`, `>` and `&` take six bytes each.",
+        "Move code into the image, and long values into files that a component reads.",
+    ),
+    Rule(
+        "KE108",
+        "Workflow larger than the backend takes",
+        "error",
+        "Argo Workflows ends a run whose Workflow has more than 1 MiB (KE020 says what is in it), and Kubernetes does "
+        "not store more than 1.5 MiB. Only what is certain counts: no task behind a condition, and no loop over what "
+        "an earlier task or a parameter decides.",
+        "Move code into the image and pass data as files. Loop over fewer items, each of which does more, or split the "
+        "pipeline.",
     ),
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.rules import address_rules, container_rules, platform_rules, secret_rules, task_rules
+from kfp_edge.rules import address_rules, container_rules, platform_rules, secret_rules, task_rules, workflow_rules
 from kfp_edge.rules.catalog import RULES, Rule
 from kfp_edge.rules.context import LintContext, build_lint_context
 from kfp_edge.rules.source_map import Position, SourceMap
@@ -30,6 +30,8 @@ _CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
     secret_rules.check_secret_names,
     platform_rules.check_settings_without_effect,
     platform_rules.check_executor_settings_without_effect,
+    workflow_rules.check_workflow,
+    workflow_rules.check_replaced_text,
 )
 
 

@@ -8,7 +8,8 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 
 from kfp_edge.rules.context import ContainerContext, LintContext
-from kfp_edge.spec.secret_patterns import detect_secret
+from kfp_edge.spec.secret_names import is_secret
+from kfp_edge.spec.secret_patterns import detect_login, detect_secret
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 
 #: A field by which a pod uses a Secret.
@@ -18,16 +19,9 @@ _SecretReference: TypeAlias = (
     | kubernetes_executor_config_pb2.ImagePullSecret
 )
 
-_WORD_END = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 _CHANNEL = "pipelinechannel--"
-_SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "pwd", "apikey", "token"})
-_SECRET_PAIRS = frozenset((word, "key") for word in ("access", "secret", "api", "private", "signing", "encryption"))
-#: `client_secret` is a secret, while `pull_secret` is the name of a Secret.
-_SECRET_OWNERS = frozenset({"client", "app", "shared", "webhook", "consumer"})
-#: Tokens of a language model.
-_TEXT_TOKENS = frozenset({"pad", "eos", "bos", "unk", "sep", "cls", "mask", "special", "stop"})
-#: A text that only points to a secret: a placeholder, a variable, a file.
-_REFERENCE = re.compile(r"\{\{.*\}\}|\$\{.*\}|\$\(.*\)|<.*>|/\S+")
+#: An option of a command, perhaps with its value.
+_OPTION = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
 
 
 def check_secret_values(context: LintContext) -> Iterator[Finding]:
@@ -46,8 +40,12 @@ def check_secret_values(context: LintContext) -> Iterator[Finding]:
     for name, value, value_path in _named_values(context):
         if name in references:
             continue
+        if isinstance(value, dict) and (kind := detect_login(value)):
+            reported.add(value_path)
+            yield Finding("KE006", value_path, f"contains what looks like {kind}.")
+            continue
         for key, text, path in _walk_texts(name, value, value_path):
-            if path not in reported and _is_secret_name(key) and text.strip() and not _REFERENCE.fullmatch(text):
+            if path not in reported and is_secret(key, text):
                 yield Finding("KE006", path, f"{key!r} has a value; by its name it is a secret.")
 
 
@@ -95,6 +93,18 @@ def _named_values(context: LintContext) -> Iterator[tuple[str, object, str]]:
         for index, variable in enumerate(container.spec.env):
             path = join_path(f"{join_path(container.path, 'env')}[{index}]", "value")
             yield variable.name, variable.value, path
+        for key in ("command", "args"):
+            yield from _option_values(list(getattr(container.spec, key)), join_path(container.path, key))
+
+
+def _option_values(words: list[str], path: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the values of options on a command line: `--name value` and `--name=value`."""
+    for index, word in enumerate(words):
+        option = _OPTION.fullmatch(word)
+        if option and option[2] is not None:
+            yield option[1], option[2], f"{path}[{index}]"
+        elif option and index + 1 < len(words) and not words[index + 1].startswith("-"):
+            yield option[1], words[index + 1], f"{path}[{index + 1}]"
 
 
 def _walk_texts(name: str, value: object, path: str) -> Iterator[tuple[str, str, str]]:
@@ -108,17 +118,3 @@ def _walk_texts(name: str, value: object, path: str) -> Iterator[tuple[str, str,
         case list():
             for index, item in enumerate(value):
                 yield from _walk_texts(name, item, f"{path}[{index}]")
-
-
-def _is_secret_name(name: str) -> bool:
-    words = [word.lower() for word in _WORD_END.split(name) if word]
-    match words:
-        case [*_, before, "token"] if before in _TEXT_TOKENS:
-            return False
-        case [*_, before, "secret"]:
-            return before in _SECRET_OWNERS
-        case [*_, before, last] if (before, last) in _SECRET_PAIRS:
-            return True
-        case [*_, last]:
-            return last in _SECRET_WORDS or words == ["secret"]
-    return False

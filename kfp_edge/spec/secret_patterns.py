@@ -1,25 +1,92 @@
-"""Secrets that can be recognised by their format."""
+"""Secrets that can be recognized by their format.
 
+The formats are those that their issuers document, as the scanners of GitHub and GitLab and detect-secrets have them.
+What may be a placeholder is a group named `secret`.
+"""
+
+import base64
+import binascii
 import re
+from collections.abc import Iterator, Mapping
 
 _FORMATS = {
-    "an AWS access key": r"\b(?:AKIA|ASIA)(?!\w*EXAMPLE)[A-Z0-9]{16}\b",
-    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{22})",
-    "a GitLab token": r"\bgl(?:pat|rt|dt|cbt|ptt|ft|oas|soat|agent)-[\w-]{20}",
-    "an OpenShift token": r"\bsha256~[\w-]{43}",
-    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{34}",
-    "a Slack token": r"\bxox[abposr]-[A-Za-z0-9-]{10}",
+    "an AWS access key": r"\b(?:AKIA|ASIA|ABIA|ACCA)(?!\w*EXAMPLE)[A-Z0-9]{16}\b",
+    "an AWS secret key": r"(?i:secret_?access_?key)\W{1,8}(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])",
+    "a GitHub token": r"\b(?:gh[pousr]_(?P<secret>[A-Za-z0-9]{36})|github_pat_\w{22})",
+    "a GitLab token": r"\b(?:gl(?:pat|rt|dt|cbt|ptt|ft|oas|soat|agent|imt|ffct)-|GR1348941)(?P<secret>[\w-]{20})",
+    "an OpenShift token": r"\bsha256~(?P<secret>[\w-]{43})",
+    "a Hugging Face token": r"\bhf_(?P<secret>[A-Za-z0-9]{34})",
+    "a Slack token": r"\bxox[abeoprs]-(?P<secret>[A-Za-z0-9-]{10})|\bxapp-\d-[A-Z0-9]+-\d+-\w{10}",
+    "a Slack webhook": r"\bhooks\.slack\.com/(?:services|workflows)/T\w{6,}/\w{6,}/(?P<secret>\w{10,})",
+    "an API key": r"\bsk-(?:(?:proj|svcacct|admin|ant-\w+|or-v1|lf|live|test)-(?=[\w-]*\d)[\w-]{20}|"
+    r"(?=[a-z]*[0-9A-Z])[A-Za-z0-9]{20})",
+    "a Stripe key": r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16}",
+    "a Google API key": r"\bAIza[\w-]{35}",
+    "a Google token": r"\bya29\.[\w-]{20}|\bGOCSPX-[\w-]{20}",
+    "an Azure key": r"(?i:\b(?:Account|SharedAccess)Key)=(?P<secret>[A-Za-z0-9+/]{20,}={0,2})",
+    "an Azure client secret": r"(?<![\w~.-])[\w~.]{3}\dQ~[\w~.-]{31,34}(?![\w~.-])",
+    "an Azure signature": r"\bsv=\d{4}-\d\d-\d\d&(?:\S*&)?sig=(?P<secret>[\w%+/]{20})",
+    "a Databricks token": r"\bdapi[0-9a-f]{32}\b",
+    "a DigitalOcean token": r"\bdo[opr]_v1_[0-9a-f]{64}\b",
+    "a Docker Hub token": r"\bdckr_(?:pat|oat)_[\w-]{20}",
+    "an npm token": r"\bnpm_(?P<secret>[A-Za-z0-9]{36})\b",
+    "a PyPI token": r"\bpypi-AgE[\w-]{50}",
+    "a SendGrid key": r"\bSG\.[\w-]{16,}\.[\w-]{16}",
+    "a Vault token": r"\bhv[sbr]\.[\w-]{20}",
+    "a Grafana token": r"\bgl(?:sa|c)_[A-Za-z0-9+/_]{30}",
+    "an Atlassian token": r"\bAT(?:ATT|BB|CTT)3?[\w=-]{20}",
+    "a Telegram token": r"\b\d{8,10}:AA[\w-]{33}\b",
     "a JSON web token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
-    "a private key": r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----",
-    # a placeholder for the password, as documentation has it, is not a secret
-    "a password in a URL": r"\b[a-z][a-z0-9+.-]*://[^\s/:@'\"{}$<>]*:"
-    r"(?!(?:password|pass|token|secret|x+|\*+|\.+)@)[^\s/@:'\"{}$<>]+@",
-    "a signed URL": r"\b[a-z][a-z0-9+.-]*://\S*[?&](?:X-Amz-Signature|X-Goog-Signature|Signature|sig|token|access_token|"
-    r"api_?key|password)=(?!(?:password|pass|token|secret|x+|\*+|\.+)(?:&|$))[^&\s{<$]{8}",
+    "a private key": r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr])+[A-Za-z0-9+/]|"
+    r"\bAGE-SECRET-KEY-1[0-9A-Z]{20}",
+    "a login of a registry": r"[\"']auths[\"']\s*:[\s\S]*[\"'](?:auth|password|identitytoken|registrytoken)[\"']\s*:\s*"
+    r"[\"'](?P<secret>[^\"'{$<]{4,})[\"']",
+    "an authorization header": r"(?i:\bbearer)\s+(?=[\w.~+/-]*\d)(?P<secret>[\w.~+/-]{20,})|"
+    r"(?i:\bauthorization[\"']?\s*[:=]\s*[\"']?basic)\s+[A-Za-z0-9+/]{8,}={0,2}",
+    "a login of a netrc file": r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<secret>[^\s{$<]{3,})",
+    "a password in a URL": r"(?i:\b[a-z][a-z0-9+.-]*)://[^\s/:@'\"{}$<>]*:(?P<secret>[^\s/@:'\"{}$<>]+)@",
+    "a password in a connection string": r"(?i:\b(?:jdbc:|server=|data source=|driver=|dsn=|host=|endpoint=|uid=)"
+    r"[^\n]*?[;?&\s](?:password|pwd)=)(?P<secret>[^;&\s'\"{}$<>]{3,})",
+    "a signed URL": r"(?i:\b[a-z][a-z0-9+.-]*)://\S*[?&](?i:X-Amz-Signature|X-Goog-Signature|Signature|sig|token|"
+    r"access_token|api_?key|password)=(?P<secret>[^&\s{<$]{8,})",
 }
-_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE if "URL" in kind else 0) for kind, pattern in _FORMATS.items()}
+_PATTERNS = {kind: re.compile(pattern) for kind, pattern in _FORMATS.items()}
+#: JSON that begins with a mapping, or PEM, in base64.
+_BASE64 = re.compile(r"\b(?:e[wy]|LS0tLS1CRUdJTi)[A-Za-z0-9+/]{20,}={0,2}")
+#: What stands where a secret would, as documentation has it.
+_PLACEHOLDER = re.compile(
+    r"(?i:\[?(?:(?:my|your|the|some|a)[-_ ]?)?(?:db[-_]?|api[-_]?|access[-_]?|auth[-_]?|client[-_]?|user[-_]?)?"
+    r"(?:password|passwd|passphrase|pass|pwd|pw|token|secret|key|credentials?|value|example|placeholder|dummy)"
+    r"(?:[-_ ]?here)?\]?|(?:change|replace)[-_ ]?(?:me|it|this)|x+|\*+|\.+|-+|redacted|hidden|masked|removed|todo|tbd|"
+    r"%[sdr]|%\(\w+\)s|\w*example\w*)"
+)
 
 
 def detect_secret(text: str) -> str:
-    """Return the kind of secret that a text contains, such as "a GitHub token"; empty when none is recognised."""
-    return next((kind for kind, pattern in _PATTERNS.items() if pattern.search(text)), "")
+    """Return the kind of secret that a text contains, such as "a GitHub token"; empty when none is recognized.
+
+    Secrets in base64 are found, too, where they are JSON or PEM.
+    """
+    for content in (text, *_decode(text)):
+        for kind, pattern in _PATTERNS.items():
+            if any(not is_placeholder(match.groupdict().get("secret") or "") for match in pattern.finditer(content)):
+                return kind
+    return ""
+
+
+def detect_login(value: Mapping[str, object]) -> str:
+    """Return the kind of secret that a mapping with the form of a registry's auth file contains, or an empty text."""
+    return detect_secret(repr(dict(value))) if "auths" in value else ""
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text only stands where a secret would, such as `changeme`, `<token>` or `xxx`."""
+    return bool(text) and _PLACEHOLDER.fullmatch(text) is not None
+
+
+def _decode(text: str) -> Iterator[str]:
+    for match in _BASE64.finditer(text):
+        try:
+            yield base64.b64decode(match[0] + "=" * (-len(match[0]) % 4)).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue

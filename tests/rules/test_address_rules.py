@@ -46,6 +46,9 @@ def pipeline_with(value: str | None, *, cached: bool = True) -> Any:
         "git@git.example.com:team/repo.git",
         "git+https://git.example.com/team/repo",
         "file:///mnt/data",
+        "postgresql+psycopg://db.example.com/plant",
+        "jdbc:postgresql://db.example.com/plant",
+        "docker://quay.io/plant/a:1",
     ],
 )
 def test_a_cached_task_that_reads_an_address_is_reported(address: str) -> None:
@@ -61,7 +64,17 @@ def test_a_parameter_whose_default_is_an_address_is_one() -> None:
     assert line.endswith("the input 'source' is the address s3://plant/press.")
 
 
-@pytest.mark.parametrize("value", ["press", "a/b", "docker://quay.io/a/b@sha256:" + "1" * 64])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "press",
+        "a/b",
+        "docker://quay.io/a/b@sha256:" + "1" * 64,
+        "git+https://git.example.com/a@" + "1a" * 20,
+        "s3://plant/a.csv?versionId=3sL4kqtJlcp",
+        "https://data.example.com/a.whl#sha256=" + "1a" * 32,
+    ],
+)
 def test_a_text_or_a_digest_is_no_address(value: str) -> None:
     assert findings(pipeline_with(value)) == []
 
@@ -97,6 +110,30 @@ def test_an_address_is_followed_into_nested_pipelines_and_exit_handlers() -> Non
 
     (line,) = findings(outer)
     assert line.endswith("is the address s3://plant/press.")
+
+
+def test_addresses_in_lists_mappings_and_loops_are_found_where_a_task_takes_them() -> None:
+    @dsl.component(base_image="example.com/a@sha256:" + "1" * 64, install_kfp_package=False)
+    def read_all(sources: list, options: dict) -> None:
+        print(sources, options)
+
+    @dsl.pipeline(name="many")
+    def many():
+        read_all(sources=["a", "s3://plant/a"], options={})
+        read_all(sources=["a"], options={"table": {"at": "s3://plant/b"}})
+        read_all(sources=["a"], options={})
+        with dsl.ParallelFor(["s3://plant/c", "s3://plant/d"]) as item:
+            read(source=item)
+        with dsl.ParallelFor([{"label": "e", "at": "s3://plant/e"}]) as item:
+            read(source=item.label)
+            read(source=item.at)
+
+    assert sorted(line.partition("the input ")[2] for line in findings(many)) == [
+        "'options' holds the address s3://plant/b.",
+        "'source' holds the address s3://plant/c.",
+        "'source' holds the address s3://plant/e.",
+        "'sources' holds the address s3://plant/a.",
+    ]
 
 
 def test_an_importer_that_does_not_import_again_is_reported() -> None:

@@ -8,12 +8,12 @@ character set of the connection (backend/src/apiserver/client/sql.go) and `toSWF
 import re
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.spec.workflow.templates import find_refused
+from kfp_edge.spec.workflow.texts import find_beyond_database
 
 #: The server counts the bytes of an experiment's name, the database the characters of other names.
 _MOST_BYTES_OF_EXPERIMENT = 128
 _MOST_CHARACTERS = 255
-#: MySQL's `utf8` has three bytes for a character.
-_BEYOND_DATABASE = re.compile("[\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_OBJECT_NAME = re.compile(r"[^a-z0-9-]+")
 
@@ -33,12 +33,17 @@ def check_experiment_name(name: str) -> None:
 
 
 def check_run_name(name: str) -> None:
-    """Check the name of a run.
+    """Check the name of a run, which the server writes into the Workflow.
 
     Raises:
-        ParameterError: a server cannot store it.
+        ParameterError: a server cannot store it, or Argo Workflows refuses it.
     """
     _check_stored_name("the name of the run", name)
+    if template := find_refused(name):
+        raise ParameterError(
+            f"the name of the run contains {template!r}, which Argo Workflows cannot resolve; write it without two "
+            "braces in a row."
+        )
 
 
 def check_schedule_name(name: str) -> None:
@@ -55,19 +60,13 @@ def check_schedule_name(name: str) -> None:
         )
 
 
-def beyond_database(text: str) -> str:
-    """Return the first character of a text that MySQL's `utf8` has no bytes for; empty if there is none."""
-    character = _BEYOND_DATABASE.search(text)
-    return character[0] if character else ""
-
-
 def check_characters(description: str, text: str) -> None:
     """Refuse a text with characters that the server's database cannot store.
 
     Raises:
         ParameterError: with the first of them.
     """
-    if character := beyond_database(text):
+    if character := find_beyond_database(text):
         raise ParameterError(
             f"{description} contains {character!r} (U+{ord(character):04X}), and the database of a server stores no "
             "character beyond U+FFFF; leave it out."

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from kfp_edge.client.submission.runtime_image import put_runtime_image
-from kfp_edge.client.submission.sent_values import check_values
+from kfp_edge.client.submission.sent_values import check_size, check_values
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, Backend
 from kfp_edge.spec.backends.schema import load_schema
@@ -91,6 +91,7 @@ class PipelinePackage:
             check_no_signed_url(name, value)
         check_values(arguments)
         check_arguments(self.pipeline, arguments)
+        check_size(self.document, arguments)
         return arguments
 
     def is_equal_to(self, api_spec: JsonObject) -> bool:

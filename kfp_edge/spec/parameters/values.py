@@ -17,7 +17,7 @@ import yaml
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.spec.parameters.element_types import ElementType
-from kfp_edge.spec.secret_patterns import detect_secret
+from kfp_edge.spec.secret_patterns import detect_login, detect_secret
 from kfp_edge.spec.validation import core_schema
 
 _TYPE_NAMES = {
@@ -368,14 +368,20 @@ def check_no_signed_url(name: str, value: object) -> None:
 def _check_texts(name: str, value: object, checked_part: Callable[[str], str]) -> None:
     match value:
         case str() if kind := detect_secret(checked_part(value)):
-            remedy = "the file of logins that NETRC names, or an S3 data connection" if "URL" in kind else "a Secret"
-            raise ParameterError(
-                f"the parameter {name} contains what looks like {kind}, and KFP stores and shows parameters; "
-                f"use an environment variable, {remedy} instead (docs/parameters.md)."
-            )
+            raise ParameterError(_secret_message(name, kind))
         case list() | tuple():
             for item in value:
                 _check_texts(name, item, checked_part)
         case Mapping():
+            if kind := detect_login(value):
+                raise ParameterError(_secret_message(name, kind))
             for item in value.values():
                 _check_texts(name, item, checked_part)
+
+
+def _secret_message(name: str, kind: str) -> str:
+    remedy = "the file of logins that NETRC names, or an S3 data connection" if "URL" in kind else "a Secret"
+    return (
+        f"the parameter {name} contains what looks like {kind}, and KFP stores and shows parameters; "
+        f"use an environment variable, {remedy} instead (docs/parameters.md)."
+    )

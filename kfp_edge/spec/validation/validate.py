@@ -24,6 +24,7 @@ from kfp_edge.spec.validation.pods.check_pods import check_pods
 from kfp_edge.spec.validation.protobuf_fields import Consequences, check_fields, parse_message
 from kfp_edge.spec.validation.task_graph import check_task_graph
 from kfp_edge.spec.validation.value_types import check_value_types
+from kfp_edge.spec.workflow.problems import find_problems
 
 _SCHEMA_VERSION = "2.1.0"
 
@@ -113,8 +114,8 @@ class _PipelineChecker:
         self.schema: BackendSchema = load_schema(backend)
 
     def findings(self) -> list[Finding]:
-        """Return what a server refuses or ignores; if it is nothing, what a run fails for when it reaches a task."""
-        return list(self._check_documents()) or list(self._check_tasks())
+        """Return what a server refuses or ignores; if it is nothing, what a run fails for; then what is too large."""
+        return list(self._check_documents()) or list(self._check_tasks()) or list(find_problems(self.pipeline))
 
     def _check_tasks(self) -> Iterator[Finding]:
         spec = parse_message(self.pipeline.spec, PipelineSpec)

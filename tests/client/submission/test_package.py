@@ -214,9 +214,15 @@ def test_a_function_that_a_backend_would_refuse_is_not_sent(server: FakeKfp) -> 
         ("go 🚀", "the parameter note contains '🚀' (U+1F680), and the database of a server stores no character"),
         ("{{workflow.name}}", "the parameter note contains {{workflow.name}}, which Argo Workflows would replace"),
         ("{{=1+1}}", "the parameter note contains {{=1+1}}, which Argo Workflows would replace"),
-        ("x" * 131072, "the parameters have 131075 bytes, 131074 of them in note, and a run takes less than 131072"),
+        (
+            "{{ tasks.a.b }}",
+            "the parameter note contains {{ tasks.a.b }}, which Argo Workflows would replace or refuse",
+        ),
+        ("x" * 131072, "the parameters have 131161 bytes in JSON, most of them in note, and a run takes 131071 in all"),
+        # in JSON, Go writes six bytes for it
+        ("<" * 22000, "the parameters have 132"),
     ],
-    ids=["emoji", "variable", "expression", "long"],
+    ids=["emoji", "variable", "expression", "unknown", "long", "escaped"],
 )
 def test_a_value_that_does_not_arrive_is_refused_before_anything_is_sent(
     server: FakeKfp, note: str, message: str
@@ -229,8 +235,8 @@ def test_a_value_that_does_not_arrive_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize(
     "note",
-    ["{{ x }}", "{{$.name}}", "{{}}", "ü ✓ 日本", "x" * 100_000],
-    ids=["other", "kfp", "empty", "letters", "long"],
+    ["{{ x }}", "{{$.name}}", "{{}}", "{{item}}", "{{ inputs }}", "{{= a.b }}", "ü ✓ 日本", "x" * 100_000],
+    ids=["other", "kfp", "empty", "item", "no-variable", "no-expression", "letters", "long"],
 )
 def test_other_braces_letters_and_long_values_are_sent(server: FakeKfp, note: str) -> None:
     submit_small(server, note=note)

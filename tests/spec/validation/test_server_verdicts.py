@@ -53,6 +53,7 @@ STRICTER = {
     "m-unknown-container.yaml": ("ignores it in silence", "remove it"),
     "m-unknown-exec.yaml": ("ignores it in silence", "remove it"),
     "m-v1-argo.yaml": ("not KFP v2", "compile it with the KFP SDK 2"),
+    "s-large.yaml": ("The run fails", "move long values into files"),
     "s-exit-param.yaml": ("the run fails when it reaches the task", "register_pipeline_channels([m])"),
     "s-podmeta-weird.yaml": ("Kubernetes refuses the pod", "write letters, digits"),
 }
