@@ -72,8 +72,7 @@ def test_the_commit_pins_a_released_image(
 
 
 def test_nothing_is_left_in_the_cluster(live: LiveCluster, story: Story) -> None:
-    left = [f"{each['kind']} {each['metadata']['name']}" for each in live.created_objects(story.command.run_id)]
-    assert left == []
+    assert live.leftovers(story.command.run_id) == []
 
 
 def test_no_build_context_is_left_in_the_object_store(

@@ -19,6 +19,9 @@ STAGES = ("containerize", "staging-test", "release", "gitops-commit")
 WAYS = ("gracefully", "by force")
 KILLS = list(product(STAGES, WAYS))
 
+#: The run of each kill, by stage and way.
+KilledRuns = dict[tuple[str, str], Future[KilledRun]]
+
 each_kill = pytest.mark.parametrize("kill", KILLS, ids=[f"{stage}, {way}" for stage, way in KILLS])
 
 
@@ -39,7 +42,7 @@ def killed(
     delivery_parameters: Path,
     recorder: ObjectRecorder,
     start_run: StartRun,
-) -> Iterator[dict[tuple[str, str], "Future[KilledRun]"]]:
+) -> Iterator[KilledRuns]:
     """A run for each kill, some at a time."""
 
     def kill(stage: str, way: str) -> KilledRun:
@@ -53,27 +56,24 @@ def killed(
 
 
 @each_kill
-def test_the_run_fails_and_says_that_the_pod_was_deleted(
-    killed: dict[tuple[str, str], "Future[KilledRun]"], kill: tuple[str, str]
-) -> None:
+def test_the_run_fails_and_says_that_the_pod_was_deleted(killed: KilledRuns, kill: tuple[str, str]) -> None:
     run = killed[kill].result()
+    if not run.is_hit:
+        pytest.skip("the node ended the stage faster than it ended the pod, in three runs")
     assert run.code == 1, run.output
     assert f"error: the stage {kill[0]} failed: " in run.output
     assert "delete" in run.output
 
 
 @each_kill
-def test_nothing_is_left_in_the_cluster(
-    live: LiveCluster, killed: dict[tuple[str, str], "Future[KilledRun]"], kill: tuple[str, str]
-) -> None:
-    run = killed[kill].result()
-    assert [f"{each['kind']} {each['metadata']['name']}" for each in live.created_objects(run.run_id)] == []
+def test_nothing_is_left_in_the_cluster(live: LiveCluster, killed: KilledRuns, kill: tuple[str, str]) -> None:
+    assert live.leftovers(killed[kill].result().run_id) == []
 
 
 @each_kill
 def test_no_build_context_is_left_in_the_object_store(
     live: LiveCluster,
-    killed: dict[tuple[str, str], "Future[KilledRun]"],
+    killed: KilledRuns,
     recorder: ObjectRecorder,
     kill: tuple[str, str],
 ) -> None:

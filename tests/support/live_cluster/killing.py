@@ -17,7 +17,8 @@ from support.live_cluster.settings import RUN_SECONDS
 _POLL_SECONDS = 0.2
 #: How often a stage may have ended before its pod was deleted.
 _ATTEMPTS = 3
-#: What a stage has created when it is in the middle of its work, where that can be seen.
+#: What a stage has created when it is in the middle of its work. The others take a second: their pods are deleted as
+#: they start.
 _MIDDLE = {"containerize": "TaskRun", "staging-test": "Deployment"}
 
 logger = logging.getLogger(__name__)
@@ -25,11 +26,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KilledRun:
-    """A run of which a pod was deleted, and how it ended."""
+    """A run of which a pod was deleted, and how it ended; unless `is_hit`, the stage had ended before."""
 
     run_id: str
     code: int
     output: str
+    is_hit: bool
 
 
 def kill_stage(live: LiveCluster, start: Callable[[], RunningCommand], stage: str, *, by_force: bool) -> KilledRun:
@@ -47,27 +49,30 @@ def kill_stage(live: LiveCluster, start: Callable[[], RunningCommand], stage: st
             logger.info("deleting the pod of %s of the run %s", stage, run_id)
             _delete_pod(live, pod, by_force)
         code = command.wait(live.settings.seconds(RUN_SECONDS))
-        if not re.search(rf"^✓ {stage} ", command.output, re.MULTILINE):
+        if is_hit := not re.search(rf"^✓ {stage} ", command.output, re.MULTILINE):
             break
         logger.info("%s had ended before its pod was deleted", stage)
-    return KilledRun(run_id, code, command.output)
+    return KilledRun(run_id, code, command.output, is_hit)
 
 
 def _wait_for_middle(live: LiveCluster, command: RunningCommand, stage: str) -> str | None:
     """Return the pod of the stage; None if the run has ended before."""
     deadline = time.monotonic() + live.settings.seconds(RUN_SECONDS)
-    needed = _MIDDLE.get(stage) if live.has_tekton or stage != "containerize" else None
     while command.process.poll() is None:
         pod = live.stage_pod(command.run_id, stage)
-        if pod is not None and _is_running(pod) and (needed is None or _has_created(live, command.run_id, needed)):
+        if pod is not None and _is_in_the_middle(live, command.run_id, stage, pod):
             return str(pod["metadata"]["name"])
         assert time.monotonic() < deadline, f"{stage} has not started in time:\n{command.output}"
         time.sleep(_POLL_SECONDS)
     return None
 
 
-def _has_created(live: LiveCluster, run_id: str, kind: str) -> bool:
-    return any(each["kind"] == kind for each in live.created_objects(run_id))
+def _is_in_the_middle(live: LiveCluster, run_id: str, stage: str, pod: KubernetesObject) -> bool:
+    if stage not in _MIDDLE:
+        return True
+    if stage == "containerize" and not live.has_tekton:
+        return _is_running(pod)
+    return _is_running(pod) and any(each["kind"] == _MIDDLE[stage] for each in live.created_objects(run_id))
 
 
 def _is_running(pod: KubernetesObject) -> bool:

@@ -97,9 +97,9 @@ class LiveCluster:
                     kind, selector, self.settings.staging if in_staging else self.settings.namespace
                 )
 
-    def run(self, run_id: str) -> V2beta1Run:
-        """Return a run as the server has it."""
-        return self.api.call("read the run", self.api.runs.run_service_get_run, run_id)
+    def leftovers(self, run_id: str) -> list[str]:
+        """Return what a run has created and nobody has deleted yet, as `KIND NAME`."""
+        return [f"{each['kind']} {each['metadata']['name']}" for each in self.created_objects(run_id)]
 
     def experiment_id(self) -> str:
         """Return the id of that experiment; empty if it does not exist."""
