@@ -5,11 +5,14 @@ Source: `k8s.io/apimachinery/pkg/util/validation` and `pkg/apis/core/validation`
 
 import re
 
-_LONGEST_LABEL = 63
-_LONGEST_SUBDOMAIN = 253
+#: The longest name of a volume, as of a label.
+LONGEST_VOLUME_NAME = 63
+LONGEST_OBJECT_NAME = 253
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
+#: The name of an object, as a regular expression, and its longest.
+OBJECT_NAME = rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*"
+_SUBDOMAIN = re.compile(OBJECT_NAME)
 _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 #: Kubernetes before 1.32 takes fewer.
@@ -23,33 +26,33 @@ _IMAGE = re.compile(
     re.ASCII,
 )
 
-_OBJECT_NAME = "lower-case letters, digits, - and ., with a letter or digit at both ends of each part"
+_OBJECT_WORD = "lower-case letters, digits, - and ., with a letter or digit at both ends of each part"
 _LABEL_WORD = "letters, digits, -, _ and ., with a letter or digit at both ends"
 
 
 def describe_bad_object_name(name: str) -> str:
     """Return what to write instead of the name of an object; empty if Kubernetes takes it."""
-    if _SUBDOMAIN.fullmatch(name) and len(name) <= _LONGEST_SUBDOMAIN:
+    if _SUBDOMAIN.fullmatch(name) and len(name) <= LONGEST_OBJECT_NAME:
         return ""
-    return f"write {_OBJECT_NAME}, at most {_LONGEST_SUBDOMAIN} of them"
+    return f"write {_OBJECT_WORD}, at most {LONGEST_OBJECT_NAME} of them"
 
 
 def describe_bad_volume_name(name: str) -> str:
     """Return what to write instead of the name of a volume of a pod; empty if Kubernetes takes it."""
-    if _LABEL.fullmatch(name) and len(name) <= _LONGEST_LABEL:
+    if _LABEL.fullmatch(name) and len(name) <= LONGEST_VOLUME_NAME:
         return ""
     return (
-        f"write lower-case letters, digits and -, with a letter or digit at both ends, at most {_LONGEST_LABEL} of them"
+        f"write lower-case letters, digits and -, a letter or digit at both ends, at most {LONGEST_VOLUME_NAME} of them"
     )
 
 
 def describe_bad_label_key(key: str) -> str:
     """Return what to write instead of the key of a label or of a taint; empty if Kubernetes takes it."""
     prefix, slash, name = key.rpartition("/")
-    has_good_name = _QUALIFIED.fullmatch(name) and len(name) <= _LONGEST_LABEL
+    has_good_name = _QUALIFIED.fullmatch(name) and len(name) <= LONGEST_VOLUME_NAME
     if has_good_name and (not slash or not describe_bad_object_name(prefix)):
         return ""
-    return f"write {_LABEL_WORD}, at most {_LONGEST_LABEL} of them, and perhaps a domain and / before them"
+    return f"write {_LABEL_WORD}, at most {LONGEST_VOLUME_NAME} of them, and perhaps a domain and / before them"
 
 
 def describe_bad_annotation_key(key: str) -> str:
@@ -59,16 +62,16 @@ def describe_bad_annotation_key(key: str) -> str:
 
 def describe_bad_label_value(value: str) -> str:
     """Return what to write instead of the value of a label or of a taint; empty if Kubernetes takes it."""
-    if not value or (_QUALIFIED.fullmatch(value) and len(value) <= _LONGEST_LABEL):
+    if not value or (_QUALIFIED.fullmatch(value) and len(value) <= LONGEST_VOLUME_NAME):
         return ""
-    return f"write {_LABEL_WORD}, at most {_LONGEST_LABEL} of them"
+    return f"write {_LABEL_WORD}, at most {LONGEST_VOLUME_NAME} of them"
 
 
 def describe_bad_data_key(key: str) -> str:
     """Return what to write instead of the key of a Secret or a ConfigMap; empty if Kubernetes takes it."""
-    if _KEY.fullmatch(key) and len(key) <= _LONGEST_SUBDOMAIN and key != "." and not key.startswith(".."):
+    if _KEY.fullmatch(key) and len(key) <= LONGEST_OBJECT_NAME and key != "." and not key.startswith(".."):
         return ""
-    return f"write letters, digits, -, _ and ., at most {_LONGEST_SUBDOMAIN} of them"
+    return f"write letters, digits, -, _ and ., at most {LONGEST_OBJECT_NAME} of them"
 
 
 def describe_bad_variable_name(name: str) -> str:

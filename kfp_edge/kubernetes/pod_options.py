@@ -3,19 +3,34 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from kfp_edge.errors import ParameterError
+from kfp_edge.kubernetes.names import (
+    LONGEST_OBJECT_NAME,
+    OBJECT_NAME,
+    describe_bad_label_key,
+    describe_bad_label_value,
+)
 from kfp_edge.kubernetes.quantities import Cpu, Memory, parse_quantity
+from kfp_edge.kubernetes.tolerations import find_toleration_faults
 from kfp_edge.suggestions import did_you_mean
 
 #: What each task that processes the data requests. Its limits are the parameters `cpu` and `memory` of a pipeline.
 TASK_REQUESTS = {"cpu": "500m", "memory": "1Gi"}
 
 #: The name of an object (Kubernetes: "DNS Subdomain Names"), and one that may be empty.
-ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-OptionalObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")]
+ObjectName = Annotated[str, Field(pattern=rf"^{OBJECT_NAME}$", max_length=LONGEST_OBJECT_NAME)]
+OptionalObjectName = Annotated[str, Field(pattern=rf"^({OBJECT_NAME})?$", max_length=LONGEST_OBJECT_NAME)]
 _REMEDIES = {
     **dict.fromkeys(
         (
@@ -27,6 +42,20 @@ _REMEDIES = {
     "node_selector": "write each label as a text in quotes",
     "tolerations": 'write [{"key": "gpu", "operator": "Exists"}]',
 }
+
+
+def _check_labels(labels: dict[str, str]) -> dict[str, str]:
+    """Return labels of nodes as they are.
+
+    Raises:
+        ValueError: no node can have one of them.
+    """
+    for key, value in labels.items():
+        if remedy := describe_bad_label_key(key):
+            raise ValueError(f"{key!r} is the key of no label; {remedy}")
+        if remedy := describe_bad_label_value(value):
+            raise ValueError(f"no label can be {value!r}; {remedy}")
+    return labels
 
 
 class _StrictModel(BaseModel):
@@ -43,6 +72,13 @@ class Toleration(_StrictModel):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     tolerationSeconds: int | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if fault := next(find_toleration_faults(self.model_dump()), None):
+            where = f"its {fault.field}" if fault.field else "it"
+            raise ValueError(f"{where} {fault.problem}; {fault.remedy}")
+        return self
+
 
 class PodOptions(_StrictModel):
     """The base class of a stage's options: on which nodes its pod runs, and its resources."""
@@ -50,7 +86,7 @@ class PodOptions(_StrictModel):
     #: The stage's parameter with the options, for errors.
     parameter: ClassVar[str]
 
-    node_selector: dict[str, str] = {}
+    node_selector: Annotated[dict[str, str], AfterValidator(_check_labels)] = {}
     """Labels of the nodes that the pod may run on, such as `{"topology.kubernetes.io/zone": "a"}`."""
     tolerations: tuple[Toleration, ...] = ()
     """Tolerations of the pod, as in a Kubernetes pod specification."""
@@ -78,7 +114,8 @@ class PodOptions(_StrictModel):
             first = error.errors(include_url=False)[0]
             option = ".".join(str(part) for part in first["loc"])
             reason = _describe(first)
-            if first["type"] == "string_pattern_mismatch":  # the pattern means nothing to most people
+            # pydantic's words about a pattern mean nothing to most people
+            if first["type"] in ("string_pattern_mismatch", "string_too_long"):
                 description = cls.model_fields[str(first["loc"][0])].description or ""
                 meaning = f"it is: {description.partition('. ')[0].rstrip('.')}"
                 reason = _REMEDIES.get(option, meaning)
@@ -99,7 +136,7 @@ class _PodParameters(_StrictModel):
     image_pull_secret: ObjectName = "a"
     registry_secret: ObjectName = "a"
     git_secret: ObjectName = "a"
-    node_selector: dict[str, StrictStr] = {}
+    node_selector: Annotated[dict[str, StrictStr], AfterValidator(_check_labels)] = {}
     tolerations: tuple[Toleration, ...] = ()
 
 
@@ -118,7 +155,8 @@ def check_pod_parameters(values: Mapping[str, Any]) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        remedy = _REMEDIES.get(str(first["loc"][0]), _describe(first))
+        own_words = first["type"] == "value_error"
+        remedy = _describe(first) if own_words else _REMEDIES.get(str(first["loc"][0]), _describe(first))
         raise ParameterError(f"{where} is {first['input']!r}, which no pod can have; {remedy}.") from error
     for name, request in TASK_REQUESTS.items():
         limit = str(getattr(parameters, name))

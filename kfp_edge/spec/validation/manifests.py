@@ -4,15 +4,11 @@ Source: the types in backend/src/crd/kubernetes/v2beta1 and the webhook in backe
 backends agree.
 """
 
-import re
 from collections.abc import Iterator
 
+from kfp_edge.kubernetes.names import describe_bad_object_name
 from kfp_edge.spec.pipeline_file import YamlDocument
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
-
-#: A DNS subdomain (RFC 1123), which the name of a Kubernetes object is.
-_OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
-_LONGEST_NAME = 253
 
 
 def check_manifests(documents: tuple[YamlDocument, ...]) -> Iterator[Finding]:
@@ -21,13 +17,10 @@ def check_manifests(documents: tuple[YamlDocument, ...]) -> Iterator[Finding]:
     pipelines = {_name(document) for document in manifests if document.value["kind"] == "Pipeline"}
     for document in manifests:
         name = _name(document)
-        if not isinstance(name, str) or len(name) > _LONGEST_NAME or not _OBJECT_NAME.fullmatch(name):
-            yield Finding(
-                "KE103",
-                join_path(document.path, "metadata", "name"),
-                f"must be the name of a Kubernetes object: lower-case letters, digits, dashes and dots, at most "
-                f"{_LONGEST_NAME}; it is {name or 'missing'}.",
-            )
+        if remedy := describe_bad_object_name(name if isinstance(name, str) else ""):
+            path = join_path(document.path, "metadata", "name")
+            problem = f"is {name}, which is no name of a Kubernetes object" if name else "is missing"
+            yield Finding("KE103", path, f"{problem}; {remedy}.")
         if document.value["kind"] == "PipelineVersion":
             yield from _check_pipeline_name(document, pipelines)
 

@@ -87,7 +87,7 @@ def finished(
     with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(log):
         shared_cluster.use_registry(registry_server, monkeypatch)
         base = shared_cluster.push(tiny_base(folder / "base"), "tiny-base")
-        tolerations = [{"key": "builds", "operator": "Exists", "tolerationSeconds": 60.0}]
+        tolerations = [{"key": "builds", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60.0}]
         options = shared_cluster.options | {
             "node_selector": {"disk": "fast"},
             "tolerations": tolerations,

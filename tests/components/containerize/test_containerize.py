@@ -243,7 +243,8 @@ class TestTheOptions:
             BuildOptions.parse(options)
 
     def test_may_have_the_floats_that_kfp_makes_of_numbers(self) -> None:
-        options = BuildOptions.parse({"timeout": 900.0, "tolerations": [{"key": "a", "tolerationSeconds": 60.0}]})
+        toleration = {"key": "a", "effect": "NoExecute", "tolerationSeconds": 60.0}
+        options = BuildOptions.parse({"timeout": 900.0, "tolerations": [toleration]})
         assert (options.timeout, options.tolerations[0].tolerationSeconds) == (900, 60)
 
     @pytest.mark.parametrize("option", BuildOptions.model_fields)

@@ -152,7 +152,8 @@ class TestTheObjectsOfABuild:
     def test_run_where_and_as_long_as_the_options_say(self, finished: FinishedBuild) -> None:
         spec = finished.first["TaskRun"]["spec"]
         assert spec["podTemplate"]["nodeSelector"] == {"disk": "fast"}
-        assert spec["podTemplate"]["tolerations"] == [{"key": "builds", "operator": "Exists", "tolerationSeconds": 60}]
+        (toleration,) = spec["podTemplate"]["tolerations"]
+        assert toleration == {"key": "builds", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}
         assert spec["timeout"] == "120s"
 
 

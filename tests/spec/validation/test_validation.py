@@ -366,12 +366,12 @@ def test_a_fault_in_a_kubernetes_native_manifest_has_its_path_in_the_manifest(tm
         (
             lambda pipeline, _: pipeline["metadata"].update(name="Every_Shape"),
             "documents[1].metadata.name",
-            "must be the name of a Kubernetes object",
+            "no name of a Kubernetes object",
         ),
         (
             lambda _, version: version.pop("metadata"),
             "documents[2].metadata.name",
-            "at most 253; it is missing",
+            "is missing; write lower-case letters",
         ),
         (
             lambda _, version: version["spec"].pop("pipelineName"),

@@ -40,5 +40,5 @@ def check_pods(
         for check in _CHECKS:
             yield from check(pod)
     yield from check_shared_containers(spec, config, pipeline.spec_path)
-    yield from check_claims(spec, config, pipeline.spec_path, backend)
+    yield from check_claims(pipeline, spec, config, backend)
     yield from check_workspace(pipeline)

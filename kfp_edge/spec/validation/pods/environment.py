@@ -13,7 +13,7 @@ from kfp_edge.kubernetes.names import (
 )
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.spec.validation.pods.object_names import ObjectReference, config_map_reference, secret_reference
-from kfp_edge.spec.validation.pods.task_pod import POD_REFUSED, TASK_FAILS, Setting, TaskPod, task_finding
+from kfp_edge.spec.validation.pods.task_pod import POD_REFUSED, TASK_FAILS, Setting, TaskPod, quote, task_finding
 
 _FIELDS = (
     *("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName"),
@@ -42,7 +42,7 @@ def check_environment(pod: TaskPod) -> Iterator[Finding]:
     sources = {name: {source} for name, source in _OWN_VARIABLES.items()}
     for variable in _variables(pod):
         if remedy := describe_bad_variable_name(variable.name):
-            message = f"is {variable.name!r}, which is no name of a variable, {POD_REFUSED}; {remedy}."
+            message = f"is {quote(variable.name)}, which is no name of a variable, {POD_REFUSED}; {remedy}."
             yield task_finding(variable.path, message)
         if variable.source is None:
             continue
@@ -96,12 +96,12 @@ def _check_reference(
         yield reference.missing_name()
     is_needed = keys and pod.has(Setting.ENV) and not is_optional
     if is_needed and reference.name and (remedy := describe_bad_object_name(reference.name)):
-        message = f"is {reference.name!r}, and no {reference.kind} can have that name, {TASK_FAILS}; {remedy}."
+        message = f"is {quote(reference.name)}, and no {reference.kind} can have that name, {TASK_FAILS}; {remedy}."
         yield task_finding(reference.name_path, message)
     for index, (field, key) in enumerate(keys):
         if pod.has(Setting.ENV) and (remedy := describe_bad_data_key(key)):
             path = f"{join_path(reference.path, 'keyToEnv')}[{index}].{field}"
-            message = f"is {key!r}, and no {reference.kind} can have that key, {POD_REFUSED}; {remedy}."
+            message = f"is {quote(key)}, and no {reference.kind} can have that key, {POD_REFUSED}; {remedy}."
             yield task_finding(path, message)
 
 
@@ -111,8 +111,8 @@ def _check_field_path(path: str, field_path: str) -> Iterator[Finding]:
     if match := _FIELD_WITH_KEY.fullmatch(field_path):
         describe = describe_bad_label_key if match[1] == "labels" else describe_bad_annotation_key
         if remedy := describe(match[2]):
-            message = f"is {field_path!r}, whose key no pod can have, {POD_REFUSED}; as the key {remedy}."
+            message = f"is {quote(field_path)}, whose key no pod can have, {POD_REFUSED}; as the key {remedy}."
             yield task_finding(path, message)
     else:
-        message = f"is {field_path!r}, which a variable cannot show, {POD_REFUSED}; {_FIELD_REMEDY}."
+        message = f"is {quote(field_path)}, which a variable cannot show, {POD_REFUSED}; {_FIELD_REMEDY}."
         yield task_finding(path, message)

@@ -7,7 +7,15 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from kfp_edge.kubernetes.names import describe_bad_resource_name
 from kfp_edge.kubernetes.quantities import parse_quantity
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
-from kfp_edge.spec.validation.pods.task_pod import POD_REFUSED, TASK_FAILS, Setting, TaskPod, is_known, task_finding
+from kfp_edge.spec.validation.pods.task_pod import (
+    POD_REFUSED,
+    TASK_FAILS,
+    Setting,
+    TaskPod,
+    is_known,
+    quote,
+    task_finding,
+)
 
 _REMEDIES = {"cpu": "write processors, such as 2 or 500m", "memory": "write bytes with a unit, such as 4Gi or 512Mi"}
 #: In which a number of the fields of before KFP 2.13 counts.
@@ -42,9 +50,13 @@ def find_quantity_fault(text: str, *, above_zero: bool = False) -> str:
     """Return what is wrong with a quantity; empty if Kubernetes takes it."""
     number = read_quantity(text)
     if number is None:
-        return f"is {text!r}, which is no quantity of Kubernetes" if text else "is missing"
+        return f"is {quote(text)}, which is no quantity of Kubernetes" if text else "is missing"
     if number < 0 or (above_zero and number == 0):
-        return f"is {text!r}, and must be above zero" if above_zero else f"is {text!r}, and must not be below zero"
+        return (
+            f"is {quote(text)}, and must be above zero"
+            if above_zero
+            else f"is {quote(text)}, and must not be below zero"
+        )
     return ""
 
 
@@ -78,10 +90,10 @@ def _read_amount(pod: TaskPod, resource: str, kind: str) -> _Amount | None:
 def _check_amount(amount: _Amount, remedy: str) -> Iterator[Finding]:
     if amount.number is None:
         yield task_finding(
-            amount.path, f"is {amount.text!r}, which is no quantity of Kubernetes, {TASK_FAILS}; {remedy}."
+            amount.path, f"is {quote(amount.text)}, which is no quantity of Kubernetes, {TASK_FAILS}; {remedy}."
         )
     elif amount.number < 0:
-        yield task_finding(amount.path, f"is {amount.text!r}, below zero, {POD_REFUSED}; {remedy}.")
+        yield task_finding(amount.path, f"is {quote(amount.text)}, below zero, {POD_REFUSED}; {remedy}.")
 
 
 def _compare(request: _Amount, limit: _Amount) -> Iterator[Finding]:
@@ -92,7 +104,8 @@ def _compare(request: _Amount, limit: _Amount) -> Iterator[Finding]:
         for number in (request.number, limit.number)
     )
     if requested > allowed:
-        message = f"is {request.text!r}, above the limit of {limit.text!r}, {POD_REFUSED}; lower it or raise the limit."
+        above = f"is {quote(request.text)}, above the limit of {quote(limit.text)}"
+        message = f"{above}, {POD_REFUSED}; lower it or raise the limit."
         yield task_finding(request.path, message)
 
 
@@ -108,7 +121,7 @@ def _check_accelerator(pod: TaskPod) -> Iterator[Finding]:
     if not kind or not count:
         return
     if is_known(kind) and pod.has(Setting.RESOURCES) and (remedy := describe_bad_resource_name(kind)):
-        message = f"is {kind!r}, which is no resource that a container can have, {POD_REFUSED}; {remedy}."
+        message = f"is {quote(kind)}, which is no resource that a container can have, {POD_REFUSED}; {remedy}."
         yield task_finding(join_path(path, kind_key), message)
     if is_known(count):
         yield from _check_count(join_path(path, count_key), count, kind, pod)
@@ -117,8 +130,10 @@ def _check_accelerator(pod: TaskPod) -> Iterator[Finding]:
 def _check_count(path: str, count: str, kind: str, pod: TaskPod) -> Iterator[Finding]:
     number = read_quantity(count)
     if number is None:
-        yield task_finding(path, f"is {count!r}, which is no number, {TASK_FAILS}; write a whole number, such as 1.")
+        yield task_finding(
+            path, f"is {quote(count)}, which is no number, {TASK_FAILS}; write a whole number, such as 1."
+        )
     elif pod.has(Setting.RESOURCES) and (
         number < 0 or (number % 1 and not kind.startswith(_NATIVE) and is_known(kind))
     ):
-        yield task_finding(path, f"is {count!r}, {POD_REFUSED}; write a whole number, such as 1.")
+        yield task_finding(path, f"is {quote(count)}, {POD_REFUSED}; write a whole number, such as 1.")

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from kfp_edge.kubernetes.names import describe_bad_label_key, describe_bad_label_value, describe_bad_object_name
+from kfp_edge.kubernetes.tolerations import find_toleration_faults
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.spec.validation.pods.task_pod import (
     POD_REFUSED,
@@ -14,12 +15,10 @@ from kfp_edge.spec.validation.pods.task_pod import (
     Setting,
     TaskPod,
     constant_value,
+    quote,
     task_finding,
 )
 
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-#: Lt and Gt are for numbers, and behind a feature gate of Kubernetes 1.35.
-_TOLERATION_OPERATORS = ("Exists", "Equal", "Lt", "Gt")
 _SETS, _EXISTENCE, _NUMBERS = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
 _NODE_NAME = "metadata.name"
 _LARGEST_WEIGHT = 100
@@ -56,14 +55,14 @@ def _check_node_selector(pod: TaskPod) -> Iterator[Finding]:
 
 def _check_label_key(path: str, key: str) -> Iterator[Finding]:
     if remedy := describe_bad_label_key(key):
-        yield task_finding(path, f"is the key {key!r}, which no label can have, {POD_REFUSED}; {remedy}.")
+        yield task_finding(path, f"is the key {quote(key)}, which no label can have, {POD_REFUSED}; {remedy}.")
 
 
 def _check_label_value(path: str, value: object) -> Iterator[Finding]:
     if not isinstance(value, str):
-        yield task_finding(path, f"is {value!r}, which is no text, {TASK_FAILS}; put it in quotes.")
+        yield task_finding(path, f"is {quote(value)}, which is no text, {TASK_FAILS}; put it in quotes.")
     elif remedy := describe_bad_label_value(value):
-        yield task_finding(path, f"is {value!r}, which no label can be, {POD_REFUSED}; {remedy}.")
+        yield task_finding(path, f"is {quote(value)}, which no label can be, {POD_REFUSED}; {remedy}.")
 
 
 def _tolerations(pod: TaskPod) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -82,30 +81,15 @@ def _tolerations(pod: TaskPod) -> Iterator[tuple[Mapping[str, Any], str]]:
 
 
 def _check_toleration(toleration: Mapping[str, Any], path: str) -> Iterator[Finding]:
-    key, operator, value, effect = (toleration.get(name) or "" for name in ("key", "operator", "value", "effect"))
-    for name, text in (("key", key), ("operator", operator), ("value", value), ("effect", effect)):
-        if not isinstance(text, str):
-            yield task_finding(join_path(path, name), f"is {text!r}, which is no text, {TASK_FAILS}; put it in quotes.")
+    for name in ("key", "operator", "value", "effect"):
+        if not isinstance(text := toleration.get(name) or "", str):
+            yield task_finding(
+                join_path(path, name), f"is {quote(text)}, which is no text, {TASK_FAILS}; put it in quotes."
+            )
             return
-    if operator and operator not in _TOLERATION_OPERATORS:
-        message = f"is {operator!r}, which is no operator, {POD_REFUSED}; write Exists or Equal."
-        yield task_finding(join_path(path, "operator"), message)
-    elif not key and operator != "Exists":
-        message = f"has no key and not the operator Exists, {POD_REFUSED}; write a key, or the operator Exists for all."
-        yield task_finding(path, message)
-    elif operator == "Exists" and value:
-        message = f"is {value!r} with the operator Exists, which has none, {POD_REFUSED}; remove it, or write Equal."
-        yield task_finding(join_path(path, "value"), message)
-    if key:
-        yield from _check_label_key(join_path(path, "key"), key)
-    if operator in ("", "Equal"):
-        yield from _check_label_value(join_path(path, "value"), value)
-    if effect and effect not in _EFFECTS:
-        message = f"is {effect!r}, which is no effect, {POD_REFUSED}; write one of {', '.join(_EFFECTS)}."
-        yield task_finding(join_path(path, "effect"), message)
-    elif toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
-        message = f"is for the effect NoExecute only, {POD_REFUSED}; remove it, or write that effect."
-        yield task_finding(join_path(path, "tolerationSeconds"), message)
+    for fault in find_toleration_faults(toleration):
+        fault_path = join_path(path, fault.field) if fault.field else path
+        yield task_finding(fault_path, f"{fault.problem}, {POD_REFUSED}; {fault.remedy}.")
 
 
 def _check_affinity(pod: TaskPod) -> Iterator[Finding]:
@@ -159,7 +143,7 @@ def _check_expression(path: str, key: str, operator: str, values: list[Any]) -> 
     values_path = join_path(path, "values")
     if operator not in (*_SETS, *_EXISTENCE, *_NUMBERS):
         message = (
-            f"is {operator!r}, which is no operator, {POD_REFUSED}; write one of "
+            f"is {quote(operator)}, which is no operator, {POD_REFUSED}; write one of "
             f"{', '.join((*_SETS, *_EXISTENCE, *_NUMBERS))}."
         )
         yield task_finding(join_path(path, "operator"), message)
@@ -172,7 +156,7 @@ def _check_expression(path: str, key: str, operator: str, values: list[Any]) -> 
         message = f"has {len(values)} values with the operator {operator}, {POD_REFUSED}; write one number."
         yield task_finding(values_path, message)
     elif operator in _NUMBERS and isinstance(values[0], str) and not re.fullmatch(r"[0-9]+", values[0]):
-        message = f"is {values[0]!r} with the operator {operator}, which no node fits; write a whole number."
+        message = f"is {quote(values[0])} with the operator {operator}, which no node fits; write a whole number."
         yield task_finding(f"{values_path}[0]", message)
     else:
         for index, value in enumerate(values):
@@ -181,13 +165,13 @@ def _check_expression(path: str, key: str, operator: str, values: list[Any]) -> 
 
 def _check_field(path: str, key: str, operator: str, values: list[Any]) -> Iterator[Finding]:
     if key != _NODE_NAME:
-        yield task_finding(join_path(path, "key"), f"is {key!r}, {POD_REFUSED}; the field is {_NODE_NAME}.")
+        yield task_finding(join_path(path, "key"), f"is {quote(key)}, {POD_REFUSED}; the field is {_NODE_NAME}.")
     elif operator not in _SETS:
-        yield task_finding(join_path(path, "operator"), f"is {operator!r}, {POD_REFUSED}; write In or NotIn.")
+        yield task_finding(join_path(path, "operator"), f"is {quote(operator)}, {POD_REFUSED}; write In or NotIn.")
     elif len(values) != 1:
         yield task_finding(join_path(path, "values"), f"has {len(values)} names, {POD_REFUSED}; write one node.")
     elif remedy := describe_bad_object_name(str(values[0])):
-        message = f"is {values[0]!r}, and no node can have that name, {POD_REFUSED}; {remedy}."
+        message = f"is {quote(values[0])}, and no node can have that name, {POD_REFUSED}; {remedy}."
         yield task_finding(f"{join_path(path, 'values')}[0]", message)
 
 

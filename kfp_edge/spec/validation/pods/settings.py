@@ -11,6 +11,7 @@ from kfp_edge.spec.validation.pods.task_pod import (
     TASK_FAILS,
     TaskPod,
     is_known,
+    quote,
     task_finding,
 )
 from kfp_edge.spec.validation.pods.volumes import check_metadata
@@ -25,7 +26,7 @@ def check_settings(pod: TaskPod) -> Iterator[Finding]:
     yield from _check_container(pod)
     platform, path = pod.platform, pod.platform_path
     if platform.image_pull_policy and platform.image_pull_policy not in _PULL_POLICIES:
-        message = f"is {platform.image_pull_policy!r}, {TASK_FAILS}; write one of {', '.join(_PULL_POLICIES)}."
+        message = f"is {quote(platform.image_pull_policy)}, {TASK_FAILS}; write one of {', '.join(_PULL_POLICIES)}."
         yield task_finding(join_path(path, "imagePullPolicy"), message)
     if platform.active_deadline_seconds > _LARGEST_INT32:
         message = f"is {platform.active_deadline_seconds}, {POD_REFUSED}; write at most {_LARGEST_INT32} seconds."
@@ -48,7 +49,7 @@ def _check_container(pod: TaskPod) -> Iterator[Finding]:
     image = pod.container.image
     if image and is_known(image) and (remedy := describe_bad_image(image)):
         consequence = POD_REFUSED if image != image.strip() else POD_WAITS
-        message = f"is {image!r}, which is no reference to an image, {consequence}; {remedy}."
+        message = f"is {quote(image)}, which is no reference to an image, {consequence}; {remedy}."
         yield task_finding(join_path(pod.path, "image"), message)
     if not pod.container.command and not pod.container.args:
         message = (

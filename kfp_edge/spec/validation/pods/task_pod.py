@@ -16,6 +16,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
 )
 
 from kfp_edge.spec.pipeline_file import PipelineDocument
+from kfp_edge.spec.secret_patterns import detect_secret
 from kfp_edge.spec.validation.document_parts import get_platform_executors
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.spec.validation.protobuf_fields import parse_message
@@ -51,6 +52,12 @@ class TaskPod:
 def task_finding(path: str, message: str) -> Finding:
     """Return a finding about a task that cannot start as it is written."""
     return Finding("KE104", path, message)
+
+
+def quote(value: object) -> str:
+    """Return a value for a message, without the text of a secret, and not all of a long one."""
+    kind = detect_secret(value) if isinstance(value, str) else ""
+    return kind or f"{value!r:.100}"
 
 
 def is_known(text: str) -> bool:

@@ -29,6 +29,7 @@ from kfp_edge.spec.validation.pods.task_pod import (
     TASK_FAILS,
     Setting,
     TaskPod,
+    quote,
     task_finding,
 )
 
@@ -79,7 +80,9 @@ def check_access_modes(modes: list[str], path: str, consequence: str) -> Iterato
         yield task_finding(path, f"has no access mode, {consequence}; {known}.")
     for index, mode in enumerate(modes):
         if mode not in ACCESS_MODES:
-            yield task_finding(f"{path}[{index}]", f"is {mode!r}, which is no access mode, {consequence}; {known}.")
+            yield task_finding(
+                f"{path}[{index}]", f"is {quote(mode)}, which is no access mode, {consequence}; {known}."
+            )
     if _ALONE in modes and set(modes) != {_ALONE}:
         yield task_finding(path, f"has {_ALONE} together with others, {consequence}; keep one of them.")
 
@@ -117,7 +120,7 @@ def _check_name(mount: _Mount, kinds: dict[str, str]) -> Iterator[Finding]:
         return
     if remedy := describe_bad_volume_name(name):
         named_after = f" (KFP names the volume after the {mount.kind})" if is_object else ""
-        message = f"is {name!r}, which no volume can be called{named_after}, {POD_REFUSED}; {remedy}."
+        message = f"is {quote(name)}, which no volume can be called{named_after}, {POD_REFUSED}; {remedy}."
         yield task_finding(path, message)
         return
     other = kinds.setdefault(name, mount.kind)
@@ -153,7 +156,7 @@ def _check_mount_path(mount: _Mount, mounted: dict[str, str | None]) -> Iterator
 def _check_sub_path(path: str, sub_path: str) -> Iterator[Finding]:
     if sub_path.startswith("/") or ".." in sub_path.split("/"):
         message = (
-            f"is {sub_path!r}, {POD_REFUSED}; write a folder of the volume, without / at the start and without '..'."
+            f"is {quote(sub_path)}, {POD_REFUSED}; write a folder of the volume, without / before it and without '..'."
         )
         yield task_finding(join_path(path, "subPath"), message)
 
@@ -166,7 +169,7 @@ def _check_ephemeral_claims(pod: TaskPod) -> Iterator[Finding]:
             yield task_finding(join_path(path, "size"), f"{fault}, {TASK_FAILS}; {SIZE_REMEDY}.")
         storage_class = "" if claim.default_storage_class else claim.storage_class_name
         if storage_class and (remedy := describe_bad_object_name(storage_class)):
-            message = f"is {storage_class!r}, and no storage class can have that name, {POD_REFUSED}; {remedy}."
+            message = f"is {quote(storage_class)}, and no storage class can have that name, {POD_REFUSED}; {remedy}."
             yield task_finding(join_path(path, "storageClassName"), message)
         yield from check_metadata(dict(claim.metadata.labels), dict(claim.metadata.annotations), f"{path}.metadata")
 
@@ -176,13 +179,13 @@ def check_metadata(labels: dict[str, str], annotations: dict[str, str], path: st
     for key, value in sorted(labels.items()):
         key_path = join_path(path, "labels", key)
         if remedy := describe_bad_label_key(key):
-            yield task_finding(key_path, f"has the key {key!r}, which no label can have, {POD_REFUSED}; {remedy}.")
+            yield task_finding(key_path, f"has the key {quote(key)}, which no label can have, {POD_REFUSED}; {remedy}.")
         if remedy := describe_bad_label_value(value):
-            message = f"has the value {value!r}, which no label can have, {POD_REFUSED}; {remedy}."
+            message = f"has the value {quote(value)}, which no label can have, {POD_REFUSED}; {remedy}."
             yield task_finding(key_path, message)
     for key in sorted(annotations):
         if remedy := describe_bad_annotation_key(key):
-            message = f"has the key {key!r}, which no annotation can have, {POD_REFUSED}; {remedy}."
+            message = f"has the key {quote(key)}, which no annotation can have, {POD_REFUSED}; {remedy}."
             yield task_finding(join_path(path, "annotations", key), message)
 
 
@@ -190,7 +193,7 @@ def _check_empty_folders(pod: TaskPod) -> Iterator[Finding]:
     for index, folder in enumerate(pod.platform.empty_dir_mounts):
         path = f"{join_path(pod.platform_path, 'emptyDirMounts')}[{index}]"
         if folder.medium not in _MEDIA and not folder.medium.startswith(_MEDIUM_WITH_SIZE):
-            message = f"is {folder.medium!r}, which no node has, {POD_WAITS}; write Memory, or leave it out."
+            message = f"is {quote(folder.medium)}, which no node has, {POD_WAITS}; write Memory, or leave it out."
             yield task_finding(join_path(path, "medium"), message)
         if folder.size_limit and (fault := find_quantity_fault(folder.size_limit)):
             yield task_finding(join_path(path, "sizeLimit"), f"{fault}, {TASK_FAILS}; {SIZE_REMEDY}.")

@@ -62,6 +62,42 @@ def test_a_claim_that_cannot_be_made_is_reported(arguments: dict[str, Any], path
     assert_found(findings_of(**arguments), f"{PARAMETERS}.{path}", part)
 
 
+def mounted_findings(**arguments: Any) -> list[str]:
+    @dsl.component(base_image="a:1", install_kfp_package=False)
+    def work() -> None:
+        pass
+
+    @dsl.pipeline(name="mounted")
+    def mounted() -> None:
+        created = kubernetes.CreatePVC(access_modes=["ReadWriteOnce"], size="1Gi", **arguments)
+        kubernetes.mount_pvc(work(), created.outputs["name"], "/data")
+
+    return [
+        f"{finding.code} {finding.path}: {finding.message}"
+        for finding in validate_text(compile_to_yaml(mounted)).findings
+    ]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"pvc_name": "a" * 63}, {"pvc_name_suffix": "-" + "a" * 26}])
+def test_a_claim_whose_name_a_volume_can_have_can_be_mounted(arguments: dict[str, str]) -> None:
+    assert mounted_findings(**arguments) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "longest"),
+    [
+        ("pvc_name", "a.b", 63),
+        ("pvc_name", "a" * 64, 63),
+        ("pvc_name_suffix", ".b", 27),
+        ("pvc_name_suffix", "-" + "a" * 27, 27),
+    ],
+)
+def test_a_claim_with_another_name_can_be_created_and_not_mounted(key: str, name: str, longest: int) -> None:
+    assert findings_of(**{key: name}) == []
+    found = mounted_findings(**{key: name})
+    assert_found(found, f"{PARAMETERS}.{key}.runtimeValue.constant", repr(name), f"at most {longest} of them")
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_an_annotation_is_reported_for_the_backends_whose_driver_fails_on_it(name: str) -> None:
     found = findings_of(BACKENDS[name], annotations={"a": "b"})

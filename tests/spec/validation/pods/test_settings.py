@@ -88,3 +88,9 @@ def test_labels_and_annotations_that_a_pod_can_have_are_valid() -> None:
 )
 def test_labels_and_annotations_that_no_pod_can_have_are_reported(metadata: dict[str, Any], path: str) -> None:
     assert_found(pod_findings(config={"podMetadata": metadata}), f"{CONFIG}.podMetadata.{path}")
+
+
+def test_a_password_in_the_place_of_an_image_is_not_shown() -> None:
+    (found,) = pod_findings({"image": "https://plant:Geheimnis-4711@registry.example.com/a"})
+    assert "Geheimnis" not in found
+    assert "write HOST/REPOSITORY:TAG" in found
