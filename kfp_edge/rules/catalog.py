@@ -272,7 +272,7 @@ _ALL = (
         "Requirement of the backend not met",
         "error",
         "A backend checks the schema version, the pipeline's name, its root and what each executor runs before it "
-        "accepts a pipeline.",
+        "accepts a pipeline. None executes a loop over artifacts.",
         "Compile the pipeline again; do not edit compiled YAML by hand. A pipeline's name is the one in "
         "`@dsl.pipeline(name=...)`.",
     ),
@@ -294,7 +294,7 @@ _ALL = (
         "error",
         "The server takes the pipeline, and the driver compares types when a run reaches the task: a parameter that is "
         "a text takes any value, and each other type only its own. The items of a loop are a list in JSON. KFP's "
-        "compiler checks constants, but no defaults. No driver executes a loop over artifacts.",
+        "compiler checks constants, but no defaults, and takes the items of a list without a type for texts.",
         "Write a value of the type that the finding names, or declare the parameter with the type of the value.",
     ),
     Rule(

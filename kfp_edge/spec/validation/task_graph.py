@@ -115,6 +115,11 @@ class _DagChecker:
             )
         else:
             yield from self._check_required_inputs(task, self.components[reference].input_definitions, path)
+        if task.HasField("artifact_iterator"):
+            message = (
+                "no backend executes a loop over artifacts, and the server refuses to start a run; loop in a task."
+            )
+            yield Finding("KE103", join_path(path, "artifactIterator"), message)
         for index, name in enumerate(task.dependent_tasks):
             yield from self._check_producer(name, f"{join_path(path, 'dependentTasks')}[{index}]")
         yield from self._check_input_sources(task, "parameter", path)

@@ -176,9 +176,6 @@ def _mismatch(value: Value, definition: ComponentInputsSpec.ParameterSpec) -> st
 
 def _check_items(task: PipelineTaskSpec, component: ComponentSpec, path: str) -> Iterator[Finding]:
     """Check the items of a loop that are written in the pipeline."""
-    if task.HasField("artifact_iterator"):
-        message = f"is a loop over artifacts, which no driver executes, {TASK_FAILS}; pass a list to one task instead."
-        yield Finding("KE105", join_path(path, "artifactIterator"), message)
     iterator = task.parameter_iterator
     if iterator.items.WhichOneof("kind") != "raw":
         return

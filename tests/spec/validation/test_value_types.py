@@ -41,16 +41,6 @@ def table(value: dict[str, int] = {"a": 1}) -> None:  # noqa: B006
     print(value)
 
 
-@dsl.component(base_image="a:1", install_kfp_package=False)
-def make(made: dsl.Output[dsl.Dataset]) -> None:
-    print(made)
-
-
-@dsl.component(base_image="a:1", install_kfp_package=False)
-def use(made: dsl.Input[dsl.Dataset]) -> None:
-    print(made)
-
-
 #: A component of each type, a value of it, and values that it does not take.
 TYPES = {
     "text": (text, "a", ()),
@@ -227,21 +217,3 @@ def test_items_of_a_typed_list_and_members_of_mappings_are_valid() -> None:
         fraction(value=number)
 
     assert findings_of(yaml.safe_load(compile_to_yaml(typed))) == []
-
-
-@dsl.pipeline(name="many")
-def many() -> list[dsl.Dataset]:
-    with dsl.ParallelFor([1, 2]):
-        made = make()
-    return dsl.Collected(made.outputs["made"])
-
-
-@dsl.pipeline(name="artifacts")
-def artifacts() -> None:
-    with dsl.ParallelFor(many().output) as one:
-        use(made=one)
-
-
-def test_a_loop_over_artifacts_which_no_driver_executes_is_reported() -> None:
-    (found,) = findings_of(yaml.safe_load(compile_to_yaml(artifacts)))
-    assert found.startswith("KE105 root.dag.tasks.for-loop-1.artifactIterator: is a loop over artifacts")
