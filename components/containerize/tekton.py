@@ -31,9 +31,8 @@ from kfp_edge.components.containerize.task_run_status import (
     is_running,
 )
 from kfp_edge.errors import ImageError, KfpEdgeError, StorageError
-from kfp_edge.images.oci.documents import linux_manifests
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
-from kfp_edge.images.registry import read_labels, read_manifest
+from kfp_edge.images.registry import linux_images, read_labels, read_manifest
 from kfp_edge.kubernetes import Cluster, in_pod
 from kfp_edge.kubernetes.metadata import expiry_time, run_labels, unique_name
 from kfp_edge.kubernetes.objects import KubernetesObject, owner_reference
@@ -120,7 +119,7 @@ def _find_own_pod(cluster: Cluster) -> tuple[KubernetesObject, ...]:
 
 def _list_platforms(base: ImageRef) -> tuple[str, ...]:
     """Return the platforms of an index as Buildah writes them, `linux/arm64/v8`; none for an image of one platform."""
-    platforms = [entry["platform"] for entry in linux_manifests(read_manifest(base))]
+    platforms = [entry["platform"] for entry in linux_images(base)]
     return tuple(
         "/".join(filter(None, (platform["os"], platform["architecture"], platform.get("variant", ""))))
         for platform in platforms

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kfp_edge.errors import ImageError
 from kfp_edge.images.oci.compression import SMALLEST, compress
-from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest, linux_manifests
+from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest
 from kfp_edge.images.oci.layer_writer import Layer
 from kfp_edge.images.oci.layout import LayoutWriter, write_index
 from kfp_edge.images.oci.media_types import (
@@ -18,7 +18,7 @@ from kfp_edge.images.oci.media_types import (
     ZSTD_LAYER_TYPE,
 )
 from kfp_edge.images.oci.references import ImageRef
-from kfp_edge.images.registry import read_config, read_manifest
+from kfp_edge.images.registry import linux_images, read_config, read_manifest
 from kfp_edge.storage.files import sha256_file
 
 
@@ -53,7 +53,7 @@ def append_layer(appended: AppendedLayer, base: ImageRef, layout: Path) -> Image
                 "platform": entry["platform"],
                 "annotations": ZSTD_ANNOTATIONS,
             }
-            for entry in linux_manifests(manifest)
+            for entry in linux_images(base)
         ]
         if not entries:
             raise ImageError(f"{base} is an index without an image for Linux; name another serving image.")

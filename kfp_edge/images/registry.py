@@ -13,17 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kfp_edge.errors import ImageError
-from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest, linux_manifests
+from kfp_edge.images.oci.documents import Descriptor, ImageConfig, ImageManifest, PlatformFields
 from kfp_edge.images.oci.layout import (
     ONLY_TAG,
     blob_path,
     find_image,
     find_tag,
-    iterate_images,
     read_blob_json,
     write_index,
 )
-from kfp_edge.images.oci.media_types import DOCKER_TYPES
+from kfp_edge.images.oci.media_types import CONFIG_TYPE, DOCKER_CONFIG_TYPE, DOCKER_TYPES
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.platforms import architecture_of
 from kfp_edge.images.tools.skopeo import MissingImageError, registry_flags, skopeo
@@ -46,7 +45,7 @@ def copy_image(source: ImageRef, destination: ImageRepository, tag: str) -> Imag
         raise ImageError(f"{destination}:{tag} reports {reported} after {source} was copied there; push it again.")
     copied = destination.image(source.digest)
     if destination.transport == "docker":
-        for entry in linux_manifests(read_manifest(copied)):
+        for entry in linux_images(copied):
             _copy(destination.image(entry["digest"]), destination, f"{tag}-{_suffix(entry)}", "--preserve-digests")
     return copied
 
@@ -76,7 +75,10 @@ def is_complete(image: ImageRef) -> bool:
     """
     if not image_exists(image):
         return False
-    return all(image_exists(image.home.image(entry["digest"])) for entry in linux_manifests(read_manifest(image)))
+    entries = read_manifest(image).get("manifests", [])
+    # of an entry without a platform, only the image itself says whether it is one for Linux
+    needed = [entry for entry in entries if entry.get("platform", {}).get("os", "linux") == "linux"]
+    return all(image_exists(image.home.image(entry["digest"])) for entry in needed)
 
 
 def _copy(source: ImageRef, destination: ImageRepository, tag: str, *options: str) -> None:
@@ -157,8 +159,38 @@ def image_exists(image: ImageRef) -> bool:
         ImageError: the repository refuses or cannot be reached.
     """
     if image.transport == "oci":
-        return any(descriptor["digest"] == image.digest for descriptor in iterate_images(Path(image.repository)))
+        return find_image(Path(image.repository), image.digest) is not None
     return _inspect_raw(image.home, str(image)) is not None
+
+
+def linux_images(image: ImageRef) -> list[Descriptor]:
+    """Return the images for Linux of an index, each with its platform; none if `image` is no index.
+
+    An index need not name the platform of an entry: then the configuration of the image has it. Other entries, such as
+    attestations, are for no platform that exists, or have no configuration of an image.
+
+    Raises:
+        ImageError: one is not there, or the repository refuses.
+    """
+    entries: list[Descriptor] = [
+        {**entry, "platform": fields}
+        for entry in read_manifest(image).get("manifests", [])
+        if (fields := entry.get("platform") or _read_platform(image.home.image(entry["digest"]))) is not None
+    ]
+    return [entry for entry in entries if entry["platform"]["os"] == "linux"]
+
+
+def _read_platform(image: ImageRef) -> PlatformFields | None:
+    """Return the platform in the configuration of an image; None if it is no image that a container can be made of."""
+    if read_manifest(image).get("config", {}).get("mediaType") not in (CONFIG_TYPE, DOCKER_CONFIG_TYPE):
+        return None
+    config = read_config(image)
+    if not (config.get("os") and config.get("architecture")):
+        return None
+    fields = PlatformFields(os=str(config["os"]), architecture=str(config["architecture"]))
+    if config.get("variant"):
+        fields["variant"] = str(config["variant"])
+    return fields
 
 
 def select_platform(image: ImageRef) -> ImageRef:
@@ -167,13 +199,11 @@ def select_platform(image: ImageRef) -> ImageRef:
     Raises:
         ImageError: the image is not there, or not for this processor.
     """
-    manifest = read_manifest(image)
-    if "manifests" not in manifest:
+    if "manifests" not in read_manifest(image):
         return image
     architecture = architecture_of(platform.machine())
-    for entry in manifest["manifests"]:
-        fields = entry.get("platform", {})
-        if (fields.get("os"), fields.get("architecture")) == ("linux", architecture):
+    for entry in linux_images(image):
+        if entry["platform"]["architecture"] == architecture:
             return image.home.image(entry["digest"])
     raise ImageError(f"{image} has no image for linux/{architecture}; name one that has.")
 

@@ -10,7 +10,7 @@ import pytest
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.layers import AppendedLayer, append_layer
-from kfp_edge.images.oci.layout import blob_path, write_index
+from kfp_edge.images.oci.layout import LayoutWriter, blob_path, write_index
 from kfp_edge.images.oci.media_types import INDEX_TYPE, MANIFEST_TYPE
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry, ImageRepository
 from kfp_edge.images.registry import (
@@ -18,6 +18,7 @@ from kfp_edge.images.registry import (
     copy_to_layout,
     find_digest,
     image_exists,
+    is_complete,
     pull_size,
     read_labels,
     read_manifest,
@@ -26,7 +27,7 @@ from kfp_edge.images.registry import (
 )
 from kfp_edge.images.tools.skopeo import registry_flags, skopeo
 from kfp_edge.storage.files import sha256_bytes
-from support.images import empty_image, tiny_base
+from support.images import base_with_attestations, empty_image, tiny_base
 from support.registry import RegistryServer, registry_server, write_auth_file
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -121,6 +122,54 @@ def test_an_image_in_dockers_format_is_a_base_like_others(
     model, before = (read_manifest(select_platform(each)) for each in (appended, image))
     assert [layer["digest"] for layer in model["layers"]][:-1] == [layer["digest"] for layer in before["layers"]]
     assert model["mediaType"] == MANIFEST_TYPE
+
+
+@pytest.mark.parametrize("has_platforms", [True, False], ids=["with platforms", "without platforms"])
+@pytest.mark.parametrize("architectures", [["amd64"], ["amd64", "arm64/v8"]])
+def test_an_index_with_attestations_is_a_base_like_others(
+    registry: RegistryServer, tmp_path: Path, architectures: list[str], has_platforms: bool
+) -> None:
+    image = base_with_attestations(tmp_path / "image", *architectures, has_platforms=has_platforms)
+    there = ImageRegistry.parse(registry.url).releases(f"attested-{len(architectures)}-{int(has_platforms)}")
+    in_registry = copy_image(image, there, "1.0")
+    assert is_complete(in_registry)
+    base = copy_to_layout(in_registry, ImageRepository.parse(f"oci:{tmp_path}/base"), "base")
+    assert base.digest == image.digest
+    (tmp_path / "layer.tar").write_bytes(b"a layer")
+    appended = append_layer(AppendedLayer(tmp_path / "layer.tar", "2026-01-01T00:00:00Z", {}), base, tmp_path / "model")
+    platforms = [entry["platform"] for entry in read_manifest(appended)["manifests"]]
+    assert [
+        "/".join([each["architecture"], *filter(None, [each.get("variant")])]) for each in platforms
+    ] == architectures
+    assert {each["os"] for each in platforms} == {"linux"}
+    assert pull_size(appended) > 0  # there is an image for this machine
+
+
+def test_an_index_whose_image_without_a_platform_is_gone_is_not_complete(tmp_path: Path) -> None:
+    image = base_with_attestations(tmp_path / "image", "amd64", has_platforms=False)
+    assert is_complete(image)
+    child = read_manifest(image)["manifests"][0]["digest"]
+    blob_path(tmp_path / "image", child).unlink()
+    assert not is_complete(image)
+
+
+def test_an_index_without_an_image_for_linux_is_no_base(tmp_path: Path) -> None:
+    image = tiny_base(tmp_path / "image", "amd64", "arm64")
+    index = read_manifest(image)
+    for entry in index["manifests"]:
+        entry["platform"]["os"] = "windows"
+    writer = LayoutWriter(tmp_path / "windows")
+    for entry in index["manifests"]:
+        writer.refer_to_blob_of(tmp_path / "image", entry["digest"])
+    descriptor = writer.add_json(index, INDEX_TYPE)
+    write_index(tmp_path / "windows", descriptor)
+    (tmp_path / "layer.tar").write_bytes(b"a layer")
+    with pytest.raises(KfpEdgeError, match="is an index without an image for Linux; name another serving image"):
+        append_layer(
+            AppendedLayer(tmp_path / "layer.tar", "2026-01-01T00:00:00Z", {}),
+            ImageRef("oci", str(tmp_path / "windows"), descriptor["digest"]),
+            tmp_path / "model",
+        )
 
 
 BAD_LOGINS = {

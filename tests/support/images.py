@@ -59,6 +59,27 @@ def tiny_base(layout: Path, *architectures: str) -> ImageRef:
     return _finish(writer, writer.add_json(index, INDEX_TYPE))
 
 
+def base_with_attestations(layout: Path, *architectures: str, has_platforms: bool = True) -> ImageRef:
+    """An index as BuildKit writes it, with an attestation beside each image; the images may lack their platforms."""
+    writer = LayoutWriter(layout)
+    entries: list[Any] = []
+    for architecture in architectures:
+        image = _add_tiny_image(writer, *architecture.split("/"))
+        if not has_platforms:
+            del image["platform"]
+        statement = _add_blob(writer, f'{{"subject": "{image["digest"]}"}}'.encode(), "application/vnd.in-toto+json")
+        config: ImageConfig = {"architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []}}
+        attestation = _add_manifest(writer, config, [statement])
+        about = {
+            "vnd.docker.reference.digest": image["digest"],
+            "vnd.docker.reference.type": "attestation-manifest",
+        }
+        unknown = {"platform": {"os": "unknown", "architecture": "unknown"}} if has_platforms else {}
+        entries += [image, {**attestation, **unknown, "annotations": about}]
+    index: Any = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    return _finish(writer, writer.add_json(index, INDEX_TYPE))
+
+
 def empty_image(layout: Path, content: bytes = b"content", labels: dict[str, str] | None = None) -> ImageRef:
     """An image of one layer that nobody can run, in a new layout."""
     writer = LayoutWriter(layout)

@@ -33,8 +33,3 @@ class ImageManifest(TypedDict):
     layers: NotRequired[list[Descriptor]]
     manifests: NotRequired[list[Descriptor]]
     annotations: NotRequired[dict[str, str]]
-
-
-def linux_manifests(index: ImageManifest) -> list[Descriptor]:
-    """Return the images of an index; other entries, such as attestations, are for no platform that exists."""
-    return [entry for entry in index.get("manifests", []) if entry.get("platform", {}).get("os") == "linux"]

@@ -6,6 +6,7 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 TAR_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 GZIP_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
+DOCKER_CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 #: What an index says of an image with layers in zstd (containers/image): without it, newer versions of Skopeo do not
 #: copy the index as it is.
