@@ -83,7 +83,7 @@ def format_stage(stage: "StageState") -> str:
     """Return one line with a stage's mark, name, state, duration and note."""
     seconds = f"{stage.seconds:8.0f} s" if stage.seconds else ""
     note = f"  {stage.note}" if stage.note else ""
-    return f"{MARKS.get(stage.state, ' ')} {stage.name:<20}{stage.state:<10}{seconds}{note}".rstrip()
+    return f"{MARKS.get(stage.state, ' ')} {stage.name + ' ':<20}{stage.state:<10}{seconds}{note}".rstrip()
 
 
 def format_duration(seconds: float) -> str:

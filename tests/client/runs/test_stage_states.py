@@ -10,7 +10,9 @@ import pytest
 from kfp_server_api import V2beta1Run
 
 from kfp_edge.client.runs.argo_nodes import NodePlace, node_id, parse_node_name
+from kfp_edge.client.runs.snapshot import format_stage
 from kfp_edge.client.runs.stage_states import (
+    StageState,
     display_names,
     failed_driver,
     is_retried,
@@ -162,3 +164,14 @@ def test_a_driver_that_failed_is_named() -> None:
 )
 def test_the_name_of_a_node_says_to_which_stage_it_belongs(name: str, path: tuple[str, ...], is_driver: bool) -> None:
     assert parse_node_name(name) == NodePlace(path, is_driver)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("learn", "✓ learn               succeeded"),
+        ("a/very/long/path/of/judge", "✓ a/very/long/path/of/judge succeeded"),
+    ],
+)
+def test_a_name_of_any_length_is_apart_from_the_state(name: str, line: str) -> None:
+    assert format_stage(StageState(name, "succeeded")) == line
