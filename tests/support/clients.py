@@ -58,7 +58,7 @@ def stubborn():
 
 
 @dsl.pipeline(name="looped")
-def looped(rates: list = [0.1, 0.2, 0.3]):  # noqa: B006
+def looped(rates: list[float] = [0.1, 0.2, 0.3]):  # noqa: B006
     """Run a stage for each item of a list."""
     with dsl.ParallelFor(rates) as rate:
         judge(rate=rate, note="")
