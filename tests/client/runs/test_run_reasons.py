@@ -4,7 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from kfp_edge.cli import submit as cli_submit
+from kfp_edge.cli.app import app
+from kfp_edge.cli.submit import print_waiting
 from kfp_edge.client import Client, Run, StageState
 from kfp_edge.client.runs import observed_run
 from kfp_edge.client.runs.in_cluster import RunInCluster
@@ -233,6 +237,25 @@ def test_waiting_reports_once_what_a_stage_waits_for(server: FakeKfp, cluster: F
     assert run.wait(on_waiting=report).state == "succeeded"
     assert (f"the stage learn waits: ImagePullBackOff: {message}",) in reported
     assert len(reported) == len(set(reported))
+
+
+@pytest.mark.usefixtures("no_patience")
+@pytest.mark.parametrize("options", [(), ("--wait",)], ids=["runs", "runs --wait"])
+def test_the_command_line_prints_what_a_run_waits_for(
+    server: FakeKfp, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    run = stuck(server, "learn")
+    message = 'Back-off pulling image "example.com/runtime:1": ErrImagePull: 401 Unauthorized'
+    set_state(cluster, pod_of(server, run, "learn"), waiting("ImagePullBackOff", message))
+
+    def print_and_go_on(texts: tuple[str, ...]) -> None:
+        print_waiting(texts)
+        server.store.behaviour.stuck.clear()
+
+    monkeypatch.setattr(cli_submit, "print_waiting", print_and_go_on)
+    result = CliRunner().invoke(app, ["runs", run.id, *options])
+    assert result.exit_code == 0
+    assert f"the stage learn waits: ImagePullBackOff: {message}" in result.stdout
 
 
 def test_reasons_that_alternate_are_reported_once_each() -> None:
