@@ -21,7 +21,12 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
 
 from kfp_edge.spec.secret_patterns import detect_secret
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
-from kfp_edge.spec.validation.pods.task_pod import TASK_FAILS, plain_value, reachable_components
+from kfp_edge.spec.validation.pods.task_pod import (
+    TASK_FAILS,
+    plain_value,
+    reachable_components,
+    task_finding,
+)
 
 #: Which kind of a protobuf `Value` each type takes. A text takes all; others are left to the server.
 _KINDS = {
@@ -177,6 +182,13 @@ def _mismatch(value: Value, definition: ComponentInputsSpec.ParameterSpec) -> st
 def _check_items(task: PipelineTaskSpec, component: ComponentSpec, path: str) -> Iterator[Finding]:
     """Check the items of a loop that are written in the pipeline."""
     iterator = task.parameter_iterator
+    source = iterator.items.input_parameter
+    if source in task.inputs.parameters and task.inputs.parameters[source].parameter_expression_selector:
+        message = (
+            f"is a loop over a member of another loop's item, which no driver finds, {TASK_FAILS}; let a task return "
+            "the list, and loop over its output."
+        )
+        yield task_finding(join_path(path, "parameterIterator", "items", "inputParameter"), message)
     if iterator.items.WhichOneof("kind") != "raw":
         return
     raw, items_path = iterator.items.raw, join_path(path, "parameterIterator", "items", "raw")

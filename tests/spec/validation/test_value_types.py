@@ -217,3 +217,27 @@ def test_items_of_a_typed_list_and_members_of_mappings_are_valid() -> None:
         fraction(value=number)
 
     assert findings_of(yaml.safe_load(compile_to_yaml(typed))) == []
+
+
+@dsl.component(base_image="a:1", install_kfp_package=False)
+def pick(row: dict[str, list[int]]) -> list[int]:
+    return row["a"]
+
+
+def test_a_loop_over_a_member_of_an_item_is_reported_and_one_over_an_output_is_valid() -> None:
+    rows = [{"a": [1, 2]}, {"a": [3]}]
+
+    @dsl.pipeline(name="member")
+    def member() -> None:
+        with dsl.ParallelFor(rows) as row, dsl.ParallelFor(row.a) as item:
+            text(value=item)
+
+    @dsl.pipeline(name="output")
+    def output() -> None:
+        with dsl.ParallelFor(rows) as row, dsl.ParallelFor(pick(row=row).output) as item:
+            whole(value=item)
+
+    (found,) = findings_of(yaml.safe_load(compile_to_yaml(member)))
+    path = "components.comp-for-loop-2.dag.tasks.for-loop-3.parameterIterator.items.inputParameter"
+    assert found.startswith(f"KE104 {path}: is a loop over a member of another loop's item")
+    assert findings_of(yaml.safe_load(compile_to_yaml(output))) == []
