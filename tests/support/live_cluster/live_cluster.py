@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from kfp_server_api import V2beta1Run
@@ -15,6 +16,7 @@ from kfp_edge.errors import KfpApiError, StorageError
 from kfp_edge.kubernetes import Cluster, KubernetesObject
 from kfp_edge.kubernetes.metadata import MANAGED_BY_LABEL, RUN_LABEL
 from kfp_edge.storage import s3
+from support.live_cluster.kubectl import KubectlError, kubectl
 from support.live_cluster.settings import Settings
 
 #: What the names of the tests' own pipelines, and of the experiment of a session, begin with.
@@ -51,24 +53,14 @@ class LiveCluster:
         live.api.call("list the runs", live.api.runs.run_service_list_runs, page_size=1)
         return live
 
-    @property
+    @cached_property
     def has_tekton(self) -> bool:
         """Whether builds with a TaskRun are possible."""
-        return self._serves("tekton.dev/v1", "taskruns")
-
-    @property
-    def is_openshift(self) -> bool:
-        """Whether there are security context constraints."""
-        return self._serves("security.openshift.io/v1", "securitycontextconstraints")
-
-    def _serves(self, api_version: str, plural: str) -> bool:
-        from support.live_cluster.kubectl import KubectlError, kubectl
-
         try:
-            resources = json.loads(kubectl("get", "--raw", f"/apis/{api_version}"))["resources"]
+            resources = json.loads(kubectl("get", "--raw", "/apis/tekton.dev/v1"))["resources"]
         except KubectlError:
             return False
-        return any(each["name"] == plural for each in resources)
+        return any(each["name"] == "taskruns" for each in resources)
 
     def pods(self, run_id: str) -> list[KubernetesObject]:
         """Return the pods of a run, drivers included."""
