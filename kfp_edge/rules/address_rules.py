@@ -27,8 +27,8 @@ ADDRESSES_OF_STAGES = {
     "verify": ("champion",),
 }
 _STAGE = re.compile(rf"\bfrom kfp_edge\.components\.({'|'.join(ADDRESSES_OF_STAGES)})\b")
-#: What is part of kfp-edge, and no value at all.
-_FIXED = re.compile(r"(?:synthetic|example):.*|")
+#: What is part of kfp-edge, the workspace of a run, whose name is part of KFP's cache key, and no value at all.
+_FIXED = re.compile(r"(?:synthetic|example):.*|\{\{\$\.workspace_path\}\}.*|")
 
 
 def check_cached_addresses(context: LintContext) -> Iterator[Finding]:

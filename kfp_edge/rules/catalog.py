@@ -209,7 +209,7 @@ _ALL = (
         "six times for every task the source that the task runs, also for each iteration of a loop. Argo Workflows "
         "ends a run whose Workflow has more than 1 MiB, although it compresses what the run adds. A retry stores it "
         "uncompressed, and Kubernetes takes 1.5 MiB: above that, a failed run has to be started anew. The size is "
-        "estimated with the defaults of the parameters, and may be a fifth higher.",
+        "estimated with the defaults of the parameters, and may be higher by a fifth.",
         "Move code into the image and pass data as files. Loop over fewer items, each of which does more, or split the "
         "pipeline. Components with equal containers count once.",
     ),

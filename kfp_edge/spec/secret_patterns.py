@@ -18,8 +18,8 @@ _FORMATS = {
     "a Hugging Face token": r"\bhf_(?P<secret>[A-Za-z0-9]{34})",
     "a Slack token": r"\bxox[abeoprs]-(?P<secret>[A-Za-z0-9-]{10})|\bxapp-\d-[A-Z0-9]+-\d+-\w{10}",
     "a Slack webhook": r"\bhooks\.slack\.com/(?:services|workflows)/T\w{6,}/\w{6,}/(?P<secret>\w{10,})",
-    "an API key": r"\bsk-(?:(?:proj|svcacct|admin|ant-\w+|or-v1|lf|live|test)-(?=[\w-]*\d)[\w-]{20}|"
-    r"(?=[a-z]*[0-9A-Z])[A-Za-z0-9]{20})",
+    "an API key": r"\bsk-(?:(?:proj|svcacct|admin|ant-\w{1,10}|or-v1|lf|live|test)-(?=[\w-]{0,60}\d)[\w-]{20}|"
+    r"(?=[a-z]{0,60}[0-9A-Z])[A-Za-z0-9]{20})",
     "a Stripe key": r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16}",
     "a Google API key": r"\bAIza[\w-]{35}",
     "a Google token": r"\bya29\.[\w-]{20}|\bGOCSPX-[\w-]{20}",
@@ -39,18 +39,52 @@ _FORMATS = {
     "a JSON web token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
     "a private key": r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr])+[A-Za-z0-9+/]|"
     r"\bAGE-SECRET-KEY-1[0-9A-Z]{20}",
-    "a login of a registry": r"[\"']auths[\"']\s*:[\s\S]*[\"'](?:auth|password|identitytoken|registrytoken)[\"']\s*:\s*"
-    r"[\"'](?P<secret>[^\"'{$<]{4,})[\"']",
-    "an authorization header": r"(?i:\bbearer)\s+(?=[\w.~+/-]*\d)(?P<secret>[\w.~+/-]{20,})|"
+    "a login of a registry": r"[\"']auths[\"']\s*:[\s\S]{0,2000}?[\"'](?:auth|password|identitytoken|registrytoken)"
+    r"[\"']\s*:\s*[\"'](?P<secret>[^\"'{$<]{4,})[\"']",
+    "an authorization header": r"(?i:\bbearer)\s+(?=[\w.~+/-]{0,400}\d)(?P<secret>[\w.~+/-]{20,})|"
     r"(?i:\bauthorization[\"']?\s*[:=]\s*[\"']?basic)\s+[A-Za-z0-9+/]{8,}={0,2}",
     "a login of a netrc file": r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<secret>[^\s{$<]{3,})",
-    "a password in a URL": r"(?i:\b[a-z][a-z0-9+.-]*)://[^\s/:@'\"{}$<>]*:(?P<secret>[^\s/@:'\"{}$<>]+)@",
+    "a password in a URL": r"(?i:\b[a-z][a-z0-9+.-]{0,20})://[^\s/:@'\"{}$<>]*:(?P<secret>[^\s/@:'\"{}$<>]+)@",
     "a password in a connection string": r"(?i:\b(?:jdbc:|server=|data source=|driver=|dsn=|host=|endpoint=|uid=)"
-    r"[^\n]*?[;?&\s](?:password|pwd)=)(?P<secret>[^;&\s'\"{}$<>]{3,})",
-    "a signed URL": r"(?i:\b[a-z][a-z0-9+.-]*)://\S*[?&](?i:X-Amz-Signature|X-Goog-Signature|Signature|sig|token|"
+    r"[^\n]{0,300}?[;?&\s](?:password|pwd)=)(?P<secret>[^;&\s'\"{}$<>]{3,})",
+    "a signed URL": r"(?i:\b[a-z][a-z0-9+.-]{0,20})://\S{0,2000}[?&](?i:X-Amz-Signature|X-Goog-Signature|Signature|sig|token|"
     r"access_token|api_?key|password)=(?P<secret>[^&\s{<$]{8,})",
 }
 _PATTERNS = {kind: re.compile(pattern) for kind, pattern in _FORMATS.items()}
+#: In lower case, what a text with a secret of these kinds contains: looked for first, since most texts have no secret.
+_PARTS = {
+    "an AWS access key": ("akia", "asia", "abia", "acca"),
+    "a GitHub token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    "a GitLab token": ("gl", "gr1348941"),
+    "an OpenShift token": ("sha256~",),
+    "a Hugging Face token": ("hf_",),
+    "a Slack token": ("xox", "xapp-"),
+    "a Slack webhook": ("hooks.slack",),
+    "an API key": ("sk-",),
+    "a Stripe key": ("k_live_", "k_test_"),
+    "a Google API key": ("aiza",),
+    "a Google token": ("ya29.", "gocspx-"),
+    "an Azure key": ("key=",),
+    "an Azure client secret": ("q~",),
+    "an Azure signature": ("sig=",),
+    "a Databricks token": ("dapi",),
+    "a DigitalOcean token": ("_v1_",),
+    "a Docker Hub token": ("dckr_",),
+    "an npm token": ("npm_",),
+    "a PyPI token": ("pypi-",),
+    "a SendGrid key": ("sg.",),
+    "a Vault token": ("hvs.", "hvb.", "hvr."),
+    "a Grafana token": ("glsa_", "glc_"),
+    "an Atlassian token": ("atatt", "atbb", "atctt"),
+    "a Telegram token": (":aa",),
+    "a JSON web token": ("eyj",),
+    "a private key": ("-----begin", "age-secret-key-"),
+    "an authorization header": ("bearer", "basic"),
+    "a login of a netrc file": ("machine",),
+    "a password in a URL": ("://",),
+    "a password in a connection string": ("password=", "pwd="),
+    "a signed URL": ("://",),
+}
 #: JSON that begins with a mapping, or PEM, in base64.
 _BASE64 = re.compile(r"\b(?:e[wy]|LS0tLS1CRUdJTi)[A-Za-z0-9+/]{20,}={0,2}")
 #: What stands where a secret would, as documentation has it.
@@ -68,10 +102,15 @@ def detect_secret(text: str) -> str:
     Secrets in base64 are found, too, where they are JSON or PEM.
     """
     for content in (text, *_decode(text)):
+        lowered = content.lower()
         for kind, pattern in _PATTERNS.items():
-            if any(not is_placeholder(match.groupdict().get("secret") or "") for match in pattern.finditer(content)):
+            if any(part in lowered for part in _PARTS.get(kind, ("",))) and _is_found(pattern, content):
                 return kind
     return ""
+
+
+def _is_found(pattern: re.Pattern[str], text: str) -> bool:
+    return any(not is_placeholder(match.groupdict().get("secret") or "") for match in pattern.finditer(text))
 
 
 def detect_login(value: Mapping[str, object]) -> str:

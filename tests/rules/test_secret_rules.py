@@ -102,6 +102,14 @@ def test_a_placeholder_a_reference_or_other_text_is_no_secret(text):
     assert detect_secret(text) == ""
 
 
+@pytest.mark.parametrize(
+    "text", ["sk-proj-", "host=", "a://", "x.", "{'auths': ", "machine a login ", "bearer ", "-----BEGIN A "]
+)
+def test_a_long_text_that_resembles_secrets_is_read_in_linear_time(text):
+    # quadratic, any of these would take minutes
+    assert detect_secret(text * (80_000 // len(text)) + "?sig= password=") == ""
+
+
 def test_a_login_of_a_registry_is_found_in_a_mapping_too():
     value = {"auths": {"quay.io": {"username": "me", "auth": "bWU6" + "aHVudGVyMg=="}}}
     (line,) = problem_lines(
