@@ -15,7 +15,7 @@ _RUN = "ce6031cc-4aef-47b4-9da4-9247188ccf54"
 _LAUNCHER_OPTIONS = (
     *("--run_id", _RUN),
     *("--ml_pipeline_server_address", "ml-pipeline.ds-project.svc.cluster.local"),
-    *("--mlmd_server_address", "metadata-grpc-service.ds-project.svc.cluster.local"),
+    "other options, of which only the length counts, such as the addresses of further services",
     *("--pod_name", "$(KFP_POD_NAME)", "--pod_uid", "$(KFP_POD_UID)", "--publish_logs", "true", "--"),
 )
 

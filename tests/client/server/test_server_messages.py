@@ -94,6 +94,7 @@ def test_a_permanent_refusal_with_status_500_is_not_tried_again(
     server: FakeKfp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kfp_edge.client.submission.package.check_values", lambda _: None)
+    monkeypatch.setattr("kfp_edge.client.submission.package.check_size", lambda *_: None)
     with pytest.raises(KfpApiError) as refused:
         submit_small(server, note="{{tasks.a.outputs}}")
     assert str(refused.value) == (
