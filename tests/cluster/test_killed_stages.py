@@ -46,23 +46,23 @@ def killed(
     """A run for each kill, some at a time."""
 
     def kill(stage: str, way: str) -> KilledRun:
-        def start() -> RunningCommand:
-            return start_run(delivering, "--params", str(delivery_parameters))
-
-        return kill_stage(live, start, stage, by_force=way == "by force")
+        command: RunningCommand = start_run(delivering, "--params", str(delivery_parameters))
+        return kill_stage(live, command, stage, by_force=way == "by force")
 
     with ThreadPoolExecutor(live.settings.parallel_runs) as pool:
         yield {(stage, way): pool.submit(kill, stage, way) for stage, way in KILLS}
 
 
 @each_kill
-def test_the_run_fails_and_says_that_the_pod_was_deleted(killed: KilledRuns, kill: tuple[str, str]) -> None:
+def test_the_run_fails_and_says_that_the_pod_was_deleted_or_the_stage_runs_again(
+    killed: KilledRuns, kill: tuple[str, str]
+) -> None:
     run = killed[kill].result()
-    if not run.is_hit:
-        pytest.skip("the node ended the stage faster than it ended the pod, in three runs")
-    assert run.code == 1, run.output
-    assert f"error: the stage {kill[0]} failed: " in run.output
-    assert "delete" in run.output
+    if run.is_restarted:
+        assert run.code == 0, run.output
+    else:
+        assert run.code == 1, run.output
+        assert f"error: the stage {kill[0]} failed: pod deleted" in run.output
 
 
 @each_kill

@@ -33,9 +33,8 @@ def waiting(
     commands = {what: start_run(make(small), command=server_command) for what, (make, _) in WAITS.items()}
     yield commands
     for command in commands.values():
-        kfp_edge("cancel", command.run_id)
-    for command in commands.values():
-        command.wait(live.settings.seconds(STAGE_SECONDS))
+        if command.process.poll() is None:
+            kfp_edge("cancel", command.run_id)
 
 
 @waiting_for
@@ -54,6 +53,18 @@ def test_runs_says_what_it_waits_for(
     waiting[what].wait_for(pattern, live.settings.seconds(STAGE_SECONDS + PULL_SECONDS))
     shown = kfp_edge("runs", waiting[what].run_id)
     assert re.search(pattern, shown.output), shown.output
+
+
+@waiting_for
+def test_a_canceled_run_has_no_stage_that_failed(
+    live: LiveCluster, kfp_edge: KfpEdge, waiting: dict[str, RunningCommand], what: str
+) -> None:
+    command = waiting[what]
+    command.wait_for(r"^\? ", live.settings.seconds(STAGE_SECONDS + PULL_SECONDS))
+    assert kfp_edge("cancel", command.run_id).code == 0
+    assert command.wait(live.settings.seconds(STAGE_SECONDS)) == 1
+    assert "was terminated before it had ended" in command.output
+    assert re.search(rf"^■ {STAGE} ", command.output, re.MULTILINE), command.output
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -1,9 +1,7 @@
 """Deleting the pod of a stage while it works."""
 
 import logging
-import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import kubernetes
@@ -26,45 +24,43 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KilledRun:
-    """A run of which a pod was deleted, and how it ended; unless `is_hit`, the stage had ended before."""
+    """A run of which a pod was deleted, and how it ended.
+
+    `is_restarted` says that another pod ran the stage: Argo, which looks every ten seconds, creates a pod again that it
+    has not seen running.
+    """
 
     run_id: str
     code: int
     output: str
-    is_hit: bool
+    is_restarted: bool
 
 
-def kill_stage(live: LiveCluster, start: Callable[[], RunningCommand], stage: str, *, by_force: bool) -> KilledRun:
-    """Start a run, delete the pod of a stage in the middle of its work, and wait for the end of the run.
-
-    Another run is started where the stage was faster.
+def kill_stage(live: LiveCluster, command: RunningCommand, stage: str, *, by_force: bool) -> KilledRun:
+    """Delete the pod of a stage of a run in the middle of its work, and wait for the end of the run.
 
     Raises:
         AssertionError: the stage has not started, or the run has not ended, in time.
     """
-    for _ in range(_ATTEMPTS):
-        command = start()
-        run_id = command.run_id
-        if (pod := _wait_for_middle(live, command, stage)) is not None:
-            logger.info("deleting the pod of %s of the run %s", stage, run_id)
-            _delete_pod(live, pod, by_force)
-        code = command.wait(live.settings.seconds(RUN_SECONDS))
-        if is_hit := not re.search(rf"^✓ {stage} ", command.output, re.MULTILINE):
-            break
-        logger.info("%s had ended before its pod was deleted", stage)
-    return KilledRun(run_id, code, command.output, is_hit)
+    metadata = _wait_for_middle(live, command, stage)["metadata"]
+    logger.info("deleting the pod of %s of the run %s", stage, command.run_id)
+    _delete_pod(live, metadata["name"], by_force)
+    code = command.wait(live.settings.seconds(RUN_SECONDS))
+    pod = live.cluster.get("Pod", metadata["name"])
+    is_restarted = pod is not None and pod["metadata"]["uid"] != metadata["uid"]
+    return KilledRun(command.run_id, code, command.output, is_restarted)
 
 
-def _wait_for_middle(live: LiveCluster, command: RunningCommand, stage: str) -> str | None:
-    """Return the pod of the stage; None if the run has ended before."""
+def _wait_for_middle(live: LiveCluster, command: RunningCommand, stage: str) -> KubernetesObject:
+    """Return the pod of the stage."""
     deadline = time.monotonic() + live.settings.seconds(RUN_SECONDS)
-    while command.process.poll() is None:
+    while time.monotonic() < deadline:
         pod = live.stage_pod(command.run_id, stage)
         if pod is not None and _is_in_the_middle(live, command.run_id, stage, pod):
-            return str(pod["metadata"]["name"])
-        assert time.monotonic() < deadline, f"{stage} has not started in time:\n{command.output}"
+            return pod
+        assert command.process.poll() is None, f"the run has ended without {stage}:\n{command.output}"
         time.sleep(_POLL_SECONDS)
-    return None
+    raise AssertionError(f"{stage} has not started in time:\n{command.output}")
 
 
 def _is_in_the_middle(live: LiveCluster, run_id: str, stage: str, pod: KubernetesObject) -> bool:
