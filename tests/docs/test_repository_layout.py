@@ -27,7 +27,7 @@ GRAPH = {
     "runtime": {"errors", "storage"},
     "git": {"errors", "runtime"},
     "kubernetes": {"errors", "suggestions"},
-    "images": {"errors", "runtime", "storage"},
+    "images": {"errors", "runtime", "spec", "storage"},
     "ml": {"errors", "storage"},
     "reports": {"storage"},
     "metrics": {"errors", "ml", "reports", "suggestions", "wording"},

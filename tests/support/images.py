@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,10 @@ import zstandard
 from kfp_edge.images.cache import cache_folder
 from kfp_edge.images.oci.documents import Descriptor, ImageConfig
 from kfp_edge.images.oci.labels import BUNDLE_LABEL
-from kfp_edge.images.oci.layout import LayoutWriter, blob_path, write_index
+from kfp_edge.images.oci.layout import ONLY_TAG, LayoutWriter, blob_path, write_index
 from kfp_edge.images.oci.media_types import CONFIG_TYPE, GZIP_LAYER_TYPE, INDEX_TYPE, MANIFEST_TYPE, TAR_LAYER_TYPE
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
+from kfp_edge.images.platforms import native_platform
 from kfp_edge.images.registry import copy_image, read_config, read_manifest
 from kfp_edge.images.serving import ensure_serving_image
 from kfp_edge.ml.bundle import Bundle
@@ -80,6 +81,30 @@ def base_with_attestations(layout: Path, *architectures: str, has_platforms: boo
     return _finish(writer, writer.add_json(index, INDEX_TYPE))
 
 
+def image_of_files(layout: Path, *layers: Mapping[str, bytes], settings: ImageConfig | None = None) -> str:
+    """The address of an image of files by their paths, the lowest layer first, in a new layout."""
+    writer = LayoutWriter(layout)
+    plain = [_tar_of(files) for files in layers]
+    config = {
+        "architecture": native_platform().architecture,
+        "os": "linux",
+        "config": settings or {},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256_bytes(tar)}" for tar in plain]},
+    }
+    blobs = [_add_blob(writer, gzip.compress(tar, mtime=0), GZIP_LAYER_TYPE) for tar in plain]
+    return f"oci:{_finish(writer, _add_manifest(writer, config, blobs)).repository}:{ONLY_TAG}"
+
+
+def _tar_of(files: Mapping[str, bytes]) -> bytes:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o755
+            tar.addfile(member, io.BytesIO(content))
+    return plain.getvalue()
+
+
 def empty_image(layout: Path, content: bytes = b"content", labels: dict[str, str] | None = None) -> ImageRef:
     """An image of one layer that nobody can run, in a new layout."""
     writer = LayoutWriter(layout)
@@ -101,8 +126,16 @@ def platform_images(image: ImageRef, folder: Path) -> list[ImageRef]:
 
 def last_layer(image: ImageRef) -> bytes:
     """The last layer of an image in a layout as a plain tar."""
-    layer = read_manifest(image)["layers"][-1]
-    data = blob_path(Path(image.repository), layer["digest"]).read_bytes()
+    return _plain_tar(Path(image.repository), read_manifest(image)["layers"][-1])
+
+
+def layer_entries(layout: Path, layer: Descriptor) -> dict[str, bytes]:
+    """The entries of a layer by their names; folders and links have no content."""
+    return {member.info["name"]: member.content or b"" for member in members(_plain_tar(layout, layer))}
+
+
+def _plain_tar(layout: Path, layer: Descriptor) -> bytes:
+    data = blob_path(layout, layer["digest"]).read_bytes()
     if layer["mediaType"].endswith("zstd"):
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     return gzip.decompress(data) if layer["mediaType"].endswith("gzip") else data

@@ -1,26 +1,30 @@
 """Builds the serving image into an OCI layout folder."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kfp_edge.images.assembly import (
+    Progress,
+    add_index,
+    add_manifest,
+    make_configuration,
+    replace_folder,
+    scratch_folder,
+)
 from kfp_edge.images.base_names import UBI9
+from kfp_edge.images.bases import Base, fetch_base
 from kfp_edge.images.oci.compression import SMALLEST
-from kfp_edge.images.oci.documents import Descriptor, ImageManifest
+from kfp_edge.images.oci.documents import Descriptor
 from kfp_edge.images.oci.layer_writer import LayerWriter
 from kfp_edge.images.oci.layout import LayoutWriter, list_tagged_images, write_index
-from kfp_edge.images.oci.media_types import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, ZSTD_ANNOTATIONS
 from kfp_edge.images.platforms import Platform, native_first, native_platform, parse_platforms
-from kfp_edge.images.serving.bases import Base, assemble_debian_base, build_ubi9_base, fetch_base
-from kfp_edge.images.serving.configuration import LABELS, make_configuration
+from kfp_edge.images.serving.bases import assemble_debian_base, build_ubi9_base
+from kfp_edge.images.serving.configuration import LABELS, PROGRAM
 from kfp_edge.images.serving.image_files import BytecodeCompiler, ServerFiles
 from kfp_edge.images.tools.buildah import Buildah, temporary_storage
 
 #: Name of the image in the layout folder.
 TAG = "serving"
-
-Progress = Callable[[str], None]
 
 
 def build_serving_image(
@@ -53,7 +57,7 @@ def build_serving_image(
     """
     platforms = parse_platforms(architectures)
     output = output.absolute()  # Buildah takes no other paths for the volumes of a container
-    with _scratch_folder(output.parent) as scratch, temporary_storage(scratch / "storage") as buildah:
+    with scratch_folder(output.parent) as scratch, temporary_storage(scratch / "storage") as buildah:
         bases = {}
         for platform in native_first(platforms):
             progress(f"making the base for {platform.architecture}")
@@ -64,10 +68,8 @@ def build_serving_image(
         layers = LayerWriter(layout, level, cache / "layers" if cache else None)
         progress("compressing the layers")
         manifests = [(each, _add_image(layout, layers, each, bases[each], files[each])) for each in platforms]
-        write_index(layout.folder, _add_index(layout, manifests), TAG)
-        if output.is_dir():
-            output.rename(scratch / "replaced")
-        layout.folder.rename(output)
+        write_index(layout.folder, add_index(layout, manifests, LABELS), TAG)
+        replace_folder(output, layout.folder, scratch)
     return layout_digest(output)
 
 
@@ -106,32 +108,5 @@ def _add_image(
 ) -> Descriptor:
     below = base.add_layers(layout, layers)
     added = files.add_layers(layers)
-    config = make_configuration(base.get_configuration(), platform, below, added)
-    manifest: ImageManifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": layout.add_json(config, CONFIG_TYPE),
-        "layers": [layer.descriptor for layer in [*below, *(layer for layer, _ in added)]],
-        "annotations": LABELS,
-    }
-    return layout.add_json(manifest, MANIFEST_TYPE)
-
-
-def _add_index(layout: LayoutWriter, manifests: Sequence[tuple[Platform, Descriptor]]) -> Descriptor:
-    """Return the image itself when it is for one platform, else an index that is added for several."""
-    if len(manifests) == 1:
-        return manifests[0][1]
-    entries: list[Descriptor] = [
-        {**descriptor, "platform": platform.fields, "annotations": ZSTD_ANNOTATIONS}
-        for platform, descriptor in manifests
-    ]
-    index: ImageManifest = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries, "annotations": LABELS}
-    return layout.add_json(index, INDEX_TYPE)
-
-
-@contextmanager
-def _scratch_folder(parent: Path) -> Iterator[Path]:
-    # beside the output, as /tmp may be a small one in memory
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".building-") as folder:
-        yield Path(folder)
+    config = make_configuration(PROGRAM, base.get_configuration(), platform, below, added)
+    return add_manifest(layout, config, [*below, *(layer for layer, _ in added)], LABELS)

@@ -1,17 +1,13 @@
 """How the image starts, and its labels (OCI Image Specification, "OCI Image Configuration")."""
 
-from collections.abc import Sequence
-
+from kfp_edge.images.assembly import ImageProgram
 from kfp_edge.images.oci.documents import ImageConfig
 from kfp_edge.images.oci.labels import HEALTHCHECK_LABEL
-from kfp_edge.images.oci.layer_writer import Layer
-from kfp_edge.images.platforms import Platform
 from kfp_edge.images.serving.image_files import LIB, PYC, SERVER
 from kfp_edge_serving import __version__
 
 _START = ["python3", "-m", "kfp_edge_serving"]
 _HEALTH = [*_START, "health"]
-_CREATED = "1970-01-01T00:00:00Z"
 _SECOND = 1_000_000_000
 
 _ENVIRONMENT = {
@@ -51,33 +47,4 @@ _RUN: ImageConfig = {
     },
 }
 
-
-def make_configuration(
-    base: ImageConfig, platform: Platform, below: Sequence[Layer], added: Sequence[tuple[Layer, str]]
-) -> ImageConfig:
-    """Return the configuration of the image.
-
-    Args:
-        base: Configuration of the base.
-        platform: The processor it is for.
-        below: The layers of the base.
-        added: The layers on it, and what each holds.
-    """
-    inherited = {key: value for key, value in base.get("config", {}).items() if key not in ("Cmd", "Shell", "OnBuild")}
-    history = base.get("history") or [{"created": _CREATED, "created_by": "the base"} for _ in below]
-    return {
-        **platform.fields,
-        "created": _CREATED,
-        "config": {**inherited, **_RUN, "Env": _environment(inherited), "Labels": _labels(inherited)},
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in [*below, *(layer for layer, _ in added)]]},
-        "history": [*history, *({"created": _CREATED, "created_by": f"kfp-edge-serving: {what}"} for _, what in added)],
-    }
-
-
-def _environment(inherited: ImageConfig) -> list[str]:
-    base = dict(line.split("=", 1) for line in inherited.get("Env") or [])
-    return [f"{name}={value}" for name, value in (base | _ENVIRONMENT).items()]
-
-
-def _labels(inherited: ImageConfig) -> dict[str, str]:
-    return (inherited.get("Labels") or {}) | LABELS
+PROGRAM = ImageProgram("kfp-edge-serving", _RUN, LABELS, _ENVIRONMENT)

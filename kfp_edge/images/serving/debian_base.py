@@ -9,8 +9,7 @@ import shutil
 from pathlib import Path
 
 from kfp_edge.images.tools.apt import Apt, AptPackage
-from kfp_edge.images.tools.command import run_tool
-from kfp_edge.images.tools.debian import bundle_certificates, link_openssl, make_merged_usr, unpack_package, write_texts
+from kfp_edge.images.tools.debian import bundle_certificates, link_openssl, unpack_with_status, write_texts
 
 _SEEDS = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "ca-certificates", "tzdata", "netbase", "libc-bin")
 
@@ -67,10 +66,7 @@ def assemble_rootfs(apt: Apt, rootfs: Path, downloads: Path) -> None:
     """
     packages = find_packages(apt)
     apt.download(packages, downloads)
-    make_merged_usr(rootfs)
-    for package in packages:
-        unpack_package(downloads / package.file, rootfs, _UNUSED, with_folders=False)
-        _write_status(downloads / package.file, package.name, rootfs)
+    unpack_with_status([downloads / package.file for package in packages], rootfs, _UNUSED)
     for name in _MOUNT_POINTS:
         (rootfs / name).mkdir()
     write_texts(rootfs, _ACCOUNTS)
@@ -79,10 +75,3 @@ def assemble_rootfs(apt: Apt, rootfs: Path, downloads: Path) -> None:
     link_openssl(rootfs, **_OPENSSL_LINKS)
     for name in _LOCALES:
         (rootfs / "usr/lib/locale" / name).symlink_to("C.utf8")
-
-
-def _write_status(package: Path, name: str, rootfs: Path) -> None:
-    """Write what scanners read of the packages of an image that has no package manager."""
-    status = rootfs / "var/lib/dpkg/status.d" / name
-    status.parent.mkdir(parents=True, exist_ok=True)
-    status.write_text(run_tool("dpkg-deb --field", ["dpkg-deb", "--field", package]))

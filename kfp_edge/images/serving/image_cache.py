@@ -5,10 +5,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from kfp_edge.images.assembly import Progress
 from kfp_edge.images.oci.compression import FAST, ZSTD_VERSION
 from kfp_edge.images.oci.layer_writer import remove_unused_layers
 from kfp_edge.images.platforms import Platform, native_first, native_platform, parse_platforms
-from kfp_edge.images.serving.builder import Progress, build_serving_image, layout_digest
+from kfp_edge.images.serving.builder import build_serving_image, layout_digest
 from kfp_edge.images.serving.debian_base import find_packages
 from kfp_edge.images.serving.image_files import SERVER_PACKAGE, list_server_files
 from kfp_edge.images.tools.apt import Apt, apt_for

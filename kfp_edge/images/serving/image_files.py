@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kfp_edge_serving
+from kfp_edge.images.bases import Base
 from kfp_edge.images.oci.layer_writer import Layer, LayerWriter
 from kfp_edge.images.platforms import Platform
-from kfp_edge.images.serving.bases import Base
 from kfp_edge.images.serving.dependencies import install_dependencies
 from kfp_edge.images.tools.buildah import Buildah
 

@@ -5,10 +5,11 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from kfp_edge.errors import ImageError
+from kfp_edge.images.tools.command import run_tool
 
 #: The folders that are links into `usr` (Debian's "merged /usr").
 _MERGED = ("bin", "sbin", "lib", "lib64")
@@ -43,6 +44,28 @@ def unpack_package(package: Path, rootfs: Path, unused: re.Pattern[str], *, with
             if unused.match(path) or (member.isdir() and not with_folders):
                 continue
             _write_member(archive, member, rootfs, rootfs / path)
+
+
+def unpack_with_status(packages: Sequence[Path], rootfs: Path, unused: re.Pattern[str]) -> None:
+    """Unpack packages into the new folder of a root filesystem that gets no package manager.
+
+    It has what scanners read of the packages of such an image.
+
+    Args:
+        packages: .deb files.
+        rootfs: A folder that does not exist yet.
+        unused: As of `unpack_package`.
+
+    Raises:
+        ImageError: a file is no package.
+    """
+    make_merged_usr(rootfs)
+    status = rootfs / "var/lib/dpkg/status.d"
+    status.mkdir(parents=True)
+    for package in packages:
+        unpack_package(package, rootfs, unused, with_folders=False)
+        name = package.name.partition("_")[0]
+        (status / name).write_text(run_tool("dpkg-deb --field", ["dpkg-deb", "--field", package]))
 
 
 def write_texts(rootfs: Path, texts: Mapping[str, str]) -> None:

@@ -27,6 +27,7 @@ class Backend:
             with others, the task fails.
         also: Other minor versions that have the same messages.
         fails_on_claim_annotations: Whether its driver ends with an error when `CreatePVC` has annotations.
+        has_managed_pipelines: Whether its operator takes an image with pipelines, which its API server loads.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Backend:
     checks_platform_early: bool = True
     also: tuple[str, ...] = ()
     fails_on_claim_annotations: bool = False
+    has_managed_pipelines: bool = False
 
 
 _RHOAI = "red-hat-data-services/data-science-pipelines"
@@ -68,8 +70,20 @@ _ALL = (
         f"{_RHOAI}, branch rhoai-3.3, 9f73c3176",
         fails_on_claim_annotations=True,
     ),
-    Backend("rhoai-3.4", "OpenShift AI 3.4", "2.16.0 and backports", f"{_RHOAI}, branch rhoai-3.4, 6a348e659"),
-    Backend("rhoai-3.5", "OpenShift AI 3.5", "2.16.1 and backports", f"{_RHOAI}, branch rhoai-3.5, 17c01fccd"),
+    Backend(
+        "rhoai-3.4",
+        "OpenShift AI 3.4",
+        "2.16.0 and backports",
+        f"{_RHOAI}, branch rhoai-3.4, 6a348e659",
+        has_managed_pipelines=True,
+    ),
+    Backend(
+        "rhoai-3.5",
+        "OpenShift AI 3.5",
+        "2.16.1 and backports",
+        f"{_RHOAI}, branch rhoai-3.5, 17c01fccd",
+        has_managed_pipelines=True,
+    ),
     Backend("kfp-2.16", "KFP 2.16", "2.16.1", f"{_KFP}, tag 2.16.1", fails_on_claim_annotations=True),
     Backend("kfp-2.17", "KFP 2.17", "2.17.0", f"{_KFP}, tag 2.17.0"),
 )
