@@ -27,7 +27,9 @@ _PYTHONS = ("3.11", "3.12", "3.13")
 
 def main() -> int:
     """Build what the arguments name, print one line for each image and return the exit code."""
-    options = _parse_arguments()
+    parser = make_parser()
+    options = parser.parse_args()
+    _check(parser, options)
     images = options.images or _IMAGES
     try:
         if "runtime" in images:
@@ -42,7 +44,8 @@ def main() -> int:
     return 0
 
 
-def _parse_arguments() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m kfp_edge.images", description=__doc__)
     parser.add_argument(
         "images",
@@ -109,9 +112,7 @@ def _parse_arguments() -> argparse.Namespace:
         help="what the names of the pipelines end in, by default the version of kfp-edge; a server that has a pipeline "
         "leaves it as it is, so other pipelines need another one",
     )
-    options = parser.parse_args()
-    _check(parser, options)
-    return options
+    return parser
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

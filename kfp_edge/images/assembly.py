@@ -33,8 +33,8 @@ class ImageProgram:
 
     name: str
     run: ImageConfig
-    labels: Mapping[str, str]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    labels: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 def make_configuration(

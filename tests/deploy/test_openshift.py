@@ -14,6 +14,7 @@ from yaml import safe_load, safe_load_all
 from kfp_edge.client.submission.runtime_image import IMAGES_CONFIG_MAP, RUNTIME_KEY
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.images import __main__ as images_command
 from kfp_edge.kubernetes import metadata
 from kfp_edge.pipelines._cluster_parameters import DATA_CONNECTION_KEYS, POD_LABELS, ClusterParameters, DeliverySecrets
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
@@ -163,6 +164,22 @@ def test_the_runtime_image_is_a_name_of_the_overlay(tmp_path: Path) -> None:
 
 def test_without_an_image_in_the_overlay_it_is_the_default(objects: list[dict[str, Any]]) -> None:
     assert the(objects, "ConfigMap", IMAGES_CONFIG_MAP)["data"][RUNTIME_KEY] == DEFAULT_RUNTIME_IMAGE
+
+
+def test_the_patch_for_managed_pipelines_gives_a_valid_pipeline_server() -> None:
+    (patch,) = re.findall(
+        r"^ *oc patch dspa dspa -n ds-project --type merge -p \\\n *'(.+)'$", README.read_text(), re.MULTILINE
+    )
+    (server,) = documents(OPENSHIFT / "dspa/dspa.yaml")
+    server["spec"]["apiServer"] |= safe_load(patch)["spec"]["apiServer"]
+    check(server)
+    assert server["spec"]["apiServer"]["managedPipelines"]["image"].endswith("/managed-pipelines@sha256:...")
+
+
+def test_the_command_for_managed_pipelines_has_options_that_exist() -> None:
+    (command,) = re.findall(r"-m kfp_edge\.images (managed-pipelines .+)$", README.read_text(), re.MULTILINE)
+    parser = images_command.make_parser()
+    assert parser.parse_args(command.split()).backend == "rhoai-3.5"
 
 
 def test_the_limit_range_for_projects_with_a_quota_goes_into_the_project(tmp_path: Path) -> None:

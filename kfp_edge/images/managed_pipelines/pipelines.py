@@ -1,8 +1,9 @@
 """The pipelines that go into the image: validated, and named so that a pipeline server takes them.
 
-An API server ends when it starts with a managed pipeline that it cannot read, and with it ends the pipeline server of
-the project (`LoadSamples` in backend/src/apiserver/config/config.go of red-hat-data-services/data-science-pipelines,
-branches rhoai-3.4 and rhoai-3.5). So whatever it would refuse is refused here.
+An API server ends when a name, the list or a file of managed pipelines is not what it expects, and with it ends the
+pipeline server of the project; a pipeline spec that it refuses leaves a pipeline without a version (`LoadSamples` in
+backend/src/apiserver/config/config.go of red-hat-data-services/data-science-pipelines, branches rhoai-3.4 and
+rhoai-3.5). So whatever it would refuse is refused here.
 """
 
 from collections.abc import Iterable, Iterator
