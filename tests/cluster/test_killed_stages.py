@@ -1,5 +1,6 @@
 """Pods of stages that are deleted at each point of a delivery: the exit task removes what they left."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
@@ -58,11 +59,12 @@ def test_the_run_fails_and_says_that_the_pod_was_deleted_or_the_stage_runs_again
     killed: KilledRuns, kill: tuple[str, str]
 ) -> None:
     run = killed[kill].result()
-    if run.is_restarted:
+    if run.is_restarted or re.search(rf"^✓ {kill[0]} .*attempt", run.output, re.MULTILINE):
         assert run.code == 0, run.output
     else:
         assert run.code == 1, run.output
-        assert f"error: the stage {kill[0]} failed: pod deleted" in run.output
+        # Argo may see how the container ended (SIGTERM) before it sees that the pod is gone
+        assert re.search(rf"error: the stage {kill[0]} failed: .*(pod deleted|exit code 143)", run.output)
 
 
 @each_kill
