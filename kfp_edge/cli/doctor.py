@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from kfp_edge.diagnosis import Diagnosis
 
+#: Wider than any table of ours.
+_UNFOLDED = 100_000
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red", "optional": "dim", "unchecked": "dim"}
 
 
@@ -58,7 +60,9 @@ def _report(diagnoses: "list[Diagnosis]", failure: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"ok": not missing, "checks": [asdict(diagnosis) for diagnosis in diagnoses]}, indent=2))
     else:
-        Console().print(_table(diagnoses))
+        # what is not a terminal has no width in which a table could be folded
+        console = Console() if Console().is_terminal else Console(width=_UNFOLDED)
+        console.print(_table(diagnoses))
     if missing:
         typer.echo(f"error: {failure}; fix: {', '.join(missing)}.", err=True)
         raise typer.Exit(1)
@@ -69,7 +73,9 @@ def _table(diagnoses: "list[Diagnosis]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("check", "details", "status", "remedy", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("check", "details", "status", "remedy"):
+        table.add_column(heading, overflow="fold")
     for diagnosis in diagnoses:
         # Text, because a square bracket in the details is not markup
         status = Text(diagnosis.status, _COLOURS[diagnosis.status])

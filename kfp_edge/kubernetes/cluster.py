@@ -74,6 +74,17 @@ class Cluster:
             return bool(error.status)
         return True
 
+    def lacks_namespace(self, name: str = "") -> bool:
+        """Whether a namespace certainly does not exist; False, too, where the API does not let us read.
+
+        Not every user may read namespaces, so its default service account is looked up: every namespace has it, from a
+        moment after it was created.
+        """
+        try:
+            return self.get("ServiceAccount", "default", name) is None
+        except ClusterError:
+            return False
+
     def create(self, manifest: KubernetesObject, namespace: str = "") -> KubernetesObject:
         """Create an object, which has a name (no `generateName`), and return it as the API stores it.
 

@@ -8,8 +8,6 @@ from kfp_edge.kubernetes import KubernetesObject
 from kfp_edge.prerequisites.namespace import Namespace
 from kfp_edge.prerequisites.pod_needs import Kind, ObjectNeed, PodNeeds
 
-#: Every namespace has it, from a moment after it was created.
-_DEFAULT_ACCOUNT = "default"
 _TEMPLATES = "deploy/openshift/secrets has templates"
 
 
@@ -41,17 +39,10 @@ class _Needed:
 
 
 def check_service_accounts(namespace: Namespace, pods: Sequence[PodNeeds]) -> Iterator[Diagnosis]:
-    """Check the service accounts that pods run as; a namespace without its default one does not exist."""
+    """Check the service accounts that pods run as."""
     for needed in _merge("ServiceAccount", pods):
         if namespace.get("ServiceAccount", needed.name) is not None:
             yield Diagnosis(needed.title, f"exists in {namespace.name}", "ok")
-        elif namespace.get("ServiceAccount", _DEFAULT_ACCOUNT) is None:
-            yield Diagnosis(
-                f"namespace {namespace.name}",
-                f"does not exist, and {needed.users} would run there",
-                "missing",
-                f"create it (deploy/openshift){needed.or_name_another}",
-            )
         else:
             yield Diagnosis(
                 needed.title,
@@ -64,13 +55,13 @@ def check_service_accounts(namespace: Namespace, pods: Sequence[PodNeeds]) -> It
 def check_secrets(namespace: Namespace, pods: Sequence[PodNeeds]) -> Iterator[Diagnosis]:
     """Check the Secrets that pods mount or read, and their keys; no value leaves this function."""
     for needed in _merge("Secret", pods):
-        yield _check_data(namespace, needed, namespace.get("Secret", needed.name), f"create it ({_TEMPLATES})")
+        yield _check_data(namespace, needed, namespace.get("Secret", needed.name), f" ({_TEMPLATES})")
 
 
 def check_config_maps(namespace: Namespace, pods: Sequence[PodNeeds]) -> Iterator[Diagnosis]:
     """Check the ConfigMaps that pods mount or read, and their keys."""
     for needed in _merge("ConfigMap", pods):
-        yield _check_data(namespace, needed, namespace.get("ConfigMap", needed.name), "create it")
+        yield _check_data(namespace, needed, namespace.get("ConfigMap", needed.name))
 
 
 def check_claims(namespace: Namespace, pods: Sequence[PodNeeds]) -> Iterator[Diagnosis]:
@@ -78,7 +69,7 @@ def check_claims(namespace: Namespace, pods: Sequence[PodNeeds]) -> Iterator[Dia
     for needed in _merge("PersistentVolumeClaim", pods):
         claim = namespace.get("PersistentVolumeClaim", needed.name)
         if claim is None:
-            yield _absent(namespace, needed, "create it")
+            yield _absent(namespace, needed)
         elif (phase := claim.get("status", {}).get("phase")) == "Lost":
             details = f"has lost its volume in {namespace.name}, so that {needed.users} cannot start"
             yield Diagnosis(needed.title, details, "missing", f"create it again{needed.or_name_another}")
@@ -111,17 +102,22 @@ def _merge_uses(kind: Kind, name: str, uses: Sequence[tuple[ObjectNeed, str]]) -
     )
 
 
-def _check_data(namespace: Namespace, needed: _Needed, resource: KubernetesObject | None, remedy: str) -> Diagnosis:
+def _check_data(
+    namespace: Namespace, needed: _Needed, resource: KubernetesObject | None, templates: str = ""
+) -> Diagnosis:
     if resource is None:
-        return _absent(namespace, needed, remedy)
+        return _absent(namespace, needed, templates)
     present = {*(resource.get("data") or {}), *(resource.get("binaryData") or {})}
     if lacking := sorted(needed.keys - present):
-        details = f"has no {', '.join(lacking)} in {namespace.name}, without which {needed.users} cannot start"
-        return Diagnosis(needed.title, details, "missing", f"add the key{needed.or_name_another}")
+        keys = _list_keys(lacking)
+        details = f"has no {keys} in {namespace.name}, without which {needed.users} cannot start"
+        return Diagnosis(needed.title, details, "missing", f"add the {keys}{needed.or_name_another}")
     return Diagnosis(needed.title, f"exists in {namespace.name}", "ok")
 
 
-def _absent(namespace: Namespace, needed: _Needed, remedy: str) -> Diagnosis:
+def _absent(namespace: Namespace, needed: _Needed, templates: str = "") -> Diagnosis:
+    """Return the diagnosis of an object that is not there; the templates are of objects whose keys no pod names."""
+    remedy = f"create it with the {_list_keys(sorted(needed.keys))}" if needed.keys else f"create it{templates}"
     if not needed.is_required and needed.reason:
         details = f"does not exist in {namespace.name}, and {needed.reason}"
         return Diagnosis(needed.title, details, "warning", remedy + needed.or_name_another)
@@ -130,3 +126,7 @@ def _absent(namespace: Namespace, needed: _Needed, remedy: str) -> Diagnosis:
         return Diagnosis(needed.title, details, "optional", f"{remedy} if the run needs it")
     details = f"does not exist in {namespace.name}, and {needed.users} cannot run without it"
     return Diagnosis(needed.title, details, "missing", remedy + needed.or_name_another)
+
+
+def _list_keys(keys: Sequence[str]) -> str:
+    return f"key{'s' if len(keys) > 1 else ''} {', '.join(keys)}"

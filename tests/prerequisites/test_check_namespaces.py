@@ -78,9 +78,13 @@ class TestObjects:
         status, sentence = problem(cluster, stage(ObjectNeed("Secret", "login", frozenset({"user", "password"}))))
         assert (status, sentence.split("; ")[0]) == (
             "missing",
-            "Secret login: has no password in ds-project, without which the stage train cannot start",
+            "Secret login: has no key password in ds-project, without which the stage train cannot start",
         )
         assert "hidden-value" not in sentence
+
+    def test_the_keys_of_a_missing_secret_are_named(self, cluster: Cluster) -> None:
+        sentence = problem(cluster, stage(ObjectNeed("Secret", "absent", frozenset({"user", "password"}))))[1]
+        assert sentence.endswith("; create it with the keys password, user")
 
     def test_several_stages_with_one_object_are_one_diagnosis(self, cluster: Cluster) -> None:
         need = ObjectNeed("Secret", "absent")
@@ -114,6 +118,12 @@ class TestServiceAccounts:
     def test_a_namespace_that_does_not_exist_is_named(self, cluster: Cluster) -> None:
         pod = PodNeeds("the candidate", "elsewhere", objects=(ObjectNeed("ServiceAccount", "default"),))
         assert problem(cluster, pod)[1].startswith("namespace elsewhere: does not exist, and the candidate would run")
+
+    def test_nothing_else_is_looked_up_in_a_namespace_that_does_not_exist(self, cluster: Cluster) -> None:
+        pods = [PodNeeds(name, "elsewhere", objects=(ObjectNeed("Secret", "login"),)) for name in ("this", "that")]
+        assert [str(each).split(";")[0] for each in check(cluster, *pods)] == [
+            "namespace elsewhere: does not exist, and this and 1 other would run there"
+        ]
 
 
 class TestImagePullSecrets:

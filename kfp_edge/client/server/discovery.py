@@ -47,7 +47,7 @@ def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file:
     if host:
         host = host if "://" in host else f"https://{host}"
     else:
-        host, needs_token = _discover_host(cluster)
+        host, needs_token = _discover_host(cluster, "" if namespace else _describe_default_namespace())
         read_token = read_token if needs_token else lambda: ""
     _check_host_and_token(host, read_token)
     if ca_file is not None and not ca_file.is_file():
@@ -66,16 +66,30 @@ def _connect_cluster(namespace: str, required: bool) -> Cluster | None:
         return None
 
 
-def _discover_host(cluster: Cluster | None) -> tuple[str, bool]:
-    """Return the address of the API server, and whether it asks for a token."""
+def _describe_default_namespace() -> str:
+    return ", that of this pod," if in_pod() else ", that of the kubeconfig,"
+
+
+def _discover_host(cluster: Cluster | None, remark: str) -> tuple[str, bool]:
+    """Return the address of the API server, and whether it asks for a token.
+
+    Args:
+        cluster: Where the server is.
+        remark: Where the name of the namespace is from, if the user has not given it.
+    """
     assert cluster is not None, "without a host there is a cluster"
     namespace = f"the namespace {cluster.namespace}"
     applications = cluster.list(_KIND)
+    if not applications and cluster.lacks_namespace():
+        raise ClusterError(
+            f"{namespace}{remark} does not exist in {cluster.host}; name the project with --namespace (namespace)."
+        )
     if len(applications) != 1:
         names = ", ".join(sorted(application["metadata"]["name"] for application in applications))
         present = f"{len(applications)} of them ({names})" if applications else "none"
         raise ClusterError(
-            f"{namespace} should have one {_KIND} and has {present}; name the project's namespace, or give the host."
+            f"{namespace}{remark} should have one {_KIND} and has {present}; name the project with --namespace "
+            "(namespace), or the server with --host (host)."
         )
     (application,) = applications
     server = application.get("status", {}).get("components", {}).get("apiServer", {})

@@ -121,7 +121,9 @@ def _parse_seconds(name: str, text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
     if not 0 < seconds <= _MOST_SECONDS:
-        raise ParameterError(f"the {name} is {text!r}; give a duration above 0, such as 90m, 6h or 7d.")
+        raise ParameterError(
+            f"the {name} is {text!r}; give one number above 0 with its unit (s, m, h or d), such as 90m, 6h or 7d."
+        )
     return seconds
 
 

@@ -95,7 +95,11 @@ def test_without_a_cluster_a_host_is_required() -> None:
 @pytest.mark.parametrize(
     ("applications", "message"),
     [
-        ([], "the namespace ds-project should have one DataSciencePipelinesApplication and has none"),
+        (
+            [],
+            "the namespace ds-project, that of the kubeconfig, should have one DataSciencePipelinesApplication and has "
+            "none; name the project with --namespace",
+        ),
         (
             [pipeline_application(outside="https://a", name="a"), pipeline_application(outside="https://b", name="b")],
             r"has 2 of them \(a, b\)",
@@ -111,6 +115,14 @@ def test_a_project_without_exactly_one_server_is_reported(
         cluster.apply(each)
     with pytest.raises(KfpEdgeError, match=message):
         Client.connect()
+
+
+def test_a_project_that_does_not_exist_is_reported_as_such(
+    cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_environment(monkeypatch, cluster.environ(USER, "ds-project"))
+    with pytest.raises(KfpEdgeError, match=r"the namespace nope does not exist in http\S+; name the project"):
+        Client.connect("nope")
 
 
 def without_login(**spec: bool) -> dict[str, Any]:

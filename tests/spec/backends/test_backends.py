@@ -307,7 +307,7 @@ def test_limits_are_durations_as_people_write_them(text: str, seconds: int) -> N
 @pytest.mark.parametrize(
     ("deadline", "time_to_live", "message"),
     [
-        ("soon", "", "the deadline is 'soon'; give a duration above 0, such as 90m, 6h or 7d"),
+        ("soon", "", "the deadline is 'soon'; give one number above 0 with its unit"),
         ("0h", "", "the deadline is '0h'"),
         ("", "99999d", "the time to live is '99999d'"),
         ("", "5s", "the time to live '5s' is too short: .*; give at least 60s"),
