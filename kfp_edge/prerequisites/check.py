@@ -9,8 +9,7 @@ from kfp_edge.errors import ClusterError
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.prerequisites import images, limits, networks, objects, quotas
 from kfp_edge.prerequisites.namespace import Namespace
-from kfp_edge.prerequisites.pod_needs import PodNeeds
-from kfp_edge.wording import count_of
+from kfp_edge.prerequisites.pod_needs import PodNeeds, describe_pods
 
 #: A check of one topic, for all pods of a namespace.
 _Check = Callable[[Namespace, Sequence[PodNeeds]], Iterator[Diagnosis]]
@@ -37,18 +36,13 @@ def check_namespaces(cluster: Cluster, needs: Iterable[PodNeeds]) -> list[Diagno
     for name, group in groupby(pods, attrgetter("namespace")):
         namespace, pods_there = Namespace(cluster, name), list(group)
         if cluster.lacks_namespace(name):
-            details = f"does not exist, and {_list_titles(pods_there)} would run there"
+            details = f"does not exist, and {describe_pods([pod.title for pod in pods_there])} would run there"
             remedy = "create it (deploy/openshift), or name another one"
             diagnoses.append(Diagnosis(f"namespace {name}", details, "missing", remedy))
             continue
         for topic, check in _CHECKS.items():
             diagnoses += _run(topic, check, namespace, pods_there)
     return list(dict.fromkeys(diagnoses))
-
-
-def _list_titles(pods: Sequence[PodNeeds]) -> str:
-    others = len({pod.title for pod in pods}) - 1
-    return pods[0].title + (f" and {count_of(others, 'other')}" if others else "")
 
 
 def _run(topic: str, check: _Check, namespace: Namespace, pods: Sequence[PodNeeds]) -> Iterator[Diagnosis]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.kubernetes import KubernetesObject
 from kfp_edge.prerequisites.namespace import Namespace
-from kfp_edge.prerequisites.pod_needs import Kind, ObjectNeed, PodNeeds
+from kfp_edge.prerequisites.pod_needs import Kind, ObjectNeed, PodNeeds, describe_pods
 
 _TEMPLATES = "deploy/openshift/secrets has templates"
 
@@ -30,8 +30,7 @@ class _Needed:
     @property
     def users(self) -> str:
         """The pods, as part of a sentence."""
-        others = len(self.pods) - 1
-        return self.pods[0] + (f" and {others} other{'s' if others > 1 else ''}" if others else "")
+        return describe_pods(self.pods)
 
     @property
     def or_name_another(self) -> str:

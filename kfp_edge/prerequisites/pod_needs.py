@@ -1,6 +1,6 @@
 """What one pod of a run needs of its namespace."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,3 +73,9 @@ class PodNeeds:
     labels: Mapping[str, str] = field(default_factory=dict)
     destinations: tuple[Destination, ...] = ()
     object_store_secret: str = ""
+
+
+def describe_pods(titles: Sequence[str]) -> str:
+    """Return the pods as part of a sentence: `the stage train and 2 others`."""
+    others = len(set(titles)) - 1
+    return titles[0] + (f" and {others} other{'s' if others > 1 else ''}" if others else "")
