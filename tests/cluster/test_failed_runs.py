@@ -52,8 +52,9 @@ def lost(start_run: StartRun, small: SmallPipelines) -> RunningCommand:
     return start_run(small.sleeping(), "-p", f"seconds={LONG}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def left(start_run: StartRun, small: SmallPipelines) -> RunningCommand:
+    """Started by its test alone: of a run that began with the others, nothing may be left when its turn comes."""
     return start_run(small.sleeping(), "-p", "seconds=45")
 
 
@@ -65,7 +66,6 @@ def _all_at_once(
     fixable: RunningCommand,
     canceled: RunningCommand,
     lost: RunningCommand,
-    left: RunningCommand,
 ) -> None:
     """They take their minute at the same time."""
 
