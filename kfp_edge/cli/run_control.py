@@ -34,4 +34,4 @@ def retry(
     run.retry()
     typer.echo(f"retrying {run.name}\n    {run.url}")
     if wait:
-        follow_run(run, repeat_command(f"cancel {run.id}", namespace, host, ca_file))
+        follow_run(run, lambda command: repeat_command(command, namespace, host, ca_file))

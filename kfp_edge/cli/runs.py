@@ -40,7 +40,7 @@ def runs(
     if report:
         _write_report(run.report(report), output)
     elif wait:
-        follow_run(run, repeat_command(f"cancel {run.id}", namespace, host, ca_file))
+        follow_run(run, lambda command: repeat_command(command, namespace, host, ca_file))
     else:
         _print_run(run)
 

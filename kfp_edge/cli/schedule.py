@@ -10,6 +10,7 @@ from kfp_edge.cli.backend_option import Deadline, ServerBackend, TimeToLive
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
 from kfp_edge.cli.printed_warnings import printed_warnings
 from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Image, JoinStages, Namespace, PipelineName
+from kfp_edge.spec.compiling.target import parse_seconds
 
 if TYPE_CHECKING:
     from kfp_edge.client import Schedule
@@ -31,7 +32,9 @@ def add(
     cron: Annotated[
         str, typer.Option("--cron", help="Six fields, seconds first, in UTC: '0 30 2 * * *' is 02:30 UTC.")
     ] = "",
-    every: Annotated[int, typer.Option("--every", metavar="SECONDS", help="An interval, instead of cron.")] = 0,
+    every: Annotated[
+        str, typer.Option("--every", metavar="TIME", help="An interval such as 90m or 6h, instead of cron.")
+    ] = "",
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of parallel runs, 1 to 10.")] = 1,
     catch_up: Annotated[bool, typer.Option("--catch-up", help="Start runs that were missed during a pause.")] = False,
     image: Image = "",
@@ -56,7 +59,7 @@ def add(
             pipeline,
             parameters,
             cron=cron,
-            every=every,
+            every=_parse_interval(every),
             concurrency=concurrency,
             catch_up=catch_up,
             experiment=experiment,
@@ -67,7 +70,10 @@ def add(
             deadline=deadline,
             time_to_live=time_to_live,
         )
+    typer.echo(f"{name} is unchanged" if added.change == "unchanged" else f"{added.change} {name}")
     _print_schedule(added)
+    if not added.enabled:
+        typer.echo(f"    paused, as it was before; `kfp-edge schedule resume {name}` starts its runs")
     if added.unfinished_runs:
         typer.echo(
             f"the schedule that it replaces is paused until its runs have ended: {', '.join(added.unfinished_runs)}; "
@@ -81,6 +87,8 @@ def list_schedules(namespace: Namespace = "", host: Host = "", ca_file: CaFile =
     from kfp_edge.client import Client
 
     schedules = Client.connect(namespace, host, ca_file=ca_file).schedules()
+    if not schedules:
+        typer.echo("no schedules", err=True)
     names = Counter(each.name for each in schedules)
     for each in schedules:
         _print_schedule(each, with_id=names[each.name] > 1)
@@ -124,6 +132,11 @@ def delete(
     typer.echo(f"deleted {name}")
     if unfinished:
         typer.echo(f"    runs had not ended, and a server before KFP 2.16 has killed them: {', '.join(unfinished)}")
+
+
+def _parse_interval(text: str) -> int:
+    """Return an interval in seconds, 0 if none is given; a number without a unit is seconds."""
+    return int(text) if text.isdecimal() else parse_seconds("interval of the schedule", text)
 
 
 def _starting_runs(resumed: "Schedule") -> str:

@@ -1,5 +1,6 @@
 """`kfp-edge submit`."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,15 +62,19 @@ def submit(
         )
     typer.echo(f"run {run.id}\n    {run.url}")
     if wait:
-        follow_run(run, repeat_command(f"cancel {run.id}", namespace, host, ca_file))
+        follow_run(run, lambda command: repeat_command(command, namespace, host, ca_file))
 
 
-def follow_run(run: "Run", cancel_command: str) -> None:
+def follow_run(run: "Run", repeat: Callable[[str], str]) -> None:
     """Print a run's stages as they start, wait and end, then its metrics; exit 1 unless it succeeds.
 
-    Ctrl-C ends only this program: it prints the command that cancels the run.
+    Ctrl-C ends only this program: it prints the commands that follow and cancel the run.
+
+    Args:
+        run: The run.
+        repeat: Returns a command of `kfp-edge` for the same server.
     """
-    from kfp_edge.client.runs.snapshot import MARKS, format_stage
+    from kfp_edge.client.runs.snapshot import MARKS, WAITING_MARK, format_stage
 
     printed: dict[str, str] = {}
 
@@ -79,10 +84,13 @@ def follow_run(run: "Run", cancel_command: str) -> None:
                 typer.echo(format_stage(stage))
             printed[stage.name] = stage.state
 
+    if run.state == "pending":
+        typer.echo(f"{WAITING_MARK} waiting for the first stage to start")
     try:
         result = run.wait(print_changes, on_waiting=print_waiting)
     except KeyboardInterrupt:
-        typer.echo(f"\nthe run {run.name} continues; `{cancel_command}` cancels it", err=True)
+        follow, cancel = repeat(f"runs {run.id} --wait"), repeat(f"cancel {run.id}")
+        typer.echo(f"\nthe run {run.name} continues; `{follow}` follows it, `{cancel}` cancels it", err=True)
         raise typer.Exit(130) from None
     if result.state != "succeeded":
         typer.echo(f"error: {result.error}", err=True)

@@ -89,7 +89,7 @@ def _format_reports(reports: Mapping[Path, "LintReport"], output: OutputFormat) 
 def _text_lines(path: Path, report: "LintReport") -> Iterator[str]:
     yield f"{path}: {_summary(report)}"
     for pipeline in report.pipelines:
-        yield f"  pipeline {pipeline.name or '(no name)'}, {pipeline.tasks} tasks"
+        yield f"  pipeline {pipeline.name or '(no name)'}, {count_of(pipeline.tasks, 'task')}"
         yield from (f"  image {image}" for image in pipeline.images)
     for problem in report.problems:
         line = f"line {problem.position.line}: " if problem.position else ""
@@ -97,6 +97,8 @@ def _text_lines(path: Path, report: "LintReport") -> Iterator[str]:
             yield f"  allowed: {problem.rule.code} {line}{_message(problem)} ({problem.suppression_reason})"
         else:
             yield f"  {problem.rule.severity}: {problem.rule.code} {line}{_message(problem)}"
+    if report.is_refused and report.pipelines:
+        yield "  note: the other rules are applied once a backend would accept the file"
 
 
 def _summary(report: "LintReport") -> str:

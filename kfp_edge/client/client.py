@@ -132,7 +132,14 @@ class Client:
         if not _RUN_ID.fullmatch(run_id):
             raise ParameterError(f"{run_id!r} is not the id of a run; `kfp-edge runs` lists the runs with their ids.")
         get = self._api.runs.run_service_get_run
-        return Run(self._api, self._api.call(f"read the run {run_id}", get, run_id))
+        try:
+            return Run(self._api, self._api.call(f"read the run {run_id}", get, run_id))
+        except KfpApiError as error:
+            if error.status != 404:
+                raise
+            raise KfpApiError(
+                f"{self.host} has no run {run_id}; `kfp-edge runs` lists the runs with their whole ids.", error.status
+            ) from error
 
     def runs(self, limit: int = 10) -> list[Run]:
         """Return the latest runs, the newest first."""

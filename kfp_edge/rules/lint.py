@@ -11,6 +11,7 @@ from kfp_edge.rules.context import LintContext, build_lint_context
 from kfp_edge.rules.source_map import Position, SourceMap
 from kfp_edge.rules.suppressions import Suppression, parse_suppressions
 from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, Backend
+from kfp_edge.spec.compiled_pipeline import describe_python_file
 from kfp_edge.spec.pipeline_file import PipelineFile, read_pipeline_file
 from kfp_edge.spec.validation.lint_findings import Finding
 from kfp_edge.spec.validation.validate import PipelineInfo, unreadable_report, validate
@@ -62,6 +63,11 @@ class LintReport:
     problems: tuple[Problem, ...]
     pipelines: tuple[PipelineInfo, ...] = ()
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether a backend refuses the file, so that the other rules were not applied."""
+        return any(not problem.rule.can_be_ignored for problem in self.problems)
+
     def count(self, severity: str) -> int:
         """Return how many problems of a severity, "error" or "warning", are not suppressed."""
         return sum(problem.rule.severity == severity and not problem.suppression_reason for problem in self.problems)
@@ -69,6 +75,8 @@ class LintReport:
 
 def lint_file(path: Path, ignore: Collection[str] = (), backend: Backend = DEFAULT_BACKEND) -> LintReport:
     """Apply the rules to a file, except those with a code in `ignore`; a file that cannot be read is a problem, too."""
+    if path.suffix.lower() == ".py":
+        return _unreadable_lint_report(describe_python_file(path))
     try:
         return lint_text(path.read_bytes(), ignore, backend)
     except OSError as error:

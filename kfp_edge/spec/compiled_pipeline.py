@@ -97,14 +97,23 @@ def is_pipeline_file(pipeline: PipelineLike) -> TypeGuard[str | Path]:
 
 def is_pipeline_name(pipeline: PipelineLike) -> TypeGuard[str]:
     """Whether this is the name of a pipeline of kfp-edge, and not a file or a function."""
-    return isinstance(pipeline, str) and "/" not in pipeline and not pipeline.lower().endswith(_ENDINGS)
+    return isinstance(pipeline, str) and "/" not in pipeline and not pipeline.lower().endswith((*_ENDINGS, ".py"))
 
 
 def _read_file(path: Path) -> bytes:
+    if path.suffix.lower() == ".py":
+        raise PipelineError(describe_python_file(path))
     try:
         return path.read_bytes()
     except OSError as error:
         raise PipelineError(f"cannot read the pipeline {path}: {error.strerror}; check the path.") from error
+
+
+def describe_python_file(path: Path) -> str:
+    """Return the sentence about a file of Python where a compiled pipeline is expected."""
+    return (
+        f"{path} is Python; compile it first: `kfp dsl compile --py {path} --output {path.with_suffix('.yaml').name}`."
+    )
 
 
 @dataclass(frozen=True)
@@ -223,6 +232,7 @@ class CompiledPipeline:
         Raises:
             ParameterError: an unknown parameter, a value of the wrong type, or a required one that is missing.
         """
+        self._refuse_unknown([name for name in values if name not in self.parameters])
         arguments = {name: self._argument(name, value) for name, value in values.items()}
         missing = [
             name
@@ -235,10 +245,16 @@ class CompiledPipeline:
             )
         return arguments
 
+    def _refuse_unknown(self, names: list[str]) -> None:
+        if not names:
+            return
+        known = f"it has: {', '.join(self.parameters)}."
+        if len(names) == 1:
+            hint = suggest_or(names[0], self.parameters, known)
+            raise ParameterError(f"the pipeline {self.name} has no parameter {names[0]!r}; {hint}")
+        raise ParameterError(f"the pipeline {self.name} has no parameters {', '.join(map(repr, names))}; {known}")
+
     def _argument(self, name: str, value: object) -> Any:
-        if name not in self.parameters:
-            hint = suggest_or(name, self.parameters, f"it has: {', '.join(self.parameters)}.")
-            raise ParameterError(f"the pipeline {self.name} has no parameter {name!r}; {hint}")
         definition = self.parameters[name]
         kind = definition.get("parameterType", "")
         if not is_kind(kind):

@@ -34,7 +34,8 @@ def test_options_of_submit_override_parameters_from_a_file(server: FakeKfp, tmp_
 
 def test_submit_waits_and_prints_stages_and_metrics(server: FakeKfp) -> None:
     result = kfp_edge(server, "submit", "small.yaml", "-p", "rows=3", "--wait")
-    lines = [line.split() for line in result.stdout.splitlines()[2:]]
+    first, *lines = [line.split() for line in result.stdout.splitlines()[2:]]
+    assert first == ["?", "waiting", "for", "the", "first", "stage", "to", "start"]
     assert result.exit_code == 0, result.stderr
     assert [line[:3] for line in lines[:6]] == [
         [mark, stage, state] for stage in STAGES for mark, state in (("…", "running"), ("✓", "succeeded"))
@@ -105,9 +106,9 @@ def test_runs_follows_a_run(server: FakeKfp) -> None:
 
 def test_a_schedule_is_added_listed_paused_resumed_and_deleted(server: FakeKfp) -> None:
     added = kfp_edge(server, "schedule", "add", "nightly", "small.yaml", "-p", "rows=3", "--cron", "0 30 2 * * *")
-    assert added.stdout.splitlines()[0] == "nightly: 0 30 2 * * *, at most 1 at a time"
-    assert [line[-12:] for line in added.stdout.splitlines()[1:]] == ["02:30:00 UTC"] * 3
-    assert kfp_edge(server, "schedule", "list").stdout == added.stdout
+    assert added.stdout.splitlines()[:2] == ["added nightly", "nightly: 0 30 2 * * *, at most 1 at a time"]
+    assert [line[-12:] for line in added.stdout.splitlines()[2:]] == ["02:30:00 UTC"] * 3
+    assert f"added nightly\n{kfp_edge(server, 'schedule', 'list').stdout}" == added.stdout
     assert kfp_edge(server, "schedule", "pause", "nightly").stdout == "paused nightly\n"
     assert kfp_edge(server, "schedule", "list").stdout == "nightly: 0 30 2 * * *, at most 1 at a time (paused)\n"
     assert kfp_edge(server, "schedule", "resume", "nightly").stdout == "resumed nightly\n"
@@ -117,9 +118,30 @@ def test_a_schedule_is_added_listed_paused_resumed_and_deleted(server: FakeKfp) 
 
 def test_a_schedule_by_interval_is_added(server: FakeKfp) -> None:
     added = kfp_edge(server, "schedule", "add", "often", "small.yaml", "-p", "rows=3", "--every", "60", "--catch-up")
-    assert added.stdout.startswith("often: every 60 s, at most 1 at a time\n")
+    assert added.stdout.startswith("added often\noften: every 60 s, at most 1 at a time\n")
     (recurring_run,) = server.store.recurring_runs.values()
     assert "no_catchup" not in recurring_run
+
+
+def test_add_says_what_it_did(server: FakeKfp) -> None:
+    options = ("schedule", "add", "often", "small.yaml", "-p", "rows=3", "--every")
+    assert [kfp_edge(server, *options, every).stdout.splitlines()[0] for every in ("1h", "3600", "2h")] == [
+        "added often",
+        "often is unchanged",
+        "replaced often",
+    ]
+    kfp_edge(server, "schedule", "pause", "often")
+    assert "paused, as it was before; `kfp-edge schedule resume often`" in kfp_edge(server, *options, "3h").stdout
+
+
+def test_an_interval_that_is_none_says_what_to_write(server: FakeKfp) -> None:
+    refused = kfp_edge(server, "schedule", "add", "often", "small.yaml", "-p", "rows=3", "--every", "often")
+    assert "the interval of the schedule is 'often'; give one number above 0 with its unit" in str(refused.exception)
+
+
+def test_a_server_without_schedules_says_so(server: FakeKfp) -> None:
+    result = kfp_edge(server, "schedule", "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no schedules\n")
 
 
 def test_a_schedule_can_run_without_the_cache(server: FakeKfp) -> None:

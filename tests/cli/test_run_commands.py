@@ -62,9 +62,12 @@ def test_ctrl_c_says_that_the_run_continues_and_how_it_is_canceled(
     monkeypatch.setattr(time, "sleep", interrupt)
     result = kfp_edge(server, *SUBMIT, "--wait")
     (run_id,) = server.store.runs
-    command = f"kfp-edge cancel {run_id} --namespace ds-project --host {server.url}"
+    follow, cancel = (
+        f"kfp-edge {command} --namespace ds-project --host {server.url}"
+        for command in (f"runs {run_id} --wait", f"cancel {run_id}")
+    )
     assert result.exit_code == 130
-    assert f"the run mine continues; `{command}` cancels it" in result.stderr
+    assert f"the run mine continues; `{follow}` follows it, `{cancel}` cancels it" in result.stderr
 
 
 def test_a_run_is_canceled(server: FakeKfp) -> None:

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
+from kfp_edge.errors import PipelineError
+from kfp_edge.spec.compiled_pipeline import load_validated
 from support.pipelines import IMAGE
 from support.pipelines import TEXT as CLEAN
 
@@ -37,6 +39,7 @@ def test_every_file_is_checked_and_one_with_an_error_fails_the_command() -> None
     assert code == 1
     assert "missing.yaml: 1 error\n  error: KE100 cannot read the file: No such file or directory.\n" in output
     assert "wrong.yaml: 1 error\n  pipeline clean, 2 tasks\n" in output
+    assert output.count("note: the other rules are applied once a backend would accept the file") == 1
     assert ": components.comp-work.executorLabel: there is no executor 'gone'" in output
     assert output.endswith("clean.yaml: OK\n  pipeline clean, 2 tasks\n  image " + IMAGE + "\n")
 
@@ -124,3 +127,12 @@ def test_no_text_in_a_pipeline_can_inject_a_workflow_command(files: Path) -> Non
     (line,) = output.splitlines()
     assert line.startswith("::error file=a%2Cb%3Ac.yaml,title=KE005 ")
     assert "side-effect: 100%25%0A::error::x" in line
+
+
+def test_a_file_of_python_has_to_be_compiled_first(tmp_path: Path) -> None:
+    (tmp_path / "mk.py").write_text("from kfp import dsl\n")
+    hint = f"{tmp_path}/mk.py is Python; compile it first: `kfp dsl compile --py {tmp_path}/mk.py --output mk.yaml`."
+    code, output = kfp_edge_validate(str(tmp_path / "mk.py"))
+    assert (code, hint in output) == (1, True)
+    with pytest.raises(PipelineError, match=re.escape(hint)):
+        load_validated(tmp_path / "mk.py")

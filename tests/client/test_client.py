@@ -47,6 +47,7 @@ def test_an_experiment_and_a_pipeline_are_created_once(server: FakeKfp) -> None:
         ({}, "the pipeline small needs the parameter 'rows'"),
         ({"rows": "many"}, 'the parameter rows must be a whole number, not "many"'),
         ({"rows": 1, "rat": 0.5}, "the pipeline small has no parameter 'rat'; did you mean rate"),
+        ({"rat": 0.5, "row": 1}, "the pipeline small has no parameters 'rat', 'row'; it has: "),
         ({"rows": 1, "tags": "a"}, "the parameter tags must be a list"),
         ({"rows": 1, "about": [1]}, "the parameter about must be a mapping"),
     ],

@@ -135,7 +135,7 @@ def test_a_run_is_canceled(live: LiveCluster, kfp_edge: KfpEdge, canceled: Runni
     answer = kfp_edge("cancel", canceled.run_id)
     assert answer.code == 0, answer.output
     assert canceled.wait(live.settings.seconds(STAGE_SECONDS)) == 1
-    assert "was terminated before it had ended" in canceled.output
+    assert "was canceled before it had ended" in canceled.output
     assert re.search(r": canceled$", kfp_edge("runs", canceled.run_id).output, re.MULTILINE)
 
 

@@ -63,7 +63,7 @@ def test_a_canceled_run_has_no_stage_that_failed(
     command.wait_for(r"^\? ", live.settings.seconds(STAGE_SECONDS + PULL_SECONDS))
     assert kfp_edge("cancel", command.run_id).code == 0
     assert command.wait(live.settings.seconds(STAGE_SECONDS)) == 1
-    assert "was terminated before it had ended" in command.output
+    assert "was canceled before it had ended" in command.output
     assert re.search(rf"^■ {STAGE} ", command.output, re.MULTILINE), command.output
 
 

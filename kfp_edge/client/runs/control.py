@@ -52,7 +52,8 @@ def retry(api: KfpApi, run_id: str) -> V2beta1Run:
     """
     run = _read(api, run_id)
     if run.state != "FAILED":
-        raise ParameterError(f"the run {run.display_name} is {_word(run)}; only a run that failed can be retried.")
+        state = "has succeeded" if run.state == "SUCCEEDED" else f"is {_word(run)}"
+        raise ParameterError(f"the run {run.display_name} {state}; only a run that failed can be retried.")
     api.call("retry the run", api.runs.run_service_retry_run, run_id, is_idempotent=False)
     return _read(api, run_id)
 

@@ -264,7 +264,7 @@ class ObservedRun:
             self._terminated_at = self.created_at
             stages = self._stage_states()
         if self.state == "canceled":
-            return RunResult(self.state, stages, f"the run {self.name} was terminated before it had ended.")
+            return RunResult(self.state, stages, f"the run {self.name} was canceled before it had ended.")
         error = self._reasons.failure(stages, failed_driver(self._run), in_cluster)
         return RunResult(self.state, stages, error)
 

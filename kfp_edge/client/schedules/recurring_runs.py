@@ -51,6 +51,7 @@ class Schedule:
         unfinished_runs: ids of runs that have not ended: for `Client.schedule`, those for which the schedule that it
             replaced stays; for `Client.resume`, its own, if a time was missed.
         error: why the server or this client cannot read it; empty if they can.
+        change: for `Client.schedule`, what it did: `added`, `replaced`, or `unchanged`; else empty.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Schedule:
     replaced: bool = False
     unfinished_runs: tuple[str, ...] = ()
     error: str = ""
+    change: str = ""
 
 
 def list_all(api: KfpApi) -> list[V2beta1RecurringRun]:
@@ -129,7 +131,8 @@ def create_or_replace(api: KfpApi, recurring_run: V2beta1RecurringRun) -> Schedu
     pause(api, others)
     if not is_paused and not _is_enabled(current):
         _set_enabled(api, current, enabled=True)
-    return replace(to_schedule(current), unfinished_runs=_delete_unless_running(api, others))
+    change = "unchanged" if equal else "replaced" if existing else "added"
+    return replace(to_schedule(current), unfinished_runs=_delete_unless_running(api, others), change=change)
 
 
 def pause(api: KfpApi, recurring_runs: Iterable[V2beta1RecurringRun]) -> None:

@@ -44,9 +44,9 @@ class Timing:
             ParameterError: cron and interval are both given or neither, or a value is out of range.
         """
         if bool(cron) == bool(every):
-            raise ParameterError(
-                "a schedule needs either a cron expression or an interval in seconds; give one of them."
-            )
+            given = "has both a cron expression and" if cron else "needs either a cron expression or"
+            remedy = "leave one of them out" if cron else "give one of them"
+            raise ParameterError(f"a schedule {given} an interval; {remedy}.")
         if every < 0:
             raise ParameterError(f"the interval of a schedule must be at least one second, not {every}.")
         if every > _LONGEST_INTERVAL:

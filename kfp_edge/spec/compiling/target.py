@@ -50,7 +50,7 @@ class RunLimits:
         Raises:
             ParameterError: one is not a duration, or is too short or too long.
         """
-        limits = cls(_parse_seconds("deadline", deadline), _parse_seconds("time to live", time_to_live))
+        limits = cls(parse_seconds("deadline", deadline), parse_seconds("time to live", time_to_live))
         if 0 < limits.time_to_live < _LEAST_TIME_TO_LIVE:
             raise ParameterError(
                 f"the time to live {time_to_live!r} is too short: the server needs the Workflow of a run to see how it "
@@ -115,7 +115,12 @@ class CompileTarget:
         return (comments[0] if comments else "") + adapted
 
 
-def _parse_seconds(name: str, text: str) -> int:
+def parse_seconds(name: str, text: str) -> int:
+    """Return a duration such as `90m`, `6h` or `7d` in seconds; 0 for an empty text.
+
+    Raises:
+        ParameterError: it is not a duration above 0; the message calls it `name`.
+    """
     if not text:
         return 0
     match = _DURATION.fullmatch(text.strip())

@@ -165,7 +165,7 @@ def test_a_run_that_a_person_terminated_is_canceled_and_no_stage_failed(
     run_until_running(run)
     run_control.terminate(server.store, run.id)
     result = run.wait()
-    assert (result.state, result.error) == ("canceled", f"the run {run.name} was terminated before it had ended.")
+    assert (result.state, result.error) == ("canceled", f"the run {run.name} was canceled before it had ended.")
     assert [stage.state for stage in result.stages] == ["canceled", "skipped", "skipped"]
     assert server.store.runs[run.id]["state"] == "FAILED"  # as a real server reports it
 

@@ -167,7 +167,7 @@ def test_an_unknown_schedule_is_reported_with_the_existing_ones(client: Client, 
     ("options", "message"),
     [
         ({"cron": "", "every": 0}, "needs either a cron expression or an interval"),
-        ({"every": 60}, "needs either a cron expression or an interval"),
+        ({"every": 60}, "has both a cron expression and an interval; leave one of them out"),
         ({"cron": "", "every": -1}, "must be at least one second, not -1"),
         ({"cron": "", "every": 99999999999}, r"must be at most 157680000 seconds \(five years\), not 99999999999"),
         ({"cron": "@every 1h30m"}, r"is an interval; give it in seconds, as --every 5400 \(every=5400\), instead"),
