@@ -125,7 +125,8 @@ def test_ctrl_c_says_that_the_run_goes_on_and_it_does(
     wait_until_running(left, live)
     left.interrupt()
     assert left.wait(live.settings.seconds(60)) == 130
-    assert f"continues; `kfp-edge cancel {left.run_id} " in left.output
+    assert "continues; `kfp-edge runs " in left.output
+    assert f"`kfp-edge cancel {left.run_id} " in left.output
     followed = kfp_edge("runs", left.run_id, "--wait", seconds=live.settings.seconds(RUN_SECONDS))
     assert followed.code == 0, followed.output
 
