@@ -110,15 +110,16 @@ class _StateReader:
         self._retried_at: datetime | None = min((status.update_time for status in history), default=None)
 
     def stage_state(self, name: str, stage: Stage) -> StageState:
-        nodes = list(self._node_states(stage)) or list(self._states_around(stage))
+        own = list(self._node_states(stage))
+        nodes = own or list(self._states_around(stage))
         if not nodes:
             return StageState(name, "skipped", note=_NOT_REACHED) if self._has_ended else StageState(name, "pending")
         state = min((node.state for node in nodes), key=_PRECEDENCE.index)
-        notes = [node.note for node in nodes if node.state == state and node.note]
-        if len(nodes) > 1:
-            done = sum(node.state in FINAL_STATES for node in nodes)
-            notes = [f"{done} of {len(nodes)} done", *notes[:1]]
-        return StageState(name, state, self._seconds(state, [node.task for node in nodes]), ", ".join(notes[:2]))
+        notes = [node.note for node in nodes if node.state == state and node.note][:1]
+        if len(own) > 1:
+            done = sum(node.state in FINAL_STATES for node in own)
+            notes = [f"{done} of {len(own)} done", *notes]
+        return StageState(name, state, self._seconds(state, [node.task for node in nodes]), ", ".join(notes))
 
     def _node_states(self, stage: Stage) -> Iterator[_NodeState]:
         if not self._index.has_node_ids:

@@ -133,6 +133,26 @@ def test_a_run_that_was_terminated_has_canceled_stages() -> None:
     assert states(run, stage("boom"))[0][0] == "canceled"
 
 
+def test_a_stage_in_a_loop_whose_items_were_omitted_has_no_number_of_items_that_are_done() -> None:
+    def node(display_name: str, *children: str, state: str | None = "FAILED") -> dict[str, Any]:
+        return {
+            "display_name": display_name,
+            "state": state,
+            "child_tasks": [{"pod_name": node_id("w", child)} for child in children],
+        }
+
+    items = [f"w.root.for-loop-1.iteration-iterations({number}:{number})" for number in range(2)]
+    tasks = [
+        node("w", "w.root-driver"),
+        node("root-driver", "w.root", state="SUCCEEDED"),
+        node("iteration-iterations", *items),
+        *(node("iteration-item-driver", f"{item}.iteration-item") for item in items),
+        *(node("iteration-item", state=None) for _ in items),
+    ]
+    run = to_run({"state": "FAILED", "run_details": {"task_details": tasks}})
+    assert states(run, stage("for-loop-1", "learn", loop="for-loop-1")) == [NOT_REACHED]
+
+
 def test_a_driver_that_failed_is_named() -> None:
     run = read_run("run-failed")
     assert failed_driver(run) == ""
