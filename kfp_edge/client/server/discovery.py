@@ -3,6 +3,7 @@
 import atexit
 import os
 import socket
+import ssl
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -50,11 +51,25 @@ def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file:
         host, needs_token = _discover_host(cluster, "" if namespace else _describe_default_namespace())
         read_token = read_token if needs_token else lambda: ""
     _check_host_and_token(host, read_token)
-    if ca_file is not None and not ca_file.is_file():
-        raise ParameterError(f"the CA file {ca_file} does not exist.")
+    if ca_file is not None:
+        _check_ca_file(ca_file)
     namespace = namespace or (cluster.namespace if cluster else "")
     ca_file = ca_file or _write_ca_bundle(_ca_files(cluster))
     return Endpoint(host.rstrip("/"), namespace, read_token, ca_file, cluster, is_in_cluster)
+
+
+def _check_ca_file(ca_file: Path) -> None:
+    """Check that a file can be used as CA; with an empty one, urllib3 reports a server that cannot be reached."""
+    try:
+        ssl.create_default_context(cafile=str(ca_file))
+    except ssl.SSLError:
+        raise ParameterError(
+            f"the CA file {ca_file} contains no certificate that can be read; give certificates in PEM format."
+        ) from None
+    except FileNotFoundError:
+        raise ParameterError(f"the CA file {ca_file} does not exist.") from None
+    except OSError as error:
+        raise ParameterError(f"the CA file {ca_file} cannot be read: {error.strerror}.") from None
 
 
 def _connect_cluster(namespace: str, required: bool) -> Cluster | None:

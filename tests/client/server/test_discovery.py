@@ -11,7 +11,7 @@ import pytest
 
 from kfp_edge.client import Client
 from kfp_edge.client.server.discovery import find_endpoint
-from kfp_edge.errors import KfpApiError, KfpEdgeError
+from kfp_edge.errors import KfpApiError, KfpEdgeError, ParameterError
 from support.cluster import pipeline_application, set_environment
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
@@ -242,6 +242,21 @@ def test_a_certificate_of_an_unknown_ca_is_reported(tls_server: FakeKfp) -> None
     with pytest.raises(KfpApiError, match=r"the certificate of https://.* is not trusted; name its CA in --ca-file"):
         Client.connect(host=tls_server.url, token=tls_server.token).runs()
     assert tls_server.requests == []
+
+
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n"])
+def test_a_ca_file_without_a_certificate_is_reported_and_not_a_server_that_cannot_be_reached(
+    tmp_path: Path, content: str
+) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(content)
+    with pytest.raises(ParameterError, match=r"the CA file .*ca\.pem contains no certificate that can be read"):
+        Client.connect(host="https://example.com", ca_file=ca_file)
+
+
+def test_a_folder_as_ca_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"the CA file .* cannot be read: Is a directory"):
+        Client.connect(host="https://example.com", ca_file=tmp_path)
 
 
 def test_a_missing_ca_file_is_reported(tmp_path: Path) -> None:
