@@ -64,6 +64,10 @@ class WrittenValue:
     node: yaml.Node
 
 
+class _WrongTypeError(ParameterError):
+    """A value has another type than its parameter, or than the elements of its list."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A pipeline's parameter: its name, its type in the compiled pipeline, and that of its elements if it is a list."""
@@ -219,7 +223,7 @@ def _convert(parameter: Parameter, value: object) -> Any:
             return [_convert_element(parameter, item) for item in value]
         case "STRUCT" if isinstance(value, Mapping):
             return _convert_nested(parameter, value)
-    raise ParameterError(
+    raise _WrongTypeError(
         f"the parameter {parameter.name} must be {parameter.requirement}, not {_show(value)}{_hint(parameter, value)}."
     )
 
@@ -234,9 +238,7 @@ def _convert_element(parameter: Parameter, value: object) -> Any:
         return _convert_nested(parameter, value)
     try:
         return _convert(Parameter(parameter.name, _KINDS[parameter.element]), value)
-    except ParameterError as error:
-        if parameter.element == "dict" and isinstance(value, Mapping):
-            raise
+    except _WrongTypeError as error:
         hint = _hint(Parameter(parameter.name, _KINDS[parameter.element]), value)
         raise ParameterError(
             f"the parameter {parameter.name} must be {parameter.requirement}; it contains {_show(value)}{hint}."
@@ -276,9 +278,10 @@ def _check_key(parameter: Parameter, key: object) -> str:
 
 def _check_integer(parameter: Parameter, number: int) -> int:
     if abs(number) > _LARGEST_INTEGER:
+        alternative = "" if parameter.kind == "NUMBER_INTEGER" else ", or write it as a text in quotes"
         raise ParameterError(
             f"the parameter {parameter.name} contains {_show(number)}, which KFP cannot pass exactly; "
-            f"give a whole number of at most {_LARGEST_INTEGER}, or write it as a text in quotes."
+            f"give a whole number of at most {_LARGEST_INTEGER}{alternative}."
         )
     return number
 

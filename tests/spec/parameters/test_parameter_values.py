@@ -122,7 +122,13 @@ def test_a_value_is_read_by_the_core_schema_of_yaml_1_2(
         ({"columns": '{"a": {"min": 1},\t"a": {"min": 2}}'}, "the key 'a' is given twice (line 1, column 19)"),
         ({"seed": "1_000"}, 'seed must be a whole number, not "1_000"; write 1000.'),
         ({"seed": "12:30"}, 'seed must be a whole number, not "12:30".'),
-        ({"seed": "9007199254740993"}, "which KFP cannot pass exactly"),
+        (
+            {"seed": "9007199254740993"},
+            "contains 9007199254740993, which KFP cannot pass exactly; give a whole number of at most "
+            "9007199254740992.",
+        ),
+        ({"rolling_windows": "[9007199254740993]"}, "contains 9007199254740993, which KFP cannot pass exactly"),
+        ({"columns": "{X: {min: 9007199254740993}}"}, "9007199254740992, or write it as a text in quotes."),
         ({"false_alarm_rate": "0,001"}, 'false_alarm_rate must be a number, not "0,001"; write 0.001.'),
         ({"false_alarm_rate": ".nan"}, "which is no finite number"),
         ({"gates": "{recall: .inf}"}, "which is no finite number"),
