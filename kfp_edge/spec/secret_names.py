@@ -10,8 +10,8 @@ _WORD_END = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 _KINDS = {
     "nothing": r"(?:.*_)?(?:audio|begin|bos|cls|end|eos|first|image|last|mask|max|min|next|pad|per|prev|sep|special|"
     r"start|stop|tool|unk)_token",
-    "password": r".*pass(?:word|wd|phrase|code)s?|(?:.*_)?pwd|(?:.*_)?(?:account|admin|app|auth|basic|bind|broker|"
-    r"database|db|docker|ftp|git|http|keystore|ldap|login|mail|mongo|mqtt|mysql|nexus|pg|postgres|proxy|rabbitmq|"
+    "password": r".*pass(?:word|wd|phrase|code)s?(?:_?\d)?|(?:.*_)?pwd|(?:.*_)?(?:account|admin|app|auth|basic|bind|"
+    r"broker|database|db|docker|ftp|git|http|keystore|ldap|login|mail|mongo|mqtt|mysql|nexus|pg|postgres|proxy|rabbitmq|"
     r"redis|registry|root|service|smtp|ssh|truststore|user)_?pass",
     "key": r"(?:.*_)?(?:access|account|api|auth|encryption|fernet|hmac|jwt|master|private|secret|service|shared|"
     r"signing|subscription)_?key|(?:.*_)?secret_key_base|secret|(?:.*_)?(?:api|app|client|consumer|cookie|csrf|hmac|jwt|"

@@ -20,6 +20,8 @@ _FORMATS = {
     "a Slack webhook": r"\bhooks\.slack\.com/(?:services|workflows)/T\w{6,}/\w{6,}/(?P<secret>\w{10,})",
     "an API key": r"\bsk-(?:(?:proj|svcacct|admin|ant-\w{1,10}|or-v1|lf|live|test)-(?=[\w-]{0,60}\d)[\w-]{20}|"
     r"(?=[a-z]{0,60}[0-9A-Z])[A-Za-z0-9]{20})",
+    "a key of an AI service": r"\b(?:nvapi-[\w-]{60}|gsk_[A-Za-z0-9]{50}|xai-\w{70}|r8_[A-Za-z0-9]{37}\b|"
+    r"pplx-[A-Za-z0-9]{48}|lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10})",
     "a Stripe key": r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16}",
     "a Google API key": r"\bAIza[\w-]{35}",
     "a Google token": r"\bya29\.[\w-]{20}|\bGOCSPX-[\w-]{20}",
@@ -61,6 +63,7 @@ _PARTS = {
     "a Slack token": ("xox", "xapp-"),
     "a Slack webhook": ("hooks.slack",),
     "an API key": ("sk-",),
+    "a key of an AI service": ("nvapi-", "gsk_", "xai-", "r8_", "pplx-", "lsv2_"),
     "a Stripe key": ("k_live_", "k_test_"),
     "a Google API key": ("aiza",),
     "a Google token": ("ya29.", "gocspx-"),
@@ -92,7 +95,7 @@ _PLACEHOLDER = re.compile(
     r"(?i:\[?(?:(?:my|your|the|some|a)[-_ ]?)?(?:db[-_]?|api[-_]?|access[-_]?|auth[-_]?|client[-_]?|user[-_]?)?"
     r"(?:password|passwd|passphrase|pass|pwd|pw|token|secret|key|credentials?|value|example|placeholder|dummy)"
     r"(?:[-_ ]?here)?\]?|(?:change|replace)[-_ ]?(?:me|it|this)|x+|\*+|\.+|-+|redacted|hidden|masked|removed|todo|tbd|"
-    r"%[sdr]|%\(\w+\)s|\w*example\w*)"
+    r"%[sdr]|%\(\w+\)s|[\w/+]*example[\w/+]*)"
 )
 
 

@@ -33,6 +33,7 @@ SECRETS = {
     "a password in a URL": "https://me:" + "hunter2@git.example.com/x",
     "an API key": "sk-" + "aB3d" * 12,
     "a Google API key": "AIza" + "Sy1" * 11 + "ab",
+    "a key of an AI service": "nvapi-" + "aB1_" * 16,
     "an Azure key": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + "Zm9v" * 20 + "==;",
     "an AWS secret key": "aws_secret_access_key = " + "aB1/" * 10,
     "a Slack webhook": "https://hooks.slack.com/services/T" + "0ABCDEF1/B0ABCDEF1/" + "aB1" * 8,
@@ -45,6 +46,11 @@ SECRETS = {
 OTHER_FORMS = {
     "sk-proj-" + "aB3_" * 10: "an API key",
     "sk-ant-api03-" + "aB3-" * 10: "an API key",
+    "gsk_" + "aB1d" * 13: "a key of an AI service",
+    "xai-" + "aB1d" * 20: "a key of an AI service",
+    "r8_" + "aB1d" * 9 + "e": "a key of an AI service",
+    "pplx-" + "aB1d" * 12: "a key of an AI service",
+    "lsv2_pt_" + "a1b2" * 8 + "_" + "a1b2" * 2 + "c3": "a key of an AI service",
     "github_pat_" + "a1B2" * 6: "a GitHub token",
     "Driver={SQL};Server=db;UID=sa;PWD=" + "hunter2": "a password in a connection string",
     "Authorization: Basic " + "bWU6aHVudGVyMg==": "an authorization header",
@@ -96,6 +102,9 @@ def test_other_forms_of_a_secret_are_recognized(secret):
         base64.b64encode(b'{"auths": {}, "other": "text that is long"}').decode(),
         base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIEow").decode(),
         "AKIAIOSFODNN7EXAMPLE",
+        "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",  # as the documentation of AWS has it
+        "nvapi-nemotron-70b-instruct",
+        "xai-shap-values",
     ],
 )
 def test_a_placeholder_a_reference_or_other_text_is_no_secret(text):
@@ -137,6 +146,7 @@ def lint_variable(name, value):
     "name",
     [
         *("PASSWORD", "db_password", "PGPASSWORD", "DB_PASS", "dbpass", "SSHPASS", "MYSQL_PWD", "PASSPHRASE"),
+        *("password2", "DB_PASSWORD_1"),
         *("GIT_TOKEN", "accessToken", "GITHUB_PAT", "DB_CREDENTIALS"),
         *("AWS_SECRET_ACCESS_KEY", "ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "ENCRYPTION_KEY", "apiKey", "x-api-key"),
         *("secret", "client-secret", "JWT_SECRET", "SECRET_KEY_BASE", "DJANGO_SECRET_KEY"),
