@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from kfp_edge.cli.server_options import CaFile, Host, Namespace, repeat_command
+from kfp_edge.cli.server_options import CaFile, Host, Namespace
 from kfp_edge.cli.submit import follow_run
+from kfp_edge.wording import repeat_command
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Run ID.")]
 

@@ -1,6 +1,5 @@
 """Options for the server of Data Science Pipelines. A token is never an option, because other users could see it."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +26,3 @@ PipelineName = Annotated[
     str,
     typer.Argument(metavar="PIPELINE", help="A pipeline of kfp-edge by name, or a compiled YAML or JSON file."),
 ]
-
-
-def repeat_command(command: str, namespace: str, host: str, ca_file: Path | None) -> str:
-    """Return a command of `kfp-edge` for the same server, as a user can paste it."""
-    options = {"--namespace": namespace, "--host": host, "--ca-file": str(ca_file or "")}
-    given = (f" {name} {shlex.quote(value)}" for name, value in options.items() if value)
-    return f"kfp-edge {command}{''.join(given)}"

@@ -17,9 +17,9 @@ from kfp_edge.cli.server_options import (
     JoinStages,
     Namespace,
     PipelineName,
-    repeat_command,
 )
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.wording import repeat_command
 
 if TYPE_CHECKING:
     from kfp_edge.client import Run, StageState

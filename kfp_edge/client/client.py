@@ -130,7 +130,8 @@ class Client:
     def run(self, run_id: str) -> Run:
         """Return a run by its id."""
         if not _RUN_ID.fullmatch(run_id):
-            raise ParameterError(f"{run_id!r} is not the id of a run; `kfp-edge runs` lists the runs with their ids.")
+            command = self._api.endpoint.repeat_command("runs")
+            raise ParameterError(f"{run_id!r} is not the id of a run; `{command}` lists the runs with their ids.")
         get = self._api.runs.run_service_get_run
         try:
             return Run(self._api, self._api.call(f"read the run {run_id}", get, run_id))

@@ -155,8 +155,9 @@ def check_runtime(machine: Machine) -> Diagnosis:
     if not failure:
         return Diagnosis(name, f"{_podman_info(machine, '.Host.OCIRuntime.Name') or 'podman'} starts a container", "ok")
     if not _try_container(machine, _RUNC_OPTIONS, _LOW_LIMIT_OPTIONS):
-        default = _podman_info(machine, ".Host.OCIRuntime.Name") or "podman's default"
-        return Diagnosis(name, f"runc starts a container; {default} does not, and is not used", "ok")
+        default = _podman_info(machine, ".Host.OCIRuntime.Name")
+        contrast = "podman's defaults do not" if default in ("", "runc") else f"{default}, podman's default, does not"
+        return Diagnosis(name, f"runc with cgroupfs and lower limits starts a container, as runs do; {contrast}", "ok")
     # /usr/sbin is not on an ordinary user's PATH, but podman looks there
     if machine.is_installed("runc") or machine.is_installed("/usr/sbin/runc"):
         remedy = "fix the cause that the error names; for namespaces or ids, see the two checks below"

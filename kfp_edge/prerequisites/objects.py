@@ -32,6 +32,10 @@ class _Needed:
         """The pods, as part of a sentence."""
         return describe_pods(self.pods)
 
+    def verb(self, singular: str, plural: str) -> str:
+        """Return the form of a verb whose subject are the pods."""
+        return singular if len(self.pods) == 1 else plural
+
     @property
     def or_name_another(self) -> str:
         return f", or name another one with the parameter {self.parameter}" if self.parameter else ""
@@ -45,7 +49,7 @@ def check_service_accounts(namespace: Namespace, pods: Sequence[PodNeeds]) -> It
         else:
             yield Diagnosis(
                 needed.title,
-                f"does not exist in {namespace.name}, so that {needed.users} gets no pod",
+                f"does not exist in {namespace.name}, so that {needed.users} cannot run",
                 "missing",
                 f"create it (deploy/openshift){needed.or_name_another}",
             )
@@ -121,7 +125,7 @@ def _absent(namespace: Namespace, needed: _Needed, templates: str = "") -> Diagn
         details = f"does not exist in {namespace.name}, and {needed.reason}"
         return Diagnosis(needed.title, details, "warning", remedy + needed.or_name_another)
     if not needed.is_required:
-        details = f"does not exist in {namespace.name}; {needed.users} starts without it"
+        details = f"does not exist in {namespace.name}; {needed.users} {needed.verb('starts', 'start')} without it"
         return Diagnosis(needed.title, details, "optional", f"{remedy} if the run needs it")
     details = f"does not exist in {namespace.name}, and {needed.users} cannot run without it"
     return Diagnosis(needed.title, details, "missing", remedy + needed.or_name_another)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 from google.protobuf import json_format
@@ -39,7 +40,7 @@ _Scope = Mapping[str, _Value]
 
 
 def find_stage_needs(document: PipelineDocument, arguments: Mapping[str, Any]) -> Iterator[PodNeeds]:
-    """Yield what the pod of each task needs.
+    """Yield what the pod of each task needs, in topological order.
 
     What is known only while the pipeline runs, such as the name of a claim that a task creates, is left out.
 
@@ -64,7 +65,10 @@ class _Walk:
     platform: Mapping[str, Any]
 
     def needs(self, graph: ComponentSpec, scope: _Scope) -> Iterator[PodNeeds]:
-        for name, task in graph.dag.tasks.items():
+        # the order of a mapping of protobuf changes from process to process
+        dependencies = {name: task.dependent_tasks for name, task in sorted(graph.dag.tasks.items())}
+        for name in TopologicalSorter(dependencies).static_order():
+            task = graph.dag.tasks[name]
             component = self.spec.components[task.component_ref.name]
             inputs = dict(_known_inputs(task, component, scope))
             if component.HasField("dag"):

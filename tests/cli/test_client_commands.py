@@ -61,9 +61,7 @@ def test_submit_prints_that_the_version_of_the_server_is_unknown(server: FakeKfp
 def test_a_compiled_file_takes_no_backend(server: FakeKfp) -> None:
     result = kfp_edge(server, "submit", "small.yaml", "-p", "rows=3", "--backend", "3.4")
     assert result.exit_code == 1
-    assert "small.yaml is compiled already; give them to `kfp-edge compile`, and leave them out" in str(
-        result.exception
-    )
+    assert "small.yaml is compiled already; leave them out here" in str(result.exception)
 
 
 def test_submit_with_wait_fails_when_the_run_fails(server: FakeKfp) -> None:
@@ -96,6 +94,25 @@ def test_runs_lists_runs_shows_one_and_writes_its_report(server: FakeKfp, tmp_pa
     assert kfp_edge(server, "runs", run_id, "--report", "learn").stdout == f"{REPORT}\n"
     kfp_edge(server, "runs", run_id, "--report", "learn", "--output", "report.html")
     assert (tmp_path / "report.html").read_text() == REPORT
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--report", "learn"), "--report is for one run: name it, as in `kfp-edge runs RUN --report`"),
+        (("--report", "learn", "--output", "r.html"), "--report is for one run"),
+        (("--output", "r.html"), "--output is for one run"),
+        (("--wait",), "--wait is for one run"),
+        (("run-1", "--output", "r.html"), "--output is the file for a report: name its stage with --report"),
+        (("run-1", "--report", "learn", "--wait"), "give --report or --wait, not both"),
+        (("run-1", "--limit", "3"), "--limit is for the list of runs"),
+    ],
+)
+def test_runs_ignores_no_option(server: FakeKfp, options: tuple[str, ...], message: str) -> None:
+    result = kfp_edge(server, "runs", *options)
+    assert result.exit_code == 1
+    assert message in str(result.exception)
+    assert server.requests == []
 
 
 def test_runs_follows_a_run(server: FakeKfp) -> None:

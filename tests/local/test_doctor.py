@@ -49,6 +49,8 @@ class FakeMachine(Machine):
         self.space = 100 * GIB
         self.broken: tuple[str, ...] = ()
         self.runtimes = {"crun", "runc"}
+        self.default_runtime = "crun"
+        self.limits_are_low = False
 
     def is_installed(self, program: str) -> bool:
         return program in self.programs
@@ -56,10 +58,12 @@ class FakeMachine(Machine):
     def run(self, *args: str) -> str:
         if args[0] in self.broken:
             raise CommandError(f"`{args[0]}` failed with exit code 1: it is damaged", "it is damaged")
-        if "--rootfs" in args and ("runc" if "runc" in args else "crun") not in self.runtimes:
+        runtime = "runc" if "runc" in args else self.default_runtime
+        fails = runtime not in self.runtimes or (self.limits_are_low and "--ulimit" not in args)
+        if "--rootfs" in args and fails:
             raise CommandError("`podman run` failed", f"Error: {RUNTIME_ERROR}")
         if "info" in args:
-            return "crun\n" if "OCIRuntime" in args[-1] else "/home/ada/storage\n"
+            return f"{self.default_runtime}\n" if "OCIRuntime" in args[-1] else "/home/ada/storage\n"
         return f"{args[0]} version 1.28.2 (image-spec 1.0)"
 
     def package_version(self, name: str) -> str:
@@ -152,7 +156,20 @@ def test_runc_suffices_where_crun_fails(machine: FakeMachine) -> None:
     machine.runtimes = {"runc"}
     check = doctor.check_runtime(machine)
     assert check.status == "ok"
-    assert check.details == "runc starts a container; crun does not, and is not used"
+    assert check.details == (
+        "runc with cgroupfs and lower limits starts a container, as runs do; crun, podman's default, does not"
+    )
+
+
+def test_runc_as_the_default_that_needs_lower_limits_is_not_said_to_fail(machine: FakeMachine) -> None:
+    machine.default_runtime = "runc"
+    machine.runtimes = {"runc"}
+    machine.limits_are_low = True
+    check = doctor.check_runtime(machine)
+    assert (check.status, check.details) == (
+        "ok",
+        "runc with cgroupfs and lower limits starts a container, as runs do; podman's defaults do not",
+    )
 
 
 def test_without_a_working_runtime_the_remedy_is_runc(machine: FakeMachine) -> None:

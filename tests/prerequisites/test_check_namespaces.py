@@ -65,6 +65,11 @@ class TestObjects:
         status, sentence = problem(cluster, stage(ObjectNeed("Secret", "absent", is_required=False)))
         assert (status, "the stage train starts without it" in sentence) == ("optional", True)
 
+    def test_several_stages_start_without_one_that_is_optional(self, cluster: Cluster) -> None:
+        need = ObjectNeed("Secret", "absent", is_required=False)
+        other = PodNeeds("the stage verify", "ds-project", objects=(need,))
+        assert "; the stage train and 1 other start without it" in problem(cluster, stage(need), other)[1]
+
     def test_one_that_the_run_is_likely_to_need_is_a_warning(self, cluster: Cluster) -> None:
         need = ObjectNeed("Secret", "absent", is_required=False, reason="the run has no other login for s3://b")
         status, sentence = problem(cluster, stage(need))
@@ -112,7 +117,7 @@ class TestServiceAccounts:
         status, sentence = problem(cluster, stage(ObjectNeed("ServiceAccount", "nobody", parameter="build_options")))
         assert (status, sentence.split("; ")[0]) == (
             "missing",
-            "ServiceAccount nobody: does not exist in ds-project, so that the stage train gets no pod",
+            "ServiceAccount nobody: does not exist in ds-project, so that the stage train cannot run",
         )
 
     def test_a_namespace_that_does_not_exist_is_named(self, cluster: Cluster) -> None:

@@ -44,6 +44,21 @@ def test_every_task_that_runs_a_container_has_a_pod() -> None:
     assert {pod.image for pod in needs().values()} == {IMAGE}
 
 
+@dsl.pipeline(name="ordered")
+def ordered():
+    """Tasks whose names are in no order, and one that has to be the last."""
+    tasks = [work().set_display_name(f"work {number}") for number in range(6)]
+    work().after(*tasks[1:])
+    tasks[0].after(tasks[5])
+
+
+def test_stages_are_in_topological_order_each_time() -> None:
+    (document,) = read_pipeline_file(compile_to_yaml(ordered)).pipelines
+    titles = [pod.title.removeprefix("the stage ") for pod in find_stage_needs(document, {})]
+    assert titles == ["work-6", "work-2", "work-3", "work-4", "work-5", "work", "work-7"]
+    assert [pod.title for pod in find_stage_needs(document, {})] == [f"the stage {title}" for title in titles]
+
+
 def test_names_that_are_parameters_are_those_of_the_run() -> None:
     assert set(needs(login="other", rows="rows-2")["the stage work-2"].objects) == {
         ObjectNeed("Secret", "other", frozenset({"user", "password"}), parameter="login"),

@@ -240,7 +240,7 @@ class ObservedRun:
                 waits = f" ({'; '.join(self._waits)})" if self._waits else ""
                 raise RunTimeoutError(
                     f"the run {self.name} has not ended within {timeout:g} s and continues{waits}; "
-                    f"look at it later with `kfp-edge runs {self.id}`."
+                    f"look at it later with `{self._api.endpoint.repeat_command(f'runs {self.id}')}`."
                 )
             pause(POLL_SECONDS)
 

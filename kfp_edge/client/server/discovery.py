@@ -54,8 +54,10 @@ def find_endpoint(namespace: str = "", host: str = "", token: str = "", ca_file:
     if ca_file is not None:
         _check_ca_file(ca_file)
     namespace = namespace or (cluster.namespace if cluster else "")
-    ca_file = ca_file or _write_ca_bundle(_ca_files(cluster))
-    return Endpoint(host.rstrip("/"), namespace, read_token, ca_file, cluster, is_in_cluster)
+    bundle = ca_file or _write_ca_bundle(_ca_files(cluster))
+    return Endpoint(
+        host.rstrip("/"), namespace, read_token, bundle, cluster, is_in_cluster, has_own_ca_file=ca_file is not None
+    )
 
 
 def _check_ca_file(ca_file: Path) -> None:

@@ -21,6 +21,7 @@ from kfp_edge.client.server.server_messages import is_permanent, read_message
 from kfp_edge.errors import KfpApiError
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.storage.files import JsonObject
+from kfp_edge.wording import repeat_command
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class Endpoint:
         ca_file: The CA certificates (PEM) that sign the server's certificate; None for the public ones.
         cluster: Where the pods of runs can be looked at; None if there is no cluster to ask.
         is_in_cluster: Whether the server certainly runs its pipelines in `cluster`, which has its address.
+        has_own_ca_file: Whether the user has named `ca_file`.
     """
 
     host: str
@@ -56,6 +58,12 @@ class Endpoint:
     ca_file: Path | None = None
     cluster: Cluster | None = None
     is_in_cluster: bool = False
+    has_own_ca_file: bool = False
+
+    def repeat_command(self, command: str) -> str:
+        """Return a command of `kfp-edge` for this server, as a user can paste it."""
+        host = "" if self.is_in_cluster else self.host
+        return repeat_command(command, self.namespace, host, self.ca_file if self.has_own_ca_file else None)
 
 
 class KfpApi:

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfp_edge.client.server.discovery import find_endpoint
-from kfp_edge.client.server.version import ServerVersion, find_platform_version
+from kfp_edge.client.server.kfp_api import KfpApi
+from kfp_edge.client.server.version import ServerVersion, find_platform_version, find_server_version
 from kfp_edge.client.submission.checks import check_run
 from kfp_edge.client.submission.package import PipelinePackage, make_package
 from kfp_edge.client.submission.pull_secret import put_pull_secrets
+from kfp_edge.client.submission.target import describe_unknown_version
 from kfp_edge.diagnosis import Diagnosis
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpApiError, KfpEdgeError
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.prerequisites.stage_needs import find_stage_needs
 from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND
-from kfp_edge.spec.compiled_pipeline import PipelineLike
+from kfp_edge.spec.compiled_pipeline import PipelineLike, is_pipeline_file
 from kfp_edge.spec.compiling.target import CompileTarget
 
 
@@ -32,27 +34,44 @@ def diagnose_cluster(
         PipelineError: there is no such pipeline, or a backend would refuse it.
     """
     cluster = Cluster.connect(namespace)
-    version = find_platform_version(cluster)
+    server, version = _check_server(cluster, pipeline)
     package = make_package(pipeline, cluster=cluster, target=CompileTarget(version.backend or DEFAULT_BACKEND))
     arguments = put_pull_secrets(cluster, package, package.arguments(dict(parameters or {})))
-    checks = [_check_server(cluster), _check_version(version), _check_image(package)]
-    return [*checks, *check_run(cluster, package, arguments)]
+    return [*server, _check_image(package), *check_run(cluster, package, arguments)]
 
 
-def _check_server(cluster: Cluster) -> Diagnosis:
+def _check_server(cluster: Cluster, pipeline: PipelineLike) -> tuple[list[Diagnosis], ServerVersion]:
+    """Return what is to be said of the pipeline server, and its version, for which `Client.submit` asks as well."""
+    name = "pipeline server"
     try:
         endpoint = find_endpoint(cluster.namespace)
     except KfpEdgeError as error:
-        return Diagnosis("pipeline server", str(error).rstrip("."), "missing", "see deploy/openshift/README.md, step 5")
-    return Diagnosis("pipeline server", endpoint.host, "ok")
+        remedy = "see deploy/openshift/README.md, step 5"
+        return _without_answer(cluster, Diagnosis(name, str(error).rstrip("."), "missing", remedy))
+    try:
+        version = find_server_version(KfpApi(endpoint))
+    except KfpApiError as error:
+        return _without_answer(cluster, Diagnosis(name, str(error).rstrip("."), "missing"))
+    return [Diagnosis(name, endpoint.host, "ok"), _check_version(version, endpoint.host, pipeline)], version
 
 
-def _check_version(version: ServerVersion) -> Diagnosis:
+def _without_answer(cluster: Cluster, diagnosis: Diagnosis) -> tuple[list[Diagnosis], ServerVersion]:
+    """Return what is known where no server answers: the version of the platform, if the cluster reports that."""
+    version = find_platform_version(cluster)
+    known = [Diagnosis("backend", version.title, "ok")] if version.backend is not None else []
+    return [diagnosis, *known], version
+
+
+def _check_version(version: ServerVersion, host: str, pipeline: PipelineLike) -> Diagnosis:
     if version.backend is not None:
         return Diagnosis("backend", version.title, "ok")
-    details = f"{version.title}, whose fields are not known here" if version.title else "the cluster reports no version"
-    remedy = f"name it with --backend of submit, or the pipeline is compiled for {DEFAULT_BACKEND.title}"
-    return Diagnosis("backend", details, "warning" if version.title else "unchecked", remedy)
+    remedy = f"the pipeline is compiled for {DEFAULT_BACKEND.title}, which --backend of submit changes"
+    return Diagnosis(
+        "backend",
+        describe_unknown_version(host, version),
+        "warning" if version.title else "unchecked",
+        "" if is_pipeline_file(pipeline) else remedy,
+    )
 
 
 def _check_image(package: PipelinePackage) -> Diagnosis:

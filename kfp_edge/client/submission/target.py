@@ -46,7 +46,8 @@ def choose_target(api: KfpApi, pipeline: PipelineLike, options: TargetOptions) -
     if is_pipeline_file(pipeline) and (options.backend or limits.fields):
         raise ParameterError(
             f"backend, deadline and time to live are compiled into a pipeline, and {pipeline} is compiled already; "
-            "give them to `kfp-edge compile`, and leave them out here."
+            "leave them out here, and give them where it is compiled: to `kfp-edge compile` for a pipeline of "
+            "kfp-edge, or submit your own as a function, with these arguments of `Client.submit` in Python."
         )
     if options.backend:
         return ChosenTarget(CompileTarget(find_backend(options.backend), limits, options.join_stages))
@@ -55,17 +56,18 @@ def choose_target(api: KfpApi, pipeline: PipelineLike, options: TargetOptions) -
         return ChosenTarget(CompileTarget(version.backend, limits, options.join_stages))
     if limits.fields:
         raise ParameterError(
-            f"{_describe_unknown(api.endpoint.host, version)}, and one that does not know a deadline or a time to live "
+            f"{describe_unknown_version(api.endpoint.host, version)}, and one that does not know a deadline or a time to live "
             "would run the pipeline without its Secrets and volumes; name it with --backend (backend)."
         )
     warning = (
-        f"{_describe_unknown(api.endpoint.host, version)}; the pipeline is compiled for {DEFAULT_BACKEND.title}, which "
-        "--backend (backend) changes."
+        f"{describe_unknown_version(api.endpoint.host, version)}; the pipeline is compiled for "
+        f"{DEFAULT_BACKEND.title}, which --backend (backend) changes."
     )
     return ChosenTarget(CompileTarget(is_joined=options.join_stages), "" if is_pipeline_file(pipeline) else warning)
 
 
-def _describe_unknown(host: str, version: ServerVersion) -> str:
+def describe_unknown_version(host: str, version: ServerVersion) -> str:
+    """Return what is not known about a server, as a sentence without its end."""
     if version.title:
         return f"{host} is {version.title}, whose fields are not known here (known are {', '.join(BACKEND_NAMES)})"
     return f"neither {host} nor its cluster reports which version of OpenShift AI or KFP it is"

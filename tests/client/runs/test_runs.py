@@ -143,14 +143,15 @@ def test_a_run_that_the_server_cannot_read_says_so(server: FakeKfp) -> None:
 
 @pytest.mark.parametrize("run_id", ["../pipelines", "a b", "", "x/y"])
 def test_what_cannot_be_an_id_is_not_sent(server: FakeKfp, run_id: str) -> None:
-    with pytest.raises(ParameterError, match="is not the id of a run; `kfp-edge runs` lists the runs"):
+    with pytest.raises(ParameterError, match="is not the id of a run; `kfp-edge runs --namespace .*` lists the runs"):
         client_of(server).run(run_id)
     assert server.requests == []
 
 
 def test_waiting_ends_after_the_timeout_and_the_run_continues(server: FakeKfp) -> None:
     run = submit_small(server)
-    with pytest.raises(RunTimeoutError, match=f"has not ended within 0 s and continues; .* `kfp-edge runs {run.id}`"):
+    command = f"kfp-edge runs {run.id} --namespace ds-project --host {server.url}"
+    with pytest.raises(RunTimeoutError, match=f"has not ended within 0 s and continues; .* `{command}`"):
         run.wait(timeout=0)
 
 

@@ -224,6 +224,23 @@ def test_a_ca_file_is_trusted(tls_server: FakeKfp, tmp_path: Path) -> None:
     assert Client.connect(host=tls_server.url, token=tls_server.token, ca_file=ca_file).runs() == []
 
 
+def test_a_command_in_a_message_is_for_the_same_server(tls_server: FakeKfp, tmp_path: Path) -> None:
+    ca_file = tmp_path / "certificates" / "client" / "ca.crt"
+    endpoint = find_endpoint("plant", tls_server.url, tls_server.token, ca_file)
+    assert endpoint.repeat_command("runs a1") == (
+        f"kfp-edge runs a1 --namespace plant --host {tls_server.url} --ca-file {ca_file}"
+    )
+    assert "--ca-file" not in find_endpoint("plant", tls_server.url, tls_server.token).repeat_command("runs a1")
+
+
+def test_a_command_for_the_server_of_a_project_names_only_the_project(
+    cluster: FakeKubernetes, server: FakeKfp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.apply(pipeline_application(inside="https://inside.svc.cluster.local:8443", outside=server.url))
+    set_environment(monkeypatch, cluster.environ(USER, "ds-project"))
+    assert find_endpoint().repeat_command("runs a1") == "kfp-edge runs a1 --namespace ds-project"
+
+
 def test_the_ca_of_services_in_a_pod_is_trusted(
     tls_server: FakeKfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kfp_edge.client import Client, diagnose_cluster
+from kfp_edge.diagnosis import Diagnosis
 from kfp_edge.errors import KfpApiError, KfpEdgeError, KfpEdgeWarning
 from support.clients import client_of, make_checkout, only, small, write_small
 from support.fake_kfp import FakeKfp
@@ -175,7 +176,8 @@ class TestACompiledFile:
     def test_takes_no_such_options(self, server: FakeKfp, tmp_path: Path, option: dict[str, str]) -> None:
         file = write_small(tmp_path)
         message = (
-            r"are compiled into a pipeline, and .*small\.yaml is compiled already; give them to `kfp-edge compile`"
+            r"are compiled into a pipeline, and .*small\.yaml is compiled already; leave them out here, .* "
+            r"`kfp-edge compile` for a pipeline of kfp-edge, or submit your own as a function, .* `Client.submit`"
         )
         with pytest.raises(KfpEdgeError, match=message):
             client_of(server).submit(file, {"rows": 1}, **option)
@@ -199,11 +201,42 @@ class TestACompiledFile:
         assert len(server.store.runs) == 1
 
 
-def test_doctor_reports_the_version_and_checks_for_it(openshift_ai: FakeKubernetes) -> None:
-    def check() -> tuple[str, str]:
-        diagnosis = next(each for each in diagnose_cluster(small, {"rows": 1}) if each.name == "backend")
-        return diagnosis.status, diagnosis.details
+class TestDoctor:
+    def rows(self, pipeline: Any = small) -> dict[str, Diagnosis]:
+        return {each.name: each for each in diagnose_cluster(pipeline, {"rows": 1})}
 
-    assert check() == ("unchecked", "the cluster reports no version")
-    openshift_ai.apply(copied_operator("3.4.2"))
-    assert check() == ("ok", "OpenShift AI 3.4.2")
+    def test_reports_the_version_of_the_cluster(self, openshift_ai: FakeKubernetes) -> None:
+        openshift_ai.apply(copied_operator("3.4.2"))
+        assert self.rows()["backend"] == Diagnosis("backend", "OpenShift AI 3.4.2", "ok")
+
+    def test_asks_the_server_as_submit_does(self, server: FakeKfp, cluster: FakeKubernetes) -> None:
+        server.tag_name = "2.16.1"
+        assert self.rows()["backend"] == Diagnosis("backend", "KFP 2.16.1", "ok")
+
+    def test_says_for_which_backend_submit_compiles_where_neither_reports_it(
+        self, openshift_ai: FakeKubernetes
+    ) -> None:
+        row = self.rows()["backend"]
+        assert (row.status, UNKNOWN in row.details) == ("unchecked", True)
+        assert row.remedy == "the pipeline is compiled for OpenShift AI 3.5, which --backend of submit changes"
+
+    def test_warns_of_a_version_without_a_profile(self, server: FakeKfp, cluster: FakeKubernetes) -> None:
+        server.tag_name = "2.14.3"
+        row = self.rows()["backend"]
+        assert (row.status, "is KFP 2.14.3, whose fields are not known here" in row.details) == ("warning", True)
+
+    def test_does_not_say_that_a_compiled_file_is_compiled(self, openshift_ai: FakeKubernetes, tmp_path: Path) -> None:
+        assert self.rows(write_small(tmp_path))["backend"].remedy == ""
+
+    def test_says_nothing_of_the_version_where_no_server_was_asked(self, cluster: FakeKubernetes) -> None:
+        cluster.delete("DataSciencePipelinesApplication", "ds-project", "dspa")
+        rows = self.rows()
+        assert (rows["pipeline server"].status, "backend" in rows) == ("missing", False)
+        cluster.apply(copied_operator("3.4.2"))
+        assert self.rows()["backend"].details == "OpenShift AI 3.4.2"
+
+    def test_reports_a_server_that_does_not_take_the_token(self, server: FakeKfp, cluster: FakeKubernetes) -> None:
+        server.fail("GET", "/apis/v2beta1/healthz", 401)
+        rows = self.rows()
+        assert (rows["pipeline server"].status, "backend" in rows) == ("missing", False)
+        assert "does not accept the token" in rows["pipeline server"].details
