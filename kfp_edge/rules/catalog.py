@@ -283,8 +283,9 @@ _ALL = (
         "The server takes the pipeline, and the run fails, or waits forever, when it reaches the task: Kubernetes "
         "refuses the pod, or KFP's driver cannot make it. The finding says what of it: a quantity, a name, a label, a "
         "toleration, a path, a volume. KFP names a volume after its Secret, ConfigMap or claim, so these need names "
-        "that a volume can have; and what has the same name or path as something else becomes one with it. Values "
-        "that only a run knows are not checked.",
+        "that a volume can have; and what has the same name or path as something else becomes one with it. Quantities "
+        "of CPU, memory and accelerators are followed to the default of the parameter that sets them; `submit` checks "
+        "its value. Other values that only a run knows are not checked.",
         "Write what the finding says. Kubernetes gives the same verdict for a pod with the value: "
         "`kubectl apply --dry-run=server`.",
     ),

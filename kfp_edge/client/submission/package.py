@@ -12,7 +12,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from kfp_edge.client.submission.runtime_image import put_runtime_image
-from kfp_edge.client.submission.sent_values import check_size, check_values
+from kfp_edge.client.submission.secret_values import refuse_secret_values
+from kfp_edge.client.submission.sent_values import check_quantities, check_size, check_values
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.spec.backends.profiles import DEFAULT_BACKEND, Backend
 from kfp_edge.spec.backends.schema import load_schema
@@ -91,6 +92,7 @@ class PipelinePackage:
             check_no_signed_url(name, value)
         check_values(arguments)
         check_arguments(self.pipeline, arguments)
+        check_quantities(self.document, arguments)
         check_size(self.document, arguments)
         return arguments
 
@@ -117,9 +119,10 @@ def make_package(
         target: For which backend it is compiled or, if it is a file, validated.
 
     Raises:
-        PipelineError: there is no such pipeline or file, or the backend would refuse it.
+        PipelineError: there is no such pipeline or file, the backend would refuse it, or there is a secret in it.
     """
     document = load_validated(pipeline, target)
+    refuse_secret_values(pipeline, document, target.backend)
     warning = put_runtime_image(document, image, cluster)
     if not cache:
         _disable_caching(document.spec)

@@ -9,6 +9,7 @@ from kfp_edge.errors import ParameterError
 from kfp_edge.spec.addresses import find_address
 from kfp_edge.spec.pipeline_file import PipelineDocument
 from kfp_edge.spec.secret_names import is_secret
+from kfp_edge.spec.validation.pods.parameter_resources import check_parameter_resources
 from kfp_edge.spec.workflow.executions import walk_executions
 from kfp_edge.spec.workflow.problems import LONGEST_ARGUMENT, find_problems, find_warnings
 from kfp_edge.spec.workflow.templates import find_refused, find_replaced
@@ -30,6 +31,16 @@ def check_values(arguments: Mapping[str, Any]) -> None:
                     f"the parameter {name} contains {template}, which Argo Workflows would replace or refuse; "
                     "write it without two braces in a row."
                 )
+
+
+def check_quantities(pipeline: PipelineDocument, arguments: Mapping[str, Any]) -> None:
+    """Check the quantities of CPU, memory and accelerators that tasks get from parameters.
+
+    Raises:
+        ParameterError: no pod can have one, with its parameter.
+    """
+    for finding in check_parameter_resources(pipeline, arguments):
+        raise ParameterError(f"the run is not started: {finding.message}")
 
 
 def check_size(pipeline: PipelineDocument, arguments: Mapping[str, Any]) -> None:

@@ -56,8 +56,8 @@ def choose_target(api: KfpApi, pipeline: PipelineLike, options: TargetOptions) -
         return ChosenTarget(CompileTarget(version.backend, limits, options.join_stages))
     if limits.fields:
         raise ParameterError(
-            f"{describe_unknown_version(api.endpoint.host, version)}, and one that does not know a deadline or a time to live "
-            "would run the pipeline without its Secrets and volumes; name it with --backend (backend)."
+            f"{describe_unknown_version(api.endpoint.host, version)}, and one that does not know a deadline or a time "
+            "to live would run the pipeline without its Secrets and volumes; name it with --backend (backend)."
         )
     warning = (
         f"{describe_unknown_version(api.endpoint.host, version)}; the pipeline is compiled for "

@@ -21,6 +21,7 @@ from kfp_edge.spec.validation.document_parts import get_deployment_spec, get_map
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 from kfp_edge.spec.validation.manifests import check_manifests
 from kfp_edge.spec.validation.pods.check_pods import check_pods
+from kfp_edge.spec.validation.pods.parameter_resources import check_parameter_resources
 from kfp_edge.spec.validation.protobuf_fields import Consequences, check_fields, parse_message
 from kfp_edge.spec.validation.task_graph import check_task_graph
 from kfp_edge.spec.validation.value_types import check_value_types
@@ -123,6 +124,7 @@ class _PipelineChecker:
         if spec is not None and config is not None:
             yield from check_value_types(spec, self.pipeline.spec_path)
             yield from check_pods(self.pipeline, spec, config, self.backend)
+            yield from check_parameter_resources(self.pipeline)
 
     def _check_documents(self) -> Iterator[Finding]:
         pipeline = self.pipeline
