@@ -41,7 +41,7 @@ def diagnose_cluster(
 
 
 def _check_server(cluster: Cluster, pipeline: PipelineLike) -> tuple[list[Diagnosis], ServerVersion]:
-    """Return what is to be said of the pipeline server, and its version, for which `Client.submit` asks as well."""
+    """Return diagnoses of the pipeline server, and its version, for which `Client.submit` asks as well."""
     name = "pipeline server"
     try:
         endpoint = find_endpoint(cluster.namespace)
