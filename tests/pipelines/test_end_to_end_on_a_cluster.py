@@ -60,6 +60,9 @@ class PreparedCluster:
             "data": "synthetic:ai4i?rows=2000&seed=0",
             "registry": self.registry.url,
             "serving_image": str(self.serving),
+            # How fast a busy machine answers is not what is tested.
+            "max_latency_ms": 1000.0,
+            "staging_max_latency_ms": 1000.0,
             "build_options": {
                 "context": f"s3://{BUCKET}/contexts",
                 "builder_image": BUILDER,
