@@ -10,7 +10,6 @@ from kfp_edge.cli.backend_option import Deadline, ServerBackend, TimeToLive
 from kfp_edge.cli.parameters import ParameterOptions, ParametersFile, read_parameters
 from kfp_edge.cli.printed_warnings import printed_warnings
 from kfp_edge.cli.server_options import Cache, CaFile, Experiment, Host, Image, JoinStages, Namespace, PipelineName
-from kfp_edge.spec.compiling.target import parse_seconds
 
 if TYPE_CHECKING:
     from kfp_edge.client import Schedule
@@ -136,6 +135,8 @@ def delete(
 
 def _parse_interval(text: str) -> int:
     """Return an interval in seconds, 0 if none is given; a number without a unit is seconds."""
+    from kfp_edge.spec.compiling.target import parse_seconds
+
     return int(text) if text.isdecimal() else parse_seconds("interval of the schedule", text)
 
 

@@ -69,6 +69,6 @@ def test_only_a_failed_run_is_retried(server: FakeKfp, ends: bool) -> None:
     run = submit_small(server, name="fine")
     if ends:
         run.wait()
-    state = "succeeded" if ends else "pending"
-    with pytest.raises(ParameterError, match=f"the run fine is {state}; only a run that failed can be retried"):
+    state = "has succeeded" if ends else "is pending"
+    with pytest.raises(ParameterError, match=f"the run fine {state}; only a run that failed can be retried"):
         run.retry()

@@ -178,7 +178,7 @@ class TestDoctor:
         assert (result.exit_code, report["ok"]) == (1, False)
         assert {each["name"]: each["status"] for each in report["checks"]} == {
             "pipeline server": "ok",
-            "backend": "unchecked",
+            "backend": "ok",
             "images of the stages": "ok",
             "Secret login": "missing",
         }
