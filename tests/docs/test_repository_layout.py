@@ -51,6 +51,7 @@ GRAPH = {
         "runtime",
         "spec",
         "storage",
+        "wording",
     },
     "local": {"diagnosis", "errors", "images", "reports", "runtime", "spec", "storage"},
     "cli": {"client", "errors", "images", "local", "metrics", "ml", "rules", "runtime", "spec", "storage", "wording"},
