@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.live_cluster.audit_log import AuditedCall, read_calls
+from support.live_cluster.audit_log import read_calls
 from support.live_cluster.commands import KfpEdge
 from support.live_cluster.installation import Names, granted_manifests
 from support.live_cluster.kubectl import KubectlError, kubectl
@@ -18,7 +18,7 @@ from support.live_cluster.live_cluster import LiveCluster
 from support.live_cluster.settings import RUN_SECONDS
 from support.live_cluster.small_pipelines import REASON, SmallPipelines
 from support.manifests import rendered
-from support.rbac import Right, rights, unused_and_missing
+from support.rbac import Call, Right, rights, unused_and_missing
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def submitted(live: LiveCluster, client: KfpEdge, small: SmallPipelines) -> str:
 
 
 @pytest.fixture(scope="module")
-def calls(live: LiveCluster, submitted: str, runner: str, client_account: str) -> list[AuditedCall]:
+def calls(live: LiveCluster, submitted: str, runner: str, client_account: str) -> list[Call]:
     """The calls of both accounts since the tests began."""
     if live.settings.audit_log is None:
         pytest.skip("KFP_EDGE_TEST_AUDIT_LOG names no audit log")
@@ -89,12 +89,12 @@ def test_the_client_account_lists_runs_and_schedules(client: KfpEdge) -> None:
     assert [each.code for each in listed] == [0, 0], [each.output for each in listed]
 
 
-def test_no_call_of_a_stage_was_refused(calls: list[AuditedCall], runner: str) -> None:
+def test_no_call_of_a_stage_was_refused(calls: list[Call], runner: str) -> None:
     assert [call for call in calls if call.user == runner and call.status == 403] == []
 
 
 def test_the_client_account_was_refused_only_reads(
-    calls: list[AuditedCall], client_account: str, record_property: Any
+    calls: list[Call], client_account: str, record_property: Any
 ) -> None:
     """It asks for what helps to check a run, such as Secrets and the staging namespace, and does without."""
     refused = [call for call in calls if call.user == client_account and call.status == 403]
@@ -105,7 +105,7 @@ def test_the_client_account_was_refused_only_reads(
 
 
 def test_every_verb_of_the_runner_is_used(
-    calls: list[AuditedCall],
+    calls: list[Call],
     runner: str,
     manifests: list[dict[str, Any]],
     record_property: Any,

@@ -9,7 +9,8 @@ import pytest
 import requests
 from kubernetes import client, config, watch
 
-from support.fake_kubernetes import Call, FakeKubernetes, Refused
+from support.fake_kubernetes import FakeKubernetes, Refused
+from support.rbac import Call
 
 RUNNER = "system:serviceaccount:ds-project:runner"
 ROLES = [

@@ -20,13 +20,13 @@ import yaml
 
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image, find_digest
-from support.fake_kubernetes import Call, FakeKubernetes
+from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.tekton import Image, TektonController
 from support.fake_kubernetes.workloads import WorkloadController
 from support.git_repositories import git
 from support.images import last_layer, members, platform_images, serving_image
 from support.manifests import OPENSHIFT, rendered
-from support.rbac import unused_and_missing
+from support.rbac import Call, unused_and_missing
 from support.registry import PASSWORD, RegistryServer, registry_server
 from support.s3 import S3Server, s3_server
 

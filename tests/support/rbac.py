@@ -1,17 +1,21 @@
 """Compare the permissions that manifests grant with the calls to a Kubernetes API."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 
-class Call(Protocol):
-    """One request as the fake Kubernetes records it; `resource` may have a subresource: `pods/log`."""
+@dataclass(frozen=True)
+class Call:
+    """A request that was answered. `resource` is a plural, with the subresource behind a slash (`pods/log`)."""
 
     user: str
     verb: str
     group: str
     resource: str
     namespace: str
+    name: str
+    status: int
 
 
 class Right(NamedTuple):

@@ -20,9 +20,10 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from support.bundles import tiny_bundle
-from support.fake_kubernetes import Call, FakeKubernetes
+from support.fake_kubernetes import FakeKubernetes
 from support.fake_kubernetes.workloads import Fault, WorkloadController
 from support.images import serving_image, serving_image_that
+from support.rbac import Call
 from support.registry import RegistryServer, registry_server
 from support.staging import ANSWERS, CRASHES, HANGS, STOPS_BADLY, results, wait_for
 

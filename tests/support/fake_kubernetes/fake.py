@@ -18,6 +18,7 @@ from support.fake_kubernetes.logs import Log
 from support.fake_kubernetes.quotas import over_count
 from support.fake_kubernetes.server import Server, Target, merge
 from support.fake_kubernetes.store import Change, Refused, Resource, Store
+from support.rbac import Call
 
 ADMIN = "system:admin"
 
@@ -28,19 +29,6 @@ class Controller(Protocol):
     def start(self, fake: "FakeKubernetes") -> None: ...
 
     def stop(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request that was answered. `resource` is a plural, with the subresource behind a slash (`pods/log`)."""
-
-    user: str
-    verb: str
-    group: str
-    resource: str
-    namespace: str
-    name: str
-    status: int
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-
-@dataclass
-class AuditedCall:
-    """One request, as `support.rbac` compares it with roles; `status` is that of the answer."""
-
-    user: str
-    verb: str
-    group: str
-    resource: str
-    namespace: str
-    name: str
-    status: int
+from support.rbac import Call
 
 
-def read_calls(file: Path, since: datetime) -> Iterator[AuditedCall]:
+def read_calls(file: Path, since: datetime) -> Iterator[Call]:
     """Yield the requests for objects of a namespace since a moment."""
     with file.open() as lines:
         for line in lines:
@@ -31,7 +19,7 @@ def read_calls(file: Path, since: datetime) -> Iterator[AuditedCall]:
             if received < since or not reference.get("namespace") or event["stage"] == "ResponseStarted":
                 continue
             parts = (reference["resource"], reference.get("subresource", ""))
-            yield AuditedCall(
+            yield Call(
                 user=event["user"]["username"],
                 verb=event["verb"],
                 group=reference.get("apiGroup", ""),
