@@ -12,6 +12,7 @@ from kfp_edge.components.verify.parity import Parity
 from kfp_edge.ml.bundle import ModelIdentity
 from kfp_edge.model_report.facts import ModelFacts
 from kfp_edge.reports.html import BLUE, GREY, RED, Page
+from kfp_edge.reports.legends import add_legend
 
 _WORST_ROWS = 5
 #: Features of the worst rows that are listed.
@@ -90,5 +91,5 @@ def plot_latencies(latencies: Latencies) -> Figure:
     axis.axvline(p50, color=BLUE, label=f"p50 {p50:.1f} µs")
     axis.axvline(p99, color=RED, linestyle="--", label=f"p99 {p99:.1f} µs")
     axis.set(xlabel="microseconds in onnxruntime, one row, on the machine that verified", ylabel="inferences")
-    axis.legend()
+    add_legend(axis)
     return figure

@@ -12,6 +12,7 @@ from kfp_edge.ml.arrays import Floats, Int64s, Mask
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import BLUE, GREY, ORANGE
 from kfp_edge.reports.labels import display_width, to_label, to_labels
+from kfp_edge.reports.legends import add_legend
 from kfp_edge.tasks.classification.predictions import ClassPredictions
 from kfp_edge.tasks.task import Curves
 
@@ -132,13 +133,13 @@ def plot_probabilities(data: Dataset, predictions: ClassPredictions, before: Flo
     histogram, calibration = figure.subplots(1, 2)
     positive = to_label(predictions.positive_class, 24)
     truth, probability = _separate(data, predictions)
-    histogram.hist(probability[~truth], bins=_BINS, color=BLUE, alpha=0.7, label=f"not {positive}")
-    histogram.hist(probability[truth], bins=_BINS, color=ORANGE, alpha=0.8, label=f"is {positive}")
+    histogram.hist(probability[~truth], bins=_BINS, color=BLUE, alpha=0.7, label=f"true class is not {positive}")
+    histogram.hist(probability[truth], bins=_BINS, color=ORANGE, alpha=0.8, label=f"true class is {positive}")
     histogram.set(xlabel=f"probability of {positive}", ylabel="rows (log scale)")
     # a bar of one row has to be visible
     histogram.set_yscale("log")
     histogram.set_ylim(bottom=0.5)
-    histogram.legend(title="true class")
+    add_legend(histogram)
     calibration.plot([0, 1], [0, 1], color=GREY, linestyle=":")
     if before is not None:
         _draw_calibration(calibration, truth, before, ORANGE, "before calibration")

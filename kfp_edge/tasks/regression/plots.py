@@ -11,6 +11,7 @@ from kfp_edge.ml.arrays import Float64s, Int64s
 from kfp_edge.ml.dataset import Dataset
 from kfp_edge.reports.html import BLUE, GREY, ORANGE
 from kfp_edge.reports.labels import to_label
+from kfp_edge.reports.legends import add_legend
 from kfp_edge.tasks.regression.predictions import NumberPredictions
 from kfp_edge.tasks.regression.tenths import divide, measure_tenths
 from kfp_edge.tasks.time_axis import format_axis, to_axis_values
@@ -34,7 +35,7 @@ def plot_predictions(data: Dataset, predictions: NumberPredictions) -> Figure:
     _draw_points(right, value[rows], residual[rows])
     _draw_quartiles(right, value, residual)
     right.set(xlabel=f"predicted {target}", ylabel="true - predicted")
-    right.legend(frameon=False)
+    add_legend(right)
     return figure
 
 
@@ -49,7 +50,7 @@ def plot_residuals(data: Dataset, predictions: NumberPredictions) -> Figure:
     axes[0].axvline(mean, color=ORANGE, linewidth=1.2, label=f"mean {mean:.3g}")
     axes[0].set(xlabel="true - predicted", ylabel="rows (log scale)", yscale="log")
     axes[0].set_ylim(bottom=0.5)
-    axes[0].legend(frameon=False)
+    add_legend(axes[0])
     if data.roles.time:
         rows, times = _select_points(residual), to_axis_values(data)
         axes[1].axhline(0, color="black", linestyle=":", linewidth=0.9)
@@ -57,7 +58,7 @@ def plot_residuals(data: Dataset, predictions: NumberPredictions) -> Figure:
         _draw_quartiles(axes[1], times, residual, is_line=False)
         format_axis(axes[1], data)
         axes[1].set(xlabel=to_label(data.roles.time, 60), ylabel="true - predicted")
-        axes[1].legend(frameon=False)
+        add_legend(axes[1])
     return figure
 
 
@@ -96,7 +97,7 @@ def plot_coverage(data: Dataset, predictions: NumberPredictions) -> Figure:
     asked = predictions.levels[-1] - predictions.levels[0]
     left.axhline(asked, color="black", linestyle=":", linewidth=0.9, label=f"asked for, {asked:.3g}")
     left.set(ylabel="share between the quantiles", ylim=(0, 1.03))
-    left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above what is measured
+    add_legend(left)
     right.plot(middle, [tenth.width for tenth in tenths], color=BLUE, marker="o")
     right.set(ylabel="mean distance of the quantiles")
     right.set_ylim(bottom=0)
