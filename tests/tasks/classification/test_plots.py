@@ -86,7 +86,8 @@ def test_the_names_of_two_classes_are_text_wherever_they_stand(labels):
     starts = {label.strip("_ ")[:2] for label in labels}
     for figure in (curves, probabilities):
         names = [text for text in text_of(figure) if any(start in text for start in starts)]
-        assert names and all(text.count("$") == text.count(r"\$") for text in names)
+        assert names
+        assert all(text.count("$") == text.count(r"\$") for text in names)
     texts = text_of(plots.plot_probabilities(data, evaluation.predictions))
     assert sum(text.startswith("true class is ") for text in texts) == 2
 
