@@ -60,7 +60,8 @@ lint: setup  ## Check style and format
 # mypy does not know that setuptools maps the top-level folders into the package: it gets a tree laid out as installed
 types: setup  ## Check types
 	@rm -rf build/types && mkdir -p build/types && cp -rs $(CURDIR)/kfp_edge build/types/ && \
-	  ln -s $(CURDIR)/components $(CURDIR)/pipelines build/types/kfp_edge/
+	  ln -s $(CURDIR)/components $(CURDIR)/pipelines build/types/kfp_edge/ && \
+	  ln -s $(CURDIR)/deploy/gitops build/types/kfp_edge/gitops/template
 	$(BIN)/mypy -p kfp_edge
 	cd serving && ../$(BIN)/mypy --config-file ../pyproject.toml -p kfp_edge_serving
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.export.export import export_model
-from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, render_report
+from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
 from kfp_edge.components.gitops_commit.model_summary import summarize_model
+from kfp_edge.components.gitops_commit.report import render_report
 from kfp_edge.components.ingest.ingest import ingest
 from kfp_edge.components.ingest.options import IngestOptions
 from kfp_edge.components.release.release import release
@@ -56,7 +57,7 @@ def main(parameters: str) -> None:
     bundle = Bundle.load(here / "bundle")
     summary = summarize_model(bundle.manifest, bundle.signature)
     what = Release("machine-failure", "0.1.0", "localhost/machine-failure", released.digest, summary)
-    committed = commit_release(what, Target(GitRemote.parse("gitops.git"), "main", "site-1", "edge-models"))
+    committed = commit_release(what, Destination(GitRemote.parse("gitops.git"), "main"))
     write_file(here / "gitops.md", render_report(committed, summary).encode())
 
 

@@ -64,8 +64,8 @@ def deliver(
         model_version=verification.model_version,
         gitops_repo=delivery.gitops_repo,
         gitops_branch=delivery.gitops_branch,
-        site=delivery.site,
-        namespace=delivery.namespace,
+        ring=delivery.ring,
+        gitops_target=delivery.gitops_target,
     )
     cluster.configure_light(candidate, tested, released, committed)
     cluster.use_data_connection(candidate)

@@ -194,8 +194,8 @@ class Delivery(ParameterGroup):
     registry: str = "oci:.kfp-edge/registry"
     gitops_repo: str = ".kfp-edge/gitops.git"
     gitops_branch: str = "main"
-    site: str = "site-1"
-    namespace: str = "edge-models"
+    ring: str = ""
+    gitops_target: dict = field(default_factory=dict)
     build: str = "auto"
     build_options: dict = field(default_factory=dict)
     staging: str = "auto"

@@ -16,8 +16,8 @@ def gitops_commit(
     gitops_repo: str,
     change: Output[Markdown],
     gitops_branch: str = "main",
-    site: str = "site-1",
-    namespace: str = "edge-models",
+    ring: str = "",
+    gitops_target: dict = {},
 ) -> NamedTuple(
     "Outputs", [("git_repository", str), ("git_branch", str), ("git_commit", str), ("git_committed", bool)]
 ):
@@ -32,8 +32,10 @@ def gitops_commit(
             review branch.
         gitops_repo: The GitOps repository: an `https://` URL, a `file://` URL, or the folder of a bare repository.
         gitops_branch: Branch that the sites follow, and into which the review branch is to be merged.
-        site: Name of the site that gets the model, a DNS label such as `hall-7`.
-        namespace: Kubernetes namespace of the model at the site.
+        ring: The ring whose sites get the model, such as `canary`. If empty, it is the first ring of `fleet.yaml`.
+        gitops_target: Where a repository of another layout names the image: `{file: PATH, image: NAME}` for an entry of
+            `images` in a kustomization, or `{file: PATH, yaml_path: image.digest}` for a value of any YAML file, such
+            as those of Helm. If empty, the repository has the layout of kfp-edge.
 
     Returns:
         git_repository: The repository, without credentials.
@@ -47,9 +49,11 @@ def gitops_commit(
     with stage("gitops_commit"):
         from pathlib import Path
 
-        from kfp_edge.components.gitops_commit.gitops_commit import Release, Target, commit_release, render_report
+        from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
         from kfp_edge.components.gitops_commit.model_summary import summarize_model
+        from kfp_edge.components.gitops_commit.report import render_report
         from kfp_edge.git.remote import GitRemote
+        from kfp_edge.gitops.target import FileTarget
         from kfp_edge.images.oci.references import ImageRef
         from kfp_edge.ml.bundle import Bundle
         from kfp_edge.storage.files import write_file
@@ -59,6 +63,7 @@ def gitops_commit(
         released = Bundle.load(Path(bundle.path))
         summary = summarize_model(released.manifest, released.signature)
         release = Release(model_name, model_version, name, ref.digest, summary)
-        result = commit_release(release, Target(GitRemote.parse(gitops_repo), gitops_branch, site, namespace))
+        place = FileTarget.parse(gitops_target) if gitops_target else None
+        result = commit_release(release, Destination(GitRemote.parse(gitops_repo), gitops_branch, ring, place))
         write_file(Path(change.path), render_report(result, summary).encode())
         return (result.repository, result.branch, result.commit, result.committed)

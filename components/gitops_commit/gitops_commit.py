@@ -1,32 +1,34 @@
-"""Commit a release to a review branch.
+"""Commit a release to the review branch of a ring."""
 
-Only `Target.overlay` decides which file has the digest of a site; rollout rings would be added there.
-"""
-
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from kfp_edge.components.gitops_commit.kustomization import set_image
 from kfp_edge.errors import GitError, ParameterError
+from kfp_edge.fleet.contracts import FIRST_RING
+from kfp_edge.fleet.documents import read_fleet
+from kfp_edge.fleet.new_repository import new_fleet, new_site, render_repository
+from kfp_edge.fleet.project_files import render_project
+from kfp_edge.fleet.releases import select_ring, set_ring_image
+from kfp_edge.fleet.site_files import render_site
 from kfp_edge.git.remote import GitRemote, check_branch
-from kfp_edge.git.repository import GitRepository, PushedMeanwhileError, check_access, open_repository
-from kfp_edge.suggestions import did_you_mean
+from kfp_edge.git.repository import check_access
+from kfp_edge.gitops.changes import Change, PlannedCommit, missing_branch_error, propose_change
+from kfp_edge.gitops.layout import FLEET
+from kfp_edge.gitops.target import FileTarget
+from kfp_edge.gitops.tree import Edited, Tree
 
-#: Attempts to commit and push while other clients push to the same branch.
-ATTEMPTS = 5
-#: Lines of the diff in the report; the first commit of a model, with all of its files, has some 210.
-MAX_DIFF_LINES = 400
+#: The site of a new repository.
+FIRST_SITE = "site-1"
+#: The name of a new fleet.
+FLEET_NAME = "edge"
 
-_TEMPLATE = Path(__file__).parent / "template"
-_README = "README.md"
 _LABEL_RULE = "a DNS label: lower-case letters, digits and -, at most 63"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_EARLIER_LAYOUT = re.compile(r"sites/[^/]+/[^/]+/kustomization\.yaml")
 _IMAGE_NAME = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+")
 
 
@@ -48,47 +50,30 @@ class Release:
         _validate("image name", self.image_name, _IMAGE_NAME, "HOST[:PORT]/REPO/NAME")
         _validate("image digest", self.digest, _DIGEST, "sha256: and 64 hex digits")
 
-    @property
-    def branch(self) -> str:
-        """The review branch."""
-        return review_branch(self.model, self.version)
-
-    def message(self, site: str) -> str:
+    def message(self, scope: str) -> str:
         """Return the commit message: a Conventional Commit with trailers."""
         summary = f"{self.summary}\n\n" if self.summary else ""
         return (
-            f"feat({site}): {self.model} {self.version} at {self.digest.removeprefix('sha256:')[:12]}\n\n{summary}"
+            f"feat({scope}): {self.model} {self.version} at {self.digest.removeprefix('sha256:')[:12]}\n\n{summary}"
             f"Image: {self.image_name}@{self.digest}\nModel-Version: {self.version}\n"
         )
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where a release is deployed: a site, and the branch of the GitOps repository that it follows."""
+class Destination:
+    """Where a release is committed: the repository, the branch that the sites follow, and a ring or a file.
+
+    An empty `ring` is the first one of the fleet. `target` is the place of the image in a repository of another layout,
+    which has no rings.
+    """
 
     remote: GitRemote
     branch: str
-    site: str
-    namespace: str
+    ring: str = ""
+    target: FileTarget | None = None
 
     def __post_init__(self) -> None:
-        check_site(self.branch, self.site, self.namespace)
-
-    def overlay(self, model: str) -> str:
-        """Return the path of the kustomization with the digest of a model."""
-        return f"sites/{self.site}/{model}/kustomization.yaml"
-
-
-@dataclass(frozen=True)
-class Change:
-    """The commit that has the digest; `diff` is empty if the base branch had it already."""
-
-    repository: str
-    branch: str
-    commit: str
-    diff: str
-    #: False if there was nothing to commit.
-    committed: bool
+        check_destination(self.branch, self.ring, self.target)
 
 
 def check_model(name: str, version: str) -> None:
@@ -102,158 +87,112 @@ def check_model(name: str, version: str) -> None:
     check_branch(review_branch(name, version))
 
 
-def check_site(branch: str, site: str, namespace: str) -> None:
-    """Refuse a site that no folder, and a namespace that no cluster can have.
+def check_destination(branch: str, ring: str, target: FileTarget | None = None) -> None:
+    """Refuse a branch that git, and a ring that no repository can have.
 
     Raises:
         ParameterError: with what to write instead.
     """
-    _validate("site", site, _LABEL, _LABEL_RULE)
-    _validate("namespace", namespace, _LABEL, _LABEL_RULE)
+    if ring:
+        _validate("ring", ring, _LABEL, _LABEL_RULE)
+    if ring and target is not None:
+        raise ParameterError(
+            "ring and gitops_target are both given, but such a file has no rings; leave one of them out."
+        )
     check_branch(branch)
 
 
-def review_branch(name: str, version: str) -> str:
-    """Return the branch on which a version of a model is proposed."""
-    return f"kfp-edge/{name}/{version}"
+def review_branch(name: str, version: str, ring: str = "") -> str:
+    """Return the branch on which a version of a model is proposed: to the first ring, or to the one that is named."""
+    return f"kfp-edge/{name}/{version}@{ring}" if ring else f"kfp-edge/{name}/{version}"
 
 
-def commit_release(release: Release, target: Target) -> Change:
+def commit_release(release: Release, destination: Destination) -> Change:
     """Commit a release to the review branch of a GitOps repository, at most once.
 
-    An empty repository gets its README on the base branch first. A new model or site gets its files from the template;
-    after that only the digest changes.
+    An empty repository gets the files of a new fleet on the base branch first. A new model gets its files from the
+    template; after that only the digest changes.
 
     Raises:
-        GitError: the repository cannot be read, refuses the push, or the image in an overlay cannot be edited.
-        ParameterError: an environment variable is not valid.
+        GitError: the repository cannot be read, refuses the push, or the image in a file cannot be edited.
+        ParameterError: there is no such ring, or an environment variable is not valid.
     """
-    with open_repository(target.remote) as repository:
-        for _ in range(ATTEMPTS):
-            try:
-                return _commit_once(repository, release, target)
-            except PushedMeanwhileError as error:
-                last = error
-                repository.fetch()
-    raise GitError(f"gave up after {ATTEMPTS} attempts: {last}")
+    if destination.target is not None:
+        edit_target = partial(_plan_target, target=destination.target, release=release, destination=destination)
+        return propose_change(destination.remote, destination.branch, edit_target)
+    first_files = _new_repository(destination)
+    edit_ring = partial(_plan_ring, release=release, destination=destination)
+    return propose_change(destination.remote, destination.branch, edit_ring, first_files=first_files)
 
 
-def check_target(target: Target) -> None:
-    """Check, without a change, that a release can be committed: the repository and the branch that the site follows.
+def check_target(destination: Destination) -> None:
+    """Check, without a change, that a release can be committed: the repository and the branch that the sites follow.
 
     Raises:
         GitError: the repository cannot be read or pushed to, or has other branches only.
         ParameterError: an environment variable is not valid.
     """
-    branches = check_access(target.remote)
-    if branches and target.branch not in branches:
-        raise _missing_branch_error(target, branches)
+    branches = check_access(destination.remote)
+    if branches and destination.branch not in branches:
+        raise missing_branch_error(destination.remote, destination.branch, branches)
 
 
-def _missing_branch_error(target: Target, branches: list[str]) -> GitError:
-    hint = did_you_mean(target.branch, branches)
-    return GitError(
-        f"{target.remote.url} has no branch {target.branch}; {hint}create it, or set gitops_branch to one of: "
-        f"{', '.join(branches)}."
-    )
-
-
-def render_report(change: Change, summary: str = "") -> str:
-    """Return the change for its reviewer, as Markdown, with the summary of the model; a long diff is truncated."""
-    state = "new commit" if change.committed else "nothing to commit: the digest is there already"
-    lines = [
-        "# GitOps change",
-        "",
-        f"- Repository: `{change.repository}`",
-        f"- Branch: `{change.branch}`",
-        f"- Commit: `{change.commit}` ({state})",
-        *(["", summary] if summary else []),
-    ]
-    if change.committed:
-        diff = change.diff.splitlines()
-        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", change.diff)), default=0))
-        lines += ["", f"{fence}diff", *diff[:MAX_DIFF_LINES], fence]
-        if len(diff) > MAX_DIFF_LINES:
-            lines += ["", f"{len(diff) - MAX_DIFF_LINES} more lines: `git show {change.commit}`."]
-    return "\n".join(lines) + "\n"
-
-
-def _commit_once(repository: GitRepository, release: Release, target: Target) -> Change:
-    base = _base_commit(repository, target)
-    if _has_digest(repository, base, release, target):
-        return Change(target.remote.url, target.branch, base, "", committed=False)
-    review = repository.head(release.branch)
-    start = base if review is None or repository.contains(base, review) else review
-    if start == review and _has_digest(repository, start, release, target):
-        return Change(target.remote.url, release.branch, start, repository.diff(start), committed=False)
-    files = _changed_files(repository, start, release, target)
-    commit = repository.commit(start, files, release.message(target.site))
-    repository.push(commit, release.branch)
-    return Change(target.remote.url, release.branch, commit, repository.diff(commit), committed=True)
-
-
-def _base_commit(repository: GitRepository, target: Target) -> str:
-    head = repository.head(target.branch)
-    if head is not None:
-        return head
-    if branches := repository.branches():
-        raise _missing_branch_error(target, branches)
-    files = {_README: (_TEMPLATE / _README).read_bytes()}
-    commit = repository.commit(None, files, "docs: explain what this repository is for\n")
-    repository.push(commit, target.branch)
-    return commit
-
-
-def _has_digest(repository: GitRepository, commit: str, release: Release, target: Target) -> bool:
-    text = _read_overlay(repository, commit, release, target)
-    return text is not None and _edit_overlay(text, release, target) == text
-
-
-def _changed_files(repository: GitRepository, start: str, release: Release, target: Target) -> dict[str, bytes]:
-    overlay = _read_overlay(repository, start, release, target)
-    if overlay is not None:
-        return {target.overlay(release.model): _edit_overlay(overlay, release, target).encode()}
-    base = f"models/{release.model}/base/"
-    has_base = repository.read(start, f"{base}kustomization.yaml") is not None
-    return {
-        path: data
-        for path, data in _render_template(release, target)
-        if not (has_base and path.startswith(base)) and repository.read(start, path) is None
-    }
-
-
-def _read_overlay(repository: GitRepository, commit: str, release: Release, target: Target) -> str | None:
-    path = target.overlay(release.model)
-    data = repository.read(commit, path)
+def _plan_target(tree: Tree, target: FileTarget, release: Release, destination: Destination) -> PlannedCommit:
+    data = tree.read(target.file)
+    if data is None:
+        raise GitError(
+            f"{destination.remote.url} has no file {target.file} on {destination.branch}; name the file with the image "
+            "in gitops_target."
+        )
     try:
-        return None if data is None else data.decode()
+        text = target.edit(data.decode(), release.image_name, release.digest)
     except UnicodeDecodeError as error:
-        raise GitError(f"{path} in {target.remote.url} is not UTF-8 text.") from error
+        raise GitError(f"{target.file} in {destination.remote.url} is not UTF-8 text.") from error
+    branch = review_branch(release.model, release.version)
+    return PlannedCommit(branch, release.message(release.model), {target.file: text.encode()})
 
 
-def _edit_overlay(overlay: str, release: Release, target: Target) -> str:
-    path = target.overlay(release.model)
-    return set_image(overlay, release.model, release.image_name, release.digest, file=path)
+def _plan_ring(tree: Tree, release: Release, destination: Destination) -> PlannedCommit:
+    new_files = {} if tree.read(FLEET) is not None else _new_repository(destination)
+    if new_files:
+        _check_not_in_use(tree, release.model, destination)
+        new_files = {path: data for path, data in new_files.items() if tree.read(path) is None}
+    files = Edited(tree, new_files)
+    fleet = read_fleet(files)
+    ring = select_ring(fleet, destination.ring)
+    changed = set_ring_image(files, fleet, ring, release.model, release.image_name, release.digest)
+    is_first = ring == fleet.ring_names[0]
+    branch = review_branch(release.model, release.version, "" if is_first else ring)
+    return PlannedCommit(branch, release.message(ring), {**new_files, **changed})
 
 
-def _render_template(release: Release, target: Target) -> Iterator[tuple[str, bytes]]:
-    """Yield path and contents of every file of the template, where placeholders are in double quotes."""
-    values = {
-        "__model__": release.model,
-        "__image_name__": release.image_name,
-        "__digest__": release.digest,
-        "__site__": target.site,
-        "__namespace__": target.namespace,
-        "__repository__": json.dumps(target.remote.url, ensure_ascii=False)[1:-1],
-        "__branch__": json.dumps(target.branch, ensure_ascii=False)[1:-1],
-    }
-    placeholder = re.compile("|".join(values))
+def _new_repository(destination: Destination) -> dict[str, bytes]:
+    """Return the files of a new repository: a fleet of one ring with one site."""
+    fleet = new_fleet(FLEET_NAME, destination.remote.url, destination.branch, (destination.ring or FIRST_RING,))
+    site = new_site(FIRST_SITE, fleet.ring_names[0])
+    return render_repository(fleet) | render_site(site, {}) | render_project(fleet, [site])
 
-    def fill(text: str) -> str:
-        return placeholder.sub(lambda match: values[match[0]], text)
 
-    for file in sorted(_TEMPLATE.rglob("*.yaml")):
-        yield fill(file.relative_to(_TEMPLATE).as_posix()), fill(file.read_text(encoding="utf-8")).encode()
+def _check_not_in_use(tree: Tree, model: str, destination: Destination) -> None:
+    """Refuse a repository without a fleet that holds something else.
+
+    Raises:
+        GitError: it has the layout of earlier versions of kfp-edge, or one of its own.
+    """
+    files = [path for path in tree.list_files() if path.endswith((".yaml", ".yml"))]
+    url = destination.remote.url
+    if any(_EARLIER_LAYOUT.fullmatch(path) for path in files):
+        raise GitError(
+            f"{url} has sites/SITE/MODEL/ of an earlier layout and no fleet.yaml; create one with `kfp-edge fleet "
+            "init` in a checkout, and move what sites run to rings/, or set gitops_target to "
+            f"{{file: sites/SITE/{model}/kustomization.yaml, image: {model}}} to go on as it is."
+        )
+    files = [path for path in files if not path.startswith(".")]
+    if files:
+        raise GitError(
+            f"{url} has no fleet.yaml, but {files[0]}; create a fleet with `kfp-edge fleet init` in a checkout, or "
+            "name the file with the image in gitops_target."
+        )
 
 
 def _validate(name: str, value: str, pattern: re.Pattern[str], rule: str) -> None:

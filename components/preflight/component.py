@@ -76,8 +76,8 @@ def preflight(
     staging_max_latency_ms: Optional[float] = None,
     gitops_repo: Optional[str] = None,
     gitops_branch: Optional[str] = None,
-    site: Optional[str] = None,
-    namespace: Optional[str] = None,
+    ring: Optional[str] = None,
+    gitops_target: Optional[dict] = None,
 ):
     """Check every parameter and target of a pipeline before its first stage; what is not given is not checked.
 

@@ -11,7 +11,7 @@ from typing import Any
 from kfp_edge.components.containerize import parameters as containerize
 from kfp_edge.components.export import parameters as export
 from kfp_edge.components.fetch_model import parameters as fetch_model
-from kfp_edge.components.gitops_commit.gitops_commit import check_model, check_site
+from kfp_edge.components.gitops_commit.gitops_commit import check_destination, check_model
 from kfp_edge.components.ingest.columns.schema import parse_expectations
 from kfp_edge.components.ingest.options import IngestOptions, complete_options, find_contradictions
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
@@ -20,6 +20,7 @@ from kfp_edge.components.train.parameters import read_selection_options, read_tr
 from kfp_edge.components.verify.missing_values import check_may_be_missing
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
+from kfp_edge.gitops.target import FileTarget
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.kubernetes.pod_options import check_pod_parameters
 from kfp_edge.metrics.gates import check_limits, parse_gates
@@ -108,9 +109,15 @@ def list_models(values: Values) -> list[dict[str, Any]]:
     return [{key: values[key] for key in ("data", "model_name") if key in values}] if "data" in values else []
 
 
-def site_of(values: Values) -> tuple[str, str, str]:
-    """Return the branch that a site follows, its name and its namespace; the defaults of the pipelines where absent."""
-    return values.get("gitops_branch", "main"), values.get("site", "site-1"), values.get("namespace", "edge-models")
+def ring_of(values: Values) -> tuple[str, str, FileTarget | None]:
+    """Return the branch that the sites follow, the ring and the file; the defaults of the pipelines where absent.
+
+    Raises:
+        ParameterError: the file is not given as it has to be.
+    """
+    target = values.get("gitops_target")
+    place = FileTarget.parse(target) if target else None
+    return values.get("gitops_branch", "main"), values.get("ring", ""), place
 
 
 def _delivery_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
@@ -127,9 +134,13 @@ def _delivery_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
 
 
 def _git_checks(values: Values) -> Iterator[Check]:
-    yield partial(check_site, *site_of(values))
+    yield partial(_check_destination, values)
     if "://" in values["gitops_repo"] or "@" in values["gitops_repo"]:  # a folder is looked for where the run is
         yield partial(GitRemote.check_syntax, values["gitops_repo"])
+
+
+def _check_destination(values: Values) -> None:
+    check_destination(*ring_of(values))
 
 
 def _data_checks(values: Values) -> Iterator[Check]:

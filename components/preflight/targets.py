@@ -6,9 +6,9 @@ from typing import Any
 
 from kfp_edge.components.containerize.parameters import resolve_auto, select_build
 from kfp_edge.components.containerize.serving_image import find_in_registry, find_serving_image
-from kfp_edge.components.gitops_commit.gitops_commit import Target, check_target
+from kfp_edge.components.gitops_commit.gitops_commit import Destination, check_target
 from kfp_edge.components.preflight.findings import Check
-from kfp_edge.components.preflight.parameters import list_models, site_of
+from kfp_edge.components.preflight.parameters import list_models, ring_of
 from kfp_edge.errors import StorageError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRegistry
@@ -46,7 +46,7 @@ def _check_registry(registry: str, model: str) -> None:
 
 
 def _check_git(values: Mapping[str, Any]) -> None:
-    check_target(Target(GitRemote.parse(values["gitops_repo"]), *site_of(values)))
+    check_target(Destination(GitRemote.parse(values["gitops_repo"]), *ring_of(values)))
 
 
 def _check_serving_image(serving_image: str, build: str) -> None:

@@ -12,6 +12,7 @@ import typer
 from kfp_edge import __version__
 from kfp_edge.cli.compile import compile_pipelines
 from kfp_edge.cli.doctor import doctor
+from kfp_edge.cli.fleet.app import fleet
 from kfp_edge.cli.run import run
 from kfp_edge.cli.run_control import cancel, retry
 from kfp_edge.cli.runs import runs
@@ -33,6 +34,7 @@ app.command("compile")(compile_pipelines)
 app.command("validate")(validate)
 app.command("doctor")(doctor)
 app.command("serve")(serve)
+app.add_typer(fleet, name="fleet")
 
 
 def _version(requested: bool) -> None:

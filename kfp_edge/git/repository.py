@@ -1,9 +1,8 @@
 """A temporary bare clone of a repository that others push to as well."""
 
 import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,41 +10,17 @@ from pathlib import Path
 from kfp_edge.errors import CommandError, GitError
 from kfp_edge.git.environment import git_environment, read_token
 from kfp_edge.git.remote import GitRemote
-from kfp_edge.runtime.process import run
+from kfp_edge.git.server_errors import PushedMeanwhileError, describe_access_error, describe_push_error
+from kfp_edge.runtime.process import run, run_binary
 
 #: Seconds that one git command may take.
 TIMEOUT = 300
 
 # A repository on a volume often belongs to another user ID; the user who passes it trusts it.
 _GLOBAL_CONFIG = "[safe]\n\tdirectory = *\n"
-_REJECTED = re.compile(r"^ ! \[(?P<status>remote rejected|rejected)\] .*\((?P<reason>.*)\)$", re.MULTILINE)
-# A server's reasons when two clients push to a branch at the same time.
-_CONCURRENT_PUSH = ("cannot lock ref", "failed to update ref", "incorrect old value")
-_NO_ACCESS = ("authentication failed", "could not read username", "could not read password", "error: 401", "error: 403")
-
-
-# Parts of what git writes (in lower case), and what they mean to a person.
-_REASONS = (
-    (
-        ("certificate",),
-        "its server has a TLS certificate that this machine does not trust; "
-        "set KFP_EDGE_GIT_CA_FILE to a file with its CA.",
-    ),
-    (
-        ("could not resolve", "failed to connect", "connection refused", "timed out", "connection reset"),
-        "its server cannot be reached; check its address and the network.",
-    ),
-    (
-        ("not found", "does not appear to be a git repository", "does not exist"),
-        "it is not found; check its address, and that the token in KFP_EDGE_GIT_TOKEN may see it.",
-    ),
-)
+_NO_OBJECT = "0" * 40
 #: A branch that a push only asks for.
 _PROBE_BRANCH = "kfp-edge/access-check"
-
-
-class PushedMeanwhileError(GitError):
-    """Another client pushed to the branch after it was fetched: fetch, apply the change again, push again."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +43,8 @@ class GitRepository:
         except CommandError as error:
             raise self._access_error(error, "read") from error
 
-    def remote_branches(self) -> list[str]:
-        """Return the names of the remote's branches as it has them now, sorted; nothing is fetched.
+    def remote_commits(self) -> dict[str, str]:
+        """Return the commits of the remote's branches as it has them now, by name; nothing is fetched.
 
         Raises:
             GitError: the server cannot be reached, or refuses the credentials.
@@ -78,7 +53,8 @@ class GitRepository:
             lines = self._git("ls-remote", "--heads", "origin").splitlines()
         except CommandError as error:
             raise self._access_error(error, "read") from error
-        return sorted(line.partition("\trefs/heads/")[2] for line in lines)
+        branches = (line.partition("\trefs/heads/") for line in lines)
+        return dict(sorted((branch, commit) for commit, _, branch in branches))
 
     def check_push_access(self) -> None:
         """Ask the server whether it accepts a push, without pushing (git-push(1), `--dry-run`).
@@ -108,6 +84,30 @@ class GitRepository:
         """Whether `ancestor` is `commit` or part of its history."""
         return not self._git("rev-list", "--max-count=1", ancestor, f"^{commit}").strip()
 
+    def merge_base(self, commit: str, other: str) -> str | None:
+        """Return the newest commit that both have in their history, None if they have none."""
+        try:
+            return self._git("merge-base", commit, other).strip()
+        except CommandError as error:
+            if error.output:
+                raise
+            return None  # git says so by its exit code alone
+
+    def contains_content(self, commit: str, branch: str) -> bool:
+        """Whether what a branch changed was merged into `commit` in another way, such as one commit (squash).
+
+        So it is if some commit of the history since the branch began has all files that the branch changed as the
+        branch has them.
+        """
+        origin = self.merge_base(commit, branch)
+        if origin is None:
+            return False
+        changed = self._git("diff-tree", "-r", "-z", "--name-only", origin, branch).split("\0")[:-1]
+        if not changed:
+            return True
+        commits = self._git("rev-list", f"{origin}..{commit}", "--", *changed).split()
+        return any(self._is_same(each, branch, changed) for each in commits)
+
     def read(self, commit: str, path: str) -> bytes | None:
         """Return the contents of a file in a commit, or None if there is no such file."""
         entry = self._find_entry(commit, path)
@@ -119,32 +119,76 @@ class GitRepository:
         finally:
             unpacked.unlink()
 
-    def commit(self, parent: str | None, files: Mapping[str, bytes], message: str) -> str:
-        """Create a commit on top of `parent` that changes these files, without pushing it, and return its hash."""
-        self._git("read-tree", *(["--empty"] if parent is None else [parent]))
-        for path, data in files.items():
-            entry = None if parent is None else self._find_entry(parent, path)
-            mode = "100644" if entry is None else entry[0]
-            self._git("update-index", "--add", "--cacheinfo", f"{mode},{self._store_blob(data)},{path}")
+    def read_all(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of those files that a commit has; one process of git reads them all."""
+        wanted = set(paths)
+        hashes = {path: entry[1] for path, entry in self._list_entries(commit).items() if path in wanted}
+        output = self._git_binary(
+            "cat-file", "--batch", stdin="".join(f"{each}\n" for each in hashes.values()).encode()
+        )
+        contents, position = {}, 0
+        for path in hashes:
+            end = output.index(b"\n", position)
+            size = int(output[position:end].split()[2])
+            contents[path] = output[end + 1 : end + 1 + size]
+            position = end + 1 + size + 1
+        return contents
+
+    def list_files(self, commit: str, folder: str = "") -> list[str]:
+        """Return the paths of all files of a commit below a folder, sorted."""
+        return sorted(self._list_entries(commit, folder))
+
+    def commit(
+        self, parent: str | None, files: Mapping[str, bytes | None], message: str, *, merged: str | None = None
+    ) -> str:
+        """Create a commit that changes these files, without pushing it, and return its hash.
+
+        Args:
+            parent: The commit below it; None for the first one of a repository.
+            files: The new contents of files by their paths; None deletes one.
+            message: The commit message.
+            merged: A commit whose files the new one has, with these changes, in place of the files of `parent`; it
+                becomes the second parent.
+        """
+        start = merged or parent
+        self._git("read-tree", *(["--empty"] if start is None else [start]))
+        modes = {} if start is None else {path: entry[0] for path, entry in self._list_entries(start).items()}
+        written = {path: data for path, data in files.items() if data is not None}
+        lines = [f"0 {_NO_OBJECT}\t{path}\0" for path in files if path not in written]
+        lines += [
+            f"{modes.get(path, '100644')} {blob}\t{path}\0"
+            for path, blob in zip(written, self._store_blobs(written.values()), strict=True)
+        ]
+        self._git("update-index", "-z", "--index-info", stdin="".join(lines))
         tree = self._git("write-tree").strip()
-        parents = [] if parent is None else ["-p", parent]
+        parents = [argument for each in (parent, merged) if each is not None for argument in ("-p", each)]
         return self._git("commit-tree", tree, *parents, stdin=message).strip()
 
-    def push(self, commit: str, branch: str) -> None:
-        """Update a branch of the remote to `commit`, only as a fast-forward.
+    def push(self, commit: str, branch: str, expected: str | None) -> None:
+        """Update a branch of the remote to `commit`, if it still is what it was.
+
+        Args:
+            commit: A commit on top of `expected`.
+            branch: The name of the branch.
+            expected: The head of the branch as it was fetched; None if there was no such branch.
 
         Raises:
-            PushedMeanwhileError: another client pushed to the branch since `fetch`.
+            PushedMeanwhileError: another client pushed to the branch, or deleted it, since `fetch`.
             GitError: the server refuses; the message has its reason.
         """
+        ref = f"refs/heads/{branch}"
         try:
-            self._git("push", "--quiet", "origin", f"{commit}:refs/heads/{branch}")
+            self._git("push", "--quiet", f"--force-with-lease={ref}:{expected or ''}", "origin", f"{commit}:{ref}")
         except CommandError as error:
-            raise self._push_error(error, branch) from error
+            problem = self._push_error(error, branch)
+            if isinstance(problem, PushedMeanwhileError) or not self._has_arrived(commit, branch):
+                raise problem from error
 
-    def diff(self, commit: str) -> str:
-        """Return the changes of a commit in the format of `git diff`."""
-        return self._git("diff-tree", "--root", "--no-commit-id", "--patch", "--no-ext-diff", commit)
+    def diff(self, commit: str, base: str | None = None) -> str:
+        """Return the changes of a commit, or those that merging it into `base` would bring, in git's format."""
+        origin = None if base is None else self.merge_base(base, commit)
+        commits = [commit] if origin is None else [origin, commit]
+        return self._git("diff-tree", "--root", "--no-commit-id", "--patch", "--no-ext-diff", *commits)
 
     def _find_entry(self, commit: str, path: str) -> tuple[str, str] | None:
         """Return mode and hash of a file in a commit."""
@@ -153,42 +197,51 @@ class GitRepository:
             return None
         return entry[0], entry[2]
 
-    def _store_blob(self, data: bytes) -> str:
-        with tempfile.NamedTemporaryFile(dir=self.folder) as file:
-            file.write(data)
-            file.flush()
-            return self._git("hash-object", "-w", "--no-filters", file.name).strip()
+    def _list_entries(self, commit: str, folder: str = "") -> dict[str, tuple[str, str]]:
+        """Return mode and hash of the files of a commit below a folder, by their paths."""
+        output = self._git("ls-tree", "-r", "-z", commit, *(["--", f"{folder.rstrip('/')}/"] if folder else []))
+        entries = (line.partition("\t") for line in output.split("\0") if line)
+        return {
+            path: (mode, blob) for head, _, path in entries for mode, kind, blob in [head.split()] if kind == "blob"
+        }
+
+    def _store_blobs(self, contents: Iterable[bytes]) -> list[str]:
+        """Store files as git objects, and return their hashes."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            paths = []
+            for number, data in enumerate(contents):
+                paths.append(Path(folder) / str(number))
+                paths[-1].write_bytes(data)
+            names = "".join(f"{path}\n" for path in paths)
+            return self._git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).split()
+
+    def _is_same(self, commit: str, other: str, paths: list[str]) -> bool:
+        return not self._git("diff-tree", "-r", "--name-only", commit, other, "--", *paths).strip()
+
+    def _has_arrived(self, commit: str, branch: str) -> bool:
+        """Whether a branch of the remote is at this commit, although the answer to the push was lost."""
+        try:
+            return self.remote_commits().get(branch) == commit
+        except GitError:
+            return False
 
     def _git(self, *args: str, stdin: str | None = None) -> str:
         return run(["git", *args], cwd=self.folder, env=self.env, stdin=stdin, timeout=TIMEOUT, secrets=self.secrets)
 
+    def _git_binary(self, *args: str, stdin: bytes) -> bytes:
+        return run_binary(
+            ["git", *args], cwd=self.folder, env=self.env, stdin=stdin, timeout=TIMEOUT, secrets=self.secrets
+        )
+
     def _push_error(self, error: CommandError, branch: str) -> GitError:
-        rejection = _REJECTED.search(error.output)
-        if rejection is None:
-            return self._access_error(error, "write")
-        reason = rejection["reason"]
-        if rejection["status"] == "rejected" or any(text in reason for text in _CONCURRENT_PUSH):
-            return PushedMeanwhileError(
-                f"another client pushed to the branch {branch} of {self.remote.url} in the meantime ({reason})."
-            )
-        lines = [line for line in error.output.splitlines() if line.startswith("remote:")]
-        messages = filter(None, (line.removeprefix("remote:").strip() for line in lines))
-        return GitError(f"{self.remote.url} refuses the push to the branch {branch}: {' | '.join([*messages, reason])}")
+        try:
+            branches = list(self.remote_commits())
+        except GitError:
+            branches = []
+        return describe_push_error(error, self.remote, branch, branches, has_token=bool(self.secrets))
 
     def _access_error(self, error: CommandError, verb: str) -> GitError:
-        if any(text in error.output.lower() for text in _NO_ACCESS):
-            cause = f"the token is wrong, has expired or may not {verb} this repository"
-            return GitError(
-                f"{self.remote.url} refuses access: {cause if self.secrets else 'no token is set'}; "
-                "put a valid one into KFP_EDGE_GIT_TOKEN, or into the file that KFP_EDGE_GIT_TOKEN_FILE names."
-            )
-        for signs, meaning in _REASONS:
-            if any(sign in error.output.lower() for sign in signs):
-                return GitError(f"cannot {verb} the git repository {self.remote.url}: {meaning}")
-        reason = " ".join(error.output.split()) or str(error)
-        return GitError(
-            f"cannot {verb} the git repository {self.remote.url}; check its address and the network: {reason}"
-        )
+        return describe_access_error(error, self.remote, verb, has_token=bool(self.secrets))
 
 
 @contextmanager
@@ -212,7 +265,7 @@ def check_access(remote: GitRemote) -> list[str]:
         ParameterError: an environment variable is not valid.
     """
     with _create_repository(remote) as repository:
-        branches = repository.remote_branches()
+        branches = list(repository.remote_commits())
         repository.check_push_access()
         return branches
 

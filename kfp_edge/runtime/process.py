@@ -20,7 +20,7 @@ def run(
     secrets: Sequence[str] = (),
     new_session: bool = False,
 ) -> str:
-    """Run a program to its end and return what it wrote to stdout.
+    """Run a program to its end and return what it wrote to stdout, with line feeds as line ends.
 
     Args:
         args: The program and its arguments; no shell is involved.
@@ -30,6 +30,26 @@ def run(
         timeout: Seconds after which the program is killed.
         secrets: Texts that are replaced by *** in every error.
         new_session: Whether the program gets its own session (setsid(2)), so that Ctrl-C does not reach it.
+
+    Raises:
+        CommandError: the program is not installed, took too long, or ended with a non-zero exit code.
+    """
+    data = None if stdin is None else stdin.encode()
+    stdout = run_binary(args, cwd=cwd, env=env, stdin=data, timeout=timeout, secrets=secrets, new_session=new_session)
+    return _to_text(stdout)
+
+
+def run_binary(
+    args: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+    secrets: Sequence[str] = (),
+    new_session: bool = False,
+) -> bytes:
+    """Run a program as `run` does, with bytes as its input and output.
 
     Raises:
         CommandError: the program is not installed, took too long, or ended with a non-zero exit code.
@@ -46,19 +66,21 @@ def run(
             input=stdin,
             timeout=timeout,
             capture_output=True,
-            text=True,
-            errors="replace",
             check=False,
             start_new_session=new_session,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{program} did not finish within {timeout:g} s and was stopped.", "") from error
     if completed.returncode != 0:
-        stderr = redact(completed.stderr.strip(), secrets)
+        stderr = redact(_to_text(completed.stderr).strip(), secrets)
         reason = " | ".join(stderr.splitlines()[-_LINES_IN_MESSAGE:]) or "it wrote nothing to stderr"
         short_command = redact(" ".join(command[:2]), secrets)
         raise CommandError(f"`{short_command}` failed with exit code {completed.returncode}: {reason}", stderr)
     return completed.stdout
+
+
+def _to_text(data: bytes) -> str:
+    return data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.git.remote import GitRemote, check_branch
-from kfp_edge.git.repository import PushedMeanwhileError, check_access, open_repository
+from kfp_edge.git.repository import check_access, open_repository
+from kfp_edge.git.server_errors import PushedMeanwhileError
 from support import git_repositories
 from support.git_repositories import bare, git, git_server, hook, push_from_another_clone
 
@@ -33,7 +34,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def push_file(remote: GitRemote, name: str = "a.txt", data: bytes = b"a\n") -> str:
     with open_repository(remote) as repository:
         commit = repository.commit(repository.head("main"), {name: data}, "add a file\n")
-        repository.push(commit, "main")
+        repository.push(commit, "main", repository.head("main"))
     return commit
 
 
@@ -190,7 +191,7 @@ class TestPushing:
             commit = repository.commit(repository.head("main"), {"b": b"2\n"}, "mine\n")
             theirs = push_from_another_clone(folder, "main", {"c": "3\n"})
             with pytest.raises(PushedMeanwhileError, match="another client pushed to the branch main"):
-                repository.push(commit, "main")
+                repository.push(commit, "main", repository.head("main"))
         assert git(folder, "rev-parse", "main") == theirs
 
     def test_a_concurrent_push_is_distinguished_from_a_refusal(self, tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ class TestPushing:
             commit = repository.commit(first, {"b": b"2\n"}, "mine\n")
             hook(folder, "update", f"git update-ref refs/heads/main {second}")
             with pytest.raises(PushedMeanwhileError):
-                repository.push(commit, "main")
+                repository.push(commit, "main", repository.head("main"))
         assert git(folder, "rev-parse", "main") == second
 
     def test_the_error_about_a_refusal_has_the_reason_of_the_server(self, tmp_path: Path) -> None:

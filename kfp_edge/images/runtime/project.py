@@ -14,7 +14,7 @@ from kfp_edge.images.tools.pip import pip
 PROJECTS = ("kfp-edge", "kfp-edge-serving")
 
 _ROOT = Path(kfp_edge.__file__).resolve().parents[1]
-_SOURCES = ("kfp_edge", "components", "pipelines", "serving", "pyproject.toml", "README.md", "LICENSE")
+_SOURCES = ("kfp_edge", "components", "pipelines", "deploy/gitops", "serving", "pyproject.toml", "README.md", "LICENSE")
 
 
 def repository_file(name: str) -> Path:

@@ -7,23 +7,21 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from kfp_edge.components.gitops_commit.gitops_commit import (
-    MAX_DIFF_LINES,
-    Change,
-    Release,
-    Target,
-    commit_release,
-    render_report,
-)
+from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
+from kfp_edge.components.gitops_commit.report import MAX_DIFF_LINES, render_report
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.fleet.check import check_repository
 from kfp_edge.git.remote import GitRemote
+from kfp_edge.gitops import changes
+from kfp_edge.gitops.changes import Change
+from kfp_edge.gitops.target import FileTarget
 from kfp_edge_serving.limits import Limits
 from support import git_repositories, schemas
 from support.bundles import tiny_bundle
 from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, push_from_another_clone
 
 DIGESTS = tuple(f"sha256:{digit * 64}" for digit in "abc")
-OVERLAY = "sites/site-1/pump/kustomization.yaml"
+RING = "rings/canary/pump/kustomization.yaml"
 REVIEW = "kfp-edge/pump/1.0.0"
 
 
@@ -43,13 +41,13 @@ def release(
     return Release(model, version, f"{host}/{model}", digest)
 
 
-def commit(folder: Path, what: Release | None = None, site: str = "site-1", namespace: str = "edge-models") -> Change:
-    return commit_release(what or release(), Target(GitRemote.parse(str(folder)), "main", site, namespace))
+def commit(folder: Path, what: Release | None = None, ring: str = "", target: FileTarget | None = None) -> Change:
+    return commit_release(what or release(), Destination(GitRemote.parse(str(folder)), "main", ring, target))
 
 
-def released(folder: Path, what: Release | None = None, site: str = "site-1") -> str:
+def released(folder: Path, what: Release | None = None, ring: str = "") -> str:
     """Commit a release and merge it, as a reviewer does."""
-    return merge(folder, commit(folder, what, site).branch)
+    return merge(folder, commit(folder, what, ring).branch)
 
 
 def files(folder: Path, commit: str) -> list[str]:
@@ -61,57 +59,95 @@ def changed_lines(folder: Path, commit: str) -> list[str]:
     return [line for line in diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
 
 
-def rendered(folder: Path, commit: str, path: str, tmp_path: Path) -> dict[str, Any]:
-    """Check a commit out and render a folder of it with the real kustomize; return the objects by kind."""
-    clone = tmp_path / f"rendered-{path.replace('/', '-')}"
+def checkout(folder: Path, commit: str, tmp_path: Path) -> Path:
+    clone = Path(tempfile.mkdtemp(dir=tmp_path, prefix="checkout-"))
     git(tmp_path, "clone", "--quiet", "--no-checkout", str(folder), str(clone))
     git(clone, "checkout", "--quiet", commit)
+    return clone
+
+
+def rendered(folder: Path, commit: str, path: str, tmp_path: Path) -> dict[str, Any]:
+    """Check a commit out and render a folder of it with the real kustomize; return the objects by kind."""
+    clone = checkout(folder, commit, tmp_path)
     kubectl = Path(sys.executable).with_name("kubectl")
     done = subprocess.run([kubectl, "kustomize", clone / path], check=True, capture_output=True, text=True)
     return {each["kind"]: each for each in YAML(typ="safe", pure=True).load_all(done.stdout)}
 
 
 class TestAnEmptyRepository:
-    def test_its_base_branch_gets_the_readme_and_the_review_branch_everything_else(self, folder: Path) -> None:
+    def test_its_base_branch_gets_a_fleet_and_the_review_branch_the_model(self, folder: Path) -> None:
         change = commit(folder)
-        assert files(folder, "main") == ["README.md"]
-        assert files(folder, REVIEW) == [
+        assert files(folder, "main") == [
             "README.md",
-            "argocd/site-1.pump.yaml",
+            "argocd/hub/applicationset.yaml",
+            "argocd/hub/kustomization.yaml",
+            "argocd/project/appproject.yaml",
+            "argocd/project/kustomization.yaml",
+            "argocd/project/sites.yaml",
+            "fleet.yaml",
+            "sites/site-1/kustomization.yaml",
+            "sites/site-1/site.yaml",
+        ]
+        assert sorted(set(files(folder, REVIEW)) - set(files(folder, "main"))) == [
             "models/pump/base/deployment.yaml",
             "models/pump/base/kustomization.yaml",
             "models/pump/base/networkpolicy.yaml",
+            "models/pump/base/poddisruptionbudget.yaml",
             "models/pump/base/service.yaml",
-            OVERLAY,
+            RING,
         ]
         assert change.committed
         assert (change.repository, change.branch) == (str(folder), REVIEW)
         assert git(folder, "log", "--format=%H", f"main..{REVIEW}") == change.commit
 
-    def test_the_commit_message_has_model_version_image_and_site(self, folder: Path) -> None:
+    def test_its_site_gets_the_model_with_the_review_branch(self, folder: Path) -> None:
+        commit(folder)
+        assert (
+            changed_lines(folder, REVIEW)[-4:]
+            == [
+                "-resources: []",
+                "+resources:",
+                "+  - ../../rings/canary/pump",
+                "-models: []",
+                "+models:",
+                '+  - "pump"',
+            ][-4:]
+        )
+
+    def test_the_fleet_passes_its_check_before_and_after_the_merge(self, folder: Path, tmp_path: Path) -> None:
+        change = commit(folder)
+        for commit_hash in ("main", change.commit):
+            assert check_repository(checkout(folder, commit_hash, tmp_path)) == []
+
+    def test_a_ring_that_is_named_is_the_ring_of_the_new_fleet(self, folder: Path) -> None:
+        commit(folder, ring="pilot")
+        assert "rings/pilot/pump/kustomization.yaml" in files(folder, REVIEW)
+
+    def test_the_commit_message_has_model_version_image_and_ring(self, folder: Path) -> None:
         commit(folder)
         assert git(folder, "log", "-1", "--format=%B", REVIEW) == (
-            f"feat(site-1): pump 1.0.0 at aaaaaaaaaaaa\n\nImage: quay.io/team/pump@{DIGESTS[0]}\nModel-Version: 1.0.0"
+            f"feat(canary): pump 1.0.0 at aaaaaaaaaaaa\n\nImage: quay.io/team/pump@{DIGESTS[0]}\nModel-Version: 1.0.0"
         )
 
     # Each of these words means something else to YAML unless it is quoted.
-    @pytest.mark.parametrize(("model", "site", "namespace"), [("pump", "site-1", "edge"), ("no", "007", "1e3")])
+    @pytest.mark.parametrize(("model", "ring"), [("pump", "canary"), ("no", "007")])
     def test_kustomize_renders_valid_objects_with_the_image_by_digest(
-        self, folder: Path, tmp_path: Path, model: str, site: str, namespace: str
+        self, folder: Path, tmp_path: Path, model: str, ring: str
     ) -> None:
-        change = commit(folder, release(model=model), site, namespace)
-        objects = rendered(folder, change.commit, f"sites/{site}/{model}", tmp_path)
-        assert sorted(objects) == ["Deployment", "NetworkPolicy", "Service"]
+        change = commit(folder, release(model=model), ring)
+        objects = rendered(folder, change.commit, "sites/site-1", tmp_path)
+        assert sorted(objects) == ["Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service"]
         for each in objects.values():
             schemas.check(each)
             assert each["metadata"]["name"] == model
-            assert each["metadata"]["namespace"] == namespace
-            assert each["metadata"]["labels"]["kfp-edge/site"] == site
+            assert each["metadata"]["namespace"] == "edge-models"
+            assert each["metadata"]["labels"]["kfp-edge.io/site"] == "site-1"
+            assert each["metadata"]["labels"]["kfp-edge.io/ring"] == ring
         (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
         assert container["image"] == f"quay.io/team/{model}@{DIGESTS[0]}"
 
     def test_the_service_and_the_policy_select_the_pods_of_the_deployment(self, folder: Path, tmp_path: Path) -> None:
-        objects = rendered(folder, commit(folder).commit, "sites/site-1/pump", tmp_path)
+        objects = rendered(folder, commit(folder).commit, "sites/site-1", tmp_path)
         template = objects["Deployment"]["spec"]["template"]
         for labels in (
             objects["Deployment"]["spec"]["selector"]["matchLabels"],
@@ -123,7 +159,7 @@ class TestAnEmptyRepository:
         assert port["containerPort"] == objects["Service"]["spec"]["ports"][0]["port"] == 8080
 
     def test_the_pod_meets_the_restricted_pod_security_standard(self, folder: Path, tmp_path: Path) -> None:
-        objects = rendered(folder, commit(folder).commit, "sites/site-1/pump", tmp_path)
+        objects = rendered(folder, commit(folder).commit, "sites/site-1", tmp_path)
         pod = objects["Deployment"]["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -140,7 +176,7 @@ class TestAnEmptyRepository:
     def test_a_pod_that_ends_has_time_for_the_requests_that_still_come_and_those_in_flight(
         self, folder: Path, tmp_path: Path
     ) -> None:
-        objects = rendered(folder, commit(folder).commit, "sites/site-1/pump", tmp_path)
+        objects = rendered(folder, commit(folder).commit, "sites/site-1", tmp_path)
         pod = objects["Deployment"]["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         variables = {variable["name"]: float(variable["value"]) for variable in container["env"]}
@@ -150,17 +186,6 @@ class TestAnEmptyRepository:
             "KFP_EDGE_DRAIN_TIMEOUT": Limits.drain_timeout,
         }
         assert pod["terminationGracePeriodSeconds"] > sum(variables.values())
-
-    def test_the_argo_cd_application_follows_the_site_on_the_base_branch(self, folder: Path) -> None:
-        commit(folder)
-        application = YAML(typ="safe", pure=True).load(git(folder, "show", f"{REVIEW}:argocd/site-1.pump.yaml"))
-        assert application["spec"]["source"] == {
-            "repoURL": str(folder),
-            "targetRevision": "main",
-            "path": "sites/site-1/pump",
-        }
-        assert "finalizers" not in application["metadata"]
-        schemas.check(application)
 
     def test_two_runs_in_two_repositories_write_the_same_files(self, folder: Path, tmp_path: Path) -> None:
         trees = set()
@@ -183,23 +208,21 @@ class TestTheNextRelease:
 
     def test_edits_of_people_stay(self, folder: Path) -> None:
         released(folder)
-        overlay = git(folder, "show", f"main:{OVERLAY}").replace("images:", "# two replicas: see ticket 7\r\n\nimages:")
-        edits = {OVERLAY: overlay + "   # the end", "models/pump/base/deployment.yaml": "ours: true\n"}
+        overlay = git(folder, "show", f"main:{RING}").replace("images:", "# two replicas: see ticket 7\r\n\nimages:")
+        edits = {RING: overlay + "   # the end", "models/pump/base/deployment.yaml": "ours: true\n"}
         push_from_another_clone(folder, "main", edits)
         change = commit(folder, release("2.0.0", DIGESTS[1]))
         assert len(changed_lines(folder, change.commit)) == 2
 
     def test_files_that_people_removed_are_not_restored(self, folder: Path, tmp_path: Path) -> None:
         released(folder)
-        clone = tmp_path / "clone"
-        git(tmp_path, "clone", "--quiet", str(folder), str(clone))
+        clone = checkout(folder, "main", tmp_path)
         git(clone, "rm", "--quiet", "-r", "argocd", "models/pump/base/networkpolicy.yaml")
         git(clone, "commit", "--quiet", "--message", "not here")
         git(clone, "push", "--quiet", "origin", "main")
-        commit(folder, release("2.0.0", DIGESTS[1]))
-        commit(folder, release("2.0.0", DIGESTS[1]), site="site-2")
-        assert "models/pump/base/networkpolicy.yaml" not in files(folder, "kfp-edge/pump/2.0.0")
-        assert "argocd/site-1.pump.yaml" not in files(folder, "kfp-edge/pump/2.0.0")
+        change = commit(folder, release("2.0.0", DIGESTS[1]))
+        assert "models/pump/base/networkpolicy.yaml" not in files(folder, change.commit)
+        assert "argocd/hub/applicationset.yaml" not in files(folder, change.commit)
 
     def test_another_registry_changes_the_image_name_too(self, folder: Path) -> None:
         released(folder)
@@ -209,17 +232,23 @@ class TestTheNextRelease:
             '+    newName: "mirror.local:5000/pump"',
         ]
 
-    def test_several_models_and_sites_share_a_repository(self, folder: Path, tmp_path: Path) -> None:
+    def test_several_models_share_a_repository(self, folder: Path) -> None:
         released(folder)
-        released(folder, site="site-2")
-        released(folder, release(model="fan", digest=DIGESTS[2]))
-        for path, image in (
-            ("sites/site-1/pump", f"quay.io/team/pump@{DIGESTS[0]}"),
-            ("sites/site-2/pump", f"quay.io/team/pump@{DIGESTS[0]}"),
-            ("sites/site-1/fan", f"quay.io/team/fan@{DIGESTS[2]}"),
-        ):
-            deployment = rendered(folder, "main", path, tmp_path)["Deployment"]
-            assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == image
+        change = commit(folder, release(model="fan", digest=DIGESTS[2]))
+        added = set(files(folder, change.commit)) - set(files(folder, "main"))
+        assert "rings/canary/fan/kustomization.yaml" in added
+        assert changed_lines(folder, change.commit)[-1] != "+  - ../../rings/canary/fan"  # site-1 runs pump only
+
+    def test_another_ring_gets_the_image_on_a_branch_of_its_own(self, folder: Path) -> None:
+        released(folder)
+        fleet = git(folder, "show", "main:fleet.yaml") + "\n  - name: early\n"
+        push_from_another_clone(folder, "main", {"fleet.yaml": fleet})
+        change = commit(folder, ring="early")
+        assert change.branch == "kfp-edge/pump/1.0.0@early"
+        assert set(files(folder, change.commit)) - set(files(folder, "main")) == {"rings/early/pump/kustomization.yaml"}
+
+    def test_the_first_ring_by_name_is_the_one_that_is_used_without(self, folder: Path) -> None:
+        assert commit(folder, ring="canary").commit == commit(folder).commit
 
 
 class TestTheSameReleaseAgain:
@@ -285,7 +314,7 @@ class TestConcurrentPushes:
         again = commit(folder, release("2.0.0", DIGESTS[1]))
         assert (again.commit, again.committed) == (other, False)
 
-    def test_it_gives_up_after_five_attempts(
+    def test_it_gives_up_after_many_attempts(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         head = commit(folder).commit
@@ -294,10 +323,10 @@ class TestConcurrentPushes:
             f"-m theirs refs/heads/{REVIEW}^{{tree}}) && git -C {folder} update-ref refs/heads/{REVIEW} $new"
         )
         before_each_push(monkeypatch, tmp_path / "bin", script)
-        with pytest.raises(KfpEdgeError, match="gave up after 5 attempts: another client pushed to the branch"):
+        monkeypatch.setattr(changes, "ATTEMPTS", 4)
+        with pytest.raises(KfpEdgeError, match="gave up after 4 attempts: another client pushed to the branch"):
             commit(folder, release(digest=DIGESTS[1]))
-        assert git(folder, "rev-list", "--count", f"{head}..{REVIEW}") == "5"
-        assert git(folder, "log", "--format=%s", f"{head}..{REVIEW}").splitlines() == ["theirs"] * 5
+        assert git(folder, "log", "--format=%s", f"{head}..{REVIEW}").splitlines() == ["theirs"] * 4
 
 
 class TestRefusals:
@@ -325,8 +354,7 @@ class TestRefusals:
         remote = GitRemote.parse(str(folder))
         for make in (
             lambda: Release(name, "1", "quay.io/a", DIGESTS[0]),
-            lambda: Target(remote, "main", name, "edge"),
-            lambda: Target(remote, "main", "site-1", name),
+            lambda: Destination(remote, "main", name or "-"),
         ):
             with pytest.raises(KfpEdgeError, match="cannot be used; it must be a DNS label"):
                 make()
@@ -351,8 +379,8 @@ class TestRefusals:
     @pytest.mark.parametrize("text", ["images: []\n", "images: [\n"])
     def test_the_error_about_an_overlay_that_cannot_be_edited_has_its_path(self, folder: Path, text: str) -> None:
         released(folder)
-        push_from_another_clone(folder, "main", {OVERLAY: text})
-        with pytest.raises(KfpEdgeError, match=OVERLAY):
+        push_from_another_clone(folder, "main", {RING: text})
+        with pytest.raises(KfpEdgeError, match=RING):
             commit(folder, release("2.0.0", DIGESTS[1]))
 
 
@@ -396,7 +424,7 @@ class TestTheComponent:
 
     def test_an_image_in_a_folder_is_named_localhost(self, folder: Path, tmp_path: Path) -> None:
         self.run(str(folder), f"oci:{tmp_path}/images/pump@{DIGESTS[0]}", tmp_path / "change.md")
-        assert 'newName: "localhost/pump"' in git(folder, "show", f"{REVIEW}:{OVERLAY}")
+        assert 'newName: "localhost/pump"' in git(folder, "show", f"{REVIEW}:{RING}")
 
     def test_a_missing_repository_ends_the_stage_with_one_sentence(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

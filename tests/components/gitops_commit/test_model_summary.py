@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from kfp_edge.components.gitops_commit.gitops_commit import Change, Release, render_report
+from kfp_edge.components.gitops_commit.gitops_commit import Release
 from kfp_edge.components.gitops_commit.model_summary import summarize_model
+from kfp_edge.components.gitops_commit.report import render_report
+from kfp_edge.gitops.changes import Change
 from kfp_edge.ml.bundle import ThresholdChoice
 from support.bundles import tiny_bundle
 

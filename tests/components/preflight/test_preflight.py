@@ -146,8 +146,10 @@ def test_the_defaults_are_valid(defaults: dict[str, Any]) -> None:
         ),
         ({"registry": "quay.io/plant"}, "'quay.io/plant' is not a valid image location"),
         ({"serving_image": "quay.io/plant/serving"}, "serving_image cannot be used: "),
-        ({"site": "Hall 7"}, "site 'Hall 7' cannot be used"),
-        ({"namespace": "Edge"}, "namespace 'Edge' cannot be used"),
+        ({"ring": "Ring 1"}, "ring 'Ring 1' cannot be used"),
+        ({"gitops_target": {"file": "values.yaml"}}, "gitops_target needs file, and either image or yaml_path"),
+        ({"gitops_target": {"file": "../a", "image": "press"}}, "gitops_target cannot have the file '../a'"),
+        ({"gitops_target": {"file": "a", "images": "press"}}, "gitops_target has no images; did you mean image"),
         ({"gitops_branch": "a..b"}, "cannot be the name of a git branch"),
         ({"gitops_repo": "git@github.com:plant/edge.git"}, "has an SSH address; use its https:// URL"),
         ({"gitops_repo": "http://git.example.com/a"}, "must be a folder, a file:// URL or an https://"),
@@ -167,7 +169,7 @@ def test_a_parameter_that_a_later_stage_would_refuse_is_found(
 
 
 def test_all_findings_are_reported_at_once(defaults: dict[str, Any]) -> None:
-    message = found({**defaults, "task": "x", "model_name": "X", "build": "x", "site": "X"})
+    message = found({**defaults, "task": "x", "model_name": "X", "build": "x", "ring": "X"})
     assert message.startswith("4 things have to be changed before the first stage: (1) task is 'x'; ")
     assert "(2) model_name 'X'" in message
     assert "(3) build is 'x'" in message

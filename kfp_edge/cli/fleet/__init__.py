@@ -1,0 +1,1 @@
+"""`kfp-edge fleet`: the repository of a fleet. One module for each command; `app.py` has them all."""

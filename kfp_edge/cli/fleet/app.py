@@ -1,0 +1,12 @@
+"""`kfp-edge fleet` and its subcommands."""
+
+import typer
+
+from kfp_edge.cli.fleet.check import check
+from kfp_edge.cli.fleet.init import init
+from kfp_edge.cli.fleet.render import render
+
+fleet = typer.Typer(no_args_is_help=True, help="The GitOps repository of a fleet: rings, sites and what they run.")
+fleet.command("init")(init)
+fleet.command("check")(check)
+fleet.command("render")(render)

@@ -1,0 +1,181 @@
+"""Reads `fleet.yaml` and `site.yaml`; a mistake in them is a sentence with file and line."""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from kfp_edge.errors import GitError
+from kfp_edge.fleet.contracts import Contract, Fleet, Site
+from kfp_edge.gitops.layout import FLEET, site_file
+from kfp_edge.gitops.tree import Tree
+from kfp_edge.suggestions import did_you_mean
+
+_Model = TypeVar("_Model", bound=Contract)
+Location = tuple[str | int, ...]
+
+
+class DocumentError(GitError):
+    """A file of the repository is not what it has to be.
+
+    Attributes:
+        file: its path.
+        line: the line, counted from 1; 0 for the whole file.
+        reason: what is wrong there, and what to do.
+    """
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        where = f"{file}, line {line}" if line else file
+        super().__init__(f"{where}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+def read_fleet(tree: Tree) -> Fleet:
+    """Return what `fleet.yaml` says.
+
+    Raises:
+        DocumentError: there is none, or it is not valid.
+    """
+    data = tree.read(FLEET)
+    if data is None:
+        raise DocumentError(FLEET, 0, "is missing; create it with `kfp-edge fleet init`.")
+    return parse_document(Fleet, data, FLEET)
+
+
+def read_site(tree: Tree, site: str) -> Site:
+    """Return what the `site.yaml` of a site says.
+
+    Raises:
+        DocumentError: there is none, or it is not valid.
+    """
+    path = site_file(site)
+    data = tree.read(path)
+    if data is None:
+        raise DocumentError(path, 0, f"is missing: there is no site {site}.")
+    return parse_document(Site, data, path)
+
+
+def parse_document(model: type[_Model], data: bytes, file: str) -> _Model:
+    """Return the contents of a file.
+
+    Raises:
+        DocumentError: it is no such document.
+    """
+    node = parse_yaml(data, file)
+    if not isinstance(node, yaml.MappingNode):
+        raise DocumentError(file, 0, f"is no mapping; it has to begin with `apiVersion` and `kind: {model.__name__}`.")
+    value = _Loader("").construct_document(node)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda each: _line(node, each["loc"]))
+        raise DocumentError(file, _line(node, first["loc"]), _describe(model, first)) from error
+
+
+def parse_yaml(data: bytes, file: str) -> yaml.Node | None:
+    """Return the nodes of a YAML file, None for an empty one; quickly, as there may be thousands of files.
+
+    Raises:
+        DocumentError: it is no YAML, has an anchor or an alias, or a key twice.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise DocumentError(file, 0, "is not UTF-8 text.") from error
+    try:
+        for token in yaml.scan(text, _Loader) if "&" in text or "*" in text else ():
+            if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
+                line = token.start_mark.line + 1
+                raise DocumentError(file, line, "has an anchor or an alias; write the value where it is needed.")
+        node = yaml.compose(text, _Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or "it cannot be read"
+        raise DocumentError(file, mark.line + 1 if mark else 0, f"is not valid YAML: {reason}.") from error
+    for key in _repeated_keys(node):
+        raise DocumentError(file, key.start_mark.line + 1, f"has {key.value} twice; keep one of them.")
+    return node
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML's plain values; a text that looks like a date stays a text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+
+
+def _repeated_keys(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    yield key
+                seen.add(key.value)
+            yield from _repeated_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated_keys(item)
+
+
+def _line(node: yaml.Node, location: Location) -> int:
+    """Return the line of a value, or of what encloses it where it is missing."""
+    line = node.start_mark.line
+    for key in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line
+        elif isinstance(node, yaml.MappingNode):
+            pair = next((each for each in node.value if each[0].value == key), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line, pair[1]
+    return line + 1
+
+
+def _describe(model: type[Contract], error: ErrorDetails) -> str:
+    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).removeprefix(".")
+    match error["type"]:
+        case "missing":
+            return f"has no {path}; add it."
+        case "extra_forbidden":
+            known = _known_keys(model, error["loc"])
+            return f"has the key {path}, which is not known; {did_you_mean(str(error['loc'][-1]), known)}remove it."
+        case "value_error":
+            reason = error["msg"].removeprefix("Value error, ")
+            return f"{path} is {error['input']!r}; it {reason}." if path else f"{reason}."
+        case "string_type":
+            return f"{path} is {error['input']!r}, which YAML reads as no text; put it into quotes."
+        case _:
+            return f"{path} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}."
+
+
+def _known_keys(model: type[Contract], location: Location) -> list[str]:
+    """Return the keys of the mapping in which the last key of a location stands."""
+    fields = model.model_fields
+    for key in location[:-1]:
+        if isinstance(key, int):
+            continue
+        types = [
+            each for name, field in fields.items() if key in (field.alias, name) for each in _types(field.annotation)
+        ]
+        nested = next((each for each in types if issubclass(each, Contract)), None)
+        if nested is None:
+            return []
+        fields = nested.model_fields
+    return [field.alias or name for name, field in fields.items()]
+
+
+def _types(annotation: object) -> Iterator[type]:
+    arguments = getattr(annotation, "__args__", ())
+    if isinstance(annotation, type) and not arguments:
+        yield annotation
+    for argument in arguments:
+        yield from _types(argument)

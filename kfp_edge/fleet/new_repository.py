@@ -1,0 +1,110 @@
+"""The files of a new fleet's repository."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kfp_edge.errors import ParameterError
+from kfp_edge.fleet.contracts import API_VERSION, FIRST_RING, NAMESPACE, Delivery, Fleet, Ring, Site
+from kfp_edge.fleet.project_files import render_project
+from kfp_edge.git.remote import check_branch
+from kfp_edge.gitops.layout import FLEET, README
+from kfp_edge.gitops.template_files import Part, render_part
+from kfp_edge.storage.files import write_file
+from kfp_edge.suggestions import describe_unknown_choice
+
+_RING_COMMENTS = {
+    "soakTime": "how long its sites run a release healthily before the next ring may have it",
+    "maxOffline": "the share of its sites that may be offline meanwhile, and is not waited for",
+}
+
+
+class Agent(StrEnum):
+    """What delivers to the sites."""
+
+    #: Argo CD on a hub.
+    HUB = "hub"
+    #: Open Cluster Management, or Red Hat Advanced Cluster Management, with Argo CD on a hub.
+    ACM = "acm"
+    #: An Argo CD at each site.
+    SITE = "site"
+    #: A systemd timer and Podman at each site.
+    PODMAN = "podman"
+
+
+def new_fleet(name: str, repository: str, branch: str = "main", rings: Sequence[str] = (FIRST_RING,)) -> Fleet:
+    """Return a fleet with rings that have the default policies.
+
+    Raises:
+        pydantic.ValidationError: a name is no DNS label, or a ring is named twice.
+    """
+    values = {"apiVersion": API_VERSION, "kind": "Fleet", "name": name, "repository": repository, "branch": branch}
+    return Fleet.model_validate(values | {"rings": [{"name": ring} for ring in rings]})
+
+
+def new_site(name: str, ring: str, *, models: Iterable[str] = (), namespace: str = NAMESPACE) -> Site:
+    """Return a site that an Argo CD on a hub delivers to, whose cluster has the name of the site."""
+    values = {"apiVersion": API_VERSION, "kind": "Site", "name": name, "ring": ring, "namespace": namespace}
+    return Site.model_validate(values | {"delivery": Delivery.HUB, "cluster": name, "models": tuple(models)})
+
+
+def render_repository(fleet: Fleet, agents: Iterable[Agent] = (Agent.HUB,)) -> dict[str, bytes]:
+    """Return the files of a repository without sites by their paths."""
+    values = _values(fleet)
+    files = render_part(Part.FLEET, values, {"rings": "\n".join(map(_ring_text, fleet.rings))})
+    chosen = set(agents)
+    if chosen & {Agent.HUB, Agent.ACM}:
+        files |= render_part(Part.ARGOCD_PROJECT, values) | render_project(fleet, ())
+    for agent, part in ((Agent.HUB, Part.ARGOCD_HUB), (Agent.ACM, Part.ACM), (Agent.PODMAN, Part.PODMAN)):
+        if agent in chosen:
+            files |= render_part(part, values)
+    return files
+
+
+def create_repository(
+    folder: Path, url: str, name: str, branch: str, rings: Sequence[str], agents: Sequence[str]
+) -> list[str]:
+    """Write the files of a new fleet into a folder, and return their paths; a README.md that is there stays.
+
+    Raises:
+        ParameterError: a name cannot be used, or there is a fleet already.
+        StorageError: the folder cannot be written.
+    """
+    check_branch(branch)
+    for agent in agents:
+        if agent not in tuple(Agent):
+            raise ParameterError(describe_unknown_choice("agent", agent, tuple(Agent)))
+    if (folder / FLEET).exists():
+        raise ParameterError(f"{folder / FLEET} exists: there is a fleet already.")
+    try:
+        fleet = new_fleet(name, url, branch, rings or (FIRST_RING,))
+    except ValidationError as error:
+        first = error.errors()[0]
+        value = first["input"] if isinstance(first["input"], str) else ""
+        raise ParameterError(f"{value} {first['msg'].removeprefix('Value error, ')}.".strip()) from error
+    files = render_repository(fleet, [Agent(agent) for agent in agents] or (Agent.HUB,))
+    written = [path for path in files if path != README or not (folder / README).exists()]
+    for path in written:
+        write_file(folder / path, files[path])
+    return written
+
+
+def _values(fleet: Fleet) -> dict[str, str]:
+    return {"fleet": fleet.name, "repository": fleet.repository, "branch": fleet.branch, "namespace": NAMESPACE}
+
+
+def _ring_text(ring: Ring) -> str:
+    values = ring.model_dump(mode="json", by_alias=True)
+    lines = [f'  - name: "{ring.name}"']
+    for key, comment in _RING_COMMENTS.items():
+        lines += [f"    # {comment}", f"    {key}: {values[key]}"]
+    abort = values["abort"]
+    lines += [
+        "    # what stops a rollout here, and opens its rollback",
+        "    abort:",
+        f"      maxErrorRate: {abort['maxErrorRate']}",
+        f"      maxIllSites: {abort['maxIllSites']}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,67 @@
+"""What a site gets: its kustomization, rendered by the real kustomize."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from kfp_edge.errors import CommandError, GitError
+from kfp_edge.fleet.documents import DocumentError
+from kfp_edge.gitops.layout import SITES, site_kustomization
+from kfp_edge.gitops.tree import Checkout, Tree
+from kfp_edge.runtime.process import run
+from kfp_edge.suggestions import did_you_mean
+
+#: Seconds that kustomize may take.
+_TIMEOUT = 120
+
+
+def render_site(repository: Path | Tree, site: str) -> str:
+    """Return the objects of a site as YAML.
+
+    Args:
+        repository: The folder of a checkout, or the files of a commit.
+        site: The name of the site.
+
+    Raises:
+        GitError: there is no such site, or kustomize refuses; the message has its reason.
+        CommandError: there is no kustomize and no kubectl.
+    """
+    tree = Checkout(repository) if isinstance(repository, Path) else repository
+    if tree.read(site_kustomization(site)) is None:
+        known = {PurePosixPath(path).parts[1] for path in tree.list_files(SITES)}
+        raise DocumentError(site_kustomization(site), 0, f"is missing; {did_you_mean(site, known)}name a site.")
+    if isinstance(tree, Checkout):
+        return build(tree.folder / SITES / site)
+    with tempfile.TemporaryDirectory(prefix="kfp-edge-render-") as folder:
+        for path, data in tree.read_all(tree.list_files()).items():
+            target = Path(folder) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        return build(Path(folder) / SITES / site)
+
+
+def build(folder: Path) -> str:
+    """Return what kustomize makes of a folder.
+
+    Raises:
+        GitError: kustomize refuses; the message has its reason.
+        CommandError: there is no kustomize and no kubectl.
+    """
+    try:
+        return run([*_find_kustomize(), folder], timeout=_TIMEOUT)
+    except CommandError as error:
+        if not error.output:
+            raise
+        reason = " ".join(error.output.split()).removeprefix("error: ").replace(f"{folder.parents[1]}/", "")
+        raise GitError(f"kustomize cannot render {folder.parent.name}/{folder.name}: {reason}") from error
+
+
+def _find_kustomize() -> list[str]:
+    search = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    if kustomize := shutil.which("kustomize", path=search):
+        return [kustomize, "build"]
+    if kubectl := shutil.which("kubectl", path=search):
+        return [kubectl, "kustomize"]
+    raise CommandError("neither kustomize nor kubectl is installed; install one of them to render a site.", "")
