@@ -72,7 +72,10 @@ def parse_document(model: type[_Model], data: bytes, file: str) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = min(error.errors(), key=lambda each: _line(node, each["loc"]))
+        errors = error.errors()
+        # a list with a mistake in it counts as empty, too
+        inner = [each for each in errors if not any(_encloses(each["loc"], other["loc"]) for other in errors)]
+        first = min(inner, key=lambda each: _line(node, each["loc"]))
         raise DocumentError(file, _line(node, first["loc"]), _describe(model, first)) from error
 
 
@@ -125,6 +128,10 @@ def _repeated_keys(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
             yield from _repeated_keys(item)
 
 
+def _encloses(location: Location, other: Location) -> bool:
+    return len(location) < len(other) and other[: len(location)] == location
+
+
 def _line(node: yaml.Node, location: Location) -> int:
     """Return the line of a value, or of what encloses it where it is missing."""
     line = node.start_mark.line
@@ -142,19 +149,24 @@ def _line(node: yaml.Node, location: Location) -> int:
 
 def _describe(model: type[Contract], error: ErrorDetails) -> str:
     path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).removeprefix(".")
+    value, reason = error["input"], error["msg"].removeprefix("Value error, ")
     match error["type"]:
         case "missing":
-            return f"has no {path}; add it."
+            sentence = f"has no {path}; add it."
         case "extra_forbidden":
-            known = _known_keys(model, error["loc"])
-            return f"has the key {path}, which is not known; {did_you_mean(str(error['loc'][-1]), known)}remove it."
-        case "value_error":
-            reason = error["msg"].removeprefix("Value error, ")
-            return f"{path} is {error['input']!r}; it {reason}." if path else f"{reason}."
+            hint = did_you_mean(str(error["loc"][-1]), _known_keys(model, error["loc"]))
+            sentence = f"has the key {path}, which is not known; {hint}remove it."
+        case "too_short":
+            sentence = f"{path} is empty; it needs at least one entry."
+        case "tuple_type" | "dict_type" | "model_type":
+            sentence = f"{path} has to be a {'list' if error['type'] == 'tuple_type' else 'mapping'}."
         case "string_type":
-            return f"{path} is {error['input']!r}, which YAML reads as no text; put it into quotes."
+            sentence = f"{path} is {value!r}, which YAML reads as no text; put it into quotes."
+        case "value_error":
+            sentence = f"{path} is {value!r}; it {reason}." if path else f"{reason}."
         case _:
-            return f"{path} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}."
+            sentence = f"{path} is {value!r}: {reason[0].lower()}{reason[1:]}."
+    return sentence
 
 
 def _known_keys(model: type[Contract], location: Location) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from kfp_edge.fleet.contracts import Delivery, Fleet, Site, Window
 from kfp_edge.fleet.units import format_duration
@@ -32,6 +32,22 @@ def render_project(fleet: Fleet, sites: Iterable[Site]) -> dict[str, bytes]:
         *_windows(of_hub),
     ]
     return {PROJECT_SITES: ("\n".join(lines) + "\n").encode()}
+
+
+def render_made_files(fleet: Fleet, sites: Iterable[Site], paths: Collection[str]) -> dict[str, bytes]:
+    """Return the files that are made of the sites: of the project where the repository has one, and of Applications.
+
+    Args:
+        fleet: The contents of `fleet.yaml`.
+        sites: All sites.
+        paths: The files of the repository.
+    """
+    all_sites = list(sites)
+    made = render_project(fleet, all_sites) if PROJECT_SITES in paths else {}
+    for site in all_sites:
+        if site.delivery == Delivery.SITE:
+            made |= render_site_application(fleet, site)
+    return made
 
 
 def site_application_path(site: str) -> str:

@@ -234,11 +234,9 @@ class GitRepository:
         )
 
     def _push_error(self, error: CommandError, branch: str) -> GitError:
-        try:
-            branches = list(self.remote_commits())
-        except GitError:
-            branches = []
-        return describe_push_error(error, self.remote, branch, branches, has_token=bool(self.secrets))
+        return describe_push_error(
+            error, self.remote, branch, lambda: list(self.remote_commits()), has_token=bool(self.secrets)
+        )
 
     def _access_error(self, error: CommandError, verb: str) -> GitError:
         return describe_access_error(error, self.remote, verb, has_token=bool(self.secrets))

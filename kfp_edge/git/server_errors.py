@@ -1,7 +1,7 @@
 """What a git server's refusal means to a person, and whether to try again."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kfp_edge.errors import CommandError, GitError
 from kfp_edge.git.remote import GitRemote
@@ -35,7 +35,7 @@ class PushedMeanwhileError(GitError):
 
 
 def describe_push_error(
-    error: CommandError, remote: GitRemote, branch: str, branches: Iterable[str], *, has_token: bool
+    error: CommandError, remote: GitRemote, branch: str, list_branches: Callable[[], list[str]], *, has_token: bool
 ) -> GitError:
     """Return the error of a push that failed.
 
@@ -43,16 +43,17 @@ def describe_push_error(
         error: What git wrote.
         remote: The repository.
         branch: The branch that was pushed to.
-        branches: All branches of the remote, as they are now.
+        list_branches: Asks the remote for all branches that it has now.
         has_token: Whether git had a token.
     """
     rejection = _REJECTED.search(error.output)
     if rejection is None:
         return describe_access_error(error, remote, "write", has_token=has_token)
     reason = rejection["reason"]
-    if blocking := find_blocking_branches(branch, branches):
+    is_concurrent = any(text in reason for text in _CONCURRENT_PUSH)
+    if is_concurrent and (blocking := find_blocking_branches(branch, list_branches())):
         return blocked_branch_error(remote, branch, blocking[0])
-    if rejection["status"] == "rejected" or any(text in reason for text in _CONCURRENT_PUSH):
+    if is_concurrent or rejection["status"] == "rejected":
         return PushedMeanwhileError(
             f"another client pushed to the branch {branch} of {remote.url} in the meantime ({reason})."
         )

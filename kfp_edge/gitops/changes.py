@@ -16,7 +16,7 @@ from kfp_edge.suggestions import did_you_mean
 #: Attempts to commit and push while other clients push to the same branch: of so many at once, none is lost.
 ATTEMPTS = 60
 #: Seconds that an attempt waits at most for the others.
-_LONGEST_WAIT = 0.5
+_LONGEST_WAIT = 4.0
 
 #: The changed files of a tree by their paths; None deletes one.
 Files = Mapping[str, bytes | None]
@@ -120,7 +120,7 @@ def _retry(remote: GitRemote, attempt: Callable[[GitRepository], Change]) -> Cha
             except PushedMeanwhileError as error:
                 last = error
                 # of clients in lockstep, one would win and the others lose, again and again
-                time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.02 * 2**number)))
+                time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.1 * 2**number)))
                 repository.fetch()
     raise GitError(f"gave up after {ATTEMPTS} attempts: {last}")
 

@@ -324,6 +324,7 @@ class TestConcurrentPushes:
         )
         before_each_push(monkeypatch, tmp_path / "bin", script)
         monkeypatch.setattr(changes, "ATTEMPTS", 4)
+        monkeypatch.setattr(changes, "_LONGEST_WAIT", 0.0)
         with pytest.raises(KfpEdgeError, match="gave up after 4 attempts: another client pushed to the branch"):
             commit(folder, release(digest=DIGESTS[1]))
         assert git(folder, "log", "--format=%s", f"{head}..{REVIEW}").splitlines() == ["theirs"] * 4

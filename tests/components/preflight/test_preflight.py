@@ -173,7 +173,7 @@ def test_all_findings_are_reported_at_once(defaults: dict[str, Any]) -> None:
     assert message.startswith("4 things have to be changed before the first stage: (1) task is 'x'; ")
     assert "(2) model_name 'X'" in message
     assert "(3) build is 'x'" in message
-    assert "(4) site 'X'" in message
+    assert "(4) ring 'X'" in message
 
 
 def test_every_fault_of_one_stage_is_reported_at_once(defaults: dict[str, Any]) -> None:

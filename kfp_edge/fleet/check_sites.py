@@ -1,0 +1,170 @@
+"""Compares what a site runs, its kustomization, with what the site is, its `site.yaml`."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import yaml
+
+from kfp_edge.fleet.contracts import Site
+from kfp_edge.fleet.documents import DocumentError, parse_yaml
+from kfp_edge.fleet.findings import Finding
+from kfp_edge.fleet.nodes import get, items, line_of, text_of
+from kfp_edge.fleet.site_files import SITE_LABEL, mirror_name
+from kfp_edge.gitops.layout import (
+    parse_ring_resource,
+    ring_kustomization,
+    ring_resource,
+    site_kustomization,
+)
+
+
+def check_kustomization(
+    folder: str, site: Site, contents: Mapping[str, bytes], paths: Collection[str]
+) -> Iterator[Finding]:
+    """Yield where the kustomization of a site does not fit its `site.yaml`, or would have no effect.
+
+    Args:
+        folder: The folder of the site, which is its name.
+        site: What the site is.
+        contents: The kustomizations of the repository by their paths.
+        paths: All files below sites/, rings/ and models/.
+    """
+    path = site_kustomization(folder)
+    data = contents.get(path)
+    if data is None:
+        yield Finding(path, 0, "is missing; it says what the site runs.")
+        return
+    try:
+        node = parse_yaml(data, path)
+    except DocumentError as error:
+        yield Finding.of(error)
+        return
+    yield from _check_resources(path, node, site, paths)
+    yield from _check_namespace(path, node, site)
+    images = _ring_images(site, contents)
+    yield from _check_images(path, node, images)
+    yield from _check_mirror(path, node, site, images)
+    yield from _check_pull_secret(path, node, site)
+
+
+def _check_resources(path: str, node: yaml.Node | None, site: Site, paths: Collection[str]) -> Iterator[Finding]:
+    resources = get(node, "resources")
+    named = {}
+    for item in items(resources):
+        ring_and_model = parse_ring_resource(text_of(item) or "")
+        if ring_and_model is None:
+            continue  # objects of the site's own
+        ring, model = ring_and_model
+        if model in named:
+            yield Finding(path, line_of(item), f"has the model {model} twice; keep one of them.")
+        named[model] = item
+        if ring != site.ring:
+            yield Finding(
+                path,
+                line_of(item),
+                f"has {model} of the ring {ring}, not of {site.ring}; write {ring_resource(site.ring, model)}.",
+            )
+        if model not in site.models:
+            yield Finding(
+                path, line_of(item), f"has the model {model}, which models in site.yaml does not name; add it there."
+            )
+    for model in site.models:
+        if model not in named and ring_kustomization(site.ring, model) in paths:
+            yield Finding(
+                path,
+                line_of(resources),
+                f"does not have the model {model} of site.yaml; add {ring_resource(site.ring, model)} to resources.",
+            )
+
+
+def _check_namespace(path: str, node: yaml.Node | None, site: Site) -> Iterator[Finding]:
+    namespace = get(node, "namespace")
+    if text_of(namespace) != site.namespace:
+        yield Finding(
+            path,
+            line_of(namespace),
+            f"has {text_of(namespace) or 'nothing'} as namespace, but site.yaml {site.namespace}; write it here, too.",
+        )
+    pairs = [get(entry, "pairs") for entry in items(get(node, "labels"))]
+    labels = [label for each in pairs if (label := get(each, SITE_LABEL)) is not None]
+    if not labels or text_of(labels[0]) != site.name:
+        yield Finding(
+            path,
+            line_of(labels[0]) if labels else line_of(get(node, "labels")),
+            f"does not label its objects with {SITE_LABEL}: {site.name}; add it to labels.",
+        )
+
+
+def _ring_images(site: Site, contents: Mapping[str, bytes]) -> dict[str, tuple[str, str]]:
+    """Return `name` and `newName` of the image of each model in the ring of a site."""
+    images = {}
+    for model in site.models:
+        path = ring_kustomization(site.ring, model)
+        try:
+            node = parse_yaml(contents.get(path, b""), path)
+        except DocumentError:
+            continue  # a finding of the ring
+        for entry in items(get(node, "images")):
+            name, new_name = text_of(get(entry, "name")), text_of(get(entry, "newName"))
+            if name in (model, f"oci://{model}") and new_name:
+                images[model] = (name, new_name)
+    return images
+
+
+def _check_images(path: str, node: yaml.Node | None, images: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+    ring_names = {new_name: model for model, (_, new_name) in images.items()}
+    model_names = dict(images.values())
+    for entry in items(get(node, "images")):
+        name = text_of(get(entry, "name")) or ""
+        if name in model_names and name not in ring_names:
+            yield Finding(
+                path,
+                line_of(entry),
+                f"replaces the image {name}, which has no effect: after the ring it is called {model_names[name]}; "
+                "write that as name.",
+            )
+        for key in ("digest", "newTag"):
+            value = get(entry, key)
+            if value is not None and name in ring_names:
+                yield Finding(
+                    path,
+                    line_of(value),
+                    f"sets the {key} of {name} at the site, so that no release of the ring and no rollback reaches it; "
+                    "remove it, or move the site to another ring.",
+                )
+
+
+def _check_mirror(
+    path: str, node: yaml.Node | None, site: Site, images: Mapping[str, tuple[str, str]]
+) -> Iterator[Finding]:
+    if not site.registry:
+        return
+    entries = items(get(node, "images"))
+    replaced = {text_of(get(entry, "name")): text_of(get(entry, "newName")) for entry in entries}
+    for _, new_name in images.values():
+        if new_name not in replaced:
+            wanted = mirror_name(new_name, site.registry)
+            yield Finding(
+                path,
+                line_of(get(node, "images")),
+                f"does not replace {new_name} by the registry of site.yaml; add {{name: {new_name}, newName: "
+                f"{wanted}}} to images.",
+            )
+        elif not (replaced[new_name] or "").removeprefix("oci://").startswith(f"{site.registry}/"):
+            yield Finding(
+                path,
+                line_of(get(node, "images")),
+                f"replaces {new_name} by {replaced[new_name]}, but site.yaml has the registry {site.registry}; let "
+                "both name one registry.",
+            )
+
+
+def _check_pull_secret(path: str, node: yaml.Node | None, site: Site) -> Iterator[Finding]:
+    patches = get(node, "patches")
+    texts = [text_of(get(patch, "patch")) or "" for patch in items(patches)]
+    in_files = any(get(patch, "path") is not None for patch in items(patches))  # files that are not read here
+    if site.pull_secret and not in_files and not any(site.pull_secret in text for text in texts):
+        yield Finding(
+            path,
+            line_of(patches),
+            f"does not give pods the pull secret {site.pull_secret} of site.yaml; add a patch with imagePullSecrets.",
+        )
