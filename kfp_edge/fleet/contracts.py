@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from datetime import timedelta
 from enum import StrEnum
 from typing import Literal, Self
 from zoneinfo import available_timezones
@@ -173,6 +174,13 @@ class Window(Contract):
         fields = value.split()
         if len(fields) != 5 or not all(_CRON_FIELD.fullmatch(field) for field in fields):
             raise ValueError("must be a cron schedule of five fields, such as 0 22 * * * for ten in the evening")
+        return value
+
+    @field_validator("duration")
+    @classmethod
+    def _check_duration(cls, value: timedelta) -> timedelta:
+        if not value:
+            raise ValueError("must be above 0")
         return value
 
     @field_validator("time_zone")

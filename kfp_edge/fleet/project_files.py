@@ -3,9 +3,9 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 
 from kfp_edge.fleet.contracts import Delivery, Fleet, Site, Window
-from kfp_edge.fleet.units import format_duration
 from kfp_edge.gitops.template_files import Part, render_part
 
 #: The patch of the AppProject that is made of the sites.
@@ -83,7 +83,7 @@ def _window(window: Window, sites: list[str], indent: str) -> str:
     lines = [
         "kind: allow",
         f"schedule: {_text(window.schedule)}",
-        f"duration: {format_duration(window.duration)}",
+        f"duration: {_go_duration(window.duration)}",
         f"timeZone: {_text(window.time_zone)}",
         "# an operator may sync by hand at any time",
         "manualSync: true",
@@ -91,6 +91,14 @@ def _window(window: Window, sites: list[str], indent: str) -> str:
         *(f"  - {_text(site)}" for site in sites),
     ]
     return f"\n{indent}  ".join(lines)
+
+
+def _go_duration(duration: timedelta) -> str:
+    """Return a duration as Go reads it: it has no days."""
+    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
 
 
 def _block(indent: int, key: str, items: list[str]) -> list[str]:

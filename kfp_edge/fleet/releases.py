@@ -3,15 +3,13 @@
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Fleet, Serving, Site
 from kfp_edge.fleet.site_edits import assign_model
+from kfp_edge.fleet.site_files import IMAGE_VOLUME
 from kfp_edge.fleet.sites import sites_of_ring
 from kfp_edge.gitops.images import Image, read_image, read_images, set_image
 from kfp_edge.gitops.layout import MODELS, model_base, ring_kustomization
 from kfp_edge.gitops.template_files import Part, render_part
-from kfp_edge.gitops.tree import Edited, Tree
+from kfp_edge.gitops.tree import Tree
 from kfp_edge.suggestions import did_you_mean
-
-#: What KServe mounts as a volume: an image, by its name and digest after this.
-IMAGE_VOLUME = "oci://"
 
 
 def select_ring(fleet: Fleet, ring: str) -> str:
@@ -66,10 +64,10 @@ def set_ring_image(tree: Tree, fleet: Fleet, ring: str, model: str, image_name: 
         scheme = IMAGE_VOLUME if entry.startswith(IMAGE_VOLUME) else ""
         return {path: set_image(text, entry, f"{scheme}{image_name}", digest, file=path).encode()}
     files = _new_files(tree, fleet, ring, model, image_name, digest)
-    changed = Edited(tree, files)
+    new_name = read_images(files[path].decode(), file=path)[0].new_name
     for site in sites_of_ring(tree, ring):
         if not site.models:
-            files |= assign_model(changed, site, model)
+            files |= assign_model(tree, site, model, new_name)
     return files
 
 

@@ -5,13 +5,20 @@ import json
 from kfp_edge.errors import GitError
 from kfp_edge.fleet.contracts import Site
 from kfp_edge.fleet.documents import DocumentError
-from kfp_edge.gitops.layout import ring_resource, site_file, site_kustomization
+from kfp_edge.fleet.site_files import IMAGE_VOLUME, KUSTOMIZE_CONFIG, KUSTOMIZE_CONFIG_TEXT, mirror_name
+from kfp_edge.gitops.layout import KUSTOMIZATION, ring_resource, site_file, site_kustomization
 from kfp_edge.gitops.tree import Tree
-from kfp_edge.gitops.yaml_text import append_item
+from kfp_edge.gitops.yaml_text import append_item, get, parse_node
 
 
-def assign_model(tree: Tree, site: Site, model: str) -> dict[str, bytes]:
+def assign_model(tree: Tree, site: Site, model: str, image_name: str) -> dict[str, bytes]:
     """Return the files that change when a site gets another model of its ring.
+
+    Args:
+        tree: The files that are there.
+        site: What the site is.
+        model: The name of the model.
+        image_name: `newName` of its image in the ring, which the registry of the site mirrors.
 
     Raises:
         GitError: a file is missing or is not valid YAML.
@@ -19,10 +26,28 @@ def assign_model(tree: Tree, site: Site, model: str) -> dict[str, bytes]:
     described, runs = site_file(site.name), site_kustomization(site.name)
     name = json.dumps(model)
     resource = ring_resource(site.ring, model)
-    return {
-        described: append_item(_read_text(tree, described), ("models",), name, file=described).encode(),
-        runs: append_item(_read_text(tree, runs), ("resources",), resource, file=runs).encode(),
-    }
+    text = append_item(_read_text(tree, runs), ("resources",), resource, file=runs)
+    files = {described: append_item(_read_text(tree, described), ("models",), name, file=described).encode()}
+    if site.registry:
+        mirrored = json.dumps(mirror_name(image_name, site.registry))
+        if get(parse_node(text, runs), "images") is None:
+            text = f"{text.rstrip()}\nimages: []\n"
+        text = append_item(text, ("images",), f"{{name: {json.dumps(image_name)}, newName: {mirrored}}}", file=runs)
+        if image_name.startswith(IMAGE_VOLUME):
+            text, added = _configure_images(tree, text, runs)
+            files |= added
+    return files | {runs: text.encode()}
+
+
+def _configure_images(tree: Tree, text: str, path: str) -> tuple[str, dict[str, bytes]]:
+    """Return a kustomization that knows the images of an InferenceService, and the file that says where they are."""
+    config = path.replace(KUSTOMIZATION, KUSTOMIZE_CONFIG)
+    if tree.read(config) is not None:
+        return text, {}
+    if get(parse_node(text, path), "configurations") is None:
+        text = f"{text.rstrip()}\nconfigurations: []\n"
+    text = append_item(text, ("configurations",), KUSTOMIZE_CONFIG, file=path)
+    return text, {config: KUSTOMIZE_CONFIG_TEXT.encode()}
 
 
 def _read_text(tree: Tree, path: str) -> str:

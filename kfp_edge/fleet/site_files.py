@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from kfp_edge.fleet.contracts import Site
 from kfp_edge.fleet.units import format_duration
-from kfp_edge.gitops.layout import ring_resource, site_file, site_kustomization
+from kfp_edge.gitops.layout import KUSTOMIZATION, ring_resource, site_file, site_kustomization
 
 #: The label of all objects of a site.
 SITE_LABEL = "kfp-edge.io/site"
-_IMAGE_VOLUME = "oci://"
+#: What KServe mounts as a volume: an image, by its name and digest after this.
+IMAGE_VOLUME = "oci://"
+#: The file that says where an InferenceService names its image.
+KUSTOMIZE_CONFIG = "kustomizeconfig.yaml"
 
 
 def render_site(site: Site, image_names: Mapping[str, str]) -> dict[str, bytes]:
@@ -20,8 +23,9 @@ def render_site(site: Site, image_names: Mapping[str, str]) -> dict[str, bytes]:
         image_names: `newName` in the ring of each of its models, which the site's registry mirrors.
     """
     files = {site_file(site.name): _site_text(site), site_kustomization(site.name): _kustomization(site, image_names)}
-    if any(name.startswith(_IMAGE_VOLUME) for name in mirrored_images(site, image_names).values()):
-        files[site_kustomization(site.name).replace("kustomization.yaml", "kustomizeconfig.yaml")] = _KUSTOMIZE_CONFIG
+    if any(name.startswith(IMAGE_VOLUME) for name in mirrored_images(site, image_names).values()):
+        config = site_kustomization(site.name).replace(KUSTOMIZATION, KUSTOMIZE_CONFIG)
+        files[config] = KUSTOMIZE_CONFIG_TEXT
     return {path: text.encode() for path, text in files.items()}
 
 
@@ -87,8 +91,8 @@ def _kustomization(site: Site, image_names: Mapping[str, str]) -> str:
         lines += ["# The site's registry. The names are those of the ring's `newName`.", "images:"]
     for name, new_name in mirrored.items():
         lines += [f"  - name: {_text(name)}", f"    newName: {_text(new_name)}"]
-    if any(name.startswith(_IMAGE_VOLUME) for name in mirrored):
-        lines += ["configurations:", "  - kustomizeconfig.yaml"]
+    if any(name.startswith(IMAGE_VOLUME) for name in mirrored):
+        lines += ["configurations:", f"  - {KUSTOMIZE_CONFIG}"]
     if site.pull_secret:
         lines += [
             f"# The login of the registry: a Secret in {site.namespace}, which the operator of the site creates.",
@@ -119,7 +123,7 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-_KUSTOMIZE_CONFIG = """\
+KUSTOMIZE_CONFIG_TEXT = """\
 # Where an InferenceService names its image, for `images`: kustomize itself knows the images of containers only.
 images:
   - kind: InferenceService

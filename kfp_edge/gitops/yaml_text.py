@@ -19,7 +19,7 @@ from kfp_edge.errors import GitError
 Path = tuple[str | int, ...]
 
 # What every reader of YAML takes for a text without quotes.
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9+./_-]*(:[A-Za-z0-9+./_-]+)*")
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9+./_@-]*(:[A-Za-z0-9+./_@-]+)*")
 _NOT_A_TEXT = re.compile(r"(?i:true|false|yes|no|on|off|null|y|n)")
 
 
@@ -46,7 +46,8 @@ def edit_text(text: str, edits: Sequence[Edit], *, file: str) -> str:
             changing something else (an anchor, an alias, a block scalar).
     """
     document = parse_node(text, file)
-    spans = [(*find_span(text, document, edit.path, file), edit) for edit in edits]
+    changed = [edit for edit in edits if scalar(find_node(document, edit.path)) != edit.value]
+    spans = [(*find_span(text, document, edit.path, file), edit) for edit in changed]
     edited = text
     for start, end, edit in sorted(spans, key=lambda span: span[0], reverse=True):
         edited = edited[:start] + _write_scalar(edit.value, text[start]) + edited[end:]

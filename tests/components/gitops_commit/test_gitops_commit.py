@@ -18,6 +18,7 @@ from kfp_edge.gitops.target import FileTarget
 from kfp_edge_serving.limits import Limits
 from support import git_repositories, schemas
 from support.bundles import tiny_bundle
+from support.fleets import site_with, write_fleet
 from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, push_from_another_clone
 
 DIGESTS = tuple(f"sha256:{digit * 64}" for digit in "abc")
@@ -383,6 +384,103 @@ class TestRefusals:
         push_from_another_clone(folder, "main", {RING: text})
         with pytest.raises(KfpEdgeError, match=RING):
             commit(folder, release("2.0.0", DIGESTS[1]))
+
+
+class TestARepositoryThatIsThere:
+    def test_one_with_a_readme_only_becomes_a_fleet_on_the_review_branch(self, folder: Path, tmp_path: Path) -> None:
+        push_from_another_clone(folder, "main", {"README.md": "ours\n", ".github/dependabot.yaml": "version: 2\n"})
+        change = commit(folder)
+        assert files(folder, "main") == [".github/dependabot.yaml", "README.md"]
+        assert git(folder, "show", f"{change.commit}:README.md") == "ours"
+        assert check_repository(checkout(folder, change.commit, tmp_path)) == []
+        assert "rings/canary/pump/kustomization.yaml" in files(folder, change.commit)
+
+    def test_the_layout_of_earlier_versions_is_refused_with_what_to_do(self, folder: Path) -> None:
+        old = "sites/site-1/pump/kustomization.yaml"
+        image = f"images:\n  - name: pump\n    newName: quay.io/team/pump\n    digest: {DIGESTS[1]}\n"
+        push_from_another_clone(folder, "main", {old: image})
+        with pytest.raises(KfpEdgeError) as error:
+            commit(folder)
+        assert str(error.value) == (
+            f"{folder} has sites/SITE/MODEL/ of an earlier layout and no fleet.yaml; create one with `kfp-edge fleet "
+            "init` in a checkout, and move what sites run to rings/, or set gitops_target to {file: "
+            "sites/SITE/pump/kustomization.yaml, image: pump} to go on as it is."
+        )
+        change = commit(folder, target=FileTarget.parse({"file": old, "image": "pump"}))
+        assert changed_lines(folder, change.commit) == [f"-    digest: {DIGESTS[1]}", f"+    digest: {DIGESTS[0]}"]
+
+    def test_one_of_another_layout_is_refused_unless_the_file_is_named(self, folder: Path) -> None:
+        values = f"# the plant\nimage: {{repository: old/pump, digest: '{DIGESTS[1]}'}}   # pinned\n"
+        push_from_another_clone(folder, "main", {"apps/pump/values.yaml": values})
+        with pytest.raises(KfpEdgeError, match="has no fleet.yaml, but apps/pump/values.yaml; .* gitops_target"):
+            commit(folder)
+        change = commit(folder, target=FileTarget.parse({"file": "apps/pump/values.yaml", "yaml_path": "image"}))
+        assert files(folder, change.commit) == ["apps/pump/values.yaml"]
+        assert changed_lines(folder, change.commit)[1] == (
+            f"+image: {{repository: quay.io/team/pump, digest: '{DIGESTS[0]}'}}   # pinned"
+        )
+        assert git(folder, "log", "-1", "--format=%s", change.commit) == "feat(pump): pump 1.0.0 at aaaaaaaaaaaa"
+
+    def test_a_file_that_is_not_there_is_refused(self, folder: Path) -> None:
+        push_from_another_clone(folder, "main", {"a": "a\n"})
+        with pytest.raises(KfpEdgeError, match="has no file b on main; name the file with the image in gitops_target"):
+            commit(folder, target=FileTarget.parse({"file": "b", "image": "pump"}))
+
+    def test_a_file_in_an_empty_repository_is_refused_and_nothing_is_written(self, folder: Path) -> None:
+        with pytest.raises(KfpEdgeError, match="is empty; start it with `kfp-edge fleet init`"):
+            commit(folder, target=FileTarget.parse({"file": "b", "image": "pump"}))
+        assert git(folder, "for-each-ref") == ""
+
+    def test_an_unknown_ring_is_refused_with_those_that_there_are(self, folder: Path) -> None:
+        released(folder)
+        with pytest.raises(KfpEdgeError, match=r"has no ring canari; did you mean canary\? name one of canary, or add"):
+            commit(folder, ring="canari")
+
+    def test_a_broken_fleet_is_refused_with_its_line(self, folder: Path) -> None:
+        push_from_another_clone(
+            folder, "main", {"fleet.yaml": "apiVersion: kfp-edge.io/v1alpha1\nkind: Fleet\nrings: []\n"}
+        )
+        with pytest.raises(KfpEdgeError, match="fleet.yaml, line 1: has no name; add it"):
+            commit(folder)
+
+
+class TestTheSitesOfANewModel:
+    def test_the_sites_of_the_ring_that_run_nothing_get_it_and_no_others(self, folder: Path, tmp_path: Path) -> None:
+        work = write_fleet(
+            tmp_path / "work",
+            [site_with("a", models=[]), site_with("b"), site_with("c", "all", models=[])],
+        )
+        texts = {path.relative_to(work).as_posix(): path.read_text() for path in work.rglob("*") if path.is_file()}
+        push_from_another_clone(folder, "main", texts)
+        change = commit(folder, release(model="fan", digest=DIGESTS[2]))
+        changed = set(git(folder, "diff", "--name-only", f"main...{change.commit}", "--", "sites").split())
+        assert changed == {"sites/a/site.yaml", "sites/a/kustomization.yaml"}
+        assert check_repository(checkout(folder, change.commit, tmp_path)) == []
+
+    def test_a_site_with_a_registry_gets_its_mirror(self, folder: Path, tmp_path: Path) -> None:
+        sites = [site_with("a", models=[], registry="mirror:5000"), site_with("b", "all")]
+        work = write_fleet(tmp_path / "work", sites)
+        texts = {path.relative_to(work).as_posix(): path.read_text() for path in work.rglob("*") if path.is_file()}
+        push_from_another_clone(folder, "main", texts)
+        change = commit(folder, release(model="fan", digest=DIGESTS[2]))
+        pod = rendered(folder, change.commit, "sites/a", tmp_path)["Deployment"]["spec"]["template"]["spec"]
+        assert pod["containers"][0]["image"] == f"mirror:5000/team/fan@{DIGESTS[2]}"
+        assert check_repository(checkout(folder, change.commit, tmp_path)) == []
+
+    def test_with_kserve_it_is_an_inference_service(self, folder: Path, tmp_path: Path) -> None:
+        released(folder)
+        fleet = git(folder, "show", "main:fleet.yaml") + "\nserving: kserve\n"
+        push_from_another_clone(folder, "main", {"fleet.yaml": fleet})
+        change = commit(folder, release(model="fan", digest=DIGESTS[2]))
+        objects = rendered(folder, change.commit, "rings/canary/fan", tmp_path)
+        uri = objects["InferenceService"]["spec"]["predictor"]["model"]["storageUri"]
+        assert uri == f"oci://quay.io/team/fan@{DIGESTS[2]}"
+        merge(folder, change.branch)
+        change = commit(folder, release("2.0.0", model="fan", digest=DIGESTS[1]))
+        assert changed_lines(folder, change.commit) == [
+            f'-    digest: "{DIGESTS[2]}"',
+            f'+    digest: "{DIGESTS[1]}"',
+        ]
 
 
 class TestTheReport:
