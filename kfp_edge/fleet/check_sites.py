@@ -4,15 +4,16 @@ from collections.abc import Collection, Iterator, Mapping
 
 import yaml
 
-from kfp_edge.fleet.contracts import Site
+from kfp_edge.fleet.contracts import Delivery, Site
 from kfp_edge.fleet.documents import DocumentError, parse_yaml
 from kfp_edge.fleet.findings import Finding
 from kfp_edge.fleet.nodes import get, items, line_of, text_of
-from kfp_edge.fleet.site_files import SITE_LABEL, mirror_name
+from kfp_edge.fleet.site_files import IMAGE_VOLUME, SITE_LABEL, mirror_name
 from kfp_edge.gitops.layout import (
     parse_ring_resource,
     ring_kustomization,
     ring_resource,
+    site_file,
     site_kustomization,
 )
 
@@ -44,6 +45,7 @@ def check_kustomization(
     yield from _check_images(path, node, images)
     yield from _check_mirror(path, node, site, images)
     yield from _check_pull_secret(path, node, site)
+    yield from _check_podman(path, node, site, images)
 
 
 def _check_resources(path: str, node: yaml.Node | None, site: Site, paths: Collection[str]) -> Iterator[Finding]:
@@ -162,9 +164,29 @@ def _check_pull_secret(path: str, node: yaml.Node | None, site: Site) -> Iterato
     patches = get(node, "patches")
     texts = [text_of(get(patch, "patch")) or "" for patch in items(patches)]
     in_files = any(get(patch, "path") is not None for patch in items(patches))  # files that are not read here
-    if site.pull_secret and not in_files and not any(site.pull_secret in text for text in texts):
+    in_pods = site.pull_secret and site.delivery != Delivery.PODMAN
+    if in_pods and not in_files and not any(site.pull_secret in text for text in texts):
         yield Finding(
             path,
             line_of(patches),
             f"does not give pods the pull secret {site.pull_secret} of site.yaml; add a patch with imagePullSecrets.",
         )
+
+
+def _check_podman(
+    path: str, node: yaml.Node | None, site: Site, images: Mapping[str, tuple[str, str]]
+) -> Iterator[Finding]:
+    """Yield what has no effect, or does not work, where Podman runs the models."""
+    if site.delivery != Delivery.PODMAN:
+        return
+    if site.windows:
+        message = "has windows, which have no effect where Podman delivers; set OnCalendar of kfp-edge-site.timer."
+        yield Finding(site_file(site.name), 0, message, "warning")
+    patched = [text_of(get(get(patch, "target"), "name")) for patch in items(get(node, "patches"))]
+    in_files = any(get(patch, "path") is not None for patch in items(get(node, "patches")))
+    for model, (name, _) in images.items():
+        if name.startswith(IMAGE_VOLUME):
+            yield Finding(path, 0, f"has the InferenceService {model}, which Podman does not run; use a Deployment.")
+        elif model not in patched and not in_files:
+            message = f"has no patch with a hostPort for {model}, without which Podman publishes no port; add one."
+            yield Finding(path, line_of(get(node, "patches")), message)

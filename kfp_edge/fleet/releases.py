@@ -67,7 +67,7 @@ def set_ring_image(tree: Tree, fleet: Fleet, ring: str, model: str, image_name: 
     new_name = read_images(files[path].decode(), file=path)[0].new_name
     for site in sites_of_ring(tree, ring):
         if not site.models:
-            files |= assign_model(tree, site, model, new_name)
+            files |= assign_model(tree, site, model, {model: new_name})
     return files
 
 

@@ -1,33 +1,45 @@
 """Edits of the files of a site that keep what people wrote there."""
 
 import json
+from collections.abc import Mapping
 
 from kfp_edge.errors import GitError
-from kfp_edge.fleet.contracts import Site
+from kfp_edge.fleet.contracts import Delivery, Site
 from kfp_edge.fleet.documents import DocumentError
-from kfp_edge.fleet.site_files import IMAGE_VOLUME, KUSTOMIZE_CONFIG, KUSTOMIZE_CONFIG_TEXT, mirror_name
+from kfp_edge.fleet.site_files import IMAGE_VOLUME, KUSTOMIZE_CONFIG, KUSTOMIZE_CONFIG_TEXT, mirror_name, render_site
 from kfp_edge.gitops.layout import KUSTOMIZATION, ring_resource, site_file, site_kustomization
 from kfp_edge.gitops.tree import Tree
 from kfp_edge.gitops.yaml_text import append_item, get, parse_node
 
 
-def assign_model(tree: Tree, site: Site, model: str, image_name: str) -> dict[str, bytes]:
+def assign_model(tree: Tree, site: Site, model: str, image_names: Mapping[str, str]) -> dict[str, bytes]:
     """Return the files that change when a site gets another model of its ring.
+
+    Files that are as kfp-edge writes them are written again; of others, every byte that is there stays.
 
     Args:
         tree: The files that are there.
         site: What the site is.
         model: The name of the model.
-        image_name: `newName` of its image in the ring, which the registry of the site mirrors.
+        image_names: `newName` in the ring of this model and of those that the site has, which its registry mirrors.
 
     Raises:
-        GitError: a file is missing or is not valid YAML.
+        GitError: a file is missing, is not valid YAML, or cannot be added to.
     """
+    written = render_site(site, {each: image_names[each] for each in site.models})
+    if tree.read_all(written) == written:
+        return render_site(site.model_copy(update={"models": (*site.models, model)}), image_names)
+    if site.delivery == Delivery.PODMAN:
+        raise GitError(
+            f"{site_kustomization(site.name)} was changed by hand; add {model} to {site_file(site.name)}, and "
+            "its resource and its patch with a hostPort here."
+        )
     described, runs = site_file(site.name), site_kustomization(site.name)
-    name = json.dumps(model)
     resource = ring_resource(site.ring, model)
     text = append_item(_read_text(tree, runs), ("resources",), resource, file=runs)
+    name = json.dumps(model)
     files = {described: append_item(_read_text(tree, described), ("models",), name, file=described).encode()}
+    image_name = image_names[model]
     if site.registry:
         mirrored = json.dumps(mirror_name(image_name, site.registry))
         if get(parse_node(text, runs), "images") is None:

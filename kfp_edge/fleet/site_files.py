@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from kfp_edge.fleet.contracts import Site
+from kfp_edge.fleet.contracts import Delivery, Site
 from kfp_edge.fleet.units import format_duration
 from kfp_edge.gitops.layout import KUSTOMIZATION, ring_resource, site_file, site_kustomization
 
@@ -11,6 +11,8 @@ from kfp_edge.gitops.layout import KUSTOMIZATION, ring_resource, site_file, site
 SITE_LABEL = "kfp-edge.io/site"
 #: What KServe mounts as a volume: an image, by its name and digest after this.
 IMAGE_VOLUME = "oci://"
+#: The port of the first model of a site without Kubernetes; the next one has the next.
+FIRST_PORT = 8080
 #: The file that says where an InferenceService names its image.
 KUSTOMIZE_CONFIG = "kustomizeconfig.yaml"
 
@@ -93,14 +95,38 @@ def _kustomization(site: Site, image_names: Mapping[str, str]) -> str:
         lines += [f"  - name: {_text(name)}", f"    newName: {_text(new_name)}"]
     if any(name.startswith(IMAGE_VOLUME) for name in mirrored):
         lines += ["configurations:", f"  - {KUSTOMIZE_CONFIG}"]
-    if site.pull_secret:
-        lines += [
-            f"# The login of the registry: a Secret in {site.namespace}, which the operator of the site creates.",
-            "patches:",
-            *_pull_secret_patch("Deployment", "/spec/template/spec", site.pull_secret),
-            *_pull_secret_patch("InferenceService", "/spec/predictor", site.pull_secret),
-        ]
+    lines += _patches(site)
     return "\n".join(lines) + "\n"
+
+
+def _patches(site: Site) -> list[str]:
+    if site.delivery == Delivery.PODMAN:
+        comment = "# Podman publishes the port, and would run the probes inside the container, which has no shell."
+        patches = [_podman_patch(model, FIRST_PORT + number) for number, model in enumerate(site.models)]
+    else:
+        comment = f"# The login of the registry: a Secret in {site.namespace}, which the operator of the site creates."
+        paths = {"Deployment": "/spec/template/spec", "InferenceService": "/spec/predictor"}
+        patches = [_pull_secret_patch(kind, path, site.pull_secret) for kind, path in paths.items()]
+        patches = patches if site.pull_secret else []
+    return [comment, "patches:", *(line for patch in patches for line in patch)] if patches else []
+
+
+def _podman_patch(model: str, port: int) -> list[str]:
+    container = "/spec/template/spec/containers/0"
+    return [
+        "  - target:",
+        "      kind: Deployment",
+        f"      name: {_text(model)}",
+        "    patch: |-",
+        "      - op: add",
+        f"        path: {container}/ports/0/hostPort",
+        f"        value: {port}",
+        *(
+            line
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+            for line in ("      - op: remove", f"        path: {container}/{probe}")
+        ),
+    ]
 
 
 def _pull_secret_patch(kind: str, pod_spec: str, secret: str) -> list[str]:

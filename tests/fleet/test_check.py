@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.fleet.check import check_repository
-from support.fleets import DIGESTS, rendered, site_with, write_files, write_fleet
+from kfp_edge.fleet.contracts import Serving, Site
+from kfp_edge.fleet.new_repository import new_fleet
+from support.fleets import DIGESTS, URL, rendered, site_with, write_files, write_fleet
 
 SITE = "sites/hall-1/site.yaml"
 RUNS = "sites/hall-1/kustomization.yaml"
@@ -301,6 +303,37 @@ class TestWhatDelivers:
         write_files(fleet, {path: (fleet / path).read_text() + f"# {DIGESTS[0]}\n"})
         (found,) = findings(fleet)
         assert "has a digest, which belongs into a ring" in found
+
+
+class TestASiteWithPodman:
+    @pytest.fixture
+    def site(self) -> Site:
+        return site_with("hall-1", delivery="podman", cluster="")
+
+    def test_its_model_has_a_port_and_no_probes_that_need_a_shell(self, tmp_path: Path, site: Site) -> None:
+        folder = write_fleet(tmp_path, [site], rings=("canary",)) / "sites/hall-1"
+        (container,) = rendered(folder)["Deployment"]["spec"]["template"]["spec"]["containers"]
+        assert container["ports"][0]["hostPort"] == 8080
+        assert not [key for key in container if key.endswith("Probe")]
+
+    def test_windows_that_have_no_effect_there_are_a_warning(self, tmp_path: Path) -> None:
+        windows = [{"schedule": "0 1 * * *", "duration": "1h"}]
+        site = site_with("hall-1", delivery="podman", cluster="", windows=windows)
+        (found,) = findings(write_fleet(tmp_path, [site], rings=("canary",)))
+        assert found.startswith(
+            "warning: sites/hall-1/site.yaml: has windows, which have no effect where Podman delivers"
+        )
+
+    def test_a_model_without_a_port_is_found(self, tmp_path: Path, site: Site) -> None:
+        fleet = write_fleet(tmp_path, [site], rings=("canary",))
+        replace(fleet, RUNS, 'name: "pump"', "name: fan")
+        (found,) = findings(fleet)
+        assert "has no patch with a hostPort for pump, without which Podman publishes no port" in found
+
+    def test_an_inference_service_is_found(self, tmp_path: Path, site: Site) -> None:
+        fleet = new_fleet("plant", URL, rings=("canary",)).model_copy(update={"serving": Serving.KSERVE})
+        (found,) = findings(write_fleet(tmp_path, [site], fleet=fleet))
+        assert "has the InferenceService pump, which Podman does not run; use a Deployment." in found
 
 
 class TestTheCommand:
