@@ -75,6 +75,13 @@ class TestAModel:
         (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
         assert container["image"] == f"quay.io/team/pump@{DIGESTS[0]}"
 
+    @pytest.mark.parametrize("site", ["hall-1", "hall-4"])
+    def test_the_server_reports_the_digest_of_its_image(self, fleet: Path, kserve: Path, site: str) -> None:
+        (container,) = rendered(fleet / "sites" / site)["Deployment"]["spec"]["template"]["spec"]["containers"]
+        model = rendered(kserve / "sites" / site)["InferenceService"]["spec"]["predictor"]["model"]
+        for each in (container, model):
+            assert {"name": "KFP_EDGE_IMAGE_DIGEST", "value": DIGESTS[0]} in each["env"]
+
     def test_site_and_ring_are_labels_of_its_objects_and_pods(self, objects: dict[str, dict[str, Any]]) -> None:
         labels = {"kfp-edge.io/site": "hall-1", "kfp-edge.io/ring": "canary"}
         deployment = objects["Deployment"]
@@ -123,7 +130,9 @@ class TestAModel:
     def test_a_pod_that_ends_has_time_for_requests_in_flight(self, objects: dict[str, dict[str, Any]]) -> None:
         pod = objects["Deployment"]["spec"]["template"]["spec"]
         (container,) = pod["containers"]
-        variables = {variable["name"]: float(variable["value"]) for variable in container["env"]}
+        set_by_name = {variable["name"]: variable["value"] for variable in container["env"]}
+        del set_by_name["KFP_EDGE_IMAGE_DIGEST"]
+        variables = {name: float(value) for name, value in set_by_name.items()}
         # they are options of the server, here with their defaults
         assert variables == {
             "KFP_EDGE_SHUTDOWN_DELAY": Limits.shutdown_delay,

@@ -23,6 +23,7 @@ GRAPH = {
     "diagnosis": set(),
     "suggestions": set(),
     "wording": set(),
+    "cron": {"errors"},
     "storage": {"errors"},
     "runtime": {"errors", "storage"},
     "git": {"errors", "runtime"},
@@ -43,6 +44,7 @@ GRAPH = {
     # neighbours: of these three, only the client imports another one, which finds secrets before an upload
     "rules": {"errors", "spec", "storage"},
     "client": {
+        "cron",
         "kubernetes",
         "diagnosis",
         "errors",

@@ -8,7 +8,7 @@ from itertools import count
 import kfp_server_api
 from kfp_server_api import V2beta1RecurringRun, V2beta1Trigger
 
-from kfp_edge.client.schedules.cron import Cron, parse_every
+from kfp_edge.cron import Cron, parse_every
 from kfp_edge.errors import ParameterError
 
 _CONCURRENCY = range(1, 11)  # what a backend accepts

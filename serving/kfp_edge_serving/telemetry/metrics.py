@@ -154,9 +154,13 @@ def _resource_labels() -> dict[str, str]:
             resource[key.strip()] = unquote(text.strip())
     if name := os.environ.get("OTEL_SERVICE_NAME"):
         resource["service.name"] = name
-    if digest := os.environ.get("KFP_EDGE_IMAGE_DIGEST"):
+    if digest := _image_digest():
         resource["container.image.digest"] = digest
     return {re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", key): text for key, text in resource.items()}
+
+
+def _image_digest() -> str:
+    return os.environ.get("KFP_EDGE_IMAGE_DIGEST", "")
 
 
 def _server_lines(server: ServerSnapshot) -> Iterator[str]:
@@ -201,7 +205,10 @@ def _escape(value: str) -> str:
 
 def _info(model: ModelSnapshot) -> Iterator[_Sample]:
     bundle = model.bundle
-    yield "", {bundle.digest_field: bundle.digest, "verified": str(bundle.is_verified).lower()}, 1
+    labels = {bundle.digest_field: bundle.digest, "verified": str(bundle.is_verified).lower()}
+    # also here, since a join with target_info needs labels that are unique over all sites
+    digest = _image_digest()
+    yield "", labels | ({"image_digest": digest} if digest else {}), 1
 
 
 def _requests(model: ModelSnapshot) -> Iterator[_Sample]:

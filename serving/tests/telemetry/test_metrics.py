@@ -209,7 +209,9 @@ def test_the_resource_attributes_come_from_the_variables_of_opentelemetry(folder
         "KFP_EDGE_IMAGE_DIGEST": "sha256:abc",
     }
     with running(folder.parents[1], **variables) as server:
-        (labels,) = [dict(labels) for _, labels in scrape(server).families["target_info"].samples]
+        families = scrape(server).families
+    (labels,) = [dict(labels) for _, labels in families["target_info"].samples]
+    assert {dict(labels)["image_digest"] for _, labels in families["kfp_edge_model_info"].samples} == {"sha256:abc"}
     version = labels.pop("service_version")
     assert version
     assert labels == {

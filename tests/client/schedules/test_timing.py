@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from kfp_server_api import V2beta1RecurringRun
 
-from kfp_edge.client.schedules.cron import Cron, parse_every
 from kfp_edge.client.schedules.timing import Timing
+from kfp_edge.cron import Cron, parse_every
 from kfp_edge.errors import KfpEdgeError
 from support.paths import ROOT
 

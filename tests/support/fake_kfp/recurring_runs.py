@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from kfp_edge.client.schedules.cron import Cron, parse_every
+from kfp_edge.cron import Cron, parse_every
 from kfp_edge.errors import ParameterError
 from support.fake_kfp.store import NAMESPACE, UNFINISHED, JsonObject, RefusedError, Store, check_parameters
 

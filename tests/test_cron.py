@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_edge.client.schedules.cron import Cron
+from kfp_edge.cron import Cron
 from kfp_edge.errors import KfpEdgeError
 
 

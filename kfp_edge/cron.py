@@ -5,6 +5,8 @@ steps, names of months and weekdays, `@daily` and the like; Sunday is 0, and 7 i
 restricted, a match of either suffices. That package also accepts five fields, and reads the first as seconds: a line
 from a crontab would then mean something other than its author intended. So `Cron.parse`, for what a user gives, refuses
 five fields, and whatever else is more likely a mistake; `Cron.read`, for what a server has, reads all that it accepts.
+The sync windows of Argo CD are of a later version of that package: the five fields of a crontab, in which the rest is
+the same.
 """
 
 import re
