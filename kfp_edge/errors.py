@@ -15,6 +15,7 @@
     ├── CommandError              another program failed
     └── ApiError                  an HTTP API refused a request, failed, or could not be reached
         ├── ClusterError          the Kubernetes API
+        ├── ForgeError            GitHub, GitLab or Gitea
         └── KfpApiError           the KFP API server
 
 Any other exception is a defect of kfp-edge and keeps its traceback.
@@ -25,6 +26,7 @@ __all__ = [
     "ClusterError",
     "CommandError",
     "DataError",
+    "ForgeError",
     "GitError",
     "ImageError",
     "KfpApiError",
@@ -137,6 +139,29 @@ class ClusterError(ApiError):
     """
 
     possibly_applied = False
+
+
+class ForgeError(ApiError):
+    """A forge (GitHub, GitLab, Gitea or Forgejo) refused a request, failed, or could not be reached.
+
+    Attributes:
+        reason: the forge's own words, in one line without secrets; empty if it gave none.
+        not_executed: whether the forge certainly did nothing, so that even a request that creates may be repeated.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 0,
+        *,
+        reason: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+        not_executed: bool = False,
+    ) -> None:
+        super().__init__(message, status, retryable=retryable, retry_after=retry_after)
+        self.reason = reason
+        self.not_executed = not_executed
 
 
 class KfpApiError(ApiError):

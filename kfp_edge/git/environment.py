@@ -14,21 +14,24 @@ _CREDENTIAL_HELPER = (
 )
 
 
-def read_token() -> str:
-    """Return the access token, empty if there is none.
+def read_token(variable: str = "KFP_EDGE_GIT_TOKEN") -> str:
+    """Return an access token, empty if there is none.
+
+    Args:
+        variable: The environment variable with the token; that with `_FILE` behind it names a file that contains one.
 
     Raises:
         ParameterError: an environment variable is not valid.
     """
-    if token := _read_variable("KFP_EDGE_GIT_TOKEN"):
+    if token := _read_variable(variable):
         return token
-    file = os.environ.get("KFP_EDGE_GIT_TOKEN_FILE")
+    file = os.environ.get(f"{variable}_FILE")
     if not file:
         return ""
     try:
-        return _validate("KFP_EDGE_GIT_TOKEN_FILE", Path(file).read_text())
+        return _validate(f"{variable}_FILE", Path(file).read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise ParameterError(f"KFP_EDGE_GIT_TOKEN_FILE is {file}, which cannot be read as text.") from error
+        raise ParameterError(f"{variable}_FILE is {file}, which cannot be read as text.") from error
 
 
 def git_environment(remote: GitRemote, token: str, global_config: Path) -> dict[str, str]:

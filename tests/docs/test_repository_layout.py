@@ -29,6 +29,7 @@ GRAPH = {
     "git": {"errors", "runtime"},
     "gitops": {"errors", "git", "suggestions"},
     "fleet": {"errors", "git", "gitops", "runtime", "storage", "suggestions"},
+    "forges": {"errors", "git", "runtime", "storage", "suggestions"},
     "kubernetes": {"errors", "suggestions"},
     "images": {"errors", "runtime", "spec", "storage"},
     "ml": {"errors", "storage"},
