@@ -201,8 +201,8 @@ class PullsForge(RestForge):
     def _post_reviewers(self, number: int, reviewers: Reviewers) -> None:
         names = ", ".join([*reviewers.users, *(f"{self._repository.owner}/{team}" for team in reviewers.teams)])
         refusal = (
-            f"pull request {number} has no review of {names}: check the name, "
-            f"and that this is no one else than its author with access to {self._repository.path}"
+            f"{self._repository.host} does not ask {names} for a review of pull request {number}: check the name, "
+            f"that it has access to {self._repository.path}, and that it is not the author"
         )
         request = ForgeRequest(
             "POST",

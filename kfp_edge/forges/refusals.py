@@ -158,7 +158,7 @@ def _sentence(
         case HTTPStatus.UNAUTHORIZED:
             sentence = (
                 f"{host} does not accept the token{words}: it is wrong, has expired or was revoked; "
-                f"put one with {profile.scopes} into {TOKEN_VARIABLE}, or into the file that {TOKEN_VARIABLE}_FILE names"
+                f"put one with {profile.scopes} into {TOKEN_VARIABLE}, or the file that {TOKEN_VARIABLE}_FILE names"
             )
         case HTTPStatus.FORBIDDEN if answer.headers.get("X-GitHub-SSO", "").startswith("required"):
             sentence = (

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
+
+S = TypeVar("S", bound=ThreadingHTTPServer)
 
 _OTHER_AUTHOR = {
     f"GIT_{role}_{what}": value
@@ -98,8 +101,15 @@ class GitServer(ThreadingHTTPServer):
 
     daemon_threads = False
 
-    def __init__(self, folder: Path, username: str, token: str, certificate: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(
+        self,
+        folder: Path,
+        username: str,
+        token: str,
+        certificate: Path,
+        handler: type[BaseHTTPRequestHandler] | None = None,
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), handler or GitHandler)
         self.folder = folder
         self.login = "Basic " + base64.b64encode(f"{username}:{token}".encode()).decode()
         self.certificate = certificate
@@ -112,9 +122,17 @@ class GitServer(ThreadingHTTPServer):
         return f"https://127.0.0.1:{self.server_port}/{path}"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class GitHandler(BaseHTTPRequestHandler):
+    """Answers the requests of git."""
+
     server: GitServer
     protocol_version = "HTTP/1.1"
+    # the head and the body of a response are two packets, and a client may wait 40 ms before it acknowledges the first
+    disable_nagle_algorithm = True
+
+    def is_authorized(self, login: str) -> bool:
+        """Whether a header `Authorization` is that of somebody who may read and push."""
+        return login == self.server.login
 
     def do_GET(self) -> None:
         login = self.headers.get("Authorization", "")
@@ -122,9 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.seen.append((self.headers["Host"].partition(":")[0], login))
         if self.path.startswith("/moved/"):
             there = f"https://localhost:{self.server.server_port}/{self.path.removeprefix('/moved/')}"
-            self._answer(302, {"Location": there}, b"")
-        elif login != self.server.login:
-            self._answer(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
+            self.answer(302, {"Location": there}, b"")
+        elif not self.is_authorized(login):
+            self.answer(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
         else:
             self._backend(body)
 
@@ -148,9 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         status = int(headers.pop("Status", "200 OK").split()[0])
-        self._answer(status, headers, content)
+        self.answer(status, headers, content)
 
-    def _answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+    def answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        """Send a response."""
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
@@ -161,15 +180,27 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the tests' output clean."""
 
 
-@contextmanager
-def git_server(folder: Path, *, username: str = "oauth2", token: str) -> Iterator[GitServer]:
-    """Serve the repositories of `folder` until the block ends."""
+def create_certificate(folder: Path) -> Path:
+    """Create a certificate for this machine, which is its own CA, with the key in a file beside it."""
     certificate = folder / "server.pem"
     names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
     files = ["-out", str(certificate), "-keyout", str(certificate.with_suffix(".key"))]
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=git -addext"
     subprocess.run([*command.split(), names, *files], check=True, capture_output=True)
-    with GitServer(folder, username, token, certificate) as server:
+    return certificate
+
+
+@contextmanager
+def git_server(folder: Path, *, username: str = "oauth2", token: str) -> Iterator[GitServer]:
+    """Serve the repositories of `folder` until the block ends."""
+    with running(GitServer(folder, username, token, create_certificate(folder))) as server:
+        yield server
+
+
+@contextmanager
+def running(server: S) -> Iterator[S]:
+    """Let a server answer until the block ends."""
+    with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -1,0 +1,10 @@
+"""Forges as fakes over real HTTP: GitHub, GitLab and Gitea, which serve real git repositories and merge in them.
+
+`forge_server` runs one; `server.create(...)` returns a repository, whose state tests read and set. Each request and
+each answer is checked against the forge's published REST API (`schemas`), in the fields that we use.
+"""
+
+from support.fake_forges.server import TOKEN, ForgeServer, Token, forge_server
+from support.fake_forges.store import FakePull, FakeRepository, Fault, Rule
+
+__all__ = ["TOKEN", "FakePull", "FakeRepository", "Fault", "ForgeServer", "Rule", "Token", "forge_server"]
