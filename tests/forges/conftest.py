@@ -1,6 +1,7 @@
 """Forges of each kind, with a repository of its own for each test."""
 
 import itertools
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import pytest
 
 from kfp_edge.forges import Forge, Proposal, open_forge
 from kfp_edge.git.remote import GitRemote
-from support.fake_forges import TOKEN, FakeRepository, ForgeServer, Token, forge_server
+from support.fake_forges import TOKEN, FakeRepository, Fault, ForgeServer, Token, forge_server
 from support.git_repositories import bare, push_from_another_clone
 
 BRANCH = "kfp-edge/press/1.4.0"
@@ -45,6 +46,12 @@ class Case:
         files = {FILE: text}
         return push_from_another_clone(self.repository.folder, branch, files, start="" if exists else "origin/main")
 
+    def fail(self, method: str, path: str, status: int = 500, **options: Any) -> Fault:
+        """Let the next requests that match fail."""
+        fault = Fault(method, path, status, **options)
+        self.repository.faults.append(fault)
+        return fault
+
     def sent(self, method: str = "") -> list[tuple[str, str]]:
         """Return the requests of one method, or all that change something."""
         return [one for one in self.repository.requests if one[0] == method or (not method and one[0] != "GET")]
@@ -72,6 +79,7 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = bare(tmp_path_factory.mktemp("template") / "sites.git")
     push_from_another_clone(folder, "main", {"README.md": "sites\n"})
     push_from_another_clone(folder, BRANCH, {FILE: "digest: 1\n"}, start="origin/main")
+    shutil.rmtree(folder / "hooks")
     return folder
 
 

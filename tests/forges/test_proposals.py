@@ -7,6 +7,8 @@ import pytest
 
 from kfp_edge.errors import ForgeError, ParameterError
 from kfp_edge.forges import Outcome, Proposal, PullRequestState, describe_change
+from support.fake_forges import only
+from support.fake_forges.gitea import WORK_IN_PROGRESS
 from support.git_repositories import git, push_from_another_clone
 
 BRANCH = "kfp-edge/press/1.4.0"
@@ -82,20 +84,38 @@ def test_reviewers_are_asked_once(case, proposal):
     proposal = replace(proposal, reviewers=("ada", "@grace"))
     case.forge.propose(proposal)
     assert case.repository.pull(1).reviewers == ["ada", "grace"]
-    if case.kind != "gitlab":  # there a reviewer stays one
-        case.repository.approve(1, "ada")
-        case.forge.propose(proposal)
-        assert case.repository.pull(1).reviewers == ["grace"]
 
 
-def test_a_team_is_asked_where_the_forge_has_teams(case, proposal):
+@only("github", "gitea")  # on GitLab a reviewer stays one
+def test_a_reviewer_who_has_answered_is_not_asked_again(case, proposal):
+    proposal = replace(proposal, reviewers=("ada", "grace"))
+    case.forge.propose(proposal)
+    case.repository.approve(1, "ada")
+    assert case.forge.propose(proposal).outcome is Outcome.UNCHANGED
+    assert case.repository.pull(1).reviewers == ["grace"]
+
+
+@only("github", "gitea")
+def test_a_team_is_asked_once(case, proposal):
+    proposal = replace(proposal, reviewers=("plant/line-4",))
+    assert case.forge.propose(proposal).warnings == ()
+    assert case.repository.pull(1).teams == ["line-4"]
+    assert case.forge.propose(proposal).outcome is Outcome.UNCHANGED
+
+
+@only("gitlab")
+def test_where_groups_cannot_review_the_warning_says_what_to_do(case, proposal):
     change = case.forge.propose(replace(proposal, reviewers=("plant/line-4",)))
-    if case.kind == "gitlab":
-        assert "no groups such as plant/line-4" in change.warnings[0]
-    else:
-        assert change.warnings == ()
-        assert case.repository.pull(1).teams == ["line-4"]
-        assert case.forge.propose(replace(proposal, reviewers=("plant/line-4",))).outcome is Outcome.UNCHANGED
+    assert change.warnings == (
+        "GitLab asks no groups such as plant/line-4 for reviews; name users, or give the group an approval rule.",
+    )
+
+
+@only("gitlab")
+def test_a_label_that_the_forge_cannot_have_costs_no_other_label(case, proposal):
+    change = case.forge.propose(replace(proposal, labels=("press", "a,b")))
+    assert change.pull_request.labels == ("press",)
+    assert change.warnings == ("GitLab has no labels with a comma; give 'a,b' another name.",)
 
 
 @pytest.mark.parametrize("name", ["nobody", "linus", "plant/line-9", "other/line-4", "kfp-bot"])
@@ -107,11 +127,12 @@ def test_a_reviewer_who_is_unknown_costs_one_sentence_and_no_other_reviewer(case
     assert case.repository.pull(1).reviewers == ["ada"]
 
 
+@only("gitlab")
 def test_an_edition_with_one_reviewer_says_who_was_left_out(case, proposal):
     case.repository.most_reviewers = 1
     change = case.forge.propose(replace(proposal, reviewers=("ada", "grace")))
-    assert len(change.warnings) == (case.kind == "gitlab")
-    assert all("grace" in warning for warning in change.warnings)
+    assert len(change.warnings) == 1
+    assert "did not take grace as a reviewer" in change.warnings[0]
 
 
 def test_a_draft_is_opened_as_one_and_remains_what_people_make_of_it(case, proposal):
@@ -128,14 +149,21 @@ def test_a_draft_is_opened_as_one_and_remains_what_people_make_of_it(case, propo
     assert not case.forge.propose(replace(draft, title="feat: third")).pull_request.draft
 
 
+@only("github")
 def test_a_repository_without_drafts_gets_an_ordinary_pull_request_and_says_so(case, proposal):
     case.repository.allows_drafts = False
     change = case.forge.propose(replace(proposal, draft=True))
-    if case.kind == "github":
-        assert not change.pull_request.draft
-        assert "takes no drafts" in change.warnings[0]
-    else:
-        assert change.pull_request.draft
+    assert not change.pull_request.draft
+    assert "takes no drafts" in change.warnings[0]
+
+
+@only("gitea")
+def test_a_server_with_other_prefixes_of_drafts_says_that_it_is_none(case, proposal):
+    case.server.draft_prefixes = ("Draft:",)
+    change = case.forge.propose(replace(proposal, draft=True))
+    case.server.draft_prefixes = WORK_IN_PROGRESS
+    assert not change.pull_request.draft
+    assert "does not take a title with WIP: for a draft" in change.warnings[0]
 
 
 def test_one_that_a_person_closed_is_neither_reopened_nor_opened_again(case, proposal):

@@ -8,7 +8,8 @@ from support.fake_forges.store import AUTHOR, FakePull, FakeRepository, NotMerge
 
 _PAGE = 50
 _MERGED_AT = "2026-01-02T03:04:05Z"
-_WORK_IN_PROGRESS = ("WIP:", "[WIP]")
+#: Gitea's default prefixes of drafts.
+WORK_IN_PROGRESS = ("WIP:", "[WIP]")
 
 
 class Gitea(BaseDialect):
@@ -136,7 +137,7 @@ class Gitea(BaseDialect):
             raise RefusedError(self.refuse(404, ""))
         reasons = {
             "User not allowed to merge PR": pull.state == "merged" or not repository.may_merge,
-            "Work in progress PRs cannot be merged": _is_draft(pull),
+            "Work in progress PRs cannot be merged": self._is_draft(pull),
             "Please try again later": repository.is_undecided(),
         }
         for reason, applies in reasons.items():
@@ -201,6 +202,9 @@ class Gitea(BaseDialect):
         self.pull(repository, index).comments.append(request.body["body"])
         return Response(201, {"id": 1, "body": request.body["body"]})
 
+    def _is_draft(self, pull: FakePull) -> bool:
+        return pull.title.startswith(self.server.draft_prefixes)
+
     def _user(self, name: str) -> Body:
         return {"id": self.server.users[name], "login": name}
 
@@ -219,7 +223,7 @@ class Gitea(BaseDialect):
             "state": _state(pull),
             "merged": pull.state == "merged",
             "merged_at": _MERGED_AT if pull.state == "merged" else None,
-            "draft": _is_draft(pull),
+            "draft": self._is_draft(pull),
             "head": {"ref": pull.head, "sha": commit, "repo": {"full_name": pull.fork or repository.path}},
             "base": {"ref": pull.base, "sha": repository.commit_of(pull.base) or "", "repo": name},
             "labels": [self._label(repository, label) for label in pull.labels],
@@ -249,7 +253,3 @@ class Gitea(BaseDialect):
 
 def _state(pull: FakePull) -> str:
     return "open" if pull.state == "open" else "closed"
-
-
-def _is_draft(pull: FakePull) -> bool:
-    return pull.title.startswith(_WORK_IN_PROGRESS)

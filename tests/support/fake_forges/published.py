@@ -39,8 +39,6 @@ class PublishedApi:
             if "body" in known:
                 yield from self._compare(f"{operation} body", ours, known["body"], self._body(published, parameters))
             for status, answer in known["answers"].items():
-                if status == "error":
-                    continue
                 if status not in published["responses"]:
                     yield f"{operation} does not answer {status}"
                 elif answer:

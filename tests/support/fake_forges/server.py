@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from support.fake_forges.gitea import Gitea
+from support.fake_forges.gitea import WORK_IN_PROGRESS, Gitea
 from support.fake_forges.github import GitHub
 from support.fake_forges.gitlab import GitLab
 from support.fake_forges.routes import ApiRequest, Response
@@ -63,6 +63,7 @@ class ForgeServer(GitServer):
         self.tokens = {TOKEN: Token()}
         self.users = {name: number for number, name in enumerate(("kfp-bot", "ada", "grace", "linus", "alan"), 1)}
         self.violations: list[str] = []
+        self.draft_prefixes: tuple[str, ...] = WORK_IN_PROGRESS
         self.schema = ApiSchema.load(kind)
         self.dialect: Dialect = _DIALECTS[kind](self)
 
@@ -137,9 +138,13 @@ class _Handler(GitHandler):
         return response
 
     def _send(self, response: Response) -> None:
-        content = b"" if response.body is None else json.dumps(response.body).encode()
-        if isinstance(response.body, bytes):
-            content = response.body
+        match response.body:
+            case None:
+                content = b""
+            case bytes():
+                content = response.body
+            case _:
+                content = json.dumps(response.body).encode()
         headers = {"Content-Type": "application/json;charset=utf-8", **response.headers}
         self.answer(response.status, headers, content)
 
