@@ -136,8 +136,8 @@ class GiteaForge(PullsForge):
         super()._edit(current, Edit(title, edit.body, edit.base))
 
     def _branch_commit(self, branch: str) -> str | None:
-        found = self._read_branch(branch)
-        return None if found is None else found.commit.id
+        head = self._read_branch(branch)
+        return None if head is None else head.commit.id
 
     def _read_branch(self, branch: str) -> _Branch | None:
         path = f"{self._path}/branches/{quote(branch)}"

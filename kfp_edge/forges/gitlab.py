@@ -141,9 +141,9 @@ class GitLabForge(RestForge):
             Purpose("list the merge requests"),
             {"source_branch": branch, "state": state, "per_page": 100},
         )
-        found = self._connection.read_pages(_MergeRequest, request)
+        listed = self._connection.read_pages(_MergeRequest, request)
         # not those of a fork, which may have a branch of the same name
-        return [_to_pull_request(one) for one in found if one.source_project_id == one.project_id]
+        return [_to_pull_request(one) for one in listed if one.source_project_id == one.project_id]
 
     def _read(self, number: int) -> _MergeRequest:
         path = f"{self._path}/merge_requests/{number}"

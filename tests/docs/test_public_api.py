@@ -50,6 +50,7 @@ PUBLIC_NAMES = {
         "ClusterError",
         "CommandError",
         "DataError",
+        "ForgeError",
         "GitError",
         "ImageError",
         "KfpApiError",
@@ -81,7 +82,7 @@ PUBLIC_NAMES = {
 }
 #: The kind of each error: the class by which a caller can catch it, besides its own.
 BASES = dict.fromkeys(PUBLIC_NAMES["kfp_edge.errors"] - {"KfpEdgeError"}, "KfpEdgeError")
-BASES |= {"KfpEdgeError": "Exception", "ClusterError": "ApiError", "KfpApiError": "ApiError"}
+BASES |= {"KfpEdgeError": "Exception", "ClusterError": "ApiError", "ForgeError": "ApiError", "KfpApiError": "ApiError"}
 BASES["KfpEdgeWarning"] = "UserWarning"
 
 

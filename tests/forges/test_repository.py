@@ -13,8 +13,8 @@ from kfp_edge.git.remote import GitRemote
         ("github", "https://github.com/plant/sites.git", "https://api.github.com", "plant/sites"),
         ("github", "https://github.com/plant/sites", "https://api.github.com", "plant/sites"),
         ("github", "https://www.github.com/plant/sites/", "https://api.github.com", "plant/sites"),
-        ("github", "https://plant.ghe.com/ot/sites", "https://api.plant.ghe.com", "ot/sites"),
-        ("github", "https://git.plant.example/ot/sites.git", "https://git.plant.example/api/v3", "ot/sites"),
+        ("github", "https://plant.ghe.com/lines/sites", "https://api.plant.ghe.com", "lines/sites"),
+        ("github", "https://git.plant.example/lines/sites.git", "https://git.plant.example/api/v3", "lines/sites"),
         ("gitlab", "https://gitlab.com/plant/sites.git", "https://gitlab.com/api/v4", "plant/sites"),
         (
             "gitlab",
@@ -22,7 +22,7 @@ from kfp_edge.git.remote import GitRemote
             "https://git.plant.example:8443/api/v4",
             "a/b/c/sites",
         ),
-        ("gitea", "https://gitea.plant.example/ot/sites.git", "https://gitea.plant.example/api/v1", "ot/sites"),
+        ("gitea", "https://gitea.plant.example/lines/sites.git", "https://gitea.plant.example/api/v1", "lines/sites"),
         ("forgejo", "https://codeberg.org/plant/sites.git", "https://codeberg.org/api/v1", "plant/sites"),
     ],
 )
@@ -34,11 +34,11 @@ def test_the_usual_addresses(kind, remote, api_url, path):
 @pytest.mark.parametrize(
     ("kind", "remote", "api_url", "path"),
     [
-        ("gitea", "https://host.example/git/ot/sites.git", "https://host.example/git/api/v1/", "ot/sites"),
+        ("gitea", "https://host.example/git/lines/sites.git", "https://host.example/git/api/v1/", "lines/sites"),
         ("gitlab", "https://host.example/gitlab/a/b/sites.git", "https://host.example/gitlab/api/v4", "a/b/sites"),
         ("gitlab", "https://host.example/gitlab-a/b", "https://host.example/gitlab/api/v4", "gitlab-a/b"),
-        ("gitea", "https://git.example/ot/sites.git", "https://api.git.example/gitea/api/v1", "ot/sites"),
-        ("gitea", "https://git.example/ot/sites.git", "http://localhost:3000/api/v1", "ot/sites"),
+        ("gitea", "https://git.example/lines/sites.git", "https://api.git.example/gitea/api/v1", "lines/sites"),
+        ("gitea", "https://git.example/lines/sites.git", "http://localhost:3000/api/v1", "lines/sites"),
     ],
 )
 def test_a_forge_under_a_path_prefix_or_on_another_host(kind, remote, api_url, path):
@@ -52,7 +52,7 @@ def test_a_forge_under_a_path_prefix_or_on_another_host(kind, remote, api_url, p
         ("githup", "https://github.com/a/b", "", "the kind of the forge is 'githup'; did you mean github"),
         ("bitbucket", "https://bitbucket.org/a/b", "", "choose one of github, gitlab, gitea, forgejo"),
         ("github", "https://github.com/sites", "", "is not OWNER/REPOSITORY"),
-        ("gitea", "https://host.example/git/ot/sites", "", "https://host.example/PREFIX/api/v1"),
+        ("gitea", "https://host.example/git/lines/sites", "", "https://host.example/PREFIX/api/v1"),
         ("gitlab", "https://gitlab.com/sites", "", "is not GROUP/PROJECT"),
         ("gitea", "https://h.example/a/b", "http://h.example/api/v1", "would send the token unencrypted"),
         ("gitea", "https://h.example/a/b", "https://u:s3cret@h.example/api/v1", "without credentials"),

@@ -2,7 +2,8 @@
 
 The files in `schemas/` are written here, in a short form: `"string"`, `"integer?"` (may be null), `["#Label"]` (a list
 of the definition Label), `"#Pull"`, or an object of fields. A field of a request that ends in `!` is required; of an
-answer all fields are. No other field is allowed. Errors are not checked. `published.py` compares them with what the forges publish.
+answer all fields are. No other field is allowed, and errors are not checked. `published.py` compares them with what the
+forges publish.
 """
 
 import functools
