@@ -29,7 +29,7 @@ def test_a_repository_is_read_and_pushed_to_by_git_with_the_token(kind, tmp_path
         monkeypatch.setenv("KFP_EDGE_GIT_CA_FILE", str(server.certificate))
         with open_repository(GitRemote.parse(server.clone_url("plant/sites"))) as clone:
             commit = clone.commit(clone.head("main"), {"a": b"b"}, "change\n")
-            clone.push(commit, "kfp-edge/press")
+            clone.push(commit, "kfp-edge/press", None)
         assert repository.commit_of("kfp-edge/press") == commit
 
 
