@@ -129,6 +129,13 @@ class Fleet(Contract):
     pull_requests: PullRequests | None = None
     metrics: Metrics | None = None
 
+    @field_validator("repository")
+    @classmethod
+    def _check_repository(cls, value: str) -> str:
+        if re.match(r"https?://[^/]*@", value):
+            raise ValueError("must not contain credentials; Argo CD and sites have their own logins")
+        return value
+
     @model_validator(mode="after")
     def _check_rings(self) -> Self:
         name, count = Counter(ring.name for ring in self.rings).most_common(1)[0]

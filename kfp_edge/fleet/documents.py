@@ -1,5 +1,6 @@
 """Reads `fleet.yaml` and `site.yaml`; a mistake in them is a sentence with file and line."""
 
+import re
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from kfp_edge.gitops.layout import FLEET, site_file
 from kfp_edge.gitops.tree import Tree
 from kfp_edge.suggestions import did_you_mean
 
+_CREDENTIALS = re.compile("://[^/@]*@")
 _Model = TypeVar("_Model", bound=Contract)
 Location = tuple[str | int, ...]
 
@@ -150,6 +152,8 @@ def _line(node: yaml.Node, location: Location) -> int:
 def _describe(model: type[Contract], error: ErrorDetails) -> str:
     path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).removeprefix(".")
     value, reason = error["input"], error["msg"].removeprefix("Value error, ")
+    if isinstance(value, str):
+        value = _CREDENTIALS.sub("://***@", value)
     match error["type"]:
         case "missing":
             sentence = f"has no {path}; add it."

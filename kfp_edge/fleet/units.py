@@ -46,8 +46,6 @@ def parse_share(value: object) -> float:
     Raises:
         ValueError: it is none.
     """
-    if isinstance(value, float):
-        return value
     match = _SHARE.fullmatch(value) if isinstance(value, str) else None
     if match is None or float(match[1]) > 100:
         raise ValueError("must be a share such as 5%, from 0% to 100%")
