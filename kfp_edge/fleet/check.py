@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from kfp_edge.fleet.check_rings import check_ring
+from kfp_edge.fleet.check_rings import check_ring, read_ring_images
 from kfp_edge.fleet.check_sites import check_kustomization
 from kfp_edge.fleet.contracts import Delivery, Fleet, Site
 from kfp_edge.fleet.documents import DocumentError, parse_document, parse_yaml, read_fleet
@@ -62,11 +62,12 @@ class _Check:
         unreadable = list(self._read_sites())
         yield from unreadable
         rings = self._rings()
+        images = read_ring_images(self.contents)
         for ring, models in rings.items():
             yield from self._check_ring(ring, models)
         for folder, site in self.sites.items():
             yield from self._check_site(folder, site, rings)
-            yield from check_kustomization(folder, site, self.contents, self.paths)
+            yield from check_kustomization(folder, site, self.contents, self.paths, images)
         yield from self._check_clusters()
         yield from self._check_digests()
         if not unreadable:  # these need all sites

@@ -1,14 +1,14 @@
 """Checks the kustomization of a model in a ring: one image by digest, of a model that is in the repository."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import yaml
 
 from kfp_edge.fleet.documents import DocumentError, parse_yaml
 from kfp_edge.fleet.findings import Finding
 from kfp_edge.fleet.nodes import get, items, line_of, text_of
-from kfp_edge.gitops.layout import KUSTOMIZATION, MODELS
+from kfp_edge.gitops.layout import KUSTOMIZATION, MODELS, RINGS
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -56,3 +56,26 @@ def _check_image(path: str, node: yaml.Node | None, model: str) -> Iterator[Find
         )
     if not text_of(get(entries[0], "newName")):
         yield Finding(path, line_of(entries[0]), f"has no newName in its image {model}; add its repository.")
+
+
+def read_ring_images(contents: Mapping[str, bytes]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return `name` and `newName` of the image of each model in each ring, of those that can be read.
+
+    Args:
+        contents: Files of the repository by their paths.
+    """
+    images = {}
+    for path, data in contents.items():
+        top, *folders = path.split("/")
+        if top != RINGS or len(folders) != 3:
+            continue
+        ring, model, _ = folders
+        try:
+            node = parse_yaml(data, path)
+        except DocumentError:
+            continue  # a finding of the ring
+        for entry in items(get(node, "images")):
+            name, new_name = text_of(get(entry, "name")), text_of(get(entry, "newName"))
+            if name in (model, f"oci://{model}") and new_name:
+                images[ring, model] = (name, new_name)
+    return images

@@ -17,9 +17,12 @@ from kfp_edge.gitops.layout import (
     site_kustomization,
 )
 
+#: `name` and `newName` of the image of each model in each ring.
+RingImages = Mapping[tuple[str, str], tuple[str, str]]
+
 
 def check_kustomization(
-    folder: str, site: Site, contents: Mapping[str, bytes], paths: Collection[str]
+    folder: str, site: Site, contents: Mapping[str, bytes], paths: Collection[str], ring_images: RingImages
 ) -> Iterator[Finding]:
     """Yield where the kustomization of a site does not fit its `site.yaml`, or would have no effect.
 
@@ -28,6 +31,7 @@ def check_kustomization(
         site: What the site is.
         contents: The kustomizations of the repository by their paths.
         paths: All files below sites/, rings/ and models/.
+        ring_images: See `read_ring_images`.
     """
     path = site_kustomization(folder)
     data = contents.get(path)
@@ -41,7 +45,7 @@ def check_kustomization(
         return
     yield from _check_resources(path, node, site, paths)
     yield from _check_namespace(path, node, site)
-    images = _ring_images(site, contents)
+    images = {model: names for model in site.models if (names := ring_images.get((site.ring, model)))}
     yield from _check_images(path, node, images)
     yield from _check_mirror(path, node, site, images)
     yield from _check_pull_secret(path, node, site)
@@ -94,22 +98,6 @@ def _check_namespace(path: str, node: yaml.Node | None, site: Site) -> Iterator[
             line_of(labels[0]) if labels else line_of(get(node, "labels")),
             f"does not label its objects with {SITE_LABEL}: {site.name}; add it to labels.",
         )
-
-
-def _ring_images(site: Site, contents: Mapping[str, bytes]) -> dict[str, tuple[str, str]]:
-    """Return `name` and `newName` of the image of each model in the ring of a site."""
-    images = {}
-    for model in site.models:
-        path = ring_kustomization(site.ring, model)
-        try:
-            node = parse_yaml(contents.get(path, b""), path)
-        except DocumentError:
-            continue  # a finding of the ring
-        for entry in items(get(node, "images")):
-            name, new_name = text_of(get(entry, "name")), text_of(get(entry, "newName"))
-            if name in (model, f"oci://{model}") and new_name:
-                images[model] = (name, new_name)
-    return images
 
 
 def _check_images(path: str, node: yaml.Node | None, images: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:

@@ -70,10 +70,11 @@ def parse_document(model: type[_Model], data: bytes, file: str) -> _Model:
     node = parse_yaml(data, file)
     if not isinstance(node, yaml.MappingNode):
         raise DocumentError(file, 0, f"is no mapping; it has to begin with `apiVersion` and `kind: {model.__name__}`.")
-    value = _Loader("").construct_document(node)
     try:
-        return model.model_validate(value)
-    except ValidationError as error:
+        return model.model_validate(_Loader("").construct_document(node))
+    except (yaml.YAMLError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise DocumentError(file, 0, "has a key or a value that is no plain text, number or list.") from error
         errors = error.errors()
         # a list with a mistake in it counts as empty, too
         inner = [each for each in errors if not any(_encloses(each["loc"], other["loc"]) for other in errors)]
@@ -82,7 +83,7 @@ def parse_document(model: type[_Model], data: bytes, file: str) -> _Model:
 
 
 def parse_yaml(data: bytes, file: str) -> yaml.Node | None:
-    """Return the nodes of a YAML file, None for an empty one; quickly, as there may be thousands of files.
+    """Return the nodes of a YAML file, None for an empty one.
 
     Raises:
         DocumentError: it is no YAML, has an anchor or an alias, or a key twice.

@@ -33,6 +33,7 @@ from kfp_edge.tasks.task import TrainingOptions
 from support.failures import make_engines, make_fleet
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
+from support.fleets import site_with, write_fleet
 from support.manifests import rendered
 from support.paths import ROOT
 from support.tables import anomalies, failures
@@ -81,6 +82,7 @@ def desk(tmp_path_factory) -> Path:
     moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]
     odd = [moments[row] for row in sensor.index[sensor["odd"] == 1]]
     sensor.drop(columns="odd").assign(at=moments).to_csv(folder / "sensor.csv", index=False)
+    write_fleet(folder / "edge-sites", [site_with("hall-7")], rings=("canary",))
     (folder / "failures.json").write_text(f'[["{odd[0]}", "{odd[-1]}"]]')
     return folder
 

@@ -90,6 +90,20 @@ def test_a_star_or_an_ampersand_in_a_text_is_no_anchor() -> None:
     assert parse_document(Fleet, text.encode(), "fleet.yaml").name == "plant"
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["? [a, b]\n: c", "? {a: b}\n: c", "x: !!python/object:os.system {}", "x: !!int abc", "<<: {x: y}", "x: !secret y"],
+)
+def test_what_is_valid_yaml_but_no_plain_value_is_a_sentence(line: str) -> None:
+    with pytest.raises(KfpEdgeError, match=r"^fleet\.yaml[:,]"):
+        parse_document(Fleet, f"{FLEET}{line}\n".encode(), "fleet.yaml")
+
+
+def test_two_documents_in_one_file_are_a_sentence() -> None:
+    with pytest.raises(KfpEdgeError, match="is not valid YAML"):
+        parse_document(Fleet, f"{FLEET}---\n{FLEET}".encode(), "fleet.yaml")
+
+
 def test_a_date_is_a_text() -> None:
     site = site_with("hall-1").model_dump(mode="json", by_alias=True) | {"labels": {"since": "2026-01-01"}}
     text = "\n".join(f"{key}: {value!r}" for key, value in site.items() if value not in ("", [], None))
