@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic.alias_generators import to_camel
 
 from kfp_edge.fleet.units import CountOrShare, Duration, Label, Share, parse_duration
+from kfp_edge.forges.repository import ForgeKind
 
 API_VERSION = "kfp-edge.io/v1alpha1"
 #: The ring of a new repository.
@@ -30,14 +31,6 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
 
-class ForgeKind(StrEnum):
-    """What hosts the repository, and is asked for pull requests."""
-
-    GITHUB = "github"
-    GITLAB = "gitlab"
-    GITEA = "gitea"
-
-
 class ReviewSettings(Contract):
     """How the pull requests of releases are opened; what a ring does not state, the fleet does."""
 
@@ -50,6 +43,7 @@ class ReviewSettings(Contract):
 class PullRequests(ReviewSettings):
     """The forge, and how the pull requests of all rings are opened."""
 
+    #: What hosts the repository.
     forge: ForgeKind
     #: The URL of the forge's API; empty for the usual one of the repository's host.
     api_url: str = ""
