@@ -38,7 +38,7 @@ tools:
 	@scripts/install-tools buildah podman runc skopeo git
 
 unit-tools:
-	@scripts/install-tools git skopeo docker-registry
+	@scripts/install-tools git skopeo docker-registry prometheus
 
 test-tools: tools unit-tools
 	@scripts/install-tools qemu-aarch64-static:qemu-user-static promtool:prometheus

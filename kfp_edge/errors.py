@@ -16,7 +16,8 @@
     └── ApiError                  an HTTP API refused a request, failed, or could not be reached
         ├── ClusterError          the Kubernetes API
         ├── ForgeError            GitHub, GitLab or Gitea
-        └── KfpApiError           the KFP API server
+        ├── KfpApiError           the KFP API server
+        └── MetricsError          the API of Prometheus
 
 Any other exception is a defect of kfp-edge and keeps its traceback.
 """
@@ -32,6 +33,7 @@ __all__ = [
     "KfpApiError",
     "KfpEdgeError",
     "KfpEdgeWarning",
+    "MetricsError",
     "ModelError",
     "ParameterError",
     "PipelineError",
@@ -182,3 +184,7 @@ class KfpApiError(ApiError):
     ) -> None:
         super().__init__(message, status, retryable=retryable, retry_after=retry_after)
         self.not_executed = not_executed
+
+
+class MetricsError(ApiError):
+    """The HTTP API of Prometheus refused a query, failed, or could not be reached."""

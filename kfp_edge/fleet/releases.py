@@ -32,8 +32,17 @@ def read_ring_image(tree: Tree, ring: str, model: str) -> Image | None:
     Raises:
         GitError: the file of the ring cannot be read, or does not name the image.
     """
+    return parse_ring_image(tree.read(ring_kustomization(ring, model)), ring, model)
+
+
+def parse_ring_image(data: bytes | None, ring: str, model: str) -> Image | None:
+    """Return the image of a model in a ring, given the contents of its file; None if there is no file.
+
+    Raises:
+        GitError: the file cannot be read, or does not name the image.
+    """
     path = ring_kustomization(ring, model)
-    text = _read_text(tree, path)
+    text = _decode(data, path)
     if text is None:
         return None
     image = read_image(text, _entry_name(text, model, path), file=path)
@@ -114,7 +123,10 @@ def _entry_name(text: str, model: str, path: str) -> str:
 
 
 def _read_text(tree: Tree, path: str) -> str | None:
-    data = tree.read(path)
+    return _decode(tree.read(path), path)
+
+
+def _decode(data: bytes | None, path: str) -> str | None:
     try:
         return None if data is None else data.decode()
     except UnicodeDecodeError as error:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kfp_edge.errors import CommandError, GitError
@@ -21,6 +22,15 @@ _GLOBAL_CONFIG = "[safe]\n\tdirectory = *\n"
 _NO_OBJECT = "0" * 40
 #: A branch that a push only asks for.
 _PROBE_BRANCH = "kfp-edge/access-check"
+
+
+@dataclass(frozen=True)
+class FileVersion:
+    """What a file contains from a commit on: None if that deleted it."""
+
+    commit: str
+    since: datetime
+    data: bytes | None
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,30 @@ class GitRepository:
             contents[path] = output[end + 1 : end + 1 + size]
             position = end + 1 + size + 1
         return contents
+
+    def read_history(self, commit: str, path: str) -> list[FileVersion]:
+        """Return the contents that a file has had on a branch, the newest first.
+
+        Merges count, and not the commits that they brought: what is returned is what the branch had, and since when.
+
+        Args:
+            commit: The head of the branch.
+            path: The path of the file.
+        """
+        lines = self._git("log", "--first-parent", "--format=%H %ct", commit, "--", path).splitlines()
+        commits = [line.split() for line in lines]
+        requests = "".join(f"{each}:{path}\n" for each, _ in commits)
+        output = self._git_binary("cat-file", "--batch", stdin=requests.encode())
+        versions, position = [], 0
+        for each, seconds in commits:
+            end = output.index(b"\n", position)
+            head, position = output[position:end], end + 1
+            data = None  # deleted
+            if not head.endswith(b" missing"):
+                size = int(head.split()[2])
+                data, position = output[position : position + size], position + size + 1
+            versions.append(FileVersion(each, datetime.fromtimestamp(int(seconds), UTC), data))
+        return versions
 
     def list_files(self, commit: str, folder: str = "") -> list[str]:
         """Return the paths of all files of a commit below a folder, sorted."""

@@ -3,8 +3,9 @@
 import html
 import numbers
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from kfp_edge.reports.numbers import format_number
 from kfp_edge.storage.files import write_file
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito, 2008; the red is that of Tol's vibrant scheme,
 #: since their vermilion looks orange).
-BLUE, ORANGE, GREY, RED = "#0072B2", "#E69F00", "#9AA0A6", "#CC3311"
+BLUE, ORANGE, GREY, RED, GREEN = "#0072B2", "#E69F00", "#9AA0A6", "#CC3311", "#009E73"
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -27,11 +28,36 @@ td.short{white-space:normal}}
 td.long{overflow-wrap:anywhere;min-width:12rem}th{font-weight:600}img{max-width:100%;height:auto}
 ul.warnings{background:#fff8c5;border:1px solid #d4a72c;border-radius:6px;padding:.6rem 1rem .6rem 2rem;
 overflow-wrap:anywhere}
+td.good{color:#1a7f37}td.bad{color:#d1242f;font-weight:600}td.idle{color:#59636e}
+div.bar{display:flex;height:1.4rem;border-radius:4px;overflow:hidden;margin:.3rem 0}div.bar span{display:block}
+ul.key{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;padding:0;margin:.3rem 0 1rem}
+ul.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4em}
 .pass{color:#1a7f37;font-weight:600}.fail{color:#d1242f;font-weight:600}
 """
 
 #: Texts up to this length, in letters, stay on one line.
 _MAX_UNWRAPPED = 24
+
+
+#: As it should be, a problem, or neither.
+Mark = Literal["good", "bad", "idle"]
+
+
+@dataclass(frozen=True)
+class MarkedCell:
+    """A text in a table with what it means to the reader."""
+
+    text: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a whole: how much it is, and its colour."""
+
+    name: str
+    count: int
+    colour: str
 
 
 class Page:
@@ -67,6 +93,17 @@ class Page:
         self._parts.append(f"<div class=table><table><tr>{cells}</tr>{body}</table></div>")
         return self
 
+    def bar(self, parts: Sequence[Part]) -> Self:
+        """Add the parts of a whole as a bar, with their names and counts below it."""
+        parts = [part for part in parts if part.count]
+        spans = (f'<span style="flex:{part.count};background:{part.colour}"></span>' for part in parts)
+        entries = (
+            f'<li><i style="background:{part.colour}"></i>{part.count:,} {html.escape(part.name)}</li>'
+            for part in parts
+        )
+        self._parts.append(f"<div class=bar>{''.join(spans)}</div><ul class=key>{''.join(entries)}</ul>")
+        return self
+
     def figure(self, figure: "Figure", description: str) -> Self:
         from kfp_edge.reports.svg import to_img
 
@@ -86,6 +123,8 @@ class Page:
 
 
 def _format_cell(value: object) -> str:
+    if isinstance(value, MarkedCell):
+        return f'<td class="{value.mark} short">{html.escape(value.text)}</td>'
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
         text = format_number(value)
     else:

@@ -28,7 +28,7 @@ GRAPH = {
     "runtime": {"errors", "storage"},
     "git": {"errors", "runtime"},
     "gitops": {"errors", "git", "suggestions"},
-    "fleet": {"errors", "forges", "git", "gitops", "runtime", "storage", "suggestions"},
+    "fleet": {"cron", "errors", "forges", "git", "gitops", "reports", "runtime", "storage", "suggestions", "wording"},
     "forges": {"errors", "git", "runtime", "storage", "suggestions"},
     "kubernetes": {"errors", "suggestions"},
     "images": {"errors", "runtime", "spec", "storage"},

@@ -5,8 +5,10 @@ import typer
 from kfp_edge.cli.fleet.check import check
 from kfp_edge.cli.fleet.init import init
 from kfp_edge.cli.fleet.render import render
+from kfp_edge.cli.fleet.status import status
 
 fleet = typer.Typer(no_args_is_help=True, help="The GitOps repository of a fleet: rings, sites and what they run.")
 fleet.command("init")(init)
 fleet.command("check")(check)
 fleet.command("render")(render)
+fleet.command("status")(status)

@@ -11,3 +11,11 @@ RepositoryFolder = Annotated[
     Path,
     typer.Option("--repository", "-C", metavar="DIR", help="The checkout of the fleet's repository, by default here."),
 ]
+RepositoryUrl = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The repository, where this machine reaches it otherwise than `repository` of fleet.yaml says.",
+    ),
+]

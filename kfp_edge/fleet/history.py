@@ -1,0 +1,86 @@
+"""What a ring has run, from the git history of its file: versions are never ordered by their names here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from kfp_edge.errors import GitError
+from kfp_edge.fleet.releases import parse_ring_image
+from kfp_edge.git.repository import GitRepository
+from kfp_edge.gitops.images import Image
+from kfp_edge.gitops.layout import ring_kustomization
+
+
+@dataclass(frozen=True)
+class RingRelease:
+    """An image that a ring got, and the commit of the branch that brought it."""
+
+    image: Image
+    commit: str
+    since: datetime
+
+
+def read_releases(repository: GitRepository, head: str, ring: str, model: str) -> list[RingRelease]:
+    """Return the images that a ring has had, the newest first; one that it had again later is there twice.
+
+    A version of the file that cannot be read counts for nothing.
+
+    Args:
+        repository: A clone.
+        head: The head of the branch that the sites follow.
+        ring: The name of a ring.
+        model: The name of a model.
+    """
+    oldest_first = list(_read_versions(repository, head, ring, model))[::-1]
+    releases: list[RingRelease] = []
+    for release in oldest_first:
+        if not releases or releases[-1].image.digest != release.image.digest:
+            releases.append(release)
+    return releases[::-1]
+
+
+def find_previous(releases: list[RingRelease]) -> RingRelease | None:
+    """Return what a rollback goes back to: the image before the present one.
+
+    An image that the ring was taken back from does not count. After A, B and the rollback to A, the one before A is
+    what it was before B, so that a second rollback does not bring B again.
+
+    Args:
+        releases: What a ring has had, the newest first.
+    """
+    kept: list[RingRelease] = []
+    for release in reversed(releases):
+        digests = [each.image.digest for each in kept]
+        if release.image.digest in digests:
+            kept = kept[: digests.index(release.image.digest) + 1]
+        else:
+            kept.append(release)
+    return kept[-2] if len(kept) > 1 else None
+
+
+def _read_versions(repository: GitRepository, head: str, ring: str, model: str) -> Iterator[RingRelease]:
+    path = ring_kustomization(ring, model)
+    for version in repository.read_history(head, path):
+        try:
+            image = parse_ring_image(version.data, ring, model)
+        except GitError:
+            continue
+        if image is not None and image.digest:
+            yield RingRelease(image, version.commit, version.since)
+
+
+def read_current(repository: GitRepository, head: str, ring: str, model: str) -> RingRelease | None:
+    """Return the image that a ring has, and since when; None if it has none.
+
+    Args:
+        repository: A clone.
+        head: The head of the branch that the sites follow.
+        ring: The name of a ring.
+        model: The name of a model.
+    """
+    current: RingRelease | None = None
+    for release in _read_versions(repository, head, ring, model):
+        if current is not None and release.image.digest != current.image.digest:
+            break
+        current = release
+    return current

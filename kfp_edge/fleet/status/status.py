@@ -1,0 +1,175 @@
+"""The status of a fleet: for each site and model what it should run, what it reports, and since when these differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from kfp_edge.errors import ParameterError
+from kfp_edge.fleet.contracts import Fleet, Metrics, Ring, Site
+from kfp_edge.fleet.documents import read_fleet
+from kfp_edge.fleet.history import RingRelease, read_current
+from kfp_edge.fleet.releases import ring_models
+from kfp_edge.fleet.sites import read_sites
+from kfp_edge.fleet.status.prometheus import Prometheus
+from kfp_edge.fleet.status.reports import SiteReports, read_reports
+from kfp_edge.fleet.status.windows import WindowState, evaluate_windows
+from kfp_edge.git.repository import GitRepository
+from kfp_edge.gitops.changes import missing_branch_error
+from kfp_edge.gitops.tree import Commit
+
+#: How far back a site that is not seen now is looked for.
+HORIZON = timedelta(days=7)
+#: Farther back, Prometheus would take minutes.
+LONGEST_HORIZON = timedelta(days=60)
+
+
+class State(StrEnum):
+    """What a site does with a model, the most urgent first."""
+
+    #: It is online, and no server with the model takes requests.
+    NOT_READY = "not ready"
+    #: It is online and may change, and runs another digest.
+    DRIFTED = "drifted"
+    #: Nothing was seen of it within the horizon.
+    NEVER_SEEN = "never seen"
+    #: It was not seen for longer than its ring's `offlineAfter`.
+    OFFLINE = "offline"
+    #: It is online and runs another digest, and its sync windows are closed.
+    WAITING = "waits for its window"
+    #: It runs what it should.
+    CURRENT = "up to date"
+
+
+@dataclass(frozen=True)
+class SiteStatus:
+    """One model at one site.
+
+    Attributes:
+        wanted: What the file of the ring says, and since when.
+        reports: What the site reports.
+        window: Whether the site may change now.
+        drift_since: Since when the site does not run what it should; None if it does.
+    """
+
+    site: Site
+    model: str
+    wanted: RingRelease
+    reports: SiteReports
+    window: WindowState
+    state: State
+    drift_since: datetime | None
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """The status of a fleet at one moment; `commit` is the head of the branch that the sites follow."""
+
+    fleet: Fleet
+    commit: str
+    now: datetime
+    sites: tuple[SiteStatus, ...]
+
+    def of_ring(self, ring: str) -> list[SiteStatus]:
+        """Return the status of the sites of a ring."""
+        return [each for each in self.sites if each.site.ring == ring]
+
+
+@dataclass(frozen=True)
+class FleetFiles:
+    """What the repository of a fleet says: its sites, and what each ring should run."""
+
+    fleet: Fleet
+    commit: str
+    sites: tuple[Site, ...]
+    releases: Mapping[tuple[str, str], RingRelease]
+
+
+def read_files(repository: GitRepository, branch: str) -> FleetFiles:
+    """Return what the files of a fleet say, on the branch that the sites follow.
+
+    Raises:
+        GitError: a file is not valid, or there is no such branch.
+    """
+    head = repository.head(branch)
+    if head is None:
+        raise missing_branch_error(repository.remote, branch, repository.branches())
+    tree = Commit(repository, head)
+    fleet = read_fleet(tree)
+    releases = {}
+    for ring in fleet.ring_names:
+        for model in ring_models(tree, ring):
+            release = read_current(repository, head, ring, model)
+            if release is not None:
+                releases[ring, model] = release
+    return FleetFiles(fleet, head, tuple(read_sites(tree)), releases)
+
+
+def read_status(files: FleetFiles, now: datetime, horizon: timedelta = HORIZON) -> FleetStatus:
+    """Return the status of a fleet.
+
+    Raises:
+        MetricsError: the metrics cannot be read.
+        ParameterError: `fleet.yaml` does not say where they are.
+    """
+    fleet, releases = files.fleet, files.releases
+    metrics = require_metrics(fleet)
+    wanted = {
+        (site.name, model): release.image.digest
+        for site in files.sites
+        for model in site.models
+        if (release := releases.get((site.ring, model))) is not None
+    }
+    reports = read_reports(Prometheus(metrics.prometheus), metrics.site_label, wanted, now, horizon)
+    rings = {ring.name: ring for ring in fleet.rings}
+    none = SiteReports()
+    sites = [
+        _describe(site, rings[site.ring], model, releases[site.ring, model], reports.get((site.name, model), none), now)
+        for site in files.sites
+        for model in site.models
+        if (site.name, model) in wanted
+    ]
+    order = {ring: number for number, ring in enumerate(fleet.ring_names)}
+    sites.sort(key=lambda each: (order[each.site.ring], each.site.name, each.model))
+    return FleetStatus(fleet, files.commit, now, tuple(sites))
+
+
+def require_metrics(fleet: Fleet) -> Metrics:
+    """Return where the metrics are.
+
+    Raises:
+        ParameterError: `fleet.yaml` does not say so.
+    """
+    if fleet.metrics is None:
+        raise ParameterError(
+            "fleet.yaml does not say where the metrics of the sites are; add `metrics: {prometheus: https://HOST}`."
+        )
+    return fleet.metrics
+
+
+def count_states(sites: Sequence[SiteStatus]) -> dict[State, int]:
+    """Return how many sites are in each state, the most urgent first."""
+    return {state: count for state in State if (count := sum(each.state == state for each in sites))}
+
+
+def _describe(
+    site: Site, ring: Ring, model: str, wanted: RingRelease, reports: SiteReports, now: datetime
+) -> SiteStatus:
+    window = evaluate_windows(site.windows, now)
+    last_seen = reports.last_seen
+    is_current = reports.digests == (wanted.image.digest,)
+    if last_seen is None:
+        state = State.NEVER_SEEN
+    elif now - last_seen > ring.offline_after:
+        state = State.OFFLINE
+    elif reports.is_ready is False:
+        state = State.NOT_READY
+    elif is_current:
+        state = State.CURRENT
+    else:
+        state = State.DRIFTED if window.is_open else State.WAITING
+    drift_since = None
+    if not is_current:
+        ran_it = reports.last_reported(wanted.image.digest)
+        drift_since = max(wanted.since, ran_it) if ran_it else wanted.since
+    return SiteStatus(site, model, wanted, reports, window, state, drift_since)

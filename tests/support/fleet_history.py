@@ -1,0 +1,88 @@
+"""A fleet's repository with a history: what its rings had, and when."""
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from kfp_edge.fleet.contracts import Fleet, Site
+from kfp_edge.fleet.documents import read_fleet
+from kfp_edge.fleet.new_repository import new_fleet
+from kfp_edge.fleet.releases import set_ring_image
+from kfp_edge.fleet.remote import FleetRemote
+from kfp_edge.git.remote import GitRemote
+from kfp_edge.gitops.tree import Checkout
+from support.fleets import DIGESTS, write_files, write_fleet
+from support.git_repositories import git
+from support.prometheus import NOW
+
+
+@dataclass(frozen=True)
+class FleetClone:
+    """A bare repository, and a clone of it in which people work."""
+
+    repository: Path
+    folder: Path
+
+    @property
+    def remote(self) -> FleetRemote:
+        return FleetRemote(GitRemote.parse(str(self.repository)), "main")
+
+    def commit(self, files: Mapping[str, bytes | str], hours_ago: float) -> str:
+        """Commit files to the branch that the sites follow; return the commit."""
+        write_files(self.folder, files)
+        return self._push(NOW - timedelta(hours=hours_ago))
+
+    def release(self, ring: str, digest: str, hours_ago: float, model: str = "pump") -> str:
+        """Give a ring an image."""
+        tree = Checkout(self.folder)
+        files = set_ring_image(tree, read_fleet(tree), ring, model, f"quay.io/team/{model}", digest)
+        return self.commit(files, hours_ago)
+
+    def head(self, branch: str = "main") -> str:
+        """Return the commit of a branch of the repository."""
+        return git(self.repository, "rev-parse", branch)
+
+    def show(self, path: str, branch: str = "main") -> str:
+        """Return a file of a branch of the repository."""
+        return git(self.repository, "show", f"{branch}:{path}")
+
+    def _push(self, when: datetime) -> str:
+        date = {f"GIT_{who}_DATE": when.isoformat() for who in ("AUTHOR", "COMMITTER")}
+        who = {
+            f"GIT_{role}_{what}": "other@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        git(self.folder, "add", "--all")
+        command = ["git", "commit", "--quiet", "--allow-empty", "--message", "change"]
+        subprocess.run(command, cwd=self.folder, env=os.environ | date | who, check=True)
+        git(self.folder, "push", "--quiet", "origin", "HEAD:main")
+        return git(self.folder, "rev-parse", "HEAD")
+
+
+def create_fleet(
+    folder: Path,
+    sites: Iterable[Site],
+    *,
+    fleet: Fleet | None = None,
+    metrics: str = "",
+    rings: tuple[str, ...] = ("canary", "all"),
+    hours_ago: float = 1000,
+) -> FleetClone:
+    """Create a fleet whose rings run the first digest since long ago."""
+    repository, clone = folder / "fleet.git", folder / "clone"
+    repository.mkdir(parents=True)
+    git(repository, "init", "--quiet", "--bare", "--initial-branch=main")
+    git(folder, "clone", "--quiet", str(repository), str(clone))
+    written = fleet or new_fleet("plant", str(repository), rings=rings)
+    write_fleet(clone, sites, fleet=written)
+    if metrics:
+        text = (clone / "fleet.yaml").read_text()
+        (clone / "fleet.yaml").write_text(f"{text}metrics:\n  prometheus: {metrics}\n")
+    made = FleetClone(repository, clone)
+    made.commit({}, hours_ago)
+    return made
+
+
+__all__ = ["DIGESTS", "NOW", "FleetClone", "create_fleet"]
