@@ -69,7 +69,7 @@ def create_repository(
     """Write the files of a new fleet into a folder, and return their paths; a README.md that is there stays.
 
     Raises:
-        ParameterError: a name cannot be used, or there is a fleet already.
+        ParameterError: a name cannot be used, or a file of the fleet is there already; nothing is written.
         StorageError: the folder cannot be written.
     """
     check_branch(branch)
@@ -86,6 +86,8 @@ def create_repository(
         raise ParameterError(f"{value} {first['msg'].removeprefix('Value error, ')}.".strip()) from error
     files = render_repository(fleet, [Agent(agent) for agent in agents] or (Agent.HUB,))
     written = [path for path in files if path != README or not (folder / README).exists()]
+    if present := [path for path in written if (folder / path).exists()]:
+        raise ParameterError(f"{folder / present[0]} exists, and is not overwritten; start the fleet elsewhere.")
     for path in written:
         write_file(folder / path, files[path])
     return written

@@ -72,6 +72,15 @@ def test_a_name_that_cannot_be_used_is_a_sentence_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_is_there_is_not_overwritten_and_nothing_is_written(tmp_path: Path) -> None:
+    ours = tmp_path / "argocd/hub/applicationset.yaml"
+    ours.parent.mkdir(parents=True)
+    ours.write_text("ours\n")
+    with pytest.raises(ParameterError, match="applicationset.yaml exists, and is not overwritten"):
+        create_repository(tmp_path, URL, "plant", "main", (), ())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [ours]
+
+
 def test_a_fleet_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     init(tmp_path)
     with pytest.raises(ParameterError, match="fleet.yaml exists: there is a fleet already"):
