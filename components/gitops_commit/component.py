@@ -46,7 +46,7 @@ def gitops_commit(
     """
     from kfp_edge.runtime.stage import stage
 
-    with stage("gitops_commit"):
+    with stage("gitops_commit") as warnings:
         from pathlib import Path
 
         from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
@@ -65,5 +65,6 @@ def gitops_commit(
         release = Release(model_name, model_version, name, ref.digest, summary)
         place = FileTarget.parse(gitops_target) if gitops_target else None
         result = commit_release(release, Destination(GitRemote.parse(gitops_repo), gitops_branch, ring, place))
+        warnings.extend(result.warnings)
         write_file(Path(change.path), render_report(result, summary).encode())
         return (result.repository, result.branch, result.commit, result.committed)

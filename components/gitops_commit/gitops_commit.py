@@ -11,10 +11,11 @@ from kfp_edge.fleet.new_repository import new_fleet, new_site, render_repository
 from kfp_edge.fleet.project_files import render_project
 from kfp_edge.fleet.releases import select_ring, set_ring_image
 from kfp_edge.fleet.site_files import render_site
+from kfp_edge.fleet.sites import sites_of_ring
 from kfp_edge.git.remote import GitRemote, check_branch
 from kfp_edge.git.repository import check_access
 from kfp_edge.gitops.changes import Change, PlannedCommit, missing_branch_error, propose_change
-from kfp_edge.gitops.layout import FLEET
+from kfp_edge.gitops.layout import FLEET, ring_kustomization, ring_resource
 from kfp_edge.gitops.target import FileTarget
 from kfp_edge.gitops.tree import Edited, Tree
 
@@ -163,7 +164,19 @@ def _plan_ring(tree: Tree, release: Release, destination: Destination) -> Planne
     changed = set_ring_image(files, fleet, ring, release.model, release.image_name, release.digest)
     is_first = ring == fleet.ring_names[0]
     branch = review_branch(release.model, release.version, "" if is_first else ring)
-    return PlannedCommit(branch, release.message(ring), {**new_files, **changed})
+    is_new = tree.read(ring_kustomization(ring, release.model)) is None
+    warnings = _warn_of_no_site(Edited(files, changed), ring, release.model) if is_new else ()
+    return PlannedCommit(branch, release.message(ring), {**new_files, **changed}, warnings)
+
+
+def _warn_of_no_site(tree: Tree, ring: str, model: str) -> tuple[str, ...]:
+    """Return a sentence if the ring has a model that none of its sites runs."""
+    if any(model in site.models for site in sites_of_ring(tree, ring)):
+        return ()
+    return (
+        f"no site of the ring {ring} runs {model}; add it to models in the site.yaml of a site, and "
+        f"{ring_resource(ring, model)} to resources in the kustomization.yaml beside it.",
+    )
 
 
 def _new_repository(destination: Destination) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ def render_report(change: Change, summary: str = "") -> str:
         f"- Repository: `{change.repository}`",
         f"- Branch: `{change.branch}`",
         f"- Commit: `{change.commit}` ({state})",
+        *(f"- Warning: {warning}" for warning in change.warnings),
         *(["", summary] if summary else []),
     ]
     if change.committed:

@@ -20,6 +20,8 @@ TIMEOUT = 300
 # A repository on a volume often belongs to another user ID; the user who passes it trusts it.
 _GLOBAL_CONFIG = "[safe]\n\tdirectory = *\n"
 _NO_OBJECT = "0" * 40
+# Paths that git gets as arguments; of more, all files are listed.
+_MAX_ARGUMENTS = 200
 #: A branch that a push only asks for.
 _PROBE_BRANCH = "kfp-edge/access-check"
 
@@ -131,8 +133,7 @@ class GitRepository:
 
     def read_all(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of those files that a commit has; one process of git reads them all."""
-        wanted = set(paths)
-        hashes = {path: entry[1] for path, entry in self._list_entries(commit).items() if path in wanted}
+        hashes = {path: entry[1] for path, entry in self._find_entries(commit, paths).items()}
         output = self._git_binary(
             "cat-file", "--batch", stdin="".join(f"{each}\n" for each in hashes.values()).encode()
         )
@@ -170,7 +171,7 @@ class GitRepository:
 
     def list_files(self, commit: str, folder: str = "") -> list[str]:
         """Return the paths of all files of a commit below a folder, sorted."""
-        return sorted(self._list_entries(commit, folder))
+        return sorted(self._list_entries(commit, *([f"{folder.rstrip('/')}/"] if folder else [])))
 
     def commit(
         self, parent: str | None, files: Mapping[str, bytes | None], message: str, *, merged: str | None = None
@@ -186,7 +187,7 @@ class GitRepository:
         """
         start = merged or parent
         self._git("read-tree", *(["--empty"] if start is None else [start]))
-        modes = {} if start is None else {path: entry[0] for path, entry in self._list_entries(start).items()}
+        modes = {} if start is None else {path: entry[0] for path, entry in self._find_entries(start, files).items()}
         written = {path: data for path, data in files.items() if data is not None}
         lines = [f"0 {_NO_OBJECT}\t{path}\0" for path in files if path not in written]
         lines += [
@@ -231,13 +232,21 @@ class GitRepository:
             return None
         return entry[0], entry[2]
 
-    def _list_entries(self, commit: str, folder: str = "") -> dict[str, tuple[str, str]]:
-        """Return mode and hash of the files of a commit below a folder, by their paths."""
-        output = self._git("ls-tree", "-r", "-z", commit, *(["--", f"{folder.rstrip('/')}/"] if folder else []))
-        entries = (line.partition("\t") for line in output.split("\0") if line)
-        return {
-            path: (mode, blob) for head, _, path in entries for mode, kind, blob in [head.split()] if kind == "blob"
-        }
+    def _find_entries(self, commit: str, paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return mode and hash of those files that a commit has, by their paths."""
+        wanted = set(paths)
+        if not wanted:
+            return {}
+        few = sorted(wanted) if len(wanted) <= _MAX_ARGUMENTS else []
+        entries = self._list_entries(commit, *few)
+        return {path: entries[path] for path in wanted if path in entries}
+
+    def _list_entries(self, commit: str, *paths: str) -> dict[str, tuple[str, str]]:
+        """Return mode and hash of the files of a commit by their paths: of all, or below some folders."""
+        output = self._git("ls-tree", "-r", "-z", commit, *(["--", *paths] if paths else []))
+        lines = (line.partition("\t") for line in output.split("\0") if line)
+        entries = ((path, head.split()) for head, _, path in lines)
+        return {path: (mode, blob) for path, (mode, kind, blob) in entries if kind == "blob"}
 
     def _store_blobs(self, contents: Iterable[bytes]) -> list[str]:
         """Store files as git objects, and return their hashes."""

@@ -30,11 +30,13 @@ class PlannedCommit:
         branch: The review branch.
         message: The commit message.
         files: The files that the change sets; those that are there already count for nothing.
+        warnings: What the user should know, in sentences.
     """
 
     branch: str
     message: str
     files: Files
+    warnings: tuple[str, ...] = ()
 
 
 #: Computes a change from the files that are there.
@@ -51,6 +53,8 @@ class Change:
     diff: str
     #: False if there was nothing to commit.
     committed: bool
+    #: What the user should know, in sentences.
+    warnings: tuple[str, ...] = ()
 
 
 def propose_change(remote: GitRemote, base: str, plan: Plan, *, first_files: Files | None = None) -> Change:
@@ -76,7 +80,7 @@ def propose_change(remote: GitRemote, base: str, plan: Plan, *, first_files: Fil
         start = _base_commit(repository, base, first_files)
         planned = plan(Commit(repository, start))
         if not _differs(Commit(repository, start), planned.files):
-            return Change(remote.url, base, start, "", committed=False)
+            return Change(remote.url, base, start, "", False, planned.warnings)
         return _commit_to_review(repository, start, planned.branch, plan)
 
     return _retry(remote, attempt)
@@ -96,10 +100,10 @@ def commit_change(remote: GitRemote, branch: str, plan: Plan) -> Change:
         planned = plan(tree)
         files = _differs(tree, planned.files)
         if not files:
-            return Change(remote.url, branch, head, "", committed=False)
+            return Change(remote.url, branch, head, "", False, planned.warnings)
         commit = repository.commit(head, files, planned.message)
         repository.push(commit, branch, head)
-        return Change(remote.url, branch, commit, repository.diff(commit), committed=True)
+        return Change(remote.url, branch, commit, repository.diff(commit), True, planned.warnings)
 
     return _retry(remote, attempt)
 
@@ -137,10 +141,10 @@ def _commit_to_review(repository: GitRepository, base: str, branch: str, plan: P
     planned = plan(tree)
     files = _differs(tree, planned.files)
     if not files:
-        return Change(url, branch, start, repository.diff(start, base), committed=False)
+        return Change(url, branch, start, repository.diff(start, base), False, planned.warnings)
     commit = repository.commit(start, files, planned.message, merged=base if is_squashed else None)
     repository.push(commit, branch, review)
-    return Change(url, branch, commit, repository.diff(commit, base), committed=True)
+    return Change(url, branch, commit, repository.diff(commit, base), True, planned.warnings)
 
 
 def _base_commit(repository: GitRepository, branch: str, first_files: Files | None) -> str:

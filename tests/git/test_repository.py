@@ -128,6 +128,26 @@ class TestCommitting:
         assert git(folder, "diff-tree", "-r", "main~1", "main").split()[:2] == [":100755", "100755"]
         assert git(folder, "show", "main:other") == "stays"
 
+    @pytest.mark.parametrize("count", [3, 300])
+    def test_many_files_are_read_at_once_with_their_bytes(self, tmp_path: Path, count: int) -> None:
+        folder = bare(tmp_path / "gitops.git")
+        remote = GitRemote(str(folder))
+        files = {f"sites/hall {number} é/site.yaml": b"a\r\n\xff\x00\n" * number for number in range(count)}
+        with open_repository(remote) as repository:
+            commit = repository.commit(None, files, "many\n")
+            assert repository.read_all(commit, [*files, "nowhere", "sites"]) == files
+            assert repository.list_files(commit) == repository.list_files(commit, "sites") == sorted(files)
+            assert repository.list_files(commit, "site") == []
+
+    def test_a_file_that_is_deleted_is_gone_and_one_in_the_place_of_a_folder_replaces_it(self, tmp_path: Path) -> None:
+        folder = bare(tmp_path / "gitops.git")
+        with open_repository(GitRemote(str(folder))) as repository:
+            first = repository.commit(None, {"a/b": b"1", "c": b"2"}, "first\n")
+            second = repository.commit(first, {"a/b": None, "nowhere": None}, "second\n")
+            third = repository.commit(first, {"a": b"3"}, "third\n")
+            assert repository.list_files(second) == ["c"]
+            assert repository.list_files(third) == ["a", "c"]
+
     def test_a_file_that_does_not_exist_reads_as_none(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
         head = push_from_another_clone(folder, "main", {"a/b": "b\n"})
@@ -204,6 +224,26 @@ class TestPushing:
             with pytest.raises(PushedMeanwhileError):
                 repository.push(commit, "main", repository.head("main"))
         assert git(folder, "rev-parse", "main") == second
+
+    def test_a_branch_that_was_deleted_meanwhile_is_not_brought_back(self, tmp_path: Path) -> None:
+        folder = bare(tmp_path / "gitops.git")
+        push_from_another_clone(folder, "main", {"a": "1\n"})
+        with open_repository(GitRemote(str(folder))) as repository:
+            head = repository.head("main")
+            commit = repository.commit(head, {"b": b"2\n"}, "mine\n")
+            git(folder, "update-ref", "-d", "refs/heads/main")
+            with pytest.raises(PushedMeanwhileError):
+                repository.push(commit, "main", head)
+        assert git(folder, "for-each-ref") == ""
+
+    def test_branches_without_common_history_have_no_merge_base(self, tmp_path: Path) -> None:
+        folder = bare(tmp_path / "gitops.git")
+        one = push_from_another_clone(folder, "one", {"a": "1\n"})
+        two = push_from_another_clone(folder, "two", {"a": "2\n"})
+        with open_repository(GitRemote(str(folder))) as repository:
+            assert repository.merge_base(one, one) == one
+            assert repository.merge_base(one, two) is None
+            assert not repository.contains_content(one, two)
 
     def test_the_error_about_a_refusal_has_the_reason_of_the_server(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")

@@ -15,7 +15,6 @@ from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops import changes
 from kfp_edge.gitops.changes import Change
 from kfp_edge.gitops.target import FileTarget
-from kfp_edge_serving.limits import Limits
 from support import git_repositories, schemas
 from support.bundles import tiny_bundle
 from support.fleets import site_with, write_fleet
@@ -102,7 +101,7 @@ class TestAnEmptyRepository:
         assert git(folder, "log", "--format=%H", f"main..{REVIEW}") == change.commit
 
     def test_its_site_gets_the_model_with_the_review_branch(self, folder: Path) -> None:
-        commit(folder)
+        assert commit(folder).warnings == ()
         assert (
             changed_lines(folder, REVIEW)[-4:]
             == [
@@ -146,47 +145,6 @@ class TestAnEmptyRepository:
             assert each["metadata"]["labels"]["kfp-edge.io/ring"] == ring
         (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
         assert container["image"] == f"quay.io/team/{model}@{DIGESTS[0]}"
-
-    def test_the_service_and_the_policy_select_the_pods_of_the_deployment(self, folder: Path, tmp_path: Path) -> None:
-        objects = rendered(folder, commit(folder).commit, "sites/site-1", tmp_path)
-        template = objects["Deployment"]["spec"]["template"]
-        for labels in (
-            objects["Deployment"]["spec"]["selector"]["matchLabels"],
-            objects["Service"]["spec"]["selector"],
-            objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
-        ):
-            assert labels.items() <= template["metadata"]["labels"].items()
-        (port,) = template["spec"]["containers"][0]["ports"]
-        assert port["containerPort"] == objects["Service"]["spec"]["ports"][0]["port"] == 8080
-
-    def test_the_pod_meets_the_restricted_pod_security_standard(self, folder: Path, tmp_path: Path) -> None:
-        objects = rendered(folder, commit(folder).commit, "sites/site-1", tmp_path)
-        pod = objects["Deployment"]["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
-        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-        assert pod["automountServiceAccountToken"] is False
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        assert container["resources"].keys() == {"requests", "limits"}
-        assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
-        assert container["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
-
-    def test_a_pod_that_ends_has_time_for_the_requests_that_still_come_and_those_in_flight(
-        self, folder: Path, tmp_path: Path
-    ) -> None:
-        objects = rendered(folder, commit(folder).commit, "sites/site-1", tmp_path)
-        pod = objects["Deployment"]["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
-        variables = {variable["name"]: float(variable["value"]) for variable in container["env"]}
-        # they are options of the server, here with their defaults
-        assert variables == {
-            "KFP_EDGE_SHUTDOWN_DELAY": Limits.shutdown_delay,
-            "KFP_EDGE_DRAIN_TIMEOUT": Limits.drain_timeout,
-        }
-        assert pod["terminationGracePeriodSeconds"] > sum(variables.values())
 
     def test_two_runs_in_two_repositories_write_the_same_files(self, folder: Path, tmp_path: Path) -> None:
         trees = set()
@@ -239,6 +197,11 @@ class TestTheNextRelease:
         added = set(files(folder, change.commit)) - set(files(folder, "main"))
         assert "rings/canary/fan/kustomization.yaml" in added
         assert changed_lines(folder, change.commit)[-1] != "+  - ../../rings/canary/fan"  # site-1 runs pump only
+        assert change.warnings == (
+            "no site of the ring canary runs fan; add it to models in the site.yaml of a site, and "
+            "../../rings/canary/fan to resources in the kustomization.yaml beside it.",
+        )
+        assert f"- Warning: {change.warnings[0]}" in render_report(change)
 
     def test_another_ring_gets_the_image_on_a_branch_of_its_own(self, folder: Path) -> None:
         released(folder)
