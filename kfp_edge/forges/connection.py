@@ -1,6 +1,7 @@
 """Requests to the REST API of a forge: authentication, retries, pages, and errors in one sentence."""
 
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ LONGEST_PAUSE = 90.0
 _FIRST_PAUSE = 0.5
 _MOST_PAGES = 1000
 _MOST_REDIRECTS = 3
+#: What OpenSSL reports for an answer that is not TLS.
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure")
 
 
 @dataclass(frozen=True)
@@ -196,10 +199,16 @@ class Connection:
     def _connection_error(self, request: ForgeRequest, error: requests.RequestException) -> ForgeError:
         host = self.repository.host
         match error:
-            case requests.exceptions.SSLError():
+            case requests.exceptions.SSLError() if "ostname mismatch" in str(error) or "IP address mismatch" in str(
+                error
+            ):
+                return ForgeError(f"the certificate of {host} is one of another host; check the address of the forge.")
+            case requests.exceptions.SSLError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 return ForgeError(
                     f"the certificate of {host} is not trusted; set KFP_EDGE_FORGE_CA_FILE to a file with its CA."
                 )
+            case requests.exceptions.SSLError() if _NO_TLS.search(str(error)):
+                return ForgeError(f"{host} does not answer with TLS; check the address and the port of the forge.")
             case requests.exceptions.ProxyError():
                 message = f"the proxy for {host} cannot be reached or refuses; check HTTPS_PROXY and NO_PROXY."
             case requests.ReadTimeout():

@@ -1,6 +1,7 @@
 """Token and CA certificates of a forge, from environment variables; those of git apply where it has none of its own."""
 
 import os
+import ssl
 from pathlib import Path
 
 from kfp_edge.errors import ParameterError
@@ -38,11 +39,15 @@ def read_ca_file() -> Path | None:
 
 
 def check_ca_file(name: str, path: Path) -> Path:
-    """Return `path` if it is a file; `name` is what it is called in the message.
+    """Return `path` if it is a file with certificates; `name` is what it is called in the message.
 
     Raises:
         ParameterError: it is none.
     """
     if not path.is_file():
         raise ParameterError(f"{name} is {path}, which is not a file.")
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise ParameterError(f"{name} is {path}, which cannot be read as certificates in the PEM format.") from error
     return path

@@ -13,7 +13,7 @@ from kfp_edge.forges.forge import Proposal, PullRequest, PullRequestState
 from kfp_edge.forges.pulls_api import Named, Pull, PullsForge, Repository, state_of
 from kfp_edge.forges.refusals import ForgeProfile, Purpose
 from kfp_edge.forges.repository import ForgeRepository
-from kfp_edge.forges.rest_forge import Edit
+from kfp_edge.forges.rest_forge import Edit, choose
 
 PROFILE = ForgeProfile(
     name="Gitea or Forgejo",
@@ -90,8 +90,8 @@ class GiteaForge(PullsForge):
         )
 
     def _find(self, branch: str, base: str) -> PullRequest | None:
-        if requests := self._list_open(branch):
-            return min(requests, key=lambda request: request.number)
+        if current := choose(self._list_open(branch), base):
+            return current
         # there is no list by head branch: ask first whether one was ever merged into that base or closed
         if base and "/" not in base and not self._has_history(branch, base):
             return None

@@ -88,7 +88,7 @@ class GitHubForge(PullsForge):
         )
 
     def _find(self, branch: str, base: str) -> PullRequest | None:
-        return choose(self._list(branch, "all"))
+        return choose(self._list(branch, "all"), base)
 
     def _list_open(self, branch: str) -> list[PullRequest]:
         return self._list(branch, "open")

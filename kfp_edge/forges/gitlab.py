@@ -55,7 +55,7 @@ class _MergeRequest(BaseModel):
     sha: str | None = None
     detailed_merge_status: str = ""
     merge_when_pipeline_succeeds: bool = False
-    reviewers: list[_User] = []
+    reviewers: list[_User] | None = None
 
 
 class _Access(BaseModel):
@@ -129,7 +129,7 @@ class GitLabForge(RestForge):
                 raise
 
     def _find(self, branch: str, base: str) -> PullRequest | None:
-        return choose(self._list(branch, "all"))
+        return choose(self._list(branch, "all"), base)
 
     def _list_open(self, branch: str) -> list[PullRequest]:
         return self._list(branch, "opened")
@@ -226,12 +226,12 @@ class GitLabForge(RestForge):
         return Reviewers(tuple(name for name in plain if "/" not in name), ()), refused
 
     def _missing_reviewers(self, number: int, wanted: Reviewers) -> Reviewers:
-        known = {user.username.casefold() for user in self._read(number).reviewers}
+        known = {user.username.casefold() for user in self._read(number).reviewers or []}
         return Reviewers(tuple(name for name in wanted.users if name.casefold() not in known), ())
 
     def _request_reviewers(self, number: int, reviewers: Reviewers) -> list[str]:
         refused: list[str] = []
-        ids = [user.id for user in self._read(number).reviewers]
+        ids = [user.id for user in self._read(number).reviewers or []]
         wanted = []
         for name in reviewers.users:
             purpose = Purpose(f"find the user {name}")
@@ -241,7 +241,7 @@ class GitLabForge(RestForge):
                 refused.append(f"{self._repository.host} has no user {name} to review merge request {number}.")
         if wanted:
             after = self._put(number, "ask for a review of", reviewer_ids=[*ids, *(user.id for user in wanted)])
-            accepted = {user.id for user in after.reviewers}
+            accepted = {user.id for user in after.reviewers or []}
             refused += [
                 f"GitLab did not take {user.username} as a reviewer of merge request {number}: not a member of "
                 f"{self._repository.path}, or one of several, which not every edition has."

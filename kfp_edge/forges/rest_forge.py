@@ -189,7 +189,7 @@ class RestForge(ABC):
         except ForgeError as error:
             if not self._is_duplicate(error):
                 raise
-            return self._update(self._wait_for_open(proposal.branch, error), proposal)
+            return self._update(self._wait_for_open(proposal, error), proposal)
         # where a forge does not prevent it, two runs at the same time have opened one each: all keep the first
         first = min(self._list_open(proposal.branch), key=_number, default=created)
         if first.number < created.number:
@@ -198,11 +198,11 @@ class RestForge(ABC):
         warnings += self._complete(created, proposal, is_new=True)[1]
         return ProposedChange(Outcome.CREATED, self._get(created.number), warnings)
 
-    def _wait_for_open(self, branch: str, error: ForgeError) -> PullRequest:
+    def _wait_for_open(self, proposal: Proposal, error: ForgeError) -> PullRequest:
         """Return the pull request that is in the way of a new one, which another run may be opening just now."""
         for attempt in range(CHECKS):
-            if requests := self._list_open(branch):
-                return min(requests, key=_number)
+            if rival := choose(self._list_open(proposal.branch), proposal.base):
+                return rival
             time.sleep(FIRST_CHECK_PAUSE * 2**attempt)
         raise error
 
@@ -301,10 +301,15 @@ class RestForge(ABC):
         return title, fit_body(proposal.body, self._profile.body_limit)
 
 
-def choose(requests: Sequence[PullRequest]) -> PullRequest | None:
-    """Return the open one of a branch's pull requests (the first, should there be several), else the newest one."""
+def choose(requests: Sequence[PullRequest], base: str = "") -> PullRequest | None:
+    """Return one of a branch's pull requests: the open one, the first should there be several, else the newest one.
+
+    Of several open ones, one into `base` is preferred: none of the others can be moved there.
+    """
     is_open = [request for request in requests if request.state is PullRequestState.OPEN]
-    return min(is_open, key=_number) if is_open else max(requests, key=_number, default=None)
+    if is_open:
+        return min(is_open, key=lambda request: (request.base != base, request.number))
+    return max(requests, key=_number, default=None)
 
 
 def _number(request: PullRequest) -> int:

@@ -251,6 +251,31 @@ def test_find_prefers_the_open_one_to_newer_ones(case):
     assert case.forge.find(BRANCH).number == 3
 
 
+def test_of_two_open_ones_that_into_the_base_of_the_proposal_is_updated(case, proposal):
+    case.push("digest: 1\n", "other")
+    case.repository.add(BRANCH, "other")
+    case.repository.add(BRANCH)
+    assert case.forge.propose(proposal).pull_request.number == 2
+    assert [pull.base for pull in case.repository.pulls] == ["other", "main"]
+
+
+@only("github", "gitea")
+def test_one_that_the_forge_closed_since_its_branch_was_deleted_is_not_opened_again(case, proposal):
+    case.forge.propose(proposal)
+    git(case.repository.folder, "update-ref", "-d", f"refs/heads/{BRANCH}")
+    assert case.forge.find(BRANCH).state is PullRequestState.CLOSED
+    case.push("digest: 2\n")
+    assert case.forge.propose(proposal).outcome is Outcome.CLOSED
+
+
+@only("gitlab")
+def test_one_whose_branch_was_deleted_goes_on_with_the_branch_that_is_pushed_again(case, proposal):
+    case.forge.propose(proposal)
+    git(case.repository.folder, "update-ref", "-d", f"refs/heads/{BRANCH}")
+    commit = case.push("digest: 2\n")
+    assert case.forge.propose(proposal).pull_request.head_commit == commit
+
+
 def test_pull_requests_on_later_pages_are_found(case, proposal):
     case.repository.page_limit = 2
     for number in range(5):

@@ -9,6 +9,7 @@ from kfp_edge.errors import ForgeError, ParameterError
 from kfp_edge.forges import Outcome, open_forge
 from kfp_edge.git.remote import GitRemote
 from support.fake_forges import TOKEN
+from support.web_server import serve_folder
 
 LIST = r"/(pulls|merge_requests)$"
 COMMENT = r"/(comments|notes)$"
@@ -144,6 +145,21 @@ def test_an_unknown_certificate_is_named_with_the_variable(case):
         forge.check_access()
 
 
+def test_a_certificate_of_another_host_is_named(case):
+    # the same server by a name that its certificate does not have
+    remote = GitRemote.parse(case.server.clone_url(case.repository.path).replace("127.0.0.1", "127.1"))
+    forge = open_forge(case.kind, remote, token=TOKEN, ca_file=case.server.certificate)
+    with pytest.raises(ForgeError, match=r"the certificate of 127\.1:\d+ is one of another host"):
+        forge.check_access()
+
+
+def test_a_server_without_tls_is_named(tmp_path):
+    with serve_folder(tmp_path) as url:
+        remote = GitRemote.parse(f"{url.replace('http:', 'https:')}/plant/sites.git")
+        with pytest.raises(ForgeError, match=r"127\.0\.0\.1:\d+ does not answer with TLS"):
+            open_forge("gitea", remote, token=TOKEN).check_access()
+
+
 def test_a_server_that_is_not_there_is_named(case, proposal, pauses):
     remote = GitRemote.parse("https://127.0.0.1:1/plant/sites.git")
     forge = open_forge(case.kind, remote, token=TOKEN, ca_file=case.server.certificate)
@@ -194,6 +210,7 @@ def test_without_a_token_of_its_own_the_forge_gets_that_of_git(case, monkeypatch
         ({"KFP_EDGE_FORGE_TOKEN": "tökén"}, "one line of printable ASCII text"),
         ({"KFP_EDGE_FORGE_TOKEN_FILE": "/none"}, "KFP_EDGE_FORGE_TOKEN_FILE is /none, which cannot be read"),
         ({"KFP_EDGE_FORGE_TOKEN": "t", "KFP_EDGE_FORGE_CA_FILE": "/none"}, "KFP_EDGE_FORGE_CA_FILE is /none"),
+        ({"KFP_EDGE_FORGE_TOKEN": "t", "KFP_EDGE_GIT_CA_FILE": __file__}, "cannot be read as certificates"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(monkeypatch, variables, reason):
