@@ -106,6 +106,19 @@ class Connection:
         """
         return self._parse(TypeAdapter(model), self.send(request), request)
 
+    def read_optional(self, model: type[M], request: ForgeRequest) -> M | None:
+        """Send a request and return its answer; None if there is no such thing (HTTP 404).
+
+        Raises:
+            ForgeError: as for `read`.
+        """
+        try:
+            return self.read(model, request)
+        except ForgeError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
     def read_list(self, model: type[M], request: ForgeRequest) -> list[M]:
         """Send a request and return the list that it answers with.
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from kfp_edge.errors import ForgeError
 from kfp_edge.forges.connection import Connection, ForgeRequest
 from kfp_edge.forges.forge import Proposal, PullRequest, PullRequestState
-from kfp_edge.forges.pulls_api import Named, Pull, PullsForge, Repository, state_of
+from kfp_edge.forges.pulls_api import Named, Pull, PullsForge, Repository
 from kfp_edge.forges.refusals import ForgeProfile, Purpose
 from kfp_edge.forges.repository import ForgeRepository
 from kfp_edge.forges.rest_forge import Edit, choose
@@ -75,19 +75,8 @@ class GiteaForge(PullsForge):
                 "switch them on in the settings of the repository."
             )
 
-    def _to_pull_request(self, pull: Pull) -> PullRequest:
-        return PullRequest(
-            number=pull.number,
-            url=pull.html_url,
-            branch=pull.head.ref,
-            base=pull.base.ref,
-            state=state_of(pull),
-            title=_DRAFT_PREFIX.sub("", pull.title, count=1) if pull.draft else pull.title,
-            body=pull.body or "",
-            labels=tuple(label.name for label in pull.labels or []),
-            draft=pull.draft,
-            head_commit=pull.head.sha,
-        )
+    def _title(self, pull: Pull) -> str:
+        return _DRAFT_PREFIX.sub("", pull.title, count=1) if pull.draft else pull.title
 
     def _find(self, branch: str, base: str) -> PullRequest | None:
         if current := choose(self._list_open(branch), base):
@@ -100,13 +89,8 @@ class GiteaForge(PullsForge):
     def _has_history(self, branch: str, base: str) -> bool:
         """Whether there is, or was, a pull request of a branch into a base; which one, Gitea leaves open."""
         path = f"{self._path}/pulls/{quote(base)}/{quote(branch)}"
-        try:
-            self._connection.send(ForgeRequest("GET", path, Purpose(f"find the pull request of {branch}")))
-        except ForgeError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
+        request = ForgeRequest("GET", path, Purpose(f"find the pull request of {branch}"))
+        return self._connection.read_optional(Pull, request) is not None
 
     def _list_open(self, branch: str) -> list[PullRequest]:
         return list(self._list(branch, "open"))
@@ -140,13 +124,8 @@ class GiteaForge(PullsForge):
         return None if head is None else head.commit.id
 
     def _read_branch(self, branch: str) -> _Branch | None:
-        path = f"{self._path}/branches/{quote(branch)}"
-        try:
-            return self._connection.read(_Branch, ForgeRequest("GET", path, Purpose(f"read {branch}")))
-        except ForgeError as error:
-            if error.status == 404:
-                return None
-            raise
+        request = ForgeRequest("GET", f"{self._path}/branches/{quote(branch)}", Purpose(f"read {branch}"))
+        return self._connection.read_optional(_Branch, request)
 
     def _proposed_commit(self, merged: PullRequest) -> str:
         """Return the last commit that a merged pull request proposed.

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from kfp_edge.errors import ForgeError
 from kfp_edge.forges.connection import Connection, ForgeRequest
 from kfp_edge.forges.forge import Proposal, PullRequest
-from kfp_edge.forges.pulls_api import Pull, PullsForge, Repository, state_of
+from kfp_edge.forges.pulls_api import Pull, PullsForge, Repository
 from kfp_edge.forges.refusals import ForgeProfile, Purpose
 from kfp_edge.forges.repository import ForgeRepository
 from kfp_edge.forges.rest_forge import choose
@@ -73,20 +73,6 @@ class GitHubForge(PullsForge):
     def __init__(self, repository: ForgeRepository, token: str, ca_file: Path | None = None) -> None:
         super().__init__(Connection(PROFILE, repository, token, headers=_HEADERS, ca_file=ca_file))
 
-    def _to_pull_request(self, pull: Pull) -> PullRequest:
-        return PullRequest(
-            number=pull.number,
-            url=pull.html_url,
-            branch=pull.head.ref,
-            base=pull.base.ref,
-            state=state_of(pull),
-            title=pull.title,
-            body=pull.body or "",
-            labels=tuple(label.name for label in pull.labels or []),
-            draft=pull.draft,
-            head_commit=pull.head.sha,
-        )
-
     def _find(self, branch: str, base: str) -> PullRequest | None:
         return choose(self._list(branch, "all"), base)
 
@@ -119,13 +105,9 @@ class GitHubForge(PullsForge):
         return error.status == 422 and "already exists" in error.reason
 
     def _branch_commit(self, branch: str) -> str | None:
-        path = f"{self._path}/branches/{quote(branch)}"
-        try:
-            return self._connection.read(_Branch, ForgeRequest("GET", path, Purpose(f"read {branch}"))).commit.sha
-        except ForgeError as error:
-            if error.status == 404:
-                return None
-            raise
+        request = ForgeRequest("GET", f"{self._path}/branches/{quote(branch)}", Purpose(f"read {branch}"))
+        head = self._connection.read_optional(_Branch, request)
+        return None if head is None else head.commit.sha
 
     def _merge(self, current: PullRequest) -> None:
         request = ForgeRequest(

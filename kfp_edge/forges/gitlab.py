@@ -22,7 +22,6 @@ from kfp_edge.forges.rest_forge import (
     Reviewers,
     choose,
 )
-from kfp_edge.forges.texts import fit_body
 
 PROFILE = ForgeProfile(
     name="GitLab", scopes="the scope `api` and the role Developer", title_limit=255, body_limit=1_048_576
@@ -89,17 +88,6 @@ class GitLabForge(RestForge):
         super().__init__(Connection(PROFILE, repository, token, ca_file=ca_file))
         self._path = f"projects/{quote(repository.path, safe='')}"
 
-    def comment(self, number: int, body: str) -> None:
-        """Write a comment.
-
-        Raises:
-            ForgeError: the forge refuses or fails.
-        """
-        text = fit_body(body, self._profile.body_limit)
-        purpose = Purpose(f"comment on merge request {number}")
-        path = f"{self._path}/merge_requests/{number}/notes"
-        self._connection.send(ForgeRequest("POST", path, purpose, body={"body": text}, is_repeatable=False))
-
     def check_access(self) -> None:
         """Check, without a change, that the token may open merge requests.
 
@@ -120,13 +108,10 @@ class GitLabForge(RestForge):
             )
         branch = project.default_branch or "main"
         body = {"title": ACCESS_CHECK_TITLE, "source_branch": branch, "target_branch": branch}
-        purpose = Purpose("open a merge request")
-        try:
-            self._connection.send(ForgeRequest("POST", f"{self._path}/merge_requests", purpose, body=body))
-        except ForgeError as error:
-            # the request is not valid, which GitLab finds only after it has looked at the token
-            if error.status not in (400, 409, 422):
-                raise
+        self._check_creation(f"{self._path}/merge_requests", body)
+
+    def _comments_path(self, number: int) -> str:
+        return f"{self._path}/merge_requests/{number}/notes"
 
     def _find(self, branch: str, base: str) -> PullRequest | None:
         return choose(self._list(branch, "all"), base)
@@ -184,12 +169,8 @@ class GitLabForge(RestForge):
 
     def _branch_commit(self, branch: str) -> str | None:
         path = f"{self._path}/repository/branches/{quote(branch, safe='')}"
-        try:
-            return self._connection.read(_Branch, ForgeRequest("GET", path, Purpose(f"read {branch}"))).commit.id
-        except ForgeError as error:
-            if error.status == 404:
-                return None
-            raise
+        head = self._connection.read_optional(_Branch, ForgeRequest("GET", path, Purpose(f"read {branch}")))
+        return None if head is None else head.commit.id
 
     def _merge(self, current: PullRequest) -> None:
         self._put_merge(current, f"merge merge request {current.number}")

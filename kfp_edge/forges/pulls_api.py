@@ -12,7 +12,6 @@ from kfp_edge.forges.connection import Connection, ForgeRequest
 from kfp_edge.forges.forge import Proposal, PullRequest, PullRequestState
 from kfp_edge.forges.refusals import Purpose
 from kfp_edge.forges.rest_forge import ACCESS_CHECK_TITLE, Edit, RestForge, Reviewers
-from kfp_edge.forges.texts import fit_body
 
 R = TypeVar("R", bound="Repository")
 
@@ -85,17 +84,6 @@ class PullsForge(RestForge):
         super().__init__(connection)
         self._path = f"repos/{quote(self._repository.path)}"
 
-    def comment(self, number: int, body: str) -> None:
-        """Write a comment.
-
-        Raises:
-            ForgeError: the forge refuses or fails.
-        """
-        text = fit_body(body, self._profile.body_limit)
-        purpose = Purpose(f"comment on pull request {number}")
-        path = f"{self._path}/issues/{number}/comments"
-        self._connection.send(ForgeRequest("POST", path, purpose, body={"body": text}, is_repeatable=False))
-
     def check_access(self) -> None:
         """Check, without a change, that the token may open pull requests.
 
@@ -114,21 +102,32 @@ class PullsForge(RestForge):
             )
         branch = repository.default_branch
         body = {"title": ACCESS_CHECK_TITLE, "head": branch, "base": branch}
-        try:
-            self._connection.send(
-                ForgeRequest("POST", f"{self._path}/pulls", Purpose("open a pull request"), body=body)
-            )
-        except ForgeError as error:
-            # the request is not valid, which a forge finds only after it has looked at the token
-            if error.status != 422:
-                raise
+        self._check_creation(f"{self._path}/pulls", body)
 
     def _check_features(self) -> None:
         """Raise a ForgeError if pull requests are switched off in the repository."""
 
-    @abstractmethod
+    def _comments_path(self, number: int) -> str:
+        return f"{self._path}/issues/{number}/comments"
+
+    def _title(self, pull: Pull) -> str:
+        """Return the title without what marks a draft."""
+        return pull.title
+
     def _to_pull_request(self, pull: Pull) -> PullRequest:
         """Return a pull request from the forge's own form."""
+        return PullRequest(
+            number=pull.number,
+            url=pull.html_url,
+            branch=pull.head.ref,
+            base=pull.base.ref,
+            state=_state_of(pull),
+            title=self._title(pull),
+            body=pull.body or "",
+            labels=tuple(label.name for label in pull.labels or []),
+            draft=pull.draft,
+            head_commit=pull.head.sha,
+        )
 
     @abstractmethod
     def _requested_teams(self, number: int) -> set[str]:
@@ -218,7 +217,7 @@ class PullsForge(RestForge):
         self._connection.send(ForgeRequest("POST", path, purpose, body={"labels": list(labels)}))
 
 
-def state_of(pull: Pull) -> PullRequestState:
+def _state_of(pull: Pull) -> PullRequestState:
     """Return the state of a pull request."""
     if pull.merged_at:
         return PullRequestState.MERGED

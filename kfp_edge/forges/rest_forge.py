@@ -2,12 +2,13 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kfp_edge.errors import ForgeError
-from kfp_edge.forges.connection import Connection
+from kfp_edge.forges.connection import Connection, ForgeRequest
 from kfp_edge.forges.forge import Outcome, Proposal, ProposedChange, PullRequest, PullRequestState
+from kfp_edge.forges.refusals import Purpose
 from kfp_edge.forges.texts import fit_body, fit_title
 
 #: How often something is looked at that the forge is still computing.
@@ -106,13 +107,16 @@ class RestForge(ABC):
         if comment:
             self.comment(number, comment)
 
-    @abstractmethod
     def comment(self, number: int, body: str) -> None:
         """Write a comment.
 
         Raises:
             ForgeError: the forge refuses or fails.
         """
+        text = fit_body(body, self._profile.body_limit)
+        purpose = Purpose(f"comment on pull request {number}")
+        path = self._comments_path(number)
+        self._connection.send(ForgeRequest("POST", path, purpose, body={"body": text}, is_repeatable=False))
 
     @abstractmethod
     def check_access(self) -> None:
@@ -121,6 +125,18 @@ class RestForge(ABC):
         Raises:
             ForgeError: it may not, or the forge cannot be reached; one sentence says what to do.
         """
+
+    def _check_creation(self, path: str, body: Mapping[str, object]) -> None:
+        """Ask for a pull request that is not valid, which a forge finds only after it has looked at the token."""
+        try:
+            self._connection.send(ForgeRequest("POST", path, Purpose("open a pull request"), body=body))
+        except ForgeError as error:
+            if error.status not in (400, 409, 422):
+                raise
+
+    @abstractmethod
+    def _comments_path(self, number: int) -> str:
+        """Return the path of the comments of a pull request."""
 
     @abstractmethod
     def _find(self, branch: str, base: str) -> PullRequest | None:

@@ -276,6 +276,15 @@ def test_one_whose_branch_was_deleted_goes_on_with_the_branch_that_is_pushed_aga
     assert case.forge.propose(proposal).pull_request.head_commit == commit
 
 
+def test_an_open_one_behind_pages_of_newer_ones_is_found(case, proposal):
+    case.repository.page_limit = 1
+    case.push("digest: 1\n", "other")
+    case.forge.propose(proposal)
+    for _ in range(3):
+        case.repository.add(BRANCH, "other").state = "closed"
+    assert case.forge.propose(proposal).outcome is Outcome.UNCHANGED
+
+
 def test_pull_requests_on_later_pages_are_found(case, proposal):
     case.repository.page_limit = 2
     for number in range(5):

@@ -7,7 +7,6 @@ from support.fake_forges.routes import ApiRequest, Body, Response, Route, link, 
 from support.fake_forges.store import AUTHOR, FakePull, FakeRepository, NotMergeableError, Rule
 
 _PAGE = 50
-_MERGED_AT = "2026-01-02T03:04:05Z"
 #: Gitea's default prefixes of drafts.
 WORK_IN_PROGRESS = ("WIP:", "[WIP]")
 
@@ -64,7 +63,7 @@ class Gitea(BaseDialect):
     def list_pulls(self, request: ApiRequest, owner: str, repo: str) -> Response:
         repository = self.repository(owner, repo)
         state = request.query.get("state", "open")
-        pulls = [pull for pull in reversed(repository.pulls) if state in ("all", _state(pull))]
+        pulls = [pull for pull in reversed(repository.pulls) if state in ("all", pull.open_or_closed)]
         size = min(int(request.query.get("limit", _PAGE)), _PAGE, repository.page_limit)
         page, has_next = page_of(pulls, request.query, size)
         url = f"http://gitea.internal/{repository.path}/pulls"
@@ -220,9 +219,9 @@ class Gitea(BaseDialect):
             "html_url": f"{self.server.web_url(repository.path)}/pulls/{pull.number}",
             "title": pull.title,
             "body": pull.body,
-            "state": _state(pull),
+            "state": pull.open_or_closed,
             "merged": pull.state == "merged",
-            "merged_at": _MERGED_AT if pull.state == "merged" else None,
+            "merged_at": pull.merged_at,
             "draft": self._is_draft(pull),
             "head": {"ref": pull.head, "sha": commit, "repo": {"full_name": pull.fork or repository.path}},
             "base": {"ref": pull.base, "sha": repository.commit_of(pull.base) or "", "repo": name},
@@ -249,7 +248,3 @@ class Gitea(BaseDialect):
         Route("POST /repos/{owner}/{repo}/issues/{index}/labels", add_labels),
         Route("POST /repos/{owner}/{repo}/issues/{index}/comments", add_comment),
     )
-
-
-def _state(pull: FakePull) -> str:
-    return "open" if pull.state == "open" else "closed"

@@ -6,8 +6,6 @@ from support.fake_forges.dialect import BaseDialect, RefusedError
 from support.fake_forges.routes import ApiRequest, Body, Response, Route, link, page_of
 from support.fake_forges.store import AUTHOR, FakePull, FakeRepository, NotMergeableError
 
-_MERGED_AT = "2026-01-02T03:04:05Z"
-
 
 class GitHub(BaseDialect):
     """Answers as GitHub does."""
@@ -62,7 +60,7 @@ class GitHub(BaseDialect):
     def list_pulls(self, request: ApiRequest, owner: str, repo: str) -> Response:
         repository = self.repository(owner, repo)
         state, head = request.query.get("state", "open"), request.query.get("head", "")
-        pulls = [pull for pull in reversed(repository.pulls) if state in ("all", _state(pull))]
+        pulls = [pull for pull in reversed(repository.pulls) if state in ("all", pull.open_or_closed)]
         if ":" in head:
             wanted = head.partition(":")
             pulls = [pull for pull in pulls if _owner(pull, repository) == wanted[0] and pull.head == wanted[2]]
@@ -189,8 +187,8 @@ class GitHub(BaseDialect):
             "html_url": f"{self.server.web_url(repository.path)}/pull/{pull.number}",
             "title": pull.title,
             "body": pull.body or None,
-            "state": _state(pull),
-            "merged_at": _MERGED_AT if pull.state == "merged" else None,
+            "state": pull.open_or_closed,
+            "merged_at": pull.merged_at,
             "draft": pull.draft,
             "head": {"ref": pull.head, "sha": pull.head_commit, "repo": {"full_name": pull.fork or repository.path}},
             "base": base,
@@ -220,10 +218,6 @@ class GitHub(BaseDialect):
         Route("POST /repos/{owner}/{repo}/issues/{issue_number}/labels", add_labels),
         Route("POST /repos/{owner}/{repo}/issues/{issue_number}/comments", add_comment),
     )
-
-
-def _state(pull: FakePull) -> str:
-    return "open" if pull.state == "open" else "closed"
 
 
 def _owner(pull: FakePull, repository: FakeRepository) -> str:

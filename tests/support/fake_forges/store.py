@@ -65,6 +65,16 @@ class FakePull:
     auto_merge: bool = False
     merge_commit: str = ""
 
+    @property
+    def open_or_closed(self) -> str:
+        """The state where a merged pull request is a closed one."""
+        return "open" if self.state == "open" else "closed"
+
+    @property
+    def merged_at(self) -> str | None:
+        """The time of the merge."""
+        return "2026-01-02T03:04:05Z" if self.state == "merged" else None
+
 
 class NotMergeableError(Exception):
     """A merge is refused; the text is the reason."""
