@@ -111,6 +111,15 @@ def test_where_groups_cannot_review_the_warning_says_what_to_do(case, proposal):
     )
 
 
+@only("github")
+def test_a_label_that_is_too_long_costs_one_sentence(case, proposal):
+    change = case.forge.propose(replace(proposal, labels=("x" * 51,)))
+    assert change.outcome is Outcome.CREATED
+    assert len(change.warnings) == 1
+    assert "refuses to label pull request 1 in plant/" in change.warnings[0]
+    assert "name is invalid" in change.warnings[0]
+
+
 @only("gitlab")
 def test_a_label_that_the_forge_cannot_have_costs_no_other_label(case, proposal):
     change = case.forge.propose(replace(proposal, labels=("press", "a,b")))
