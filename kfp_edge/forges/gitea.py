@@ -1,7 +1,7 @@
 """Gitea and Forgejo."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,6 +74,9 @@ class GiteaForge(PullsForge):
                 f"pull requests are switched off in {self._repository.path} on {self._repository.host}; "
                 "switch them on in the settings of the repository."
             )
+
+    def _creation_sentences(self, proposal: Proposal) -> Mapping[int, str]:
+        return {404: f"{self._repository.host} does not find the branch {proposal.branch} or {proposal.base}"}
 
     def _title(self, pull: Pull) -> str:
         return _DRAFT_PREFIX.sub("", pull.title, count=1) if pull.draft else pull.title

@@ -1,7 +1,7 @@
 """The part of their REST APIs that GitHub and Gitea have in common."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -107,6 +107,10 @@ class PullsForge(RestForge):
     def _check_features(self) -> None:
         """Raise a ForgeError if pull requests are switched off in the repository."""
 
+    def _creation_sentences(self, proposal: Proposal) -> Mapping[int, str]:
+        """Return what a status means when a pull request is opened, where it is not its usual meaning."""
+        return {}
+
     def _comments_path(self, number: int) -> str:
         return f"{self._path}/issues/{number}/comments"
 
@@ -148,11 +152,10 @@ class PullsForge(RestForge):
         return is_here and head.ref == branch
 
     def _post_pull(self, proposal: Proposal, title: str, body: str, **options: object) -> PullRequest:
-        missing = f"{self._repository.host} does not find the branch {proposal.branch} or {proposal.base}"
         request = ForgeRequest(
             "POST",
             f"{self._path}/pulls",
-            Purpose(f"open a pull request for {proposal.branch}", {404: missing}),
+            Purpose(f"open a pull request for {proposal.branch}", self._creation_sentences(proposal)),
             body={"title": title, "body": body, "head": proposal.branch, "base": proposal.base, **options},
         )
         return self._to_pull_request(self._connection.read(Pull, request))

@@ -38,6 +38,14 @@ def test_a_token_without_the_scope_is_told_which_one_it_needs(case, proposal, ca
     assert case.repository.pulls == []
 
 
+@only("github")
+def test_a_classic_token_that_may_only_read_a_public_repository_is_told_its_scope(case, proposal):
+    case.fail("POST", "/pulls$", 404, body={"message": "Not Found"}, times=2)
+    for call in (case.forge.check_access, lambda: case.forge.propose(proposal)):
+        with pytest.raises(ForgeError, match=r"the token may not see it.*a classic token: `repo`"):
+            call()
+
+
 @only("gitea")
 def test_a_token_without_the_right_to_label_still_opens_the_pull_request(case, proposal):
     change = case.token("read", "write").propose(replace(proposal, labels=("a",)))
