@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from kfp_edge.errors import GitError, ParameterError
+from kfp_edge.fleet.branches import review_branch
 from kfp_edge.fleet.contracts import FIRST_RING
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.new_repository import new_fleet, new_site, render_repository
@@ -101,11 +102,6 @@ def check_destination(branch: str, ring: str, target: FileTarget | None = None) 
             "ring and gitops_target are both given, but such a file has no rings; leave one of them out."
         )
     check_branch(branch)
-
-
-def review_branch(name: str, version: str, ring: str = "") -> str:
-    """Return the branch on which a version of a model is proposed: to the first ring, or to the one that is named."""
-    return f"kfp-edge/{name}/{version}@{ring}" if ring else f"kfp-edge/{name}/{version}"
 
 
 def commit_release(release: Release, destination: Destination) -> Change:

@@ -73,6 +73,11 @@ class AbortCriteria(Contract):
     max_latency_ms: float | None = Field(default=None, gt=0)
     #: The share of the sites with the new digest that are ill.
     max_ill_sites: Share = 0.0
+    #: With fewer requests, neither errors nor latency are judged: one of ten says nothing.
+    min_requests: int = Field(default=100, ge=1)
+    #: How long a site that is online may take to run the digest, its closed windows not counted; longer, and it is ill.
+    #: Without a value it is waited for.
+    max_update_time: Duration | None = None
 
 
 class DisruptionBudget(Contract):
@@ -80,7 +85,7 @@ class DisruptionBudget(Contract):
 
     #: The labels of a site that make a group, such as `region`; without any, the ring is one group.
     group_by: tuple[str, ...] = ()
-    #: A number of sites of each group, or a share of them.
+    #: A number of sites of each group, or a share of all sites of the fleet that are in the group.
     max_changing: CountOrShare
 
 

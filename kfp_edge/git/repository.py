@@ -145,6 +145,17 @@ class GitRepository:
             position = end + 1 + size + 1
         return contents
 
+    def find_message(self, commit: str, text: str) -> str:
+        """Return the message of the oldest commit in a history whose message contains a text, empty if there is none.
+
+        Args:
+            commit: The head of the history.
+            text: A fixed text of one line.
+        """
+        options = ["--fixed-strings", f"--grep={text}", "--format=%H"]
+        commits = self._git("log", *options, commit).split()
+        return self._git("log", "--max-count=1", "--format=%B", commits[-1]).strip() if commits else ""
+
     def read_history(self, commit: str, path: str) -> list[FileVersion]:
         """Return the contents that a file has had on a branch, the newest first.
 

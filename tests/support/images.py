@@ -115,6 +115,14 @@ def empty_image(layout: Path, content: bytes = b"content", labels: dict[str, str
     return _finish(writer, _add_manifest(writer, config, [layer]))
 
 
+def layered_image(layout: Path, layers: list[bytes], labels: dict[str, str]) -> ImageRef:
+    """An image of several layers, which are no archives: enough for what reads sizes, digests and labels."""
+    writer = LayoutWriter(layout)
+    blobs = [_add_blob(writer, layer, GZIP_LAYER_TYPE) for layer in layers]
+    config = {"architecture": "amd64", "os": "linux", "config": {"Labels": labels}}
+    return _finish(writer, _add_manifest(writer, config, blobs))
+
+
 def platform_images(image: ImageRef, folder: Path) -> list[ImageRef]:
     """Every platform's image of an image of any repository, here in a layout."""
     here = copy_image(image, ImageRepository.parse(f"oci:{folder}"), "here")

@@ -25,6 +25,7 @@ class Served:
 
     Attributes:
         requests: Answered in a minute, of which `errors` with a status of the server's own (500).
+        client_errors: Requests in a minute that the server refuses (400), besides.
         latency: Of all requests, in seconds.
     """
 
@@ -36,6 +37,7 @@ class Served:
     is_ready: bool = True
     requests: int = 60
     errors: int = 0
+    client_errors: int = 1
     latency: float = 0.005
     instance: str = "pod-1:8080"
 
@@ -49,7 +51,7 @@ class Served:
             ("kfp_edge_ready", common, 0, int(self.is_ready)),
             ("kfp_edge_requests_total", of_model | {"code": "200"}, self.requests - self.errors, 0),
             ("kfp_edge_requests_total", of_model | {"code": "500"}, self.errors, 0),
-            ("kfp_edge_requests_total", of_model | {"code": "400"}, 1, 0),
+            ("kfp_edge_requests_total", of_model | {"code": "400"}, self.client_errors, 0),
             *(
                 (
                     "kfp_edge_request_duration_seconds_bucket",
@@ -64,7 +66,7 @@ class Served:
         for name, labels, per_minute, first in series:
             text = ",".join(f'{key}="{value}"' for key, value in labels.items())
             at, value = begin, first
-            while at <= end:
+            while at < end or at == NOW:
                 yield name, f"{name}{{{text}}} {value} {at.timestamp():.0f}"
                 at += SCRAPED_EVERY
                 value += per_minute

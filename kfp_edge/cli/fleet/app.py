@@ -4,7 +4,9 @@ import typer
 
 from kfp_edge.cli.fleet.check import check
 from kfp_edge.cli.fleet.init import init
+from kfp_edge.cli.fleet.promote import promote
 from kfp_edge.cli.fleet.render import render
+from kfp_edge.cli.fleet.rollback import rollback
 from kfp_edge.cli.fleet.status import status
 
 fleet = typer.Typer(no_args_is_help=True, help="The GitOps repository of a fleet: rings, sites and what they run.")
@@ -12,3 +14,5 @@ fleet.command("init")(init)
 fleet.command("check")(check)
 fleet.command("render")(render)
 fleet.command("status")(status)
+fleet.command("promote")(promote)
+fleet.command("rollback")(rollback)

@@ -19,3 +19,11 @@ RepositoryUrl = Annotated[
         help="The repository, where this machine reaches it otherwise than `repository` of fleet.yaml says.",
     ),
 ]
+ImageRegistryOption = Annotated[
+    str,
+    typer.Option(
+        "--registry",
+        metavar="REGISTRY",
+        help="Where this machine finds the images, docker://HOST/REPO or oci:FOLDER, if not where the sites do.",
+    ),
+]

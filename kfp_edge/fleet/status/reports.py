@@ -91,9 +91,9 @@ def read_reports(
         query = f"max by ({label}, model, version, image_digest) (max_over_time(timestamp({selector}){window}))"
         for report in _reports(prometheus.query(query, now), label):
             earlier[report.site, report.model].append(report)
-    for key, found in earlier.items():
+    for key, past in earlier.items():
         known = reports.get(key, none)
-        newest_first = sorted(found, key=lambda report: report.last_seen, reverse=True)
+        newest_first = sorted(past, key=lambda report: report.last_seen, reverse=True)
         reports[key] = SiteReports(known.current, tuple(newest_first), known.is_ready)
     return reports
 

@@ -1,0 +1,106 @@
+"""The text of a pull request: what a reviewer approves, with its numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kfp_edge.fleet.promotion.audit import Decision
+from kfp_edge.fleet.promotion.image_facts import VERSION_LABEL, ImageFacts
+from kfp_edge.fleet.promotion.model_metrics import compare_metrics, summary_of
+from kfp_edge.fleet.promotion.versions import describe_order
+from kfp_edge.fleet.status.presentation import format_digest
+from kfp_edge.gitops.changes import fence_diff
+from kfp_edge.images.oci.labels import BUNDLE_LABEL, MODEL_LABEL
+from kfp_edge.reports.section import Section
+
+_MAX_DIFF_LINES = 80
+_LABELS = (
+    ("version", VERSION_LABEL),
+    ("model (sha256)", MODEL_LABEL),
+    ("bundle (sha256)", BUNDLE_LABEL),
+    ("code", "org.opencontainers.image.revision"),
+    ("server", "org.opencontainers.image.base.digest"),
+    ("built", "org.opencontainers.image.created"),
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a pull request shows besides the decision.
+
+    Attributes:
+        new: The image that the ring is going to get.
+        old: The one that it runs.
+        source: The message of the commit that brought the new image first, to whichever ring; empty if it is not known.
+        old_source: The same of the one that the ring runs.
+        sites: The sites that change.
+        warnings: What the reviewer should look at first, one sentence each.
+        manifests: The difference of what one of the sites gets, in the format of diff.
+    """
+
+    new: ImageFacts
+    old: ImageFacts
+    source: str
+    old_source: str
+    sites: Sequence[str]
+    warnings: Sequence[str]
+    manifests: str
+
+
+def render_body(decision: Decision, evidence: Evidence) -> str:
+    """Return the text of a pull request in Markdown."""
+    blocks = [decision.reason, *_warnings(decision, evidence)]
+    blocks += Section(
+        "What was looked at", ("check", "met", "measured", "required"), _check_rows(decision)
+    ).to_markdown()
+    blocks += Section("Image", ("", "now", "after the merge"), _image_rows(decision, evidence)).to_markdown()
+    blocks += [f"## Sites\n\n{_sites(evidence.sites)}"]
+    if rows := compare_metrics(evidence.old_source, evidence.source):
+        blocks += Section("Metrics", ("metric", "now", "after the merge", "change"), rows).to_markdown()
+    if summary := summary_of(evidence.source):
+        blocks += [f"<details><summary>What the release says</summary>\n\n{summary}\n\n</details>"]
+    if evidence.manifests:
+        blocks += [f"## Manifests of {evidence.sites[0]}", "\n".join(_diff(decision, evidence))]
+    blocks += [f"## Roll back\n\n{_rollback(decision)}"]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _warnings(decision: Decision, evidence: Evidence) -> list[str]:
+    order = describe_order(decision.version, evidence.old.version) if decision.action == "promote" else ""
+    sentences = [*evidence.warnings, *([order] if order else [])]
+    return ["\n".join(f"> **Warning:** {sentence}" for sentence in sentences)] if sentences else []
+
+
+def _check_rows(decision: Decision) -> list[tuple[str, ...]]:
+    return [(each.name, "yes" if each.passed else "**no**", each.measured, each.required) for each in decision.checks]
+
+
+def _image_rows(decision: Decision, evidence: Evidence) -> list[tuple[str, ...]]:
+    old, new = evidence.old, evidence.new
+    before = decision.before
+    rows: list[tuple[str, ...]] = [("digest", before.digest if before else "none", decision.after.digest)]
+    rows += [(name, old.labels.get(key, "unknown"), new.labels.get(key, "unknown")) for name, key in _LABELS]
+    rows.append(("size", _bytes(old.size), _bytes(new.size)))
+    download = _bytes(new.missing_in(old)) if old.blobs else f"{_bytes(new.size)} at most"
+    rows.append(("a site downloads", "", download))
+    return rows
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.2f} MB ({size:,} bytes)" if size else "unknown"
+
+
+def _sites(names: Sequence[str]) -> str:
+    if not names:
+        return "No site runs this model in this ring."
+    listed = ", ".join(f"`{name}`" for name in names[:50])
+    return f"{len(names):,} change: {listed}" + (f" and {len(names) - 50:,} more." if len(names) > 50 else ".")
+
+
+def _diff(decision: Decision, evidence: Evidence) -> list[str]:
+    return fence_diff(evidence.manifests, _MAX_DIFF_LINES, format_digest(decision.after.digest))
+
+
+def _rollback(decision: Decision) -> str:
+    command = f"kfp-edge fleet rollback {decision.model} --ring {decision.ring}"
+    before = f" to `{format_digest(decision.before.digest)}`" if decision.before else ""
+    return f"`{command}` opens the pull request back{before}; `git revert` of this merge does the same."

@@ -1,0 +1,131 @@
+"""What the sites of a ring have shown of a digest: how long they ran it, and how their requests were answered.
+
+Everything is counted only for times in which the very server that answered reported the digest: the version before,
+which ran at the same address, is not blamed on the new one, nor the other way round.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from kfp_edge.fleet.status.prometheus import Prometheus
+from kfp_edge.fleet.status.reports import LOOKBACK, SITES_AT_A_TIME
+from kfp_edge.fleet.status.status import SiteStatus
+
+#: How far back a digest is looked at, however long the ring has it.
+LONGEST_PERIOD = timedelta(days=30)
+QUANTILE = 0.99
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests that were answered with one digest; `buckets` counts those up to a latency in seconds."""
+
+    total: float = 0.0
+    errors: float = 0.0
+    buckets: Mapping[float, float] = field(default_factory=dict)
+
+    @property
+    def error_rate(self) -> float:
+        """The share that failed at the server (HTTP 5xx)."""
+        return self.errors / self.total if self.total else 0.0
+
+    @property
+    def latency(self) -> float | None:
+        """The 99th percentile of the latency in seconds, interpolated as Prometheus does; None without requests."""
+        bounds = sorted(self.buckets)
+        total = self.buckets[bounds[-1]] if bounds else 0.0
+        if not total:
+            return None
+        rank = QUANTILE * total
+        for (low, below), (high, up_to) in pairwise([(0.0, 0.0), *((bound, self.buckets[bound]) for bound in bounds)]):
+            if up_to >= rank:
+                if high == float("inf"):
+                    return low
+                return low + (high - low) * (rank - below) / (up_to - below)
+        return bounds[-1]
+
+    def __add__(self, other: "Requests") -> "Requests":
+        bounds = {*self.buckets, *other.buckets}
+        buckets = {bound: self.buckets.get(bound, 0.0) + other.buckets.get(bound, 0.0) for bound in bounds}
+        return Requests(self.total + other.total, self.errors + other.errors, buckets)
+
+
+@dataclass(frozen=True)
+class SiteEvidence:
+    """What one site has shown of a digest; `ran` is how long it reported it, times without metrics not counted."""
+
+    status: SiteStatus
+    ran: timedelta
+    requests: Requests
+
+
+def read_evidence(
+    prometheus: Prometheus, label: str, sites: Sequence[SiteStatus], soak_time: timedelta, now: datetime
+) -> list[SiteEvidence]:
+    """Return what sites of one ring have shown of the digest that they should run.
+
+    Args:
+        prometheus: Where the metrics are.
+        label: The label that names the site of a series.
+        sites: The status of one model at the sites of a ring.
+        soak_time: How long the ring has to run a digest, which decides how finely is looked.
+        now: The time of the decision.
+
+    Raises:
+        MetricsError: the metrics cannot be read.
+    """
+    evidence = []
+    for start in range(0, len(sites), SITES_AT_A_TIME):
+        part = sites[start : start + SITES_AT_A_TIME]
+        evidence += _read_part(prometheus, label, part, soak_time, now)
+    return evidence
+
+
+def _read_part(
+    prometheus: Prometheus, label: str, sites: Sequence[SiteStatus], soak_time: timedelta, now: datetime
+) -> list[SiteEvidence]:
+    wanted = sites[0].wanted
+    step = _clamp(soak_time / 60, timedelta(seconds=1), LOOKBACK)
+    # of short soak times, as in a rehearsal, the scrapes are closer
+    window = _clamp(soak_time / 6, timedelta(seconds=4), LOOKBACK)
+    period = f"[{_seconds(max(min(now - wanted.since, LONGEST_PERIOD), step))}:{_seconds(step)}]"
+    names = "|".join(each.site.name for each in sites)
+    of_model = f'{label}=~"{names}",model="{sites[0].model}"'
+    info = f'kfp_edge_model_info{{{of_model},image_digest="{wanted.image.digest}"}}'
+    by = f"{label}, job, instance, model"
+    # at both ends of the window in which requests are counted
+    runs_it = f"({info} and on ({by}) {info} offset {_seconds(window)})"
+
+    def count(series: str, also_by: str = "") -> str:
+        increase = f"increase({series}[{_seconds(window)}]) and on ({by}) {runs_it}"
+        return f"sum by ({label}{also_by}) (sum_over_time(({increase}){period})) * {step / window}"
+
+    def by_site(query: str) -> dict[str, float]:
+        return {sample.labels[label]: sample.value for sample in prometheus.query(query, now)}
+
+    steps = by_site(f"count_over_time((max by ({label}) ({info})){period})")
+    total = by_site(count(f"kfp_edge_requests_total{{{of_model}}}"))
+    errors = by_site(count(f'kfp_edge_requests_total{{{of_model},code=~"5.."}}'))
+    buckets: dict[str, dict[float, float]] = {}
+    histogram = count(f"kfp_edge_request_duration_seconds_bucket{{{of_model}}}", ", le")
+    for sample in prometheus.query(histogram, now):
+        buckets.setdefault(sample.labels[label], {})[float(sample.labels["le"])] = sample.value
+    return [
+        SiteEvidence(
+            each,
+            steps.get(name, 0) * step,
+            Requests(total.get(name, 0.0), errors.get(name, 0.0), buckets.get(name, {})),
+        )
+        for each in sites
+        for name in [each.site.name]
+    ]
+
+
+def _clamp(value: timedelta, least: timedelta, most: timedelta) -> timedelta:
+    return max(least, min(value, most))
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{max(1, round(duration.total_seconds()))}s"

@@ -1,0 +1,52 @@
+"""The metrics of a release, from the message of the commit that brought it first, beside those of another one."""
+
+import math
+import re
+
+from kfp_edge.metrics.catalog import Direction, find_metric
+
+_METRIC = re.compile(r"^- (?P<name>\w+): (?P<text>(?P<value>-?[\d,.]+(?:e[+-]?\d+)?)\b.*)$", re.MULTILINE)
+_TRAILER = re.compile(r"^[A-Z][A-Za-z-]+: .*$")
+
+
+def summary_of(message: str) -> str:
+    """Return a commit message without its subject and its trailers."""
+    lines = message.splitlines()[1:]
+    while lines and (not lines[-1].strip() or _TRAILER.match(lines[-1])):
+        lines.pop()
+    return "\n".join(lines).strip()
+
+
+def read_metrics(message: str) -> dict[str, tuple[float, str]]:
+    """Return value and text of each metric that a commit message lists, by its name."""
+    return {
+        match["name"]: (float(match["value"].replace(",", "")), match["text"])
+        for match in _METRIC.finditer(message)
+        if find_metric(match["name"]) is not None
+    }
+
+
+def compare_metrics(old: str, new: str) -> list[tuple[str, ...]]:
+    """Return the metrics of two releases as rows: name, before, after, and what that means.
+
+    Args:
+        old: The message of the commit that brought the version that runs; empty if it is not known.
+        new: That of the new version.
+    """
+    before, after = read_metrics(old), read_metrics(new)
+    none = (float("nan"), "unknown")
+    return [
+        (name, before.get(name, none)[1], text, _describe_change(name, before.get(name, none)[0], value))
+        for name, (value, text) in after.items()
+    ]
+
+
+def _describe_change(name: str, before: float, after: float) -> str:
+    metric = find_metric(name)
+    direction = metric.direction if metric else Direction.NONE
+    if before == after:
+        return "the same"
+    if direction is Direction.NONE or math.isnan(before):
+        return direction
+    is_better = (after > before) == (direction is Direction.HIGHER)
+    return f"{'better' if is_better else '**worse**'} ({direction})"

@@ -1,0 +1,145 @@
+"""A decision as a commit on a review branch and, where a forge is configured, a pull request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+
+from kfp_edge.errors import GitError
+from kfp_edge.fleet.contracts import Fleet, Site
+from kfp_edge.fleet.documents import read_fleet
+from kfp_edge.fleet.promotion.audit import Decision
+from kfp_edge.fleet.promotion.body import Evidence, render_body
+from kfp_edge.fleet.promotion.image_facts import ImageFacts
+from kfp_edge.fleet.promotion.pins import find_pinned_sites
+from kfp_edge.fleet.releases import read_ring_image, set_ring_image
+from kfp_edge.fleet.remote import FleetRemote
+from kfp_edge.fleet.render import render_site
+from kfp_edge.forges import Proposal, ProposedChange, open_forge
+from kfp_edge.git.repository import GitRepository
+from kfp_edge.gitops.changes import Change, PlannedCommit, propose_change
+from kfp_edge.gitops.tree import Commit, Edited, Tree
+
+
+@dataclass(frozen=True)
+class ProposedDecision:
+    """A decision with the change that carries it out.
+
+    Attributes:
+        body: The text of the pull request.
+        warnings: What the reviewer should look at first.
+        proposed: The pull request; None where no forge is configured, or nothing had to be changed.
+    """
+
+    decision: Decision
+    change: Change
+    body: str
+    warnings: tuple[str, ...]
+    proposed: ProposedChange | None
+
+
+@dataclass(frozen=True)
+class Images:
+    """The image that a ring is going to get and the one that it runs, as their registry describes them."""
+
+    new: ImageFacts
+    old: ImageFacts
+
+
+def propose(
+    target: FleetRemote,
+    repository: GitRepository,
+    head: str,
+    decision: Decision,
+    branch: str,
+    images: Images,
+    sites: Sequence[Site],
+    warnings: Sequence[str] = (),
+) -> ProposedDecision:
+    """Commit a decision to its review branch, and open or update its pull request.
+
+    What the branch has already is not committed again, so that the same decision twice is one commit.
+
+    Args:
+        target: The repository of the fleet.
+        repository: A clone.
+        head: The head of the branch that the sites follow, by which the decision was made.
+        decision: What to do.
+        branch: The review branch.
+        images: What the registry says about the images.
+        sites: The sites that the change reaches.
+        warnings: What the reviewer should look at first.
+
+    Raises:
+        GitError: a file cannot be edited, or the push is refused.
+        ForgeError: the forge refuses.
+    """
+    tree = Commit(repository, head)
+    fleet = read_fleet(tree)
+    pinned = find_pinned_sites(tree, sites, decision.after)
+    all_warnings = (*warnings, *pinned)
+
+    def plan(files: Tree) -> PlannedCommit:
+        present = read_ring_image(files, decision.ring, decision.model)
+        message = _message(decision)
+        if present is not None and (present.new_name, present.digest) == (
+            decision.after.new_name,
+            decision.after.digest,
+        ):
+            return PlannedCommit(branch, message, {})
+        return PlannedCommit(branch, message, _edit(files, fleet, decision) | {decision.path: decision.to_file()})
+
+    manifests = _diff_manifests(tree, _edit(tree, fleet, decision), sites)
+    source = repository.find_message(head, decision.after.digest)
+    old_source = repository.find_message(head, decision.before.digest) if decision.before else ""
+    evidence = Evidence(
+        images.new, images.old, source, old_source, [site.name for site in sites], all_warnings, manifests
+    )
+    body = render_body(decision, evidence)
+    change = propose_change(target.remote, target.branch, plan)
+    proposed = None
+    if fleet.pull_requests is not None and change.branch == branch:
+        settings = fleet.review_settings(decision.ring)
+        forge = open_forge(fleet.pull_requests.forge, target.remote, api_url=fleet.pull_requests.api_url)
+        proposed = forge.propose(
+            Proposal(
+                branch,
+                target.branch,
+                _message(decision).partition("\n")[0],
+                body,
+                settings.labels or (),
+                settings.reviewers or (),
+                draft=bool(settings.draft),
+                auto_merge=bool(settings.auto_merge),
+            )
+        )
+    return ProposedDecision(decision, change, body, all_warnings, proposed)
+
+
+def _edit(tree: Tree, fleet: Fleet, decision: Decision) -> dict[str, bytes]:
+    after = decision.after
+    return set_ring_image(tree, fleet, decision.ring, decision.model, after.new_name, after.digest)
+
+
+def _message(decision: Decision) -> str:
+    """Return the commit message: a Conventional Commit with trailers."""
+    after, version = decision.after, decision.version
+    digest = after.digest.removeprefix("sha256:")[:12]
+    label = f"{version} at {digest}" if version else digest
+    if decision.action == "rollback":
+        subject = f"revert({decision.ring}): {decision.model} back to {label}"
+    else:
+        subject = f"feat({decision.ring}): {decision.model} {label}"
+    trailers = [f"Image: {after.new_name}@{after.digest}", *([f"Model-Version: {version}"] if version else [])]
+    return "\n".join([subject, "", decision.reason, "", *trailers, ""])
+
+
+def _diff_manifests(tree: Tree, files: dict[str, bytes], sites: Sequence[Site]) -> str:
+    """Return what changes in the objects of the first site; those of the others differ in the same way."""
+    if not sites:
+        return ""
+    name = sites[0].name
+    try:
+        before, after = render_site(tree, name), render_site(Edited(tree, files), name)
+    except GitError as error:
+        return f"# {error}\n"
+    return "".join(unified_diff(before.splitlines(True), after.splitlines(True), "now", "after the merge", n=2))

@@ -1,0 +1,334 @@
+"""`fleet promote`: whether a ring's sites have shown enough, from a real Prometheus, and what is proposed then."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from kfp_edge.cli.app import app
+from kfp_edge.errors import KfpEdgeError
+from kfp_edge.fleet.contracts import Site
+from kfp_edge.fleet.promotion.judgement import Verdict
+from kfp_edge.fleet.promotion.promote import Rollout, promote
+from kfp_edge.fleet.promotion.versions import compare_versions, describe_order
+from kfp_edge.images.oci.labels import MODEL_LABEL
+from kfp_edge.images.oci.references import ImageRepository
+from kfp_edge.images.registry import copy_image
+from support.fleet_history import FleetClone, create_fleet
+from support.fleets import DIGESTS, site_with
+from support.git_repositories import git, merge
+from support.images import layered_image
+from support.prometheus import NOW, Served, prometheus_with
+
+OLD = DIGESTS[0]
+SERVER_LAYER, MODEL_LAYER = b"server" * 1000, b"model" * 100
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Images in a folder: `new` has the server of `old` and another model."""
+
+    url: str
+    old: str
+    new: str
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    folder = tmp_path_factory.mktemp("images")
+    digests = []
+    for version, layer in (("1.0.0", b"old"), ("1.1.0", MODEL_LAYER)):
+        labels = {"org.opencontainers.image.version": version, MODEL_LABEL: version[2] * 64}
+        image = layered_image(folder / version, [SERVER_LAYER, layer], labels)
+        digests.append(copy_image(image, ImageRepository.parse(f"oci:{folder}/registry/pump"), version).digest)
+    return Registry(f"oci:{folder}/registry", *digests)
+
+
+def scenarios(new: str) -> dict[str, list[Served]]:
+    """The servers at the sites of the first ring, by the name of what happens there."""
+    return {
+        "healthy": [Served("a", OLD, (60, 30)), Served("a", new, (30, 0)), Served("b", new, (29, 0))],
+        "fresh": [Served("a", new, (30, 0)), Served("b", new, (10, 0))],
+        "interrupted": [Served("a", new, (30, 20)), Served("a", new, (5, 0)), Served("b", new, (30, 0))],
+        "behind": [Served("a", new, (30, 0)), Served("b", OLD, (30, 0))],
+        "offline": [Served("a", new, (30, 0)), Served("b", new, (30, 2))],
+        "errors": [Served("a", new, (30, 0), errors=3), Served("b", new, (30, 0))],
+        "few-requests": [Served("a", new, (30, 29.5), requests=2, errors=1, client_errors=0), *_quiet(new)],
+        "client-errors": [Served("a", new, (30, 0), requests=100), Served("b", new, (30, 0))],
+        "slow": [Served("a", new, (30, 0), latency=0.5), Served("b", new, (30, 0), latency=0.5)],
+        "ill": [Served("a", new, (30, 0)), Served("b", new, (30, 0), is_ready=False)],
+        # the version before failed at the same address
+        "before": [Served("a", OLD, (60, 30.2), errors=30), Served("a", new, (30, 0)), Served("b", new, (30, 0))],
+        "silent": [],
+    }
+
+
+def _quiet(new: str) -> list[Served]:
+    hours = {"a": (29.5, 0.0), "b": (30.0, 0.0)}
+    return [Served(site, new, each, requests=0, client_errors=0) for site, each in hours.items()]
+
+
+@pytest.fixture(scope="module")
+def prometheus(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    servers = [
+        Served(**{**vars(each), "site": f"{name}-{each.site}"})
+        for name, servers in scenarios(registry.new).items()
+        for each in servers
+    ]
+    with prometheus_with(tmp_path_factory.mktemp("prometheus"), servers) as url:
+        yield url
+
+
+@dataclass(frozen=True)
+class Case:
+    fleet: FleetClone
+    registry: Registry
+
+    def promote(self, **options: Any) -> Rollout:
+        return promote(self.fleet.remote, "pump", NOW, registry=self.registry.url, **options)
+
+    def checks(self, rollout: Rollout) -> dict[str, str]:
+        """Return what was measured of each check that was not met."""
+        return {
+            check.name: check.measured
+            for judgement in rollout.judgements
+            for check in judgement.checks
+            if not check.passed
+        }
+
+
+@pytest.fixture
+def start(tmp_path: Path, prometheus: str, registry: Registry) -> Callable[..., Case]:
+    """Start a fleet whose first ring has got the new image 31 hours ago, and whose sites are those of a scenario."""
+
+    def make(name: str, policy: str = "", sites: tuple[Site, ...] = ()) -> Case:
+        canary = [site_with(f"{name}-a"), site_with(f"{name}-b")]
+        fleet = create_fleet(tmp_path, [*canary, *(sites or [site_with("last", "all")])], metrics=prometheus)
+        path = fleet.folder / "fleet.yaml"
+        lines = path.read_text().splitlines()
+        head, _, tail = "\n".join(lines).partition("    abort:\n      maxErrorRate: 1%\n      maxIllSites: 0%\n")
+        path.write_text(f"{head}{policy}{tail}\n")
+        fleet.release("canary", registry.old, 900)
+        fleet.release("all", registry.old, 890)
+        fleet.release("canary", registry.new, 31)
+        return Case(fleet, registry)
+
+    return make
+
+
+class TestARingThatIsHealthy:
+    def test_goes_on_to_the_next_ring_on_a_branch_of_its_own(self, start: Callable[..., Case]) -> None:
+        case = start("healthy")
+        rollout = case.promote()
+        assert rollout.verdict is Verdict.GO_ON, rollout.summary
+        (proposed,) = rollout.proposed
+        assert proposed.change.branch == "kfp-edge/pump/1.1.0@all"
+        ring = case.fleet.show("rings/all/pump/kustomization.yaml", proposed.change.branch)
+        assert case.registry.new in ring
+        assert case.registry.old in case.fleet.show("rings/all/pump/kustomization.yaml")
+
+    def test_records_the_decision_with_its_numbers_in_a_file_of_its_own(self, start: Callable[..., Case]) -> None:
+        case = start("healthy")
+        (proposed,) = case.promote().proposed
+        branch = proposed.change.branch
+        changed = git(case.fleet.repository, "diff", "--name-only", "main", branch).split()
+        assert changed == ["audit/pump/20261120T120000Z-promote-all.json", "rings/all/pump/kustomization.yaml"]
+        record = json.loads(case.fleet.show(changed[0], branch))
+        assert record["after"] == f"quay.io/team/pump@{case.registry.new}"
+        assert record["before"] == f"quay.io/team/pump@{case.registry.old}"
+        assert record["version"] == "1.1.0"
+        assert all(check["met"] for check in record["checks"])
+        (soak,) = [check for check in record["checks"] if check["name"] == "soak time of ring canary"]
+        assert soak["measured"] == "1 d 5 h at the site that ran it the shortest"
+
+    def test_states_what_a_reviewer_approves(self, start: Callable[..., Case]) -> None:
+        (proposed,) = start("healthy").promote().proposed
+        body = proposed.body
+        assert "| version | 1.0.0 | 1.1.0 |" in body
+        assert f"| model (sha256) | {'0' * 64} | {'1' * 64} |" in body
+        assert "1 change: `last`." in body
+        assert "kfp-edge fleet rollback pump --ring all" in body
+        assert "+        image: quay.io/team/pump@sha256" in body
+        assert "| error rate of ring canary | yes | 0% of " in body
+
+    def test_a_site_downloads_only_the_layers_that_it_lacks(self, start: Callable[..., Case]) -> None:
+        (proposed,) = start("healthy").promote().proposed
+        (row,) = [line for line in proposed.body.splitlines() if line.startswith("| a site downloads")]
+        size = int(row.partition("(")[2].partition(" ")[0].replace(",", ""))
+        assert len(MODEL_LAYER) < size < len(MODEL_LAYER) + 500
+
+    def test_twice_is_one_commit(self, start: Callable[..., Case]) -> None:
+        case = start("healthy")
+        first = case.promote().proposed[0].change
+        again = case.promote().proposed[0].change
+        assert (again.commit, again.committed) == (first.commit, False)
+
+    def test_after_the_merge_there_is_nothing_to_do(self, start: Callable[..., Case]) -> None:
+        case = start("healthy")
+        merge(case.fleet.repository, case.promote().proposed[0].change.branch)
+        rollout = case.promote(ring="all")
+        assert rollout.summary.startswith("The ring all has pump at ")
+        assert not rollout.proposed
+
+    def test_errors_of_the_version_before_do_not_count(self, start: Callable[..., Case]) -> None:
+        rollout = start("before").promote()
+        assert rollout.verdict is Verdict.GO_ON, rollout.summary
+
+    def test_errors_of_clients_do_not_count(self, start: Callable[..., Case]) -> None:
+        assert start("client-errors").promote().verdict is Verdict.GO_ON
+
+    def test_few_requests_are_no_evidence_of_errors(self, start: Callable[..., Case]) -> None:
+        assert start("few-requests").promote().verdict is Verdict.GO_ON
+
+
+class TestARingThatHasNotShownEnough:
+    @pytest.mark.parametrize(
+        ("name", "check", "measured"),
+        [
+            ("fresh", "soak time of ring canary", "10 h 5 min at the site that ran it the shortest (1 site too short:"),
+            ("interrupted", "soak time of ring canary", "15 h 10 min at the site that ran it the shortest"),
+            ("behind", "sites of ring canary with the digest", "1 of 2 that are online and well (not yet behind-b)"),
+            ("offline", "offline sites of ring canary", "1 of 2 not seen for 1 h"),
+            ("silent", "offline sites of ring canary", "2 of 2 not seen for 1 h"),
+        ],
+    )
+    def test_waits_and_says_for_what(self, start: Callable[..., Case], name: str, check: str, measured: str) -> None:
+        case = start(name)
+        rollout = case.promote()
+        assert rollout.verdict is Verdict.WAIT
+        assert measured in case.checks(rollout)[check]
+        assert measured in rollout.summary
+        assert not rollout.proposed
+        assert git(case.fleet.repository, "branch", "--list", "kfp-edge/*") == ""
+
+    def test_without_sites_it_waits(self, start: Callable[..., Case]) -> None:
+        case = start("healthy")
+        for site in ("healthy-a", "healthy-b"):
+            text = (case.fleet.folder / f"sites/{site}/site.yaml").read_text()
+            case.fleet.commit({f"sites/{site}/site.yaml": text.replace('ring: "canary"', 'ring: "all"')}, 20)
+        rollout = case.promote()
+        assert rollout.verdict is Verdict.WAIT
+        assert "none that runs pump" in rollout.summary
+
+
+class TestARolloutThatFails:
+    @pytest.mark.parametrize(
+        ("name", "policy", "reason"),
+        [
+            ("errors", "", "error rate of ring canary was not met: measured 2.4"),
+            ("errors", "    abort: {maxErrorRate: 4%}\n", "ill sites of ring canary was not met: measured 1 of 2"),
+            ("slow", "    abort: {maxLatencyMs: 200}\n", "99th percentile of the latency in ring canary was not met"),
+            ("ill", "", "(ill-b: its server takes no requests)"),
+            ("behind", "    abort: {maxUpdateTime: 24h}\n", "(behind-b: it has not taken the digest within 1 d)"),
+        ],
+    )
+    def test_is_stopped_and_its_ring_goes_back(
+        self, start: Callable[..., Case], name: str, policy: str, reason: str
+    ) -> None:
+        case = start(name, policy)
+        rollout = case.promote()
+        assert rollout.verdict is Verdict.ABORT
+        assert reason in rollout.summary
+        (proposed,) = rollout.proposed
+        assert proposed.decision.action == "rollback"
+        branch = f"kfp-edge/pump/rollback-{case.registry.new[7:19]}@canary"
+        assert proposed.change.branch == branch
+        assert case.registry.old in case.fleet.show("rings/canary/pump/kustomization.yaml", branch)
+        assert reason in proposed.body
+        branches = git(case.fleet.repository, "branch", "--list", "--format=%(refname:short)", "kfp-edge/*")
+        assert branches == branch
+
+    @pytest.mark.parametrize(
+        ("name", "policy"),
+        [
+            ("ill", "    abort: {maxIllSites: 50%}\n"),
+            ("errors", "    abort: {maxErrorRate: 6%}\n"),
+            ("slow", ""),
+        ],
+    )
+    def test_within_the_limits_it_goes_on(self, start: Callable[..., Case], name: str, policy: str) -> None:
+        rollout = start(name, policy).promote()
+        assert rollout.verdict is Verdict.GO_ON, rollout.summary
+
+    def test_the_last_ring_is_judged_too(self, start: Callable[..., Case]) -> None:
+        case = start("healthy", sites=(site_with("errors-a", "all"), site_with("errors-b", "all")))
+        case.fleet.release("all", case.registry.new, 31)
+        rollout = case.promote()
+        assert [proposed.decision.ring for proposed in rollout.proposed] == ["all"]
+
+    def test_the_command_exits_with_1_and_prints_each_number(self, start: Callable[..., Case]) -> None:
+        case = start("silent")
+        arguments = ["fleet", "promote", "pump", "-C", str(case.fleet.folder), "--registry", case.registry.url]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        assert "  NOT MET offline sites of ring canary: 2 of 2 not seen for 1 h; required at most 0%" in result.output
+
+
+class TestAPromotionThatCannotBe:
+    def test_of_an_image_that_the_registry_lost(self, start: Callable[..., Case], tmp_path: Path) -> None:
+        case = start("healthy")
+        with pytest.raises(KfpEdgeError, match="does not have sha256:.* so that no site could pull it"):
+            promote(case.fleet.remote, "pump", NOW, registry=f"oci:{tmp_path}/empty")
+        assert git(case.fleet.repository, "branch", "--list", "kfp-edge/*") == ""
+
+    def test_to_the_first_ring(self, start: Callable[..., Case]) -> None:
+        with pytest.raises(KfpEdgeError, match="canary is the first ring"):
+            start("healthy").promote(ring="canary")
+
+    def test_to_an_unknown_ring(self, start: Callable[..., Case]) -> None:
+        with pytest.raises(KfpEdgeError, match="fleet.yaml has no ring al; did you mean all"):
+            start("healthy").promote(ring="al")
+
+    def test_of_an_unknown_model(self, start: Callable[..., Case]) -> None:
+        with pytest.raises(KfpEdgeError, match="the ring canary has no model press; it has pump"):
+            promote(start("healthy").fleet.remote, "press", NOW)
+
+    def test_that_would_change_more_sites_of_a_group_than_may(self, start: Callable[..., Case]) -> None:
+        sites = tuple(
+            site_with(f"hall-{number}", "all", labels={"region": "south" if number < 3 else "north"})
+            for number in range(4)
+        )
+        case = start("healthy", sites=sites)
+        path = case.fleet.folder / "fleet.yaml"
+        budget = '  - name: "all"\n    disruptionBudget: {groupBy: [region], maxChanging: 2}\n'
+        text = path.read_text().replace('  - name: "all"\n', budget)
+        case.fleet.commit({"fleet.yaml": text}, 1)
+        with pytest.raises(
+            KfpEdgeError,
+            match="3 sites of region=south change with one release of the ring all, .* split the ring into 2 rings",
+        ):
+            case.promote()
+        case.fleet.commit({"fleet.yaml": text.replace("maxChanging: 2", "maxChanging: 3")}, 1)
+        assert case.promote().verdict is Verdict.GO_ON
+
+
+class TestVersions:
+    @pytest.mark.parametrize(
+        ("one", "other", "order"),
+        [
+            ("1.4.0-1", "1.4.0", -1),
+            ("1.4.1", "1.4.0", 1),
+            ("1.10.0", "1.9.0", 1),
+            ("1.0.0-rc.2", "1.0.0-rc.10", -1),
+            ("1.0.0-alpha", "1.0.0-1", 1),
+            ("1.0.0+a", "1.0.0+b", 0),
+            ("v1.0.0", "1.0.0", 0),
+            ("2026-11-29", "1.0.0", None),
+        ],
+    )
+    def test_compare_by_semantic_versioning(self, one: str, other: str, order: int | None) -> None:
+        assert compare_versions(one, other) == order
+
+    def test_a_hotfix_is_called_a_pre_release(self) -> None:
+        assert "1.4.0-1 is a pre-release and lower than 1.4.0" in describe_order("1.4.0-1", "1.4.0")
+
+    def test_a_higher_version_needs_no_word(self) -> None:
+        assert describe_order("1.4.1", "1.4.0") == ""
+        assert describe_order("1.4.0", "1.4.0-1") == ""
+
+    def test_an_older_version_is_called_so(self) -> None:
+        assert "takes the ring back to an older version" in describe_order("1.3.0", "1.4.0")
