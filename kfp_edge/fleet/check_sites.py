@@ -55,10 +55,13 @@ def check_kustomization(
 def _check_resources(path: str, node: yaml.Node | None, site: Site, paths: Collection[str]) -> Iterator[Finding]:
     resources = get(node, "resources")
     named = {}
+    includes_others = get(node, "components") is not None
     for item in items(resources):
-        ring_and_model = parse_ring_resource(text_of(item) or "")
-        if ring_and_model is None:
-            continue  # objects of the site's own
+        resource = text_of(item) or ""
+        ring_and_model = parse_ring_resource(resource)
+        if ring_and_model is None:  # objects of the site's own, or a folder that may bring models
+            includes_others = includes_others or not resource.endswith((".yaml", ".yml", ".json"))
+            continue
         ring, model = ring_and_model
         if model in named:
             yield Finding(path, line_of(item), f"has the model {model} twice; keep one of them.")
@@ -74,7 +77,7 @@ def _check_resources(path: str, node: yaml.Node | None, site: Site, paths: Colle
                 path, line_of(item), f"has the model {model}, which models in site.yaml does not name; add it there."
             )
     for model in site.models:
-        if model not in named and ring_kustomization(site.ring, model) in paths:
+        if model not in named and ring_kustomization(site.ring, model) in paths and not includes_others:
             yield Finding(
                 path,
                 line_of(resources),
@@ -91,6 +94,7 @@ def _check_namespace(path: str, node: yaml.Node | None, site: Site) -> Iterator[
             f"has {text_of(namespace) or 'nothing'} as namespace, but site.yaml {site.namespace}; write it here, too.",
         )
     pairs = [get(entry, "pairs") for entry in items(get(node, "labels"))]
+    pairs.append(get(node, "commonLabels"))
     labels = [label for each in pairs if (label := get(each, SITE_LABEL)) is not None]
     if not labels or text_of(labels[0]) != site.name:
         yield Finding(

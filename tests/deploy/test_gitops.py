@@ -56,7 +56,7 @@ class TestEveryObject:
     @pytest.mark.parametrize("site", ["hall-1", "hall-4"])
     def test_of_a_site_with_kserve_is_valid(self, kserve: Path, site: str) -> None:
         kinds = rendered(kserve / "sites" / site)
-        assert sorted(kinds) == ["InferenceService", "NetworkPolicy"]
+        assert sorted(kinds) == ["InferenceService", "NetworkPolicy", "PodDisruptionBudget"]
         for each in kinds.values():
             schemas.check(each)
 
@@ -147,6 +147,13 @@ class TestKServe:
         runtimes = {each["metadata"]["name"]: each for each in rendered_list(KSERVE)}
         formats = {each["name"] for each in runtimes[model["runtime"]]["spec"]["supportedModelFormats"]}
         assert model["modelFormat"]["name"] in formats
+
+    def test_the_policy_and_the_budget_select_the_pods_that_kserve_makes(self, kserve: Path) -> None:
+        kinds = rendered(kserve / "sites/hall-1")
+        # pkg/constants/constants.go of KServe: InferenceServicePodLabelKey
+        labels = {"serving.kserve.io/inferenceservice": kinds["InferenceService"]["metadata"]["name"]}
+        assert kinds["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
+        assert kinds["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
 
     def test_the_image_is_named_by_digest(self, kserve: Path) -> None:
         model = rendered(kserve / "sites/hall-1")["InferenceService"]["spec"]["predictor"]["model"]

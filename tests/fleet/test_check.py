@@ -184,6 +184,16 @@ class TestWhatASiteRuns:
         assert found.startswith(f"error: {RUNS}, line ")
         assert finding in found
 
+    @pytest.mark.parametrize("folder", ["../../regions/south", "https://git.example/extra?ref=1"])
+    def test_a_folder_that_may_bring_the_model_is_not_complained_of(self, fleet: Path, folder: str) -> None:
+        replace(fleet, RUNS, "../../rings/canary/pump", folder)
+        assert findings(fleet) == []
+
+    def test_the_label_may_be_a_common_one(self, fleet: Path) -> None:
+        labels = 'labels:\n  - pairs:\n      kfp-edge.io/site: "hall-1"\n    includeTemplates: true\n'
+        replace(fleet, RUNS, labels, "commonLabels: {kfp-edge.io/site: hall-1}\n")
+        assert findings(fleet) == []
+
     def test_a_missing_namespace_is_found(self, fleet: Path) -> None:
         replace(fleet, RUNS, 'namespace: "edge-models"\n', "")
         assert findings(fleet) == [
@@ -272,6 +282,11 @@ class TestRings:
         replace(fleet, RING, old, new)
         (found,) = [each for each in findings(fleet) if RING in each]
         assert finding in found
+
+    def test_a_fleet_with_kserve_passes(self, tmp_path: Path) -> None:
+        fleet = new_fleet("plant", URL, rings=("canary",)).model_copy(update={"serving": Serving.KSERVE})
+        sites = [site_with("hall-1"), site_with("hall-2", registry="mirror:5000", pullSecret="login")]
+        assert findings(write_fleet(tmp_path, sites, fleet=fleet)) == []
 
     def test_a_model_without_a_base_is_found(self, fleet: Path) -> None:
         (fleet / "models/pump/base/kustomization.yaml").unlink()
