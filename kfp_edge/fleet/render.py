@@ -1,6 +1,7 @@
 """What a site gets: its kustomization, rendered by the real kustomize."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -8,11 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from kfp_edge.errors import CommandError, GitError
 from kfp_edge.fleet.documents import DocumentError
-from kfp_edge.gitops.layout import SITES, site_kustomization
+from kfp_edge.gitops.layout import SITE, SITES, site_kustomization
 from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.runtime.process import run
+from kfp_edge.storage.files import write_file
 from kfp_edge.suggestions import did_you_mean
 
+# What kubectl, and kustomize in it, put before the reason of a failure.
+_KUBECTL = re.compile(r"^error: |^E\d{4} \S+ \d+ \S+\] \"command failed\" err=|^Error: ")
 #: Seconds that kustomize may take.
 _TIMEOUT = 120
 
@@ -35,11 +39,16 @@ def render_site(repository: Path | Tree, site: str) -> str:
     if isinstance(tree, Checkout):
         return build(tree.folder / SITES / site)
     with tempfile.TemporaryDirectory(prefix="kfp-edge-render-") as folder:
-        for path, data in tree.read_all(tree.list_files()).items():
-            target = Path(folder) / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+        for path, data in tree.read_all(_files_of(tree, site)).items():
+            write_file(Path(folder) / path, data)
         return build(Path(folder) / SITES / site)
+
+
+def _files_of(tree: Tree, site: str) -> list[str]:
+    """Return the files that a site may use: all but those of the other sites, of which there may be thousands."""
+    paths = tree.list_files()
+    others = {path.removesuffix(f"/{SITE}") for path in paths if path.endswith(f"/{SITE}")} - {f"{SITES}/{site}"}
+    return [path for path in paths if "/".join(path.split("/")[:2]) not in others]
 
 
 def build(folder: Path) -> str:
@@ -54,7 +63,7 @@ def build(folder: Path) -> str:
     except CommandError as error:
         if not error.output:
             raise
-        reason = " ".join(error.output.split()).removeprefix("error: ").replace(f"{folder.parents[1]}/", "")
+        reason = _KUBECTL.sub("", " ".join(error.output.split())).replace(f"{folder.parents[1]}/", "")
         raise GitError(f"kustomize cannot render {folder.parent.name}/{folder.name}: {reason}") from error
 
 
