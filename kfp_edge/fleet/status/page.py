@@ -43,8 +43,8 @@ def write_page(status: FleetStatus, path: Path) -> None:
 def _wanted(sites: Sequence[SiteStatus], status: FleetStatus) -> list[str]:
     releases = {each.model: each.wanted for each in sites}
     return [
-        f"{model} should be {format_digest(release.image.digest)} for {format_age(status.now - release.since)}, "
-        f"since commit {release.commit[:12]}."
+        f"Wanted of {model}: {format_digest(release.image.digest)}, for {format_age(status.now - release.since)} "
+        f"(commit {release.commit[:12]})."
         for model, release in sorted(releases.items())
     ]
 
