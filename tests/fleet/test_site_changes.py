@@ -1,0 +1,138 @@
+"""`fleet add-site`, `remove-site` and `diff`: typed, all or nothing, and what they do to which sites."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from kfp_edge.cli.app import app
+from kfp_edge.fleet.check import check_repository
+from kfp_edge.fleet.documents import read_site
+from kfp_edge.gitops.tree import Checkout
+from support.fleet_history import FleetClone, create_fleet
+from support.fleets import DIGESTS, site_with
+from support.git_repositories import git
+
+HEADER = "name,ring,delivery,models,labels,window,duration,time_zone,registry\n"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> FleetClone:
+    return create_fleet(tmp_path, [site_with("hall-1"), site_with("hall-2", "all"), site_with("hall-3", "all")])
+
+
+def run(fleet: FleetClone, command: str, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["fleet", command, *arguments, "-C", str(fleet.folder)])
+
+
+def changed(fleet: FleetClone) -> list[str]:
+    """Return the files that differ from the last commit."""
+    return sorted(git(fleet.folder, "status", "--porcelain", "--untracked-files=all").split()[1::2])
+
+
+def errors(fleet: FleetClone) -> list[str]:
+    return [str(each) for each in check_repository(fleet.folder) if each.severity == "error"]
+
+
+class TestAdd:
+    def test_writes_the_files_of_a_site_that_the_check_takes(self, fleet: FleetClone) -> None:
+        result = run(fleet, "add-site", "hall-9", "--ring", "all", "--label", "region=south")
+        assert result.exit_code == 0, result.output
+        assert {"sites/hall-9/kustomization.yaml", "sites/hall-9/site.yaml"} <= set(changed(fleet))
+        site = read_site(Checkout(fleet.folder), "hall-9")
+        assert (site.models, site.labels, site.cluster) == (("pump",), {"region": "south"}, "hall-9")
+        assert errors(fleet) == []
+
+    def test_takes_a_table(self, fleet: FleetClone, tmp_path: Path) -> None:
+        table = tmp_path / "sites.csv"
+        lines = (
+            "hall-8,all,podman,pump,region=south hall=8,,,,",
+            'hall-9,,,,,"0 22 * * *",4h,Europe/Berlin,r.local:5000',
+        )
+        table.write_text(HEADER + "\n".join(lines))
+        result = run(fleet, "add-site", "--csv", str(table))
+        assert result.exit_code == 0, result.output
+        one, other = (read_site(Checkout(fleet.folder), name) for name in ("hall-8", "hall-9"))
+        assert (one.delivery, one.cluster, one.labels) == ("podman", "", {"region": "south", "hall": "8"})
+        assert (other.ring, other.registry, other.windows[0].time_zone) == ("canary", "r.local:5000", "Europe/Berlin")
+        assert errors(fleet) == []
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("hall-9,alll,,,,,,,", "fleet.yaml has no ring alll; did you mean all"),
+            ("hall-9,all,,fan,,,,,", "line 3: the ring all has no model fan; it has pump."),
+            ("Hall 9,all,,,,,,,", "line 3: name 'Hall 9' must be a DNS label"),
+            ("hall-1,all,,,,,,,", "line 3: sites/hall-1 exists already"),
+            ("hall-8,all,,,,,,,", "the site hall-8 is there 2 times"),
+            ("hall-9,all,push,,,,,,", "line 3: delivery 'push' Input should be 'hub', 'site' or 'podman'."),
+            ("hall-9,all,,,south,,,,", "line 3: the label 'south' has no value; write KEY=VALUE."),
+            ("hall-9,all,,,,0 1 * * *,,,", "line 3: the window '0 1 * * *' has no duration"),
+            ("hall-9,all", "line 3 has 2 cells, and the header 9."),
+            (",all,,,,,,,", "line 3: the name of the site is missing."),
+        ],
+    )
+    def test_a_mistake_in_one_line_adds_none(self, fleet: FleetClone, tmp_path: Path, line: str, message: str) -> None:
+        table = tmp_path / "sites.csv"
+        table.write_text(f"{HEADER}hall-8,all,,,,,,,\n{line}\n")
+        result = run(fleet, "add-site", "--csv", str(table))
+        assert result.exit_code == 1
+        assert message in str(result.exception)
+        assert changed(fleet) == []
+
+    def test_an_unknown_column_is_named(self, fleet: FleetClone, tmp_path: Path) -> None:
+        table = tmp_path / "sites.csv"
+        table.write_text("name,rings\nhall-9,all\n")
+        assert "rings" in str(run(fleet, "add-site", "--csv", str(table)).exception)
+
+    def test_neither_a_name_nor_a_table_is_refused(self, fleet: FleetClone) -> None:
+        assert "name a site, or a table" in str(run(fleet, "add-site").exception)
+
+
+class TestRemove:
+    def test_deletes_the_files_of_a_site_and_leaves_the_others(self, fleet: FleetClone) -> None:
+        assert run(fleet, "remove-site", "hall-2").exit_code == 0
+        assert {"sites/hall-2/kustomization.yaml", "sites/hall-2/site.yaml"} <= set(changed(fleet))
+        assert (fleet.folder / "sites/hall-3/site.yaml").exists()
+        assert errors(fleet) == []
+
+    def test_an_unknown_site_removes_none(self, fleet: FleetClone) -> None:
+        result = run(fleet, "remove-site", "hall-2", "hall-33")
+        assert "there is no site hall-33; did you mean hall-3" in str(result.exception)
+        assert changed(fleet) == []
+
+
+class TestDiff:
+    def test_a_release_changes_the_sites_of_its_ring_in_the_same_way(self, fleet: FleetClone) -> None:
+        path = fleet.folder / "rings/all/pump/kustomization.yaml"
+        path.write_text(path.read_text().replace(DIGESTS[0], DIGESTS[1]))
+        output = run(fleet, "diff").stdout
+        assert output.startswith("2 sites: hall-2, hall-3\n")
+        assert f"+        image: quay.io/team/pump@{DIGESTS[1]}" in output
+        assert output.endswith("1 file changed, 2 sites of those rendered.\n")
+
+    def test_a_change_of_the_model_reaches_every_site(self, fleet: FleetClone) -> None:
+        path = fleet.folder / "models/pump/base/deployment.yaml"
+        path.write_text(path.read_text().replace("replicas: 1", "replicas: 2"))
+        assert run(fleet, "diff").stdout.startswith("3 sites: hall-1, hall-2, hall-3\n")
+
+    def test_a_comment_changes_nothing(self, fleet: FleetClone) -> None:
+        path = fleet.folder / "sites/hall-1/kustomization.yaml"
+        path.write_text(f"# ours\n{path.read_text()}")
+        assert run(fleet, "diff").stdout == (
+            "1 site: hall-1\n  no object changes\n1 file changed, 0 sites of those rendered.\n"
+        )
+
+    def test_a_branch_is_compared_in_place_of_the_checkout(self, fleet: FleetClone) -> None:
+        git(fleet.folder, "push", "--quiet", "origin", "HEAD:work")
+        assert "0 files changed" in run(fleet, "diff", "--branch", "work").stdout
+        assert "has no branch wrok; did you mean work" in str(run(fleet, "diff", "--branch", "wrok").exception)
+
+    def test_a_site_that_kustomize_refuses_is_shown_with_the_reason(self, fleet: FleetClone) -> None:
+        (fleet.folder / "sites/hall-1/kustomization.yaml").write_text("resources: [missing]\n")
+        assert "+# kustomize cannot render sites/hall-1: " in run(fleet, "diff").stdout
+
+    def test_no_more_sites_are_rendered_than_asked_for(self, fleet: FleetClone) -> None:
+        path = fleet.folder / "rings/all/pump/kustomization.yaml"
+        path.write_text(path.read_text().replace(DIGESTS[0], DIGESTS[1]))
+        assert "1 more site not rendered" in run(fleet, "diff", "--limit", "1").stdout
