@@ -14,8 +14,7 @@ from kfp_edge.fleet.releases import select_ring, set_ring_image
 from kfp_edge.fleet.site_files import render_site
 from kfp_edge.fleet.sites import sites_of_ring
 from kfp_edge.git.remote import GitRemote, check_branch
-from kfp_edge.git.repository import check_access
-from kfp_edge.gitops.changes import Change, PlannedCommit, missing_branch_error, propose_change
+from kfp_edge.gitops.changes import Change, PlannedCommit, check_change, propose_change
 from kfp_edge.gitops.layout import FLEET, ring_kustomization, ring_resource
 from kfp_edge.gitops.target import FileTarget
 from kfp_edge.gitops.tree import Edited, Tree
@@ -114,24 +113,32 @@ def commit_release(release: Release, destination: Destination) -> Change:
         GitError: the repository cannot be read, refuses the push, or the image in a file cannot be edited.
         ParameterError: there is no such ring, or an environment variable is not valid.
     """
-    if destination.target is not None:
-        edit_target = partial(_plan_target, target=destination.target, release=release, destination=destination)
-        return propose_change(destination.remote, destination.branch, edit_target)
-    first_files = _new_repository(destination)
-    edit_ring = partial(_plan_ring, release=release, destination=destination)
-    return propose_change(destination.remote, destination.branch, edit_ring, first_files=first_files)
+    first_files = None if destination.target else _new_repository(destination)
+    plan = partial(_plan, release=release, destination=destination)
+    return propose_change(destination.remote, destination.branch, plan, first_files=first_files)
 
 
-def check_target(destination: Destination) -> None:
-    """Check, without a change, that a release can be committed: the repository and the branch that the sites follow.
+def check_target(destination: Destination, model: str = "", version: str = "") -> None:
+    """Check, without a change, that a release can be committed: access, the branch, the ring, the files to edit.
+
+    Args:
+        destination: Where to.
+        model: The name of the model, if it is known.
+        version: Its version.
 
     Raises:
-        GitError: the repository cannot be read or pushed to, or has other branches only.
-        ParameterError: an environment variable is not valid.
+        GitError: the repository cannot be read or pushed to, or a release cannot be committed to what is there.
+        ParameterError: there is no such ring, or an environment variable is not valid.
     """
-    branches = check_access(destination.remote)
-    if branches and destination.branch not in branches:
-        raise missing_branch_error(destination.remote, destination.branch, branches)
+    release = Release(model or "kfp-edge-check", version or "0", "kfp-edge.invalid/check", f"sha256:{'0' * 64}")
+    plan = partial(_plan, release=release, destination=destination)
+    check_change(destination.remote, destination.branch, plan, may_be_empty=destination.target is None)
+
+
+def _plan(tree: Tree, release: Release, destination: Destination) -> PlannedCommit:
+    if destination.target is not None:
+        return _plan_target(tree, destination.target, release, destination)
+    return _plan_ring(tree, release, destination)
 
 
 def _plan_target(tree: Tree, target: FileTarget, release: Release, destination: Destination) -> PlannedCommit:

@@ -46,7 +46,8 @@ def _check_registry(registry: str, model: str) -> None:
 
 
 def _check_git(values: Mapping[str, Any]) -> None:
-    check_target(Destination(GitRemote.parse(values["gitops_repo"]), *ring_of(values)))
+    destination = Destination(GitRemote.parse(values["gitops_repo"]), *ring_of(values))
+    check_target(destination, values.get("model_name", ""), values.get("model_version", ""))
 
 
 def _check_serving_image(serving_image: str, build: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kfp_edge.errors import GitError
 from kfp_edge.git.remote import GitRemote
-from kfp_edge.git.repository import GitRepository, open_repository
+from kfp_edge.git.repository import GitRepository, check_access, open_repository
 from kfp_edge.git.server_errors import PushedMeanwhileError, blocked_branch_error, find_blocking_branches
 from kfp_edge.gitops.tree import Commit, Tree
 from kfp_edge.suggestions import did_you_mean
@@ -108,6 +108,38 @@ def commit_change(remote: GitRemote, branch: str, plan: Plan) -> Change:
     return _retry(remote, attempt)
 
 
+def check_change(remote: GitRemote, base: str, plan: Plan, *, may_be_empty: bool) -> None:
+    """Check, without a change, that a change could be proposed: access, the base branch, the files, the review branch.
+
+    Args:
+        remote: The repository.
+        base: The branch into which the change is to be merged.
+        plan: Computes the change from the files of a commit.
+        may_be_empty: Whether the repository may have no commit yet.
+
+    Raises:
+        GitError: the repository cannot be read or pushed to, lacks the base branch, or has another branch in the way;
+            or what `plan` raises.
+        ParameterError: an environment variable is not valid.
+    """
+    branches = check_access(remote)
+    if not branches:
+        if not may_be_empty:
+            raise _empty_error(remote)
+        return
+    with open_repository(remote) as repository:
+        head = repository.head(base)
+        if head is None:
+            raise missing_branch_error(remote, base, branches)
+        planned = plan(Commit(repository, head))
+    if planned.branch not in branches and (blocking := find_blocking_branches(planned.branch, branches)):
+        raise blocked_branch_error(remote, planned.branch, blocking[0])
+
+
+def _empty_error(remote: GitRemote) -> GitError:
+    return GitError(f"{remote.url} is empty; start it with `kfp-edge fleet init`.")
+
+
 def missing_branch_error(remote: GitRemote, branch: str, branches: list[str]) -> GitError:
     """Return the error of a repository without the base branch."""
     hint = did_you_mean(branch, branches)
@@ -155,7 +187,7 @@ def _base_commit(repository: GitRepository, branch: str, first_files: Files | No
     if branches:
         raise missing_branch_error(repository.remote, branch, branches)
     if first_files is None:
-        raise GitError(f"{repository.remote.url} is empty; start it with `kfp-edge fleet init`.")
+        raise _empty_error(repository.remote)
     commit = repository.commit(None, first_files, "docs: explain what this repository is for\n")
     repository.push(commit, branch, None)
     return commit

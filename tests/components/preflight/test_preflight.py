@@ -15,6 +15,7 @@ from kfp_edge.errors import ParameterError
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from kfp_edge.spec.compiling import compiler
 from support.bundles import tiny_bundle
+from support.fleets import site_with, write_fleet
 from support.git_repositories import bare, git, push_from_another_clone
 from support.registry import RegistryServer, write_auth_file
 
@@ -268,6 +269,39 @@ def test_the_repository_is_asked_for_the_branch_that_the_site_follows(tmp_path: 
     with pytest.raises(ParameterError, match="has no branch main2; did you mean main?"):
         preflight({"gitops_repo": str(folder), "gitops_branch": "main2"})
     assert git(folder, "for-each-ref") == before
+
+
+@pytest.mark.parametrize(
+    ("files", "values", "message"),
+    [
+        ({"sites/a/pump/kustomization.yaml": "images: []\n"}, {}, "of an earlier layout and no fleet.yaml"),
+        ({"apps/a.yaml": "a: 1\n"}, {}, "has no fleet.yaml, but apps/a.yaml"),
+        ({"fleet.yaml": "kind: Fleet\n"}, {}, "fleet.yaml, line 1: has no apiVersion"),
+        ({"a.yaml": "image: &a x\n"}, {"gitops_target": {"file": "a.yaml", "yaml_path": "image"}}, "has the anchor &a"),
+        ({"a.yaml": "a: 1\n"}, {"gitops_target": {"file": "b.yaml", "image": "x"}}, "has no file b.yaml on main"),
+    ],
+)
+def test_what_the_commit_would_be_refused_for_is_found_before_the_training(
+    tmp_path: Path, files: dict[str, str], values: dict[str, Any], message: str
+) -> None:
+    folder = bare(tmp_path / "gitops.git")
+    push_from_another_clone(folder, "main", files)
+    with pytest.raises(ParameterError, match=message):
+        preflight({"gitops_repo": str(folder), "model_name": "pump", "model_version": "1.0.0", **values})
+    assert git(folder, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+
+
+def test_a_ring_that_does_not_exist_and_a_branch_in_the_way_are_found_before_the_training(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "gitops.git")
+    fleet = write_fleet(tmp_path / "fleet", [site_with("hall-1")])
+    push_from_another_clone(folder, "main", {"fleet.yaml": (fleet / "fleet.yaml").read_text()})
+    values = {"gitops_repo": str(folder), "model_name": "pump", "model_version": "1.0.0"}
+    preflight(values)
+    with pytest.raises(ParameterError, match=r"has no ring canry; did you mean canary\?"):
+        preflight({**values, "ring": "canry"})
+    git(folder, "branch", "kfp-edge/pump", "main")
+    with pytest.raises(ParameterError, match="rename or delete kfp-edge/pump"):
+        preflight(values)
 
 
 def test_a_repository_that_does_not_exist_is_found_before_the_training(tmp_path: Path) -> None:
