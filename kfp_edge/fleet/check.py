@@ -17,7 +17,7 @@ from kfp_edge.fleet.contracts import Delivery, Fleet, Site
 from kfp_edge.fleet.documents import DocumentError, parse_document, parse_yaml, read_fleet
 from kfp_edge.fleet.findings import Finding
 from kfp_edge.fleet.nodes import get, items, line_of, text_of
-from kfp_edge.fleet.project_files import render_made_files
+from kfp_edge.fleet.project_files import SITE_APPLICATIONS, render_made_files
 from kfp_edge.gitops.layout import FLEET, KUSTOMIZATION, MODELS, RINGS, SITE, SITES
 from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.suggestions import did_you_mean
@@ -183,7 +183,11 @@ class _Check:
 
     def _check_made_files(self) -> Iterator[Finding]:
         """Compare the files that are made of the sites with what they would be now."""
-        for path, data in render_made_files(self.fleet, self.sites.values(), self.paths).items():
+        made = render_made_files(self.fleet, self.sites.values(), self.paths)
+        for path in sorted(self.paths - set(made)):
+            if path.startswith(SITE_APPLICATIONS):
+                yield Finding(path, 0, "is of no site with `delivery: site`; remove it.", "warning")
+        for path, data in made.items():
             if self.contents.get(path) != data:
                 state = "does not fit the sites" if path in self.paths else "is missing"
                 yield Finding(path, 0, f"{state}; write it with `kfp-edge fleet check --write`.")

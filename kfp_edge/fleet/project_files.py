@@ -10,6 +10,8 @@ from kfp_edge.gitops.template_files import Part, render_part
 
 #: The patch of the AppProject that is made of the sites.
 PROJECT_SITES = "argocd/project/sites.yaml"
+#: The folder with AppProject and Application of each site that has an Argo CD of its own.
+SITE_APPLICATIONS = "argocd/site/"
 
 
 def render_project(fleet: Fleet, sites: Iterable[Site]) -> dict[str, bytes]:
@@ -52,7 +54,7 @@ def render_made_files(fleet: Fleet, sites: Iterable[Site], paths: Collection[str
 
 def site_application_path(site: str) -> str:
     """Return the file with AppProject and Application of a site that has an Argo CD of its own."""
-    return f"argocd/site/{site}.yaml"
+    return f"{SITE_APPLICATIONS}{site}.yaml"
 
 
 def render_site_application(fleet: Fleet, site: Site) -> dict[str, bytes]:

@@ -313,6 +313,14 @@ class TestWhatDelivers:
         result = CliRunner().invoke(app, ["fleet", "check", "--write", "-C", str(fleet)])
         assert result.output == "wrote argocd/project/sites.yaml\nOK\n"
 
+    def test_the_application_of_a_site_that_is_gone_is_a_warning(self, tmp_path: Path) -> None:
+        fleet = write_fleet(tmp_path, [site_with("hall-1", delivery="site")], rings=("canary",))
+        assert findings(fleet) == []
+        (fleet / "argocd/site/hall-1.yaml").rename(fleet / "argocd/site/hall-9.yaml")
+        found = findings(fleet)
+        assert "warning: argocd/site/hall-9.yaml: is of no site with `delivery: site`; remove it." in found
+        assert any(each.startswith("error: argocd/site/hall-1.yaml: is missing; write it with") for each in found)
+
     def test_a_digest_in_an_application_set_is_found(self, fleet: Path) -> None:
         path = "argocd/hub/applicationset.yaml"
         write_files(fleet, {path: (fleet / path).read_text() + f"# {DIGESTS[0]}\n"})
