@@ -56,6 +56,7 @@ PUBLIC_NAMES = {
         "KfpApiError",
         "KfpEdgeError",
         "KfpEdgeWarning",
+        "MetricsError",
         "ModelError",
         "ParameterError",
         "PipelineError",
@@ -83,6 +84,7 @@ PUBLIC_NAMES = {
 #: The kind of each error: the class by which a caller can catch it, besides its own.
 BASES = dict.fromkeys(PUBLIC_NAMES["kfp_edge.errors"] - {"KfpEdgeError"}, "KfpEdgeError")
 BASES |= {"KfpEdgeError": "Exception", "ClusterError": "ApiError", "ForgeError": "ApiError", "KfpApiError": "ApiError"}
+BASES["MetricsError"] = "ApiError"
 BASES["KfpEdgeWarning"] = "UserWarning"
 
 

@@ -77,6 +77,7 @@ GRAPH = {
         "errors",
         "fleet",
         "forges",
+        "gitops",
         "images",
         "local",
         "metrics",
