@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from kfp_edge.fleet.budget import find_exceeded
 from kfp_edge.fleet.check_rings import check_ring, read_ring_images
 from kfp_edge.fleet.check_sites import check_kustomization
 from kfp_edge.fleet.contracts import Delivery, Fleet, Site
@@ -72,6 +73,7 @@ class _Check:
         yield from self._check_digests()
         if not unreadable:  # these need all sites
             yield from self._check_rings_without_sites()
+            yield from self._check_budgets()
             yield from self._check_made_files()
 
     def _read_sites(self) -> Iterator[Finding]:
@@ -162,6 +164,17 @@ class _Check:
             if name not in with_sites:
                 message = f"the ring {name} has no site, so that no release can be judged there; add one, or remove it."
                 yield Finding(FLEET, line_of(entry), message, "warning")
+
+    def _check_budgets(self) -> Iterator[Finding]:
+        """Yield rings of which one release would change more sites of a group than their budget lets."""
+        entries = items(get(parse_yaml(self.contents[FLEET], FLEET), "rings"))
+        for ring, entry in zip(self.fleet.rings, entries, strict=True):
+            budget = ring.disruption_budget
+            of_ring = [site for site in self.sites.values() if site.ring == ring.name]
+            for model in sorted({model for site in of_ring for model in site.models}) if budget else ():
+                changing = [site for site in of_ring if model in site.models]
+                for exceeded in find_exceeded(budget, changing, self.sites.values()) if budget else ():
+                    yield Finding(FLEET, line_of(get(entry, "disruptionBudget")), exceeded.describe(ring.name))
 
     def _check_clusters(self) -> Iterator[Finding]:
         """Yield sites that would overwrite each other's objects."""

@@ -370,3 +370,30 @@ class TestTheCommand:
         fleet = str(write_fleet(tmp_path, [site_with("hall-1")]))
         assert CliRunner().invoke(app, ["fleet", "check", "-C", fleet]).exit_code == 0
         assert CliRunner().invoke(app, ["fleet", "check", "--strict", "-C", fleet]).exit_code == 1
+
+
+class TestADisruptionBudget:
+    @pytest.mark.parametrize(
+        ("limit", "finding"),
+        [
+            (
+                "1",
+                "2 sites of region=south change with one release of the ring canary, and its disruption budget lets",
+            ),
+            ("25%", "and its disruption budget lets 1 (25% of 3) change at once; split the ring into 2 rings"),
+            ("2", ""),
+            ("70%", ""),
+        ],
+    )
+    def test_limits_how_many_sites_of_a_group_a_ring_has(self, tmp_path: Path, limit: str, finding: str) -> None:
+        places = [("canary", "south"), ("canary", "south"), ("canary", "north"), ("all", "south")]
+        sites = [
+            site_with(f"hall-{number}", ring, labels={"region": region}) for number, (ring, region) in enumerate(places)
+        ]
+        fleet = write_fleet(tmp_path, sites)
+        budget = f'  - name: "canary"\n    disruptionBudget: {{groupBy: [region], maxChanging: {limit}}}\n'
+        replace(fleet, "fleet.yaml", '  - name: "canary"\n', budget)
+        messages = findings(fleet)
+        assert [finding in message for message in messages] == ([True] if finding else [])
+        line = (fleet / "fleet.yaml").read_text().splitlines().index(budget.splitlines()[1]) + 1
+        assert all(message.startswith(f"error: fleet.yaml, line {line}: ") for message in messages)

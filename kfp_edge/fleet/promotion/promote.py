@@ -6,10 +6,10 @@ from datetime import datetime
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.branches import review_branch
+from kfp_edge.fleet.budget import find_exceeded
 from kfp_edge.fleet.contracts import Ring
 from kfp_edge.fleet.history import RingRelease
 from kfp_edge.fleet.promotion.audit import Decision
-from kfp_edge.fleet.promotion.budget import find_exceeded
 from kfp_edge.fleet.promotion.evidence import read_evidence
 from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, require_image
 from kfp_edge.fleet.promotion.judgement import Judgement, Verdict, judge
