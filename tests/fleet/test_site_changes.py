@@ -60,7 +60,7 @@ class TestAdd:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("hall-9,alll,,,,,,,", "fleet.yaml has no ring alll; did you mean all"),
+            ("hall-9,al,,,,,,,", "fleet.yaml has no ring al; did you mean all"),
             ("hall-9,all,,fan,,,,,", "line 3: the ring all has no model fan; it has pump."),
             ("Hall 9,all,,,,,,,", "line 3: name 'Hall 9' must be a DNS label"),
             ("hall-1,all,,,,,,,", "line 3: sites/hall-1 exists already"),
@@ -126,7 +126,7 @@ class TestDiff:
     def test_a_branch_is_compared_in_place_of_the_checkout(self, fleet: FleetClone) -> None:
         git(fleet.folder, "push", "--quiet", "origin", "HEAD:work")
         assert "0 files changed" in run(fleet, "diff", "--branch", "work").stdout
-        assert "has no branch wrok; did you mean work" in str(run(fleet, "diff", "--branch", "wrok").exception)
+        assert "has no branch works; did you mean work" in str(run(fleet, "diff", "--branch", "works").exception)
 
     def test_a_site_that_kustomize_refuses_is_shown_with_the_reason(self, fleet: FleetClone) -> None:
         (fleet.folder / "sites/hall-1/kustomization.yaml").write_text("resources: [missing]\n")
