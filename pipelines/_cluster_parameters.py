@@ -10,7 +10,7 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from kfp_edge.kubernetes.pod_options import TASK_REQUESTS
-from kfp_edge.runtime.mounts import CA_MOUNT, GIT_MOUNT, MOUNT_ROOT, REGISTRY_MOUNT
+from kfp_edge.runtime.mounts import CA_MOUNT, FORGE_MOUNT, GIT_MOUNT, METRICS_MOUNT, MOUNT_ROOT, REGISTRY_MOUNT
 from kfp_edge.spec.parameters.groups import ParameterGroup
 
 #: Keys of an OpenShift AI data connection; stages read the environment variables of the same names.
@@ -20,21 +20,9 @@ POD_LABELS = {"app.kubernetes.io/managed-by": "kfp-edge", "app.kubernetes.io/com
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterParameters(ParameterGroup):
-    """Resource limits, nodes, certificates and the data connection of the tasks; without effect on a laptop."""
+class PodParameters(ParameterGroup):
+    """Nodes, certificates and pull secret of the pods of all tasks; without effect on a laptop."""
 
-    cpu: Annotated[
-        str,
-        "CPU limit of each task that processes the data, a Kubernetes quantity such as `2`; at least `500m`.",
-    ] = "2"
-    memory: Annotated[
-        str,
-        "Memory limit of each task that processes the data, a Kubernetes quantity such as `4Gi`; at least `1Gi`.",
-    ] = "4Gi"
-    data_connection: Annotated[
-        str,
-        "Name of the Secret with the S3 credentials, an OpenShift AI data connection. It need not exist.",
-    ] = "kfp-edge-data"
     ca_bundle: Annotated[
         str,
         "Name of the ConfigMap with all trusted CA certificates under the key `ca-bundle.crt`. It need not exist.",
@@ -55,6 +43,39 @@ class ClusterParameters(ParameterGroup):
         'Tolerations of the pods, as in a Kubernetes pod specification: `[{"key": "gpu", "operator": "Exists"}]`.',
     ] = field(default_factory=list)
 
+    def configure_light(self, *tasks: PipelineTask) -> None:
+        """Configure tasks that move files or wait: they get small, fixed limits."""
+        for task in tasks:
+            self._configure_pod(task)
+            task.set_cpu_request("100m").set_cpu_limit("1")
+            task.set_memory_request("256Mi").set_memory_limit("1Gi")
+
+    def _configure_pod(self, task: PipelineTask) -> None:
+        kubernetes.use_config_map_as_volume(task, self.ca_bundle, f"{MOUNT_ROOT}/{CA_MOUNT}", optional=True)
+        kubernetes.set_image_pull_secrets(task, [self.image_pull_secret])
+        kubernetes.add_node_selector_json(task, self.node_selector)
+        kubernetes.add_toleration_json(task, self.tolerations)
+        for key, value in POD_LABELS.items():
+            kubernetes.add_pod_label(task, key, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterParameters(PodParameters):
+    """Resource limits and the data connection of tasks that process data, and the pods of all tasks."""
+
+    cpu: Annotated[
+        str,
+        "CPU limit of each task that processes the data, a Kubernetes quantity such as `2`; at least `500m`.",
+    ] = "2"
+    memory: Annotated[
+        str,
+        "Memory limit of each task that processes the data, a Kubernetes quantity such as `4Gi`; at least `1Gi`.",
+    ] = "4Gi"
+    data_connection: Annotated[
+        str,
+        "Name of the Secret with the S3 credentials, an OpenShift AI data connection. It need not exist.",
+    ] = "kfp-edge-data"
+
     def configure_compute(self, *tasks: PipelineTask) -> None:
         """Configure tasks that process the data: they get the limits that the parameters name."""
         for task in tasks:
@@ -64,26 +85,11 @@ class ClusterParameters(ParameterGroup):
             # KFP 2.16 loses parameters of limits where the task is in an exit handler or a loop
             task.register_pipeline_channels([self.cpu, self.memory])
 
-    def configure_light(self, *tasks: PipelineTask) -> None:
-        """Configure tasks that move files or wait: they get small, fixed limits."""
-        for task in tasks:
-            self._configure_pod(task)
-            task.set_cpu_request("100m").set_cpu_limit("1")
-            task.set_memory_request("256Mi").set_memory_limit("1Gi")
-
     def use_data_connection(self, *tasks: PipelineTask) -> None:
         """Set the keys of the data connection as environment variables of tasks."""
         for task in tasks:
             keys = {key: key for key in DATA_CONNECTION_KEYS}
             kubernetes.use_secret_as_env(task, self.data_connection, keys, optional=True)
-
-    def _configure_pod(self, task: PipelineTask) -> None:
-        kubernetes.use_config_map_as_volume(task, self.ca_bundle, f"{MOUNT_ROOT}/{CA_MOUNT}", optional=True)
-        kubernetes.set_image_pull_secrets(task, [self.image_pull_secret])
-        kubernetes.add_node_selector_json(task, self.node_selector)
-        kubernetes.add_toleration_json(task, self.tolerations)
-        for key, value in POD_LABELS.items():
-            kubernetes.add_pod_label(task, key, value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,16 +106,42 @@ class DeliverySecrets(ParameterGroup):
         "Name of the Secret with the login of the GitOps repository, of type `kubernetes.io/basic-auth`, "
         "the access token as its password. It need not exist.",
     ] = "kfp-edge-git"
+    forge_secret: Annotated[
+        str,
+        "Name of the Secret with the access token for pull requests under the key `token`. It need not exist: then the "
+        "token of `git_secret` is used.",
+    ] = "kfp-edge-forge"
 
     def use_registry_secret(self, *tasks: PipelineTask) -> None:
         """Mount the login of the registry into tasks."""
         for task in tasks:
-            kubernetes.use_secret_as_volume(task, self.registry_secret, f"{MOUNT_ROOT}/{REGISTRY_MOUNT}", optional=True)
+            _mount_secret(task, self.registry_secret, REGISTRY_MOUNT)
 
     def use_git_secret(self, *tasks: PipelineTask) -> None:
-        """Mount the login of the GitOps repository into tasks."""
+        """Mount the login of the GitOps repository into tasks, and the token for its pull requests."""
         for task in tasks:
-            kubernetes.use_secret_as_volume(task, self.git_secret, f"{MOUNT_ROOT}/{GIT_MOUNT}", optional=True)
+            _mount_secret(task, self.git_secret, GIT_MOUNT)
+            _mount_secret(task, self.forge_secret, FORGE_MOUNT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsSecret(ParameterGroup):
+    """How the metrics of the sites are read; without effect on a laptop."""
+
+    metrics_secret: Annotated[
+        str,
+        "Name of the Secret for the server with the metrics of the sites: its access token under the key `token`, its "
+        "CA certificate under `ca.crt`. Neither key is required, and it need not exist.",
+    ] = "kfp-edge-metrics"
+
+    def use_metrics_secret(self, *tasks: PipelineTask) -> None:
+        """Mount the access to the metrics into tasks."""
+        for task in tasks:
+            _mount_secret(task, self.metrics_secret, METRICS_MOUNT)
+
+
+def _mount_secret(task: PipelineTask, name: str, mount: str) -> None:
+    kubernetes.use_secret_as_volume(task, name, f"{MOUNT_ROOT}/{mount}", optional=True)
 
 
 def set_retries(*tasks: PipelineTask) -> None:

@@ -7,13 +7,17 @@ take them (`described_by`), or in their types.
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
+from kfp.dsl.base_component import BaseComponent
+
 from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.export.component import export
 from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.gitops_commit.component import gitops_commit
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.components.preflight.component import preflight
+from kfp_edge.components.promote.component import promote
 from kfp_edge.components.release.component import release
+from kfp_edge.components.rollback.component import rollback
 from kfp_edge.components.staging_test.component import staging_test
 from kfp_edge.components.train.component import train
 from kfp_edge.components.verify.component import verify
@@ -154,10 +158,17 @@ class Champion(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelName(Champion):
-    """Which model it is, and which one it replaces."""
+class Model(ParameterGroup):
+    """Which model it is."""
+
+    described_by: ClassVar = (verify,)
 
     model_name: str = "machine-failure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelName(Model, Champion):
+    """Which model it is, and which one it replaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,17 +195,60 @@ class Fleet(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery(ParameterGroup):
+class GitOpsRepository(ParameterGroup):
+    """The repository that the sites follow."""
+
+    described_by: ClassVar[tuple[BaseComponent, ...]] = (gitops_commit,)
+
+    #: In the folder where the run is started; for a cluster, name a repository on a server instead.
+    gitops_repo: str = ".kfp-edge/gitops.git"
+    gitops_branch: str = "main"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetRing(GitOpsRepository):
+    """The ring that changes, in the repository that the sites follow."""
+
+    ring: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedModel(Model):
+    """A model that a ring has, and where its images are."""
+
+    described_by: ClassVar = (promote,)
+
+    image_registry: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion(ReleasedModel, GitOpsRepository):
+    """Which release is to go on, and where."""
+
+    described_by: ClassVar = (promote,)
+
+    to: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(ReleasedModel, TargetRing):
+    """Which ring is to go back, and to what."""
+
+    described_by: ClassVar = (rollback,)
+
+    digest: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(TargetRing):
     """How the image is built and tested, and where image and commit go."""
 
     described_by: ClassVar = (containerize, staging_test, release, gitops_commit)
 
     serving_image: str = "auto"
-    #: In the folder where the run is started; for a cluster, name a registry and a repository instead.
+    #: In the folder where the run is started; for a cluster, name a registry instead.
     registry: str = "oci:.kfp-edge/registry"
-    gitops_repo: str = ".kfp-edge/gitops.git"
-    gitops_branch: str = "main"
-    ring: str = ""
     gitops_target: dict = field(default_factory=dict)
     build: str = "auto"
     build_options: dict = field(default_factory=dict)

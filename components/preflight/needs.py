@@ -36,7 +36,7 @@ def _logins(values: Mapping[str, Any]) -> Iterator[ObjectNeed]:
     addresses.append(values.get("build_options", {}).get("context"))
     needed = {
         "data_connection": next((text for text in addresses if str(text or "").startswith("s3://")), ""),
-        "registry_secret": _starting_with("docker://", values.get("registry")),
+        "registry_secret": _starting_with("docker://", values.get("registry") or values.get("image_registry")),
         "git_secret": _starting_with("https://", values.get("gitops_repo")),
     }
     for parameter, address in needed.items():

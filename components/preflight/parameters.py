@@ -71,6 +71,8 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield from _delivery_checks(values, in_pod=in_pod)
     if "gitops_repo" in values:
         yield from _git_checks(values)
+    if values.get("image_registry"):
+        yield partial(ImageRegistry.parse, values["image_registry"])
     yield partial(check_pod_parameters, values)
 
 
@@ -117,7 +119,7 @@ def ring_of(values: Values) -> tuple[str, str, FileTarget | None]:
     """
     target = values.get("gitops_target")
     place = FileTarget.parse(target) if target else None
-    return values.get("gitops_branch", "main"), values.get("ring", ""), place
+    return values.get("gitops_branch", "main"), values.get("ring") or values.get("to", ""), place
 
 
 def _delivery_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:

@@ -35,7 +35,7 @@ _REMEDIES = {
     **dict.fromkeys(
         (
             *("data_connection", "ca_bundle", "image_pull_secret", "registry_secret", "pull_secret", "git_secret"),
-            "service_account",
+            *("forge_secret", "metrics_secret", "service_account"),
         ),
         "name an object of Kubernetes: lower-case letters, digits, - and .",
     ),
@@ -136,6 +136,8 @@ class _PodParameters(_StrictModel):
     image_pull_secret: ObjectName = "a"
     registry_secret: ObjectName = "a"
     git_secret: ObjectName = "a"
+    forge_secret: ObjectName = "a"
+    metrics_secret: ObjectName = "a"
     node_selector: Annotated[dict[str, StrictStr], AfterValidator(_check_labels)] = {}
     tolerations: tuple[Toleration, ...] = ()
 

@@ -9,10 +9,10 @@ from kfp_edge.prerequisites.pod_needs import PodNeeds
 from kfp_edge.prerequisites.stage_needs import find_stage_needs
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from kfp_edge.spec.pipeline_file import PipelineDocument
+from kfp_edge.spec.preflight import CHECKING_STAGES
 
 #: Only the name of the module is known here: nothing in this package imports a stage.
 _MODULE = "kfp_edge.components.preflight.needs"
-_STAGE = "preflight"
 
 
 def find_run_needs(
@@ -29,6 +29,6 @@ def find_run_needs(
     defaults = {name: item["defaultValue"] for name, item in pipeline.parameters.items() if "defaultValue" in item}
     values = {**defaults, **arguments}
     needs = list(find_stage_needs(document, values))
-    if any(stage.name == _STAGE for stage in pipeline.stages):
+    if any(stage.name in CHECKING_STAGES for stage in pipeline.stages):
         needs += importlib.import_module(_MODULE).find_needs(values)
     return [replace(pod, namespace=pod.namespace or namespace) for pod in needs]

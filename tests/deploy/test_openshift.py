@@ -16,7 +16,13 @@ from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.images import __main__ as images_command
 from kfp_edge.kubernetes import metadata
-from kfp_edge.pipelines._cluster_parameters import DATA_CONNECTION_KEYS, POD_LABELS, ClusterParameters, DeliverySecrets
+from kfp_edge.pipelines._cluster_parameters import (
+    DATA_CONNECTION_KEYS,
+    POD_LABELS,
+    ClusterParameters,
+    DeliverySecrets,
+    MetricsSecret,
+)
 from kfp_edge.runtime.component import DEFAULT_RUNTIME_IMAGE
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from support.manifests import OPENSHIFT, rendered
@@ -124,6 +130,8 @@ def test_the_templates_have_the_names_and_keys_that_the_pipelines_use() -> None:
     assert set(DATA_CONNECTION_KEYS) <= set(connection)
     assert found[DeliverySecrets.registry_secret]["type"] == "kubernetes.io/dockerconfigjson"
     assert found[DeliverySecrets.git_secret]["type"] == "kubernetes.io/basic-auth"
+    assert set(found[DeliverySecrets.forge_secret]["stringData"]) == {"token"}
+    assert set(found[MetricsSecret.metrics_secret]["stringData"]) == {"token", "ca.crt"}
     assert found[ClusterParameters.ca_bundle]["kind"] == "ConfigMap"
 
 

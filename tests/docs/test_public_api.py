@@ -65,7 +65,7 @@ PUBLIC_NAMES = {
         "StorageError",
         "UnfinishedRunsError",
     },
-    "kfp_edge.pipelines": {"delivery", "edge_mlops", "fleet_training", "training"},
+    "kfp_edge.pipelines": {"delivery", "edge_mlops", "fleet_training", "promote", "rollback", "training"},
     "kfp_edge.components": {
         "clean_up",
         "containerize",
@@ -75,7 +75,9 @@ PUBLIC_NAMES = {
         "gitops_commit",
         "ingest",
         "preflight",
+        "promote",
         "release",
+        "rollback",
         "staging_test",
         "train",
         "verify",

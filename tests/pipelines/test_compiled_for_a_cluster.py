@@ -14,12 +14,15 @@ from support.paths import ROOT
 COMPILED = ROOT / "compiled"
 NAMES = compiler.pipeline_names()
 DELIVERIES = ["delivery", "edge_mlops"]
+#: Their only stage checks what it is given.
+SINGLE_STAGES = ["promote", "rollback"]
+PREFLIGHT = [name for name in NAMES if name not in SINGLE_STAGES]
 #: Stages that change something outside of the run.
-SIDE_EFFECTS = {"containerize", "staging-test", "release", "gitops-commit", "clean-up"}
+SIDE_EFFECTS = {"containerize", "staging-test", "release", "gitops-commit", "clean-up", "promote", "rollback"}
 #: Stages that read what is outside of the run, where other content may be under the same address the next time.
 READERS = {"preflight", "ingest", "fetch-model", "verify"}
 #: Stages that depend on a network.
-NETWORK = {"ingest", "fetch-model", "containerize", "release", "gitops-commit", "clean-up"}
+NETWORK = {"ingest", "fetch-model", "containerize", "release", "gitops-commit", "clean-up", "promote", "rollback"}
 #: Stages that process the data.
 COMPUTE = {"ingest", "train", "export", "verify"}
 MOUNTS = "/var/run/secrets/kfp-edge"
@@ -142,17 +145,22 @@ def test_only_stages_that_use_the_object_store_get_the_data_connection(name: str
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_stages_that_push_or_pull_get_a_login(name: str) -> None:
-    logins = {
-        **dict.fromkeys(("containerize", "staging-test", "release"), ("registry_secret", f"{MOUNTS}/registry")),
-        "gitops-commit": ("git_secret", f"{MOUNTS}/git"),
+    registry, git, forge, metrics = (
+        (f"{login}_secret", f"{MOUNTS}/{login}") for login in ("registry", "git", "forge", "metrics")
+    )
+    of_stages = {
+        **{stage: [registry] for stage in ("containerize", "staging-test", "release")},
+        "gitops-commit": [git, forge],
+        "promote": [registry, git, forge, metrics],
+        "rollback": [registry, git, forge],
+        "preflight": [registry, git, forge] if name in DELIVERIES else [],
     }
-    both = [logins["release"], logins["gitops-commit"]] if name in DELIVERIES else []
     for label, pod in pods(name).items():
         mounted = [
             (pipeline_parameter(secret["secretNameParameter"]), secret["mountPath"])
             for secret in pod.get("secretAsVolume", [])
         ]
-        assert mounted == (both if label == "preflight" else [logins[label]] if label in logins else []), label
+        assert mounted == of_stages.get(label, []), label
 
 
 @pytest.mark.parametrize("name", DELIVERIES)
@@ -180,7 +188,7 @@ def test_the_models_of_a_fleet_are_trained_in_parallel_and_then_compared() -> No
     assert graph["fleet-summary"]["dependentTasks"] == [loop]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PREFLIGHT)
 def test_nothing_starts_before_everything_was_checked(name: str) -> None:
     """Every other task depends on `preflight`, on one that does, or is in the block that it is in front of."""
     spec, _ = documents(name)
@@ -192,12 +200,12 @@ def test_nothing_starts_before_everything_was_checked(name: str) -> None:
     assert set(graph) == checked
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PREFLIGHT)
 def test_every_parameter_of_a_stage_is_checked_before_the_first_one(name: str) -> None:
     spec, _ = documents(name)
     checked = set(spec["components"]["comp-preflight"]["inputDefinitions"]["parameters"])
     of_pods = {"cpu", "memory", "data_connection", "ca_bundle", "node_selector", "tolerations"}
-    of_pods |= {"image_pull_secret", "registry_secret", "git_secret"}
+    of_pods |= {"image_pull_secret", "registry_secret", "git_secret", "forge_secret"}
     unchecked = {"revision"}
     parameters = set(spec["root"]["inputDefinitions"]["parameters"])
     assert parameters - checked - of_pods - unchecked == set(), "add it to preflight, and its rule to its stage"

@@ -11,6 +11,9 @@ VARIABLES = [
     "KFP_EDGE_GIT_TOKEN_FILE",
     "KFP_EDGE_GIT_USERNAME",
     "KFP_EDGE_GIT_CA_FILE",
+    "KFP_EDGE_FORGE_TOKEN_FILE",
+    "KFP_EDGE_METRICS_TOKEN_FILE",
+    "KFP_EDGE_METRICS_CA_FILE",
     "AWS_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
 ]
@@ -55,12 +58,27 @@ def test_a_mounted_git_secret_gives_user_and_token_of_git(mounts: Path) -> None:
     assert variables_set() == {"KFP_EDGE_GIT_USERNAME": "robot", "KFP_EDGE_GIT_TOKEN_FILE": str(path)}
 
 
+def test_a_mounted_forge_secret_gives_the_token_of_pull_requests(mounts: Path) -> None:
+    path = put(mounts, "forge/token")
+    set_environment_from_mounts()
+    assert variables_set() == {"KFP_EDGE_FORGE_TOKEN_FILE": str(path)}
+
+
+def test_a_mounted_metrics_secret_gives_token_and_certificate(mounts: Path) -> None:
+    put(mounts, "ca/ca-bundle.crt")
+    token, certificate = put(mounts, "metrics/token"), put(mounts, "metrics/ca.crt")
+    set_environment_from_mounts()
+    assert variables_set()["KFP_EDGE_METRICS_TOKEN_FILE"] == str(token)
+    assert variables_set()["KFP_EDGE_METRICS_CA_FILE"] == str(certificate)
+
+
 def test_mounted_certificates_are_trusted_everywhere(mounts: Path) -> None:
     path = put(mounts, "ca/ca-bundle.crt")
     set_environment_from_mounts()
     assert variables_set() == {
         "KFP_EDGE_REGISTRY_CERT_DIR": str(path.parent),
         "KFP_EDGE_GIT_CA_FILE": str(path),
+        "KFP_EDGE_METRICS_CA_FILE": str(path),
         "AWS_CA_BUNDLE": str(path),
         "REQUESTS_CA_BUNDLE": str(path),
     }

@@ -22,15 +22,9 @@ def rollback(
     from datetime import UTC, datetime
 
     from kfp_edge.cli.fleet.proposal_text import print_proposal
-    from kfp_edge.fleet.promotion.rollback import propose_rollback
+    from kfp_edge.fleet.promotion.rollback import roll_back
     from kfp_edge.fleet.remote import FleetRemote
-    from kfp_edge.fleet.status.status import read_files
 
     target = FleetRemote.of_checkout(repository, url)
-    with target.open() as clone:
-        files = read_files(clone, target.branch)
-        now = datetime.now(UTC)
-        proposed = propose_rollback(
-            target, clone, files, ring, model, now, digest=digest, registry=registry, reason=reason
-        )
-    print_proposal(proposed)
+    now = datetime.now(UTC)
+    print_proposal(roll_back(target, ring, model, now, digest=digest, registry=registry, reason=reason))

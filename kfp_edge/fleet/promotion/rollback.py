@@ -14,11 +14,29 @@ from kfp_edge.fleet.releases import select_ring
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.site_files import mirror_name
 from kfp_edge.fleet.status.presentation import format_digest
-from kfp_edge.fleet.status.status import FleetFiles
+from kfp_edge.fleet.status.status import FleetFiles, read_files
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.images import Image
 from kfp_edge.images.registry import is_complete
 from kfp_edge.reports.check import Check
+
+
+def roll_back(
+    target: FleetRemote,
+    ring: str,
+    model: str,
+    now: datetime,
+    *,
+    digest: str = "",
+    registry: str = "",
+    reason: str = "",
+) -> ProposedDecision:
+    """Propose that a ring runs an earlier image again, by what the branch says now; see `propose_rollback`."""
+    with target.open() as repository:
+        files = read_files(repository, target.branch)
+        return propose_rollback(
+            target, repository, files, ring, model, now, digest=digest, registry=registry, reason=reason
+        )
 
 
 def propose_rollback(
@@ -40,7 +58,7 @@ def propose_rollback(
         target: The repository of the fleet.
         repository: A clone.
         files: What the branch says that the sites follow.
-        ring: The name of a ring.
+        ring: The name of a ring; empty for the first one.
         model: The name of a model.
         now: The time of the decision.
         digest: Which image, or the first digits of its digest; without it, the one that the ring ran before.
@@ -54,7 +72,7 @@ def propose_rollback(
         ParameterError: there is no such ring, model or image.
         ForgeError: the forge refuses.
     """
-    select_ring(files.fleet, ring)
+    ring = select_ring(files.fleet, ring)
     current = require_release(files, ring, model)
     releases = read_releases(repository, files.commit, ring, model)
     previous = _select(releases, digest) if digest else find_previous(releases)
