@@ -39,7 +39,9 @@ def runs(
     _refuse_unused(run_id, limit, wait, report, output)
     client = Client.connect(namespace, host, ca_file=ca_file)
     if not run_id:
-        for run in client.runs(limit or _LIMIT):
+        latest = client.runs(limit or _LIMIT)
+        typer.echo(f"{'ID':<38}{'STATE':<10}{'CREATED (UTC)':<18}NAME" if latest else "no runs", err=True)
+        for run in latest:
             typer.echo(f"{run.id}  {run.state:<10}{run.created_at:%Y-%m-%d %H:%M}  {run.name}{_remarks(run)}")
             print_waiting(run.waits_for())
         return

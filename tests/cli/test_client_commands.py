@@ -83,10 +83,17 @@ def test_runs_shows_why_a_run_failed_and_that_it_is_archived(server: FakeKfp) ->
     assert kfp_edge(server, "runs").stdout.endswith("  mine (archived)\n")
 
 
+def test_a_server_without_runs_has_none_to_list(server: FakeKfp) -> None:
+    listed = kfp_edge(server, "runs")
+    assert (listed.stdout, listed.stderr) == ("", "no runs\n")
+
+
 def test_runs_lists_runs_shows_one_and_writes_its_report(server: FakeKfp, tmp_path: Path) -> None:
     kfp_edge(server, "submit", "small.yaml", "-p", "rows=3", "--name", "mine", "--wait")
     (run_id,) = server.store.runs
-    assert kfp_edge(server, "runs").stdout.split()[:2] == [run_id, "succeeded"]
+    listed = kfp_edge(server, "runs")
+    assert listed.stderr.split() == ["ID", "STATE", "CREATED", "(UTC)", "NAME"]
+    assert listed.stdout.split()[:2] == [run_id, "succeeded"]
     output = kfp_edge(server, "runs", run_id).stdout
     assert output.startswith("mine: succeeded\n")
     assert "✓ publish" in output
