@@ -13,6 +13,7 @@ from kfp_edge import __version__
 from kfp_edge.cli.compile import compile_pipelines
 from kfp_edge.cli.doctor import doctor
 from kfp_edge.cli.fleet.app import fleet
+from kfp_edge.cli.mirror import mirror
 from kfp_edge.cli.run import run
 from kfp_edge.cli.run_control import cancel, retry
 from kfp_edge.cli.runs import runs
@@ -35,6 +36,7 @@ app.command("validate")(validate)
 app.command("doctor")(doctor)
 app.command("serve")(serve)
 app.add_typer(fleet, name="fleet")
+app.add_typer(mirror, name="mirror")
 
 
 def _version(requested: bool) -> None:

@@ -184,6 +184,11 @@ class GitRepository:
         """Return the paths of all files of a commit below a folder, sorted."""
         return sorted(self._list_entries(commit, *([f"{folder.rstrip('/')}/"] if folder else [])))
 
+    def list_past_files(self, commit: str, folder: str) -> list[str]:
+        """Return the paths of all files that a commit or one of its history has below a folder, sorted."""
+        output = self._git("log", "--name-only", "--format=", "-z", commit, "--", f"{folder}/")
+        return sorted({path for path in output.split("\0") if path})
+
     def commit(
         self, parent: str | None, files: Mapping[str, bytes | None], message: str, *, merged: str | None = None
     ) -> str:
@@ -229,6 +234,38 @@ class GitRepository:
             problem = self._push_error(error, branch)
             if isinstance(problem, PushedMeanwhileError) or not self._has_arrived(commit, branch):
                 raise problem from error
+
+    def write_bundle(self, file: Path, branch: str, since: str | None) -> None:
+        """Write a branch and its history into a file from which another repository can fetch it (git-bundle(1)).
+
+        Args:
+            file: The file, which is written anew.
+            branch: A branch of the remote, which must have commits that `since` does not have.
+            since: A commit whose history the reader has already; None for the whole history.
+        """
+        ref = f"refs/heads/{branch}"
+        self._git("update-ref", ref, f"refs/remotes/origin/{branch}")
+        self._git("bundle", "create", "--quiet", str(file.resolve()), ref, *([f"^{since}"] if since else []))
+
+    def read_bundle(self, file: Path, branch: str) -> None:
+        """Add the commits of a file that `write_bundle` wrote.
+
+        Raises:
+            GitError: the file is damaged, or builds on commits that are not here.
+        """
+        try:
+            self._git("fetch", "--quiet", "--no-tags", str(file.resolve()), f"refs/heads/{branch}")
+        except CommandError as error:
+            if "prerequisite" not in error.output:
+                raise GitError(f"git cannot read the commits in the archive: {error}") from error
+            raise GitError(
+                f"the archive builds on commits that {self.remote.url} does not have; write the inventory of the site "
+                "anew, and export again with it."
+            ) from error
+
+    def has_commit(self, commit: str) -> bool:
+        """Whether a commit is here."""
+        return b" commit " in self._git_binary("cat-file", "--batch-check", stdin=f"{commit}\n".encode())
 
     def diff(self, commit: str, base: str | None = None) -> str:
         """Return the changes of a commit, or those that merging it into `base` would bring, in git's format."""

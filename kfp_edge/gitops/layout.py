@@ -7,6 +7,7 @@ sites/SITE/site.yaml                     what a site is: its ring, models, names
 sites/SITE/kustomization.yaml            what the site runs, made of its ring's models, and its own changes
 """
 
+import re
 from pathlib import PurePosixPath
 
 README = "README.md"
@@ -17,6 +18,8 @@ MODELS = "models"
 SITE = "site.yaml"
 KUSTOMIZATION = "kustomization.yaml"
 
+_RING_KUSTOMIZATION = re.compile(rf"{RINGS}/([^/]+)/([^/]+)/{re.escape(KUSTOMIZATION)}")
+
 
 def model_base(model: str) -> str:
     """Return the kustomization that says how a model is served."""
@@ -26,6 +29,12 @@ def model_base(model: str) -> str:
 def ring_kustomization(ring: str, model: str) -> str:
     """Return the file with the digest of a model in a ring: the only one that a release changes."""
     return f"{RINGS}/{ring}/{model}/{KUSTOMIZATION}"
+
+
+def parse_ring_kustomization(path: str) -> tuple[str, str] | None:
+    """Return ring and model of such a path, None for any other one."""
+    match = _RING_KUSTOMIZATION.fullmatch(path)
+    return (match[1], match[2]) if match else None
 
 
 def site_file(site: str) -> str:

@@ -115,6 +115,16 @@ def read_manifest(image: ImageRef) -> ImageManifest:
     Raises:
         ImageError: it is not there, is damaged, or its repository refuses.
     """
+    manifest: ImageManifest = json.loads(read_manifest_bytes(image))
+    return manifest
+
+
+def read_manifest_bytes(image: ImageRef) -> bytes:
+    """Return the manifest of an image byte by byte, as its digest names it.
+
+    Raises:
+        ImageError: it is not there, is damaged, or its repository refuses.
+    """
     if image.transport == "oci":
         _descriptor(image)
         data: bytes | None = blob_path(Path(image.repository), image.digest).read_bytes()
@@ -124,8 +134,7 @@ def read_manifest(image: ImageRef) -> ImageManifest:
         raise _missing(image)
     if f"sha256:{sha256_bytes(data)}" != image.digest:
         raise ImageError(f"the manifest of {image} is damaged (its bytes are not its digest); push the image again.")
-    manifest: ImageManifest = json.loads(data)
-    return manifest
+    return data
 
 
 def read_config(image: ImageRef) -> ImageConfig:

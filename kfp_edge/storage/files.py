@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kfp_edge.errors import StorageError
 
@@ -59,13 +59,24 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         StorageError: the file system refuses (full, read-only, no permission).
     """
+    with new_file(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `path`, in place of what is there, and is removed if the block raises.
+
+    Raises:
+        StorageError: the file system refuses (full, read-only, no permission).
+    """
     with _translate_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+                yield stream
             temporary.chmod(0o644)
             temporary.replace(path)
         finally:

@@ -40,8 +40,9 @@ from support.tables import anomalies, failures
 from support.wear_tables import wear
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-#: Commands that run on this machine, but for the servers; and those that ask a cluster.
-_HERE = r"kfp-edge (?!serve |submit |schedule |runs|doctor .)"
+#: Commands that run on this machine, but for the servers and those of an offline site, which a file beside this one
+#: runs in the order of their page; and those that ask a cluster.
+_HERE = r"kfp-edge (?!serve |submit |schedule |runs|doctor .|mirror )"
 _THERE = r"kfp-edge (submit|schedule|runs|doctor .)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
 OPENSHIFT = ROOT / "deploy" / "openshift"

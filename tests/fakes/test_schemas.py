@@ -13,6 +13,9 @@ from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.task_run import Build, make_task_run
 from kfp_edge.fleet.contracts import Serving
 from kfp_edge.fleet.new_repository import Agent, new_fleet
+from kfp_edge.gitops.images import Image
+from kfp_edge.mirror.images import SiteState
+from kfp_edge.mirror.mirror_set import render_mirror_set
 from kfp_edge.spec import compile_to_manifests, load_pipeline
 from support import schemas
 from support.fleets import URL, read_yaml, site_with, write_fleet
@@ -21,7 +24,7 @@ from support.manifests import KSERVE, OPENSHIFT, rendered
 #: Their keys are chosen by the user, or checked by other means.
 OPEN = {"labels", "matchLabels", "annotations", "nodeSelector", "requests", "limits", "pipelineSpec", "platformSpec"}
 #: Kinds of which ../shared/schemas has no definition.
-WITHOUT_DEFINITION = ("ManagedClusterSetBinding_", "Placement_", "GitOpsCluster_")
+WITHOUT_DEFINITION = ("ManagedClusterSetBinding_", "Placement_", "GitOpsCluster_", "ImageDigestMirrorSet_")
 Keys = tuple[str | int, ...]
 
 
@@ -60,6 +63,8 @@ def emitted_for_a_fleet() -> Iterator[dict[str, Any]]:
         yield rendered(repository / "argocd/project")[0]
         isvc = read_yaml(repository / "models/pump/base/inferenceservice.yaml")[0]
         yield isvc
+        state = SiteState(fleet, sites[0], "0" * 40, (Image("pump", "quay.io/plant/pump"),), ())
+        yield yaml.safe_load(render_mirror_set(state, "registry.hall-1.example:5000"))
 
 
 def is_custom(each: dict[str, Any]) -> bool:

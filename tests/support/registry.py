@@ -86,7 +86,7 @@ def _configuration(folder: Path, host: str, tls: bool) -> dict[str, object]:
         http["tls"] = {"certificate": f"{folder}/certificates/server.crt", "key": f"{folder}/certificates/server.key"}
     return {
         "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(folder / "images")}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}},
         "http": http,
         "auth": {"htpasswd": {"realm": "kfp-edge", "path": str(folder / "htpasswd")}},
     }

@@ -11,7 +11,8 @@ from kfp_edge.images.oci.documents import Descriptor
 from kfp_edge.images.oci.media_types import INDEX_TYPES
 from kfp_edge.storage.files import canonical_json, read_json, sha256_bytes, sha256_file
 
-_REF_NAME = "org.opencontainers.image.ref.name"
+#: The annotation that is the tag of an image in a layout.
+REF_NAME = "org.opencontainers.image.ref.name"
 #: The tag in a layout that holds one image only.
 ONLY_TAG = "image"
 
@@ -58,14 +59,14 @@ def find_image(layout: Path, digest: str) -> Descriptor | None:
 def find_tag(layout: Path, tag: str) -> Descriptor | None:
     """Return the descriptor of the image that has a tag, None when no image has it."""
     for descriptor in list_tagged_images(layout):
-        if descriptor.get("annotations", {}).get(_REF_NAME) == tag:
+        if descriptor.get("annotations", {}).get(REF_NAME) == tag:
             return descriptor
     return None
 
 
 def write_index(layout: Path, descriptor: Descriptor, tag: str = ONLY_TAG) -> None:
     """Make a folder with blobs a layout of one image ("oci-layout file", "index.json file")."""
-    index = {"schemaVersion": 2, "manifests": [{**descriptor, "annotations": {_REF_NAME: tag}}]}
+    index = {"schemaVersion": 2, "manifests": [{**descriptor, "annotations": {REF_NAME: tag}}]}
     (layout / "oci-layout").write_bytes(canonical_json({"imageLayoutVersion": "1.0.0"}))
     (layout / "index.json").write_bytes(canonical_json(index))
 

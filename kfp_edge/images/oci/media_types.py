@@ -18,3 +18,5 @@ DOCKER_TYPES = (
 )
 #: The index of OCI, and Docker's manifest list.
 INDEX_TYPES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
+#: Everything that a digest of a registry may name as an image.
+MANIFEST_TYPES = (MANIFEST_TYPE, INDEX_TYPE, *DOCKER_TYPES)

@@ -8,12 +8,15 @@ Three variables of the environment say how a registry is reached; nothing secret
 """
 
 import os
+import subprocess
 
 from kfp_edge.errors import CommandError, ImageError
 from kfp_edge.runtime.process import run
 
 _HERE = ("localhost", "127.0.0.1")
 _RETRIES = ("--retry-times", "2")
+#: Seconds in which a registry has to answer; a copy takes as long as its bytes need.
+_ANSWER_SECONDS = 300
 _ABSENT = ("manifest unknown", "name unknown", "404 (not found)", "repository not found")
 
 #: What is wrong with a registry, and what to do; each follows its name.
@@ -71,9 +74,12 @@ def skopeo(command: str, *args: str, where: str) -> str:
         MissingImageError: there is no such image.
         ImageError: the registry refuses, cannot be reached or is not trusted, or the disk is full.
     """
+    timeout = None if command == "copy" else _ANSWER_SECONDS
     try:
-        return run(["skopeo", command, *_RETRIES, *args], new_session=True)
+        return run(["skopeo", command, *_RETRIES, *args], new_session=True, timeout=timeout)
     except CommandError as error:
+        if isinstance(error.__cause__, subprocess.TimeoutExpired):
+            raise ImageError(f"{where} {UNREACHABLE}") from error
         log = error.output.lower()
         for signs, meaning in _REASONS:
             if any(sign in log for sign in signs):
