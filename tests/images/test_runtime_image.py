@@ -19,7 +19,7 @@ from support.paths import ROOT
 
 pytestmark = [pytest.mark.containers(storage="machine"), pytest.mark.xdist_group(__name__)]
 
-FOLDERS = ("kfp_edge", "components", "pipelines", "serving")
+FOLDERS = ("kfp_edge", "components", "pipelines", "serving", "deploy/gitops")
 FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
 ARBITRARY_USER = "--user=1000680000:0"
 OPENSHIFT = (
