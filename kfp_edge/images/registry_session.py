@@ -29,6 +29,8 @@ _UPLOAD_TIMEOUT = (60, 600)
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 #: On Debian, and on Red Hat Enterprise Linux.
 _SYSTEM_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+#: Where a registry has another name in image references than its API has.
+_API_HOSTS = {"docker.io": "registry-1.docker.io"}
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -39,7 +41,7 @@ class RegistrySession:
         self.repository = repository
         self._session = session
         self._host, _, self.name = repository.path.partition("/")
-        self._root = f"https://{self._host}/v2/"
+        self._root = f"https://{_API_HOSTS.get(self._host, self._host)}/v2/"
 
     def request(
         self,

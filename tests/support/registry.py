@@ -44,7 +44,7 @@ class RegistryServer:
         command = ["docker-registry", "garbage-collect", "--delete-untagged", self.auth_file.with_name("config.yml")]
         # the registry takes REGISTRY_AUTH_FILE, which is for Skopeo, as an option of its own and refuses it
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
-        subprocess.run(command, check=True, capture_output=True, env=environment)
+        subprocess.run(command, check=True, capture_output=True, env=environment, timeout=_START_SECONDS)
 
     @property
     def env(self) -> dict[str, str]:

@@ -15,6 +15,10 @@ from support.registry import PASSWORD, RegistryServer, registry_server, write_au
 Fault = Callable[[str, str], int | None]
 
 
+#: How long the registry behind the proxy may take.
+_SECONDS = 60
+
+
 @dataclass
 class FaultyRegistry:
     """A registry whose `fault` can be set; `requests` are the method and path of all that came."""
@@ -58,7 +62,7 @@ class _Proxy(BaseHTTPRequestHandler):
         if status is not None:
             self._answer(status, {"Content-Type": "application/json"}, b'{"errors": []}')
             return
-        upstream = http.client.HTTPConnection(self.server.behind)  # type: ignore[attr-defined]
+        upstream = http.client.HTTPConnection(self.server.behind, timeout=_SECONDS)  # type: ignore[attr-defined]
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for key, value in self.headers.items():  # of Accept there are several
             if key.lower() not in ("transfer-encoding", "content-length"):
