@@ -8,6 +8,7 @@ from kfp_edge.cli.fleet.init import init
 from kfp_edge.cli.fleet.promote import promote
 from kfp_edge.cli.fleet.render import render
 from kfp_edge.cli.fleet.rollback import rollback
+from kfp_edge.cli.fleet.simulate import simulate
 from kfp_edge.cli.fleet.sites import add_site, remove_site
 from kfp_edge.cli.fleet.status import status
 
@@ -21,3 +22,4 @@ fleet.command("render")(render)
 fleet.command("status")(status)
 fleet.command("promote")(promote)
 fleet.command("rollback")(rollback)
+fleet.command("simulate")(simulate)

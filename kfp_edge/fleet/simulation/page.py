@@ -1,0 +1,149 @@
+"""The rehearsal as a page: the rollout drawn over time, and what happened."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.dates import ConciseDateFormatter, HourLocator
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from kfp_edge.fleet.simulation.clock import START, format_time
+from kfp_edge.fleet.simulation.containers import ContainerMachine
+from kfp_edge.fleet.simulation.machines import Machine
+from kfp_edge.fleet.simulation.models import VERSIONS
+from kfp_edge.fleet.simulation.simulation import Simulation
+from kfp_edge.fleet.simulation.timeline import Event, Kind
+from kfp_edge.reports.html import BLUE, GREEN, GREY, ORANGE, RED, Page
+from kfp_edge.wording import count_of
+
+_COLOURS = dict(zip((version.name for version in VERSIONS), (BLUE, GREEN, ORANGE), strict=True))
+_OFFLINE = "#5F6368"
+_DECISIONS = {Kind.WAIT: (GREY, "o"), Kind.GO_ON: (GREEN, "^"), Kind.ABORT: (RED, "v")}
+_MERGES = {Kind.RELEASE: "black", Kind.ROLLBACK: RED}
+#: Inches of a row, and of all rows at most.
+_ROW, _ALL_ROWS = 0.17, 14.0
+#: Rows above a ring's sites, for its decisions.
+_ABOVE = 2.2
+#: Rows lower than this have no names.
+_MIN_NAMED = 0.14
+
+
+def write_page(simulation: Simulation, rings: Sequence[str], path: Path) -> None:
+    """Write the page.
+
+    Raises:
+        StorageError: the file system refuses.
+    """
+    machines = simulation.machines
+    containers = [machine.site.name for machine in machines if isinstance(machine, ContainerMachine)]
+    lead = (
+        f"{count_of(len(machines), 'site')} on one machine, {len(containers)} of them with real containers. The time "
+        "is simulated. This is a rehearsal, and no replacement for Argo CD."
+    )
+    page = Page("Rehearsal of a rollout", lead)
+    page.figure(_draw(simulation, rings), _describe(simulation))
+    page.heading("What happened")
+    page.table(("time", "ring", "event", "numbers"), map(_row, simulation.timeline.events))
+    page.heading("What was real, and what was not").items(limits(len(machines), containers))
+    page.write(path)
+
+
+def limits(sites: int, containers: Sequence[str]) -> list[str]:
+    """Return what a rehearsal shows, and what it does not, one sentence each."""
+    named = ", ".join(containers)
+    real = f"{named} ran the real server with `podman kube play`, and reported its metrics."
+    return [
+        "Real: the repository and its commits, kustomize, the images, and the decisions, which are those of `fleet "
+        "promote`, `fleet rollback` and `fleet status`.",
+        real if containers else "No site ran a container.",
+        f"The other {sites - len(containers)} sites pulled and rendered as these do; what they report was recorded."
+        if containers
+        else "All sites pulled and rendered; what they report was recorded.",
+        "Simulated: the time, the network, and the Prometheus. A pull request is a branch that is merged at once.",
+        "Sites are those of the Podman variant. Argo CD and Kubernetes take no part: no admission, probes or nodes.",
+    ]
+
+
+def _row(event: Event) -> tuple[str, str, str, str]:
+    return format_time(event.time), event.ring or "all", event.text, ". ".join(event.details)
+
+
+def _describe(simulation: Simulation) -> str:
+    merges = [event for event in simulation.timeline.events if event.kind in _MERGES]
+    return "Sites by ring over time, by the version that they run. " + " ".join(
+        f"{format_time(event.time)}, {event.ring}: {event.text}." for event in merges
+    )
+
+
+def _draw(simulation: Simulation, rings: Sequence[str]) -> Figure:
+    sizes = [len(simulation.of_ring(ring)) + _ABOVE for ring in rings]
+    row = min(_ROW, _ALL_ROWS / sum(sizes))
+    figure = Figure(figsize=(10.5, row * sum(sizes) + 1.3), layout="constrained")
+    panels = figure.subplots(len(rings), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": sizes})
+    end = simulation.clock.now
+    for axes, ring in zip(panels[:, 0], rings, strict=True):
+        _draw_ring(axes, simulation, ring, end, has_names=row >= _MIN_NAMED)
+    last = panels[-1, 0]
+    locator = HourLocator(interval=6)
+    last.xaxis.set_major_locator(locator)
+    last.xaxis.set_major_formatter(ConciseDateFormatter(locator, formats=["%Y", "%b", "%a", "%H:%M", "%H:%M", "%S"]))
+    last.set_xlim(START, end)
+    figure.legend(handles=_legend(simulation), loc="outside upper left", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_ring(axes: Axes, simulation: Simulation, ring: str, end: datetime, *, has_names: bool) -> None:
+    machines = simulation.of_ring(ring)
+    for row, machine in enumerate(machines):
+        _draw_site(axes, simulation, machine, row, end)
+    events = [event for event in simulation.timeline.events if event.ring == ring]
+    for event in events:
+        if colour := _MERGES.get(event.kind):
+            axes.axvline(event.time, color=colour, linewidth=1.1)
+        if event.kind in _DECISIONS:
+            colour, marker = _DECISIONS[event.kind]
+            axes.plot([event.time], [-1.3], marker, color=colour, markersize=5, clip_on=False)
+    axes.set_ylim(len(machines) - 0.4, -_ABOVE)
+    axes.set_ylabel(f"ring {ring}")
+    axes.set_yticks(range(len(machines)) if has_names else [])
+    if has_names:
+        axes.set_yticklabels([_name(machine) for machine in machines], fontsize=7)
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _draw_site(axes: Axes, simulation: Simulation, machine: Machine, row: int, end: datetime) -> None:
+    ends = [*machine.history, (end, "")]
+    for (start, digest), (stop, _) in pairwise(ends):
+        colour = _COLOURS.get(simulation.registry.name_of(digest), GREY)
+        axes.barh(row, stop - start, left=start, height=0.8, color=colour)  # type: ignore[arg-type]
+    for start, stop in machine.outages:
+        length = (stop or end) - start
+        axes.barh(row, length, left=start, height=0.8, color="white", alpha=0.65)  # type: ignore[arg-type]
+        axes.barh(row, length, left=start, height=0.25, color=_OFFLINE)  # type: ignore[arg-type]
+    axes.plot(machine.refusals, [row] * len(machine.refusals), "x", color=RED, markersize=5, markeredgewidth=1.6)
+
+
+def _name(machine: Machine) -> str:
+    return f"{machine.site.name} \N{BLACK CIRCLE}" if isinstance(machine, ContainerMachine) else machine.site.name
+
+
+def _legend(simulation: Simulation) -> list[Patch | Line2D]:
+    ran = {digest for machine in simulation.machines for _, digest in machine.history}
+    versions = [version.name for version in VERSIONS if simulation.registry.digests[version.name] in ran]
+    line = {"linestyle": "none"}
+    return [
+        *(Patch(color=_COLOURS[version], label=f"runs {version}") for version in versions),
+        Patch(color=_OFFLINE, label="link is cut"),
+        Line2D([], [], marker="x", color=RED, label="did not get ready, took it back", **line),  # type: ignore[arg-type]
+        Line2D([], [], color="black", label="release merged"),
+        Line2D([], [], color=RED, label="rollback merged"),
+        *(
+            Line2D([], [], marker=marker, color=colour, label=f"promote: {kind}", **line)  # type: ignore[arg-type]
+            for kind, (colour, marker) in _DECISIONS.items()
+        ),
+    ]
