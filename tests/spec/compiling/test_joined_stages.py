@@ -178,7 +178,7 @@ def test_the_pod_that_reads_data_has_no_secret_of_those_that_deliver(name: str) 
     }
     assert "exec-train-and-verify" not in secrets
     mounted = {secret["mountPath"].rpartition("/")[2] for secret in executors["exec-deliver"]["secretAsVolume"]}
-    assert mounted == {"registry", "git"}
+    assert mounted == {"registry", "git", "forge"}
 
 
 def test_the_same_pipeline_gives_the_same_bytes() -> None:
