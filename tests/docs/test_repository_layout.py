@@ -36,6 +36,7 @@ GRAPH = {
         "gitops",
         "images",
         "metrics",
+        "ml",
         "reports",
         "runtime",
         "storage",

@@ -11,7 +11,6 @@ from kfp_edge.ml.bundle import (
     Column,
     Histogram,
     InputTensor,
-    JsonObject,
     ModelIdentity,
     ModelInfo,
     OutputTensor,
@@ -21,6 +20,7 @@ from kfp_edge.ml.bundle import (
     Signature,
     write_bundle,
 )
+from kfp_edge.storage.files import JsonObject
 
 MODEL = "press-failure"
 _OPSET = 18

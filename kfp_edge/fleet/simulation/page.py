@@ -1,12 +1,11 @@
 """The rehearsal as a page: the rollout drawn over time, and what happened."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.dates import ConciseDateFormatter, HourLocator
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -27,7 +26,12 @@ _MERGES = {Kind.RELEASE: "black", Kind.ROLLBACK: RED}
 #: Inches of a row, and of all rows at most.
 _ROW, _ALL_ROWS = 0.17, 14.0
 #: Rows above a ring's sites, for its decisions.
-_ABOVE = 2.2
+_ABOVE = 2.6
+_DECISION_ROW, _LABEL_ROW = -1.1, -2.1
+#: Labels of events later than this before the end are to their left.
+_LATE = timedelta(hours=4)
+#: Hours between two times below the figure.
+_TICK_EVERY = 6
 #: Rows lower than this have no names.
 _MIN_NAMED = 0.14
 
@@ -88,10 +92,10 @@ def _draw(simulation: Simulation, rings: Sequence[str]) -> Figure:
     for axes, ring in zip(panels[:, 0], rings, strict=True):
         _draw_ring(axes, simulation, ring, end, has_names=row >= _MIN_NAMED)
     last = panels[-1, 0]
-    locator = HourLocator(interval=6)
-    last.xaxis.set_major_locator(locator)
-    last.xaxis.set_major_formatter(ConciseDateFormatter(locator, formats=["%Y", "%b", "%a", "%H:%M", "%H:%M", "%S"]))
-    last.set_xlim(START, end)
+    times = [START + timedelta(hours=hour) for hour in range(_TICK_EVERY - START.hour % _TICK_EVERY, 1000, _TICK_EVERY)]
+    shown = [time for time in times if time <= end]
+    last.set_xticks([_hours(time) for time in shown], [time.strftime("%H:%M\n%a") for time in shown])
+    last.set_xlim(0, _hours(end))
     figure.legend(handles=_legend(simulation), loc="outside upper left", ncols=4, frameon=False, fontsize=9)
     return figure
 
@@ -103,12 +107,15 @@ def _draw_ring(axes: Axes, simulation: Simulation, ring: str, end: datetime, *, 
     events = [event for event in simulation.timeline.events if event.ring == ring]
     for event in events:
         if colour := _MERGES.get(event.kind):
-            axes.axvline(event.time, color=colour, linewidth=1.1)
+            axes.axvline(_hours(event.time), color=colour, linewidth=1.1)
+            is_late = event.time > end - _LATE
+            side, gap = ("right", -0.15) if is_late else ("left", 0.15)
+            axes.text(_hours(event.time) + gap, _LABEL_ROW, event.label, ha=side, va="center", fontsize=8, color=colour)
         if event.kind in _DECISIONS:
             colour, marker = _DECISIONS[event.kind]
-            axes.plot([event.time], [-1.3], marker, color=colour, markersize=5, clip_on=False)
+            axes.plot([_hours(event.time)], [_DECISION_ROW], marker, color=colour, markersize=5, clip_on=False)
     axes.set_ylim(len(machines) - 0.4, -_ABOVE)
-    axes.set_ylabel(f"ring {ring}")
+    axes.set_title(f"ring {ring}", loc="left", fontsize=10, fontweight="bold")
     axes.set_yticks(range(len(machines)) if has_names else [])
     if has_names:
         axes.set_yticklabels([_name(machine) for machine in machines], fontsize=7)
@@ -117,15 +124,22 @@ def _draw_ring(axes: Axes, simulation: Simulation, ring: str, end: datetime, *, 
 
 
 def _draw_site(axes: Axes, simulation: Simulation, machine: Machine, row: int, end: datetime) -> None:
-    ends = [*machine.history, (end, "")]
-    for (start, digest), (stop, _) in pairwise(ends):
+    changes = [*machine.history, (end, "")]
+    for (start, digest), (stop, _) in pairwise(changes):
         colour = _COLOURS.get(simulation.registry.name_of(digest), GREY)
-        axes.barh(row, stop - start, left=start, height=0.8, color=colour)  # type: ignore[arg-type]
-    for start, stop in machine.outages:
-        length = (stop or end) - start
-        axes.barh(row, length, left=start, height=0.8, color="white", alpha=0.65)  # type: ignore[arg-type]
-        axes.barh(row, length, left=start, height=0.25, color=_OFFLINE)  # type: ignore[arg-type]
-    axes.plot(machine.refusals, [row] * len(machine.refusals), "x", color=RED, markersize=5, markeredgewidth=1.6)
+        axes.barh(row, _hours(stop) - _hours(start), left=_hours(start), height=0.8, color=colour)
+    for start, until in machine.outages:
+        length = _hours(until or end) - _hours(start)
+        axes.barh(row, length, left=_hours(start), height=0.8, color="white", alpha=0.65)
+        axes.barh(row, length, left=_hours(start), height=0.25, color=_OFFLINE)
+    times = [_hours(time) for time in machine.refusals]
+    for colour, width in (("white", 3.6), (RED, 1.8)):
+        axes.plot(times, [row] * len(times), "x", color=colour, markersize=6, markeredgewidth=width)
+
+
+def _hours(time: datetime) -> float:
+    """Return the hours since the beginning."""
+    return (time - START) / timedelta(hours=1)
 
 
 def _name(machine: Machine) -> str:
@@ -135,15 +149,14 @@ def _name(machine: Machine) -> str:
 def _legend(simulation: Simulation) -> list[Patch | Line2D]:
     ran = {digest for machine in simulation.machines for _, digest in machine.history}
     versions = [version.name for version in VERSIONS if simulation.registry.digests[version.name] in ran]
-    line = {"linestyle": "none"}
     return [
         *(Patch(color=_COLOURS[version], label=f"runs {version}") for version in versions),
         Patch(color=_OFFLINE, label="link is cut"),
-        Line2D([], [], marker="x", color=RED, label="did not get ready, took it back", **line),  # type: ignore[arg-type]
+        Line2D([], [], marker="x", color=RED, label="did not get ready, took it back", linestyle="none"),
         Line2D([], [], color="black", label="release merged"),
         Line2D([], [], color=RED, label="rollback merged"),
         *(
-            Line2D([], [], marker=marker, color=colour, label=f"promote: {kind}", **line)  # type: ignore[arg-type]
+            Line2D([], [], marker=marker, color=colour, label=f"promote: {kind}", linestyle="none")
             for kind, (colour, marker) in _DECISIONS.items()
         ),
     ]

@@ -76,10 +76,10 @@ class FleetRepository:
         fleet = fleet.model_copy(update={"rings": tuple(rings)})
         for path, data in render_repository(fleet, [Agent.PODMAN]).items():
             write_file(self.checkout / path, data)
-        path = self.checkout / FLEET
-        text = path.read_text(encoding="utf-8")
+        file = self.checkout / FLEET
+        text = file.read_text(encoding="utf-8")
         text = text.replace(_MAX_ILL_SITES, f"{_MAX_ILL_SITES}      maxUpdateTime: {MAX_UPDATE_TIME}\n")
-        write_file(path, f"{text}metrics:\n  prometheus: {prometheus}\n".encode())
+        write_file(file, f"{text}metrics:\n  prometheus: {prometheus}\n".encode())
 
     def write_releases(self, model: str, image_name: str, digest: str) -> None:
         """Give every ring the same image."""

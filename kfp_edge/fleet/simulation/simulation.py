@@ -52,9 +52,9 @@ class Simulation:
         """Return the machines of a ring."""
         return [machine for machine in self.machines if machine.site.ring == ring]
 
-    def note(self, kind: Kind, ring: str, text: str, details: Sequence[str] = ()) -> None:
+    def note(self, kind: Kind, ring: str, text: str, details: Sequence[str] = (), label: str = "") -> None:
         """Add an event at this time."""
-        self.timeline.add(Event(self.clock.now, kind, ring, text, tuple(details)))
+        self.timeline.add(Event(self.clock.now, kind, ring, text, tuple(details), label))
 
     def plan(self, after: timedelta, action: Callable[[], None]) -> None:
         """Do something at a later time."""
@@ -76,7 +76,7 @@ class Simulation:
         change = self.repository.propose_release(ring, MODEL, version, self.registry.image_name, digest)
         self.repository.merge(change.branch, self.clock.now)
         sites = count_of(len(self.of_ring(ring)), "site")
-        self.note(Kind.RELEASE, ring, f"{MODEL} {version} is merged for {sites} ({change.branch})")
+        self.note(Kind.RELEASE, ring, f"{MODEL} {version} is merged for {sites} ({change.branch})", label=version)
 
     def roll_out(self, until: timedelta) -> Verdict:
         """Let `fleet promote` decide on its schedule until every ring has the release or the rollout was stopped.
@@ -201,9 +201,12 @@ class Simulation:
         def merge() -> None:
             self.repository.merge(proposed.change.branch, self.clock.now)
             sites = count_of(len(self.of_ring(decision.ring)), "site")
-            verb = "goes back to" if decision.action == "rollback" else "gets"
-            kind = Kind.ROLLBACK if decision.action == "rollback" else Kind.RELEASE
-            self.note(kind, decision.ring, f"{sites}: the ring {verb} {decision.version} ({proposed.change.branch})")
+            branch, version = proposed.change.branch, decision.version
+            if decision.action == "rollback":
+                text = f"{sites}: the ring goes back to {version} ({branch})"
+                self.note(Kind.ROLLBACK, decision.ring, text, label=f"back to {version}")
+            else:
+                self.note(Kind.RELEASE, decision.ring, f"{sites}: the ring gets {version} ({branch})", label=version)
 
         self.plan(_REVIEW, merge)
 

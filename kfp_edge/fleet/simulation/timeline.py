@@ -26,13 +26,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened; `ring` is empty for all rings, and `details` are further lines."""
+    """Something that happened.
+
+    Attributes:
+        ring: Empty for all rings.
+        details: Further lines.
+        label: What a drawing says of it.
+    """
 
     time: datetime
     kind: Kind
     ring: str
     text: str
     details: tuple[str, ...] = ()
+    label: str = ""
 
 
 class Timeline:

@@ -86,10 +86,10 @@ class _Evaluation:
         # multiples of the step, whatever the time of the query
         first = np.ceil((times[0] - subquery.window) / subquery.step)
         steps = np.arange(first, np.floor(times[0] / subquery.step) + 1) * subquery.step
-        reduce = {"max_over_time": np.max, "sum_over_time": np.sum, "count_over_time": np.size}[function]
+        reduce = _REDUCE[function]
         inner = self.evaluate(subquery.expression, steps)
         present = ((labels, values[~np.isnan(values)]) for labels, values in inner.items())
-        return {labels: np.array([float(reduce(values))]) for labels, values in present if len(values)}
+        return {labels: np.array([reduce(values)]) for labels, values in present if len(values)}
 
     def _aggregate(self, aggregation: Aggregation, times: Numbers) -> Vector:
         groups: dict[Labels, list[Numbers]] = defaultdict(list)
@@ -185,4 +185,9 @@ def _count(rows: Numbers) -> Numbers:
     return np.where(counts == 0, np.nan, counts)
 
 
+_REDUCE: dict[str, Callable[[Numbers], float]] = {
+    "max_over_time": lambda values: float(values.max()),
+    "sum_over_time": lambda values: float(values.sum()),
+    "count_over_time": lambda values: float(len(values)),
+}
 _AGGREGATE: dict[str, Callable[[Numbers], Numbers]] = {"sum": _sum, "max": _max, "count": _count}
