@@ -106,15 +106,17 @@ class ContainerMachine(Machine):
     _connection: HTTPConnection | None = None
 
     def _pull_and_run(self) -> str:
-        environment = podman_environment() | git_environment()
-        environment |= {
-            "CONTAINERS_REGISTRIES_CONF": str(self.registries),
-            "KFP_EDGE_REPOSITORY": str(self.link.path),
-            "KFP_EDGE_SITE": self.site.name,
-            "KFP_EDGE_STATE": str(self.folder),
-            "KFP_EDGE_TIMEOUT": f"{self._timeout:.0f}",
-            "PATH": f"{environment['PATH']}{os.pathsep}{Path(sys.executable).parent}",
+        # what /etc/kfp-edge-site.env has at a real site
+        settings = {
+            "REPOSITORY": str(self.link.path),
+            "SITE": self.site.name,
+            "STATE": str(self.folder),
+            "TIMEOUT": f"{self._timeout:.0f}",
         }
+        environment = podman_environment() | git_environment()
+        environment |= {f"KFP_EDGE_{name}": value for name, value in settings.items()}
+        environment["CONTAINERS_REGISTRIES_CONF"] = str(self.registries)
+        environment["PATH"] += f"{os.pathsep}{Path(sys.executable).parent}"
         started = time.monotonic()
         try:
             # an interrupt does not reach the script, so that nothing is left half started

@@ -93,8 +93,8 @@ def _draw(simulation: Simulation, rings: Sequence[str]) -> Figure:
         _draw_ring(axes, simulation, ring, end, has_names=row >= _MIN_NAMED)
     last = panels[-1, 0]
     times = [START + timedelta(hours=hour) for hour in range(_TICK_EVERY - START.hour % _TICK_EVERY, 1000, _TICK_EVERY)]
-    shown = [time for time in times if time <= end]
-    last.set_xticks([_hours(time) for time in shown], [time.strftime("%H:%M\n%a") for time in shown])
+    ticks = [time for time in times if time <= end]
+    last.set_xticks([_hours(time) for time in ticks], [time.strftime("%H:%M\n%a") for time in ticks])
     last.set_xlim(0, _hours(end))
     figure.legend(handles=_legend(simulation), loc="outside upper left", ncols=4, frameon=False, fontsize=9)
     return figure
