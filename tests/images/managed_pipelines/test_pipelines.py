@@ -29,6 +29,8 @@ def test_every_pipeline_of_ours_is_named_after_itself_and_the_release(pipelines:
         "delivery-1.2.0",
         "edge-mlops-1.2.0",
         "fleet-training-1.2.0",
+        "promote-1.2.0",
+        "rollback-1.2.0",
         "training-1.2.0",
     ]
 
