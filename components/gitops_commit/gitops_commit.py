@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from kfp_edge.errors import GitError, ParameterError
-from kfp_edge.fleet.branches import review_branch
 from kfp_edge.fleet.contracts import FIRST_RING
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.new_repository import new_fleet, new_site, render_repository
-from kfp_edge.fleet.project_files import render_project
-from kfp_edge.fleet.releases import select_ring, set_ring_image
-from kfp_edge.fleet.site_files import render_site
-from kfp_edge.fleet.sites import sites_of_ring
+from kfp_edge.fleet.releases.branches import review_branch
+from kfp_edge.fleet.releases.ring_images import select_ring, set_ring_image
+from kfp_edge.fleet.repository.new_repository import new_fleet, new_site, render_repository
+from kfp_edge.fleet.repository.project_files import render_project
+from kfp_edge.fleet.sites.files import render_site
+from kfp_edge.fleet.sites.sites import sites_of_ring
 from kfp_edge.git.remote import GitRemote, check_branch
 from kfp_edge.gitops.changes import Change, PlannedCommit, check_change, propose_change
 from kfp_edge.gitops.layout import FLEET, ring_kustomization, ring_resource

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import Fleet, Site
 from kfp_edge.fleet.documents import read_fleet, read_site
-from kfp_edge.fleet.history import RingRelease, find_previous, read_releases
+from kfp_edge.fleet.releases.history import RingRelease, find_previous, read_releases
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.changes import missing_branch_error
 from kfp_edge.gitops.images import Image

@@ -3,7 +3,7 @@
 import yaml
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.fleet.site_files import mirror_name
+from kfp_edge.fleet.sites.files import mirror_name
 from kfp_edge.mirror.images import SiteState, require_registry
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kfp_edge.fleet.history import read_releases
+from kfp_edge.fleet.releases.history import read_releases
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.git.repository import GitRepository, open_repository
 from kfp_edge.gitops.layout import RINGS, parse_ring_kustomization

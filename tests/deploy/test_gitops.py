@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kfp_edge.fleet.contracts import Serving
-from kfp_edge.fleet.new_repository import Agent, new_fleet
+from kfp_edge.fleet.repository.new_repository import Agent, new_fleet
 from kfp_edge_serving.limits import Limits
 from support import schemas
 from support.fleets import DIGESTS, URL, read_yaml, rendered, site_with, write_fleet

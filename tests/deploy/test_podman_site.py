@@ -12,7 +12,7 @@ import requests
 
 from kfp_edge.components.containerize.containerize import containerize
 from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
-from kfp_edge.fleet.new_repository import Agent
+from kfp_edge.fleet.repository.new_repository import Agent
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
 from kfp_edge.images.podman import podman, podman_environment

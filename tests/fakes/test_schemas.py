@@ -12,7 +12,7 @@ import yaml
 from kfp_edge.components.containerize.build_options import BuildOptions
 from kfp_edge.components.containerize.task_run import Build, make_task_run
 from kfp_edge.fleet.contracts import Serving
-from kfp_edge.fleet.new_repository import Agent, new_fleet
+from kfp_edge.fleet.repository.new_repository import Agent, new_fleet
 from kfp_edge.gitops.images import Image
 from kfp_edge.mirror.images import SiteState
 from kfp_edge.mirror.mirror_set import render_mirror_set

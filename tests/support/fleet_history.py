@@ -9,9 +9,9 @@ from pathlib import Path
 
 from kfp_edge.fleet.contracts import Fleet, Site
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.new_repository import new_fleet
-from kfp_edge.fleet.releases import set_ring_image
+from kfp_edge.fleet.releases.ring_images import set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
+from kfp_edge.fleet.repository.new_repository import new_fleet
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops.tree import Checkout
 from support.fleets import DIGESTS, write_files, write_fleet

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.releases import set_ring_image
+from kfp_edge.fleet.releases.ring_images import set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.site_files import render_site
+from kfp_edge.fleet.sites.files import render_site
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops.tree import Checkout
 from kfp_edge.images.oci.references import ImageRef, ImageRepository

@@ -16,8 +16,8 @@ def check(
     ] = False,
 ) -> None:
     """Check the files of a fleet's repository: run this on every pull request."""
-    from kfp_edge.fleet.check import check_repository
-    from kfp_edge.fleet.made_files import write_made_files
+    from kfp_edge.fleet.check.check import check_repository
+    from kfp_edge.fleet.repository.made_files import write_made_files
 
     for path in write_made_files(repository) if write else ():
         typer.echo(f"wrote {path}")

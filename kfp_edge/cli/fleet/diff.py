@@ -17,8 +17,8 @@ def diff(
     url: RepositoryUrl = "",
 ) -> None:
     """Print what a change does to which sites, compared with the branch that they follow."""
-    from kfp_edge.fleet.diff import compare_trees
     from kfp_edge.fleet.remote import FleetRemote
+    from kfp_edge.fleet.rendering.diff import compare_trees
     from kfp_edge.gitops.changes import missing_branch_error
     from kfp_edge.gitops.tree import Checkout, Commit
 

@@ -26,7 +26,7 @@ def init(
     repository: RepositoryFolder = HERE,
 ) -> None:
     """Write the files of a new fleet into a checkout, to be committed."""
-    from kfp_edge.fleet.new_repository import create_repository
+    from kfp_edge.fleet.repository.new_repository import create_repository
 
     for path in create_repository(repository, url, name, branch, ring or (), agent or ()):
         typer.echo(path)

@@ -18,8 +18,8 @@ def render(
     repository: RepositoryFolder = HERE,
 ) -> None:
     """Print the objects that a site gets, rendered by kustomize; or write those of all sites."""
-    from kfp_edge.fleet.render import render_site
-    from kfp_edge.fleet.render_all import render_sites
+    from kfp_edge.fleet.rendering.render import render_site
+    from kfp_edge.fleet.rendering.render_all import render_sites
     from kfp_edge.storage.files import write_file
 
     if (output is None) == (not site):

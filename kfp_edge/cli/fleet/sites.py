@@ -32,7 +32,7 @@ def add_site(
 ) -> None:
     """Write the files of a new site, or of a table of them, into a checkout, to be committed."""
     from kfp_edge.errors import ParameterError
-    from kfp_edge.fleet.site_changes import add_sites, read_table
+    from kfp_edge.fleet.sites.changes import add_sites, read_table
 
     if bool(name) == (csv is not None):
         raise ParameterError("name a site, or a table of sites with --csv.")
@@ -61,7 +61,7 @@ def remove_site(
     repository: RepositoryFolder = HERE,
 ) -> None:
     """Delete the files of sites from a checkout, to be committed. What runs at the sites goes on running."""
-    from kfp_edge.fleet.site_changes import remove_sites
+    from kfp_edge.fleet.sites.changes import remove_sites
 
     for path in remove_sites(repository, names):
         typer.echo(path)

@@ -27,7 +27,7 @@ def status(
 
     from kfp_edge.cli.fleet.status_table import make_table
     from kfp_edge.errors import ParameterError
-    from kfp_edge.fleet.releases import select_ring
+    from kfp_edge.fleet.releases.ring_images import select_ring
     from kfp_edge.fleet.remote import FleetRemote
     from kfp_edge.fleet.status.page import write_page
     from kfp_edge.fleet.status.presentation import summarize, to_json

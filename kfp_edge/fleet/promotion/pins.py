@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from kfp_edge.fleet.contracts import Site
-from kfp_edge.fleet.site_files import IMAGE_VOLUME
+from kfp_edge.fleet.sites.files import IMAGE_VOLUME
 from kfp_edge.gitops.images import Image, read_images
 from kfp_edge.gitops.layout import site_kustomization
 from kfp_edge.gitops.tree import Tree

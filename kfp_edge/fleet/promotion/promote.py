@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.fleet.branches import review_branch
-from kfp_edge.fleet.budget import find_exceeded
 from kfp_edge.fleet.contracts import Ring
-from kfp_edge.fleet.history import RingRelease
 from kfp_edge.fleet.promotion.audit import Decision
+from kfp_edge.fleet.promotion.budget import find_exceeded
 from kfp_edge.fleet.promotion.evidence import read_evidence
 from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, require_image
 from kfp_edge.fleet.promotion.judgement import Judgement, Verdict, judge
 from kfp_edge.fleet.promotion.proposals import Images, ProposedDecision, propose
 from kfp_edge.fleet.promotion.rollback import propose_rollback, require_release, sites_with
-from kfp_edge.fleet.releases import select_ring
+from kfp_edge.fleet.releases.branches import review_branch
+from kfp_edge.fleet.releases.history import RingRelease
+from kfp_edge.fleet.releases.ring_images import select_ring
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.status.presentation import format_digest
 from kfp_edge.fleet.status.prometheus import Prometheus

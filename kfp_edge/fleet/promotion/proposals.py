@@ -11,9 +11,9 @@ from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.body import Evidence, render_body
 from kfp_edge.fleet.promotion.image_facts import ImageFacts
 from kfp_edge.fleet.promotion.pins import find_pinned_sites
-from kfp_edge.fleet.releases import read_ring_image, set_ring_image
+from kfp_edge.fleet.releases.ring_images import read_ring_image, set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.render import render_site
+from kfp_edge.fleet.rendering.render import render_site
 from kfp_edge.forges import Proposal, ProposedChange, open_forge
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.changes import Change, PlannedCommit, propose_change

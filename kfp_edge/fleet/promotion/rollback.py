@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kfp_edge.errors import GitError, ImageError, ParameterError
-from kfp_edge.fleet.branches import rollback_branch
 from kfp_edge.fleet.contracts import Site
-from kfp_edge.fleet.history import RingRelease, find_previous, read_releases
 from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, locate_image, require_image
 from kfp_edge.fleet.promotion.proposals import Images, ProposedDecision, propose
-from kfp_edge.fleet.releases import select_ring
+from kfp_edge.fleet.releases.branches import rollback_branch
+from kfp_edge.fleet.releases.history import RingRelease, find_previous, read_releases
+from kfp_edge.fleet.releases.ring_images import select_ring
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.site_files import mirror_name
+from kfp_edge.fleet.sites.files import mirror_name
 from kfp_edge.fleet.status.presentation import format_digest
 from kfp_edge.fleet.status.status import FleetFiles, read_files
 from kfp_edge.git.repository import GitRepository

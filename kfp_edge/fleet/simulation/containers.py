@@ -18,7 +18,7 @@ from kfp_edge.fleet.simulation.machines import Machine
 from kfp_edge.fleet.simulation.metrics.store import SeriesKey
 from kfp_edge.fleet.simulation.models import MODEL, infer_request
 from kfp_edge.fleet.simulation.repository import git_environment
-from kfp_edge.fleet.site_files import SITE_LABEL
+from kfp_edge.fleet.sites.files import SITE_LABEL
 from kfp_edge.images.podman import podman, podman_environment
 from kfp_edge.runtime.process import run
 from kfp_edge.runtime.signals import deferred_signals

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kfp_edge.errors import CommandError
 from kfp_edge.fleet.contracts import Site
-from kfp_edge.fleet.render import build
+from kfp_edge.fleet.rendering.render import build
 from kfp_edge.fleet.simulation.images import Registry
 from kfp_edge.fleet.simulation.metrics.store import SeriesKey
 from kfp_edge.fleet.simulation.models import MODEL, Version

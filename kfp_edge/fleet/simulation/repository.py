@@ -7,15 +7,15 @@ from datetime import datetime
 from pathlib import Path
 
 from kfp_edge.errors import GitError
-from kfp_edge.fleet.branches import review_branch
-from kfp_edge.fleet.check import check_repository
+from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.contracts import Ring
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.new_repository import Agent, new_fleet, render_repository
-from kfp_edge.fleet.releases import set_ring_image
+from kfp_edge.fleet.releases.branches import review_branch
+from kfp_edge.fleet.releases.ring_images import set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.site_changes import add_sites
-from kfp_edge.fleet.site_files import FIRST_PORT
+from kfp_edge.fleet.repository.new_repository import Agent, new_fleet, render_repository
+from kfp_edge.fleet.sites.changes import add_sites
+from kfp_edge.fleet.sites.files import FIRST_PORT
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops.changes import Change, PlannedCommit, propose_change
 from kfp_edge.gitops.layout import FLEET, site_kustomization

@@ -8,9 +8,9 @@ from enum import StrEnum
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import Fleet, Metrics, Ring, Site
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.history import RingRelease, read_current
-from kfp_edge.fleet.releases import ring_models
-from kfp_edge.fleet.sites import read_sites
+from kfp_edge.fleet.releases.history import RingRelease, read_current
+from kfp_edge.fleet.releases.ring_images import ring_models
+from kfp_edge.fleet.sites.sites import read_sites
 from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.reports import SiteReports, read_reports
 from kfp_edge.fleet.status.windows import WindowState, evaluate_windows

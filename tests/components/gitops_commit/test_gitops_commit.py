@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
 from kfp_edge.components.gitops_commit.report import MAX_DIFF_LINES, render_report
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.fleet.check import check_repository
+from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops import changes
 from kfp_edge.gitops.changes import Change

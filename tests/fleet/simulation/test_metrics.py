@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from kfp_edge.errors import MetricsError
-from kfp_edge.fleet.history import RingRelease
 from kfp_edge.fleet.promotion.evidence import SiteEvidence, read_evidence
+from kfp_edge.fleet.releases.history import RingRelease
 from kfp_edge.fleet.simulation.metrics.server import metrics_server
 from kfp_edge.fleet.simulation.metrics.store import MetricStore, SeriesKey
 from kfp_edge.fleet.status.prometheus import Prometheus

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 import yaml
 
+from kfp_edge.fleet.check.findings import Finding
+from kfp_edge.fleet.check.nodes import get, items, line_of, text_of
 from kfp_edge.fleet.contracts import Delivery, Site
 from kfp_edge.fleet.documents import DocumentError, parse_yaml
-from kfp_edge.fleet.findings import Finding
-from kfp_edge.fleet.nodes import get, items, line_of, text_of
-from kfp_edge.fleet.site_files import IMAGE_VOLUME, SITE_LABEL, mirror_name
+from kfp_edge.fleet.sites.files import IMAGE_VOLUME, SITE_LABEL, mirror_name
 from kfp_edge.gitops.layout import (
     parse_ring_resource,
     ring_kustomization,

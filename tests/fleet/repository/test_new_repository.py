@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import ParameterError
-from kfp_edge.fleet.check import check_repository
+from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.new_repository import create_repository
+from kfp_edge.fleet.repository.new_repository import create_repository
 from kfp_edge.gitops.tree import Checkout
 
 URL = "https://git.example/fleet"

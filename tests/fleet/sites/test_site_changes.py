@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from kfp_edge.cli.app import app
-from kfp_edge.fleet.check import check_repository
+from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.documents import read_site
 from kfp_edge.gitops.tree import Checkout
 from support.fleet_history import FleetClone, create_fleet

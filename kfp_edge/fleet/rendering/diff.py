@@ -10,7 +10,7 @@ from difflib import unified_diff
 from pathlib import Path
 
 from kfp_edge.errors import GitError
-from kfp_edge.fleet.render import build
+from kfp_edge.fleet.rendering.render import build
 from kfp_edge.gitops.layout import KUSTOMIZATION, MODELS, RINGS, SITES
 from kfp_edge.gitops.tree import Tree
 

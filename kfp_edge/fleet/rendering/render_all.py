@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kfp_edge.fleet.check_rings import read_ring_images
+from kfp_edge.fleet.check.rings import read_ring_images
 from kfp_edge.fleet.contracts import Site
-from kfp_edge.fleet.render import build
-from kfp_edge.fleet.site_files import render_site
-from kfp_edge.fleet.sites import read_sites
+from kfp_edge.fleet.rendering.render import build
+from kfp_edge.fleet.sites.files import render_site
+from kfp_edge.fleet.sites.sites import read_sites
 from kfp_edge.gitops.layout import KUSTOMIZATION, MODELS, RINGS, SITES
 from kfp_edge.gitops.tree import Checkout
 from kfp_edge.storage.files import write_file

@@ -2,9 +2,9 @@
 
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Fleet, Serving, Site
-from kfp_edge.fleet.site_edits import assign_model
-from kfp_edge.fleet.site_files import IMAGE_VOLUME
-from kfp_edge.fleet.sites import sites_of_ring
+from kfp_edge.fleet.sites.edits import assign_model
+from kfp_edge.fleet.sites.files import IMAGE_VOLUME
+from kfp_edge.fleet.sites.sites import sites_of_ring
 from kfp_edge.gitops.images import Image, read_image, read_images, set_image
 from kfp_edge.gitops.layout import MODELS, model_base, ring_kustomization
 from kfp_edge.gitops.template_files import Part, render_part

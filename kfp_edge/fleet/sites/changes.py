@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import API_VERSION, NAMESPACE, Delivery, Fleet, Site
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.made_files import write_made_files
-from kfp_edge.fleet.project_files import site_application_path
-from kfp_edge.fleet.releases import ring_models, select_ring
-from kfp_edge.fleet.site_files import render_site
+from kfp_edge.fleet.releases.ring_images import ring_models, select_ring
+from kfp_edge.fleet.repository.made_files import write_made_files
+from kfp_edge.fleet.repository.project_files import site_application_path
+from kfp_edge.fleet.sites.files import render_site
 from kfp_edge.gitops.images import read_images
 from kfp_edge.gitops.layout import SITES, ring_kustomization
 from kfp_edge.gitops.tree import Checkout, Tree

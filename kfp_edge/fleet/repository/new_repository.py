@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import API_VERSION, FIRST_RING, NAMESPACE, Delivery, Fleet, Ring, Site
-from kfp_edge.fleet.project_files import render_project
+from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.git.remote import check_branch
 from kfp_edge.gitops.layout import FLEET, README
 from kfp_edge.gitops.template_files import Part, render_part

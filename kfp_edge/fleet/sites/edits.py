@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from kfp_edge.errors import GitError
 from kfp_edge.fleet.contracts import Delivery, Site
 from kfp_edge.fleet.documents import DocumentError
-from kfp_edge.fleet.site_files import IMAGE_VOLUME, KUSTOMIZE_CONFIG, KUSTOMIZE_CONFIG_TEXT, mirror_name, render_site
+from kfp_edge.fleet.sites.files import IMAGE_VOLUME, KUSTOMIZE_CONFIG, KUSTOMIZE_CONFIG_TEXT, mirror_name, render_site
 from kfp_edge.gitops.layout import KUSTOMIZATION, ring_resource, site_file, site_kustomization
 from kfp_edge.gitops.tree import Tree
 from kfp_edge.gitops.yaml_text import append_item, get, parse_node

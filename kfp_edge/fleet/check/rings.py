@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 import yaml
 
+from kfp_edge.fleet.check.findings import Finding
+from kfp_edge.fleet.check.nodes import get, items, line_of, text_of
 from kfp_edge.fleet.documents import DocumentError, parse_yaml
-from kfp_edge.fleet.findings import Finding
-from kfp_edge.fleet.nodes import get, items, line_of, text_of
 from kfp_edge.gitops.layout import KUSTOMIZATION, MODELS, RINGS
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

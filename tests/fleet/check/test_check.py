@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
-from kfp_edge.fleet.check import check_repository
+from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.contracts import Serving, Site
-from kfp_edge.fleet.new_repository import new_fleet
+from kfp_edge.fleet.repository.new_repository import new_fleet
 from support.fleets import DIGESTS, URL, rendered, site_with, write_files, write_fleet
 
 SITE = "sites/hall-1/site.yaml"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.project_files import render_made_files
-from kfp_edge.fleet.sites import read_sites
+from kfp_edge.fleet.repository.project_files import render_made_files
+from kfp_edge.fleet.sites.sites import read_sites
 from kfp_edge.gitops.tree import Checkout
 from kfp_edge.storage.files import write_file
 

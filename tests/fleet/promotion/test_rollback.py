@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.fleet.history import find_previous, read_current, read_releases
 from kfp_edge.fleet.promotion.proposals import ProposedDecision
 from kfp_edge.fleet.promotion.rollback import propose_rollback
+from kfp_edge.fleet.releases.history import find_previous, read_current, read_releases
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.render import render_site
+from kfp_edge.fleet.rendering.render import render_site
 from kfp_edge.fleet.status.status import read_files
 from kfp_edge.forges import Outcome
 from kfp_edge.git.remote import GitRemote

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from kfp_edge.fleet.budget import find_exceeded
-from kfp_edge.fleet.check_rings import check_ring, read_ring_images
-from kfp_edge.fleet.check_sites import check_kustomization
+from kfp_edge.fleet.check.findings import Finding
+from kfp_edge.fleet.check.nodes import get, items, line_of, text_of
+from kfp_edge.fleet.check.rings import check_ring, read_ring_images
+from kfp_edge.fleet.check.sites import check_kustomization
 from kfp_edge.fleet.contracts import Delivery, Fleet, Site
 from kfp_edge.fleet.documents import DocumentError, parse_document, parse_yaml, read_fleet
-from kfp_edge.fleet.findings import Finding
-from kfp_edge.fleet.nodes import get, items, line_of, text_of
-from kfp_edge.fleet.project_files import SITE_APPLICATIONS, render_made_files
+from kfp_edge.fleet.promotion.budget import find_exceeded
+from kfp_edge.fleet.repository.project_files import SITE_APPLICATIONS, render_made_files
 from kfp_edge.gitops.layout import FLEET, KUSTOMIZATION, MODELS, RINGS, SITE, SITES
 from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.suggestions import did_you_mean

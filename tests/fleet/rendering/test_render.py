@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.fleet import render_all
-from kfp_edge.fleet.render import render_site
-from kfp_edge.fleet.render_all import render_sites
+from kfp_edge.fleet.rendering import render_all
+from kfp_edge.fleet.rendering.render import render_site
+from kfp_edge.fleet.rendering.render_all import render_sites
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.git.repository import open_repository
 from kfp_edge.gitops.tree import Commit

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kfp_edge.errors import GitError
-from kfp_edge.fleet.releases import parse_ring_image
+from kfp_edge.fleet.releases.ring_images import parse_ring_image
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.images import Image
 from kfp_edge.gitops.layout import ring_kustomization

@@ -1,0 +1,1 @@
+"""What sites get, rendered by kustomize, and what a change does to it."""

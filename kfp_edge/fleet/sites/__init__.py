@@ -1,0 +1,1 @@
+"""The sites of a fleet: their files, and the changes of these."""
