@@ -31,6 +31,8 @@ _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _SYSTEM_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 #: Where a registry has another name in image references than its API has.
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
+#: What every token is asked for; to delete takes another right.
+_ACTIONS = ("pull", "push")
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -141,7 +143,9 @@ class RegistrySession:
             return f"Basic {login}" if login else ""
         if not challenge.lower().startswith("bearer") or "realm" not in parameters:
             return ""
-        scopes = [f"repository:{self.name}:pull,push", *([f"repository:{also_reads}:pull"] if also_reads else [])]
+        asked = [scope for scope in parameters.get("scope", "").split() if not _is_granted(scope)]
+        others = [f"repository:{also_reads}:pull"] if also_reads else []
+        scopes = [f"repository:{self.name}:{','.join(_ACTIONS)}", *others, *asked]
         query = [("service", parameters.get("service", "")), *(("scope", scope) for scope in scopes)]
         headers = {"Authorization": f"Basic {login}"} if login else {}
         answer = self._session.get(parameters["realm"], params=query, headers=headers, timeout=_TIMEOUT)
@@ -188,6 +192,11 @@ def describe_status(response: requests.Response) -> str:
     except (ValueError, LookupError, TypeError):
         code = ""
     return f"HTTP {response.status_code}{code}"
+
+
+def _is_granted(scope: str) -> bool:
+    """Whether a scope such as `repository:team/press:pull` asks for nothing more than every token does."""
+    return set(scope.rpartition(":")[2].split(",")) <= set(_ACTIONS)
 
 
 def _ca_files() -> list[Path]:

@@ -1,7 +1,10 @@
-"""A registry that does not answer is not waited for without end, and one with two names is asked by the right one."""
+"""Requests to a registry end, go to the right host, and ask for the rights that they need."""
 
+import json
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from requests.adapters import BaseAdapter
 
 from kfp_edge.errors import ImageError
 from kfp_edge.images import registry_session
+from kfp_edge.images.blobs import delete_manifest, list_tags
 from kfp_edge.images.oci.references import ImageRepository
 from kfp_edge.images.registry import image_exists
 from kfp_edge.images.registry_session import RegistrySession, open_session
@@ -68,3 +72,48 @@ def test_the_api_of_docker_hub_has_another_name(repository: str, url: str) -> No
         session.mount("https://", recorder)
         RegistrySession(ImageRepository("docker", repository), session).request("GET", "tags/list")
     assert recorder.urls == [url]
+
+
+class ScopedRegistry(BaseHTTPRequestHandler):
+    """A registry whose tokens are good for the actions that they were fetched for, as Quay's and Harbor's are."""
+
+    actions = {"GET": "pull", "DELETE": "delete"}  # noqa: RUF012
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/token"):
+            granted = "delete" if "delete" in self.path else "pull"
+            self._answer(200, {"token": granted})
+        else:
+            self._answer_with_right(200, {"tags": ["1.4.0"]})
+
+    def do_DELETE(self) -> None:
+        self._answer_with_right(202, {})
+
+    def _answer_with_right(self, status: int, body: object) -> None:
+        action = self.actions[self.command]
+        if self.headers.get("Authorization") == f"Bearer {action}":
+            self._answer(status, body)
+        else:
+            realm = f'realm="http://{self.headers["Host"]}/token",service="test",scope="repository:team/press:{action}"'
+            self._answer(401, {}, {"WWW-Authenticate": f"Bearer {realm}"})
+
+    def _answer(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_to_delete_a_token_with_the_right_to_do_so_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KFP_EDGE_REGISTRY_INSECURE", "1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), ScopedRegistry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open_session(ImageRepository("docker", f"127.0.0.1:{server.server_port}/team/press")) as session:
+            assert list_tags(session) == ["1.4.0"]
+            delete_manifest(session, DIGEST)
+        server.shutdown()

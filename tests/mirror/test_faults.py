@@ -107,6 +107,15 @@ def test_a_registry_with_a_full_disk(faulty_fleet: OfflineFleet, faulty: FaultyR
     assert faulty_fleet.load().commit is CommitState.PUSHED
 
 
+def test_a_registry_that_rewrites_manifests(faulty_fleet: OfflineFleet, faulty: FaultyRegistry) -> None:
+    faulty_fleet.release(LAYER, b"model")
+    faulty_fleet.export()
+    faulty.fault = lambda method, path: 404 if method == "HEAD" and "/manifests/sha256" in path else None
+    with pytest.raises(KfpEdgeError, match="another digest, so that no site would find it; use a registry that keeps"):
+        faulty_fleet.load()
+    assert heads(faulty_fleet.site_repository) == ""
+
+
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """Let no file grow beyond a size, as a disk that is full: a write then fails with an error of the system."""

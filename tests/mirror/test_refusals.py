@@ -99,6 +99,29 @@ def test_an_archive_that_was_cut_short(archive: Path, share: float) -> None:
     assert re.search(r"was cut short|is no archive", refusal(archive))
 
 
+def test_an_archive_with_one_altered_byte_is_refused_or_read_as_it_was_signed(archive: Path) -> None:
+    """Some bytes of a tar say nothing, such as the time of a member: whatever is read is what was signed."""
+    whole = archive.read_bytes()
+    refusals = []
+    for position in range(0, len(whole), 97):
+        archive.write_bytes(whole[:position] + bytes([whole[position] ^ 0x11]) + whole[position + 1 :])
+        try:
+            with open_archive(archive, "hall-7", [KEY.public_key()]) as opened:
+                assert opened.read(NAME) == BLOB
+        except KfpEdgeError as error:
+            refusals.append(str(error))
+    assert len(refusals) > len(whole) / 97 / 3
+    assert [message for message in refusals if "nothing was loaded" not in message] == []
+
+
+def test_a_medium_that_cannot_be_read_to_its_end(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("kfp_edge.mirror.archive._checksum", fail)
+    assert "cannot be read: Input/output error; nothing was loaded. Copy it again." in refusal(archive)
+
+
 def test_an_archive_without_one_of_its_members(archive: Path) -> None:
     with tarfile.open(archive) as old:
         members = [(info, old.extractfile(info).read()) for info in old if info.name != NAME]  # type: ignore[union-attr]
