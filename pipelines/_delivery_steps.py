@@ -66,10 +66,12 @@ def deliver(
         gitops_branch=delivery.gitops_branch,
         ring=delivery.ring,
         gitops_target=delivery.gitops_target,
+        pull_requests=delivery.pull_requests,
+        staging_report=tested.outputs["report"],
     )
     cluster.configure_light(candidate, tested, released, committed)
     cluster.use_data_connection(candidate)
-    secrets.use_registry_secret(candidate, tested, released)
+    secrets.use_registry_secret(candidate, tested, released, committed)
     secrets.use_git_secret(committed)
     set_retries(candidate, released, committed)
     disable_caching(candidate, tested, released, committed)

@@ -250,6 +250,7 @@ class Delivery(TargetRing):
     #: In the folder where the run is started; for a cluster, name a registry instead.
     registry: str = "oci:.kfp-edge/registry"
     gitops_target: dict = field(default_factory=dict)
+    pull_requests: dict = field(default_factory=dict)
     build: str = "auto"
     build_options: dict = field(default_factory=dict)
     staging: str = "auto"

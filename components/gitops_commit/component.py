@@ -1,6 +1,6 @@
 """The KFP component definition of `gitops_commit`."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kfp.dsl import Artifact, Input, Markdown, Output
 
@@ -18,14 +18,24 @@ def gitops_commit(
     gitops_branch: str = "main",
     ring: str = "",
     gitops_target: dict = {},
+    pull_requests: dict = {},
+    staging_report: Optional[Input[Markdown]] = None,
 ) -> NamedTuple(
-    "Outputs", [("git_repository", str), ("git_branch", str), ("git_commit", str), ("git_committed", bool)]
+    "Outputs",
+    [
+        ("git_repository", str),
+        ("git_branch", str),
+        ("git_commit", str),
+        ("git_committed", bool),
+        ("pull_request", str),
+    ],
 ):
-    """Commit a released image to a review branch of the GitOps repository; the same digest is committed only once.
+    """Commit a released image to a review branch of the GitOps repository, and open its pull request.
 
     Args:
         image: The released image by digest, `docker://HOST/REPO/MODEL@sha256:...` or `oci:FOLDER/MODEL@sha256:...`.
-        bundle: The bundle in the image, written by `verify`; its metrics and positive class are in the commit message.
+        bundle: The bundle in the image, written by `verify`; its metrics, positive class and checks are in the commit
+            message and in the pull request.
         model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
             folder at the edge.
         model_version: Version of the model, such as `1.4.0`: the tag of the released image, and part of the name of the
@@ -36,35 +46,32 @@ def gitops_commit(
         gitops_target: Where a repository of another layout names the image: `{file: PATH, image: NAME}` for an entry of
             `images` in a kustomization, or `{file: PATH, yaml_path: image.digest}` for a value of any YAML file, such
             as those of Helm. If empty, the repository has the layout of kfp-edge.
+        pull_requests: How the pull request is opened, in place of `pullRequests` of `fleet.yaml` and with the same
+            keys, such as `{forge: gitlab, labels: [release]}`. A new `fleet.yaml` gets them, too. If both are empty,
+            only the branch is pushed.
+        staging_report: The report of `staging_test`, whose checks are in the commit message and in the pull request.
 
     Returns:
         git_repository: The repository, without credentials.
         git_branch: The review branch, or the base branch if that has the digest already.
         git_commit: The commit that has the digest.
         git_committed: True if this run made the commit, false if the digest was there already.
-        change: Repository, branch, commit and diff, for the reviewer.
+        pull_request: URL of the pull request, empty where no forge is configured.
+        change: The text of the pull request, with repository, branch, commit and diff, for the reviewer.
     """
     from kfp_edge.runtime.stage import stage
 
     with stage("gitops_commit") as warnings:
         from pathlib import Path
 
-        from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
-        from kfp_edge.components.gitops_commit.model_summary import summarize_model
-        from kfp_edge.components.gitops_commit.report import render_report
-        from kfp_edge.git.remote import GitRemote
-        from kfp_edge.gitops.target import FileTarget
-        from kfp_edge.images.oci.references import ImageRef
-        from kfp_edge.ml.bundle import Bundle
-        from kfp_edge.storage.files import write_file
+        from kfp_edge.components.gitops_commit.run import Inputs, run
+        from kfp_edge.reports.check import METADATA_KEY
 
-        ref = ImageRef.parse(image)
-        name = ref.repository if ref.transport == "docker" else f"localhost/{ref.name}"
-        released = Bundle.load(Path(bundle.path))
-        summary = summarize_model(released.manifest, released.signature)
-        release = Release(model_name, model_version, name, ref.digest, summary)
-        place = FileTarget.parse(gitops_target) if gitops_target else None
-        result = commit_release(release, Destination(GitRemote.parse(gitops_repo), gitops_branch, ring, place))
+        tested = staging_report.metadata.get(METADATA_KEY, "") if staging_report else ""
+        inputs = Inputs(image, Path(bundle.path), bundle.metadata.get(METADATA_KEY, ""), tested)
+        where = (gitops_repo, gitops_branch, ring, gitops_target, pull_requests)
+        result = run(model_name, model_version, inputs, *where, Path(change.path))
         warnings.extend(result.warnings)
-        write_file(Path(change.path), render_report(result, summary).encode())
-        return (result.repository, result.branch, result.commit, result.committed)
+        made = result.change
+        url = result.proposed.pull_request.url if result.proposed else ""
+        return (made.repository, made.branch, made.commit, made.committed, url)

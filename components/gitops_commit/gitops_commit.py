@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from kfp_edge.errors import GitError, ParameterError
-from kfp_edge.fleet.contracts import FIRST_RING
+from kfp_edge.fleet.contracts import FIRST_RING, PullRequests
 from kfp_edge.fleet.documents import read_fleet
+from kfp_edge.fleet.promotion.model_metrics import DATA_TRAILER
 from kfp_edge.fleet.releases.branches import review_branch
 from kfp_edge.fleet.releases.ring_images import select_ring, set_ring_image
 from kfp_edge.fleet.repository.new_repository import new_fleet, new_site, render_repository
 from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.fleet.sites.files import render_site
-from kfp_edge.fleet.sites.sites import sites_of_ring
+from kfp_edge.fleet.sites.sites import find_sites
 from kfp_edge.git.remote import GitRemote, check_branch
-from kfp_edge.gitops.changes import Change, PlannedCommit, check_change, propose_change
-from kfp_edge.gitops.layout import FLEET, ring_kustomization, ring_resource
+from kfp_edge.git.repository import GitRepository, open_repository
+from kfp_edge.gitops.changes import Change, PlannedCommit, check_change, propose_in
+from kfp_edge.gitops.layout import FLEET, ring_kustomization
 from kfp_edge.gitops.target import FileTarget
 from kfp_edge.gitops.tree import Edited, Tree
 
@@ -37,7 +39,8 @@ _IMAGE_NAME = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+")
 class Release:
     """A version of a model as an image by digest; `image_name` is `HOST[:PORT]/REPO`, without tag or digest.
 
-    `summary` is what the reviewer should know about the model, in Markdown.
+    `summary` is what the reviewer should know about the model, in Markdown; `data_sha256` the hash of the data that it
+    was trained on, empty if it is not known.
     """
 
     model: str
@@ -45,6 +48,7 @@ class Release:
     image_name: str
     digest: str
     summary: str = ""
+    data_sha256: str = ""
 
     def __post_init__(self) -> None:
         check_model(self.model, self.version)
@@ -54,9 +58,10 @@ class Release:
     def message(self, scope: str) -> str:
         """Return the commit message: a Conventional Commit with trailers."""
         summary = f"{self.summary}\n\n" if self.summary else ""
+        data = f"{DATA_TRAILER}: {self.data_sha256}\n" if self.data_sha256 else ""
         return (
             f"feat({scope}): {self.model} {self.version} at {self.digest.removeprefix('sha256:')[:12]}\n\n{summary}"
-            f"Image: {self.image_name}@{self.digest}\nModel-Version: {self.version}\n"
+            f"Image: {self.image_name}@{self.digest}\nModel-Version: {self.version}\n{data}"
         )
 
 
@@ -65,13 +70,14 @@ class Destination:
     """Where a release is committed: the repository, the branch that the sites follow, and a ring or a file.
 
     An empty `ring` is the first one of the fleet. `target` is the place of the image in a repository of another layout,
-    which has no rings.
+    which has no rings. `pull_requests` says how a pull request is opened, in place of what `fleet.yaml` says.
     """
 
     remote: GitRemote
     branch: str
     ring: str = ""
     target: FileTarget | None = None
+    pull_requests: PullRequests | None = None
 
     def __post_init__(self) -> None:
         check_destination(self.branch, self.ring, self.target)
@@ -113,9 +119,15 @@ def commit_release(release: Release, destination: Destination) -> Change:
         GitError: the repository cannot be read, refuses the push, or the image in a file cannot be edited.
         ParameterError: there is no such ring, or an environment variable is not valid.
     """
+    with open_repository(destination.remote) as repository:
+        return commit_in(repository, release, destination)
+
+
+def commit_in(repository: GitRepository, release: Release, destination: Destination) -> Change:
+    """Commit a release as `commit_release` does, by a clone that is there already."""
     first_files = None if destination.target else _new_repository(destination)
-    plan = partial(_plan, release=release, destination=destination)
-    return propose_change(destination.remote, destination.branch, plan, first_files=first_files)
+    plan = partial(plan_release, release=release, destination=destination)
+    return propose_in(repository, destination.branch, plan, first_files=first_files)
 
 
 def check_target(destination: Destination, model: str = "", version: str = "") -> None:
@@ -131,11 +143,17 @@ def check_target(destination: Destination, model: str = "", version: str = "") -
         ParameterError: there is no such ring, or an environment variable is not valid.
     """
     release = Release(model or "kfp-edge-check", version or "0", "kfp-edge.invalid/check", f"sha256:{'0' * 64}")
-    plan = partial(_plan, release=release, destination=destination)
+    plan = partial(plan_release, release=release, destination=destination)
     check_change(destination.remote, destination.branch, plan, may_be_empty=destination.target is None)
 
 
-def _plan(tree: Tree, release: Release, destination: Destination) -> PlannedCommit:
+def plan_release(tree: Tree, release: Release, destination: Destination) -> PlannedCommit:
+    """Return what a release changes.
+
+    Raises:
+        GitError: it cannot be committed to what is there.
+        ParameterError: there is no such ring.
+    """
     if destination.target is not None:
         return _plan_target(tree, destination.target, release, destination)
     return _plan_ring(tree, release, destination)
@@ -174,17 +192,18 @@ def _plan_ring(tree: Tree, release: Release, destination: Destination) -> Planne
 
 def _warn_of_no_site(tree: Tree, ring: str, model: str) -> tuple[str, ...]:
     """Return a sentence if the ring has a model that none of its sites runs."""
-    if any(model in site.models for site in sites_of_ring(tree, ring)):
+    if any(model in site.models for site in find_sites(tree, ring).sites):
         return ()
     return (
-        f"no site of the ring {ring} runs {model}; add it to models in the site.yaml of a site, and "
-        f"{ring_resource(ring, model)} to resources in the kustomization.yaml beside it.",
+        f"no site of the ring {ring} runs {model}; after the merge, `kfp-edge fleet add-model {model} --ring {ring}` "
+        "adds it to the sites in a checkout, to be committed.",
     )
 
 
 def _new_repository(destination: Destination) -> dict[str, bytes]:
     """Return the files of a new repository: a fleet of one ring with one site."""
     fleet = new_fleet(FLEET_NAME, destination.remote.url, destination.branch, (destination.ring or FIRST_RING,))
+    fleet = fleet.model_copy(update={"pull_requests": destination.pull_requests})
     site = new_site(FIRST_SITE, fleet.ring_names[0])
     return render_repository(fleet) | render_site(site, {}) | render_project(fleet, [site])
 

@@ -1,8 +1,12 @@
 """What a reviewer should know about a model before they merge its commit."""
 
+from collections.abc import Sequence
+
 from kfp_edge.metrics.catalog import format_metric
 from kfp_edge.metrics.threshold_reason import describe_reason
 from kfp_edge.ml.bundle import Manifest, Signature
+from kfp_edge.reports.check import Check
+from kfp_edge.wording import count_of
 
 
 def summarize_model(manifest: Manifest, signature: Signature) -> str:
@@ -19,6 +23,17 @@ def summarize_model(manifest: Manifest, signature: Signature) -> str:
     if manifest.notes:
         lines += ["", "Trained elsewhere:", "", *(f"- {_to_one_line(note)}" for note in manifest.notes)]
     return "\n".join(lines)
+
+
+def summarize_checks(title: str, checks: Sequence[Check]) -> str:
+    """Return checks that passed as a Markdown list under a title; nothing if there are none."""
+    if not checks:
+        return ""
+    items = (
+        f"- {_to_one_line(each.name)}: measured {_to_one_line(each.measured)}, required {_to_one_line(each.required)}"
+        for each in checks
+    )
+    return "\n".join(["", "", f"{title}, {count_of(len(checks), 'check')} passed:", "", *items])
 
 
 def _describe_threshold(signature: Signature) -> list[str]:

@@ -78,6 +78,7 @@ def preflight(
     gitops_branch: Optional[str] = None,
     ring: Optional[str] = None,
     gitops_target: Optional[dict] = None,
+    pull_requests: Optional[dict] = None,
 ):
     """Check every parameter and target of a pipeline before its first stage; what is not given is not checked.
 

@@ -12,6 +12,7 @@ from kfp_edge.components.containerize import parameters as containerize
 from kfp_edge.components.export import parameters as export
 from kfp_edge.components.fetch_model import parameters as fetch_model
 from kfp_edge.components.gitops_commit.gitops_commit import check_destination, check_model
+from kfp_edge.components.gitops_commit.proposal import parse_pull_requests
 from kfp_edge.components.ingest.columns.schema import parse_expectations
 from kfp_edge.components.ingest.options import IngestOptions, complete_options, find_contradictions
 from kfp_edge.components.preflight.findings import Check, collect, raise_findings
@@ -139,6 +140,8 @@ def _git_checks(values: Values) -> Iterator[Check]:
     yield partial(_check_destination, values)
     if "://" in values["gitops_repo"] or "@" in values["gitops_repo"]:  # a folder is looked for where the run is
         yield partial(GitRemote.check_syntax, values["gitops_repo"])
+    if values.get("pull_requests"):
+        yield partial(parse_pull_requests, values["pull_requests"])
 
 
 def _check_destination(values: Values) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from kfp_edge.components.containerize.parameters import resolve_auto, select_build
 from kfp_edge.components.containerize.serving_image import find_in_registry, find_serving_image
 from kfp_edge.components.gitops_commit.gitops_commit import Destination, check_target
+from kfp_edge.components.gitops_commit.proposal import check_pull_requests, parse_pull_requests
 from kfp_edge.components.preflight.findings import Check
 from kfp_edge.components.preflight.parameters import list_models, ring_of
 from kfp_edge.errors import StorageError
@@ -46,8 +47,10 @@ def _check_registry(registry: str, model: str) -> None:
 
 
 def _check_git(values: Mapping[str, Any]) -> None:
-    destination = Destination(GitRemote.parse(values["gitops_repo"]), *ring_of(values))
+    settings = parse_pull_requests(values.get("pull_requests"))
+    destination = Destination(GitRemote.parse(values["gitops_repo"]), *ring_of(values), settings)
     check_target(destination, values.get("model_name", ""), values.get("model_version", ""))
+    check_pull_requests(destination)
 
 
 def _check_serving_image(serving_image: str, build: str) -> None:

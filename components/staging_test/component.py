@@ -43,8 +43,10 @@ def staging_test(
 
         from kfp_edge.components.staging_test.run import staging_test
         from kfp_edge.images.oci.references import ImageRef
+        from kfp_edge.reports.check import METADATA_KEY, write_checks
 
         candidate = ImageRef.parse(image)
         files = Path(bundle.path), Path(report.path)
-        staging_test(candidate, *files, max_latency_ms, startup_timeout, staging, staging_options, run_id)
+        checks = staging_test(candidate, *files, max_latency_ms, startup_timeout, staging, staging_options, run_id)
+        report.metadata[METADATA_KEY] = write_checks(checks)
         return str(candidate)

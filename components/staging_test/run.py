@@ -31,7 +31,7 @@ def staging_test(
     staging: str = "auto",
     staging_options: Mapping[str, Any] | None = None,
     run_id: str = "",
-) -> None:
+) -> list[Check]:
     """Test an image by digest in a container on this machine or in a pod, and remove everything afterwards.
 
     Args:
@@ -43,6 +43,9 @@ def staging_test(
         staging: The backend: `kubernetes`, `podman`, or `auto`, which is kubernetes in a pod and podman elsewhere.
         staging_options: See `StagingOptions`.
         run_id: The label value by which `clean_up` finds the objects in the cluster; random if empty.
+
+    Returns:
+        The checks, all of which passed.
 
     Raises:
         RequirementsNotMetError: a check failed; the message is that of the first.
@@ -61,6 +64,7 @@ def staging_test(
     if test.error:
         print(f"log of the container:\n{last_lines(test.log)}", flush=True)
         raise test.error
+    return test.checks
 
 
 def _select_backend(

@@ -70,6 +70,7 @@ def verify(
         from kfp_edge.ml import dataset
         from kfp_edge.ml.bundle import ModelIdentity
         from kfp_edge.model_selection.record import METADATA_KEY, parse_record
+        from kfp_edge.reports import check
 
         result = verify_model(
             Path(model.path),
@@ -92,4 +93,5 @@ def verify(
             training=parse_record(model.metadata.get(METADATA_KEY, "")),
         )
         warnings.extend(result.measurement.warnings)
+        bundle.metadata[check.METADATA_KEY] = check.write_checks(result.checks)
         log_metrics(metrics, result.metrics)

@@ -75,9 +75,9 @@ class AbortCriteria(Contract):
     max_ill_sites: Share = 0.0
     #: With fewer requests, neither errors nor latency are judged: one of ten says nothing.
     min_requests: int = Field(default=100, ge=1)
-    #: How long a site that is online may take to run the digest, its closed windows not counted; longer, and it is ill.
-    #: Without a value it is waited for.
-    max_update_time: Duration | None = None
+    #: How long a site may take to run the digest, times offline and closed windows not counted; longer, and it is ill.
+    #: With null it is waited for, as where people bring images to the sites.
+    max_update_time: Duration | None = parse_duration("24h")
 
 
 class DisruptionBudget(Contract):

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from kfp_edge.errors import GitError
+from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Contract, Fleet, Site
 from kfp_edge.gitops.layout import FLEET, site_file
 from kfp_edge.gitops.tree import Tree
@@ -80,6 +80,18 @@ def parse_document(model: type[_Model], data: bytes, file: str) -> _Model:
         inner = [each for each in errors if not any(_encloses(each["loc"], other["loc"]) for other in errors)]
         first = min(inner, key=lambda each: _line(node, each["loc"]))
         raise DocumentError(file, _line(node, first["loc"]), _describe(model, first)) from error
+
+
+def parse_settings(model: type[_Model], value: object, name: str) -> _Model:
+    """Return a mapping of a parameter as a part of `fleet.yaml`.
+
+    Raises:
+        ParameterError: it is not valid.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ParameterError(f"{name}: {_describe(model, error.errors()[0])}") from error
 
 
 def parse_yaml(data: bytes, file: str) -> yaml.Node | None:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from kfp_edge.errors import GitError
 from kfp_edge.git.remote import GitRemote
@@ -75,15 +76,21 @@ def propose_change(remote: GitRemote, base: str, plan: Plan, *, first_files: Fil
         GitError: the repository cannot be read, lacks the base branch, or refuses the push; or what `plan` raises.
         ParameterError: an environment variable is not valid.
     """
+    with open_repository(remote) as repository:
+        return propose_in(repository, base, plan, first_files=first_files)
 
-    def attempt(repository: GitRepository) -> Change:
+
+def propose_in(repository: GitRepository, base: str, plan: Plan, *, first_files: Files | None = None) -> Change:
+    """Commit a change to a review branch as `propose_change` does, by a clone that is there already."""
+
+    def attempt() -> Change:
         start = _base_commit(repository, base, first_files)
         planned = plan(Commit(repository, start))
         if not _differs(Commit(repository, start), planned.files):
-            return Change(remote.url, base, start, "", False, planned.warnings)
+            return Change(repository.remote.url, base, start, "", False, planned.warnings)
         return _commit_to_review(repository, start, planned.branch, plan)
 
-    return _retry(remote, attempt)
+    return _retry(repository, attempt)
 
 
 def commit_change(remote: GitRemote, branch: str, plan: Plan) -> Change:
@@ -93,19 +100,21 @@ def commit_change(remote: GitRemote, branch: str, plan: Plan) -> Change:
         GitError: the repository cannot be read, lacks the branch, or refuses the push; or what `plan` raises.
         ParameterError: an environment variable is not valid.
     """
+    with open_repository(remote) as repository:
+        return _retry(repository, partial(_commit_directly, repository, branch, plan))
 
-    def attempt(repository: GitRepository) -> Change:
-        head = _base_commit(repository, branch, None)
-        tree = Commit(repository, head)
-        planned = plan(tree)
-        files = _differs(tree, planned.files)
-        if not files:
-            return Change(remote.url, branch, head, "", False, planned.warnings)
-        commit = repository.commit(head, files, planned.message)
-        repository.push(commit, branch, head)
-        return Change(remote.url, branch, commit, repository.diff(commit), True, planned.warnings)
 
-    return _retry(remote, attempt)
+def _commit_directly(repository: GitRepository, branch: str, plan: Plan) -> Change:
+    url = repository.remote.url
+    head = _base_commit(repository, branch, None)
+    tree = Commit(repository, head)
+    planned = plan(tree)
+    files = _differs(tree, planned.files)
+    if not files:
+        return Change(url, branch, head, "", False, planned.warnings)
+    commit = repository.commit(head, files, planned.message)
+    repository.push(commit, branch, head)
+    return Change(url, branch, commit, repository.diff(commit), True, planned.warnings)
 
 
 def check_change(remote: GitRemote, base: str, plan: Plan, *, may_be_empty: bool) -> None:
@@ -148,16 +157,15 @@ def missing_branch_error(remote: GitRemote, branch: str, branches: list[str]) ->
     )
 
 
-def _retry(remote: GitRemote, attempt: Callable[[GitRepository], Change]) -> Change:
-    with open_repository(remote) as repository:
-        for number in range(ATTEMPTS):
-            try:
-                return attempt(repository)
-            except PushedMeanwhileError as error:
-                last = error
-                # of clients in lockstep, one would win and the others lose, again and again
-                time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.1 * 2**number)))
-                repository.fetch()
+def _retry(repository: GitRepository, attempt: Callable[[], Change]) -> Change:
+    for number in range(ATTEMPTS):
+        try:
+            return attempt()
+        except PushedMeanwhileError as error:
+            last = error
+            # of clients in lockstep, one would win and the others lose, again and again
+            time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.1 * 2**number)))
+            repository.fetch()
     raise GitError(f"gave up after {ATTEMPTS} attempts: {last}")
 
 
@@ -198,9 +206,9 @@ def _differs(tree: Tree, files: Files) -> dict[str, bytes | None]:
     return {path: data for path, data in files.items() if present.get(path) != data}
 
 
-def fence_diff(diff: str, limit: int, commit: str) -> list[str]:
-    """Return a diff as a fenced block of Markdown, of at most `limit` lines; the rest is `git show`."""
+def fence_diff(diff: str, limit: int, command: str) -> list[str]:
+    """Return a diff as a fenced block of Markdown, of at most `limit` lines; `command` prints the rest."""
     lines = diff.splitlines()
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", diff)), default=0))
-    more = [f"{len(lines) - limit} more lines: `git show {commit}`."] if len(lines) > limit else []
+    more = [f"{len(lines) - limit} more lines: `{command}`."] if len(lines) > limit else []
     return [f"{fence}diff", *lines[:limit], fence, *([""] if more else []), *more]

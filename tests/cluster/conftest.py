@@ -23,7 +23,7 @@ from support.live_cluster.logins import login_environment
 from support.live_cluster.recorder import ObjectRecorder
 from support.live_cluster.settings import Settings, SettingsError
 from support.live_cluster.small_pipelines import SmallPipelines
-from support.live_cluster.story import MODEL, SITE, Story
+from support.live_cluster.story import MODEL, Story
 from support.live_cluster.summary import Case, case_words, format_table
 
 #: The modules in the order in which they run: what would fail at once first, what looks back at all runs last.
@@ -154,7 +154,7 @@ def model_version() -> str:
 def story_parameters(live: LiveCluster, model_version: str, folder: Path) -> Path:
     """The parameters of the complete run: those of the settings, and a model of its own."""
     build = live.settings.parameters.get("build", "auto") if live.has_tekton else "append"
-    own = {"model_name": MODEL, "model_version": model_version, "site": SITE, "build": build}
+    own = {"model_name": MODEL, "model_version": model_version, "build": build}
     return _write(folder / "story.yaml", {**live.settings.parameters, **own})
 
 
@@ -163,8 +163,9 @@ def delivery_parameters(story_parameters: Path, folder: Path) -> Path:
     """Those of the stages that deliver its bundle again, some at a time: with half a processor for each pod."""
     names = (
         *("model_name", "model_version", "registry", "serving_image", "build", "build_options", "staging"),
-        *("staging_options", "startup_timeout", "gitops_repo", "gitops_branch", "site", "namespace", "data_connection"),
-        *("ca_bundle", "image_pull_secret", "registry_secret", "git_secret", "node_selector", "tolerations"),
+        *("staging_options", "startup_timeout", "gitops_repo", "gitops_branch", "ring", "pull_requests"),
+        *("data_connection", "ca_bundle", "image_pull_secret", "registry_secret", "git_secret", "forge_secret"),
+        *("node_selector", "tolerations"),
     )
     given = yaml.safe_load(story_parameters.read_text())
     chosen = {name: given[name] for name in names if name in given}

@@ -64,8 +64,8 @@ def test_the_candidate_was_tested_behind_a_service(story: Story, recorder: Objec
 def test_the_commit_pins_a_released_image(
     live: LiveCluster, story: Story, gitops: GitOpsRepository, tmp_path: Path
 ) -> None:
-    overlay = gitops.file(story.branch, f"sites/{story.site}/{MODEL}/kustomization.yaml", tmp_path / "clone")
-    image = yaml.safe_load(overlay)["images"][0]
+    ring = gitops.only_file(story.branch, f"rings/*/{MODEL}/kustomization.yaml", tmp_path / "clone")
+    image = yaml.safe_load(ring)["images"][0]
     releases = ImageRegistry.parse(live.settings.parameters["registry"]).releases(MODEL)
     assert f"docker://{image['newName']}" == str(releases)
     assert image["digest"] == find_digest(releases, story.version)

@@ -31,7 +31,7 @@ def test_a_fault_that_stays_ends_after_five_attempts(case, proposal, pauses, sta
     assert pauses == sorted(pauses)
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 410, 415])
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 410, 415, 422])
 def test_a_refusal_is_not_tried_again(case, proposal, pauses, status):
     fault = case.fail("GET", LIST, status, body={"message": "no"}, times=99)
     with pytest.raises(ForgeError, match=r"\(no\)|: no\."):

@@ -150,7 +150,7 @@ def test_only_stages_that_push_or_pull_get_a_login(name: str) -> None:
     )
     of_stages = {
         **{stage: [registry] for stage in ("containerize", "staging-test", "release")},
-        "gitops-commit": [git, forge],
+        "gitops-commit": [registry, git, forge],
         "promote": [registry, git, forge, metrics],
         "rollback": [registry, git, forge],
         "preflight": [registry, git, forge] if name in DELIVERIES else [],
@@ -170,6 +170,13 @@ def test_clean_up_runs_after_a_delivery_whether_it_succeeds_or_fails(name: str) 
     assert graph["clean-up"]["dependentTasks"] == ["exit-handler-1"]
     assert graph["clean-up"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
     assert set(graph) == {"exit-handler-1", "clean-up"}
+
+
+@pytest.mark.parametrize("name", DELIVERIES)
+def test_the_commit_gets_the_checks_of_the_staging_test(name: str) -> None:
+    (commit,) = [task for label, task in tasks(name) if label == "gitops-commit"]
+    report = commit["inputs"]["artifacts"]["staging_report"]["taskOutputArtifact"]
+    assert report == {"outputArtifactKey": "report", "producerTask": "staging-test"}
 
 
 @pytest.mark.parametrize("name", DELIVERIES)

@@ -9,13 +9,14 @@ from kfp_edge.cli.fleet.promote import promote
 from kfp_edge.cli.fleet.render import render
 from kfp_edge.cli.fleet.rollback import rollback
 from kfp_edge.cli.fleet.simulate import simulate
-from kfp_edge.cli.fleet.sites import add_site, remove_site
+from kfp_edge.cli.fleet.sites import add_model, add_site, remove_site
 from kfp_edge.cli.fleet.status import status
 
 fleet = typer.Typer(no_args_is_help=True, help="The GitOps repository of a fleet: rings, sites and what they run.")
 fleet.command("init")(init)
 fleet.command("add-site")(add_site)
 fleet.command("remove-site")(remove_site)
+fleet.command("add-model")(add_model)
 fleet.command("check")(check)
 fleet.command("diff")(diff)
 fleet.command("render")(render)

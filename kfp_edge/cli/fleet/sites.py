@@ -1,4 +1,4 @@
-"""`kfp-edge fleet add-site` and `kfp-edge fleet remove-site`."""
+"""`kfp-edge fleet add-site`, `remove-site` and `add-model`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -64,4 +64,20 @@ def remove_site(
     from kfp_edge.fleet.sites.changes import remove_sites
 
     for path in remove_sites(repository, names):
+        typer.echo(path)
+
+
+def add_model(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that the ring of the sites has.")],
+    ring: Annotated[str, typer.Option("--ring", help="All sites of this ring.")] = "",
+    site: Annotated[list[str] | None, typer.Option("--site", help="This site; may be repeated.")] = None,
+    repository: RepositoryFolder = HERE,
+) -> None:
+    """Let sites of a checkout run another model of their ring, to be committed."""
+    from kfp_edge.errors import ParameterError
+    from kfp_edge.fleet.sites.model_assignment import assign_to_sites
+
+    if not ring and not site:
+        raise ParameterError("name the sites that get the model: --ring RING, or --site SITE.")
+    for path in assign_to_sites(repository, model, ring=ring, names=site or ()):
         typer.echo(path)

@@ -43,6 +43,8 @@ def status(
     fleet = FleetRemote.of_checkout(repository, url)
     with fleet.open() as clone:
         files = read_files(clone, fleet.branch)
+    for sentence in files.broken:
+        typer.echo(f"warning: {sentence}", err=True)
     result = read_status(files, datetime.now(UTC), horizon)
     if ring:
         select_ring(result.fleet, ring)

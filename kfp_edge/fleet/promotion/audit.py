@@ -15,10 +15,10 @@ AUDIT = "audit"
 
 @dataclass(frozen=True)
 class Decision:
-    """A promotion or a rollback.
+    """A release to a first ring, a promotion or a rollback.
 
     Attributes:
-        action: `promote` or `rollback`.
+        action: `release`, `promote` or `rollback`.
         before: The image that the ring runs now; None if it has none.
         after: The one that it is going to get.
         reason: Why, in one sentence.

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.image_facts import VERSION_LABEL, ImageFacts
-from kfp_edge.fleet.promotion.model_metrics import compare_metrics, summary_of
+from kfp_edge.fleet.promotion.manifests import ManifestDiff
+from kfp_edge.fleet.promotion.model_metrics import compare_metrics, read_data_hash, summary_of
 from kfp_edge.fleet.promotion.versions import describe_order
 from kfp_edge.fleet.status.presentation import format_digest
 from kfp_edge.gitops.changes import fence_diff
@@ -28,44 +29,48 @@ class Evidence:
     """What a pull request shows besides the decision.
 
     Attributes:
+        branch: The review branch.
         new: The image that the ring is going to get.
         old: The one that it runs.
         source: The message of the commit that brought the new image first, to whichever ring; empty if it is not known.
         old_source: The same of the one that the ring runs.
         sites: The sites that change.
         warnings: What the reviewer should look at first, one sentence each.
-        manifests: The difference of what one of the sites gets, in the format of diff.
+        manifests: What changes in the objects of one of the sites.
     """
 
+    branch: str
     new: ImageFacts
     old: ImageFacts
     source: str
     old_source: str
     sites: Sequence[str]
     warnings: Sequence[str]
-    manifests: str
+    manifests: ManifestDiff
 
 
 def render_body(decision: Decision, evidence: Evidence) -> str:
     """Return the text of a pull request in Markdown."""
     blocks = [decision.reason, *_warnings(decision, evidence)]
-    blocks += Section(
-        "What was looked at", ("check", "met", "measured", "required"), _check_rows(decision)
-    ).to_markdown()
+    if rows := _check_rows(decision):
+        blocks += Section("What was looked at", ("check", "met", "measured", "required"), rows).to_markdown()
     blocks += Section("Image", ("", "now", "after the merge"), _image_rows(decision, evidence)).to_markdown()
-    blocks += [f"## Sites\n\n{_sites(evidence.sites)}"]
+    if decision.ring:
+        blocks += [f"## Sites\n\n{_sites(evidence.sites)}"]
     if rows := compare_metrics(evidence.old_source, evidence.source):
         blocks += Section("Metrics", ("metric", "now", "after the merge", "change"), rows).to_markdown()
     if summary := summary_of(evidence.source):
         blocks += [f"<details><summary>What the release says</summary>\n\n{summary}\n\n</details>"]
-    if evidence.manifests:
-        blocks += [f"## Manifests of {evidence.sites[0]}", "\n".join(_diff(decision, evidence))]
+    if evidence.manifests.diff:
+        manifests = evidence.manifests
+        lines = fence_diff(manifests.diff, _MAX_DIFF_LINES, f"kfp-edge fleet diff --branch {evidence.branch}")
+        blocks += [f"## {manifests.title}", *([manifests.note] if manifests.note else []), "\n".join(lines)]
     blocks += [f"## Roll back\n\n{_rollback(decision)}"]
     return "\n\n".join(blocks) + "\n"
 
 
 def _warnings(decision: Decision, evidence: Evidence) -> list[str]:
-    order = describe_order(decision.version, evidence.old.version) if decision.action == "promote" else ""
+    order = describe_order(decision.version, evidence.old.version) if decision.action != "rollback" else ""
     sentences = [*evidence.warnings, *([order] if order else [])]
     return ["\n".join(f"> **Warning:** {sentence}" for sentence in sentences)] if sentences else []
 
@@ -79,6 +84,7 @@ def _image_rows(decision: Decision, evidence: Evidence) -> list[tuple[str, ...]]
     before = decision.before
     rows: list[tuple[str, ...]] = [("digest", before.digest if before else "none", decision.after.digest)]
     rows += [(name, old.labels.get(key, "unknown"), new.labels.get(key, "unknown")) for name, key in _LABELS]
+    rows.append(("data (sha256)", *(read_data_hash(text) for text in (evidence.old_source, evidence.source))))
     rows.append(("size", _bytes(old.size), _bytes(new.size)))
     download = _bytes(new.missing_in(old)) if old.blobs else f"{_bytes(new.size)} at most"
     rows.append(("a site downloads", "", download))
@@ -96,11 +102,11 @@ def _sites(names: Sequence[str]) -> str:
     return f"{len(names):,} change: {listed}" + (f" and {len(names) - 50:,} more." if len(names) > 50 else ".")
 
 
-def _diff(decision: Decision, evidence: Evidence) -> list[str]:
-    return fence_diff(evidence.manifests, _MAX_DIFF_LINES, format_digest(decision.after.digest))
-
-
 def _rollback(decision: Decision) -> str:
+    if not decision.ring:
+        return "`git revert` of this merge takes it back."
+    if decision.before is None:
+        return "The ring ran nothing before: `git revert` of this merge takes the model off its sites."
     command = f"kfp-edge fleet rollback {decision.model} --ring {decision.ring}"
-    before = f" to `{format_digest(decision.before.digest)}`" if decision.before else ""
-    return f"`{command}` opens the pull request back{before}; `git revert` of this merge does the same."
+    before = format_digest(decision.before.digest)
+    return f"`{command}` opens the pull request back to `{before}`; `git revert` of this merge does the same."

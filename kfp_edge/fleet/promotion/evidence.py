@@ -54,10 +54,15 @@ class Requests:
 
 @dataclass(frozen=True)
 class SiteEvidence:
-    """What one site has shown of a digest; `ran` is how long it reported it, times without metrics not counted."""
+    """What one site has shown of a digest.
+
+    `ran` is how long it reported the digest since the ring has it, `online` how long it reported any; times without
+    metrics do not count.
+    """
 
     status: SiteStatus
     ran: timedelta
+    online: timedelta
     requests: Requests
 
 
@@ -106,6 +111,7 @@ def _read_part(
         return {sample.labels[label]: sample.value for sample in prometheus.query(query, now)}
 
     steps = by_site(f"count_over_time((max by ({label}) ({info})){period})")
+    any_steps = by_site(f"count_over_time((max by ({label}) (kfp_edge_model_info{{{of_model}}})){period})")
     total = by_site(count(f"kfp_edge_requests_total{{{of_model}}}"))
     errors = by_site(count(f'kfp_edge_requests_total{{{of_model},code=~"5.."}}'))
     buckets: dict[str, dict[float, float]] = {}
@@ -116,6 +122,7 @@ def _read_part(
         SiteEvidence(
             each,
             steps.get(name, 0) * step,
+            any_steps.get(name, 0) * step,
             Requests(total.get(name, 0.0), errors.get(name, 0.0), buckets.get(name, {})),
         )
         for each in sites

@@ -78,6 +78,14 @@ def find_image(image: Image, registry: str = "") -> ImageFacts:
         return ImageFacts()
 
 
+def read_if_there(reference: ImageRef) -> ImageFacts:
+    """Return the facts of an image that is only compared with; none if its repository does not give them."""
+    try:
+        return read_facts(reference)
+    except ImageError:
+        return ImageFacts()
+
+
 def read_facts(reference: ImageRef) -> ImageFacts:
     """Return the facts of an image.
 

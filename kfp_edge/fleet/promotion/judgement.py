@@ -79,6 +79,7 @@ def _find_illness(ring: Ring, each: SiteEvidence, now: datetime) -> str:
         waited = now - status.wanted.since
         if status.site.windows:
             waited = open_time(status.site.windows, status.wanted.since, now)
+        waited = min(waited, each.online - each.ran)  # a site that is back needs its time
         if waited > criteria.max_update_time:
             return f"it has not taken the digest within {format_age(criteria.max_update_time)}"
     return ""

@@ -5,8 +5,11 @@ import re
 
 from kfp_edge.metrics.catalog import Direction, find_metric
 
+#: The trailer of a commit with the SHA-256 of the data that its model was trained on.
+DATA_TRAILER = "Data-SHA256"
+
 _METRIC = re.compile(r"^- (?P<name>\w+): (?P<text>(?P<value>-?[\d,.]+(?:e[+-]?\d+)?)\b.*)$", re.MULTILINE)
-_TRAILER = re.compile(r"^[A-Z][A-Za-z-]+: .*$")
+_TRAILER = re.compile(r"^[A-Z][A-Za-z0-9-]+: .*$")
 
 
 def summary_of(message: str) -> str:
@@ -15,6 +18,12 @@ def summary_of(message: str) -> str:
     while lines and (not lines[-1].strip() or _TRAILER.match(lines[-1])):
         lines.pop()
     return "\n".join(lines).strip()
+
+
+def read_data_hash(message: str) -> str:
+    """Return the SHA-256 of the data that a release was trained on, from its commit message."""
+    match = re.search(rf"^{DATA_TRAILER}: ([0-9a-f]{{64}})$", message, re.MULTILINE)
+    return match[1] if match else "unknown"
 
 
 def read_metrics(message: str) -> dict[str, tuple[float, str]]:

@@ -165,7 +165,7 @@ class _Promotion:
             tuple(checks),
             self.now,
         )
-        warnings = [] if sites else [f"the ring {name} has no site that runs {self.model}."]
+        warnings = [*self.files.broken, *([] if sites else [f"the ring {name} has no site that runs {self.model}."])]
         branch = review_branch(self.model, version, name)
         return propose(
             self.target, self.repository, self.files.commit, decision, branch, Images(facts, old), sites, warnings

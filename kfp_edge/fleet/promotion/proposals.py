@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import unified_diff
 
-from kfp_edge.errors import GitError
 from kfp_edge.fleet.contracts import Fleet, Site
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.body import Evidence, render_body
 from kfp_edge.fleet.promotion.image_facts import ImageFacts
+from kfp_edge.fleet.promotion.manifests import diff_manifests
 from kfp_edge.fleet.promotion.pins import find_pinned_sites
+from kfp_edge.fleet.promotion.pull_requests import PullRequestSettings
 from kfp_edge.fleet.releases.ring_images import read_ring_image, set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.rendering.render import render_site
-from kfp_edge.forges import Proposal, ProposedChange, open_forge
+from kfp_edge.forges import ProposedChange
 from kfp_edge.git.repository import GitRepository
-from kfp_edge.gitops.changes import Change, PlannedCommit, propose_change
-from kfp_edge.gitops.tree import Commit, Edited, Tree
+from kfp_edge.gitops.changes import Change, PlannedCommit, propose_in
+from kfp_edge.gitops.tree import Commit, Tree
 
 
 @dataclass(frozen=True)
@@ -88,30 +87,19 @@ def propose(
             return PlannedCommit(branch, message, {})
         return PlannedCommit(branch, message, _edit(files, fleet, decision) | {decision.path: decision.to_file()})
 
-    manifests = _diff_manifests(tree, _edit(tree, fleet, decision), sites)
+    manifests = diff_manifests(tree, _edit(tree, fleet, decision), sites)
     source = repository.find_message(head, decision.after.digest)
     old_source = repository.find_message(head, decision.before.digest) if decision.before else ""
     evidence = Evidence(
-        images.new, images.old, source, old_source, [site.name for site in sites], all_warnings, manifests
+        branch, images.new, images.old, source, old_source, [site.name for site in sites], all_warnings, manifests
     )
     body = render_body(decision, evidence)
-    change = propose_change(target.remote, target.branch, plan)
+    change = propose_in(repository, target.branch, plan)
     proposed = None
-    if fleet.pull_requests is not None and change.branch == branch:
-        settings = fleet.review_settings(decision.ring)
-        forge = open_forge(fleet.pull_requests.forge, target.remote, api_url=fleet.pull_requests.api_url)
-        proposed = forge.propose(
-            Proposal(
-                branch,
-                target.branch,
-                _message(decision).partition("\n")[0],
-                body,
-                settings.labels or (),
-                settings.reviewers or (),
-                draft=bool(settings.draft),
-                auto_merge=bool(settings.auto_merge),
-            )
-        )
+    settings = PullRequestSettings.of_ring(fleet, decision.ring)
+    if settings is not None and change.branch == branch:
+        title = _message(decision).partition("\n")[0]
+        proposed = settings.propose(target.remote, branch, target.branch, title, body)
     return ProposedDecision(decision, change, body, all_warnings, proposed)
 
 
@@ -131,15 +119,3 @@ def _message(decision: Decision) -> str:
         subject = f"feat({decision.ring}): {decision.model} {label}"
     trailers = [f"Image: {after.new_name}@{after.digest}", *([f"Model-Version: {version}"] if version else [])]
     return "\n".join([subject, "", decision.reason, "", *trailers, ""])
-
-
-def _diff_manifests(tree: Tree, files: dict[str, bytes], sites: Sequence[Site]) -> str:
-    """Return what changes in the objects of the first site; those of the others differ in the same way."""
-    if not sites:
-        return ""
-    name = sites[0].name
-    try:
-        before, after = render_site(tree, name), render_site(Edited(tree, files), name)
-    except GitError as error:
-        return f"# {error}\n"
-    return "".join(unified_diff(before.splitlines(True), after.splitlines(True), "now", "after the merge", n=2))

@@ -100,7 +100,7 @@ def propose_rollback(
     )
     branch = rollback_branch(model, current.image.digest, ring)
     images = Images(facts, find_image(current.image, registry))
-    return propose(target, repository, files.commit, decision, branch, images, sites, warnings)
+    return propose(target, repository, files.commit, decision, branch, images, sites, [*files.broken, *warnings])
 
 
 def require_release(files: FleetFiles, ring: str, model: str) -> RingRelease:
@@ -144,7 +144,8 @@ def _require_image(image: Image, sites: Sequence[Site], registry: str) -> tuple[
         mirrors = {mirror_name(image.new_name, site.registry) for site in sites if site.registry}
         if registry or not sites or not all(site.registry for site in sites):
             raise
-        if not all(is_complete(locate_image(Image(image.name, mirror, image.digest))) for mirror in sorted(mirrors)):
-            raise
+        for mirror in sorted(mirrors):
+            if not is_complete(locate_image(Image(image.name, mirror, image.digest))):
+                raise ImageError(f"{error} Of the registries of its sites, {mirror} lacks it, too.") from error
         facts = find_image(Image(image.name, min(mirrors), image.digest))
         return facts, [f"{error} The registries of all sites of the ring still have it."]

@@ -4,7 +4,7 @@ from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Fleet, Serving, Site
 from kfp_edge.fleet.sites.edits import assign_model
 from kfp_edge.fleet.sites.files import IMAGE_VOLUME
-from kfp_edge.fleet.sites.sites import sites_of_ring
+from kfp_edge.fleet.sites.sites import find_sites
 from kfp_edge.gitops.images import Image, read_image, read_images, set_image
 from kfp_edge.gitops.layout import MODELS, model_base, ring_kustomization
 from kfp_edge.gitops.template_files import Part, render_part
@@ -74,7 +74,7 @@ def set_ring_image(tree: Tree, fleet: Fleet, ring: str, model: str, image_name: 
         return {path: set_image(text, entry, f"{scheme}{image_name}", digest, file=path).encode()}
     files = _new_files(tree, fleet, ring, model, image_name, digest)
     new_name = read_images(files[path].decode(), file=path)[0].new_name
-    for site in sites_of_ring(tree, ring):
+    for site in find_sites(tree, ring).sites:
         if not site.models:
             files |= assign_model(tree, site, model, {model: new_name})
     return files
@@ -87,6 +87,13 @@ def ring_models(tree: Tree, ring: str) -> list[str]:
     files = tree.list_files(prefix.rstrip("/"))
     names = (path.removeprefix(prefix).removesuffix(suffix) for path in files if path.endswith(suffix))
     return sorted(name for name in names if "/" not in name)
+
+
+def read_new_name(tree: Tree, ring: str, model: str) -> str:
+    """Return `newName` of a model in the file of a ring, with the scheme of an image volume; empty if it has none."""
+    path = ring_kustomization(ring, model)
+    entries = read_images((tree.read(path) or b"").decode(), file=path)
+    return next((entry.new_name for entry in entries if entry.name in (model, f"{IMAGE_VOLUME}{model}")), "")
 
 
 def runs_model(site: Site, model: str) -> bool:

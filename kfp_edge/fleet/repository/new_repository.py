@@ -1,5 +1,6 @@
 """The files of a new fleet's repository."""
 
+import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.fleet.contracts import API_VERSION, FIRST_RING, NAMESPACE, Delivery, Fleet, Ring, Site
+from kfp_edge.fleet.contracts import API_VERSION, FIRST_RING, NAMESPACE, Delivery, Fleet, PullRequests, Ring, Site
 from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.git.remote import check_branch
 from kfp_edge.gitops.layout import FLEET, README
@@ -54,6 +55,8 @@ def render_repository(fleet: Fleet, agents: Iterable[Agent] = (Agent.HUB,)) -> d
     """Return the files of a repository without sites by their paths."""
     values = _values(fleet)
     files = render_part(Part.FLEET, values, {"rings": "\n".join(map(_ring_text, fleet.rings))})
+    if fleet.pull_requests is not None:
+        files[FLEET] += _pull_requests_text(fleet.pull_requests).encode()
     chosen = set(agents)
     if chosen & {Agent.HUB, Agent.ACM}:
         files |= render_part(Part.ARGOCD_PROJECT, values) | render_project(fleet, ())
@@ -91,6 +94,12 @@ def create_repository(
     for path in written:
         write_file(folder / path, files[path])
     return written
+
+
+def _pull_requests_text(settings: PullRequests) -> str:
+    values = settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    lines = (f"  {key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
+    return f"# How the pull requests of releases are opened.\npullRequests:\n{''.join(lines)}"
 
 
 def _values(fleet: Fleet) -> dict[str, str]:

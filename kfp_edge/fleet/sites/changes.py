@@ -11,13 +11,12 @@ from pydantic import ValidationError
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import API_VERSION, NAMESPACE, Delivery, Fleet, Site
 from kfp_edge.fleet.documents import read_fleet
-from kfp_edge.fleet.releases.ring_images import ring_models, select_ring
+from kfp_edge.fleet.releases.ring_images import read_new_name, ring_models, select_ring
 from kfp_edge.fleet.repository.made_files import write_made_files
 from kfp_edge.fleet.repository.project_files import site_application_path
 from kfp_edge.fleet.sites.files import render_site
-from kfp_edge.gitops.images import read_images
-from kfp_edge.gitops.layout import SITES, ring_kustomization
-from kfp_edge.gitops.tree import Checkout, Tree
+from kfp_edge.gitops.layout import SITES
+from kfp_edge.gitops.tree import Checkout
 from kfp_edge.storage.files import write_file
 from kfp_edge.suggestions import describe_unknown_choice, did_you_mean
 
@@ -61,7 +60,7 @@ def add_sites(folder: Path, rows: Sequence[tuple[str, Mapping[str, str]]]) -> li
     for (where, _), site in zip(rows, sites, strict=True):
         if (folder / SITES / site.name).exists():
             raise ParameterError(f"{where}: {SITES}/{site.name} exists already; remove it there, or give another name.")
-        files |= render_site(site, {model: _image_name(tree, site.ring, model) for model in site.models})
+        files |= render_site(site, {model: read_new_name(tree, site.ring, model) for model in site.models})
     for path, data in files.items():
         write_file(folder / path, data)
     return [*files, *write_made_files(folder)]
@@ -169,9 +168,3 @@ def _parse_windows(where: str, schedule: str, duration: str, time_zone: str) -> 
     if not duration:
         raise ParameterError(f"{where}: the window {schedule!r} has no duration; give one such as 4h.")
     return ({"schedule": schedule, "duration": duration, "timeZone": time_zone},)
-
-
-def _image_name(tree: Tree, ring: str, model: str) -> str:
-    path = ring_kustomization(ring, model)
-    entries = read_images((tree.read(path) or b"").decode(), file=path)
-    return next((entry.new_name for entry in entries if entry.name in (model, f"oci://{model}")), "")

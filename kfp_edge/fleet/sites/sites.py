@@ -1,9 +1,19 @@
 """The sites of a fleet, read from its repository."""
 
+from dataclasses import dataclass
+
 from kfp_edge.fleet.contracts import Site
-from kfp_edge.fleet.documents import parse_document
+from kfp_edge.fleet.documents import DocumentError, parse_document
 from kfp_edge.gitops.layout import SITE, SITES
 from kfp_edge.gitops.tree import Tree
+
+
+@dataclass(frozen=True)
+class SitesFound:
+    """The sites whose files can be read, and a sentence for each whose file cannot."""
+
+    sites: tuple[Site, ...]
+    broken: tuple[str, ...] = ()
 
 
 def read_sites(tree: Tree) -> list[Site]:
@@ -12,14 +22,30 @@ def read_sites(tree: Tree) -> list[Site]:
     Raises:
         DocumentError: the file of one is not valid.
     """
-    files = [path for path in tree.list_files(SITES) if path.count("/") == 2 and path.endswith(f"/{SITE}")]
-    return [parse_document(Site, data, path) for path, data in sorted(tree.read_all(files).items())]
+    return [parse_document(Site, data, path) for path, data in _read_files(tree)]
 
 
-def sites_of_ring(tree: Tree, ring: str) -> list[Site]:
-    """Return the sites of a ring.
+def find_sites(tree: Tree, ring: str = "") -> SitesFound:
+    """Return the sites that can be read, of one ring or of all: a file that a person broke must not stop the others.
 
-    Raises:
-        DocumentError: the file of a site is not valid.
+    Args:
+        tree: The files of the repository.
+        ring: Only the sites of this ring, and only files that name it.
     """
-    return [site for site in read_sites(tree) if site.ring == ring]
+    sites, broken = [], []
+    for path, data in _read_files(tree):
+        if ring.encode() not in data:
+            continue
+        try:
+            site = parse_document(Site, data, path)
+        except DocumentError as error:
+            broken.append(f"{error} Nothing is known of that site.")
+        else:
+            if ring in ("", site.ring):
+                sites.append(site)
+    return SitesFound(tuple(sites), tuple(broken))
+
+
+def _read_files(tree: Tree) -> list[tuple[str, bytes]]:
+    files = [path for path in tree.list_files(SITES) if path.count("/") == 2 and path.endswith(f"/{SITE}")]
+    return sorted(tree.read_all(files).items())

@@ -10,7 +10,7 @@ from kfp_edge.fleet.contracts import Fleet, Metrics, Ring, Site
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.releases.history import RingRelease, read_current
 from kfp_edge.fleet.releases.ring_images import ring_models
-from kfp_edge.fleet.sites.sites import read_sites
+from kfp_edge.fleet.sites.sites import find_sites
 from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.reports import SiteReports, read_reports
 from kfp_edge.fleet.status.windows import WindowState, evaluate_windows
@@ -77,12 +77,16 @@ class FleetStatus:
 
 @dataclass(frozen=True)
 class FleetFiles:
-    """What the repository of a fleet says: its sites, and what each ring should run."""
+    """What the repository of a fleet says: its sites, and what each ring should run.
+
+    `broken` has a sentence for each site whose file cannot be read.
+    """
 
     fleet: Fleet
     commit: str
     sites: tuple[Site, ...]
     releases: Mapping[tuple[str, str], RingRelease]
+    broken: tuple[str, ...] = ()
 
 
 def read_files(repository: GitRepository, branch: str) -> FleetFiles:
@@ -102,7 +106,8 @@ def read_files(repository: GitRepository, branch: str) -> FleetFiles:
             release = read_current(repository, head, ring, model)
             if release is not None:
                 releases[ring, model] = release
-    return FleetFiles(fleet, head, tuple(read_sites(tree)), releases)
+    found = find_sites(tree)
+    return FleetFiles(fleet, head, found.sites, releases, found.broken)
 
 
 def read_status(files: FleetFiles, now: datetime, horizon: timedelta = HORIZON) -> FleetStatus:

@@ -19,6 +19,7 @@ from support import git_repositories, schemas
 from support.bundles import tiny_bundle
 from support.fleets import site_with, write_fleet
 from support.git_repositories import bare, before_each_push, git, git_server, hook, merge, push_from_another_clone
+from support.images import layered_image
 
 DIGESTS = tuple(f"sha256:{digit * 64}" for digit in "abc")
 RING = "rings/canary/pump/kustomization.yaml"
@@ -198,10 +199,10 @@ class TestTheNextRelease:
         assert "rings/canary/fan/kustomization.yaml" in added
         assert changed_lines(folder, change.commit)[-1] != "+  - ../../rings/canary/fan"  # site-1 runs pump only
         assert change.warnings == (
-            "no site of the ring canary runs fan; add it to models in the site.yaml of a site, and "
-            "../../rings/canary/fan to resources in the kustomization.yaml beside it.",
+            "no site of the ring canary runs fan; after the merge, `kfp-edge fleet add-model fan --ring canary` adds "
+            "it to the sites in a checkout, to be committed.",
         )
-        assert f"- Warning: {change.warnings[0]}" in render_report(change)
+        assert f"- Warning: {change.warnings[0]}" in render_report(change, change.warnings)
 
     def test_another_ring_gets_the_image_on_a_branch_of_its_own(self, folder: Path) -> None:
         released(folder)
@@ -466,7 +467,7 @@ class TestTheReport:
 
 
 class TestTheComponent:
-    def run(self, repo: str, image: str, out: Path) -> tuple[str, str, str, bool]:
+    def run(self, repo: str, image: str, out: Path) -> tuple[str, str, str, bool, str]:
         from kfp.dsl import Artifact, Markdown
 
         from kfp_edge.components.gitops_commit.component import gitops_commit
@@ -474,19 +475,17 @@ class TestTheComponent:
         change, bundle = Markdown(uri=str(out)), Artifact(uri=str(out))
         change.path = str(out)
         bundle.path = str(tiny_bundle(out.parent / "bundle", "pump", metrics={"roc_auc": 0.9}).folder)
-        outputs: tuple[str, str, str, bool] = gitops_commit.python_func(image, bundle, "pump", "1.0.0", repo, change)
+        outputs: tuple[str, str, str, bool, str] = gitops_commit.python_func(
+            image, bundle, "pump", "1.0.0", repo, change
+        )
         return outputs
 
     def test_its_outputs_are_repository_branch_and_commit(self, folder: Path, tmp_path: Path) -> None:
-        image = f"docker://registry.local:5000/team/pump@{DIGESTS[0]}"
+        image = str(layered_image(tmp_path / "pump", [b"model"], {}))
         outputs = self.run(folder.as_uri(), image, tmp_path / "change.md")
-        assert outputs == (str(folder), REVIEW, git(folder, "rev-parse", REVIEW), True)
-        assert 'newName: "registry.local:5000/team/pump"' in (tmp_path / "change.md").read_text()
+        assert outputs == (str(folder), REVIEW, git(folder, "rev-parse", REVIEW), True, "")
+        assert 'newName: "localhost/pump"' in (tmp_path / "change.md").read_text()
         assert "- roc_auc: 0.9" in git(folder, "log", "-1", "--format=%B", REVIEW)
-
-    def test_an_image_in_a_folder_is_named_localhost(self, folder: Path, tmp_path: Path) -> None:
-        self.run(str(folder), f"oci:{tmp_path}/images/pump@{DIGESTS[0]}", tmp_path / "change.md")
-        assert 'newName: "localhost/pump"' in git(folder, "show", f"{REVIEW}:{RING}")
 
     def test_a_missing_repository_ends_the_stage_with_one_sentence(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -503,7 +502,7 @@ class TestTheComponent:
         with git_server(tmp_path, token=token) as server:
             monkeypatch.setenv("KFP_EDGE_GIT_CA_FILE", str(server.certificate))
             url = server.url("gitops.git")
-            outputs = self.run(url, f"docker://quay.io/team/pump@{DIGESTS[0]}", tmp_path / "change.md")
+            outputs = self.run(url, str(layered_image(tmp_path / "pump", [b"model"], {})), tmp_path / "change.md")
         assert outputs[:2] == (url, REVIEW)
         text = "".join([*map(str, outputs), *capfd.readouterr(), (tmp_path / "change.md").read_text()])
         assert token not in text

@@ -56,4 +56,4 @@ def test_the_commit_message_has_it_between_subject_and_trailers(tmp_path: Path) 
 def test_the_report_for_the_reviewer_has_it(tmp_path: Path) -> None:
     summary = _summarize(tmp_path)
     change = Change("repo", "review", "abc", "", committed=False)
-    assert summary in render_report(change, summary)
+    assert summary in render_report(change, body=summary)

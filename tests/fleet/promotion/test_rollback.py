@@ -10,14 +10,17 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.promotion.proposals import ProposedDecision
 from kfp_edge.fleet.promotion.rollback import propose_rollback
 from kfp_edge.fleet.releases.history import find_previous, read_current, read_releases
+from kfp_edge.fleet.releases.ring_images import set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.rendering.render import render_site
 from kfp_edge.fleet.status.status import read_files
 from kfp_edge.forges import Outcome
 from kfp_edge.git.remote import GitRemote
+from kfp_edge.gitops.tree import Checkout
 from kfp_edge.images.oci.references import ImageRepository
 from kfp_edge.images.registry import copy_image
 from support.fake_forges import TOKEN, FakeRepository, ForgeServer, forge_server
@@ -26,6 +29,7 @@ from support.fleets import site_with
 from support.git_repositories import git, merge
 from support.images import layered_image
 from support.prometheus import NOW
+from support.registry import RegistryServer, registry_server
 
 _numbers = itertools.count(1)
 RING = "rings/canary/pump/kustomization.yaml"
@@ -172,6 +176,15 @@ class TestARollback:
         git(fleet.folder, "pull", "--quiet", "origin", "main")
         assert f"image: quay.io/team/pump@{images[1][2]}" in render_site(fleet.folder, "hall-1")
 
+    def test_is_not_stopped_by_the_file_of_a_site_that_a_person_broke(
+        self, fleet: FleetClone, images: tuple[str, list[str]]
+    ) -> None:
+        fleet.commit({"sites/hall-2/site.yaml": "name: [\n"}, 5)
+        proposed = roll_back(fleet.remote, images)
+        assert proposed.decision.after.digest == images[1][1]
+        (warning,) = proposed.warnings
+        assert warning.startswith("sites/hall-2/site.yaml, line 2: is not valid YAML")
+
     def test_a_digest_under_the_name_of_the_model_has_no_effect_and_is_no_warning(
         self, fleet: FleetClone, images: tuple[str, list[str]]
     ) -> None:
@@ -199,6 +212,53 @@ class TestARollback:
         assert result.exit_code == 0, result.output
         assert f"branch kfp-edge/pump/rollback-{images[1][2][7:19]}@canary, commit " in result.output
         assert "\nIt is too warm.\n" in result.output
+
+
+class TestTheRegistriesOfSites:
+    """All sites of a ring have a registry of their own, and the one of the releases has lost the image."""
+
+    @pytest.fixture
+    def registry(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RegistryServer]:
+        with registry_server(tmp_path / "registry") as server:
+            for name, value in server.env.items():
+                monkeypatch.setenv(name, value)
+            yield server
+
+    @pytest.fixture
+    def mirrored(self, registry: RegistryServer, images: tuple[str, list[str]], tmp_path: Path) -> FleetClone:
+        sites = [site_with(f"hall-{number}", registry=f"{registry.host}/hall-{number}") for number in (1, 2)]
+        fleet = create_fleet(tmp_path / "fleet", sites)
+        for digest in images[1][:2]:
+            tree = Checkout(fleet.folder)
+            name = f"{registry.host}/edge/pump"
+            fleet.commit(set_ring_image(tree, read_fleet(tree), "canary", "pump", name, digest), 10)
+        return fleet
+
+    def push(self, registry: RegistryServer, images: tuple[str, list[str]], *halls: str) -> None:
+        source = ImageRepository.parse(f"{images[0]}/pump").image(images[1][0])
+        for hall in halls:
+            copy_image(source, ImageRepository.parse(f"docker://{registry.host}/{hall}/edge/pump"), "1.0.0")
+
+    def test_that_all_have_it_let_the_ring_go_back_with_a_warning(
+        self, mirrored: FleetClone, registry: RegistryServer, images: tuple[str, list[str]]
+    ) -> None:
+        self.push(registry, images, "hall-1", "hall-2")
+        proposed = roll_back(mirrored.remote, images, registry="")
+        assert proposed.decision.after.digest == images[1][0]
+        assert proposed.decision.version == "1.0.0"
+        (warning,) = proposed.warnings
+        assert warning.endswith("The registries of all sites of the ring still have it.")
+        assert warning in proposed.body
+
+    def test_one_of_which_lacks_it_keep_the_ring_from_going_back(
+        self, mirrored: FleetClone, registry: RegistryServer, images: tuple[str, list[str]]
+    ) -> None:
+        self.push(registry, images, "hall-1")
+        with pytest.raises(
+            KfpEdgeError, match="/edge/pump does not have .* of its sites, .*/hall-2/edge/pump lacks it"
+        ):
+            roll_back(mirrored.remote, images, registry="")
+        assert git(mirrored.repository, "branch", "--list", "kfp-edge/*") == ""
 
 
 class TestAPullRequest:

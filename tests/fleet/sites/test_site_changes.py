@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from kfp_edge.cli.app import app
 from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.documents import read_site
+from kfp_edge.fleet.rendering.render import render_site
 from kfp_edge.gitops.tree import Checkout
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import DIGESTS, site_with
@@ -136,3 +137,48 @@ class TestDiff:
         path = fleet.folder / "rings/all/pump/kustomization.yaml"
         path.write_text(path.read_text().replace(DIGESTS[0], DIGESTS[1]))
         assert "1 more site not rendered" in run(fleet, "diff", "--limit", "1").stdout
+
+
+class TestAddModel:
+    @pytest.fixture
+    def two_models(self, fleet: FleetClone) -> FleetClone:
+        """The ring `all` has a second model that none of its sites runs."""
+        fleet.release("all", DIGESTS[1], 1, model="fan")
+        return fleet
+
+    def test_gives_it_to_all_sites_of_a_ring(self, two_models: FleetClone) -> None:
+        result = run(two_models, "add-model", "fan", "--ring", "all")
+        assert result.exit_code == 0, result.output
+        tree = Checkout(two_models.folder)
+        assert [read_site(tree, name).models for name in ("hall-1", "hall-2", "hall-3")] == [
+            ("pump",),
+            ("pump", "fan"),
+            ("pump", "fan"),
+        ]
+        assert f"quay.io/team/fan@{DIGESTS[1]}" in render_site(two_models.folder, "hall-2")
+        assert errors(two_models) == []
+
+    def test_keeps_what_people_wrote_and_does_nothing_twice(self, two_models: FleetClone) -> None:
+        path = two_models.folder / "sites/hall-2/kustomization.yaml"
+        path.write_text(f"# ours\n{path.read_text()}")
+        run(two_models, "add-model", "fan", "--site", "hall-2")
+        text = path.read_text()
+        assert text.startswith("# ours\n")
+        assert "../../rings/all/fan" in text
+        assert run(two_models, "add-model", "fan", "--site", "hall-2").exit_code == 0
+        assert path.read_text() == text
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["fan", "--ring", "canary"], "the ring canary of hall-1 has no model fan; it has pump."),
+            (["fan", "--site", "hall-22"], "there is no site hall-22; did you mean hall-2"),
+            (["fan", "--ring", "al"], "fleet.yaml has no ring al"),
+            (["fan"], "name the sites that get the model"),
+        ],
+    )
+    def test_that_cannot_be_changes_nothing(self, two_models: FleetClone, arguments: list[str], message: str) -> None:
+        result = run(two_models, "add-model", *arguments)
+        assert result.exit_code != 0
+        assert message in str(result.exception)
+        assert changed(two_models) == []

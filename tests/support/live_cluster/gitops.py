@@ -26,10 +26,11 @@ class GitOpsRepository:
         config.touch()
         self._environment = git_environment(GitRemote(self._url), token, config) | {"KFP_EDGE_GIT_USERNAME": user}
 
-    def file(self, branch: str, path: str, folder: Path) -> str:
-        """Return a file of a branch."""
+    def only_file(self, branch: str, pattern: str, folder: Path) -> str:
+        """Return the contents of the only file of a branch whose path fits a pattern."""
         self._git("clone", "--quiet", "--depth", "1", "--branch", branch, self._url, str(folder))
-        return (folder / path).read_text()
+        (file,) = folder.glob(pattern)
+        return file.read_text()
 
     def delete_branch(self, branch: str, folder: Path) -> None:
         """Delete a branch."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from support.live_cluster.commands import RunningCommand
 
-#: The model of the tests, and the site at which it is released.
-MODEL, SITE = "kfp-edge-test", "kfp-edge-test"
+#: The model of the tests.
+MODEL = "kfp-edge-test"
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,6 @@ class Story:
 
     command: RunningCommand
     version: str
-    site: str = SITE
 
     @property
     def branch(self) -> str:
