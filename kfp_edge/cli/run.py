@@ -130,6 +130,6 @@ def _gitops_diff(report: str | None) -> str:
     """Return the first lines of the diff in the GitOps report's fenced code block."""
     if report is None:
         return ""
-    lines = Path(report).read_text(encoding="utf-8").partition("```diff\n")[2].partition("```")[0].splitlines()
+    lines = Path(report).read_text(encoding="utf-8").rpartition("```diff\n")[2].partition("```")[0].splitlines()
     more = [f"… {len(lines) - _DIFF_LINES} more lines in {report}"] if len(lines) > _DIFF_LINES else []
     return "\n".join(lines[:_DIFF_LINES] + more)
