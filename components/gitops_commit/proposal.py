@@ -134,8 +134,8 @@ def _inspect(repository: GitRepository, release: Release, destination: Destinati
     fleet = read_fleet(after)
     ring = select_ring(fleet, destination.ring)
     before = read_ring_image(tree, ring, release.model)
-    found = find_sites(after, ring)
-    sites = [site for site in found.sites if release.model in site.models]
+    readable = find_sites(after, ring)
+    sites = [site for site in readable.sites if release.model in site.models]
     return _Goal(
         settings or PullRequestSettings.of_ring(fleet, ring),
         diff_manifests(tree, files, sites),
@@ -143,7 +143,7 @@ def _inspect(repository: GitRepository, release: Release, destination: Destinati
         before,
         tuple(site.name for site in sites),
         repository.find_message(head, before.digest) if before else "",
-        (*found.broken, *find_pinned_sites(after, sites, _image_of(release))),
+        (*readable.broken, *find_pinned_sites(after, sites, _image_of(release))),
     )
 
 

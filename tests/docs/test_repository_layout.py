@@ -93,6 +93,7 @@ GRAPH = {
         "wording",
     },
     "components": {
+        "forges",
         "kubernetes",
         "errors",
         "estimators",

@@ -106,8 +106,8 @@ def read_files(repository: GitRepository, branch: str) -> FleetFiles:
             release = read_current(repository, head, ring, model)
             if release is not None:
                 releases[ring, model] = release
-    found = find_sites(tree)
-    return FleetFiles(fleet, head, found.sites, releases, found.broken)
+    readable = find_sites(tree)
+    return FleetFiles(fleet, head, readable.sites, releases, readable.broken)
 
 
 def read_status(files: FleetFiles, now: datetime, horizon: timedelta = HORIZON) -> FleetStatus:
