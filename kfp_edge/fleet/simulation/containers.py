@@ -58,12 +58,11 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-@contextmanager
-def pods_of(sites: Sequence[str], registry: str) -> Iterator[None]:
-    """Remove the pods of sites, and the images of a registry, at the end of the block.
+def require_no_pods(sites: Sequence[str]) -> None:
+    """Refuse sites that this machine is in earnest.
 
     Raises:
-        ImageError: this machine runs pods of a site of that name, which the simulation would replace.
+        ImageError: it runs pods of a site of that name, which the simulation would replace.
         CommandError: Podman does not work here.
     """
     for site in sites:
@@ -72,6 +71,15 @@ def pods_of(sites: Sequence[str], registry: str) -> Iterator[None]:
                 f"this machine runs {pods[0]} of a site {site}, which the rehearsal would replace; remove it with "
                 f"`podman pod rm --force {pods[0]}`, or rehearse with --containers 0."
             )
+
+
+@contextmanager
+def removed_pods(sites: Sequence[str], registry: str) -> Iterator[None]:
+    """Remove the pods of sites, and the images of a registry, at the end of the block.
+
+    Raises:
+        CommandError: Podman refuses.
+    """
     try:
         yield
     finally:

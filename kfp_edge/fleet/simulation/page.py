@@ -29,7 +29,7 @@ _ROW, _ALL_ROWS = 0.17, 14.0
 _ABOVE = 2.6
 _DECISION_ROW, _LABEL_ROW = -1.1, -2.1
 #: Labels of events later than this before the end are to their left.
-_LATE = timedelta(hours=4)
+_LATE = timedelta(hours=3)
 #: Hours between two times below the figure.
 _TICK_EVERY = 6
 #: Rows lower than this have no names.
@@ -73,7 +73,8 @@ def limits(sites: int, containers: Sequence[str]) -> list[str]:
 
 
 def _row(event: Event) -> tuple[str, str, str, str]:
-    return format_time(event.time), event.ring or "all", event.text, ". ".join(event.details)
+    numbers = ". ".join(f"{line[0].upper()}{line[1:]}" for line in event.details)
+    return format_time(event.time), event.ring or "all", event.text, numbers
 
 
 def _describe(simulation: Simulation) -> str:
@@ -152,6 +153,7 @@ def _legend(simulation: Simulation) -> list[Patch | Line2D]:
     return [
         *(Patch(color=_COLOURS[version], label=f"runs {version}") for version in versions),
         Patch(color=_OFFLINE, label="link is cut"),
+        Line2D([], [], marker="o", color="black", label="beside a name: a container", linestyle="none"),
         Line2D([], [], marker="x", color=RED, label="did not get ready, took it back", linestyle="none"),
         Line2D([], [], color="black", label="release merged"),
         Line2D([], [], color=RED, label="rollback merged"),

@@ -15,7 +15,8 @@ from kfp_edge.fleet.simulation.clock import TICK, Clock
 from kfp_edge.fleet.simulation.containers import (
     ContainerMachine,
     free_ports,
-    pods_of,
+    removed_pods,
+    require_no_pods,
     write_registries,
 )
 from kfp_edge.fleet.simulation.images import Registry, build_images, serve_images
@@ -98,6 +99,8 @@ def start(plan: Plan, folder: Path, show: Callable[[str], None]) -> Iterator[Sim
     Raises:
         KfpEdgeError: a program is missing, or refuses.
     """
+    named = plan.with_container()
+    require_no_pods(named)
     with ExitStack() as stack:
         base = None
         if plan.containers:
@@ -110,13 +113,12 @@ def start(plan: Plan, folder: Path, show: Callable[[str], None]) -> Iterator[Sim
         repository = FleetRepository.create(folder)
         repository.write_fleet(rings(), stack.enter_context(metrics_server(metrics)))
         repository.write_releases(MODEL, registry.image_name, digests[FIRST.name])
-        named = plan.with_container()
         ports = dict(zip(named, free_ports(len(named)), strict=True))
         repository.write_sites(plan.rows(), ports)
         clock = Clock()
         repository.commit(f"feat: a fleet of {plan.sites} sites", clock.now)
         if named:
-            stack.enter_context(pods_of(named, registry.address))
+            stack.enter_context(removed_pods(named, registry.address))
         machines = _make_machines(plan, folder, repository, registry, ports)
         yield Simulation(repository, registry, metrics, machines, Timeline(show), clock)
 
@@ -163,7 +165,9 @@ def play(simulation: Simulation) -> None:
     _cut(simulation, simulation.of_ring(CANARY)[-1], 4 * hour)
     simulation.run_for(hour / 2)
     simulation.release(BETTER.name, CANARY)
-    simulation.plan(9 * hour, lambda: _cut(simulation, simulation.of_ring(EARLY)[0], 14 * hour))
+    early = simulation.of_ring(EARLY)
+    if len(early) > 1:  # the last one waits for its window
+        simulation.plan(9 * hour, lambda: _cut(simulation, early[0], 14 * hour))
     if simulation.roll_out(_LONGEST) is not Verdict.GO_ON:
         raise _unexpected(f"{BETTER.name} did not reach every ring")
     simulation.note(Kind.SITES, "", f"fleet status: {simulation.summarize()}")

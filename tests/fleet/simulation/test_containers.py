@@ -1,6 +1,7 @@
 """`fleet simulate` with a real container, which gets a release late, refuses a bad one and is taken back."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,22 @@ def test_a_site_with_a_container_goes_through_the_story(tmp_path: Path) -> None:
     page = (tmp_path / ".kfp-edge/rehearsal.html").read_text()
     assert "hall-01 ran the real server with `podman kube play`, and reported its metrics." in page
     assert "hall-01" not in podman("pod", "ps")
+    assert "press-failure" not in podman("images")
+
+
+@pytest.mark.containers
+def test_an_interrupt_ends_the_containers(tmp_path: Path) -> None:
+    command = [Path(sys.executable).with_name("kfp-edge"), "fleet", "simulate", "--sites", "3", "--containers", "3"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ, text=True, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "as containers at hall-01, hall-02, hall-03" in line)
+        assert podman("pod", "ps").count("Running") == 3
+        os.killpg(process.pid, signal.SIGINT)
+        process.stdout.read()
+        assert process.wait() == 130
+    assert "hall-0" not in podman("pod", "ps")
     assert "press-failure" not in podman("images")
 
 
