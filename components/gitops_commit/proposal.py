@@ -1,7 +1,7 @@
 """A release as a commit and, where a forge is configured, its pull request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_in, plan_release
@@ -12,6 +12,7 @@ from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.body import Evidence, render_body
 from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, read_facts, read_if_there
 from kfp_edge.fleet.promotion.manifests import ManifestDiff, diff_manifests
+from kfp_edge.fleet.promotion.model_metrics import summary_of
 from kfp_edge.fleet.promotion.pins import find_pinned_sites
 from kfp_edge.fleet.promotion.proposals import Images
 from kfp_edge.fleet.promotion.pull_requests import PullRequestSettings
@@ -80,7 +81,11 @@ def propose_release(
         repository.fetch()
         goal = _inspect(repository, release, destination)
     warnings += goal.warnings
-    body = _render(release, goal, change.branch, checks, warnings, Images(facts, _read_old_image(goal.before, image)))
+    old = _read_old_image(goal.before, image)
+    if goal.before is not None and goal.settings is not None and not summary_of(goal.old_source):
+        where = (destination.remote, release.model, old.version, goal.before.digest)
+        goal = replace(goal, old_source=goal.settings.find_source(*where))
+    body = _render(release, goal, change.branch, checks, warnings, Images(facts, old))
     if goal.settings is None:
         return ProposedRelease(change, body, warnings=warnings)
     title = release.message(goal.ring or release.model).partition("\n")[0]

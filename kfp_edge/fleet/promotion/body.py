@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.image_facts import VERSION_LABEL, ImageFacts
 from kfp_edge.fleet.promotion.manifests import ManifestDiff
-from kfp_edge.fleet.promotion.model_metrics import compare_metrics, read_data_hash, summary_of
+from kfp_edge.fleet.promotion.model_metrics import (
+    DATA_ROW,
+    SUMMARY_TITLE,
+    compare_metrics,
+    read_data_hash,
+    summary_of,
+)
 from kfp_edge.fleet.promotion.versions import describe_order
 from kfp_edge.fleet.status.presentation import format_digest
 from kfp_edge.gitops.changes import fence_diff
@@ -60,7 +66,7 @@ def render_body(decision: Decision, evidence: Evidence) -> str:
     if rows := compare_metrics(evidence.old_source, evidence.source):
         blocks += Section("Metrics", ("metric", "now", "after the merge", "change"), rows).to_markdown()
     if summary := summary_of(evidence.source):
-        blocks += [f"<details><summary>What the release says</summary>\n\n{summary}\n\n</details>"]
+        blocks += [f"<details><summary>{SUMMARY_TITLE}</summary>\n\n{summary}\n\n</details>"]
     if evidence.manifests.diff:
         manifests = evidence.manifests
         lines = fence_diff(manifests.diff, _MAX_DIFF_LINES, f"kfp-edge fleet diff --branch {evidence.branch}")
@@ -84,7 +90,7 @@ def _image_rows(decision: Decision, evidence: Evidence) -> list[tuple[str, ...]]
     before = decision.before
     rows: list[tuple[str, ...]] = [("digest", before.digest if before else "none", decision.after.digest)]
     rows += [(name, old.labels.get(key, "unknown"), new.labels.get(key, "unknown")) for name, key in _LABELS]
-    rows.append(("data (sha256)", *(read_data_hash(text) for text in (evidence.old_source, evidence.source))))
+    rows.append((DATA_ROW, *(read_data_hash(text) for text in (evidence.old_source, evidence.source))))
     rows.append(("size", _bytes(old.size), _bytes(new.size)))
     download = _bytes(new.missing_in(old)) if old.blobs else f"{_bytes(new.size)} at most"
     rows.append(("a site downloads", "", download))

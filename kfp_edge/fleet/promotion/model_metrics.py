@@ -8,6 +8,12 @@ from kfp_edge.metrics.catalog import Direction, find_metric
 #: The trailer of a commit with the SHA-256 of the data that its model was trained on.
 DATA_TRAILER = "Data-SHA256"
 
+#: The summary of a block in the text of a pull request: the message of the commit that brought a release.
+SUMMARY_TITLE = "What the release says"
+DATA_ROW = "data (sha256)"
+
+_DETAILS = re.compile(rf"<summary>{SUMMARY_TITLE}</summary>\n\n(.*?)\n\n</details>", re.DOTALL)
+_DATA_ROW = re.compile(rf"^\| {re.escape(DATA_ROW)} \| [^|]* \| ([0-9a-f]{{64}}) \|$", re.MULTILINE)
 _METRIC = re.compile(r"^- (?P<name>\w+): (?P<text>(?P<value>-?[\d,.]+(?:e[+-]?\d+)?)\b.*)$", re.MULTILINE)
 _TRAILER = re.compile(r"^[A-Z][A-Za-z0-9-]+: .*$")
 
@@ -18,6 +24,14 @@ def summary_of(message: str) -> str:
     while lines and (not lines[-1].strip() or _TRAILER.match(lines[-1])):
         lines.pop()
     return "\n".join(lines).strip()
+
+
+def read_body(body: str) -> str:
+    """Return what the text of a pull request says about its release, in the form of a commit message."""
+    summary = _DETAILS.search(body)
+    data = _DATA_ROW.search(body)
+    trailer = f"\n\n{DATA_TRAILER}: {data[1]}" if data else ""
+    return f"\n\n{summary[1]}{trailer}" if summary else ""
 
 
 def read_data_hash(message: str) -> str:

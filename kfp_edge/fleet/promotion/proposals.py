@@ -9,6 +9,7 @@ from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.body import Evidence, render_body
 from kfp_edge.fleet.promotion.image_facts import ImageFacts
 from kfp_edge.fleet.promotion.manifests import diff_manifests
+from kfp_edge.fleet.promotion.model_metrics import summary_of
 from kfp_edge.fleet.promotion.pins import find_pinned_sites
 from kfp_edge.fleet.promotion.pull_requests import PullRequestSettings
 from kfp_edge.fleet.releases.ring_images import read_ring_image, set_ring_image
@@ -16,6 +17,7 @@ from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.forges import ProposedChange
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.changes import Change, PlannedCommit, propose_in
+from kfp_edge.gitops.images import Image
 from kfp_edge.gitops.tree import Commit, Tree
 
 
@@ -88,15 +90,23 @@ def propose(
         return PlannedCommit(branch, message, _edit(files, fleet, decision) | {decision.path: decision.to_file()})
 
     manifests = diff_manifests(tree, _edit(tree, fleet, decision), sites)
-    source = repository.find_message(head, decision.after.digest)
-    old_source = repository.find_message(head, decision.before.digest) if decision.before else ""
+    settings = PullRequestSettings.of_ring(fleet, decision.ring)
+
+    def find_source(image: Image | None, facts: ImageFacts) -> str:
+        if image is None:
+            return ""
+        message = repository.find_message(head, image.digest)
+        if summary_of(message) or settings is None:
+            return message
+        return settings.find_source(target.remote, decision.model, facts.version, image.digest)
+
+    source, old_source = find_source(decision.after, images.new), find_source(decision.before, images.old)
     evidence = Evidence(
         branch, images.new, images.old, source, old_source, [site.name for site in sites], all_warnings, manifests
     )
     body = render_body(decision, evidence)
     change = propose_in(repository, target.branch, plan)
     proposed = None
-    settings = PullRequestSettings.of_ring(fleet, decision.ring)
     if settings is not None and change.branch == branch:
         title = _message(decision).partition("\n")[0]
         proposed = settings.propose(target.remote, branch, target.branch, title, body)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from kfp_edge.fleet.contracts import Fleet, PullRequests, ReviewSettings
+from kfp_edge.fleet.promotion.model_metrics import read_body
+from kfp_edge.fleet.releases.branches import review_branch
 from kfp_edge.forges import Forge, Proposal, ProposedChange, open_forge
 from kfp_edge.git.remote import GitRemote
 
@@ -51,3 +53,19 @@ class PullRequestSettings:
             auto_merge=bool(review.auto_merge),
         )
         return self.open(remote).propose(proposal)
+
+    def find_source(self, remote: GitRemote, model: str, version: str, digest: str) -> str:
+        """Return what the pull request of a release says about it, in the form of a commit message; empty without one.
+
+        Where pull requests are squashed, a forge may keep no more of the commit than its title.
+
+        Raises:
+            ParameterError: the address is none of that forge, or there is no token.
+            ForgeError: the forge refuses.
+        """
+        if not version:
+            return ""
+        pull_request = self.open(remote).find(review_branch(model, version))
+        if pull_request is None or digest not in pull_request.body:
+            return ""
+        return read_body(pull_request.body)

@@ -258,6 +258,15 @@ class TestThePullRequest:
         result = propose(self.url(server, forge), released, tmp_path / "change.md")
         assert (result.proposed, result.change.branch, len(forge.pulls)) == (None, "main", 1)
 
+    def test_after_a_squash_merge_that_kept_the_title_alone_the_next_one_still_has_the_metrics(
+        self, released: Released, server: ForgeServer, forge: FakeRepository, tmp_path: Path
+    ) -> None:
+        propose(self.url(server, forge), released, tmp_path / "change.md")
+        forge.merge(forge.pull(1), "squash")
+        body = propose(self.url(server, forge), released, tmp_path / "change.md", "1.1.0").body
+        assert "| recall | 0.8 | 0.7 | **worse** (higher is better) |" in body
+        assert f"| data (sha256) | {'0' * 64} | {'0' * 64} |" in body
+
     def test_of_a_new_fleet_is_opened_as_the_parameter_says_and_so_is_each_later_one(
         self, released: Released, server: ForgeServer, forge: FakeRepository, tmp_path: Path
     ) -> None:
