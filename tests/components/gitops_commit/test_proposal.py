@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
-from kfp_edge.components.gitops_commit.proposal import ProposedRelease
+from kfp_edge.components.gitops_commit.gitops_commit import Destination
+from kfp_edge.components.gitops_commit.proposal import ProposedRelease, check_pull_requests
 from kfp_edge.components.gitops_commit.run import Inputs, run
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.forges import Outcome
+from kfp_edge.git.remote import GitRemote
 from kfp_edge.images.oci.labels import MODEL_LABEL
 from kfp_edge.images.oci.references import ImageRepository
 from kfp_edge.images.registry import copy_image
 from kfp_edge.reports.check import Check, write_checks
 from support.bundles import tiny_bundle
-from support.fake_forges import TOKEN, FakeRepository, Fault, ForgeServer, forge_server
+from support.fake_forges import TOKEN, FakeRepository, Fault, ForgeServer, Token, forge_server
 from support.fleets import site_with, write_fleet
 from support.git_repositories import bare, git, isolate, merge, push_from_another_clone
 from support.images import layered_image
@@ -296,6 +298,18 @@ class TestThePullRequest:
         assert pull.labels == []
         assert "## Files" in pull.body
         assert "## Sites" not in pull.body
+
+    def test_by_a_token_without_the_scope_is_found_without_a_change(
+        self, server: ForgeServer, forge: FakeRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        destination = Destination(GitRemote.parse(self.url(server, forge)), "main")
+        check_pull_requests(destination)
+        server.tokens["t0ken-that-reads"] = Token(frozenset({"read"}))
+        monkeypatch.setenv("KFP_EDGE_FORGE_TOKEN", "t0ken-that-reads")
+        with pytest.raises(KfpEdgeError, match="scope") as refused:
+            check_pull_requests(destination)
+        assert "t0ken" not in str(refused.value)
+        assert forge.pulls == []
 
     def test_needs_settings_that_are_valid(self, released: Released, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
