@@ -58,15 +58,20 @@ class Evidence:
 def render_body(decision: Decision, evidence: Evidence) -> str:
     """Return the text of a pull request in Markdown."""
     blocks = [decision.reason, *_warnings(decision, evidence)]
-    if rows := _check_rows(decision):
-        blocks += Section("What was looked at", ("check", "met", "measured", "required"), rows).to_markdown()
-    blocks += Section("Image", ("", "now", "after the merge"), _image_rows(decision, evidence)).to_markdown()
+    image = _beside(decision, _image_rows(decision, evidence))
+    blocks += Section("Image", ("", "now", "after the merge"), image).to_markdown()
     if decision.ring:
         blocks += [f"## Sites\n\n{_sites(evidence.sites)}"]
-    if rows := compare_metrics(evidence.old_source, evidence.source):
+    if rows := _beside(decision, compare_metrics(evidence.old_source, evidence.source)):
         blocks += Section("Metrics", ("metric", "now", "after the merge", "change"), rows).to_markdown()
+    if rows := _check_rows(decision):
+        blocks += Section("Checks", ("check", "met", "measured", "required"), rows).to_markdown()
     if summary := summary_of(evidence.source):
-        blocks += [f"<details><summary>{SUMMARY_TITLE}</summary>\n\n{summary}\n\n</details>"]
+        blocks += [f"<details><summary>{SUMMARY_TITLE}</summary>
+
+{summary}
+
+</details>"]
     if evidence.manifests.diff:
         manifests = evidence.manifests
         lines = fence_diff(manifests.diff, _MAX_DIFF_LINES, f"kfp-edge fleet diff --branch {evidence.branch}")
@@ -87,14 +92,19 @@ def _check_rows(decision: Decision) -> list[tuple[str, ...]]:
 
 def _image_rows(decision: Decision, evidence: Evidence) -> list[tuple[str, ...]]:
     old, new = evidence.old, evidence.new
-    before = decision.before
-    rows: list[tuple[str, ...]] = [("digest", before.digest if before else "none", decision.after.digest)]
+    before = decision.before.digest if decision.before else ""
+    rows: list[tuple[str, ...]] = [("digest", before, decision.after.digest)]
     rows += [(name, old.labels.get(key, "unknown"), new.labels.get(key, "unknown")) for name, key in _LABELS]
     rows.append((DATA_ROW, *(read_data_hash(text) for text in (evidence.old_source, evidence.source))))
     rows.append(("size", _bytes(old.size), _bytes(new.size)))
     download = _bytes(new.missing_in(old)) if old.blobs else f"{_bytes(new.size)} at most"
     rows.append(("a site downloads", "", download))
     return rows
+
+
+def _beside(decision: Decision, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows with "none" in the second column if the ring runs nothing yet."""
+    return list(rows) if decision.before else [(name, "none", *others) for name, _, *others in rows]
 
 
 def _bytes(size: int) -> str:

@@ -100,6 +100,10 @@ class TestTheText:
         assert "| verification: roc_auc | yes | 0.9 (interval) | at least 0.5 |" in body
         assert "| staging: latency of one row | yes | p99 2.00 ms | p99 at most 50 ms |" in body
 
+    def test_begins_with_the_image_and_ends_with_the_way_back(self, body: str) -> None:
+        headings = [line for line in body.splitlines() if line.startswith("## ")]
+        assert headings == ["## Image", "## Sites", "## Metrics", "## Checks", "## Manifests of site-1", "## Roll back"]
+
     def test_has_the_size_and_what_a_site_downloads(self, body: str) -> None:
         rows = {line.split(" | ")[0]: line for line in body.splitlines() if line.startswith("| ")}
         size, download = (
@@ -122,7 +126,8 @@ class TestTheText:
     ) -> None:
         body = propose(str(bare(tmp_path / "gitops.git")), released, tmp_path / "change.md").body
         assert "+kind: Deployment" in body
-        assert "| roc_auc | unknown | 0.9 | higher is better |" in body
+        assert "| roc_auc | none | 0.9 | higher is better |" in body
+        assert f"| data (sha256) | none | {'0' * 64} |" in body
         assert "`git revert` of this merge takes the model off its sites." in body
 
     def test_without_kustomize_shows_the_files_and_says_why(
