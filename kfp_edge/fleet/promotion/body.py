@@ -67,11 +67,7 @@ def render_body(decision: Decision, evidence: Evidence) -> str:
     if rows := _check_rows(decision):
         blocks += Section("Checks", ("check", "met", "measured", "required"), rows).to_markdown()
     if summary := summary_of(evidence.source):
-        blocks += [f"<details><summary>{SUMMARY_TITLE}</summary>
-
-{summary}
-
-</details>"]
+        blocks += [f"<details><summary>{SUMMARY_TITLE}</summary>\n\n{summary}\n\n</details>"]
     if evidence.manifests.diff:
         manifests = evidence.manifests
         lines = fence_diff(manifests.diff, _MAX_DIFF_LINES, f"kfp-edge fleet diff --branch {evidence.branch}")
