@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Literal, Self
 from zoneinfo import available_timezones
 
@@ -23,6 +24,12 @@ _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _REGISTRY = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*")
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """Return the names of all time zones, for which Python opens each file of the database."""
+    return frozenset(available_timezones())
 
 
 class Contract(BaseModel):
@@ -192,7 +199,7 @@ class Window(Contract):
     @field_validator("time_zone")
     @classmethod
     def _check_time_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value not in _time_zones():
             raise ValueError("must be a name of the IANA time zone database, such as Europe/Berlin")
         return value
 

@@ -1,5 +1,6 @@
 """A temporary bare clone of a repository that others push to as well."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,8 @@ _GLOBAL_CONFIG = "[safe]\n\tdirectory = *\n"
 _NO_OBJECT = "0" * 40
 # Paths that git gets as arguments; of more, all files are listed.
 _MAX_ARGUMENTS = 200
+# What git reports of a branch that was there a moment before.
+_DELETED = "couldn't find remote ref"
 #: A branch that a push only asks for.
 _PROBE_BRANCH = "kfp-edge/access-check"
 
@@ -43,17 +46,22 @@ class GitRepository:
     folder: Path
     env: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    #: The branches as the remote had them, and the heads of those that were fetched; by their names.
+    _remote_branches: dict[str, str] = field(default_factory=dict, repr=False)
+    _heads: dict[str, str] = field(default_factory=dict, repr=False)
 
     def fetch(self) -> None:
-        """Fetch every branch.
+        """Read which branches the remote has now. Each is fetched when its head is asked for: there may be thousands.
 
         Raises:
             GitError: the server cannot be reached, or refuses the credentials.
         """
-        try:
-            self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
-        except CommandError as error:
-            raise self._access_error(error, "read") from error
+        branches = self.remote_commits()
+        for name, commit in list(self._heads.items()):
+            if branches.get(name) != commit:
+                del self._heads[name]
+        self._remote_branches.clear()
+        self._remote_branches.update(branches)
 
     def remote_commits(self) -> dict[str, str]:
         """Return the commits of the remote's branches as it has them now, by name; nothing is fetched.
@@ -84,13 +92,25 @@ class GitRepository:
 
     def branches(self) -> list[str]:
         """Return the names of the remote's branches, sorted."""
-        return self._git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin").split()
+        return sorted(self._remote_branches)
 
     def head(self, branch: str) -> str | None:
-        """Return the head commit of a branch, or None if the remote has no such branch."""
-        ref = f"refs/remotes/origin/{branch}"
-        lines = self._git("for-each-ref", "--format=%(refname) %(objectname)", ref).splitlines()
-        return dict(line.split(" ") for line in lines).get(ref)
+        """Return the head commit of a branch, which is fetched if need be; None if the remote has no such branch.
+
+        Raises:
+            GitError: the server cannot be reached, or refuses the credentials.
+        """
+        if branch in self._remote_branches and branch not in self._heads:
+            # beside names of branches in folders, such as a/b, there may be one called a that is gone by now
+            ref = f"refs/fetched/{hashlib.sha1(branch.encode()).hexdigest()}"
+            try:
+                self._git("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{branch}:{ref}")
+            except CommandError as error:
+                if _DELETED in error.output.lower():
+                    return None
+                raise self._access_error(error, "read") from error
+            self._heads[branch] = self._git("rev-parse", "--verify", ref).strip()
+        return self._heads.get(branch)
 
     def contains(self, commit: str, ancestor: str) -> bool:
         """Whether `ancestor` is `commit` or part of its history."""
@@ -122,28 +142,13 @@ class GitRepository:
 
     def read(self, commit: str, path: str) -> bytes | None:
         """Return the contents of a file in a commit, or None if there is no such file."""
-        entry = self._find_entry(commit, path)
-        if entry is None:
-            return None
-        unpacked = self.folder / self._git("unpack-file", entry[1]).strip()
-        try:
-            return unpacked.read_bytes()
-        finally:
-            unpacked.unlink()
+        return self.read_all(commit, [path]).get(path)
 
     def read_all(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of those files that a commit has; one process of git reads them all."""
         hashes = {path: entry[1] for path, entry in self._find_entries(commit, paths).items()}
-        output = self._git_binary(
-            "cat-file", "--batch", stdin="".join(f"{each}\n" for each in hashes.values()).encode()
-        )
-        contents, position = {}, 0
-        for path in hashes:
-            end = output.index(b"\n", position)
-            size = int(output[position:end].split()[2])
-            contents[path] = output[end + 1 : end + 1 + size]
-            position = end + 1 + size + 1
-        return contents
+        contents = zip(hashes, self._read_objects(hashes.values()), strict=True)
+        return {path: data for path, data in contents if data is not None}
 
     def find_message(self, commit: str, text: str) -> str:
         """Return the message of the oldest commit in a history whose message contains a text, empty if there is none.
@@ -167,18 +172,11 @@ class GitRepository:
         """
         lines = self._git("log", "--first-parent", "--format=%H %ct", commit, "--", path).splitlines()
         commits = [line.split() for line in lines]
-        requests = "".join(f"{each}:{path}\n" for each, _ in commits)
-        output = self._git_binary("cat-file", "--batch", stdin=requests.encode())
-        versions, position = [], 0
-        for each, seconds in commits:
-            end = output.index(b"\n", position)
-            head, position = output[position:end], end + 1
-            data = None  # deleted
-            if not head.endswith(b" missing"):
-                size = int(head.split()[2])
-                data, position = output[position : position + size], position + size + 1
-            versions.append(FileVersion(each, datetime.fromtimestamp(int(seconds), UTC), data))
-        return versions
+        contents = self._read_objects(f"{each}:{path}" for each, _ in commits)
+        return [
+            FileVersion(each, datetime.fromtimestamp(int(seconds), UTC), data)
+            for (each, seconds), data in zip(commits, contents, strict=True)
+        ]
 
     def list_files(self, commit: str, folder: str = "") -> list[str]:
         """Return the paths of all files of a commit below a folder, sorted."""
@@ -273,12 +271,22 @@ class GitRepository:
         commits = [commit] if origin is None else [origin, commit]
         return self._git("diff-tree", "--root", "--no-commit-id", "--patch", "--no-ext-diff", *commits)
 
-    def _find_entry(self, commit: str, path: str) -> tuple[str, str] | None:
-        """Return mode and hash of a file in a commit."""
-        entry = self._git("ls-tree", commit, "--", path).split()
-        if not entry or entry[1] != "blob":
-            return None
-        return entry[0], entry[2]
+    def _read_objects(self, names: Iterable[str]) -> Iterator[bytes | None]:
+        """Yield the contents of objects, None for those that are not there."""
+        requests = [f"{name}\n" for name in names]
+        if not requests:
+            return
+        output = self._git_binary("cat-file", "--batch", stdin="".join(requests).encode())
+        position = 0
+        for _ in requests:
+            end = output.index(b"\n", position)
+            head, position = output[position:end], end + 1
+            if head.endswith(b" missing"):
+                yield None
+                continue
+            size = int(head.split()[2])
+            yield output[position : position + size]
+            position += size + 1
 
     def _find_entries(self, commit: str, paths: Iterable[str]) -> dict[str, tuple[str, str]]:
         """Return mode and hash of those files that a commit has, by their paths."""
@@ -371,5 +379,5 @@ def _create_repository(remote: GitRemote) -> Iterator[GitRepository]:
         repository = GitRepository(remote, folder / "clone", env, (token,) if token else ())
         repository.folder.mkdir()
         repository._git("init", "--quiet", "--bare", "--template=")
-        repository._git("remote", "add", "origin", remote.url)
+        repository._git("config", "remote.origin.url", remote.url)
         yield repository

@@ -151,9 +151,12 @@ def _empty_error(remote: GitRemote) -> GitError:
 
 def missing_branch_error(remote: GitRemote, branch: str, branches: list[str]) -> GitError:
     """Return the error of a repository without the base branch."""
+    if not branches:
+        return GitError(f"{remote.url} has no branch yet; push {branch} to it first.")
     hint = did_you_mean(branch, branches)
     return GitError(
-        f"{remote.url} has no branch {branch}; {hint}create it, or set gitops_branch to one of: {', '.join(branches)}."
+        f"{remote.url} has no branch {branch}; {hint}create it, or name another one (gitops_branch of a pipeline, branch "
+        f"in fleet.yaml): {', '.join(branches)}."
     )
 
 

@@ -150,8 +150,9 @@ class TestCommitting:
 
     def test_a_file_that_does_not_exist_reads_as_none(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        head = push_from_another_clone(folder, "main", {"a/b": "b\n"})
+        push_from_another_clone(folder, "main", {"a/b": "b\n"})
         with open_repository(GitRemote(str(folder))) as repository:
+            head = repository.head("main") or ""
             assert repository.read(head, "nowhere") is None
             assert repository.read(head, "a") is None
 
@@ -216,10 +217,10 @@ class TestPushing:
 
     def test_a_concurrent_push_is_distinguished_from_a_refusal(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        first = push_from_another_clone(folder, "main", {"a": "1\n"})
+        push_from_another_clone(folder, "main", {"a": "1\n"})
         second = push_from_another_clone(folder, "other", {"a": "2\n"}, start="origin/main")
         with open_repository(GitRemote(str(folder))) as repository:
-            commit = repository.commit(first, {"b": b"2\n"}, "mine\n")
+            commit = repository.commit(repository.head("main"), {"b": b"2\n"}, "mine\n")
             hook(folder, "update", f"git update-ref refs/heads/main {second}")
             with pytest.raises(PushedMeanwhileError):
                 repository.push(commit, "main", repository.head("main"))
@@ -238,12 +239,38 @@ class TestPushing:
 
     def test_branches_without_common_history_have_no_merge_base(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
-        one = push_from_another_clone(folder, "one", {"a": "1\n"})
-        two = push_from_another_clone(folder, "two", {"a": "2\n"})
+        push_from_another_clone(folder, "one", {"a": "1\n"})
+        push_from_another_clone(folder, "two", {"a": "2\n"})
         with open_repository(GitRemote(str(folder))) as repository:
+            one, two = (repository.head(name) or "" for name in ("one", "two"))
             assert repository.merge_base(one, one) == one
             assert repository.merge_base(one, two) is None
             assert not repository.contains_content(one, two)
+
+    def test_a_branch_is_fetched_as_it_is_when_it_is_asked_for(self, tmp_path: Path) -> None:
+        folder = bare(tmp_path / "gitops.git")
+        push_from_another_clone(folder, "main", {"a": "1\n"})
+        push_from_another_clone(folder, "gone", {"a": "2\n"})
+        with open_repository(GitRemote(str(folder))) as repository:
+            newer = push_from_another_clone(folder, "main", {"b": "2\n"})
+            git(folder, "update-ref", "-d", "refs/heads/gone")
+            assert repository.head("main") == newer
+            assert repository.head("gone") is None
+            assert repository.head("never") is None
+
+    def test_after_a_fetch_a_branch_may_have_moved_gone_or_be_a_folder(self, tmp_path: Path) -> None:
+        folder = bare(tmp_path / "gitops.git")
+        first = push_from_another_clone(folder, "a", {"a": "1\n"})
+        with open_repository(GitRemote(str(folder))) as repository:
+            assert repository.head("a") == first
+            git(folder, "update-ref", "-d", "refs/heads/a")
+            below = push_from_another_clone(folder, "a/b", {"a": "2\n"})
+            repository.fetch()
+            assert (repository.branches(), repository.head("a"), repository.head("a/b")) == (["a/b"], None, below)
+            moved = push_from_another_clone(folder, "a/b", {"a": "3\n"})
+            repository.fetch()
+            assert repository.head("a/b") == moved
+            assert repository.read(moved, "a") == b"3\n"
 
     def test_the_error_about_a_refusal_has_the_reason_of_the_server(self, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")

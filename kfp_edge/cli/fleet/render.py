@@ -25,7 +25,10 @@ def render(
     if (output is None) == (not site):
         raise typer.BadParameter("name a SITE, or a folder for all sites with --output.")
     if output is None:
-        typer.echo(render_site(repository, site), nl=False)
+        text = render_site(repository, site)
+        typer.echo(text, nl=False)
+        if not text.strip():
+            typer.echo(f"{site} gets nothing yet: its site.yaml names no model.", err=True)
         return
     count = 0
     for name, text in render_sites(repository):

@@ -11,7 +11,8 @@ from kfp_edge.cli.fleet.options import HERE, RepositoryFolder
 def add_site(
     name: Annotated[str, typer.Argument(metavar="[SITE]", help="The name of the site, a DNS label.")] = "",
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="A table of sites in place of one; docs/fleet.md.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="A table of sites in place of one; docs/fleet-owner.md."),
     ] = None,
     ring: Annotated[str, typer.Option("--ring", help="By default the first one.")] = "",
     delivery: Annotated[str, typer.Option("--delivery", help="hub, site or podman.")] = "",

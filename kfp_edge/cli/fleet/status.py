@@ -23,9 +23,7 @@ def status(
     from dataclasses import replace
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
-    from kfp_edge.cli.fleet.status_table import make_table
+    from kfp_edge.cli.fleet.status_table import format_table
     from kfp_edge.errors import ParameterError
     from kfp_edge.fleet.releases.ring_images import select_ring
     from kfp_edge.fleet.remote import FleetRemote
@@ -55,5 +53,5 @@ def status(
         typer.echo(json.dumps(to_json(result), indent=2))
         return
     if result.sites:
-        Console(width=None if Console().is_terminal else 200).print(make_table(result))
+        typer.echo("\n".join(format_table(result)))
     typer.echo(summarize(result))

@@ -1,20 +1,31 @@
 """The table of `kfp-edge fleet status`."""
 
-from rich.table import Table
+from collections.abc import Iterator
+
+import typer
 
 from kfp_edge.fleet.status.presentation import HEADER, row_of
 from kfp_edge.fleet.status.status import FleetStatus, State
 
-_STYLES = {State.NOT_READY: "red", State.DRIFTED: "yellow", State.CURRENT: "green"}
+_COLOURS = {State.NOT_READY: typer.colors.RED, State.DRIFTED: typer.colors.YELLOW, State.CURRENT: typer.colors.GREEN}
+_STATE = 1 + HEADER.index("state")
 
 
-def make_table(status: FleetStatus) -> Table:
-    """Return a row for each model of each site, by ring."""
-    table = Table("ring", *HEADER, box=None, pad_edge=False)
-    for each in status.sites:
-        cells = list(row_of(each, status.now))
-        state = HEADER.index("state")
-        if style := _STYLES.get(each.state):
-            cells[state] = f"[{style}]{cells[state]}[/]"
-        table.add_row(each.site.ring, *cells)
-    return table
+def format_table(status: FleetStatus) -> Iterator[str]:
+    """Yield a line for each model of each site, by ring, below a header.
+
+    A fleet may have thousands of sites: rich would take ten seconds for them.
+    """
+    header = ("ring", *HEADER)
+    rows = [(each.site.ring, *row_of(each, status.now)) for each in status.sites]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    yield _format_line(header, widths)
+    for each, row in zip(status.sites, rows, strict=True):
+        yield _format_line(row, widths, _COLOURS.get(each.state))
+
+
+def _format_line(row: tuple[str, ...], widths: list[int], colour: str | None = None) -> str:
+    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    if colour:
+        cells[_STATE] = typer.style(cells[_STATE], fg=colour)
+    return "  ".join(cells).rstrip()

@@ -52,9 +52,12 @@ def describe_window(status: SiteStatus, now: datetime) -> str:
 
 
 def summarize(status: FleetStatus) -> str:
-    """Return how many sites are in which state."""
+    """Return how many sites are in which state; where sites run several models, how many models at how many sites."""
     counts = [f"{count:,} {state}" for state, count in count_states(status.sites).items()]
-    return f"{count_of(len(status.sites), 'site')}: {', '.join(counts) or 'none runs a model of a ring'}"
+    names = {each.site.name for each in status.sites}
+    sites = count_of(len(names), "site")
+    subject = sites if len(names) == len(status.sites) else f"{count_of(len(status.sites), 'model')} at {sites}"
+    return f"{subject}: {', '.join(counts) or 'none runs a model of a ring'}"
 
 
 def to_json(status: FleetStatus) -> dict[str, object]:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kfp_edge.fleet.status.prometheus import Prometheus, Sample
+from kfp_edge.fleet.history import RingRelease
+from kfp_edge.fleet.status.prometheus import Prometheus
 
 #: How long Prometheus shows the last value of a series, by default.
 LOOKBACK = timedelta(minutes=5)
@@ -56,62 +57,93 @@ class SiteReports:
 
 
 def read_reports(
-    prometheus: Prometheus, label: str, wanted: Mapping[tuple[str, str], str], now: datetime, horizon: timedelta
+    prometheus: Prometheus, label: str, wanted: Mapping[tuple[str, str], RingRelease], now: datetime, horizon: timedelta
 ) -> dict[tuple[str, str], SiteReports]:
     """Return what sites report, by site and model.
 
-    What is seen now takes one query for the whole fleet. The past is looked at for those sites only that are not seen,
-    or run something else than they should, in steps of five minutes.
+    What is seen now takes one query for the whole fleet. The past is looked at in steps of five minutes: for sites that
+    are not seen as far back as the horizon, and for sites that run something else than they should only since they
+    should, and only for that image. So it takes little where a whole fleet has not taken a release yet.
 
     Args:
         prometheus: Where the metrics are.
         label: The label that names the site of a series.
-        wanted: The digest that each site should run, by site and model.
+        wanted: What each site should run, by site and model.
         now: The time of the status.
         horizon: How far back to look for the last report of a site.
 
     Raises:
         MetricsError: the metrics cannot be read.
     """
-    info = f"kfp_edge_model_info{{{label}!=''}}"
+    query = _Query(prometheus, label, now)
     current: dict[tuple[str, str], list[Report]] = defaultdict(list)
-    query = f"max by ({label}, model, version, image_digest) (timestamp({info}))"
-    for report in _reports(prometheus.query(query, now), label):
+    for report in query.reports(f"timestamp(kfp_edge_model_info{{{label}!=''}})"):
         current[report.site, report.model].append(report)
-    ready = f"max by ({label}, job, instance) (max_over_time(kfp_edge_ready[{_seconds(LOOKBACK)}]))"
-    query = f"max by ({label}, model) ({info} * on ({label}, job, instance) group_left () {ready})"
-    is_ready = {_key(sample, label): sample.value > 0 for sample in prometheus.query(query, now)}
-    reports = {key: SiteReports(tuple(each), (), is_ready.get(key, False)) for key, each in current.items()}
-    none = SiteReports()
-    unclear = {key[0] for key, digest in wanted.items() if reports.get(key, none).digests != (digest,)}
+    is_ready = query.readiness()
+    unseen = {site for site, model in wanted if (site, model) not in current}
+    past = list(query.past(unseen, "", horizon))
+    for (model, release), sites in _group_drifted(wanted, current).items():
+        series = f',model="{model}",image_digest="{release.image.digest}"'
+        past += query.past(sites, series, min(max(now - release.since, LOOKBACK), horizon))
     earlier: dict[tuple[str, str], list[Report]] = defaultdict(list)
-    for names in _chunks(sorted(unclear)):
-        selector = f"kfp_edge_model_info{{{label}=~'{'|'.join(names)}'}}"
-        window = f"[{_seconds(horizon)}:{_seconds(LOOKBACK)}]"
-        query = f"max by ({label}, model, version, image_digest) (max_over_time(timestamp({selector}){window}))"
-        for report in _reports(prometheus.query(query, now), label):
-            earlier[report.site, report.model].append(report)
-    for key, past in earlier.items():
-        known = reports.get(key, none)
-        newest_first = sorted(past, key=lambda report: report.last_seen, reverse=True)
-        reports[key] = SiteReports(known.current, tuple(newest_first), known.is_ready)
-    return reports
-
-
-def _reports(samples: Iterable[Sample], label: str) -> Iterator[Report]:
-    for sample in samples:
-        labels = sample.labels
-        yield Report(
-            labels[label],
-            labels.get("model", ""),
-            labels.get("version", ""),
-            labels.get("image_digest", ""),
-            datetime.fromtimestamp(sample.value, UTC),
+    for report in sorted(past, key=lambda each: each.last_seen, reverse=True):
+        earlier[report.site, report.model].append(report)
+    return {
+        key: SiteReports(
+            tuple(current.get(key, ())),
+            tuple(earlier.get(key, ())),
+            is_ready.get(key, False) if key in current else None,
         )
+        for key in {*current, *earlier}
+    }
 
 
-def _key(sample: Sample, label: str) -> tuple[str, str]:
-    return sample.labels[label], sample.labels.get("model", "")
+def _group_drifted(
+    wanted: Mapping[tuple[str, str], RingRelease], current: Mapping[tuple[str, str], Sequence[Report]]
+) -> dict[tuple[str, RingRelease], list[str]]:
+    """Return the sites that are seen, and do not run what they should, by model and release."""
+    sites: dict[tuple[str, RingRelease], list[str]] = defaultdict(list)
+    for (site, model), release in wanted.items():
+        reports = current.get((site, model), ())
+        if reports and all(report.digest != release.image.digest for report in reports):
+            sites[model, release].append(site)
+    return sites
+
+
+@dataclass(frozen=True)
+class _Query:
+    prometheus: Prometheus
+    label: str
+    now: datetime
+
+    def reports(self, timestamps: str) -> Iterator[Report]:
+        """Yield the reports of which an expression gives the times."""
+        by = f"max by ({self.label}, model, version, image_digest)"
+        for sample in self.prometheus.query(f"{by} ({timestamps})", self.now):
+            labels = sample.labels
+            yield Report(
+                labels[self.label],
+                labels.get("model", ""),
+                labels.get("version", ""),
+                labels.get("image_digest", ""),
+                datetime.fromtimestamp(sample.value, UTC),
+            )
+
+    def past(self, sites: Iterable[str], series: str, period: timedelta) -> Iterator[Report]:
+        """Yield the newest report of each image at these sites within a period; `series` has further conditions."""
+        for names in _chunks(sorted(sites)):
+            selector = f"kfp_edge_model_info{{{self.label}=~'{'|'.join(names)}'{series}}}"
+            window = f"[{_seconds(period)}:{_seconds(LOOKBACK)}]"
+            yield from self.reports(f"max_over_time(timestamp({selector}){window})")
+
+    def readiness(self) -> dict[tuple[str, str], bool]:
+        """Return whether a server with the model took requests lately, by site and model."""
+        label = self.label
+        ready = f"max by ({label}, job, instance) (max_over_time(kfp_edge_ready[{_seconds(LOOKBACK)}]))"
+        info = f"kfp_edge_model_info{{{label}!=''}}"
+        query = f"max by ({label}, model) ({info} * on ({label}, job, instance) group_left () {ready})"
+        samples = self.prometheus.query(query, self.now)
+        return {(each.labels[label], each.labels.get("model", "")): each.value > 0 for each in samples}
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -36,7 +36,7 @@ class State(StrEnum):
     #: It was not seen for longer than its ring's `offlineAfter`.
     OFFLINE = "offline"
     #: It is online and runs another digest, and its sync windows are closed.
-    WAITING = "waits for its window"
+    WAITING = "waiting for a window"
     #: It runs what it should.
     CURRENT = "up to date"
 
@@ -120,16 +120,25 @@ def read_status(files: FleetFiles, now: datetime, horizon: timedelta = HORIZON) 
     fleet, releases = files.fleet, files.releases
     metrics = require_metrics(fleet)
     wanted = {
-        (site.name, model): release.image.digest
+        (site.name, model): release
         for site in files.sites
         for model in site.models
         if (release := releases.get((site.ring, model))) is not None
     }
     reports = read_reports(Prometheus(metrics.prometheus), metrics.site_label, wanted, now, horizon)
     rings = {ring.name: ring for ring in fleet.rings}
+    windows = {each: evaluate_windows(each, now) for each in {site.windows for site in files.sites}}
     none = SiteReports()
     sites = [
-        _describe(site, rings[site.ring], model, releases[site.ring, model], reports.get((site.name, model), none), now)
+        _describe(
+            site,
+            rings[site.ring],
+            model,
+            wanted[site.name, model],
+            reports.get((site.name, model), none),
+            windows[site.windows],
+            now,
+        )
         for site in files.sites
         for model in site.models
         if (site.name, model) in wanted
@@ -158,9 +167,8 @@ def count_states(sites: Sequence[SiteStatus]) -> dict[State, int]:
 
 
 def _describe(
-    site: Site, ring: Ring, model: str, wanted: RingRelease, reports: SiteReports, now: datetime
+    site: Site, ring: Ring, model: str, wanted: RingRelease, reports: SiteReports, window: WindowState, now: datetime
 ) -> SiteStatus:
-    window = evaluate_windows(site.windows, now)
     last_seen = reports.last_seen
     is_current = reports.digests == (wanted.image.digest,)
     if last_seen is None:

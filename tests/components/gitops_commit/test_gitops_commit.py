@@ -312,7 +312,7 @@ class TestRefusals:
 
     def test_the_error_about_a_missing_base_branch_lists_the_branches(self, folder: Path) -> None:
         push_from_another_clone(folder, "trunk", {"a": "a\n"})
-        with pytest.raises(KfpEdgeError, match=r"has no branch main; .*gitops_branch to one of: trunk\."):
+        with pytest.raises(KfpEdgeError, match=r"has no branch main; .*gitops_branch of a pipeline.*: trunk\."):
             commit(folder)
 
     @pytest.mark.parametrize("name", ["", "Pump", "pump_1", "-pump", "pump-", "a.b", "a/b", "a" * 64, "a\n", "../a"])

@@ -69,7 +69,7 @@ def roll_back(target: FleetRemote, images: tuple[str, list[str]], **options: Any
 def previous(fleet: FleetClone) -> str:
     """Return what a rollback would go back to."""
     with fleet.remote.open() as clone:
-        found = find_previous(read_releases(clone, fleet.head(), "canary", "pump"))
+        found = find_previous(read_releases(clone, clone.head("main") or "", "canary", "pump"))
     return found.image.digest if found else ""
 
 
@@ -110,7 +110,7 @@ class TestTheImageBefore:
         merge(fleet.repository, "work")
         assert previous(fleet) == images[1][2]
         with fleet.remote.open() as clone:
-            current = read_current(clone, fleet.head(), "canary", "pump")
+            current = read_current(clone, clone.head("main") or "", "canary", "pump")
         assert current is not None
         assert (current.image.digest, current.commit) == (f"sha256:{'9' * 64}", fleet.head())
 

@@ -31,13 +31,21 @@ def test_it_prints_the_objects_of_the_site(fleet: Path) -> None:
     assert "kfp-edge.io/site: hall-1" in result.output
 
 
+def test_a_site_without_a_model_gets_nothing_and_the_command_says_so(tmp_path: Path) -> None:
+    folder = write_fleet(tmp_path, [site_with("hall-1", models=[])])
+    result = CliRunner().invoke(app, ["fleet", "render", "hall-1", "-C", str(folder)])
+    assert (result.exit_code, result.stdout.strip()) == (0, "")
+    assert "names no model" in result.stderr
+
+
 def test_a_commit_gives_the_same_as_its_checkout(fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git_repositories.isolate(monkeypatch, tmp_path)
     texts = {path.relative_to(fleet).as_posix(): path.read_text() for path in fleet.rglob("*") if path.is_file()}
     folder = bare(tmp_path / "fleet.git")
-    commit = push_from_another_clone(folder, "main", texts)
+    push_from_another_clone(folder, "main", texts)
     with open_repository(GitRemote(str(folder))) as repository:
-        assert render_site(Commit(repository, commit), "hall-2") == render_site(fleet, "hall-2")
+        commit = Commit(repository, repository.head("main") or "")
+        assert render_site(commit, "hall-2") == render_site(fleet, "hall-2")
 
 
 def test_all_sites_are_rendered_as_each_by_itself(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from typer.testing import CliRunner
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.contracts import Window
+from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.status.page import write_page
-from kfp_edge.fleet.status.presentation import format_age, to_json
+from kfp_edge.fleet.status.presentation import format_age, summarize, to_json
 from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.status import FleetStatus, SiteStatus, State, read_files, read_status
 from kfp_edge.fleet.status.windows import evaluate_windows, open_time
+from kfp_edge.git.remote import GitRemote
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import DIGESTS, site_with
+from support.git_repositories import bare
 from support.prometheus import NOW, Served, prometheus_with
 
 OLD, NEW, FOREIGN = DIGESTS[:3]
@@ -149,6 +153,10 @@ class TestTheCommand:
         assert line.split()[:5] == ["canary", "silent", "pump", NEW.removeprefix("sha256:")[:12], "nothing"]
         assert output.splitlines()[-1].startswith("11 sites: ")
 
+    def test_counts_sites_and_models_apart(self, status: FleetStatus) -> None:
+        twice = replace(status, sites=tuple(each for each in status.sites if each.site.name == "current") * 2)
+        assert summarize(twice) == "2 models at 1 site: 2 up to date"
+
     def test_writes_json_and_a_page(self, fleet: FleetClone, tmp_path: Path) -> None:
         document = json.loads(self.run(fleet, "--json", "--ring", "all", "--html", str(tmp_path / "page.html")))
         assert [each["site"] for each in document["sites"]] == ["later"]
@@ -156,6 +164,11 @@ class TestTheCommand:
 
 
 class TestAMistake:
+    def test_a_repository_without_a_commit(self, tmp_path: Path) -> None:
+        remote = FleetRemote(GitRemote(str(bare(tmp_path / "empty.git"))), "main")
+        with remote.open() as clone, pytest.raises(KfpEdgeError, match="has no branch yet; push main to it first"):
+            read_files(clone, "main")
+
     def test_metrics_that_are_not_named(self, tmp_path: Path) -> None:
         made = create_fleet(tmp_path, [site_with("hall-1")])
         with (
