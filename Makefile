@@ -38,7 +38,7 @@ tools:
 	@scripts/install-tools buildah podman runc skopeo git
 
 unit-tools:
-	@scripts/install-tools git skopeo docker-registry prometheus
+	@scripts/install-tools git skopeo docker-registry prometheus promtool:prometheus
 
 test-tools: tools unit-tools
 	@scripts/install-tools qemu-aarch64-static:qemu-user-static promtool:prometheus
@@ -78,11 +78,13 @@ test-cluster: setup unit-tools  ## Test the cluster that kubectl points to (test
 images: setup tools  ## Build the runtime image and the serving image into build/images (BASE=... chooses another base)
 	$(BIN)/python -m kfp_edge.images --output build/images $(if $(BASE),--base $(BASE))
 
-bench: setup tools  ## Benchmark the pipeline by stage, and the server against others (half an hour)
+bench: setup tools unit-tools  ## Benchmark the pipeline by stage, the server against others, and a fleet (an hour)
 	@mkdir -p build
 	$(BIN)/python benchmarks/pipeline.py | tee build/pipeline.md
+	$(BIN)/python benchmarks/fleet/run.py | tee build/fleet.md
 	$(BIN)/python benchmarks/serving/run.py | tee build/serving.md
-	@cat build/pipeline.md <(echo) build/serving.md > build/benchmarks.md && mv build/benchmarks.md docs/benchmarks.md
+	@cat build/pipeline.md <(echo) build/fleet.md <(echo) build/serving.md > build/benchmarks.md && \
+	  mv build/benchmarks.md docs/benchmarks.md
 
 format: setup  ## Format the code, and strip the outputs from the notebooks
 	$(BIN)/ruff check --fix
