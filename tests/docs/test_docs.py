@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,34 +29,22 @@ from kfp_edge.spec import reference_tables
 from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 from kfp_edge.spec.compiling import compiler
 from kfp_edge.tasks.task import TrainingOptions
+from support.documents import DOCUMENTS, list_commands, read_blocks
 from support.failures import make_engines, make_fleet
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
-from support.fleets import site_with, write_fleet
 from support.manifests import rendered
 from support.paths import ROOT
 from support.tables import anomalies, failures
 from support.wear_tables import wear
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-#: Commands that run on this machine, but for the servers and those of an offline site, which a file beside this one
-#: runs in the order of their page; and those that ask a cluster.
-_HERE = r"kfp-edge (?!serve |submit |schedule |runs|doctor .|mirror )"
+#: Commands that run on this machine, but for the servers and those of a fleet and of an offline site, which files beside
+#: this one run; and those that ask a cluster.
+_HERE = r"kfp-edge (?!serve |fleet |submit |schedule |runs|doctor .|mirror )"
 _THERE = r"kfp-edge (submit|schedule|runs|doctor .)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
 OPENSHIFT = ROOT / "deploy" / "openshift"
 EVERYTHING += [ROOT / "notebooks" / "README.md", OPENSHIFT / "README.md"]
-
-
-def _blocks(document: Path, language: str) -> list[str]:
-    """Return the blocks of code in a language; those in a list are indented."""
-    return re.findall(rf"^ *```{language}\n(.*?)^ *```", document.read_text(), re.DOTALL | re.MULTILINE)
-
-
-def _commands(documents: Sequence[Path] = DOCUMENTS) -> list[str]:
-    blocks = [block.replace("\\\n", "") for document in documents for block in _blocks(document, "sh")]
-    lines = [line for block in blocks for line in block.splitlines()]
-    return sorted({line.partition(" #")[0].strip() for line in lines if line.strip()})
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +70,6 @@ def desk(tmp_path_factory) -> Path:
     moments = [f"2026-01-{1 + row // 1440:02}T{row // 60 % 24:02}:{row % 60:02}:00" for row in range(len(sensor))]
     odd = [moments[row] for row in sensor.index[sensor["odd"] == 1]]
     sensor.drop(columns="odd").assign(at=moments).to_csv(folder / "sensor.csv", index=False)
-    write_fleet(folder / "edge-sites", [site_with("hall-7")], rings=("canary",))
     (folder / "failures.json").write_text(f'[["{odd[0]}", "{odd[-1]}"]]')
     return folder
 
@@ -97,7 +83,7 @@ def _make_brought_model(presses: pd.DataFrame) -> onnx.ModelProto:
 
 @pytest.mark.containers
 @pytest.mark.xdist_group(__name__)
-@pytest.mark.parametrize("command", [command for command in _commands() if re.match(_HERE, command)])
+@pytest.mark.parametrize("command", [command for command in list_commands() if re.match(_HERE, command)])
 def test_every_command_in_the_documents_works_as_written(desk, command):
     if command.startswith("kfp-edge validate") or "--check" in command:
         subprocess.run(["kfp-edge", "compile"], cwd=desk, env=_with_venv(), check=True, capture_output=True)
@@ -107,7 +93,7 @@ def test_every_command_in_the_documents_works_as_written(desk, command):
 
 @pytest.mark.containers
 @pytest.mark.xdist_group(__name__)
-@pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("kfp-edge serve ")])
+@pytest.mark.parametrize("command", [command for command in list_commands() if command.startswith("kfp-edge serve ")])
 def test_every_server_in_the_documents_starts_and_ends(desk, command):
     """On free ports, and after the commands above, whose models it serves; it answers the request of the README."""
     ports = ["--port", "0", "--grpc-port", "0"]
@@ -115,7 +101,7 @@ def test_every_server_in_the_documents_starts_and_ends(desk, command):
         [*shlex.split(command), *ports], cwd=desk, env=_with_venv(), stdout=subprocess.PIPE
     ) as server:
         ready = next(event for event in map(json.loads, server.stdout) if event["event"] == "ready")
-        assert [_post(curl, ready["port"]) for curl in _commands() if curl.startswith("curl ")] == [200]
+        assert [_post(curl, ready["port"]) for curl in list_commands() if curl.startswith("curl ")] == [200]
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=30) == 0
 
@@ -129,7 +115,7 @@ def _post(curl: str, port: int) -> int:
 
 @pytest.mark.parametrize(
     "command",
-    [command for command in _commands([*DOCUMENTS, OPENSHIFT / "README.md"]) if re.match(_THERE, command)],
+    [command for command in list_commands([*DOCUMENTS, OPENSHIFT / "README.md"]) if re.match(_THERE, command)],
 )
 def test_every_command_for_a_cluster_in_the_documents_works_as_written(tmp_path, command):
     """From a kubeconfig, in a project that was prepared as deploy/openshift says; cluster and server are fakes."""
@@ -161,7 +147,10 @@ def _pipeline_server(url: str) -> dict[str, Any]:
 
 
 def test_every_other_command_in_the_documents_is_a_verb_of_the_makefile():
-    others = [command for command in _commands() if not command.startswith(("kfp-edge ", "curl "))]
+    pages = [
+        page for page in DOCUMENTS if page.name not in ("fleet-owner.md", "site-operator.md")
+    ]  # test_fleet_pages.py
+    others = [command for command in list_commands(pages) if not command.startswith(("kfp-edge ", "curl "))]
     verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert others
     assert [command for command in others if command.split() not in [["make", verb] for verb in verbs]] == []
@@ -179,7 +168,7 @@ def test_every_command_within_a_sentence_exists(document):
 
 
 def test_the_parameter_file_in_the_readme_fits_the_pipeline():
-    (block,) = _blocks(ROOT / "README.md", "yaml")
+    (block,) = read_blocks(ROOT / "README.md", "yaml")
     CompiledPipeline(compiler.compile_to_yaml(compiler.load_pipeline("edge_mlops"))).arguments(yaml.safe_load(block))
 
 

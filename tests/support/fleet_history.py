@@ -11,7 +11,7 @@ from kfp_edge.fleet.contracts import Fleet, Site
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.releases.ring_images import set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.repository.new_repository import new_fleet
+from kfp_edge.fleet.repository.new_repository import Agent, new_fleet
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops.tree import Checkout
 from support.fleets import DIGESTS, write_files, write_fleet
@@ -35,10 +35,10 @@ class FleetClone:
         write_files(self.folder, files)
         return self._push(NOW - timedelta(hours=hours_ago))
 
-    def release(self, ring: str, digest: str, hours_ago: float, model: str = "pump") -> str:
+    def release(self, ring: str, digest: str, hours_ago: float, model: str = "pump", image_name: str = "") -> str:
         """Give a ring an image."""
         tree = Checkout(self.folder)
-        files = set_ring_image(tree, read_fleet(tree), ring, model, f"quay.io/team/{model}", digest)
+        files = set_ring_image(tree, read_fleet(tree), ring, model, image_name or f"quay.io/team/{model}", digest)
         return self.commit(files, hours_ago)
 
     def head(self, branch: str = "main") -> str:
@@ -68,6 +68,8 @@ def create_fleet(
     fleet: Fleet | None = None,
     metrics: str = "",
     rings: tuple[str, ...] = ("canary", "all"),
+    models: tuple[str, ...] = ("pump",),
+    agents: Iterable[Agent] = (Agent.HUB,),
     hours_ago: float = 1000,
 ) -> FleetClone:
     """Create a fleet whose rings run the first digest since long ago."""
@@ -76,7 +78,7 @@ def create_fleet(
     git(repository, "init", "--quiet", "--bare", "--initial-branch=main")
     git(folder, "clone", "--quiet", str(repository), str(clone))
     written = fleet or new_fleet("plant", str(repository), rings=rings)
-    write_fleet(clone, sites, fleet=written)
+    write_fleet(clone, sites, models=models, fleet=written, agents=agents)
     if metrics:
         text = (clone / "fleet.yaml").read_text()
         (clone / "fleet.yaml").write_text(f"{text}metrics:\n  prometheus: {metrics}\n")
