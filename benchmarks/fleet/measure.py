@@ -1,5 +1,6 @@
-"""Commands as users run them, with their time and memory."""
+"""Commands as users run them, with their time and memory; as a program, it runs one: measure.py COMMAND..."""
 
+import json
 import os
 import subprocess
 import sys
@@ -25,10 +26,18 @@ class Cost:
 
 def measure(command: Sequence[str | Path], runs: int = 1) -> Cost:
     """Run a command several times and return what the fastest run took; a command that fails ends the benchmark."""
-    return min((_run(command) for _ in range(runs)), key=lambda cost: cost.seconds)
+    return min((_measure_once(command) for _ in range(runs)), key=lambda cost: cost.seconds)
 
 
-def _run(command: Sequence[str | Path]) -> Cost:
+def _measure_once(command: Sequence[str | Path]) -> Cost:
+    # by a small process: a process counts the memory of the one that started it as its own
+    done = subprocess.run([sys.executable, "-IS", __file__, *command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return Cost(**json.loads(done.stdout))
+
+
+def _run(command: Sequence[str]) -> dict[str, float]:
     with tempfile.TemporaryFile("w+") as log:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
@@ -37,5 +46,10 @@ def _run(command: Sequence[str | Path]) -> Cost:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             log.seek(0)
-            sys.exit(f"{' '.join(map(str, command))}\n{log.read()}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+            sys.exit(log.read())
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": usage.ru_maxrss * 1024 / 1e6}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_run(sys.argv[1:])))

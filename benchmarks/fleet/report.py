@@ -95,9 +95,9 @@ promotions, and the branches of all of them. The metrics are in a real Prometheu
 them are offline, and 2 % have not taken the newest release.
 
 Each figure is of a whole command, with the start of Python and a clone of the repository where it needs one, the
-fastest of three runs; memory is that of its largest process. `kubectl kustomize` runs for each site on all cores; at
-10,000 sites for a sample of 200, multiplied (*). What `render` writes for the sample is compared with it, byte by
-byte."""
+fastest of three runs; in brackets the time of processors of all its processes, on which other work on the machine has
+less influence; memory is that of its largest process. `kubectl kustomize` runs for each site on all cores; at 10,000
+sites for a sample of 200, multiplied (*). What `render` writes for the sample is compared with it, byte by byte."""
 
 
 def _targets(fleet: Fleet) -> str:
@@ -131,8 +131,8 @@ def _growth(fleets: Sequence[Fleet], step: Step) -> list[str]:
 
 
 def _cost(cost: Cost) -> str:
-    digits = 2 if cost.seconds < 10 else 0
-    return f"{cost.seconds:,.{digits}f} s{'*' if cost.is_estimate else ''}, {cost.peak_mb:.0f} MB"
+    seconds, cpu = (f"{value:,.{2 if value < 10 else 0}f} s" for value in (cost.seconds, cost.cpu_seconds))
+    return f"{seconds}{'*' if cost.is_estimate else ''} ({cpu}), {cost.peak_mb:.0f} MB"
 
 
 def _repository(results: Results) -> str:

@@ -240,9 +240,15 @@ class GitRepository:
             file: The file, which is written anew.
             branch: A branch of the remote, which must have commits that `since` does not have.
             since: A commit whose history the reader has already; None for the whole history.
+
+        Raises:
+            GitError: the remote has no such branch, or cannot be read.
         """
+        head = self.head(branch)
+        if head is None:
+            raise GitError(f"{self.remote.url} has no branch {branch}.")
         ref = f"refs/heads/{branch}"
-        self._git("update-ref", ref, f"refs/remotes/origin/{branch}")
+        self._git("update-ref", ref, head)
         self._git("bundle", "create", "--quiet", str(file.resolve()), ref, *([f"^{since}"] if since else []))
 
     def read_bundle(self, file: Path, branch: str) -> None:

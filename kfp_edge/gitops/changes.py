@@ -155,8 +155,8 @@ def missing_branch_error(remote: GitRemote, branch: str, branches: list[str]) ->
         return GitError(f"{remote.url} has no branch yet; push {branch} to it first.")
     hint = did_you_mean(branch, branches)
     return GitError(
-        f"{remote.url} has no branch {branch}; {hint}create it, or name another one (gitops_branch of a pipeline, branch "
-        f"in fleet.yaml): {', '.join(branches)}."
+        f"{remote.url} has no branch {branch}; {hint}create it, or name another one (gitops_branch of a pipeline, "
+        f"branch in fleet.yaml): {', '.join(branches)}."
     )
 
 

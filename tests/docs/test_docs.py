@@ -38,7 +38,7 @@ from support.paths import ROOT
 from support.tables import anomalies, failures
 from support.wear_tables import wear
 
-#: Commands that run on this machine, but for the servers and those of a fleet and of an offline site, which files beside
+#: Commands that run on this machine, but for the servers and those of a fleet and of offline sites, which files beside
 #: this one run; and those that ask a cluster.
 _HERE = r"kfp-edge (?!serve |fleet |submit |schedule |runs|doctor .|mirror )"
 _THERE = r"kfp-edge (submit|schedule|runs|doctor .)"
