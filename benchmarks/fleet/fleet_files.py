@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kfp_edge.fleet.contracts import Fleet, Site
-from kfp_edge.fleet.new_repository import new_fleet, new_site, render_repository
-from kfp_edge.fleet.project_files import render_made_files
 from kfp_edge.fleet.promotion.audit import Decision
-from kfp_edge.fleet.releases import set_ring_image
-from kfp_edge.fleet.site_files import render_site
+from kfp_edge.fleet.releases.ring_images import set_ring_image
+from kfp_edge.fleet.repository.new_repository import new_fleet, new_site, render_repository
+from kfp_edge.fleet.repository.project_files import render_made_files
+from kfp_edge.fleet.sites.files import render_site
 from kfp_edge.gitops.images import Image
 from kfp_edge.gitops.layout import ring_kustomization
 from kfp_edge.gitops.tree import Checkout

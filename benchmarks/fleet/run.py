@@ -20,7 +20,7 @@ from results import Fleet, Results, Step
 from site_metrics import free_address, prometheus_with
 from updates import weigh_updates
 
-from kfp_edge.fleet.render import build
+from kfp_edge.fleet.rendering.render import build
 
 HERE = Path(__file__).parent
 _PICTURE = HERE.parents[1] / "docs" / "benchmarks-fleet.svg"

@@ -40,7 +40,7 @@ from support.wear_tables import wear
 
 #: Commands that run on this machine, but for the servers and those of a fleet and of offline sites, which files beside
 #: this one run; and those that ask a cluster.
-_HERE = r"kfp-edge (?!serve |fleet |submit |schedule |runs|doctor .|mirror )"
+_HERE = r"kfp-edge (?!serve |fleet (?!simulate)|submit |schedule |runs|doctor .|mirror )"
 _THERE = r"kfp-edge (submit|schedule|runs|doctor .)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
 OPENSHIFT = ROOT / "deploy" / "openshift"

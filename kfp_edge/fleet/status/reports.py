@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kfp_edge.fleet.history import RingRelease
+from kfp_edge.fleet.releases.history import RingRelease
 from kfp_edge.fleet.status.prometheus import Prometheus
 
 #: How long Prometheus shows the last value of a series, by default.
