@@ -46,9 +46,9 @@ class GitRepository:
     folder: Path
     env: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    #: The branches as the remote had them, and the heads of those that were fetched; by their names.
+    #: The branches as the remote had them, and the head commits of those that were fetched; by their names.
     _remote_branches: dict[str, str] = field(default_factory=dict, repr=False)
-    _heads: dict[str, str] = field(default_factory=dict, repr=False)
+    _fetched: dict[str, str] = field(default_factory=dict, repr=False)
 
     def fetch(self) -> None:
         """Read which branches the remote has now. Each is fetched when its head is asked for: there may be thousands.
@@ -57,9 +57,9 @@ class GitRepository:
             GitError: the server cannot be reached, or refuses the credentials.
         """
         branches = self.remote_commits()
-        for name, commit in list(self._heads.items()):
+        for name, commit in list(self._fetched.items()):
             if branches.get(name) != commit:
-                del self._heads[name]
+                del self._fetched[name]
         self._remote_branches.clear()
         self._remote_branches.update(branches)
 
@@ -100,7 +100,7 @@ class GitRepository:
         Raises:
             GitError: the server cannot be reached, or refuses the credentials.
         """
-        if branch in self._remote_branches and branch not in self._heads:
+        if branch in self._remote_branches and branch not in self._fetched:
             # beside names of branches in folders, such as a/b, there may be one called a that is gone by now
             ref = f"refs/fetched/{hashlib.sha1(branch.encode()).hexdigest()}"
             try:
@@ -109,8 +109,8 @@ class GitRepository:
                 if _DELETED in error.output.lower():
                     return None
                 raise self._access_error(error, "read") from error
-            self._heads[branch] = self._git("rev-parse", "--verify", ref).strip()
-        return self._heads.get(branch)
+            self._fetched[branch] = self._git("rev-parse", "--verify", ref).strip()
+        return self._fetched.get(branch)
 
     def contains(self, commit: str, ancestor: str) -> bool:
         """Whether `ancestor` is `commit` or part of its history."""
