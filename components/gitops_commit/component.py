@@ -27,7 +27,7 @@ def gitops_commit(
         ("git_branch", str),
         ("git_commit", str),
         ("git_committed", bool),
-        ("pull_request", str),
+        ("git_pull_request", str),
     ],
 ):
     """Commit a released image to a review branch of the GitOps repository, and open its pull request.
@@ -56,7 +56,7 @@ def gitops_commit(
         git_branch: The review branch, or the base branch if that has the digest already.
         git_commit: The commit that has the digest.
         git_committed: True if this run made the commit, false if the digest was there already.
-        pull_request: URL of the pull request, empty where no forge is configured.
+        git_pull_request: URL of the pull request, empty where no forge is configured.
         change: The text of the pull request, with repository, branch, commit and diff, for the reviewer.
     """
     from kfp_edge.runtime.stage import stage

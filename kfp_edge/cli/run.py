@@ -115,6 +115,8 @@ def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[s
     if summary["git"]:
         note = "" if summary["git"]["committed"] else " (no new commit: the branch already has the digest)"
         yield "commit", "{commit} on {branch} of {repository}".format(**summary["git"]) + note
+        if url := summary["git"].get("pull_request"):
+            yield "pull request", url
     yield from ((f"{stage} report", path) for stage, path in summary["reports"].items())
     yield "summary", str(folder / "summary.json")
 

@@ -15,13 +15,13 @@ from kfp_edge.storage.files import JsonObject, canonical_json, write_file
 _SUFFIXES = {"system.HTML": "html", "system.Markdown": "md"}
 #: Lines of warnings that are printed; `summary.json` and the reports have all warnings.
 _MAX_WARNING_LINES = 5
-_GIT_OUTPUTS = ("git_repository", "git_branch", "git_commit", "git_committed")
+_GIT_OUTPUTS = ("git_repository", "git_branch", "git_commit", "git_committed", "git_pull_request")
 
 
 def write_summary(pipeline: CompiledPipeline, progress: RunProgress, folder: Path) -> JsonObject:
     """Copy the reports to `folder/reports`, write `folder/summary.json` and return its contents.
 
-    The stages' output parameters `image`, `git_repository`, `git_branch` and `git_commit` become `image` and `git`.
+    The stages' output parameters `image` and `git_repository`, `git_branch`, ... become `image` and `git`.
     `metrics` are those of all stages; a later stage's value replaces an earlier one's of the same name. `warnings` are
     those of all stages, such as what looks like a leak. `report` is the first HTML report.
     """

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from kfp import dsl
 
 from kfp_edge.components.ingest.component import ingest
+from kfp_edge.runtime.component import component
 from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 ROWS = 400
@@ -20,6 +22,25 @@ TIMES = pd.date_range("2026-01-01", periods=ROWS, freq="min").strftime("%Y-%m-%d
 @dsl.pipeline(name="reading")
 def reading(data: str, target: str):
     ingest(data=data, target=target)
+
+
+@component
+def commit() -> NamedTuple(
+    "Outputs",
+    [
+        ("git_repository", str),
+        ("git_branch", str),
+        ("git_commit", str),
+        ("git_committed", bool),
+        ("git_pull_request", str),
+    ],
+):
+    return ("sites.git", "review", "c0ffee", True, "https://git.example/plant/sites/pulls/7")
+
+
+@dsl.pipeline(name="committing")
+def committing():
+    commit()
 
 
 def _make_table() -> pd.DataFrame:
@@ -88,3 +109,13 @@ def test_of_many_warnings_the_first_lines_are_printed_and_the_summary_has_all(
 
 def test_a_leak_is_printed_before_warnings_about_single_columns(many: tuple[list[str], list[str]]) -> None:
     assert "column 'repair' alone" in many[0][0]
+
+
+def test_the_pull_request_of_a_release_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "committing.yaml").write_text(compile_to_yaml(committing))
+    program = str(Path(sys.executable).with_name("kfp-edge"))
+    command = [program, "run", "committing.yaml", "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = {line[:22].strip(): line[22:] for line in done.stdout.splitlines()}
+    assert lines["commit"] == "c0ffee on review of sites.git"
+    assert lines["pull request"] == "https://git.example/plant/sites/pulls/7"
