@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from kfp_edge.errors import CommandError, ImageError
-from kfp_edge.fleet.simulation.machines import Machine
+from kfp_edge.fleet.simulation.machines import Machine, find_digest
 from kfp_edge.fleet.simulation.metrics.store import SeriesKey
 from kfp_edge.fleet.simulation.models import MODEL, infer_request
 from kfp_edge.fleet.simulation.repository import git_environment
@@ -25,9 +25,9 @@ from kfp_edge.runtime.signals import deferred_signals
 from kfp_edge.storage.files import write_file
 
 _SCRIPT = "podman/kfp-edge-site"
-#: Seconds within which a model has to be ready at first; later, a few times as long as it took then, at least.
+#: Seconds within which a model has to be ready at first; later, a few times as long as the last one took, at least.
 _FIRST_START = 120
-_SHORTEST_START = 10
+_SHORTEST_START = 20
 _TIMES_AS_LONG = 3
 #: Requests that clients send to a container after each scrape.
 _REQUESTS = 2
@@ -37,7 +37,6 @@ _SERIES = re.compile(
     r" (?P<value>\S+)"
 )
 _LABEL = re.compile(r'(\w+)="([^"\\]*)"')
-_IMAGE = re.compile(r"image: \S+@(sha256:[0-9a-f]{64})")
 _SECONDS = 10.0
 
 
@@ -131,11 +130,11 @@ class ContainerMachine(Machine):
             run(["sh", self.checkout / _SCRIPT], env=environment, new_session=True)
         except CommandError as error:
             self.error = (error.output.splitlines() or [str(error)])[-1].removeprefix("kfp-edge-site: ")
-        if not self.digest:
-            self._timeout = max(_SHORTEST_START, _TIMES_AS_LONG * (time.monotonic() - started))
         applied = self.folder / "applied.yaml"
-        match = _IMAGE.search(applied.read_text(encoding="utf-8")) if applied.exists() else None
-        return match[1] if match else ""
+        digest = find_digest(applied.read_text(encoding="utf-8")) if applied.exists() else ""
+        if digest != self.digest:
+            self._timeout = max(_SHORTEST_START, _TIMES_AS_LONG * (time.monotonic() - started))
+        return digest
 
     def scrape(self) -> Mapping[SeriesKey, float]:
         """Return the metrics of the server, and then send the requests of another tick."""

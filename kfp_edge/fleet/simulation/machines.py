@@ -148,8 +148,7 @@ class RecordedMachine(Machine):
         command = ["git", "archive", BRANCH, "models", "rings", f"sites/{self.site.name}"]
         with tarfile.open(fileobj=io.BytesIO(run_binary(command, cwd=clone, env=git_environment()))) as archive:
             archive.extractall(self.folder / "files", filter="data")
-        match = _DIGEST.search(build(self.folder / "files/sites" / self.site.name))
-        return match[1] if match else ""
+        return find_digest(build(self.folder / "files/sites" / self.site.name))
 
     def _start(self, version: Version, digest: str) -> None:
         """Begin the series of a server that has just been started."""
@@ -172,3 +171,9 @@ class RecordedMachine(Machine):
 
     def _git(self, *args: str) -> str:
         return run(["git", *args], cwd=self.folder / "repository", env=git_environment())
+
+
+def find_digest(objects: str) -> str:
+    """Return the digest of the image in the objects of a site; empty if there is none."""
+    match = _DIGEST.search(objects)
+    return match[1] if match else ""
