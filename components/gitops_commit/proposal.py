@@ -102,7 +102,7 @@ def check_pull_requests(destination: Destination) -> None:
         ParameterError: a setting or an environment variable is not valid.
     """
     settings = destination.pull_requests
-    if settings is None and destination.target is None:
+    if settings is None and destination.target is None and destination.remote.origin is not None:
         with open_repository(destination.remote) as repository:
             head = repository.head(destination.branch)
             tree = Commit(repository, head) if head else None
@@ -142,7 +142,7 @@ def _inspect(repository: GitRepository, release: Release, destination: Destinati
     readable = find_sites(after, ring)
     sites = [site for site in readable.sites if release.model in site.models]
     return _Goal(
-        settings or PullRequestSettings.of_ring(fleet, ring),
+        settings or PullRequestSettings.of_ring(fleet, ring, destination.remote),
         diff_manifests(tree, files, sites),
         ring,
         before,

@@ -90,7 +90,7 @@ def propose(
         return PlannedCommit(branch, message, _edit(files, fleet, decision) | {decision.path: decision.to_file()})
 
     manifests = diff_manifests(tree, _edit(tree, fleet, decision), sites)
-    settings = PullRequestSettings.of_ring(fleet, decision.ring)
+    settings = PullRequestSettings.of_ring(fleet, decision.ring, target.remote)
 
     def find_source(image: Image | None, facts: ImageFacts) -> str:
         if image is None:

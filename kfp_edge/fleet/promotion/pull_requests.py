@@ -17,9 +17,11 @@ class PullRequestSettings:
     review: ReviewSettings
 
     @classmethod
-    def of_ring(cls, fleet: Fleet, ring: str) -> "PullRequestSettings | None":
-        """Return the settings of a ring; None where `fleet.yaml` names no forge."""
-        return None if fleet.pull_requests is None else cls(fleet.pull_requests, fleet.review_settings(ring))
+    def of_ring(cls, fleet: Fleet, ring: str, remote: GitRemote) -> "PullRequestSettings | None":
+        """Return the settings of a ring; None where `fleet.yaml` names no forge, or the repository is a folder here."""
+        if fleet.pull_requests is None or remote.origin is None:
+            return None
+        return cls(fleet.pull_requests, fleet.review_settings(ring))
 
     @classmethod
     def of_parameter(cls, settings: PullRequests) -> "PullRequestSettings":

@@ -316,6 +316,13 @@ class TestThePullRequest:
         assert "t0ken" not in str(refused.value)
         assert forge.pulls == []
 
+    def test_of_a_copy_of_the_repository_in_a_folder_is_none(
+        self, released: Released, forge: FakeRepository, tmp_path: Path
+    ) -> None:
+        check_pull_requests(Destination(GitRemote.parse(str(forge.folder)), "main"))
+        result = propose(str(forge.folder), released, tmp_path / "change.md")
+        assert (result.proposed, result.change.branch) == (None, "kfp-edge/pump/1.0.0")
+
     def test_needs_settings_that_are_valid(self, released: Released, tmp_path: Path) -> None:
         folder = bare(tmp_path / "gitops.git")
         settings = {"forge": "gitea", "reviewer": ["ada"]}
