@@ -41,6 +41,8 @@ def deliver(
         build=delivery.build,
         build_options=delivery.build_options,
         run_id=_RUN_ID,
+        format=delivery.format,
+        modelcar_base=delivery.modelcar_base,
     )
     tested = staging_test(
         image=candidate.output,
@@ -50,6 +52,7 @@ def deliver(
         staging=delivery.staging,
         staging_options=delivery.staging_options,
         run_id=_RUN_ID,
+        serving_image=delivery.serving_image,
     )
     released = release(
         image=tested.outputs["Output"],
@@ -68,6 +71,7 @@ def deliver(
         gitops_target=delivery.gitops_target,
         pull_requests=delivery.pull_requests,
         staging_report=tested.outputs["report"],
+        format=delivery.format,
     )
     cluster.configure_light(candidate, tested, released, committed)
     cluster.use_data_connection(candidate)

@@ -246,6 +246,8 @@ class Delivery(TargetRing):
 
     described_by: ClassVar = (containerize, staging_test, release, gitops_commit)
 
+    format: str = "image"
+    modelcar_base: str = str(containerize.component_spec.inputs["modelcar_base"].default)
     serving_image: str = "auto"
     #: In the folder where the run is started; for a cluster, name a registry instead.
     registry: str = "oci:.kfp-edge/registry"

@@ -6,10 +6,10 @@ from pathlib import Path
 import zstandard
 
 from kfp_edge.components.containerize.containerize import containerize
-from kfp_edge.components.containerize.serving_image import fetch_serving_image
 from kfp_edge.images.oci.layout import blob_path
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.images.registry import read_manifest
+from kfp_edge.images.serving.model_bases import fetch_serving_image
 from kfp_edge.ml.bundle import Bundle
 
 _LAYERS = ("base", "Python dependencies", "compiled modules", "server")

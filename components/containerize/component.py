@@ -14,6 +14,8 @@ def containerize(
     build: str = "auto",
     build_options: dict = {},
     run_id: str = "",
+    format: str = "image",
+    modelcar_base: str = "docker://registry.access.redhat.com/ubi9/ubi-micro:9.6",
 ) -> str:
     """Build the image of a model and push it as a candidate.
 
@@ -31,6 +33,10 @@ def containerize(
             "quay-push"}`; the README of containerize lists them.
         run_id: ID of the pipeline run, for the labels of the objects that the run creates in the cluster. In a
             pipeline: `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
+        format: What the image is: `image`, a container with the inference server, or `modelcar`, the model alone, for
+            KServe's `oci://` addresses.
+        modelcar_base: What a modelcar is built on: an image with `sh`, `ln` and `sleep`, which KServe runs as a
+            sidecar, by address as in `serving_image`; or `scratch`, nothing, for KServe that mounts images as volumes.
 
     Returns:
         Output: The candidate by digest, `REGISTRY/MODEL-candidate@sha256:...`.
@@ -42,5 +48,5 @@ def containerize(
 
         from kfp_edge.components.containerize.containerize import containerize
 
-        options = (registry, serving_image, revision, build, build_options, run_id)
+        options = (registry, serving_image, revision, build, build_options, run_id, format, modelcar_base)
         return str(containerize(Path(bundle.path), *options))

@@ -5,33 +5,38 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kfp_edge.components.containerize.serving_image import ServingImage
 from kfp_edge.errors import ParameterError
-from kfp_edge.images.oci.labels import BUNDLE_LABEL, MODEL_LABEL
+from kfp_edge.images.model_format import ModelFormat
+from kfp_edge.images.oci.labels import BASE_DIGEST_LABEL, BUNDLE_LABEL, MODEL_LABEL
+from kfp_edge.images.serving.model_bases import BaseImage
 from kfp_edge.ml.bundle import Bundle
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """A bundle, the serving image that it is put on, and the labels of the image.
+    """A bundle, what it is put on (nothing, for a modelcar without a base), and the labels of the image.
 
     `epoch` is the time, in seconds, that is written everywhere instead of now (reproducible-builds.org).
     """
 
     bundle: Bundle
-    base: ServingImage
+    base: BaseImage | None
     labels: dict[str, str]
     epoch: int
+    format: ModelFormat = ModelFormat.IMAGE
 
     @classmethod
-    def for_bundle(cls, bundle: Bundle, base: ServingImage, revision: str) -> "ImageSpec":
+    def for_bundle(
+        cls, bundle: Bundle, base: BaseImage | None, revision: str, format: ModelFormat = ModelFormat.IMAGE
+    ) -> "ImageSpec":
         """Return the spec of a bundle's image; `revision` is the commit of the code, the bundle's own when empty.
 
         Raises:
             ParameterError: SOURCE_DATE_EPOCH is no number.
         """
         epoch = _source_date_epoch()
-        return cls(bundle, base, _make_labels(bundle, base, revision or bundle.manifest.revision, epoch), epoch)
+        labels = _make_labels(bundle, base, revision or bundle.manifest.revision, epoch) | format.labels
+        return cls(bundle, base, labels, epoch, format)
 
     @property
     def created(self) -> str:
@@ -40,7 +45,9 @@ class ImageSpec:
 
     @property
     def folder(self) -> str:
-        """The folder of the bundle in the image, without the first slash."""
+        """The folder of the bundle in the image, without the first slash; KServe shows what is in `/models`."""
+        if self.format == ModelFormat.MODELCAR:
+            return "models"
         return f"models/{self.bundle.manifest.name}/{self.bundle.manifest.version}"
 
     @property
@@ -54,15 +61,15 @@ class ImageSpec:
         return f"{self.bundle.manifest.version}-{self.bundle.digest[:12]}"
 
 
-def _make_labels(bundle: Bundle, base: ServingImage, revision: str, epoch: int) -> dict[str, str]:
+def _make_labels(bundle: Bundle, base: BaseImage | None, revision: str, epoch: int) -> dict[str, str]:
     """Return the pre-defined annotation keys of the OCI Image Specification ("Annotations"), and two of ours."""
     labels = {
         "org.opencontainers.image.title": bundle.manifest.name,
         "org.opencontainers.image.version": bundle.manifest.version,
         "org.opencontainers.image.revision": revision,
         "org.opencontainers.image.created": _format_time(epoch),
-        "org.opencontainers.image.base.name": base.name,
-        "org.opencontainers.image.base.digest": base.image.digest,
+        "org.opencontainers.image.base.name": base.name if base else "",
+        BASE_DIGEST_LABEL: base.image.digest if base else "",
         MODEL_LABEL: bundle.manifest.files["model.onnx"].sha256,
         BUNDLE_LABEL: bundle.digest,
     }

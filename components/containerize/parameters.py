@@ -1,30 +1,36 @@
 """The parameters of `containerize`: checked before a run starts, and by the stage itself."""
 
-import os
 from collections.abc import Mapping
 
 from kfp_edge.components.containerize.build_options import BuildOptions
-from kfp_edge.errors import ImageError, ParameterError
-from kfp_edge.images.oci.references import ImageRef, ImageRegistry, ImageRepository
+from kfp_edge.errors import ParameterError
+from kfp_edge.images.base_addresses import AUTO, MODELCAR_BASE, parse_modelcar_base, parse_serving_image
+from kfp_edge.images.model_format import ModelFormat
+from kfp_edge.images.oci.references import ImageRegistry, ImageRepository
 from kfp_edge.suggestions import describe_unknown_choice
-
-AUTO = "auto"
-#: Names the serving image that `auto` means.
-SERVING_IMAGE_VARIABLE = "KFP_EDGE_SERVING_IMAGE"
 
 _BUILDS = (AUTO, "tekton", "append")
 
 
 def check_parameters(
-    registry: str, serving_image: str, build: str, build_options: Mapping[str, object], *, in_pod: bool
+    registry: str,
+    serving_image: str,
+    build: str,
+    build_options: Mapping[str, object],
+    format: str = ModelFormat.IMAGE,
+    modelcar_base: str = MODELCAR_BASE,
+    *,
+    in_pod: bool,
 ) -> None:
-    """Refuse an unknown build, options that it does not have, and places that it cannot reach.
+    """Refuse an unknown build or format, options that it does not have, and places that it cannot reach.
 
     Args:
         registry: Where images are pushed.
         serving_image: The image that the model is put on.
         build: How the image is built.
         build_options: Options of the build in a cluster.
+        format: The format of the image.
+        modelcar_base: The image that the model is put on in a modelcar.
         in_pod: Whether the stage will run in a pod of a cluster, which decides what `auto` means.
 
     Raises:
@@ -35,6 +41,8 @@ def check_parameters(
     selected = select_build(build, in_pod=in_pod)
     destination = ImageRegistry.parse(registry)
     parse_serving_image(serving_image)
+    ModelFormat.parse(format)
+    parse_modelcar_base(modelcar_base)
     if selected == "tekton":
         check_build_in_cluster(destination, options)
 
@@ -67,29 +75,3 @@ def check_build_in_cluster(destination: ImageRegistry | ImageRepository, options
             "a build in the cluster needs a place for its context; name s3://BUCKET/PREFIX in build_options' "
             "context, or choose build=append, which needs none."
         )
-
-
-def resolve_auto(text: str) -> str:
-    """Return the address of the serving image; `auto` where our own is to be built."""
-    return os.environ.get(SERVING_IMAGE_VARIABLE) or AUTO if text == AUTO else text
-
-
-def parse_serving_image(text: str) -> "tuple[ImageRepository, str] | ImageRef | None":
-    """Return an image by digest, or its repository and its tag; None for `auto`.
-
-    Raises:
-        ImageError: it is no address of an image.
-    """
-    if resolve_auto(text) == AUTO:
-        return None
-    text = resolve_auto(text)
-    try:
-        if "@" in text:
-            return ImageRef.parse(text)
-        folders, slash, last = text.rpartition("/")
-        name, colon, tag = last.rpartition(":")
-        if not colon:
-            name, tag = last, "latest"
-        return ImageRepository.parse(folders + slash + name), tag
-    except ImageError as error:
-        raise ImageError(f"serving_image cannot be used: {error}") from error

@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,8 +31,12 @@ from kfp_edge.components.containerize.task_run_status import (
     is_running,
 )
 from kfp_edge.errors import ImageError, KfpEdgeError, StorageError
+from kfp_edge.images.base_addresses import SCRATCH
+from kfp_edge.images.model_format import ModelFormat
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
+from kfp_edge.images.platforms import PLATFORMS
 from kfp_edge.images.registry import linux_images, read_labels, read_manifest
+from kfp_edge.images.serving.model_bases import BaseImage
 from kfp_edge.kubernetes import Cluster, in_pod
 from kfp_edge.kubernetes.metadata import expiry_time, run_labels, unique_name
 from kfp_edge.kubernetes.objects import KubernetesObject, owner_reference
@@ -90,24 +94,30 @@ def _plan_build(
     run_id = run_id or uuid.uuid4().hex
     name = unique_name("build", run_id)
     context = f"{options.context.rstrip('/')}/{name}.tar.gz"
-    base, manifest = spec.base.image, spec.bundle.manifest
-    arguments = {"BASE": f"{base.repository}@{base.digest}", "NAME": manifest.name, "VERSION": manifest.version}
     return Build(
         name=name,
         labels=run_labels("build", run_id),
         expires=expiry_time(options.timeout + _GRACE + _MARGIN),
         owners=_find_own_pod(cluster),
         image=f"{destination.path}:{spec.tag}",
-        flags=(
-            f"--timestamp={spec.epoch}",
-            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
-            *(f"--label={key}={value}" for key, value in spec.labels.items()),
-        ),
-        platforms=_list_platforms(base),
+        flags=tuple(_list_flags(spec)),
+        platforms=_list_platforms(spec.base),
         context=context,
         sha256=sha256_file(archive),
         options=options,
     )
+
+
+def _list_flags(spec: ImageSpec) -> Iterator[str]:
+    """Yield the flags of `buildah build` that say what is built."""
+    base, manifest = spec.base, spec.bundle.manifest
+    yield f"--timestamp={spec.epoch}"
+    yield f"--build-arg=BASE={f'{base.image.repository}@{base.image.digest}' if base else SCRATCH}"
+    if spec.format == ModelFormat.IMAGE:
+        yield from (f"--build-arg=NAME={manifest.name}", f"--build-arg=VERSION={manifest.version}")
+    yield from (f"--label={key}={value}" for key, value in spec.labels.items())
+    if spec.format == ModelFormat.MODELCAR:
+        yield from (f"--annotation={key}={value}" for key, value in spec.labels.items())
 
 
 def _find_own_pod(cluster: Cluster) -> tuple[KubernetesObject, ...]:
@@ -117,9 +127,15 @@ def _find_own_pod(cluster: Cluster) -> tuple[KubernetesObject, ...]:
     return () if pod is None else (owner_reference(pod),)
 
 
-def _list_platforms(base: ImageRef) -> tuple[str, ...]:
-    """Return the platforms of an index as Buildah writes them, `linux/arm64/v8`; none for an image of one platform."""
-    platforms = [entry["platform"] for entry in linux_images(base)]
+def _list_platforms(base: BaseImage | None) -> tuple[str, ...]:
+    """Return the platforms of an index as Buildah writes them, `linux/arm64/v8`; none for an image of one platform.
+
+    Without a base, all that we know share the files.
+    """
+    if base is None:
+        platforms = [platform.fields for platform in PLATFORMS]
+    else:
+        platforms = [entry["platform"] for entry in linux_images(base.image)]
     return tuple(
         "/".join(filter(None, (platform["os"], platform["architecture"], platform.get("variant", ""))))
         for platform in platforms

@@ -20,6 +20,7 @@ def gitops_commit(
     gitops_target: dict = {},
     pull_requests: dict = {},
     staging_report: Optional[Input[Markdown]] = None,
+    format: str = "image",
 ) -> NamedTuple(
     "Outputs",
     [
@@ -50,6 +51,8 @@ def gitops_commit(
             keys, such as `{forge: gitlab, labels: [release]}`. A new `fleet.yaml` gets them, too. If both are empty,
             only the branch is pushed.
         staging_report: The report of `staging_test`, whose checks are in the commit message and in the pull request.
+        format: What the image is: `image`, a container with the inference server, or `modelcar`, the model alone, for
+            KServe's `oci://` addresses.
 
     Returns:
         git_repository: The repository, without credentials.
@@ -65,10 +68,12 @@ def gitops_commit(
         from pathlib import Path
 
         from kfp_edge.components.gitops_commit.run import Inputs, run
+        from kfp_edge.images.model_format import ModelFormat
         from kfp_edge.reports.check import METADATA_KEY
 
         tested = staging_report.metadata.get(METADATA_KEY, "") if staging_report else ""
-        inputs = Inputs(image, Path(bundle.path), bundle.metadata.get(METADATA_KEY, ""), tested)
+        verified = bundle.metadata.get(METADATA_KEY, "")
+        inputs = Inputs(image, Path(bundle.path), verified, tested, ModelFormat.parse(format))
         where = (gitops_repo, gitops_branch, ring, gitops_target, pull_requests)
         result = run(model_name, model_version, inputs, *where, Path(change.path))
         warnings.extend(result.warnings)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from kfp_edge.errors import GitError, ParameterError
-from kfp_edge.fleet.contracts import FIRST_RING, PullRequests
+from kfp_edge.fleet.contracts import FIRST_RING, PullRequests, Serving
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.promotion.model_metrics import DATA_TRAILER
 from kfp_edge.fleet.releases.branches import review_branch
-from kfp_edge.fleet.releases.ring_images import select_ring, set_ring_image
+from kfp_edge.fleet.releases.ring_images import is_mounted, select_ring, set_ring_image
 from kfp_edge.fleet.repository.new_repository import new_fleet, new_site, render_repository
 from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.fleet.sites.files import render_site
@@ -20,6 +20,7 @@ from kfp_edge.gitops.changes import Change, PlannedCommit, check_change, propose
 from kfp_edge.gitops.layout import FLEET, ring_kustomization
 from kfp_edge.gitops.target import FileTarget
 from kfp_edge.gitops.tree import Edited, Tree
+from kfp_edge.images.model_format import ModelFormat
 
 #: The site of a new repository.
 FIRST_SITE = "site-1"
@@ -40,7 +41,7 @@ class Release:
     """A version of a model as an image by digest; `image_name` is `HOST[:PORT]/REPO`, without tag or digest.
 
     `summary` is what the reviewer should know about the model, in Markdown; `data_sha256` the hash of the data that it
-    was trained on, empty if it is not known.
+    was trained on, empty if it is not known; `format` that of the image.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Release:
     digest: str
     summary: str = ""
     data_sha256: str = ""
+    format: ModelFormat = ModelFormat.IMAGE
 
     def __post_init__(self) -> None:
         check_model(self.model, self.version)
@@ -125,24 +127,28 @@ def commit_release(release: Release, destination: Destination) -> Change:
 
 def commit_in(repository: GitRepository, release: Release, destination: Destination) -> Change:
     """Commit a release as `commit_release` does, by a clone that is there already."""
-    first_files = None if destination.target else _new_repository(destination)
+    first_files = None if destination.target else _new_repository(destination, release.format)
     plan = partial(plan_release, release=release, destination=destination)
     return propose_in(repository, destination.branch, plan, first_files=first_files)
 
 
-def check_target(destination: Destination, model: str = "", version: str = "") -> None:
+def check_target(
+    destination: Destination, model: str = "", version: str = "", format: ModelFormat = ModelFormat.IMAGE
+) -> None:
     """Check, without a change, that a release can be committed: access, the branch, the ring, the files to edit.
 
     Args:
         destination: Where to.
         model: The name of the model, if it is known.
         version: Its version.
+        format: The format of its image.
 
     Raises:
         GitError: the repository cannot be read or pushed to, or a release cannot be committed to what is there.
         ParameterError: there is no such ring, or an environment variable is not valid.
     """
-    release = Release(model or "kfp-edge-check", version or "0", "kfp-edge.invalid/check", f"sha256:{'0' * 64}")
+    image = ("kfp-edge.invalid/check", f"sha256:{'0' * 64}")
+    release = Release(model or "kfp-edge-check", version or "0", *image, format=format)
     plan = partial(plan_release, release=release, destination=destination)
     check_change(destination.remote, destination.branch, plan, may_be_empty=destination.target is None)
 
@@ -175,7 +181,7 @@ def _plan_target(tree: Tree, target: FileTarget, release: Release, destination: 
 
 
 def _plan_ring(tree: Tree, release: Release, destination: Destination) -> PlannedCommit:
-    new_files = {} if tree.read(FLEET) is not None else _new_repository(destination)
+    new_files = {} if tree.read(FLEET) is not None else _new_repository(destination, release.format)
     if new_files:
         _check_not_in_use(tree, release.model, destination)
         new_files = {path: data for path, data in new_files.items() if tree.read(path) is None}
@@ -183,6 +189,11 @@ def _plan_ring(tree: Tree, release: Release, destination: Destination) -> Planne
     fleet = read_fleet(files)
     ring = select_ring(fleet, destination.ring)
     changed = set_ring_image(files, fleet, ring, release.model, release.image_name, release.digest)
+    if release.format == ModelFormat.MODELCAR and not is_mounted(Edited(files, changed), ring, release.model):
+        raise GitError(
+            f"{release.model} is a Deployment in {destination.remote.url}, which cannot run a modelcar; set `serving: "
+            "kserve` in fleet.yaml if the model is new there, or deliver it with format=image."
+        )
     is_first = ring == fleet.ring_names[0]
     branch = review_branch(release.model, release.version, "" if is_first else ring)
     is_new = tree.read(ring_kustomization(ring, release.model)) is None
@@ -200,9 +211,11 @@ def _warn_of_no_site(tree: Tree, ring: str, model: str) -> tuple[str, ...]:
     )
 
 
-def _new_repository(destination: Destination) -> dict[str, bytes]:
-    """Return the files of a new repository: a fleet of one ring with one site."""
-    fleet = new_fleet(FLEET_NAME, destination.remote.url, destination.branch, (destination.ring or FIRST_RING,))
+def _new_repository(destination: Destination, format: ModelFormat) -> dict[str, bytes]:
+    """Return the files of a new repository: a fleet of one ring with one site, with KServe for modelcars."""
+    rings = (destination.ring or FIRST_RING,)
+    serving = Serving.KSERVE if format == ModelFormat.MODELCAR else Serving.DEPLOYMENT
+    fleet = new_fleet(FLEET_NAME, destination.remote.url, destination.branch, rings, serving)
     fleet = fleet.model_copy(update={"pull_requests": destination.pull_requests})
     site = new_site(FIRST_SITE, fleet.ring_names[0])
     return render_repository(fleet) | render_site(site, {}) | render_project(fleet, [site])

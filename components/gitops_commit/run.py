@@ -12,6 +12,7 @@ from kfp_edge.components.gitops_commit.report import render_report
 from kfp_edge.forges import describe_change
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops.target import FileTarget
+from kfp_edge.images.model_format import ModelFormat
 from kfp_edge.images.oci.references import ImageRef
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import parse_checks
@@ -27,12 +28,14 @@ class Inputs:
         bundle: The folder of the bundle in it.
         verification: The checks of `verify`, as JSON; empty if they are not known.
         staging: Those of `staging_test`.
+        format: The format of the image.
     """
 
     image: str
     bundle: Path
     verification: str = ""
     staging: str = ""
+    format: ModelFormat = ModelFormat.IMAGE
 
 
 def run(
@@ -67,7 +70,7 @@ def run(
     summary = summarize_model(bundle.manifest, bundle.signature)
     summary += summarize_checks("Verification", verified) + summarize_checks("Staging test", tested)
     name = image.repository if image.transport == "docker" else f"localhost/{image.name}"
-    release = Release(model, version, name, image.digest, summary, bundle.manifest.data_sha256)
+    release = Release(model, version, name, image.digest, summary, bundle.manifest.data_sha256, inputs.format)
     place = FileTarget.parse(target) if target else None
     destination = Destination(GitRemote.parse(repository), branch, ring, place, parse_pull_requests(pull_requests))
     checks = [

@@ -68,6 +68,8 @@ def preflight(
     max_latency_ms: Optional[float] = None,
     registry: Optional[str] = None,
     serving_image: Optional[str] = None,
+    format: Optional[str] = None,
+    modelcar_base: Optional[str] = None,
     build: Optional[str] = None,
     build_options: Optional[dict] = None,
     staging: Optional[str] = None,

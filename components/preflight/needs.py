@@ -9,6 +9,7 @@ from kfp_edge.components.preflight.parameters import list_models
 from kfp_edge.components.staging_test import parameters as staging_test
 from kfp_edge.components.staging_test.manifests import CONTAINER_NAME
 from kfp_edge.components.staging_test.staging_options import StagingOptions
+from kfp_edge.images.base_addresses import parse_serving_image
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.kubernetes.metadata import run_labels
 from kfp_edge.prerequisites.pod_needs import ContainerNeeds, Destination, ObjectNeed, PodNeeds
@@ -92,7 +93,7 @@ def _candidate_needs(values: Mapping[str, Any], options: StagingOptions) -> PodN
 def _registries(values: Mapping[str, Any]) -> Iterator[Destination]:
     registry = ImageRegistry.parse(values["registry"])
     locations = [registry.location if registry.transport == "docker" else ""]
-    serving = containerize.parse_serving_image(values.get("serving_image", "auto"))
+    serving = parse_serving_image(values.get("serving_image", "auto"))
     if isinstance(serving, ImageRef):
         locations.append(serving.repository if serving.transport == "docker" else "")
     elif serving is not None:

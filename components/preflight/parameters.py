@@ -22,6 +22,7 @@ from kfp_edge.components.verify.missing_values import check_may_be_missing
 from kfp_edge.errors import ParameterError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops.target import FileTarget
+from kfp_edge.images.base_addresses import MODELCAR_BASE
 from kfp_edge.images.oci.references import ImageRegistry
 from kfp_edge.kubernetes.pod_options import check_pod_parameters
 from kfp_edge.metrics.gates import check_limits, parse_gates
@@ -126,11 +127,12 @@ def ring_of(values: Values) -> tuple[str, str, FileTarget | None]:
 def _delivery_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
     registry, build, staging = values["registry"], values.get("build", "auto"), values.get("staging", "auto")
     images = (registry, values.get("serving_image", "auto"), build, values.get("build_options", {}))
+    modelcar = (values.get("format", "image"), values.get("modelcar_base", MODELCAR_BASE))
     # each on its own too, as the first fault would hide the others
     yield partial(ImageRegistry.parse, registry)
     yield partial(containerize.select_build, build, in_pod=in_pod)
     yield partial(staging_test.select_backend, staging, in_pod=in_pod)
-    yield partial(containerize.check_parameters, *images, in_pod=in_pod)
+    yield partial(containerize.check_parameters, *images, *modelcar, in_pod=in_pod)
     yield partial(staging_test.check_parameters, registry, staging, values.get("staging_options", {}), in_pod=in_pod)
     limits = (values.get("startup_timeout", 60.0), values.get("staging_max_latency_ms", 50.0))
     yield partial(staging_test.check_limits, *limits, latency_parameter="staging_max_latency_ms")

@@ -15,6 +15,7 @@ def staging_test(
     staging: str = "auto",
     staging_options: dict = {},
     run_id: str = "",
+    serving_image: str = "auto",
 ) -> str:
     """Run a candidate by digest under OpenShift's restrictions, test it as a client would, and remove it.
 
@@ -31,6 +32,7 @@ def staging_test(
             "quay-pull"}`; the README of staging_test lists them.
         run_id: ID of the pipeline run, for the labels of the objects that the run creates in the cluster. In a
             pipeline: `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
+        serving_image: Image with the inference server that a modelcar is run with, as for `containerize`.
 
     Returns:
         Output: The tested candidate, the same reference; `release` takes it, and so waits for this test.
@@ -47,6 +49,7 @@ def staging_test(
 
         candidate = ImageRef.parse(image)
         files = Path(bundle.path), Path(report.path)
-        checks = staging_test(candidate, *files, max_latency_ms, startup_timeout, staging, staging_options, run_id)
+        limits = max_latency_ms, startup_timeout
+        checks = staging_test(candidate, *files, *limits, staging, staging_options, run_id, serving_image)
         report.metadata[METADATA_KEY] = write_checks(checks)
         return str(candidate)

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 from kfp_edge.components.staging_test import manifests, pod_status
 from kfp_edge.components.staging_test.backend import GRACE_SECONDS, PORT, ContainerState
+from kfp_edge.components.staging_test.candidate import Candidate
 from kfp_edge.components.staging_test.staging_options import StagingOptions
-from kfp_edge.images.oci.references import ImageRef
-from kfp_edge.images.registry import read_labels, select_platform
 from kfp_edge.kubernetes import Cluster, ClusterError
 from kfp_edge.kubernetes.metadata import label_selector, unique_name
 from kfp_edge.reports.check import Check
@@ -121,20 +120,20 @@ class _LogReader:
 
 
 @contextmanager
-def run_candidate(image: ImageRef, options: StagingOptions, run_id: str) -> Iterator[KubernetesBackend]:
+def run_candidate(candidate: Candidate, options: StagingOptions, run_id: str) -> Iterator[KubernetesBackend]:
     """Run a candidate in the staging namespace until the block ends; then delete it in any case.
 
     Raises:
-        KfpEdgeError: the image cannot be read, or the cluster refuses.
+        KfpEdgeError: the cluster refuses, or mounts no images.
     """
-    labels = read_labels(select_platform(image))
     cluster = Cluster.connect(options.namespace)
     name = unique_name("staging", run_id)
     try:
         with deferred_signals():
-            deployment = cluster.create(manifests.deployment_manifest(name, image, options, run_id))
+            deployment = cluster.create(manifests.deployment_manifest(name, candidate, options, run_id))
+            manifests.check_volumes(deployment, candidate)
             cluster.create(manifests.service_manifest(name, options, run_id, deployment))
-        yield KubernetesBackend(cluster, name, labels)
+        yield KubernetesBackend(cluster, name, candidate.labels)
     finally:
         with deferred_signals():
             _delete(cluster, name)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from kfp_edge.components.staging_test.backend import ContainerState
 from kfp_edge.kubernetes import KubernetesObject
+from kfp_edge.kubernetes.pods import describe_failed_init_container
 from kfp_edge.kubernetes.refusals import explain_refusal
 
 # Reasons of a waiting container that the kubelet's retries cannot fix.
 _UNRECOVERABLE_REASONS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
 _PULL_REASONS = ("ErrImagePull", "ImagePullBackOff")
+#: Reason of a container that waits for an init container.
+_INITIALIZING = "PodInitializing"
 _RESOURCES_HINT = "staging_options sets cpu, memory and the nodes"
 _OPTIONS_HINT = "staging_options sets namespace, service_account, cpu and memory"
 #: Reasons of a container that ended by itself, which say nothing beside its exit code.
@@ -31,13 +34,13 @@ def pod_status(pod: KubernetesObject) -> PodStatus:
     Kubernetes retries scheduling, image pulls and mounts, so that those may still succeed. A container that ended is
     unrecoverable, although it is restarted: a candidate has to start the first time.
     """
-    if not (state := container_state(pod)).running:
-        return PodStatus(False, unrecoverable=True, reason=f"the container {state}")
+    if ended := _describe_end(pod):
+        return PodStatus(False, unrecoverable=True, reason=ended)
     if _find_condition(pod, "Ready", "True"):
         return PodStatus(True)
     if unscheduled := _find_condition(pod, "PodScheduled", "False"):
         return PodStatus(False, reason=f"no node can run the pod: {_message(unscheduled)} ({_RESOURCES_HINT})")
-    waiting = _container_status(pod).get("state", {}).get("waiting")
+    waiting = _find_waiting(pod)
     if waiting is None:
         started = has_started(pod)
         return PodStatus(False, reason="the container runs and is not ready" if started else "it is not on a node yet")
@@ -113,6 +116,27 @@ def _termination_reason(pod: KubernetesObject, terminated: KubernetesObject) -> 
 def _container_status(pod: KubernetesObject) -> KubernetesObject:
     statuses: Sequence[KubernetesObject] = pod.get("status", {}).get("containerStatuses") or [{}]
     return statuses[0]
+
+
+def _describe_end(pod: KubernetesObject) -> str:
+    """Return how a container of the pod ended that has to succeed or to go on; empty if none did."""
+    for init in pod.get("status", {}).get("initContainerStatuses") or ():
+        for ended in (init.get("state", {}), init.get("lastState", {})):  # the second, once it was started again
+            if ended.get("terminated", {}).get("exitCode", 0) != 0:
+                return describe_failed_init_container({**init, "state": ended})
+    state = container_state(pod)
+    return "" if state.running else f"the container {state}"
+
+
+def _find_waiting(pod: KubernetesObject) -> KubernetesObject | None:
+    """Return why the container waits; if it waits for an init container, why that one does."""
+    statuses: Sequence[KubernetesObject] = pod.get("status", {}).get("initContainerStatuses") or []
+    waiting: list[KubernetesObject] = [
+        status["state"]["waiting"]
+        for status in (*statuses, _container_status(pod))
+        if status.get("state", {}).get("waiting") is not None
+    ]
+    return next((each for each in waiting if each.get("reason", "") != _INITIALIZING), waiting[-1] if waiting else None)
 
 
 def _find_condition(resource: KubernetesObject, kind: str, status: str) -> KubernetesObject | None:

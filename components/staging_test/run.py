@@ -8,12 +8,15 @@ from typing import Any
 
 from kfp_edge.components.staging_test import kubernetes_backend, podman_backend
 from kfp_edge.components.staging_test.backend import StagingBackend
+from kfp_edge.components.staging_test.candidate import Candidate, is_modelcar, read_candidate_labels
 from kfp_edge.components.staging_test.checks import Thresholds, run_checks
 from kfp_edge.components.staging_test.parameters import check_can_be_pulled, check_limits, select_backend
 from kfp_edge.components.staging_test.report import last_lines, render_report
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import ImageError, KfpEdgeError, RequirementsNotMetError
+from kfp_edge.images.base_addresses import AUTO
 from kfp_edge.images.oci.references import ImageRef
+from kfp_edge.images.serving.model_bases import fetch_serving_image, find_in_registry
 from kfp_edge.kubernetes import in_pod
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.reports.check import Check
@@ -31,6 +34,7 @@ def staging_test(
     staging: str = "auto",
     staging_options: Mapping[str, Any] | None = None,
     run_id: str = "",
+    serving_image: str = AUTO,
 ) -> list[Check]:
     """Test an image by digest in a container on this machine or in a pod, and remove everything afterwards.
 
@@ -43,6 +47,7 @@ def staging_test(
         staging: The backend: `kubernetes`, `podman`, or `auto`, which is kubernetes in a pod and podman elsewhere.
         staging_options: See `StagingOptions`.
         run_id: The label value by which `clean_up` finds the objects in the cluster; random if empty.
+        serving_image: What a modelcar is run with; see `fetch_serving_image` of containerize.
 
     Returns:
         The checks, all of which passed.
@@ -54,7 +59,7 @@ def staging_test(
     check_limits(startup_timeout, max_latency_ms)
     bundle = Bundle.load(bundle_folder)
     options = StagingOptions.parse(staging_options or {})
-    backend = _select_backend(image, staging, options, run_id or uuid.uuid4().hex)
+    backend = _select_backend(image, bundle, staging, options, run_id or uuid.uuid4().hex, serving_image)
     test = _StagingTest(image)
     try:
         test.run(backend, bundle, Thresholds(startup_timeout, max_latency_ms))
@@ -68,13 +73,25 @@ def staging_test(
 
 
 def _select_backend(
-    image: ImageRef, staging: str, options: StagingOptions, run_id: str
+    image: ImageRef, bundle: Bundle, staging: str, options: StagingOptions, run_id: str, serving_image: str
 ) -> AbstractContextManager[StagingBackend]:
     """Return the context manager in which the candidate runs."""
-    if select_backend(staging, in_pod=in_pod()) == "podman":
-        return podman_backend.run_candidate(image)
-    check_can_be_pulled(image)
-    return kubernetes_backend.run_candidate(image, options, run_id)
+    is_here = select_backend(staging, in_pod=in_pod()) == "podman"
+    if not is_here:
+        check_can_be_pulled(image)
+    labels = read_candidate_labels(image)
+    server = _find_server(serving_image, is_here=is_here) if is_modelcar(labels) else None
+    candidate = Candidate(image, labels, bundle.manifest.name, server)
+    if is_here:
+        return podman_backend.run_candidate(candidate)
+    return kubernetes_backend.run_candidate(candidate, options, run_id)
+
+
+def _find_server(serving_image: str, *, is_here: bool) -> ImageRef:
+    """Return the serving image that a modelcar is run with."""
+    if is_here:
+        return fetch_serving_image(serving_image).image
+    return find_in_registry(serving_image, "a staging test in the cluster", "staging=podman").image
 
 
 class _StagingTest:

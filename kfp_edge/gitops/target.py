@@ -8,12 +8,13 @@ from pathlib import PurePosixPath
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from kfp_edge.errors import GitError, ParameterError
-from kfp_edge.gitops.images import set_image
-from kfp_edge.gitops.yaml_text import Edit, Path, edit_text, find_node, format_path, get, parse_node
+from kfp_edge.gitops.images import read_image, set_image
+from kfp_edge.gitops.yaml_text import Edit, Path, edit_text, find_node, format_path, get, parse_node, scalar
 from kfp_edge.suggestions import did_you_mean
 
 _KEYS = ("file", "image", "yaml_path")
 _STEP = re.compile(r"""\[(?P<index>\d+)\]|\.?"(?P<quoted>[^"]+)"|\.?(?P<key>[^.\[\]"]+)""")
+_SCHEME = re.compile("[a-z][a-z0-9+]*://")
 _FORM = "{file: apps/press/kustomization.yaml, image: press} or {file: values.yaml, yaml_path: image.digest}"
 
 
@@ -55,18 +56,19 @@ class FileTarget:
 
         In a kustomization, `newName` and `digest` of the entry are set. At a YAML path, a text that is a digest becomes
         the digest, any other text `NAME@DIGEST`; of a mapping, `digest` is set, and `repository`, or `registry` and
-        `repository`, where it has them.
+        `repository`, where it has them. A name keeps its scheme, such as the `oci://` of KServe's `storageUri`.
 
         Raises:
             GitError: there is no such value, or it cannot be changed without changing something else.
         """
         if self.image:
-            return set_image(text, self.image, image_name, digest, file=self.file)
+            name = read_image(text, self.image, file=self.file).new_name
+            return set_image(text, self.image, f"{_scheme_of(name)}{image_name}", digest, file=self.file)
         node = find_node(parse_node(text, self.file), self.yaml_path)
         if isinstance(node, MappingNode):
             return edit_text(text, self._mapping_edits(node, image_name, digest), file=self.file)
         is_digest = isinstance(node, ScalarNode) and node.value.startswith("sha256:")
-        value = digest if is_digest else f"{image_name}@{digest}"
+        value = digest if is_digest else f"{_scheme_of(scalar(node) or '')}{image_name}@{digest}"
         return edit_text(text, [Edit(self.yaml_path, value)], file=self.file)
 
     def _mapping_edits(self, node: MappingNode, image_name: str, digest: str) -> list[Edit]:
@@ -75,12 +77,18 @@ class FileTarget:
                 f"{self.file} has no digest at {format_path(self.yaml_path)}, which is a mapping; add `digest: ...` "
                 "there, or let yaml_path name the text with the image."
             )
-        values = {"digest": digest}
+        values, repository = {"digest": digest}, get(node, "repository")
         if get(node, "registry") is not None:
             values["registry"], _, values["repository"] = image_name.partition("/")
-        elif get(node, "repository") is not None:
-            values["repository"] = image_name
+        elif repository is not None:
+            values["repository"] = f"{_scheme_of(scalar(repository) or '')}{image_name}"
         return [Edit((*self.yaml_path, key), value) for key, value in values.items()]
+
+
+def _scheme_of(name: str) -> str:
+    """Return what stands before the name of an image, such as `oci://` or `oci+native://`; mostly nothing."""
+    match = _SCHEME.match(name)
+    return match[0] if match else ""
 
 
 def check_path(path: str) -> None:

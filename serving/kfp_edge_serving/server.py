@@ -146,6 +146,7 @@ class _Server:
             repository.watch(self._settings.watch, self._stop_watching)
 
     def _load_models(self) -> "ModelRepository":
+        from kfp_edge_serving.models.late_folders import wait_for_folder
         from kfp_edge_serving.models.model import ModelOptions
         from kfp_edge_serving.models.repository import LoadOptions, ModelRepository
         from kfp_edge_serving.telemetry.tracing import create_tracer
@@ -161,6 +162,7 @@ class _Server:
             limits.max_history,
         )
         load_options = LoadOptions(settings.self_test, settings.require_bundle, settings.model_name)
+        wait_for_folder(settings.models)
         repository = ModelRepository(settings.models, options, load_options)
         repository.load()
         self._tracer = create_tracer()

@@ -160,3 +160,24 @@ def test_every_event_is_one_json_line(tmp_path: Path) -> None:
         events = [json.loads(line) for line in server.process.stdout]
     assert [event["event"] for event in events] == ["draining", "stopped"]
     assert events[0].keys() == {"time", "level", "event", "shutdown_delay"}
+
+
+def test_a_folder_that_kserve_announces_is_waited_for(tmp_path: Path) -> None:
+    numeric_bundle(tmp_path / "root")
+    with running(tmp_path / "models", until="listening", MODEL_INIT_MODE="async") as server:
+        server.event("waiting for models")
+        assert server.get("/v2/health/live")[0] == 200
+        assert server.get("/v2/health/ready")[0] == 503
+        (tmp_path / "models").symlink_to(tmp_path / "root")
+        server.event("ready")
+        assert server.get("/v2/health/ready")[0] == 200
+
+
+def test_a_server_that_waits_for_its_folder_ends_with_sigterm(tmp_path: Path) -> None:
+    with running(tmp_path / "models", until="listening", MODEL_INIT_MODE="async") as server:
+        server.event("waiting for models")
+        assert server.stop() == 0
+
+
+def test_a_folder_that_nobody_announces_is_an_error(tmp_path: Path, start_error: StartError) -> None:
+    assert "cannot read" in start_error(tmp_path / "models")

@@ -245,11 +245,14 @@ class TestASiteWithoutAHub:
 def test_the_placement_the_application_set_and_the_cluster_label_of_acm_fit_each_other(fleet: Path) -> None:
     kinds = rendered(fleet / "acm")
     (generator,) = kinds["ApplicationSet"]["spec"]["generators"]
-    decisions = generator["clusterDecisionResource"]
+    decisions, site = (each.popitem()[1] for each in generator["matrix"]["generators"])
     assert decisions["configMapRef"] == kinds["ConfigMap"]["metadata"]["name"]
     placement = kinds["Placement"]["metadata"]["name"]
     assert decisions["labelSelector"]["matchLabels"] == {"cluster.open-cluster-management.io/placement": placement}
     assert kinds["GitOpsCluster"]["spec"]["placementRef"]["name"] == placement
+    # Argo CD 3.3.11 refuses an Application whose own namespace is not that of a site, as the AppProject allows no other
+    assert site["files"] == [{"path": "sites/{{ .name }}/site.yaml"}]
+    assert kinds["ApplicationSet"]["spec"]["template"]["spec"]["destination"]["namespace"] == "{{ .namespace }}"
     # a site that is offline is not taken out of the placement
     keys = {each["key"].rpartition("/")[2] for each in kinds["Placement"]["spec"]["tolerations"]}
     assert keys == {"unreachable", "unavailable"}

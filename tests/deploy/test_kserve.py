@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,9 @@ from kfp_edge_serving.limits import Limits
 from serving_support.bundles import numeric_bundle
 from serving_support.plain_models import WEIGHTS, linear_model, put, with_external_weights
 from serving_support.server_process import Server, running
+from support.bundles import tiny_bundle
 from support.manifests import KSERVE, rendered
+from support.modelcars import base_with_shell, kserve_pod, modelcar
 from support.paths import ROOT
 from support.schemas import check
 from support.serving_images import Container, container, serving_image, stored
@@ -229,3 +232,24 @@ def test_the_image_serves_what_kserve_mounts_and_answers_its_probes(
             stub = GRPCInferenceServiceStub(channel)
             assert stub.ServerReady(ServerReadyRequest(), wait_for_ready=True, timeout=30).ready
         assert running_image.stop() == "0"
+
+
+@pytest.mark.containers
+@pytest.mark.xdist_group(__name__)
+def test_the_runtime_serves_a_modelcar_whose_sidecar_starts_after_it(tmp_path: Path) -> None:
+    image = modelcar(tiny_bundle(tmp_path / "bundle"), f"oci:{tmp_path}/out", base_with_shell(tmp_path / "base"))
+    with kserve_pod(image, read_container(BUNDLES)["args"]) as server:
+        while not (status := _ask(server)):
+            assert server.is_running(), server.log()
+            time.sleep(0.1)
+        assert status == 200
+        assert '"verified":true' in server.log()
+        assert '"event":"waiting for models"' in server.log()
+
+
+def _ask(server: Container) -> int:
+    """Return the status of the model; 0 until the server is ready."""
+    try:
+        return get(server, f"/v2/models/{NAME}/ready")
+    except OSError:
+        return 0

@@ -46,7 +46,7 @@ GRAPH = {
     "forges": {"errors", "git", "runtime", "storage", "suggestions"},
     "mirror": {"errors", "fleet", "git", "gitops", "images", "storage"},
     "kubernetes": {"errors", "suggestions"},
-    "images": {"errors", "runtime", "spec", "storage"},
+    "images": {"errors", "runtime", "spec", "storage", "suggestions"},
     "ml": {"errors", "storage"},
     "reports": {"storage"},
     "metrics": {"errors", "ml", "reports", "suggestions", "wording"},

@@ -23,6 +23,11 @@ class TestAKustomization:
         )
         assert edit(text, image="registry.example/press") == text.replace(f"'{OLD}'", f"'{NEW}'")
 
+    def test_an_image_for_kserve_keeps_its_scheme(self) -> None:
+        text = f"images:\n  - name: oci://press\n    newName: oci://old/press\n    digest: {OLD}\n"
+        expected = text.replace(OLD, NEW).replace("oci://old/press", f"oci://{NAME}")
+        assert edit(text, image="oci://press") == expected
+
     def test_an_image_that_is_not_there_is_an_error_with_the_file(self) -> None:
         with pytest.raises(KfpEdgeError, match=r"apps/values.yaml has no entries named press under images"):
             edit("images: []\n", image="press")
@@ -53,6 +58,14 @@ class TestAYamlPath:
     )
     def test_a_mapping_gets_digest_and_repository_in_the_ways_of_helm(self, before: str, after: str) -> None:
         assert edit(f"image:\n  {before}  # end\n", yaml_path="image") == f"image:\n  {after}  # end\n"
+
+    @pytest.mark.parametrize("scheme", ["oci://", "oci+native://"])
+    def test_the_address_of_an_image_for_kserve_keeps_its_scheme(self, scheme: str) -> None:
+        text = f"storageUri: {scheme}old/press@{OLD}\n"
+        assert edit(text, yaml_path="storageUri") == f"storageUri: {scheme}{NAME}@{NEW}\n"
+        mapping = f"repository: {scheme}old/press\n  digest: "
+        edited = edit(f"image:\n  {mapping}{OLD}\n", yaml_path="image")
+        assert edited == f"image:\n  repository: {scheme}{NAME}\n  digest: {NEW}\n"
 
     def test_an_item_of_a_list_is_reached_by_its_number(self) -> None:
         text = f"pods:\n- image: a\n- image: {NAME}@{OLD}\n"

@@ -168,7 +168,7 @@ def test_an_index_without_an_image_for_linux_is_no_base(tmp_path: Path) -> None:
     descriptor = writer.add_json(index, INDEX_TYPE)
     write_index(tmp_path / "windows", descriptor)
     (tmp_path / "layer.tar").write_bytes(b"a layer")
-    with pytest.raises(KfpEdgeError, match="is an index without an image for Linux; name another serving image"):
+    with pytest.raises(KfpEdgeError, match="is an index without an image for Linux; name another base"):
         append_layer(
             AppendedLayer(tmp_path / "layer.tar", "2026-01-01T00:00:00Z", {}),
             ImageRef("oci", str(tmp_path / "windows"), descriptor["digest"]),

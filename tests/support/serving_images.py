@@ -103,6 +103,9 @@ class Container:
     def address(self, port: int) -> str:
         return podman("port", self.name, f"{port}/tcp")
 
+    def is_running(self) -> bool:
+        return podman("inspect", self.name, "--format={{.State.Running}}") == "true"
+
     def is_healthy(self) -> bool:
         """Whether the container's health check succeeds now."""
         return run_podman("healthcheck", "run", self.name).returncode == 0

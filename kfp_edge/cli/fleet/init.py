@@ -23,10 +23,13 @@ def init(
             help="What delivers: hub (default), acm, site or podman; may be repeated.",
         ),
     ] = None,
+    serving: Annotated[
+        str, typer.Option("--serving", metavar="HOW", help="How models are served: deployment, or kserve.")
+    ] = "deployment",
     repository: RepositoryFolder = HERE,
 ) -> None:
     """Write the files of a new fleet into a checkout, to be committed."""
     from kfp_edge.fleet.repository.new_repository import create_repository
 
-    for path in create_repository(repository, url, name, branch, ring or (), agent or ()):
+    for path in create_repository(repository, url, name, branch, ring or (), agent or (), serving):
         typer.echo(path)

@@ -49,6 +49,17 @@ def parse_ring_image(data: bytes | None, ring: str, model: str) -> Image | None:
     return Image(model, image.new_name.removeprefix(IMAGE_VOLUME), image.digest)
 
 
+def is_mounted(tree: Tree, ring: str, model: str) -> bool:
+    """Whether KServe mounts the image of a model that a ring has, in place of a container that runs it.
+
+    Raises:
+        GitError: the file of the ring cannot be read.
+    """
+    path = ring_kustomization(ring, model)
+    text = _read_text(tree, path)
+    return text is not None and _entry_name(text, model, path).startswith(IMAGE_VOLUME)
+
+
 def set_ring_image(tree: Tree, fleet: Fleet, ring: str, model: str, image_name: str, digest: str) -> dict[str, bytes]:
     """Return the files that change when a ring gets an image: one line of one file, after the first time.
 

@@ -8,7 +8,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.fleet.contracts import API_VERSION, FIRST_RING, NAMESPACE, Delivery, Fleet, PullRequests, Ring, Site
+from kfp_edge.fleet.contracts import (
+    API_VERSION,
+    FIRST_RING,
+    NAMESPACE,
+    Delivery,
+    Fleet,
+    PullRequests,
+    Ring,
+    Serving,
+    Site,
+)
 from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.git.remote import check_branch
 from kfp_edge.gitops.layout import FLEET, README
@@ -35,14 +45,20 @@ class Agent(StrEnum):
     PODMAN = "podman"
 
 
-def new_fleet(name: str, repository: str, branch: str = "main", rings: Sequence[str] = (FIRST_RING,)) -> Fleet:
+def new_fleet(
+    name: str,
+    repository: str,
+    branch: str = "main",
+    rings: Sequence[str] = (FIRST_RING,),
+    serving: Serving = Serving.DEPLOYMENT,
+) -> Fleet:
     """Return a fleet with rings that have the default policies.
 
     Raises:
         pydantic.ValidationError: a name is no DNS label, or a ring is named twice.
     """
     values = {"apiVersion": API_VERSION, "kind": "Fleet", "name": name, "repository": repository, "branch": branch}
-    return Fleet.model_validate(values | {"rings": [{"name": ring} for ring in rings]})
+    return Fleet.model_validate(values | {"serving": serving, "rings": [{"name": ring} for ring in rings]})
 
 
 def new_site(name: str, ring: str, *, models: Iterable[str] = (), namespace: str = NAMESPACE) -> Site:
@@ -67,7 +83,13 @@ def render_repository(fleet: Fleet, agents: Iterable[Agent] = (Agent.HUB,)) -> d
 
 
 def create_repository(
-    folder: Path, url: str, name: str, branch: str, rings: Sequence[str], agents: Sequence[str]
+    folder: Path,
+    url: str,
+    name: str,
+    branch: str,
+    rings: Sequence[str],
+    agents: Sequence[str],
+    serving: str = Serving.DEPLOYMENT,
 ) -> list[str]:
     """Write the files of a new fleet into a folder, and return their paths; a README.md that is there stays.
 
@@ -79,10 +101,12 @@ def create_repository(
     for agent in agents:
         if agent not in tuple(Agent):
             raise ParameterError(describe_unknown_choice("agent", agent, tuple(Agent)))
+    if serving not in tuple(Serving):
+        raise ParameterError(describe_unknown_choice("serving", serving, tuple(Serving)))
     if (folder / FLEET).exists():
         raise ParameterError(f"{folder / FLEET} exists: there is a fleet already.")
     try:
-        fleet = new_fleet(name, url, branch, rings or (FIRST_RING,))
+        fleet = new_fleet(name, url, branch, rings or (FIRST_RING,), Serving(serving))
     except ValidationError as error:
         first = error.errors()[0]
         value = first["input"] if isinstance(first["input"], str) else ""
@@ -103,7 +127,8 @@ def _pull_requests_text(settings: PullRequests) -> str:
 
 
 def _values(fleet: Fleet) -> dict[str, str]:
-    return {"fleet": fleet.name, "repository": fleet.repository, "branch": fleet.branch, "namespace": NAMESPACE}
+    names = {"fleet": fleet.name, "repository": fleet.repository, "branch": fleet.branch}
+    return names | {"serving": fleet.serving, "namespace": NAMESPACE}
 
 
 def _ring_text(ring: Ring) -> str:

@@ -15,6 +15,7 @@ from kfp_edge.fleet.releases.ring_images import read_new_name, ring_models, sele
 from kfp_edge.fleet.repository.made_files import write_made_files
 from kfp_edge.fleet.repository.project_files import site_application_path
 from kfp_edge.fleet.sites.files import render_site
+from kfp_edge.fleet.sites.sites import read_sites
 from kfp_edge.gitops.layout import SITES
 from kfp_edge.gitops.tree import Checkout
 from kfp_edge.storage.files import write_file
@@ -51,6 +52,7 @@ def add_sites(folder: Path, rows: Sequence[tuple[str, Mapping[str, str]]]) -> li
     """
     tree = Checkout(folder)
     fleet = read_fleet(tree)
+    read_sites(tree)  # one that cannot be read is named before anything is written
     models = {ring: ring_models(tree, ring) for ring in fleet.ring_names}
     sites = [_parse_row(where, row, fleet, models) for where, row in rows]
     for name, count in Counter(site.name for site in sites).items():
@@ -100,11 +102,13 @@ def remove_sites(folder: Path, names: Sequence[str]) -> list[str]:
         ParameterError: there is no such site; then none is removed.
         StorageError: the folder cannot be written.
     """
-    read_fleet(Checkout(folder))
+    tree = Checkout(folder)
+    read_fleet(tree)
     known = {path.name for path in (folder / SITES).glob("*") if path.is_dir()}
     for name in names:
         if name not in known:
             raise ParameterError(f"there is no site {name}; {did_you_mean(name, known)}name a folder of {SITES}/.")
+    read_sites(tree, without=names)  # one that cannot be read is named before anything is deleted
     removed = []
     for name in dict.fromkeys(names):
         shutil.rmtree(folder / SITES / name)

@@ -1,5 +1,6 @@
 """The sites of a fleet, read from its repository."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kfp_edge.fleet.contracts import Site
@@ -16,13 +17,14 @@ class SitesFound:
     broken: tuple[str, ...] = ()
 
 
-def read_sites(tree: Tree) -> list[Site]:
-    """Return all sites, sorted by their folders.
+def read_sites(tree: Tree, without: Collection[str] = ()) -> list[Site]:
+    """Return all sites, or all but those of some folders, sorted by their folders.
 
     Raises:
         DocumentError: the file of one is not valid.
     """
-    return [parse_document(Site, data, path) for path, data in _read_files(tree)]
+    files = [(path, data) for path, data in _read_files(tree) if path.split("/")[1] not in without]
+    return [parse_document(Site, data, path) for path, data in files]
 
 
 def find_sites(tree: Tree, ring: str = "") -> SitesFound:

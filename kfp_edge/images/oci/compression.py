@@ -1,5 +1,6 @@
-"""Compressing layers with zstd: by the package `zstandard`, which gives the same bytes on every host."""
+"""Compressing layers: with zstd by the package `zstandard`, which gives the same bytes on every host, or with gzip."""
 
+import gzip
 import os
 import shutil
 from pathlib import Path
@@ -29,6 +30,12 @@ def compress_in_threads(source: BinaryIO, target: Path, size: int, level: int) -
         level, source_size=size, threads=_THREADS, write_checksum=True
     )
     _write(source, target, size, zstandard.ZstdCompressor(compression_params=parameters))
+
+
+def compress_with_gzip(source: BinaryIO, target: Path) -> None:
+    """Compress a stream; the bytes are those of zlib, and those of another library in its place differ."""
+    with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as sink:
+        shutil.copyfileobj(source, sink)
 
 
 def _write(source: BinaryIO, target: Path, size: int, compressor: zstandard.ZstdCompressor) -> None:

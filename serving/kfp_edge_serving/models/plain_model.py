@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kfp_edge_serving.errors import StartError
 from kfp_edge_serving.models.bundle import CONTRACT_FILES, LoadedBundle, TensorSpec
+from kfp_edge_serving.models.late_folders import follow_links
 from kfp_edge_serving.models.model_folders import MANIFEST, MODEL, ModelFolder, find_onnx_files, list_files
 from kfp_edge_serving.models.onnx_session import Node, OnnxSession, find_datatype
 
@@ -33,7 +34,7 @@ def read_plain_model(folder: ModelFolder) -> LoadedBundle:
         version=folder.version,
         digest=hashlib.sha256(content).hexdigest(),
         # where links lead, as KServe makes them for a volume: onnxruntime takes weights from the folder of this path
-        model=model.resolve(),
+        model=follow_links(model),
         inputs=(),
         outputs=(),
         samples=(),

@@ -1,13 +1,14 @@
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, commit_release
+from kfp_edge.components.gitops_commit.gitops_commit import Destination, Release, check_target, commit_release
 from kfp_edge.components.gitops_commit.report import MAX_DIFF_LINES, render_report
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.check.check import check_repository
@@ -15,6 +16,7 @@ from kfp_edge.git.remote import GitRemote
 from kfp_edge.gitops import changes
 from kfp_edge.gitops.changes import Change
 from kfp_edge.gitops.target import FileTarget
+from kfp_edge.images.model_format import ModelFormat
 from support import git_repositories, schemas
 from support.bundles import tiny_bundle
 from support.fleets import site_with, write_fleet
@@ -433,7 +435,7 @@ class TestTheSitesOfANewModel:
 
     def test_with_kserve_it_is_an_inference_service(self, folder: Path, tmp_path: Path) -> None:
         released(folder)
-        fleet = git(folder, "show", "main:fleet.yaml") + "\nserving: kserve\n"
+        fleet = git(folder, "show", "main:fleet.yaml").replace('serving: "deployment"', "serving: kserve")
         push_from_another_clone(folder, "main", {"fleet.yaml": fleet})
         change = commit(folder, release(model="fan", digest=DIGESTS[2]))
         objects = rendered(folder, change.commit, "rings/canary/fan", tmp_path)
@@ -445,6 +447,36 @@ class TestTheSitesOfANewModel:
             f'-    digest: "{DIGESTS[2]}"',
             f'+    digest: "{DIGESTS[1]}"',
         ]
+
+
+class TestAModelcar:
+    def test_of_a_new_repository_is_served_by_kserve(self, folder: Path, tmp_path: Path) -> None:
+        change = commit(folder, modelcar())
+        assert 'serving: "kserve"' in git(folder, "show", "main:fleet.yaml")
+        objects = rendered(folder, change.commit, "rings/canary/pump", tmp_path)
+        uri = objects["InferenceService"]["spec"]["predictor"]["model"]["storageUri"]
+        assert uri == f"oci://quay.io/team/pump@{DIGESTS[0]}"
+
+    def test_of_a_model_that_is_a_deployment_is_refused_and_nothing_is_committed(self, folder: Path) -> None:
+        released(folder)
+        before = git(folder, "for-each-ref")
+        with pytest.raises(KfpEdgeError, match="pump is a Deployment in .* cannot run a modelcar; .*format=image"):
+            commit(folder, modelcar("2.0.0"))
+        with pytest.raises(KfpEdgeError, match="cannot run a modelcar"):
+            check_target(Destination(GitRemote.parse(str(folder)), "main"), "fan", "1.0.0", ModelFormat.MODELCAR)
+        assert git(folder, "for-each-ref") == before
+
+    def test_is_not_judged_in_a_file_of_another_layout(self, folder: Path) -> None:
+        file = f"spec: {{predictor: {{model: {{storageUri: 'oci://old/pump@{DIGESTS[1]}'}}}}}}\n"
+        push_from_another_clone(folder, "main", {"README.md": "", "pump.yaml": file})
+        target = FileTarget.parse({"file": "pump.yaml", "yaml_path": "spec.predictor.model.storageUri"})
+        change = commit(folder, modelcar(), target=target)
+        text = git(folder, "show", f"{change.commit}:pump.yaml")
+        assert f"storageUri: 'oci://quay.io/team/pump@{DIGESTS[0]}'" in text
+
+
+def modelcar(version: str = "1.0.0") -> Release:
+    return replace(release(version), format=ModelFormat.MODELCAR)
 
 
 class TestTheReport:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from kfp_edge.components.staging_test import manifests, pod_status
+from kfp_edge.components.staging_test.candidate import Candidate
 from kfp_edge.components.staging_test.staging_options import StagingOptions
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef
@@ -12,6 +13,10 @@ from support import schemas
 from support.fake_kubernetes.admission import violations
 
 IMAGE = ImageRef("docker", "quay.io/plant/pump-candidate", "sha256:" + "0" * 64)
+SERVER = ImageRef("docker", "quay.io/plant/serving", "sha256:" + "1" * 64)
+CANDIDATE = Candidate(IMAGE, {}, "pump")
+MODELCAR = Candidate(IMAGE, {"org.opencontainers.image.base.digest": SERVER.digest}, "pump", SERVER)
+MODELCAR_WITHOUT_BASE = Candidate(IMAGE, {}, "pump", SERVER)
 #: Every option, numbers as KFP passes them.
 ALL_OPTIONS: dict[str, Any] = {
     "namespace": "edge-staging",
@@ -25,8 +30,8 @@ ALL_OPTIONS: dict[str, Any] = {
 }
 
 
-def deployment(**options: Any) -> dict[str, Any]:
-    return manifests.deployment_manifest("staging-1", IMAGE, StagingOptions.parse(options), "run-1")
+def deployment(candidate: Candidate = CANDIDATE, **options: Any) -> dict[str, Any]:
+    return manifests.deployment_manifest("staging-1", candidate, StagingOptions.parse(options), "run-1")
 
 
 def service(**options: Any) -> dict[str, Any]:
@@ -49,6 +54,36 @@ class TestManifests:
         assert pod["automountServiceAccountToken"] is False
         assert "volumes" not in pod
         assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+    @pytest.mark.parametrize("candidate", [MODELCAR, MODELCAR_WITHOUT_BASE], ids=["base", "scratch"])
+    def test_of_a_modelcar_are_valid_and_admitted(self, candidate: Candidate) -> None:
+        resource = deployment(candidate, **ALL_OPTIONS)
+        schemas.check(resource)
+        assert violations(resource["spec"]["template"]) == ""
+
+    def test_of_a_modelcar_start_its_shell_as_kserve_does_and_the_server_with_its_files(self) -> None:
+        pod = deployment(MODELCAR)["spec"]["template"]["spec"]
+        (init,), (server,) = pod["initContainers"], pod["containers"]
+        assert (init["image"], server["image"]) == tuple(f"{each.repository}@{each.digest}" for each in (IMAGE, SERVER))
+        assert init["args"][:2] == ["sh", "-c"]
+        assert "command" not in init
+        assert "--model_dir=/mnt/models" in server["args"]
+        assert {each["mountPath"] for each in (*init["volumeMounts"], *server["volumeMounts"])} == {"/mnt/models"}
+
+    def test_of_a_modelcar_without_a_shell_mount_its_image(self) -> None:
+        pod = deployment(MODELCAR_WITHOUT_BASE)["spec"]["template"]["spec"]
+        assert pod["volumes"] == [{"name": "modelcar", "image": {"reference": f"{IMAGE.repository}@{IMAGE.digest}"}}]
+        (mount,) = pod["containers"][0]["volumeMounts"]
+        assert (mount["mountPath"], mount["subPath"]) == ("/mnt/models", "models")
+
+    def test_of_a_modelcar_that_come_back_without_their_volume_are_refused(self) -> None:
+        # Kubernetes 1.34 without the feature gate ImageVolume: volume and mount are gone, and nothing says so
+        created = deployment(MODELCAR_WITHOUT_BASE)
+        manifests.check_volumes(created, MODELCAR_WITHOUT_BASE)
+        del created["spec"]["template"]["spec"]["volumes"]
+        with pytest.raises(KfpEdgeError, match="mounts no images as volumes .* set modelcar_base to an image with"):
+            manifests.check_volumes(created, MODELCAR_WITHOUT_BASE)
+        manifests.check_volumes(deployment(), CANDIDATE)
 
     def test_have_the_image_by_digest(self) -> None:
         (container,) = deployment()["spec"]["template"]["spec"]["containers"]
@@ -98,6 +133,8 @@ def pod(
     *,
     last: dict[str, Any] | None = None,
     phase: str = "Pending",
+    init: dict[str, Any] | None = None,
+    last_init: dict[str, Any] | None = None,
     **conditions: str,
 ) -> dict[str, Any]:
     """A pod in which a container is in a state; a condition is its status and, behind a space, its message."""
@@ -107,7 +144,10 @@ def pod(
     ]
     statuses = [] if state is None else [{"name": "candidate", "state": state, "lastState": last or {}}]
     metadata = {"name": "p", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
-    return {"metadata": metadata, "status": {"phase": "Pending", "conditions": listed, "containerStatuses": statuses}}
+    status = {"phase": "Pending", "conditions": listed, "containerStatuses": statuses}
+    if init is not None:
+        status["initContainerStatuses"] = [{"name": "modelcar", "state": init, "lastState": last_init or {}}]
+    return {"metadata": metadata, "status": status}
 
 
 RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -132,6 +172,12 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
         (pod(waits("ContainerCreating")), "the container cannot start: ContainerCreating"),
         (pod(waits("ImagePullBackOff", "Back-off")), "the image cannot be pulled: ImagePullBackOff: Back-off"),
         (pod(RUNNING, Ready="False"), "the container runs and is not ready"),
+        (pod(RUNNING, init=ended(0, "Completed"), Ready="False"), "the container runs and is not ready"),
+        (
+            pod(waits("PodInitializing"), init=waits("ImagePullBackOff", "Back-off")),
+            "the image cannot be pulled: ImagePullBackOff: Back-off",
+        ),
+        (pod(waits("PodInitializing"), init=RUNNING), "the container cannot start: PodInitializing"),
     ],
 )
 def test_what_kubernetes_retries_is_waited_for(resource: dict[str, Any], reason: str) -> None:
@@ -151,6 +197,14 @@ def test_what_kubernetes_retries_is_waited_for(resource: dict[str, Any], reason:
             # as containerd 1.6 reports it (recorded/kubernetes/pod.no-command.json)
             pod({"terminated": {"exitCode": 128, "reason": "StartError", "message": 'exec: "/absent": no such file'}}),
             'the container ended with exit code 128 (StartError: exec: "/absent": no such file)',
+        ),
+        (
+            pod(waits("PodInitializing"), init=ended(128, "StartError")),
+            "its init container modelcar ended with exit code 128: StartError",
+        ),
+        (
+            pod(waits("PodInitializing"), init=waits("CrashLoopBackOff"), last_init=ended(1)),
+            "its init container modelcar ended with exit code 1: Error",
         ),
         (pod(waits("InvalidImageName", "no: such")), "the container cannot start: InvalidImageName: no: such"),
         (

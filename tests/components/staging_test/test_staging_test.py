@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from kfp_edge.reports.check import Check
 from support.bundles import tiny_bundle, tiny_signature
 from support.images import left_behind, serving_image, serving_image_that
 from support.interruptions import announcing
+from support.modelcars import base_with_shell, modelcar
 from support.staging import ANSWERS, CRASHES, HANGS, STOPS_BADLY, results, wait_for
 
 
@@ -55,6 +56,16 @@ class TestAGoodCandidate:
             "refuses: not JSON",
             "clean stop",
         } <= check_results.keys()
+        assert left_behind(bundle) == []
+
+    @pytest.mark.parametrize("base", [base_with_shell, lambda _: "scratch"], ids=["with a shell", "scratch"])
+    def test_that_is_a_modelcar_is_run_with_the_serving_image(
+        self, bundle: Bundle, report: Path, tmp_path: Path, base: Callable[[Path], str]
+    ) -> None:
+        image = modelcar(bundle, f"oci:{tmp_path}/registry", base(tmp_path / "base"))
+        staging_test(image, bundle.folder, report, serving_image=str(serving_image()))
+        assert set(results(report).values()) == {"passed"}
+        assert "clean stop" in results(report)
         assert left_behind(bundle) == []
 
     def test_that_is_too_slow_for_the_budget_fails_with_both_numbers(self, bundle: Bundle, report: Path) -> None:

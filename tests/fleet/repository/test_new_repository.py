@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from kfp_edge.cli.app import app
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.check.check import check_repository
+from kfp_edge.fleet.contracts import Serving
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.repository.new_repository import create_repository
 from kfp_edge.gitops.tree import Checkout
@@ -46,6 +47,20 @@ def test_each_agent_has_its_files(tmp_path: Path) -> None:
     written = init(tmp_path, "--agent", "podman", "--agent", "acm")
     assert {path.partition("/")[0] for path in written} == {"README.md", "fleet.yaml", "acm", "argocd", "podman"}
     assert "argocd/hub/applicationset.yaml" not in written
+
+
+def test_models_are_deployments_or_inference_services(tmp_path: Path) -> None:
+    init(tmp_path / "usual")
+    assert read_fleet(Checkout(tmp_path / "usual")).serving == Serving.DEPLOYMENT
+    init(tmp_path / "kserve", "--serving", "kserve")
+    assert read_fleet(Checkout(tmp_path / "kserve")).serving == Serving.KSERVE
+    assert check_repository(tmp_path / "kserve") == []
+
+
+def test_a_way_of_serving_that_is_not_known_is_a_sentence(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["fleet", "init", URL, "-C", str(tmp_path), "--serving", "kserv"])
+    assert "serving is 'kserv'; did you mean kserve?" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_readme_that_is_there_stays(tmp_path: Path) -> None:

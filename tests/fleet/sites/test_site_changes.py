@@ -89,12 +89,26 @@ class TestAdd:
     def test_neither_a_name_nor_a_table_is_refused(self, fleet: FleetClone) -> None:
         assert "name a site, or a table" in str(run(fleet, "add-site").exception)
 
+    def test_nothing_is_written_while_the_file_of_another_site_is_broken(self, fleet: FleetClone) -> None:
+        (fleet.folder / "sites/hall-2/site.yaml").write_text("name: [hall-2\n")
+        result = run(fleet, "add-site", "hall-9")
+        assert "sites/hall-2/site.yaml, line 2: is not valid YAML" in str(result.exception)
+        assert changed(fleet) == ["sites/hall-2/site.yaml"]
+
 
 class TestRemove:
     def test_deletes_the_files_of_a_site_and_leaves_the_others(self, fleet: FleetClone) -> None:
         assert run(fleet, "remove-site", "hall-2").exit_code == 0
         assert {"sites/hall-2/kustomization.yaml", "sites/hall-2/site.yaml"} <= set(changed(fleet))
         assert (fleet.folder / "sites/hall-3/site.yaml").exists()
+        assert errors(fleet) == []
+
+    def test_a_site_whose_file_is_broken_can_be_removed_and_another_one_not(self, fleet: FleetClone) -> None:
+        (fleet.folder / "sites/hall-2/site.yaml").write_text("name: [hall-2\n")
+        result = run(fleet, "remove-site", "hall-3")
+        assert "sites/hall-2/site.yaml, line 2: is not valid YAML" in str(result.exception)
+        assert changed(fleet) == ["sites/hall-2/site.yaml"]
+        assert run(fleet, "remove-site", "hall-2").exit_code == 0
         assert errors(fleet) == []
 
     def test_an_unknown_site_removes_none(self, fleet: FleetClone) -> None:

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge.components.containerize.serving_image import fetch_serving_image
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.oci.references import ImageRef, ImageRegistry
 from kfp_edge.images.registry import copy_image
+from kfp_edge.images.serving.model_bases import fetch_serving_image
 from support.images import serving_image, tiny_base
 from support.registry import RegistryServer
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> ImageRef:
+    return tiny_base(tmp_path / "base")
 
 
 def test_one_in_a_layout_is_named_by_its_tag(base: ImageRef) -> None:
