@@ -32,7 +32,9 @@ def staging_test(
             "quay-pull"}`; the README of staging_test lists them.
         run_id: ID of the pipeline run, for the labels of the objects that the run creates in the cluster. In a
             pipeline: `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
-        serving_image: Image with the inference server that a modelcar is run with, as for `containerize`.
+        serving_image: Image with the inference server, on which the model becomes one layer: `oci:FOLDER:TAG`,
+            `docker://HOST/REPO:TAG`, either of them with `@sha256:...` in place of the tag, or `auto`: the image that
+            the environment variable `KFP_EDGE_SERVING_IMAGE` names, else one that is built once.
 
     Returns:
         Output: The tested candidate, the same reference; `release` takes it, and so waits for this test.

@@ -29,7 +29,7 @@ from support.live_cluster.summary import Case, case_words, format_table
 #: The modules in the order in which they run: what would fail at once first, what looks back at all runs last.
 ORDER = (
     *("test_installation", "test_doctor", "test_edge_mlops", "test_joined_stages", "test_quota", "test_failed_runs"),
-    *("test_waiting_runs", "test_killed_stages", "test_schedules", "test_permissions"),
+    *("test_waiting_runs", "test_killed_stages", "test_schedules", "test_argo_cd", "test_permissions"),
 )
 _CASES = pytest.StashKey[dict[str, Case]]()
 

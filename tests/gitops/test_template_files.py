@@ -11,7 +11,19 @@ from support.paths import ROOT
 
 VALUES = {
     name: f"value-of-{name}"
-    for name in ["fleet", "repository", "branch", "namespace", "model", "ring", "image", "image_name", "digest", "site"]
+    for name in [
+        "fleet",
+        "repository",
+        "branch",
+        "namespace",
+        "model",
+        "ring",
+        "image",
+        "image_name",
+        "digest",
+        "site",
+        "serving",
+    ]
 }
 BLOCKS = {"rings": "  - name: canary", "windows": "[]"}
 
