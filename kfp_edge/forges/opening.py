@@ -5,9 +5,6 @@ from pathlib import Path
 from kfp_edge.errors import ParameterError
 from kfp_edge.forges.credentials import check_ca_file, read_ca_file, read_forge_token
 from kfp_edge.forges.forge import Forge
-from kfp_edge.forges.gitea import GiteaForge
-from kfp_edge.forges.github import GitHubForge
-from kfp_edge.forges.gitlab import GitLabForge
 from kfp_edge.forges.repository import ForgeRepository, locate_repository
 from kfp_edge.git.remote import GitRemote
 
@@ -36,6 +33,11 @@ def open_forge(
 
 
 def _adapter(repository: ForgeRepository, token: str, ca_file: Path | None) -> Forge:
+    # a third of the time in which `fleet render` starts, and it asks no forge
+    from kfp_edge.forges.gitea import GiteaForge
+    from kfp_edge.forges.github import GitHubForge
+    from kfp_edge.forges.gitlab import GitLabForge
+
     match repository.kind:
         case "github":
             return GitHubForge(repository, token, ca_file)
