@@ -11,6 +11,8 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from kfp_edge.cron import Cron
+from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.units import CountOrShare, Duration, Label, Share, parse_duration
 from kfp_edge.forges.repository import ForgeKind
 
@@ -187,6 +189,14 @@ class Window(Contract):
         fields = value.split()
         if len(fields) != 5 or not all(_CRON_FIELD.fullmatch(field) for field in fields):
             raise ValueError("must be a cron schedule of five fields, such as 0 22 * * * for ten in the evening")
+        try:
+            Cron.parse(f"0 {value}")
+        except ParameterError as error:
+            # an AppProject with such a schedule would stop all sites
+            raise ValueError(
+                "must be a cron schedule that Argo CD reads and that some day matches: minute 0-59, hour 0-23, day "
+                "1-31, month 1-12, weekday 0-6 from Sunday on"
+            ) from error
         return value
 
     @field_validator("duration")

@@ -123,3 +123,17 @@ def test_durations_are_written_as_they_are_read(text: str) -> None:
 
 def test_shares_are_numbers_from_0_to_1() -> None:
     assert [parse_share(text) for text in ("0%", "2.5 %", "100%")] == [0.0, 0.025, 1.0]
+
+
+@pytest.mark.parametrize(
+    "schedule", ["99 * * * *", "0 24 * * *", "0 0 * * 7", "0 0 31 2 *", "0 0 31-1 * *", "0 0 *,, * *"]
+)
+def test_a_window_that_argo_cd_cannot_read_or_that_never_opens_is_refused(schedule: str) -> None:
+    with pytest.raises(ValidationError, match="must be a cron schedule"):
+        site_with("hall-1", windows=[{"schedule": schedule, "duration": "4h"}])
+
+
+@pytest.mark.parametrize("schedule", ["0 22 * * *", "*/15 0-4 * * 1-5", "0 2 29 2 *", "30 1 1,15 JAN-MAR sun"])
+def test_a_window_may_be_any_schedule_of_a_crontab(schedule: str) -> None:
+    (window,) = site_with("hall-1", windows=[{"schedule": schedule, "duration": "4h"}]).windows
+    assert window.schedule == schedule

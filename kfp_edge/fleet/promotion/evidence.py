@@ -56,8 +56,8 @@ class Requests:
 class SiteEvidence:
     """What one site has shown of a digest.
 
-    `ran` is how long it reported the digest since the ring has it, `online` how long it reported any; times without
-    metrics do not count.
+    `ran` is how long a server with the digest took requests since the ring has it, `online` how long the site reported
+    any digest; times without metrics do not count.
     """
 
     status: SiteStatus
@@ -110,7 +110,9 @@ def _read_part(
     def by_site(query: str) -> dict[str, float]:
         return {sample.labels[label]: sample.value for sample in prometheus.query(query, now)}
 
-    steps = by_site(f"count_over_time((max by ({label}) ({info})){period})")
+    ready = f'max by ({label}, job, instance) (kfp_edge_ready{{{label}=~"{names}"}})'
+    is_ready = f"max by ({label}) ({info} * on ({label}, job, instance) group_left () {ready})"
+    ready_steps = by_site(f"sum_over_time(({is_ready}){period})")
     any_steps = by_site(f"count_over_time((max by ({label}) (kfp_edge_model_info{{{of_model}}})){period})")
     total = by_site(count(f"kfp_edge_requests_total{{{of_model}}}"))
     errors = by_site(count(f'kfp_edge_requests_total{{{of_model},code=~"5.."}}'))
@@ -121,7 +123,7 @@ def _read_part(
     return [
         SiteEvidence(
             each,
-            steps.get(name, 0) * step,
+            ready_steps.get(name, 0) * step,
             any_steps.get(name, 0) * step,
             Requests(total.get(name, 0.0), errors.get(name, 0.0), buckets.get(name, {})),
         )

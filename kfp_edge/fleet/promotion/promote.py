@@ -14,7 +14,7 @@ from kfp_edge.fleet.promotion.judgement import Judgement, Verdict, judge
 from kfp_edge.fleet.promotion.proposals import Images, ProposedDecision, propose
 from kfp_edge.fleet.promotion.rollback import propose_rollback, require_release, sites_with
 from kfp_edge.fleet.releases.branches import review_branch
-from kfp_edge.fleet.releases.history import RingRelease
+from kfp_edge.fleet.releases.history import RingRelease, read_releases, was_taken_back
 from kfp_edge.fleet.releases.ring_images import select_ring
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.status.presentation import format_digest
@@ -51,7 +51,8 @@ def promote(target: FleetRemote, model: str, now: datetime, *, ring: str = "", r
         target: The repository of the fleet.
         model: The name of a model.
         now: The time of the decision.
-        ring: The ring that is to get the release; without it, the first one that does not have it.
+        ring: The ring that is to get the release, even if it was taken back from it; without it, the first one that
+            does not have it.
         registry: Where this machine finds the images, if not where the sites do.
 
     Raises:
@@ -76,7 +77,8 @@ def promote(target: FleetRemote, model: str, now: datetime, *, ring: str = "", r
         having = [name for name in names if _digest(files, name, model) == digest]
         next_ring = ring or next((name for name in names if name not in having), "")
         judged = [name for name in having if not next_ring or names.index(name) < names.index(next_ring)]
-        return _Promotion(target, repository, files, model, release, registry, now).run(judged, next_ring)
+        promotion = _Promotion(target, repository, files, model, release, registry, now)
+        return promotion.run(judged, next_ring, is_named=bool(ring))
 
 
 def _digest(files: FleetFiles, ring: str, model: str) -> str:
@@ -94,7 +96,7 @@ class _Promotion:
     registry: str
     now: datetime
 
-    def run(self, judged: Sequence[str], next_ring: str) -> Rollout:
+    def run(self, judged: Sequence[str], next_ring: str, *, is_named: bool) -> Rollout:
         status = read_status(self.files, self.now)
         judgements = tuple(self._judge(name, status) for name in judged)
         failed = [each for each in judgements if each.verdict is Verdict.ABORT]
@@ -112,11 +114,22 @@ class _Promotion:
         if waiting:
             reasons = " ".join(reason for each in waiting for reason in each.reasons)
             return Rollout(Verdict.WAIT, f"{label} does not go on to the ring {next_ring} yet. {reasons}", judgements)
+        if self._was_taken_back(next_ring) and not is_named:
+            return Rollout(
+                Verdict.WAIT,
+                f"{label} does not go on to the ring {next_ring}: the ring {next_ring} was taken back from it. Release "
+                "a better one, or bring it there again by naming the ring.",
+                judgements,
+            )
         proposed = self._propose(next_ring, last, [check for each in judgements for check in each.checks])
         return Rollout(Verdict.GO_ON, proposed.decision.reason, judgements, (proposed,))
 
     def _ring(self, name: str) -> Ring:
         return next(ring for ring in self.files.fleet.rings if ring.name == name)
+
+    def _was_taken_back(self, name: str) -> bool:
+        releases = read_releases(self.repository, self.files.commit, name, self.model)
+        return was_taken_back(releases, self.release.image.digest)
 
     def _judge(self, name: str, status: FleetStatus) -> Judgement:
         ring = self._ring(name)
@@ -166,6 +179,8 @@ class _Promotion:
             self.now,
         )
         warnings = [*self.files.broken, *([] if sites else [f"the ring {name} has no site that runs {self.model}."])]
+        if self._was_taken_back(name):
+            warnings.append(f"the ring {name} had this image before, and was taken back from it.")
         branch = review_branch(self.model, version, name)
         return propose(
             self.target, self.repository, self.files.commit, decision, branch, Images(facts, old), sites, warnings

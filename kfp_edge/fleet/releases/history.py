@@ -48,6 +48,23 @@ def find_previous(releases: list[RingRelease]) -> RingRelease | None:
     Args:
         releases: What a ring has had, the newest first.
     """
+    kept = _keep(releases)
+    return kept[-2] if len(kept) > 1 else None
+
+
+def was_taken_back(releases: list[RingRelease], digest: str) -> bool:
+    """Whether a ring had an image, and went back to one that it had before that.
+
+    Args:
+        releases: What a ring has had, the newest first.
+        digest: The digest of an image.
+    """
+    had = any(each.image.digest == digest for each in releases)
+    return had and all(each.image.digest != digest for each in _keep(releases))
+
+
+def _keep(releases: list[RingRelease]) -> list[RingRelease]:
+    """Return the images that the ring was not taken back from, the oldest first."""
     kept: list[RingRelease] = []
     for release in reversed(releases):
         digests = [each.image.digest for each in kept]
@@ -55,7 +72,7 @@ def find_previous(releases: list[RingRelease]) -> RingRelease | None:
             kept = kept[: digests.index(release.image.digest) + 1]
         else:
             kept.append(release)
-    return kept[-2] if len(kept) > 1 else None
+    return kept
 
 
 def _read_versions(repository: GitRepository, head: str, ring: str, model: str) -> Iterator[RingRelease]:

@@ -86,6 +86,8 @@ def read_table(path: Path) -> list[tuple[str, dict[str, str]]]:
             raise ParameterError(f"{path}: {describe_unknown_choice('column', name, COLUMNS)}")
     if "name" not in header:
         raise ParameterError(f"{path} has no column name; its first line names the columns, with commas between them.")
+    if repeated := [name for name in COLUMNS if header.count(name) > 1]:
+        raise ParameterError(f"{path} has {header.count(repeated[0])} columns {repeated[0]}; keep one of them.")
     rows = []
     for number, cells in lines:
         if len(cells) != len(header):
@@ -168,6 +170,8 @@ def _parse_labels(where: str, texts: Iterable[str]) -> Iterable[tuple[str, str]]
 
 def _parse_windows(where: str, schedule: str, duration: str, time_zone: str) -> tuple[dict[str, str], ...]:
     if not schedule:
+        if duration:
+            raise ParameterError(f"{where}: the duration {duration} has no window; give one such as 0 22 * * *.")
         return ()
     if not duration:
         raise ParameterError(f"{where}: the window {schedule!r} has no duration; give one such as 4h.")

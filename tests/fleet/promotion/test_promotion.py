@@ -65,6 +65,11 @@ def scenarios(new: str) -> dict[str, list[Served]]:
         "ill": [Served("a", new, (30, 0)), Served("b", new, (30, 0), is_ready=False)],
         # the version before failed at the same address
         "before": [Served("a", OLD, (60, 30.2), errors=30), Served("a", new, (30, 0)), Served("b", new, (30, 0))],
+        "late-ready": [
+            Served("a", new, (30, 0)),
+            Served("b", new, (30, 10), is_ready=False),
+            Served("b", new, (10, 0)),
+        ],
         "silent": [],
     }
 
@@ -202,6 +207,7 @@ class TestARingThatHasNotShownEnough:
         [
             ("fresh", "soak time of ring canary", "10 h 5 min at the site that ran it the shortest (1 site too short:"),
             ("interrupted", "soak time of ring canary", "15 h 10 min at the site that ran it the shortest"),
+            ("late-ready", "soak time of ring canary", "10 h 5 min at the site that ran it the shortest"),
             (
                 "returned",
                 "sites of ring canary with the digest",
@@ -287,6 +293,34 @@ class TestARolloutThatFails:
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
         assert "  NOT MET offline sites of ring canary: 2 of 2 not seen for 1 h; required at most 0%" in result.output
+
+
+class TestARingThatWasTakenBack:
+    def test_does_not_get_the_image_again_by_itself(self, start: Callable[..., Case]) -> None:
+        case = _taken_back(start)
+        rollout = case.promote()
+        assert rollout.verdict is Verdict.WAIT
+        assert "the ring all was taken back from it" in rollout.summary
+        assert not rollout.proposed
+
+    def test_gets_it_again_where_a_person_names_the_ring(self, start: Callable[..., Case]) -> None:
+        rollout = _taken_back(start).promote(ring="all")
+        assert rollout.verdict is Verdict.GO_ON
+        (warning,) = rollout.proposed[0].warnings
+        assert warning == "the ring all had this image before, and was taken back from it."
+
+    def test_gets_the_next_release(self, start: Callable[..., Case]) -> None:
+        case = start("healthy")
+        case.fleet.release("all", DIGESTS[3], 500)
+        case.fleet.release("all", case.registry.old, 400)
+        assert case.promote().verdict is Verdict.GO_ON
+
+
+def _taken_back(start: Callable[..., Case]) -> Case:
+    case = start("healthy")
+    case.fleet.release("all", case.registry.new, 20)
+    case.fleet.release("all", case.registry.old, 10)
+    return case
 
 
 class TestAPromotionThatCannotBe:

@@ -69,6 +69,11 @@ class TestAdd:
             ("hall-9,all,push,,,,,,", "line 3: delivery 'push' Input should be 'hub', 'site' or 'podman'."),
             ("hall-9,all,,,south,,,,", "line 3: the label 'south' has no value; write KEY=VALUE."),
             ("hall-9,all,,,,0 1 * * *,,,", "line 3: the window '0 1 * * *' has no duration"),
+            ("hall-9,all,,,,,4h,,", "line 3: the duration 4h has no window"),
+            (
+                "hall-9,all,,,,0 1 * * 7,4h,,",
+                "line 3: windows.0.schedule '0 1 * * 7' must be a cron schedule that Argo",
+            ),
             ("hall-9,all", "line 3 has 2 cells, and the header 9."),
             (",all,,,,,,,", "line 3: the name of the site is missing."),
         ],
@@ -85,6 +90,12 @@ class TestAdd:
         table = tmp_path / "sites.csv"
         table.write_text("name,rings\nhall-9,all\n")
         assert "rings" in str(run(fleet, "add-site", "--csv", str(table)).exception)
+
+    def test_a_column_that_is_there_twice_is_refused(self, fleet: FleetClone, tmp_path: Path) -> None:
+        table = tmp_path / "sites.csv"
+        table.write_text("name,ring,name\nhall-8,all,hall-9\n")
+        message = str(run(fleet, "add-site", "--csv", str(table)).exception)
+        assert message.endswith("sites.csv has 2 columns name; keep one of them.")
 
     def test_neither_a_name_nor_a_table_is_refused(self, fleet: FleetClone) -> None:
         assert "name a site, or a table" in str(run(fleet, "add-site").exception)
