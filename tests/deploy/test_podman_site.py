@@ -1,10 +1,11 @@
 """A site without Kubernetes: the script that the timer starts, with real git, kustomize and Podman."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,52 @@ def test_a_site_that_is_not_in_the_repository_is_named(machine: SiteMachine) -> 
     assert "has no sites/hall-2" in result.stderr
 
 
+class TestASiteWhosePodsAreGone:
+    """The machine was started again, or a pod was removed, while the branch has something that cannot be run."""
+
+    @pytest.fixture
+    def site(self, machine: SiteMachine) -> SiteMachine:
+        """A site that runs a release, with a Podman that only notes what runs."""
+        machine.folder.mkdir()
+        path = _noting_podman(machine.folder)
+        machine.release("quay.io/team/pump", DIGESTS[0])
+        running = replace(machine, settings={"PATH": path, "KFP_EDGE_TIMEOUT": "1"})
+        assert running.look().returncode == 0
+        return running
+
+    def test_starts_again_what_it_ran_before_a_release_that_was_not_ready(self, site: SiteMachine) -> None:
+        (site.folder / "bad").write_text(DIGESTS[1])
+        site.release("quay.io/team/pump", DIGESTS[1], "1.1.0")
+        assert "the site runs what it ran before" in site.look().stderr
+        (site.folder / "playing").unlink()
+        result = site.look()
+        assert "was not ready in time before" in result.stderr
+        assert DIGESTS[0] in (site.folder / "playing").read_text()
+
+    def test_starts_again_what_it_ran_before_a_file_that_a_person_broke(self, site: SiteMachine) -> None:
+        push_from_another_clone(site.repository, "main", {RUNS: "resources: [nowhere]\n"})
+        (site.folder / "playing").unlink()
+        result = site.look()
+        assert result.returncode == 1
+        assert "kustomize refuses sites/hall-1" in result.stderr
+        assert DIGESTS[0] in (site.folder / "playing").read_text()
+
+    def test_leaves_alone_what_runs(self, site: SiteMachine) -> None:
+        push_from_another_clone(site.repository, "main", {RUNS: "resources: [nowhere]\n"})
+        (site.folder / "playing").write_text("kind: Deployment\n")
+        site.look()
+        assert (site.folder / "playing").read_text() == "kind: Deployment\n"
+
+    def test_does_not_take_what_an_interrupted_run_started_for_what_was_applied(self, site: SiteMachine) -> None:
+        (site.folder / "killing").write_text(DIGESTS[1])
+        site.release("quay.io/team/pump", DIGESTS[1], "1.1.0")
+        assert site.look().returncode == -signal.SIGKILL
+        assert DIGESTS[1] in (site.folder / "playing").read_text()
+        site.release("quay.io/team/pump", DIGESTS[0], "1.1.1")
+        assert site.look().returncode == 0
+        assert DIGESTS[0] in (site.folder / "playing").read_text()
+
+
 @pytest.mark.containers
 def test_a_release_is_run_a_bad_one_is_taken_back_and_a_cut_link_changes_nothing(
     machine: SiteMachine, registry: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +206,7 @@ def test_a_release_is_run_a_bad_one_is_taken_back_and_a_cut_link_changes_nothing
         result = machine.look()
         assert result.returncode == 1, result.stdout
         assert "the repository cannot be reached" in result.stdout
+        assert requests.get(ready, timeout=5).status_code == 200
         away.rename(machine.repository)
         assert machine.look().returncode == 0
         assert requests.get(ready, timeout=5).status_code == 200
@@ -171,6 +219,31 @@ def _without_model(good: ImageRef) -> ImageRef:
     layout, digest = serving_image()
     repository = ImageRepository.parse(f"docker://{good.repository}")
     return copy_image(ImageRef("oci", str(layout), digest), repository, "without-model")
+
+
+def _noting_podman(folder: Path) -> str:
+    """Return a PATH with a `podman` that notes what it plays, and a `curl` that asks it.
+
+    The digest in the file `bad` does not become ready, and at that in `killing` the script is killed.
+    """
+    path = _without_podman(folder)
+    podman_script = f"""#!/bin/sh
+case "$1 $2" in
+    "pod ps") grep '^kind: Deployment' {folder}/playing 2> /dev/null | sed 's/.*/Running/' ;;
+    "pod rm") rm -f {folder}/playing ;;
+    "kube play") cp "$3" {folder}/playing ;;
+esac
+"""
+    curl_script = f"""#!/bin/sh
+if grep --quiet --file={folder}/killing {folder}/playing; then kill -KILL "$PPID"; fi
+! grep --quiet --file={folder}/bad {folder}/playing
+"""
+    for name, script in (("podman", podman_script), ("curl", curl_script)):
+        (folder / "bin" / name).write_text(script)
+        (folder / "bin" / name).chmod(0o755)
+    for name in ("bad", "killing"):
+        (folder / name).write_text("nothing")
+    return path
 
 
 def _without_podman(folder: Path) -> str:
