@@ -1,5 +1,6 @@
 """Queries of the HTTP API of Prometheus, or of what has the same API (Thanos, Mimir, VictoriaMetrics)."""
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ class Sample:
 
 class _Series(BaseModel):
     metric: dict[str, str]
-    value: tuple[float, str]
+    value: tuple[float, float]
 
 
 class _Data(BaseModel):
@@ -84,13 +85,21 @@ class Prometheus:
             at: The time of evaluation.
 
         Raises:
-            MetricsError: the server refuses the query, answers only in part, or cannot be reached.
+            MetricsError: the server refuses the query, answers only in part or with what is no number, or cannot be
+                reached.
         """
         answer = self._send({"query": expression, "time": f"{at.timestamp():.3f}"})
         if answer.warnings:
             raise MetricsError(f"{self._url} has only a part of the metrics: {' '.join(answer.warnings[0].split())}")
-        series = answer.data.result if answer.data else []
-        return [Sample(each.metric, float(each.value[1])) for each in series]
+        if answer.data is None:
+            raise MetricsError(f"{self._url} answers a query without data; check metrics.prometheus in fleet.yaml.")
+        samples = [Sample(each.metric, each.value[1]) for each in answer.data.result]
+        for sample in samples:
+            # no comparison with a limit would tell that it is not met
+            if not math.isfinite(sample.value):
+                labels = ", ".join(f"{name}={text}" for name, text in sorted(sample.labels.items()))
+                raise MetricsError(f"{self._url} has {sample.value} as a value of {labels or 'a query'}: {expression}")
+        return samples
 
     def _send(self, form: dict[str, str]) -> _Answer:
         for attempt in range(1, _ATTEMPTS + 1):
