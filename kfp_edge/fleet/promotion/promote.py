@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kfp_edge.errors import ParameterError
+from kfp_edge.errors import GitError, KfpEdgeError, ParameterError
 from kfp_edge.fleet.contracts import Ring
 from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.budget import find_exceeded
@@ -12,6 +12,7 @@ from kfp_edge.fleet.promotion.evidence import read_evidence
 from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, require_image
 from kfp_edge.fleet.promotion.judgement import Judgement, Verdict, judge
 from kfp_edge.fleet.promotion.proposals import Images, ProposedDecision, propose
+from kfp_edge.fleet.promotion.pull_requests import PullRequestSettings
 from kfp_edge.fleet.promotion.rollback import propose_rollback, require_release, sites_with
 from kfp_edge.fleet.releases.branches import review_branch
 from kfp_edge.fleet.releases.history import RingRelease, read_releases, was_taken_back
@@ -20,6 +21,7 @@ from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.status.presentation import format_digest
 from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.status import FleetFiles, FleetStatus, read_files, read_status, require_metrics
+from kfp_edge.forges import PullRequestState
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.reports.check import Check
 
@@ -56,7 +58,8 @@ def promote(target: FleetRemote, model: str, now: datetime, *, ring: str = "", r
         registry: Where this machine finds the images, if not where the sites do.
 
     Raises:
-        GitError: the repository cannot be read, or the change cannot be committed.
+        GitError: the repository cannot be read, the change cannot be committed, or a ring that failed cannot be taken
+            back.
         ImageError: the registry does not have the image.
         MetricsError: the metrics cannot be read.
         ParameterError: there is no such ring or model, or `fleet.yaml` lacks what is needed.
@@ -101,9 +104,7 @@ class _Promotion:
         judgements = tuple(self._judge(name, status) for name in judged)
         failed = [each for each in judgements if each.verdict is Verdict.ABORT]
         if failed:
-            rollbacks = tuple(self._roll_back(each) for each in failed)
-            reasons = " ".join(reason for each in failed for reason in each.reasons)
-            return Rollout(Verdict.ABORT, f"The rollout was stopped. {reasons}", judgements, rollbacks)
+            return self._stop(judgements, failed)
         label = f"{self.model} at {format_digest(self.release.image.digest)}"
         if not next_ring:
             return Rollout(Verdict.GO_ON, f"Every ring has {label}, and none has to be taken back.", judgements)
@@ -142,6 +143,38 @@ class _Promotion:
         evidence = read_evidence(prometheus, metrics.site_label, sites, ring.soak_time, self.now)
         return judge(ring, evidence, self.now)
 
+    def _stop(self, judgements: tuple[Judgement, ...], failed: Sequence[Judgement]) -> Rollout:
+        """Take every ring back that failed, and withdraw what would bring the release to another one."""
+        summary = " ".join(["The rollout was stopped.", *(reason for each in failed for reason in each.reasons)])
+        rollbacks, problems = [], []
+        for each in failed:
+            try:
+                rollbacks.append(self._roll_back(each))
+            except KfpEdgeError as error:
+                problems.append(f"The ring {each.ring} is not taken back: {error}")
+        withdrawn = self._withdraw_promotions(summary)
+        if problems:
+            raise GitError(" ".join([summary, *withdrawn, *problems]))
+        return Rollout(Verdict.ABORT, " ".join([summary, *withdrawn]), judgements, tuple(rollbacks))
+
+    def _withdraw_promotions(self, reason: str) -> list[str]:
+        """Close open pull requests that would bring the release to a ring; return a sentence for each."""
+        sentences = []
+        for name in self.files.fleet.ring_names[1:]:
+            settings = PullRequestSettings.of_ring(self.files.fleet, name)
+            if settings is None or _digest(self.files, name, self.model) == self.release.image.digest:
+                continue
+            branch = review_branch(self.model, self._version(find_image(self.release.image, self.registry)), name)
+            forge = settings.open(self.target.remote)
+            request = forge.find(branch)
+            if request is not None and request.state is PullRequestState.OPEN:
+                forge.close(request.number, reason)
+                sentences.append(f"Pull request {request.number} ({request.url}) to the ring {name} was closed.")
+        return sentences
+
+    def _version(self, facts: ImageFacts) -> str:
+        return facts.version or self.release.image.digest.removeprefix("sha256:")[:12]
+
     def _roll_back(self, judgement: Judgement) -> ProposedDecision:
         return propose_rollback(
             self.target,
@@ -165,7 +198,7 @@ class _Promotion:
         facts = require_image(image, self.registry)
         before = self.files.releases.get((name, self.model))
         old = find_image(before.image, self.registry) if before else ImageFacts()
-        version = facts.version or image.digest.removeprefix("sha256:")[:12]
+        version = self._version(facts)
         decision = Decision(
             "promote",
             self.model,
