@@ -37,7 +37,11 @@ def read_public_key(file: Path) -> Ed25519PublicKey:
     remedy = f"write it with `openssl pkey -in PRIVATE_KEY -pubout -out {file.name}`"
     data = _read(file)
     if b"PRIVATE KEY" in data:
-        raise ParameterError(f"{file} is a private key, which stays where archives are exported; {remedy}.")
+        # not into the same file, which would be the end of the private key
+        raise ParameterError(
+            f"{file} is a private key, which stays where archives are exported; write its public half with `openssl "
+            f"pkey -in {file.name} -pubout -out {file.name}.pub` there, and bring that."
+        )
     try:
         key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:

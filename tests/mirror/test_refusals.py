@@ -214,8 +214,10 @@ def test_keys_of_other_kinds(tmp_path: Path) -> None:
     file.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")))
     with pytest.raises(KfpEdgeError, match="has a password"):
         read_private_key(file)
-    with pytest.raises(KfpEdgeError, match="is a private key, which stays where archives are exported"):
+    with pytest.raises(KfpEdgeError, match="is a private key, which stays where archives are exported") as caught:
         read_public_key(file)
+    # a command that would write the public half over the key itself
+    assert "-in key.pem -pubout -out key.pem.pub`" in str(caught.value)
     file.write_text("no key")
     with pytest.raises(KfpEdgeError, match="has no private key as a PEM file"):
         read_private_key(file)

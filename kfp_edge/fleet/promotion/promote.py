@@ -161,7 +161,7 @@ class _Promotion:
         """Close open pull requests that would bring the release to a ring; return a sentence for each."""
         sentences = []
         for name in self.files.fleet.ring_names[1:]:
-            settings = PullRequestSettings.of_ring(self.files.fleet, name)
+            settings = PullRequestSettings.of_ring(self.files.fleet, name, self.target.remote)
             if settings is None or _digest(self.files, name, self.model) == self.release.image.digest:
                 continue
             branch = review_branch(self.model, self._version(find_image(self.release.image, self.registry)), name)
