@@ -1,6 +1,6 @@
 """The status of a fleet: for each site and model what it should run, what it reports, and since when these differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +16,7 @@ from kfp_edge.fleet.status.reports import SiteReports, read_reports
 from kfp_edge.fleet.status.windows import WindowState, evaluate_windows
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.changes import missing_branch_error
+from kfp_edge.gitops.layout import site_file
 from kfp_edge.gitops.tree import Commit
 
 #: How far back a site that is not seen now is looked for.
@@ -79,7 +80,7 @@ class FleetStatus:
 class FleetFiles:
     """What the repository of a fleet says: its sites, and what each ring should run.
 
-    `broken` has a sentence for each site whose file cannot be read.
+    `broken` has a sentence for each site whose file cannot be read, or names a ring or a model that is not there.
     """
 
     fleet: Fleet
@@ -107,7 +108,22 @@ def read_files(repository: GitRepository, branch: str) -> FleetFiles:
             if release is not None:
                 releases[ring, model] = release
     readable = find_sites(tree)
-    return FleetFiles(fleet, head, readable.sites, releases, readable.broken)
+    broken = (*readable.broken, *_find_unknown(readable.sites, fleet, releases))
+    return FleetFiles(fleet, head, readable.sites, releases, broken)
+
+
+def _find_unknown(
+    sites: Iterable[Site], fleet: Fleet, releases: Mapping[tuple[str, str], RingRelease]
+) -> Iterator[str]:
+    """Yield a sentence for each site or model of one of which nobody says what should run."""
+    for site in sites:
+        path = site_file(site.name)
+        if site.ring not in fleet.ring_names:
+            yield f"{path}: ring is {site.ring}, which fleet.yaml does not have. Nothing is known of that site."
+            continue
+        for model in site.models:
+            if (site.ring, model) not in releases:
+                yield f"{path}: the ring {site.ring} has no model {model}. Nothing is known of it at that site."
 
 
 def read_status(files: FleetFiles, now: datetime, horizon: timedelta = HORIZON) -> FleetStatus:

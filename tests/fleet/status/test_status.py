@@ -180,6 +180,15 @@ class TestTheCommand:
 
 
 class TestAMistake:
+    def test_sites_of_which_nobody_says_what_should_run_are_named(self, tmp_path: Path) -> None:
+        sites = [site_with("one"), site_with("two", "al"), site_with("three", models=["pump", "fan"])]
+        with create_fleet(tmp_path, sites).remote.open() as clone:
+            broken = read_files(clone, "main").broken
+        assert broken == (
+            "sites/three/site.yaml: the ring canary has no model fan. Nothing is known of it at that site.",
+            "sites/two/site.yaml: ring is al, which fleet.yaml does not have. Nothing is known of that site.",
+        )
+
     def test_a_repository_without_a_commit(self, tmp_path: Path) -> None:
         remote = FleetRemote(GitRemote(str(bare(tmp_path / "empty.git"))), "main")
         with remote.open() as clone, pytest.raises(KfpEdgeError, match="has no branch yet; push main to it first"):
