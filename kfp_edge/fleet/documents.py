@@ -91,7 +91,12 @@ def parse_settings(model: type[_Model], value: object, name: str) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise ParameterError(f"{name}: {_describe(model, error.errors()[0])}") from error
+        raise ParameterError(f"{name}: {describe_invalid(model, error)}") from error
+
+
+def describe_invalid(model: type[Contract], error: ValidationError) -> str:
+    """Return the first thing that is wrong with the values of a contract, without credentials that are in them."""
+    return _describe(model, error.errors()[0])
 
 
 def parse_yaml(data: bytes, file: str) -> yaml.Node | None:

@@ -19,6 +19,7 @@ from kfp_edge.fleet.contracts import (
     Serving,
     Site,
 )
+from kfp_edge.fleet.documents import describe_invalid
 from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.git.remote import check_branch
 from kfp_edge.gitops.layout import FLEET, README
@@ -108,9 +109,7 @@ def create_repository(
     try:
         fleet = new_fleet(name, url, branch, rings or (FIRST_RING,), Serving(serving))
     except ValidationError as error:
-        first = error.errors()[0]
-        value = first["input"] if isinstance(first["input"], str) else ""
-        raise ParameterError(f"{value} {first['msg'].removeprefix('Value error, ')}.".strip()) from error
+        raise ParameterError(f"{FLEET}: {describe_invalid(Fleet, error)}") from error
     files = render_repository(fleet, [Agent(agent) for agent in agents] or (Agent.HUB,))
     written = [path for path in files if path != README or not (folder / README).exists()]
     if present := [path for path in written if (folder / path).exists()]:

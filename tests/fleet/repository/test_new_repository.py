@@ -72,10 +72,10 @@ def test_a_readme_that_is_there_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "branch", "rings", "agents", "message"),
     [
-        ("Plant", "main", (), (), "Plant must be a DNS label"),
+        ("Plant", "main", (), (), "name is 'Plant'; it must be a DNS label"),
         ("plant", "a..b", (), (), "cannot be the name of a git branch"),
-        ("plant", "main", ("a", "a"), (), "has 2 rings called a; every ring needs a name of its own"),
-        ("plant", "main", ("Ring 1",), (), "Ring 1 must be a DNS label"),
+        ("plant", "main", ("a", "a"), (), "fleet.yaml: has 2 rings called a; every ring needs a name of its own"),
+        ("plant", "main", ("Ring 1",), (), r"rings\[0\].name is 'Ring 1'; it must be a DNS label"),
         ("plant", "main", (), ("flux",), "agent is 'flux'; choose one of hub, acm, site, podman"),
     ],
 )
@@ -85,6 +85,12 @@ def test_a_name_that_cannot_be_used_is_a_sentence_and_nothing_is_written(
     with pytest.raises(ParameterError, match=message):
         create_repository(tmp_path, URL, name, branch, rings, agents)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_credentials_in_the_address_are_refused_and_not_printed(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="repository is .*; it must not contain credentials") as caught:
+        create_repository(tmp_path, "https://robot:s3cret@git.example/fleet.git", "plant", "main", (), ())
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_file_that_is_there_is_not_overwritten_and_nothing_is_written(tmp_path: Path) -> None:
