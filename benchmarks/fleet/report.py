@@ -87,12 +87,12 @@ Written by `make bench`: `benchmarks/fleet/run.py`. {platform.system()} {platfor
 Python {platform.python_version()}, git {git}. Load of the machine (average of a minute): {results.load_before:.2f}
 before, {results.load_after:.2f} at the end.
 
-Fleets of {counts} sites in three rings (1 %, 10 % and the rest of the sites), each with two models; every other site
-has a registry of its own, every third a sync window, one of ten is a site with Podman, one of ten has an Argo CD of its
-own, and one of a hundred has a patch of its own, for which kustomize runs for this site alone. The history has
-{results.releases:,} releases of one model, each committed and merged in all three rings with the records of the
-promotions, and the branches of all of them. The metrics are in a real Prometheus, which scrapes all sites; 2.5 % of
-them are offline, and 2 % have not taken the newest release.
+Fleets of {counts} sites in three rings (1 %, 10 % and the rest of the sites), each with two
+models; every other site has a registry of its own, every third a sync window, one of ten is a site with Podman, one of
+ten has an Argo CD of its own, and one of a hundred has a patch of its own, for which kustomize runs for this site
+alone. The history has {results.releases:,} releases of one model, each committed and merged in all three rings with the
+records of the promotions, and the branches of all of them. The metrics are in a real Prometheus, which scrapes all
+sites; 2.5 % of them are offline, and 2 % have not taken the newest release.
 
 Each figure is of a whole command, with the start of Python and a clone of the repository where it needs one, the
 fastest of three runs; in brackets the time of processors of all its processes, on which other work on the machine has
@@ -127,7 +127,7 @@ def _growth(fleets: Sequence[Fleet], step: Step) -> list[str]:
     if len(fleets) < 2:
         return []
     last, before = fleets[-1].steps[step], fleets[-2].steps[step]
-    return [f"time x{last.seconds / before.seconds:.1f}, memory x{last.peak_mb / before.peak_mb:.1f}"]
+    return [f"processors x{last.cpu_seconds / before.cpu_seconds:.1f}, memory x{last.peak_mb / before.peak_mb:.1f}"]
 
 
 def _cost(cost: Cost) -> str:
