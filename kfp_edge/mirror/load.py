@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from kfp_edge.errors import GitError, ImageError, StorageError
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.git.repository import GitRepository, open_repository
+from kfp_edge.git.server_errors import PushedMeanwhileError
 from kfp_edge.images.blobs import download_blob, has_blob, has_manifest, mount_blob, put_manifest, upload_blob
 from kfp_edge.images.oci.documents import Descriptor
 from kfp_edge.images.oci.references import ImageRepository
@@ -74,7 +75,10 @@ def load_archive(
             for image in contents.images:
                 target.load(image)
         if state is CommitState.PUSHED:
-            repository.push(contents.commit, contents.branch, repository.head(contents.branch))
+            try:
+                repository.push(contents.commit, contents.branch, repository.head(contents.branch))
+            except PushedMeanwhileError as error:
+                raise GitError(f"{error} The images are loaded; import again.") from error
         return Loaded(contents, state, target.uploaded)
 
 

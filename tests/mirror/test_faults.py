@@ -18,7 +18,7 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.images.blobs import list_tags
 from kfp_edge.images.registry import image_exists, read_manifest
 from kfp_edge.images.registry_session import open_session
-from kfp_edge.mirror.load import CommitState
+from kfp_edge.mirror.load import CommitState, load_archive
 from support.git_repositories import git
 from support.offline_sites import SITE, OfflineFleet
 from support.registry import RegistryServer
@@ -216,3 +216,22 @@ def test_the_command_refuses_in_one_sentence(fleet: OfflineFleet, registry: Regi
         assert "Traceback" not in done.stderr
     assert (mirrored_tags(fleet), heads(fleet.site_repository)) == ([], "")
     assert import_archive(fleet, "hall-7.tar", key).returncode == 0
+
+
+def test_of_two_imports_at_once_the_older_archive_does_not_take_the_site_back(fleet: OfflineFleet) -> None:
+    fleet.release(LAYER, b"first")
+    fleet.carry()
+    fleet.release(LAYER, b"older")
+    fleet.export("older.tar", fleet.inventory())
+    fleet.release(LAYER, b"newer")
+    fleet.export("newer.tar", fleet.inventory())
+    reports = iter([lambda: fleet.load("newer.tar")])
+
+    def report(line: str) -> None:
+        if "blob" in line and (import_other := next(reports, None)):
+            import_other()
+
+    with pytest.raises(KfpEdgeError, match=r"in the meantime .* The images are loaded; import again\."):
+        load_archive(fleet.folder / "older.tar", SITE, [fleet.key.public_key()], fleet.site_remote, report)
+    assert head(fleet.site_repository) == head(fleet.repository)
+    assert fleet.load("older.tar").commit is CommitState.OUTDATED
