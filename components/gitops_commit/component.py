@@ -1,6 +1,6 @@
 """The KFP component definition of `gitops_commit`."""
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from kfp.dsl import Artifact, Input, Markdown, Output
 
@@ -19,7 +19,7 @@ def gitops_commit(
     ring: str = "",
     gitops_target: dict = {},
     pull_requests: dict = {},
-    staging_report: Optional[Input[Markdown]] = None,
+    staging_report: Input[Markdown] = None,  # in a pod, KFP takes no Optional artifact
     format: str = "image",
 ) -> NamedTuple(
     "Outputs",

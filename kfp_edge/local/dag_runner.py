@@ -59,7 +59,10 @@ def install(is_interrupted: Callable[[], bool]) -> None:
 
     def to_artifact_list(artifact: Artifact) -> ArtifactList:
         artifacts = artifact.artifacts if isinstance(artifact, _CollectedArtifacts) else [artifact]
-        return ArtifactList(artifacts=[message for item in artifacts for message in one_artifact(item).artifacts])
+        messages = [message for item in artifacts for message in one_artifact(item).artifacts]
+        for message in messages:
+            message.ClearField("type")  # a backend's driver sets none, and what a stage makes of that shows here, too
+        return ArtifactList(artifacts=messages)
 
     executor_input_utils.dsl_artifact_to_artifact_list = to_artifact_list
 
@@ -186,15 +189,18 @@ class _GraphRunner:
 
 
 def _without_unset_inputs(component: ComponentSpec, task: PipelineTaskSpec) -> ComponentSpec:
-    """Return a component without the optional parameters that a task does not set and that have no default.
+    """Return a component without the optional inputs that a task does not set and that have no default.
 
-    KFP would make each of them a null, and fail on those of type int.
+    KFP would make each parameter a null, and fail on those of type int and on artifacts.
     """
     left = ComponentSpec()
     left.CopyFrom(component)
     for name, definition in component.input_definitions.parameters.items():
         if definition.is_optional and not definition.HasField("default_value") and name not in task.inputs.parameters:
             del left.input_definitions.parameters[name]
+    for name, artifact in component.input_definitions.artifacts.items():
+        if artifact.is_optional and name not in task.inputs.artifacts:
+            del left.input_definitions.artifacts[name]
     return left
 
 

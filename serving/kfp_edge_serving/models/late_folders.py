@@ -19,12 +19,3 @@ def wait_for_folder(folder: Path) -> None:
     log("waiting for models", models=str(folder))
     while not os.path.lexists(folder):
         time.sleep(_CHECK_SECONDS)
-
-
-def follow_links(path: Path) -> Path:
-    """Return where links lead; the path itself where that is in the file system of another process.
-
-    The link of a modelcar leads through `/proc/PID/root`, of which `resolve` gives a path of ours.
-    """
-    resolved = path.resolve()
-    return resolved if resolved.exists() and resolved.samefile(path) else path

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from kfp_edge_serving.errors import StartError
 from kfp_edge_serving.models.bundle import CONTRACT_FILES, LoadedBundle, TensorSpec
-from kfp_edge_serving.models.late_folders import follow_links
 from kfp_edge_serving.models.model_folders import MANIFEST, MODEL, ModelFolder, find_onnx_files, list_files
 from kfp_edge_serving.models.onnx_session import Node, OnnxSession, find_datatype
 
@@ -34,7 +33,7 @@ def read_plain_model(folder: ModelFolder) -> LoadedBundle:
         version=folder.version,
         digest=hashlib.sha256(content).hexdigest(),
         # where links lead, as KServe makes them for a volume: onnxruntime takes weights from the folder of this path
-        model=follow_links(model),
+        model=_follow_links(model),
         inputs=(),
         outputs=(),
         samples=(),
@@ -92,3 +91,12 @@ def _find_model(folder: Path) -> Path:
     if len(files) > 1 and MODEL not in files:
         raise StartError(f"{folder} holds several ONNX files ({', '.join(files)}); call the one to serve {MODEL}.")
     return folder / (MODEL if MODEL in files else files[0])
+
+
+def _follow_links(path: Path) -> Path:
+    """Return where links lead; the path itself where that is in the file system of another process.
+
+    The link of a modelcar leads through `/proc/PID/root`, of which `resolve` gives a path of ours.
+    """
+    resolved = path.resolve()
+    return resolved if resolved.exists() and resolved.samefile(path) else path
