@@ -11,7 +11,15 @@ from kfp_edge.spec.validation.lint_findings import Finding, join_path
 #: A pod with this annotation has a side effect; the value says which one.
 SIDE_EFFECT = "kfp-edge.io/side-effect"
 #: The stages of kfp-edge that have one. A test keeps the list complete.
-STAGES_WITH_SIDE_EFFECT = ("clean_up", "containerize", "gitops_commit", "release", "staging_test")
+STAGES_WITH_SIDE_EFFECT = (
+    "clean_up",
+    "containerize",
+    "gitops_commit",
+    "promote",
+    "release",
+    "rollback",
+    "staging_test",
+)
 
 _STAGE = re.compile(rf"\bfrom kfp_edge\.components\.(?:{'|'.join(STAGES_WITH_SIDE_EFFECT)})\b")
 #: Options between a command and its verb, each perhaps with a value.

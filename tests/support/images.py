@@ -28,11 +28,14 @@ from kfp_edge.images.serving import ensure_serving_image
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.storage.files import sha256_bytes
 
+#: The folder of this machine, also for a test that sets another home.
+_CACHE = cache_folder()
+
 
 @functools.cache
 def serving_image() -> ImageRef:
     """The real serving image, built into the cache if it is not there."""
-    layout, digest = ensure_serving_image(cache_folder())
+    layout, digest = ensure_serving_image(_CACHE)
     return ImageRef("oci", str(layout), digest)
 
 

@@ -7,6 +7,7 @@ and without a command, and lets the containers of the pod share their processes.
 import functools
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,8 +69,15 @@ def kserve_pod(image: ImageRef, arguments: Sequence[str]) -> Iterator[Container]
             limits = [option for option in OPENSHIFT if not option.startswith("--user")]
             started = ["--detach", f"--name={name}-server", "--env=MODEL_INIT_MODE=async", _USER, *shared, *limits]
             podman("run", *started, server, *arguments)
+            _wait_until_it_waits(Container(f"{name}-server"))
             podman("run", "--detach", _USER, "--cap-drop=all", *shared, car, "sh", "-c", _LINK)
             yield Container(f"{name}-server")
         finally:
             run_podman("pod", "rm", "--force", "--time=0", name)
             run_podman("volume", "rm", "--force", name)
+
+
+def _wait_until_it_waits(server: Container) -> None:
+    """Wait until a server has seen that its models are not there yet, or has ended."""
+    while server.is_running() and "waiting for models" not in server.log():
+        time.sleep(0.05)

@@ -39,10 +39,14 @@ events_logger = "file"
 """
 
 
+#: The folder of this machine, also for a test that sets another home.
+_CACHE = cache_folder()
+
+
 @functools.cache
 def serving_image(*architectures: str) -> tuple[Path, str]:
     """The layout folder and the digest of the image, for this machine when no architecture is named."""
-    return ensure_serving_image(cache_folder(), architectures=architectures)
+    return ensure_serving_image(_CACHE, architectures=architectures)
 
 
 def manifest(layout: Path, architecture: str | None = None) -> Any:
