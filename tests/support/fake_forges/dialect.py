@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ class RefusedError(Exception):
         self.response = response
 
 
-class BaseDialect:
+class BaseDialect(ABC):
     """A REST API below `api`."""
 
     api: str
@@ -41,9 +42,9 @@ class BaseDialect:
                 return route.operation, response
         return f"{request.method} {request.path}", self.refuse(404, "")
 
+    @abstractmethod
     def refuse(self, status: int, reason: str) -> Response:
         """Return an error in the form of this forge."""
-        raise NotImplementedError
 
     def repository_of(self, path: str, repositories: Mapping[str, FakeRepository]) -> FakeRepository | None:
         """Return the repository that a request is about, by `/repos/OWNER/NAME`."""
