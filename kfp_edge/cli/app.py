@@ -14,6 +14,7 @@ from kfp_edge.cli.compile import compile_pipelines
 from kfp_edge.cli.doctor import doctor
 from kfp_edge.cli.fleet.app import fleet
 from kfp_edge.cli.mirror import mirror
+from kfp_edge.cli.observe.app import observe
 from kfp_edge.cli.run import run
 from kfp_edge.cli.run_control import cancel, retry
 from kfp_edge.cli.runs import runs
@@ -37,6 +38,7 @@ app.command("doctor")(doctor)
 app.command("serve")(serve)
 app.add_typer(fleet, name="fleet")
 app.add_typer(mirror, name="mirror")
+app.add_typer(observe, name="observe")
 
 
 def _version(requested: bool) -> None:

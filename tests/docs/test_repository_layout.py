@@ -74,6 +74,7 @@ GRAPH = {
         "wording",
     },
     "local": {"diagnosis", "errors", "images", "reports", "runtime", "spec", "storage"},
+    "observability": {"errors", "wording"},
     "cli": {
         "client",
         "errors",
@@ -86,6 +87,7 @@ GRAPH = {
         "metrics",
         "mirror",
         "ml",
+        "observability",
         "rules",
         "runtime",
         "spec",
