@@ -202,6 +202,17 @@ _ALL = (
         "duration also has to be longer than the task takes until it fails.",
     ),
     Rule(
+        "KE018",
+        "Optional artifact that fails in a pod",
+        "error",
+        "An artifact that a task may get is annotated as `Optional[Input[Dataset]]`, or as a union with None. Such a "
+        "task works on this machine, and fails on every backend when it gets the artifact: no driver names the type of "
+        "an artifact, so KFP's executor takes the annotation for its class and cannot make an object of it (TypeError: "
+        "Cannot instantiate typing.Union).",
+        "Write `data: Input[Dataset] = None`: KFP compiles it to the same optional input, and the function gets None "
+        "where no artifact is passed.",
+    ),
+    Rule(
         "KE020",
         "Workflow near the limit",
         "warning",

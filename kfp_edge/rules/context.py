@@ -125,19 +125,24 @@ def _containers(pipeline: PipelineDocument) -> Iterator[tuple[str, ContainerCont
         yield label, ContainerContext(path, executor.container, join_path(platform_path, label), platform)
 
 
+def parse_python(text: str) -> ast.Module | None:
+    """Return the tree of Python code; None for what is no Python. A word such as `sh` is valid Python too."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escape sequences in code that is not ours
+            return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+
+
 def _summarize_python(text: str) -> str | None:
     """Return the calls, imports and string literals of Python code, one per line; None for anything but Python.
 
     Comments and docstrings are left out, because they run nothing.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escape sequences in code that is not ours
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parse_python(text)
+    if tree is None or not any(isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom) for node in tree.body):
         return None
-    if not any(isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom) for node in tree.body):
-        return None  # a word such as `sh` is valid Python too
     bare_expressions = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     lines = []
     for node in ast.walk(tree):

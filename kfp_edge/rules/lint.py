@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_edge.errors import PipelineError
-from kfp_edge.rules import address_rules, container_rules, platform_rules, secret_rules, task_rules, workflow_rules
+from kfp_edge.rules import (
+    address_rules,
+    artifact_rules,
+    container_rules,
+    platform_rules,
+    secret_rules,
+    task_rules,
+    workflow_rules,
+)
 from kfp_edge.rules.catalog import RULES, Rule
 from kfp_edge.rules.context import LintContext, build_lint_context
 from kfp_edge.rules.source_map import Position, SourceMap
@@ -27,6 +35,7 @@ _CHECKS: tuple[Callable[[LintContext], Iterator[Finding]], ...] = (
     task_rules.check_retries,
     task_rules.check_retries_that_never_happen,
     task_rules.check_conditions,
+    artifact_rules.check_optional_artifacts,
     secret_rules.check_secret_values,
     secret_rules.check_secret_names,
     platform_rules.check_settings_without_effect,
