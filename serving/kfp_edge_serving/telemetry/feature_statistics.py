@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kfp_edge_serving.codecs.tensors import Array, bounds, limits
+from kfp_edge_serving.codecs.tensors import Array, limits
 from kfp_edge_serving.models.bundle import ColumnSpec, LoadedBundle, TensorSpec
+from kfp_edge_serving.telemetry.bin_counts import BinCounts
 
 #: Requests, and values in them, that are counted at a time: more would save little, and delay one request for longer.
 _BATCH_REQUESTS = 128
@@ -26,19 +27,12 @@ class Runs(NamedTuple):
 
 
 class FeatureCounts:
-    """The counts of one input column.
-
-    `bins[k]` counts the values in `[edges[k-1], edges[k])`; the first bin is below and the last above all edges. A
-    value that equals the last edge belongs to the last bin of training, as in `reference.json`.
-    """
+    """The counts of one input column."""
 
     def __init__(self, column: ColumnSpec, tensor: TensorSpec, count_out_of_range: bool) -> None:
         self.column = column
-        # rounded to the datatype of the model, so that a value of training that was an edge still equals it
-        self.edges = bounds(column.edges, tensor)
+        self.bins = BinCounts(column.edges, tensor)
         self.range = limits(column.range[:1], column.range[1:], tensor) if count_out_of_range and column.range else None
-        self.bins = np.zeros(len(self.edges) + 1, np.int64)
-        self.total = 0.0
         self.missing = 0
         self.out_of_range = 0
         self.categories: Counter[str] = Counter(dict.fromkeys(sorted((column.categories or set()) - {""}), 0))
@@ -139,16 +133,10 @@ def _count_categories(feature: FeatureCounts, values: list[str]) -> None:
 def _count_numbers(feature: FeatureCounts, values: Array) -> None:
     present = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     feature.missing += len(values) - len(present)
-    with np.errstate(over="ignore"):
-        feature.total += float(present.sum(dtype=np.float64))
     if feature.range is not None:
         low, high = feature.range
         feature.out_of_range += int(((present < low) | (present > high)).sum())
-    edges = feature.edges
-    bins = np.searchsorted(edges, present, side="right")
-    if len(edges):
-        bins[present == edges[-1]] -= 1
-    feature.bins += np.bincount(bins, minlength=len(edges) + 1)
+    feature.bins.add(present)
 
 
 def _is_counted(tensor: TensorSpec) -> bool:

@@ -8,7 +8,7 @@ import re
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, pairwise
 from threading import Lock
@@ -225,7 +225,8 @@ def _last(model: ModelSnapshot) -> Iterator[_Sample]:
 
 
 def _durations(model: ModelSnapshot) -> Iterator[_Sample]:
-    yield from _histogram(BUCKETS, model.requests.buckets, model.requests.seconds, {})
+    yield "_sum", {}, model.requests.seconds
+    yield from _buckets(map(str, BUCKETS), model.requests.buckets, {})
 
 
 def _classes(model: ModelSnapshot) -> Iterator[_Sample]:
@@ -237,7 +238,7 @@ def _values(model: ModelSnapshot) -> Iterator[_Sample]:
     for feature in model.features:
         if feature.column.categories is None:
             labels = {"feature": feature.column.name}
-            yield from _histogram(feature.column.edges, feature.bins.tolist(), feature.total, labels)
+            yield from _buckets(feature.bins.upper_bounds, feature.bins.counts.tolist(), labels)
 
 
 def _categories(model: ModelSnapshot) -> Iterator[_Sample]:
@@ -275,13 +276,12 @@ def _evicted_groups(model: ModelSnapshot) -> Iterator[_Sample]:
         yield "", {}, model.windows.count_groups().evicted
 
 
-def _histogram(bounds: Sequence[float], counts: list[int], total: float, labels: dict[str, str]) -> Iterator[_Sample]:
-    """Yield a histogram; the last of `counts` is of the values above the last bound."""
+def _buckets(bounds: Iterable[str], counts: list[int], labels: dict[str, str]) -> Iterator[_Sample]:
+    """Yield the buckets of a histogram and their sum; the last of `counts` is of the values above the last bound."""
     cumulative = 0
-    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
+    for bound, count in zip((*bounds, "+Inf"), counts, strict=True):
         cumulative += count
         yield "_bucket", {**labels, "le": bound}, cumulative
-    yield "_sum", labels, total
     yield "_count", labels, cumulative
 
 

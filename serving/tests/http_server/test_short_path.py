@@ -130,7 +130,7 @@ def test_requests_right_behind_another_are_computed_in_one_call_at_the_end_of_th
     assert sizes == [1, 4]
     assert logged == ["inference"] * 5
     assert harness.served.metrics.totals().statuses["rest", 200] == 5
-    assert sum(harness.served.model.statistics.features()[0].bins) == 5
+    assert sum(harness.served.model.statistics.features()[0].bins.counts) == 5
 
 
 def test_more_requests_than_a_batch_holds_do_not_wait_for_the_end_of_the_turn(tmp_path: Path) -> None:

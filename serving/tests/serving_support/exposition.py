@@ -89,7 +89,7 @@ def _check_histogram(family: Family) -> None:
             (bound,) = [text for key, text in labels if key == "le"]
             series.setdefault(labels - {("le", bound)}, []).append((float(bound), value))
     assert {("_count", labels) for labels in series} == {key for key in family.samples if key[0] == "_count"}
-    assert {("_sum", labels) for labels in series} == {key for key in family.samples if key[0] == "_sum"}
+    assert {key for key in family.samples if key[0] == "_sum"} <= {("_sum", labels) for labels in series}
     for labels, buckets in series.items():
         assert all(low < high and fewer <= more for (low, fewer), (high, more) in pairwise(buckets))
         assert buckets[-1] == (float("inf"), family.samples["_count", labels])

@@ -81,7 +81,7 @@ def test_training_rows_are_counted_as_in_the_reference(bundle: Bundle, model: Mo
     counted = features(model)
     reference = bundle.reference.features
     for name in ("heat [K]", "torque [Nm]"):
-        assert tuple(counted[name].bins.tolist()) == (0, *reference[name].counts, 0)
+        assert tuple(counted[name].bins.counts.tolist()) == (0, *reference[name].counts, 0)
         assert counted[name].missing == reference[name].missing
     assert dict(counted["type"].categories) == reference["type"].counts
     assert counted["type"].missing == reference["type"].missing
