@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,6 +63,60 @@ def write_file(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder, all of them or none, creating the folders above them.
+
+    Args:
+        folder: The folder, which need not exist.
+        files: What each file holds, by its path in the folder.
+
+    Raises:
+        StorageError: the file system refuses (full, read-only, no permission); then all is as it was before.
+    """
+    with ExitStack() as undo:
+        temporary, old = {}, []
+        for name, data in files.items():
+            with _translate_errors(folder / name, "no file was changed"):
+                temporary[name] = _write_beside(folder / name, data, undo)
+        for name, new in temporary.items():
+            with _translate_errors(folder / name, "no file was changed"):
+                old += _exchange(folder / name, new, undo)
+        undo.pop_all()
+    for path in old:
+        with _translate_errors(path, "all files are written"):
+            path.unlink()
+
+
+def _write_beside(path: Path, data: bytes, undo: ExitStack) -> Path:
+    """Write a file into the folder of another one, and return it."""
+    for folder in reversed(path.parents):
+        if not folder.exists():
+            folder.mkdir()
+            undo.callback(folder.rmdir)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    undo.callback(temporary.unlink, missing_ok=True)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+    temporary.chmod(0o644)
+    return temporary
+
+
+def _exchange(path: Path, new: Path, undo: ExitStack) -> list[Path]:
+    """Put a file in the place of another one, if there is one; return where that is now."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.path.lexists(path):
+        undo.callback(path.unlink, missing_ok=True)
+        new.replace(path)
+        return []
+    old = new.with_name(f"{new.name}.old")
+    path.rename(old)
+    undo.callback(old.replace, path)
+    new.replace(path)
+    return [old]
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path`, in place of what is there, and is removed if the block raises.
@@ -104,11 +158,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _translate_errors(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path, outcome: str = "no incomplete file is left") -> Iterator[None]:
     """Raise a StorageError in place of an error of the operating system."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         remedy = "; free some space and run again" if error.errno in _DISK_FULL else ""
-        raise StorageError(f"cannot write {path}: {reason}; no incomplete file is left{remedy}.") from error
+        raise StorageError(f"cannot write {path}: {reason}; {outcome}{remedy}.") from error

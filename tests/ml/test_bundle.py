@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import os
-import subprocess
+import shlex
 import sys
 import textwrap
 
@@ -16,6 +15,7 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.ml.bundle import CONTENTS, MANIFEST, Bundle, InputTensor
 from support.bundles import tiny_bundle
 from support.paths import ROOT
+from support.small_disks import run_on_small_disk
 
 _ON_A_SMALL_DISK = """
     import sys
@@ -140,13 +140,9 @@ def test_a_file_outside_of_the_bundle_is_refused(divided, name):
 
 def test_a_full_disk_is_reported_and_the_old_bundle_stays(tmp_path):
     disk = tmp_path / "disk"
-    disk.mkdir()
     script = textwrap.dedent(_ON_A_SMALL_DISK).format(tests=str(ROOT / "tests"), disk=str(disk), filler=36_000)
     (tmp_path / "script.py").write_text(script)
-    mounted = f"mount -t tmpfs -o size=64k tmpfs '{disk}' && exec '{sys.executable}' '{tmp_path}/script.py'"
-    rights = [] if os.getuid() == 0 else ["--map-root-user"]
-    command = ["unshare", "--mount", *rights, "sh", "-c", mounted]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_on_small_disk(disk, "64k", shlex.join([sys.executable, str(tmp_path / "script.py")]))
     assert done.stdout.splitlines() == [
         f"cannot write {disk}/bundle: No space left on device; no incomplete file is left; "
         "free some space and run again.",

@@ -24,7 +24,7 @@ from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.git.remote import check_branch
 from kfp_edge.gitops.layout import FLEET, README
 from kfp_edge.gitops.template_files import Part, render_part
-from kfp_edge.storage.files import write_file
+from kfp_edge.storage.files import write_files
 from kfp_edge.suggestions import describe_unknown_choice
 
 _RING_COMMENTS = {
@@ -96,7 +96,7 @@ def create_repository(
 
     Raises:
         ParameterError: a name cannot be used, or a file of the fleet is there already; nothing is written.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written; nothing is written.
     """
     check_branch(branch)
     for agent in agents:
@@ -114,8 +114,7 @@ def create_repository(
     written = [path for path in files if path != README or not (folder / README).exists()]
     if present := [path for path in written if (folder / path).exists()]:
         raise ParameterError(f"{folder / present[0]} exists, and is not overwritten; start the fleet elsewhere.")
-    for path in written:
-        write_file(folder / path, files[path])
+    write_files(folder, {path: files[path] for path in written})
     return written
 
 

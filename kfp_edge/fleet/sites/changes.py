@@ -12,13 +12,13 @@ from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import API_VERSION, NAMESPACE, Delivery, Fleet, Site
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.releases.ring_images import read_new_name, ring_models, select_ring
-from kfp_edge.fleet.repository.made_files import write_made_files
+from kfp_edge.fleet.repository.made_files import changed_made_files
 from kfp_edge.fleet.repository.project_files import site_application_path
 from kfp_edge.fleet.sites.files import render_site
 from kfp_edge.fleet.sites.sites import read_sites
 from kfp_edge.gitops.layout import SITES
-from kfp_edge.gitops.tree import Checkout
-from kfp_edge.storage.files import write_file
+from kfp_edge.gitops.tree import Checkout, Edited
+from kfp_edge.storage.files import write_files
 from kfp_edge.suggestions import describe_unknown_choice, did_you_mean
 
 #: The columns of a table of sites. A list is separated by spaces, as in `press pump` and `region=south hall=7`.
@@ -49,6 +49,7 @@ def add_sites(folder: Path, rows: Sequence[tuple[str, Mapping[str, str]]]) -> li
     Raises:
         DocumentError: a file of the fleet is not valid.
         ParameterError: a site cannot be added; then none is.
+        StorageError: the folder cannot be written; then none is added.
     """
     tree = Checkout(folder)
     fleet = read_fleet(tree)
@@ -63,9 +64,9 @@ def add_sites(folder: Path, rows: Sequence[tuple[str, Mapping[str, str]]]) -> li
         if (folder / SITES / site.name).exists():
             raise ParameterError(f"{where}: {SITES}/{site.name} exists already; remove it there, or give another name.")
         files |= render_site(site, {model: read_new_name(tree, site.ring, model) for model in site.models})
-    for path, data in files.items():
-        write_file(folder / path, data)
-    return [*files, *write_made_files(folder)]
+    files |= changed_made_files(Edited(tree, files))
+    write_files(folder, files)
+    return list(files)
 
 
 def read_table(path: Path) -> list[tuple[str, dict[str, str]]]:
@@ -105,12 +106,12 @@ def remove_sites(folder: Path, names: Sequence[str]) -> list[str]:
         StorageError: the folder cannot be written.
     """
     tree = Checkout(folder)
-    read_fleet(tree)
     known = {path.name for path in (folder / SITES).glob("*") if path.is_dir()}
     for name in names:
         if name not in known:
             raise ParameterError(f"there is no site {name}; {did_you_mean(name, known)}name a folder of {SITES}/.")
-    read_sites(tree, without=names)  # one that cannot be read is named before anything is deleted
+    made = changed_made_files(tree, without=names)
+    write_files(folder, made)  # first, since it may fail
     removed = []
     for name in dict.fromkeys(names):
         shutil.rmtree(folder / SITES / name)
@@ -119,7 +120,7 @@ def remove_sites(folder: Path, names: Sequence[str]) -> list[str]:
         if application.exists():
             application.unlink()
             removed.append(site_application_path(name))
-    return [*removed, *write_made_files(folder)]
+    return [*removed, *made]
 
 
 def _parse_row(where: str, row: Mapping[str, str], fleet: Fleet, models: Mapping[str, Sequence[str]]) -> Site:

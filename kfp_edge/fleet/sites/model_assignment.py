@@ -7,11 +7,11 @@ from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Site
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.releases.ring_images import read_new_name, ring_models, select_ring
-from kfp_edge.fleet.repository.made_files import write_made_files
+from kfp_edge.fleet.repository.made_files import changed_made_files
 from kfp_edge.fleet.sites.edits import assign_model
 from kfp_edge.fleet.sites.sites import read_sites
-from kfp_edge.gitops.tree import Checkout
-from kfp_edge.storage.files import write_file
+from kfp_edge.gitops.tree import Checkout, Edited
+from kfp_edge.storage.files import write_files
 from kfp_edge.suggestions import did_you_mean
 
 
@@ -30,6 +30,7 @@ def assign_to_sites(folder: Path, model: str, *, ring: str = "", names: Sequence
         DocumentError: a file of the fleet is not valid.
         GitError: a file of a site cannot be added to; then none is changed.
         ParameterError: there is no such ring, site or model; then none is changed.
+        StorageError: the folder cannot be written; then none is changed.
     """
     tree = Checkout(folder)
     fleet = read_fleet(tree)
@@ -47,9 +48,9 @@ def assign_to_sites(folder: Path, model: str, *, ring: str = "", names: Sequence
             continue
         image_names = {each: read_new_name(tree, site.ring, each) for each in (*site.models, model)}
         files |= assign_model(tree, site, model, image_names)
-    for path, data in files.items():
-        write_file(folder / path, data)
-    return [*files, *write_made_files(folder)]
+    files |= changed_made_files(Edited(tree, files))
+    write_files(folder, files)
+    return list(files)
 
 
 def _select_sites(sites: Sequence[Site], ring: str, names: Sequence[str]) -> list[Site]:

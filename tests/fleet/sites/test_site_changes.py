@@ -1,5 +1,6 @@
 """`fleet add-site`, `remove-site` and `diff`: typed, all or nothing, and what they do to which sites."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kfp_edge.gitops.tree import Checkout
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import DIGESTS, site_with
 from support.git_repositories import git
+from support.small_disks import run_on_small_disk
 
 HEADER = "name,ring,delivery,models,labels,window,duration,time_zone,registry\n"
 
@@ -85,6 +87,21 @@ class TestAdd:
         assert result.exit_code == 1
         assert message in str(result.exception)
         assert changed(fleet) == []
+
+    def test_on_a_disk_that_is_full_half_way_adds_none(self, fleet: FleetClone, tmp_path: Path) -> None:
+        table, disk = tmp_path / "sites.csv", tmp_path / "disk"
+        table.write_text("name\n" + "".join(f"press-{number}\n" for number in range(20)))
+        copy = disk / "fleet"
+        command = f"{Path(sys.executable).with_name('kfp-edge')} fleet add-site --csv {table} -C {copy}"
+        script = (
+            f"cp -r {fleet.folder} {copy}\n"
+            f"head -c $(( $(df --block-size=1 --output=avail {disk} | tail -n 1) - 40960 )) /dev/zero > {disk}/other\n"
+            f"{command} || echo exit code $?\n"
+            f"git -C {copy} status --porcelain --untracked-files=all --ignored"
+        )
+        done = run_on_small_disk(disk, "4m", script)
+        assert done.stdout == "exit code 1\n"
+        assert ": No space left on device; no file was changed; free some space and run again." in done.stderr
 
     def test_an_unknown_column_is_named(self, fleet: FleetClone, tmp_path: Path) -> None:
         table = tmp_path / "sites.csv"
