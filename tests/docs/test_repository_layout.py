@@ -27,6 +27,7 @@ GRAPH = {
     "storage": {"errors"},
     "runtime": {"errors", "storage"},
     "git": {"errors", "runtime"},
+    "prometheus": {"errors", "git"},
     "gitops": {"errors", "git", "suggestions"},
     "fleet": {
         "cron",
@@ -37,6 +38,7 @@ GRAPH = {
         "images",
         "metrics",
         "ml",
+        "prometheus",
         "reports",
         "runtime",
         "storage",

@@ -1,5 +1,6 @@
 """A real Prometheus with the metrics that the servers of sites would have had in the past."""
 
+import json
 import socket
 import subprocess
 import time
@@ -7,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 import requests
+
+from kfp_edge.fleet.simulation.http_server import Handler, serving
 
 #: The present of the tests.
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -115,3 +119,16 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
             pass
         time.sleep(0.05)
     raise RuntimeError(log.read_text())
+
+
+@contextmanager
+def answering(document: object) -> Iterator[str]:
+    """Run a server whose answer to every query is this; yield its URL."""
+
+    class Answering(Handler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(HTTPStatus.OK, json.dumps(document).encode())
+
+    with serving(Answering) as address:
+        yield f"http://{address}"

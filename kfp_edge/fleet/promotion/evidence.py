@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.reports import LOOKBACK, SITES_AT_A_TIME
 from kfp_edge.fleet.status.status import SiteStatus
+from kfp_edge.prometheus import Prometheus
 
 #: How far back a digest is looked at, however long the ring has it.
 LONGEST_PERIOD = timedelta(days=30)

@@ -19,10 +19,10 @@ from kfp_edge.fleet.releases.history import RingRelease, read_releases, was_take
 from kfp_edge.fleet.releases.ring_images import select_ring
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.status.presentation import format_digest
-from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.status import FleetFiles, FleetStatus, read_files, read_status, require_metrics
 from kfp_edge.forges import PullRequestState
 from kfp_edge.git.repository import GitRepository
+from kfp_edge.prometheus import Prometheus
 from kfp_edge.reports.check import Check
 
 

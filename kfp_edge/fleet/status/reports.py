@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kfp_edge.fleet.releases.history import RingRelease
-from kfp_edge.fleet.status.prometheus import Prometheus
+from kfp_edge.prometheus import Prometheus
 
 #: How long Prometheus shows the last value of a series, by default.
 LOOKBACK = timedelta(minutes=5)

@@ -11,13 +11,13 @@ from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.releases.history import RingRelease, read_current
 from kfp_edge.fleet.releases.ring_images import ring_models
 from kfp_edge.fleet.sites.sites import find_sites
-from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.reports import SiteReports, read_reports
 from kfp_edge.fleet.status.windows import WindowState, evaluate_windows
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.changes import missing_branch_error
 from kfp_edge.gitops.layout import site_file
 from kfp_edge.gitops.tree import Commit
+from kfp_edge.prometheus import Prometheus
 
 #: How far back a site that is not seen now is looked for.
 HORIZON = timedelta(days=7)

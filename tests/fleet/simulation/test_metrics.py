@@ -12,11 +12,11 @@ from kfp_edge.fleet.promotion.evidence import SiteEvidence, read_evidence
 from kfp_edge.fleet.releases.history import RingRelease
 from kfp_edge.fleet.simulation.metrics.server import metrics_server
 from kfp_edge.fleet.simulation.metrics.store import MetricStore, SeriesKey
-from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.reports import SiteReports, read_reports
 from kfp_edge.fleet.status.status import SiteStatus, State
 from kfp_edge.fleet.status.windows import WindowState
 from kfp_edge.gitops.images import Image
+from kfp_edge.prometheus import Prometheus
 from support.fleets import DIGESTS, site_with
 from support.prometheus import NOW, Served, prometheus_with
 

@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -15,10 +13,8 @@ from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.contracts import Window
 from kfp_edge.fleet.remote import FleetRemote
-from kfp_edge.fleet.simulation.http_server import Handler, serving
 from kfp_edge.fleet.status.page import write_page
 from kfp_edge.fleet.status.presentation import format_age, summarize, to_json
-from kfp_edge.fleet.status.prometheus import Prometheus
 from kfp_edge.fleet.status.status import FleetStatus, SiteStatus, State, read_files, read_status
 from kfp_edge.fleet.status.windows import evaluate_windows, open_time
 from kfp_edge.git.remote import GitRemote
@@ -65,19 +61,6 @@ def fleet(tmp_path: Path, prometheus: str) -> FleetClone:
 def status(fleet: FleetClone) -> FleetStatus:
     with fleet.remote.open() as clone:
         return read_status(read_files(clone, "main"), NOW)
-
-
-@contextmanager
-def answering(document: object) -> Iterator[str]:
-    """Run a server whose answer to every query is this; yield its URL."""
-
-    class Answering(Handler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.answer(HTTPStatus.OK, json.dumps(document).encode())
-
-    with serving(Answering) as address:
-        yield f"http://{address}"
 
 
 def of(status: FleetStatus, site: str) -> SiteStatus:
@@ -201,48 +184,6 @@ class TestAMistake:
             pytest.raises(KfpEdgeError, match="add `metrics: {prometheus: https://HOST}`"),
         ):
             read_status(read_files(clone, "main"), NOW)
-
-    def test_a_server_that_cannot_be_reached(self) -> None:
-        with pytest.raises(KfpEdgeError, match="cannot be reached; check metrics.prometheus in fleet.yaml"):
-            Prometheus("http://127.0.0.1:9").query("up", NOW)
-
-    def test_a_query_that_is_refused(self, prometheus: str) -> None:
-        with pytest.raises(KfpEdgeError, match="refuses a query: .*parse error"):
-            Prometheus(prometheus).query("up(", NOW)
-
-    def test_another_server(self, prometheus: str) -> None:
-        with pytest.raises(KfpEdgeError, match=r"is no Prometheus \(HTTP 404\)"):
-            Prometheus(f"{prometheus}/elsewhere").query("up", NOW)
-
-    @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
-    def test_a_value_that_no_limit_can_be_compared_with(self, value: str) -> None:
-        result = [{"metric": {"site": "hall-1"}, "value": [1.0, value]}]
-        with (
-            answering({"status": "success", "data": {"resultType": "vector", "result": result}}) as url,
-            pytest.raises(KfpEdgeError, match="as a value of site=hall-1: up"),
-        ):
-            Prometheus(url).query("up", NOW)
-
-    def test_an_answer_without_data(self) -> None:
-        with (
-            answering({"status": "success"}) as url,
-            pytest.raises(KfpEdgeError, match="answers a query without data; check metrics.prometheus"),
-        ):
-            Prometheus(url).query("up", NOW)
-
-    def test_a_part_of_the_metrics(self) -> None:
-        data = {"resultType": "vector", "result": []}
-        with (
-            answering({"status": "success", "data": data, "warnings": ["a store\nis away"]}) as url,
-            pytest.raises(KfpEdgeError, match="has only a part of the metrics: a store is away"),
-        ):
-            Prometheus(url).query("up", NOW)
-
-    def test_a_token_is_not_sent_unencrypted(self, prometheus: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("KFP_EDGE_METRICS_TOKEN", "s3cret")
-        with pytest.raises(KfpEdgeError, match="unencrypted") as caught:
-            Prometheus(prometheus)
-        assert "s3cret" not in str(caught.value)
 
 
 class TestAWindow:
