@@ -1,0 +1,232 @@
+"""The decision of windows with and without drift."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from kfp_edge.drift.comparing import adjust_p_values
+from kfp_edge.drift.counts import SiteCounts, WindowCounts
+from kfp_edge.drift.decision import evaluate
+from kfp_edge.drift.result import Comparison, Decision, DriftOptions, DriftResult, Scope, Verdict
+from kfp_edge.errors import DataError
+from support.drift import END, WINDOW, Column, categories, feature, in_parts, output, references, site, window
+
+RNG = np.random.default_rng(0)
+COLUMNS = {feature(name): Column(RNG.normal(size=8000)) for name in ("heat", "speed", "torque")}
+HEAT, SPEED, TORQUE = COLUMNS
+CLASS = output("class")
+BINS = {variable: column.bins for variable, column in COLUMNS.items()} | {CLASS: categories({"0": 7700, "1": 300})}
+REFERENCES = references(BINS)
+OPTIONS = DriftOptions()
+
+
+def normal_site(name: str, ring: str = "canary", rows: int = 1000, **values: np.ndarray) -> SiteCounts:
+    """Return a site without drift, except in the features that are given."""
+    rng = np.random.default_rng(sum(map(ord, name)))
+    parts = {
+        variable: in_parts(column, values.get(variable.name, rng.normal(size=rows)))
+        for variable, column in COLUMNS.items()
+    }
+    alarms = rng.random((28, rows // 28 + 1)) < 0.0375
+    parts[CLASS] = np.stack([(~alarms).sum(axis=1), alarms.sum(axis=1), *np.zeros((2, 28), int)], axis=1)
+    return site(name, parts, ring)
+
+
+def shifted(by: float, rows: int = 1000) -> np.ndarray:
+    return np.random.default_rng(9).normal(size=rows) + by
+
+
+def fleet(*changed: SiteCounts, sites: int = 6) -> WindowCounts:
+    rest = [normal_site(f"hall-{number}", "canary" if number < 2 else "all") for number in range(len(changed), sites)]
+    return window(*changed, *rest)
+
+
+def of(result: DriftResult, scope: Scope, name: str, variable: str) -> Comparison:
+    (comparison,) = [
+        each for each in result.comparisons if (each.scope, each.name, each.variable) == (scope, name, variable)
+    ]
+    return comparison
+
+
+def test_without_drift_nothing_is_to_do() -> None:
+    result = evaluate("press", fleet(), REFERENCES, OPTIONS)
+    assert (result.decision, result.reasons, result.quarantined) == (Decision.NONE, (), ())
+    assert {each.verdict for each in result.comparisons} == {Verdict.STABLE}
+
+
+def test_drift_of_one_feature_everywhere_is_a_reason_to_retrain() -> None:
+    sites = [normal_site(f"hall-{number}", heat=shifted(1)) for number in range(6)]
+    result = evaluate("press", window(*sites), REFERENCES, OPTIONS)
+    assert result.decision is Decision.RETRAIN
+    assert result.reasons[0].startswith("The whole fleet drifts in heat. PSI ")
+    assert of(result, Scope.FLEET, "", "heat").verdict is Verdict.DRIFT
+    assert of(result, Scope.FLEET, "", "speed").verdict is Verdict.STABLE
+
+
+def test_one_site_of_many_is_watched_and_not_a_reason_to_retrain() -> None:
+    result = evaluate("press", fleet(normal_site("odd", "all", heat=shifted(1)), sites=12), REFERENCES, OPTIONS)
+    assert of(result, Scope.SITE, "odd", "heat").verdict is Verdict.DRIFT
+    assert result.decision is Decision.WATCH
+    assert "Drift at 1 of 12 sites is no reason to retrain the model of all; the share has to be 10%." in result.reasons
+
+
+def test_a_site_that_is_the_whole_fleet_is_a_reason_to_retrain() -> None:
+    result = evaluate("press", window(normal_site("only", heat=shifted(1))), REFERENCES, OPTIONS)
+    assert result.decision is Decision.RETRAIN
+    assert {each.scope for each in result.comparisons} == {Scope.SITE}
+
+
+def test_a_ring_is_compared_as_a_whole() -> None:
+    sites = [normal_site(f"hall-{n}", "canary" if n < 6 else "all", heat=shifted(1 if n < 6 else 0)) for n in range(12)]
+    result = evaluate("press", window(*sites), REFERENCES, OPTIONS)
+    assert of(result, Scope.RING, "canary", "heat").verdict is Verdict.DRIFT
+    assert of(result, Scope.RING, "all", "heat").verdict is Verdict.STABLE
+    assert any(reason.startswith("Ring canary drifts in heat.") for reason in result.reasons)
+
+
+def test_drift_of_the_predictions_counts_as_that_of_a_feature() -> None:
+    changed = normal_site("only")
+    alarms = np.zeros((28, 4), int)
+    alarms[:, :2] = 20, 16
+    result = evaluate("press", window(replace(changed, parts={**changed.parts, CLASS: alarms})), REFERENCES, OPTIONS)
+    assert result.decision is Decision.RETRAIN
+    assert result.reasons[0].startswith("Site only drifts in output class.")
+    assert "“1”: 44% of the rows, 4% in training" in result.reasons[0]
+
+
+def test_below_the_least_rows_there_is_no_verdict_whatever_the_difference() -> None:
+    few = site("only", {HEAT: in_parts(COLUMNS[HEAT], shifted(5, 99))})
+    result = evaluate("press", window(few), REFERENCES, OPTIONS)
+    assert result.decision is Decision.NONE
+    assert of(result, Scope.SITE, "only", "heat").reason == "99 rows, of which 100 are needed."
+    assert result.reasons == ("There are too few rows for a verdict.",)
+
+
+def test_a_small_difference_in_many_rows_is_significant_and_no_drift() -> None:
+    result = evaluate("press", window(normal_site("only", rows=50_000, heat=shifted(0.2, 50_000))), REFERENCES, OPTIONS)
+    compared = of(result, Scope.SITE, "only", "heat")
+    assert compared.adjusted_p_value is not None
+    assert compared.adjusted_p_value < 1e-6
+    assert compared.verdict is Verdict.STABLE
+
+
+def test_categories_that_training_did_not_have_are_drift() -> None:
+    kind = feature("kind")
+    bins = {kind: categories({"L": 4000, "M": 4000})}
+    parts = np.tile([10, 10, 20, 0], (28, 1))
+    result = evaluate("press", window(site("only", {kind: parts})), references(bins), OPTIONS)
+    assert result.decision is Decision.RETRAIN
+    assert "“unseen in training”: 50% of the rows, 0% in training" in result.reasons[0]
+
+
+def test_a_feature_that_was_constant_in_training_is_watched() -> None:
+    column = Column(np.full(1000, 3.0))
+    parts = in_parts(column, np.random.default_rng(0).normal(3, 1, size=1000))
+    options = DriftOptions(min_rows=2000)  # so that values out of range are no fault of a sensor
+    result = evaluate("press", window(site("only", {HEAT: parts * 3})), references({HEAT: column.bins}), options)
+    assert (result.decision, result.comparisons[0].verdict) == (Decision.WATCH, Verdict.WATCH)
+    assert "It was constant in training, so the model does not use it." in result.reasons[0]
+
+
+class TestABrokenSensor:
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            (np.full(1000, 0.123), "heat: its values do not change"),
+            (np.full(1000, np.nan), "heat: its values are missing"),
+            (np.random.default_rng(0).normal(size=1000) + 50, "heat: its values are outside of the range of training"),
+        ],
+    )
+    def test_is_quarantined_and_does_not_make_the_fleet_drift(self, values: np.ndarray, reason: str) -> None:
+        result = evaluate("press", fleet(normal_site("broken", heat=values), sites=3), REFERENCES, OPTIONS)
+        assert result.decision is Decision.REPAIR
+        (quarantine,) = result.quarantined
+        assert (quarantine.site, quarantine.features, quarantine.reason) == ("broken", ("heat",), reason)
+        assert (quarantine.start, quarantine.end) == (END - WINDOW, END)
+        assert of(result, Scope.SITE, "broken", "heat").verdict is Verdict.BROKEN
+        assert of(result, Scope.SITE, "broken", "class").reason == "A sensor of the site is broken."
+        assert of(result, Scope.FLEET, "", "heat").verdict is Verdict.STABLE
+
+    def test_beside_drift_elsewhere_is_left_out_of_retraining(self) -> None:
+        broken = normal_site("broken", heat=np.full(1000, np.nan))
+        drifted = [normal_site(f"hall-{number}", speed=shifted(1)) for number in range(3)]
+        result = evaluate("press", window(broken, *drifted), REFERENCES, OPTIONS)
+        assert (result.decision, [each.site for each in result.quarantined]) == (Decision.RETRAIN, ["broken"])
+
+    def test_is_none_where_most_sites_have_it(self) -> None:
+        sites = [normal_site(f"hall-{number}", heat=shifted(50)) for number in range(3)]
+        result = evaluate("press", window(*sites), REFERENCES, OPTIONS)
+        assert (result.decision, result.quarantined) == (Decision.RETRAIN, ())
+
+    def test_is_found_at_the_only_site_if_it_is_stuck(self) -> None:
+        result = evaluate("press", window(normal_site("only", heat=np.full(1000, 0.1))), REFERENCES, OPTIONS)
+        assert result.decision is Decision.REPAIR
+
+    def test_is_not_what_the_only_site_has_out_of_range(self) -> None:
+        """It may be a new state of the machine, as well."""
+        result = evaluate("press", window(normal_site("only", heat=shifted(50))), REFERENCES, OPTIONS)
+        assert result.decision is Decision.RETRAIN
+
+    def test_is_not_a_value_that_was_mostly_constant_in_training(self) -> None:
+        column = Column(np.where(np.random.default_rng(0).random(8000) < 0.9, 0.0, 1.0))
+        parts = in_parts(column, np.zeros(300))
+        result = evaluate("press", window(site("only", {HEAT: parts})), references({HEAT: column.bins}), OPTIONS)
+        assert result.quarantined == ()
+
+    def test_where_most_features_are_stuck_all_rows_of_the_site_are_quarantined(self) -> None:
+        stuck = {name: np.full(1000, 0.1) for name in ("heat", "speed")}
+        result = evaluate("press", fleet(normal_site("frozen", **stuck), sites=4), REFERENCES, OPTIONS)
+        assert result.quarantined[0].features == ("heat", "speed", "torque")
+
+
+class TestASeason:
+    def evaluate(self, earlier: float, between: float, now: float = 1.0, season: int | None = 7) -> DriftResult:
+        def read(start: object, end: object) -> WindowCounts:
+            value = earlier if end == day.end - timedelta(days=7) else between
+            return window(normal_site("only", heat=shifted(value)))
+
+        day = window(normal_site("only", heat=shifted(now)), length=timedelta(days=1))
+        options = DriftOptions(season=None if season is None else timedelta(days=season))
+        return evaluate("press", day, REFERENCES, options, read)
+
+    def test_drift_that_was_there_a_week_before_and_not_in_between_is_seasonal(self) -> None:
+        result = self.evaluate(earlier=1, between=0)
+        assert (result.decision, result.comparisons[0].verdict) == (Decision.NONE, Verdict.SEASONAL)
+        assert "It was so 7 d before, too, and not in between." in result.reasons[0]
+
+    def test_drift_that_has_lasted_since_then_is_not(self) -> None:
+        assert self.evaluate(earlier=1, between=1).decision is Decision.RETRAIN
+
+    def test_drift_that_is_new_is_not(self) -> None:
+        assert self.evaluate(earlier=0, between=0).decision is Decision.RETRAIN
+
+    def test_without_a_season_nothing_is(self) -> None:
+        assert self.evaluate(earlier=1, between=0, season=None).decision is Decision.RETRAIN
+
+
+def test_p_values_are_corrected_for_their_number() -> None:
+    assert adjust_p_values([0.01, 0.04, 0.03, 0.9]) == pytest.approx([0.04, 0.09, 0.09, 0.9])
+    assert adjust_p_values([]) == []
+
+
+def test_over_many_evaluations_without_drift_the_stated_rate_holds() -> None:
+    rng = np.random.default_rng(5)
+    alarms = 0
+    for _ in range(100):
+        parts = {variable: in_parts(column, rng.normal(size=100)) for variable, column in COLUMNS.items()}
+        alarms += evaluate("press", window(site("only", parts)), REFERENCES, OPTIONS).decision is not Decision.NONE
+    assert alarms <= 4  # 1 % is stated
+
+
+def test_the_document_is_read_again(tmp_path) -> None:
+    result = evaluate("press", fleet(normal_site("broken", heat=np.full(1000, np.nan))), REFERENCES, OPTIONS)
+    (tmp_path / "result").write_bytes(result.to_json())
+    assert DriftResult.load(tmp_path / "result") == result
+
+
+def test_another_document_is_refused(tmp_path) -> None:
+    (tmp_path / "result").write_text('{"format": 1}')
+    with pytest.raises(DataError, match="is no result of the component drift; give the artifact `result`"):
+        DriftResult.load(tmp_path / "result")
