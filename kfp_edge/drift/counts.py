@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-import numpy as np
-
-from kfp_edge.ml.arrays import Int64s
+from kfp_edge.ml.arrays import Float64s, Int64s
 
 MISSING = "missing"
 #: All categories that training did not have.
@@ -48,9 +46,10 @@ class Bins:
     is_numeric: bool
 
     @property
-    def shares(self) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    def shares(self) -> Float64s:
         """The shares of the rows of training."""
-        return self.counts / max(1, self.counts.sum())
+        shares: Float64s = self.counts / max(1, self.counts.sum())
+        return shares
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def find_faults(window: WindowCounts, references: Mapping[str, Reference], min_r
                 others = [other for name, other in by_site.items() if name != site]
                 if fault and _is_exception(fault, others):
                     faults[site, version, variable] = fault
-    return faults | _spread(faults, window, references)
+    return {**faults, **_spread(faults, window, references)}
 
 
 def describe_faults(faults: Faults, window: WindowCounts) -> list[Quarantine]:

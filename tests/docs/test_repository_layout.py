@@ -57,6 +57,7 @@ GRAPH = {
     "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "suggestions", "wording"},
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
+    "drift": {"errors", "ml", "prometheus", "storage", "wording"},
     "spec": {"errors", "kubernetes", "runtime", "storage", "suggestions"},
     "prerequisites": {"kubernetes", "diagnosis", "errors", "spec"},
     # neighbours: of these three, only the client imports another one, which finds secrets before an upload

@@ -1,0 +1,219 @@
+"""What the servers of a model counted in a window, and the rows of its training, from the Prometheus API."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+
+from kfp_edge.drift.counts import MISSING, UNSEEN, Bins, Reference, SiteCounts, Variable, WindowCounts
+from kfp_edge.drift.families import BUCKET, COUNTED, MISSING_VALUES, REFERENCES, Family
+from kfp_edge.drift.increases import Key, Times, format_seconds, match, match_any, read_increases
+from kfp_edge.errors import MetricsError
+from kfp_edge.ml.arrays import Float64s, Int64s
+from kfp_edge.ml.bundle import Histogram
+from kfp_edge.ml.bundle import Reference as BundleReference
+from kfp_edge.prometheus import Prometheus
+
+#: Parts of a window: of a week, four for each day.
+PARTS = 28
+#: Sites in one query.
+_SITES_AT_A_TIME = 50
+_BELOW, _ABOVE = "below the range of training", "above the range of training"
+
+
+@dataclass(frozen=True)
+class _Place:
+    site: str
+    ring: str
+    version: str
+
+
+class DriftMetrics:
+    """The metrics of one model."""
+
+    def __init__(self, prometheus: Prometheus, model: str, site_label: str = "site") -> None:
+        """Prepare queries; nothing is sent.
+
+        Args:
+            prometheus: Where the metrics are.
+            model: The name of the model.
+            site_label: The label that names the site of a series.
+        """
+        self._prometheus = prometheus
+        self._model = model
+        self._site_label = site_label
+
+    def find_versions(self, start: datetime, end: datetime) -> tuple[str, ...]:
+        """Return the versions that are in use at the end of a window.
+
+        Raises:
+            MetricsError: no server reported the model, or the metrics cannot be read.
+        """
+        times = Times(start, end, PARTS)
+        places = self._find_places(times)
+        if not places:
+            raise MetricsError(
+                f"no server reported the model {self._model} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} "
+                "UTC; check model_name, window and prometheus."
+            )
+        current = self._find_places(Times(times.end_of(PARTS - 1), end, 1))
+        return tuple(sorted({each.version for each in current or places}))
+
+    def read_reference(self, version: str, end: datetime, start: datetime) -> Reference:
+        """Return the training of a version, as its servers publish it.
+
+        Raises:
+            MetricsError: they do not, or the metrics cannot be read.
+        """
+        counts: dict[Variable, dict[str, int]] = defaultdict(dict)
+        missing: dict[Variable, int] = {}
+        numeric = set()
+        for family, name in REFERENCES.items():
+            selector = f"{name}{{{match('model', self._model)}, {match('version', version)}}}"
+            by = f"max by ({', '.join(family.labels)})"
+            for sample in self._prometheus.query(f"{by} (last_over_time({selector}[{_range(start, end)}]))", end):
+                labels = dict(sample.labels)
+                variable = family.variable_of(labels)
+                if family is MISSING_VALUES:
+                    missing[variable] = round(sample.value)
+                    continue
+                counts[variable][labels.get(family.bin, "")] = round(sample.value)
+                if family.bin == BUCKET:
+                    numeric.add(variable)
+        if not counts:
+            raise MetricsError(
+                f"the servers of the model {self._model} {version} publish nothing of its training; name its bundle in "
+                "the parameter bundle, or serve a bundle with reference.json."
+            )
+        variables = {
+            variable: _numeric_bins(by_bin, missing.get(variable, 0))
+            if variable in numeric
+            else _category_bins(by_bin, missing.get(variable, 0))
+            for variable, by_bin in counts.items()
+        }
+        return Reference(version, dict(sorted(variables.items())))
+
+    def read_window(self, references: Mapping[str, Reference], start: datetime, end: datetime) -> WindowCounts:
+        """Return what the servers with these versions counted between two times.
+
+        Raises:
+            MetricsError: the metrics cannot be read.
+        """
+        times = Times(start, end, PARTS)
+        places = [each for each in self._find_places(times) if each.version in references]
+        names = sorted({each.site for each in places})
+        sites = []
+        for first in range(0, len(names), _SITES_AT_A_TIME):
+            chunk = names[first : first + _SITES_AT_A_TIME]
+            counted = self._read_sites(chunk, references, times)
+            sites += [
+                SiteCounts(each.site, each.ring, each.version, counted[each.site, each.version])
+                for each in places
+                if each.site in chunk and (each.site, each.version) in counted
+            ]
+        return WindowCounts(start, end, tuple(sites))
+
+    def _find_places(self, times: Times) -> list[_Place]:
+        by = f"group by ({self._site_label}, ring, version)"
+        seen = f"last_over_time(kfp_edge_model_info{{{match('model', self._model)}}}[{_range(times.start, times.end)}])"
+        rings: dict[tuple[str, str], str] = {}
+        for sample in self._prometheus.query(f"{by} ({seen})", times.end):
+            key = sample.labels.get(self._site_label, ""), sample.labels.get("version", "")
+            rings[key] = max(rings.get(key, ""), sample.labels.get("ring", ""))
+        return [_Place(site, ring, version) for (site, version), ring in sorted(rings.items())]
+
+    def _read_sites(
+        self, sites: Sequence[str], references: Mapping[str, Reference], times: Times
+    ) -> dict[tuple[str, str], dict[Variable, Int64s]]:
+        matchers = f"{match('model', self._model)}, {match_any(self._site_label, sites)}"
+        parts: dict[tuple[str, str], dict[Variable, Int64s]] = defaultdict(dict)
+        for family in COUNTED:
+            for server, increases in read_increases(self._prometheus, family, matchers, times).items():
+                labels = dict(server)
+                site, version = labels.get(self._site_label, ""), labels.get("version", "")
+                if version not in references:
+                    continue
+                for variable, rows in _by_variable(family, increases).items():
+                    bins = references[version].variables.get(variable)
+                    if bins is not None:
+                        counted = _count_bins(family, rows, bins, f"{site or 'a site'}: {variable}")
+                        before = parts[site, version].get(variable)
+                        parts[site, version][variable] = counted if before is None else before + counted
+        return dict(parts)
+
+
+def bundle_reference(reference: BundleReference, version: str) -> Reference:
+    """Return the training of a version as its bundle has it."""
+    variables = {}
+    for name, feature in reference.features.items():
+        if isinstance(feature, Histogram):
+            # those below and above the edges were not in training
+            counts = [0, *feature.counts, 0] if feature.edges else [0]
+            labels = _label_ranges(feature.edges)
+            bins = Bins((*labels, MISSING), np.array([*counts, feature.missing]), True)
+        else:
+            bins = _category_bins(feature.counts, feature.missing)
+        variables[MISSING_VALUES.variable_of({"feature": name})] = bins
+    return Reference(version, dict(sorted(variables.items())))
+
+
+def _numeric_bins(by_bound: Mapping[str, int], missing: int) -> Bins:
+    bounds = sorted(by_bound, key=float)
+    counts = np.diff([by_bound[bound] for bound in bounds], prepend=0)
+    labels = _label_ranges([float(bound) for bound in bounds[:-1]])
+    return Bins((*labels, MISSING), np.array([*counts, missing], np.int64), True)
+
+
+def _category_bins(counts: Mapping[str, int], missing: int) -> Bins:
+    names = sorted(name for name, count in counts.items() if count)
+    return Bins((*names, UNSEEN, MISSING), np.array([*(counts[name] for name in names), 0, missing], np.int64), False)
+
+
+def _label_ranges(bounds: Sequence[float]) -> Iterator[str]:
+    """Yield a text for each range between bounds, for that below and that above all of them."""
+    if not bounds:
+        yield "any number"
+        return
+    texts = [f"{bound:.6g}" for bound in bounds]
+    yield _BELOW
+    yield from (low if low == high else f"{low} to {high}" for low, high in pairwise(texts))
+    yield _ABOVE
+
+
+def _by_variable(family: Family, increases: Mapping[Key, Float64s]) -> dict[Variable, dict[str, Float64s]]:
+    """Return the increases by variable and bin."""
+    variables: dict[Variable, dict[str, Float64s]] = defaultdict(dict)
+    for key, rows in increases.items():
+        labels = dict(zip(family.labels, key, strict=True))
+        variables[family.variable_of(labels)][labels.get(family.bin, "")] = rows
+    return variables
+
+
+def _count_bins(family: Family, rows: Mapping[str, Float64s], bins: Bins, where: str) -> Int64s:
+    """Return rows of shape [parts, bins] in the bins of training."""
+    counted = np.zeros((len(next(iter(rows.values()))), len(bins.labels)))
+    if family is MISSING_VALUES:
+        counted[:, -1] = rows[""]
+    elif family.bin == BUCKET:
+        bounds = sorted(rows, key=float)
+        if len(bounds) != len(bins.labels) - 1:
+            raise MetricsError(
+                f"{where} is counted in {len(bounds)} bins, and its training in {len(bins.labels) - 1}; give the "
+                "bundle of the version that is served."
+            )
+        cumulative = np.stack([rows[bound] for bound in bounds], axis=1)
+        counted[:, :-1] = np.diff(cumulative, axis=1, prepend=0)
+    else:
+        columns = {label: index for index, label in enumerate(bins.labels[:-2])}
+        for name, increases in rows.items():
+            counted[:, columns.get(name, len(bins.labels) - 2)] += increases
+    return np.maximum(counted, 0).round().astype(np.int64)
+
+
+def _range(start: datetime, end: datetime) -> str:
+    """Return a period of PromQL, in steps within which every series has a sample."""
+    step = max(1.0, min(300.0, (end - start).total_seconds() / PARTS))
+    return f"{format_seconds(end - start)}:{round(step)}s"
