@@ -23,6 +23,7 @@ from kfp_edge_serving.http_server.messages import HttpRequest, HttpResponse, err
 from kfp_edge_serving.http_server.server import HttpServer
 from kfp_edge_serving.settings import Settings, find_unknown_variables
 from kfp_edge_serving.stop_signals import StopSignals
+from kfp_edge_serving.telemetry.known_labels import GRPC, REST, list_reasons
 from kfp_edge_serving.telemetry.log import JsonHandler, log
 from kfp_edge_serving.telemetry.refusals import Refusals
 
@@ -70,7 +71,8 @@ class _Server:
         self._authenticator = Authenticator(
             AuthFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.token_file)
         )
-        self._refusals = Refusals()
+        self._protocols = (REST,) if settings.grpc_port is None else (REST, GRPC)
+        self._refusals = Refusals(list_reasons(self._list_protected(), self._protocols))
         self._http = HttpServer(self._answer_while_loading, self._limits, self._refusals)
         self._stop_watching = threading.Event()
         # there once the models are loaded
@@ -198,6 +200,13 @@ class _Server:
 
     # --- serving ---
 
+    def _list_protected(self) -> tuple[str, ...]:
+        """Return the protocols whose requests may be refused for want of access."""
+        if self._authenticator.is_open:
+            return ()
+        # grpc itself closes connections without the certificate that alone gives access
+        return (REST,) if self._authenticator.needs_certificate else (REST, GRPC)
+
     def _is_ready(self) -> bool:
         return self._router is not None and self._router.is_ready
 
@@ -205,7 +214,7 @@ class _Server:
         from kfp_edge_serving.http_server.router import ConnectionStats
 
         calls = 0 if self._grpc is None else self._grpc.in_flight
-        return ConnectionStats(len(self._http.connections), self._http.in_flight + calls)
+        return ConnectionStats(len(self._http.connections), self._http.in_flight + calls, self._protocols)
 
     def _answer_while_loading(self, request: HttpRequest) -> HttpResponse:
         if request.path == b"/v2/health/live":

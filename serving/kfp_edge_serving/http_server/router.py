@@ -34,6 +34,7 @@ from kfp_edge_serving.limits import Limits
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.models.model import Model
 from kfp_edge_serving.models.repository import ModelCatalog, ServedModel
+from kfp_edge_serving.telemetry.known_labels import REST
 from kfp_edge_serving.telemetry.metrics import CONTENT_TYPE, ModelSnapshot, ServerSnapshot, exposition
 from kfp_edge_serving.telemetry.refusals import Refusals
 from kfp_edge_serving.telemetry.tracing import Tracer
@@ -65,10 +66,11 @@ class ModelSource(Protocol):
 
 @dataclass(frozen=True)
 class ConnectionStats:
-    """Open REST connections, and requests and calls in flight."""
+    """Open REST connections, requests and calls in flight, and the protocols that are answered."""
 
     connections: int = 0
     in_flight: int = 0
+    protocols: Sequence[str] = (REST,)
 
 
 class Router:
@@ -233,6 +235,7 @@ class Router:
         return _json(body, 200 if self.is_ready else 503)
 
     def _metrics(self) -> HttpResponse:
+        stats = self.connection_stats()
         models = [
             ModelSnapshot(
                 served.model.bundle,
@@ -240,10 +243,10 @@ class Router:
                 served.model.statistics.features(),
                 served.model.statistics.classes(),
                 served.model.windows,
+                stats.protocols,
             )
             for served in self._source.catalog.served
         ]
-        stats = self.connection_stats()
         server = ServerSnapshot(
             is_ready=self.is_ready,
             in_flight=stats.in_flight,

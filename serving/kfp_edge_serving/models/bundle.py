@@ -99,7 +99,7 @@ class LoadedBundle:
     Of a model without a bundle (`is_verified` is false), `model` is the path of its file and `digest` the SHA-256 of
     that, and there are no samples. `features` says which features are computed from the rows before, None if a row has
     all of them. `weights` are the files of the model's external data by the path that the model names. `unused_files`
-    are in the folder, and belong to neither.
+    are in the folder, and belong to neither. `task` is what the model learned, empty without a bundle.
     """
 
     name: str
@@ -114,6 +114,7 @@ class LoadedBundle:
     weights: Mapping[str, bytes] = field(default_factory=dict, hash=False)
     is_verified: bool = True
     unused_files: tuple[str, ...] = ()
+    task: str = ""
 
     @property
     def digest_field(self) -> str:
@@ -163,6 +164,7 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
         features=features,
         weights={path: content for path, content in files.items() if path not in CONTRACT_FILES},
         unused_files=_list_unused(folder, {MANIFEST, *files}),
+        task=str(signature.get("task", "")),
     )
     if not bundle.samples:
         raise StartError(f"{folder} holds no recorded request for the self-test.")

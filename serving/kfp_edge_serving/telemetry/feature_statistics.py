@@ -13,10 +13,15 @@ import numpy as np
 from kfp_edge_serving.codecs.tensors import Array, limits
 from kfp_edge_serving.models.bundle import ColumnSpec, LoadedBundle, TensorSpec
 from kfp_edge_serving.telemetry.bin_counts import BinCounts
+from kfp_edge_serving.telemetry.known_labels import list_classes
 
 #: Requests, and values in them, that are counted at a time: more would save little, and delay one request for longer.
 _BATCH_REQUESTS = 128
 _BATCH_VALUES = 1 << 17
+#: Classes that are not known beforehand and yet counted by their names, as of models without a bundle.
+_MAX_UNKNOWN_CLASSES = 100
+#: What further ones are counted as.
+_OTHER_CLASSES = "(other)"
 
 
 class Runs(NamedTuple):
@@ -54,8 +59,8 @@ class FeatureStatistics:
         self._counts_all_inputs = len(counted) == len(bundle.inputs)
         label = next((tensor for tensor in bundle.outputs if _is_label(tensor)), None)
         self._label = None if label is None else label.name
-        classes = () if label is None else label.classes
-        self._classes: Counter[str] = Counter(dict.fromkeys(classes, 0))
+        self._known_classes = () if label is None else list_classes(bundle, label)
+        self._classes: Counter[str] = Counter(dict.fromkeys(self._known_classes, 0))
 
     def add(self, rows: int, feed: dict[str, Array], names: list[str], outputs: list[Array]) -> None:
         """Add one answered request; its arrays must not change any more.
@@ -88,7 +93,10 @@ class FeatureStatistics:
             return [feature for columns in self._columns.values() for feature in columns]
 
     def classes(self) -> dict[str, int]:
-        """Return how often each class was predicted so far; class "1" of an anomaly model is an alarm."""
+        """Return how often each class was predicted so far; class "1" of an anomaly model is an alarm.
+
+        Of the classes that are not known beforehand, the first hundred are counted by their names.
+        """
         with self._lock:
             self._count_added()
             return dict(self._classes)
@@ -109,8 +117,14 @@ class FeatureStatistics:
         for name, features in self._columns.items():
             _count(features, [feed[name] for _, feed, _ in requests])
         if labels := [label for _, _, label in requests if label is not None]:
-            counts = Counter(np.concatenate(labels, axis=None).tolist())
-            self._classes.update({str(name): count for name, count in counts.items()})
+            self._count_classes(Counter(np.concatenate(labels, axis=None).tolist()))
+
+    def _count_classes(self, counts: Counter[int | str]) -> None:
+        room = len(self._known_classes) + _MAX_UNKNOWN_CLASSES
+        for label, count in counts.items():
+            name = str(label)
+            is_counted_by_name = name in self._classes or len(self._classes) < room
+            self._classes[name if is_counted_by_name else _OTHER_CLASSES] += count
 
 
 def _count(features: list[FeatureCounts], arrays: list[Array]) -> None:

@@ -18,6 +18,7 @@ from kfp_edge_serving import __version__
 from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.models.bundle import LoadedBundle
 from kfp_edge_serving.telemetry.feature_statistics import FeatureCounts
+from kfp_edge_serving.telemetry.known_labels import REST, list_statuses
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,7 +37,7 @@ class RequestTotals:
     the others waited until their turn.
     """
 
-    statuses: Counter[tuple[str, int]] = field(default_factory=lambda: Counter({("rest", 200): 0}))
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     seconds: float = 0.0
     failed_seconds: float = 0.0
@@ -109,7 +110,8 @@ def _count(totals: RequestTotals, requests: list[_Counted]) -> None:
 class ModelSnapshot:
     """The metrics of one model version at one moment; `classes` counts the predictions of each class.
 
-    `windows` computes features from the rows before, None if the model has no such features.
+    `windows` computes features from the rows before, None if the model has no such features. `protocols` are those
+    that the server answers.
     """
 
     bundle: LoadedBundle
@@ -117,6 +119,7 @@ class ModelSnapshot:
     features: list[FeatureCounts]
     classes: dict[str, int]
     windows: WindowFeatures | None = None
+    protocols: Sequence[str] = (REST,)
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,8 @@ def _info(model: ModelSnapshot) -> Iterator[_Sample]:
 
 
 def _requests(model: ModelSnapshot) -> Iterator[_Sample]:
-    for (protocol, status), count in sorted(model.requests.statuses.items()):
+    known = dict.fromkeys(list_statuses(model.bundle, model.protocols), 0)
+    for (protocol, status), count in sorted((known | model.requests.statuses).items()):
         yield "", {"protocol": protocol, "code": str(status)}, count
 
 

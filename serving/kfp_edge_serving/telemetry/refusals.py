@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kfp_edge_serving.errors import OVERLOAD_REASONS, RequestError
@@ -23,9 +24,10 @@ class Refusals:
     protocol and reason in a period, with their number and the first of the errors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reasons: Iterable[tuple[str, str]] = ()) -> None:
+        """Count nothing so far; `reasons` are those that are known, each with its protocol."""
         self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter(dict.fromkeys(reasons, 0))
         self._unlogged: dict[tuple[str, str], _Unlogged] = {}
 
     def add(self, protocol: str, error: RequestError) -> None:
@@ -41,7 +43,7 @@ class Refusals:
         return sum(count for (_, reason), count in self.counts().items() if reason in OVERLOAD_REASONS)
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Return the counts by protocol and reason."""
+        """Return the counts by protocol and reason, 0 for those that are known and did not occur."""
         with self._lock:
             return dict(self._counts)
 

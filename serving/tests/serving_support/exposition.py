@@ -57,6 +57,10 @@ class Exposition:
         samples = self.families[name].samples.items()
         return {dict(own)[label]: value for (end, own), value in samples if end == suffix and wanted <= own}
 
+    def counted(self, name: str, label: str, **labels: str) -> dict[str, float]:
+        """Return those of `values` that are not 0."""
+        return {key: value for key, value in self.values(name, label, **labels).items() if value}
+
     def _sample(self, name: str, line: str) -> None:
         matched = _SAMPLE.fullmatch(line)
         assert matched, line

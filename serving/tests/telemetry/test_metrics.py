@@ -165,7 +165,7 @@ def test_a_server_exposes_all_of_it(fresh: Server) -> None:
     assert metrics.value("kfp_edge_ready") == 1
     assert metrics.value("kfp_edge_requests_in_flight") == 0
     assert metrics.value("kfp_edge_model_info", **ECHO) == 1
-    assert metrics.values("kfp_edge_requests_total", "code", protocol="rest", **ECHO) == {"200": 1, "400": 1}
+    assert metrics.counted("kfp_edge_requests_total", "code", protocol="rest", **ECHO) == {"200": 1, "400": 1}
     assert metrics.value("kfp_edge_request_errors_total", **ECHO) == 1
     assert metrics.value("kfp_edge_request_duration_seconds", "_count", **ECHO) == 2
     assert begun <= metrics.value("kfp_edge_last_inference_timestamp_seconds", **ECHO) <= time.time()
