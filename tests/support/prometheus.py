@@ -1,4 +1,4 @@
-"""A real Prometheus with the metrics that the servers of sites would have had in the past."""
+"""A real Prometheus: with the metrics that the servers of sites would have had in the past, or of running servers."""
 
 import json
 import socket
@@ -88,7 +88,24 @@ def prometheus_with(folder: Path, servers: Iterable[Served]) -> Iterator[str]:
     if lines:
         create = ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "metrics", folder / "data"]
         subprocess.run(create, check=True, capture_output=True)
-    (folder / "prometheus.yml").write_text("{}\n")
+    with _running(folder, "{}\n") as url:
+        yield url
+
+
+@contextmanager
+def prometheus_scraping(folder: Path, *addresses: str, every: str = "200ms") -> Iterator[str]:
+    """Run a Prometheus that scrapes servers at these addresses, HOST:PORT; yield its URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = [{"targets": list(addresses)}]
+    jobs = [{"job_name": "kfp-edge", "scrape_interval": every, "scrape_timeout": every, "static_configs": targets}]
+    with _running(folder, json.dumps({"scrape_configs": jobs})) as url:
+        yield url
+
+
+@contextmanager
+def _running(folder: Path, configuration: str) -> Iterator[str]:
+    """Run a Prometheus until the block ends; yield its URL."""
+    (folder / "prometheus.yml").write_text(configuration)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
