@@ -77,7 +77,7 @@ GRAPH = {
         "wording",
     },
     "local": {"diagnosis", "errors", "images", "reports", "runtime", "spec", "storage"},
-    "observability": {"errors", "wording"},
+    "observability": {"errors", "fleet", "gitops", "suggestions", "wording"},
     "cli": {
         "client",
         "errors",
@@ -95,6 +95,7 @@ GRAPH = {
         "runtime",
         "spec",
         "storage",
+        "suggestions",
         "wording",
     },
     "components": {

@@ -20,9 +20,11 @@ from kfp_edge.spec import compile_to_manifests, load_pipeline
 from support import schemas
 from support.fleets import URL, read_yaml, site_with, write_fleet
 from support.manifests import KSERVE, OPENSHIFT, rendered
+from support.paths import ROOT
 
 #: Their keys are chosen by the user, or checked by other means.
-OPEN = {"labels", "matchLabels", "annotations", "nodeSelector", "requests", "limits", "pipelineSpec", "platformSpec"}
+OPEN = {"labels", "matchLabels", "annotations", "nodeSelector", "requests", "limits", "config"}
+OPEN |= {"pipelineSpec", "platformSpec"}
 #: Kinds of which ../shared/schemas has no definition.
 WITHOUT_DEFINITION = ("ManagedClusterSetBinding_", "Placement_", "GitOpsCluster_", "ImageDigestMirrorSet_")
 Keys = tuple[str | int, ...]
@@ -34,6 +36,7 @@ def emitted() -> Iterator[dict[str, Any]]:
     yield from emitted_for_a_fleet()
     yield yaml.safe_load((KSERVE / "bundle/servingruntime.yaml").read_text())
     yield yaml.safe_load((KSERVE / "examples/plain.yaml").read_text())
+    yield yaml.safe_load((ROOT / "deploy/observability/site/operator/opentelemetrycollector.yaml").read_text())
     yield from yaml.safe_load_all(compile_to_manifests(load_pipeline("training")))
     options = BuildOptions.parse(
         {

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from kfp_edge.cli.findings import report_findings
 from kfp_edge.cli.fleet.options import HERE, RepositoryFolder
-from kfp_edge.wording import count_of
 
 
 def check(
@@ -21,10 +21,4 @@ def check(
 
     for path in write_made_files(repository) if write else ():
         typer.echo(f"wrote {path}")
-    findings = check_repository(repository)
-    for finding in findings:
-        typer.echo(f"{finding.severity}: {finding}")
-    counts = [(sum(each.severity == severity for each in findings), severity) for severity in ("error", "warning")]
-    typer.echo(", ".join(count_of(count, severity) for count, severity in counts if count) or "OK")
-    if any(each.severity == "error" or strict for each in findings):
-        raise typer.Exit(1)
+    report_findings(check_repository(repository), strict=strict)

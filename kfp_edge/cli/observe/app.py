@@ -2,14 +2,13 @@
 
 import typer
 
+from kfp_edge.cli.observe.check_collector import check_collector
 from kfp_edge.cli.observe.queue import queue
+from kfp_edge.cli.observe.render import render
 
 observe = typer.Typer(no_args_is_help=True, help="What a fleet reports: collectors, dashboards, alerts.")
 
 
-@observe.callback()
-def _group() -> None:
-    """Keep a group of one command a group."""
-
-
 observe.command("queue")(queue)
+observe.command("check-collector")(check_collector)
+observe.command("render")(render)

@@ -1,0 +1,46 @@
+"""`kfp-edge observe render`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kfp_edge.cli.observe.queue_options import (
+    FeaturesOption,
+    IntervalOption,
+    MetricsOption,
+    ModelsOption,
+    OutageOption,
+    SeriesOption,
+    compute_size,
+    read_scraped,
+)
+
+
+def render(
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the files are written.")],
+    form: Annotated[str, typer.Option("--form", help="kubernetes, operator or podman.")] = "kubernetes",
+    site: Annotated[str, typer.Option("--site", help="The name of the site.")] = "site-1",
+    ring: Annotated[str, typer.Option("--ring", help="The ring of the site.")] = "canary",
+    hub: Annotated[
+        str, typer.Option("--hub", metavar="URL", help="The hub's OTLP/HTTP receiver.")
+    ] = "https://telemetry.example",
+    outage: OutageOption = "72h",
+    interval: IntervalOption = "60s",
+    series: SeriesOption = None,
+    models: ModelsOption = 1,
+    features: FeaturesOption = None,
+    metrics: MetricsOption = None,
+) -> None:
+    """Write the collector of a site, with a queue for an outage of that length."""
+    from kfp_edge.errors import ParameterError
+    from kfp_edge.observability.site.forms import Form, SiteSettings, render_form
+    from kfp_edge.storage.files import write_file
+    from kfp_edge.suggestions import describe_unknown_choice
+
+    if form not in tuple(Form):
+        raise ParameterError(describe_unknown_choice("--form", form, tuple(Form)))
+    size = compute_size(read_scraped(series, models, features, metrics, default=1000), outage, interval)
+    for path, data in render_form(Form(form), SiteSettings(site, ring, hub, size)).items():
+        write_file(output / path, data)
+        typer.echo(f"wrote {output / path}")

@@ -1,0 +1,172 @@
+"""A collector's configuration as the collector reads it: one file or several, whose mappings are merged."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+
+from kfp_edge.fleet.check.findings import Finding, Severity
+from kfp_edge.gitops.yaml_text import find_node, get, items, parse_node, scalar
+from kfp_edge.observability.site.collector.components import ALIASES, SECTIONS
+
+#: What the collector reads at its start: `${env:NAME}`, `${file:PATH}`, with a default after `:-`.
+VARIABLE = "${"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A value of a configuration and where it is.
+
+    Attributes:
+        path: Its keys, as people write them: `exporters.otlp_http`.
+        file: The file, for findings.
+        key: The node of its key, or of its item in a list.
+        node: The value; None where nothing is written.
+    """
+
+    path: str
+    file: str
+    key: Node
+    node: Node | None
+
+    @property
+    def name(self) -> str:
+        """The text of the key."""
+        return scalar(self.key) or ""
+
+    @property
+    def type_name(self) -> str:
+        """Of a component, the part of its name before the slash, by its present name."""
+        name = self.name.partition("/")[0].strip()
+        return ALIASES.get(name, name)
+
+    def entries(self) -> Iterator["Entry"]:
+        """Yield the keys of a mapping."""
+        for key, value in _pairs(self.node):
+            yield Entry(f"{self.path}.{scalar(key)}", self.file, key, value)
+
+    def get(self, *keys: str) -> "Entry | None":
+        """Return the entry at some keys below this one, None where there is none."""
+        entry: Entry | None = self
+        for name in keys:
+            entry = next((each for each in entry.entries() if each.name == name), None) if entry else None
+        return entry
+
+    def text(self, *keys: str) -> str | None:
+        """Return the text of a plain value below this one, None where there is none."""
+        entry = self.get(*keys)
+        return scalar(entry.node) if entry else None
+
+    def is_true(self, *keys: str, default: bool = False) -> bool:
+        """Whether a value below is true; a variable counts as what the reader hopes for."""
+        text = self.text(*keys)
+        return default if text is None else text.casefold() == "true" or VARIABLE in text
+
+    def references(self) -> list["Entry"]:
+        """Return the items of a list of names."""
+        return [Entry(self.path, self.file, item, item) for item in items(self.node)]
+
+    def finding(self, message: str, severity: Severity = "error") -> Finding:
+        """Return what is wrong with this value."""
+        return Finding(self.file, self.key.start_mark.line + 1, message, severity)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the files say together.
+
+    Attributes:
+        sections: The components by section and name; one that several files have is there once for each.
+        pipelines: By name.
+        extensions: The list of enabled extensions, None if there is none.
+        service: The entry of each file.
+        unknown: Keys at the top that the collector does not know.
+        file: The first file.
+    """
+
+    file: str
+    sections: dict[str, dict[str, list[Entry]]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
+    pipelines: dict[str, Entry] = field(default_factory=dict)
+    extensions: Entry | None = None
+    service: tuple[Entry, ...] = ()
+    unknown: tuple[Entry, ...] = ()
+
+    def components(self, section: str) -> Iterator[Entry]:
+        """Yield the components of a section."""
+        for entries in self.sections[section].values():
+            yield from entries
+
+    @property
+    def enabled(self) -> list[Entry]:
+        """The extensions that the service starts."""
+        return self.extensions.references() if self.extensions else []
+
+    def pipelines_of(self, kind: str, name: str) -> Iterator[str]:
+        """Yield the signal of each pipeline that has a component among its receivers, processors or exporters."""
+        for pipeline in self.pipelines.values():
+            entry = pipeline.get(kind)
+            if entry and any(each.name == name for each in entry.references()):
+                yield pipeline.type_name
+
+
+def read_configuration(texts: Sequence[tuple[str, str]]) -> Configuration:
+    """Read files as the collector does, that is given several times `--config`: mappings are merged, lists replaced.
+
+    Args:
+        texts: Name and text of each file: a configuration, or an OpenTelemetryCollector, whose `spec.config` it is.
+
+    Raises:
+        GitError: a text is not valid YAML, with the line.
+    """
+    configuration = Configuration(texts[0][0])
+    for file, text in texts:
+        document = parse_node(text, file)
+        if scalar(get(document, "kind")) == "OpenTelemetryCollector":
+            document = find_node(document, ("spec", "config"))
+        configuration = _merge(configuration, file, document)
+    return configuration
+
+
+def _merge(configuration: Configuration, file: str, document: Node | None) -> Configuration:
+    service, unknown = [*configuration.service], [*configuration.unknown]
+    extensions = configuration.extensions
+    for key, value in _pairs(document):
+        entry = Entry(scalar(key) or "", file, key, value)
+        if entry.name == "service":
+            service.append(entry)
+            extensions = entry.get("extensions") or extensions
+            pipelines = entry.get("pipelines")
+            configuration.pipelines.update({each.name: each for each in (pipelines.entries() if pipelines else ())})
+        elif entry.name in configuration.sections:
+            for component in entry.entries():
+                configuration.sections[entry.name].setdefault(component.name, []).append(component)
+        else:
+            unknown.append(entry)
+    return Configuration(
+        configuration.file,
+        configuration.sections,
+        configuration.pipelines,
+        extensions,
+        tuple(service),
+        tuple(unknown),
+    )
+
+
+def repeated_keys(entry: Entry) -> Iterator[Entry]:
+    """Yield each key that a mapping has a second time, at any depth; the collector refuses such a file."""
+    seen: set[str] = set()
+    for each in entry.entries():
+        if each.name in seen and isinstance(each.key, ScalarNode):
+            yield each
+        seen.add(each.name)
+        yield from repeated_keys(each)
+
+
+def _pairs(node: Node | None) -> list[tuple[Node, Node]]:
+    """Return keys and values of a mapping; a merge key (`<<`) stands for the mapping that it names."""
+    if not isinstance(node, MappingNode):
+        return []
+    pairs: list[tuple[Node, Node]] = []
+    for key, value in node.value:
+        pairs += _pairs(value) if scalar(key) == "<<" else [(key, value)]
+    return pairs
