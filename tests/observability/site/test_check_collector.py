@@ -87,8 +87,8 @@ class TestFindings:
         [
             (
                 "        - prometheus\n",
-                "        - promethues\n",
-                "uses promethues, which receivers does not define; did you mean prometheus?",
+                "        - prometheu\n",
+                "uses prometheu, which receivers does not define; did you mean prometheus?",
             ),
             (
                 "    - health_check\n",

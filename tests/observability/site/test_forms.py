@@ -247,9 +247,9 @@ class TestCommand:
             render_form(Form.KUBERNETES, settings)
 
     def test_refuses_an_unknown_form(self, tmp_path: Path) -> None:
-        with pytest.raises(ParameterError, match="did you mean kubernetes"):
+        with pytest.raises(ParameterError, match="choose one of kubernetes, operator, podman"):
             CliRunner().invoke(
-                app, ["observe", "render", "--form", "kubernets", "--output", str(tmp_path)], catch_exceptions=False
+                app, ["observe", "render", "--form", "kube", "--output", str(tmp_path)], catch_exceptions=False
             )
 
 
