@@ -36,17 +36,19 @@ def read_scraped(
         models: How many models there are.
         features: Of each model.
         metrics: Files with the metrics of the models.
-        default: The series if nothing is said of them.
+        default: The series if none of the others is there.
 
     Raises:
-        ParameterError: nothing is said of the series and there is no default, or more than one thing.
+        ParameterError: none of them is there and there is no default, or more than one is.
     """
     from kfp_edge.errors import ParameterError
     from kfp_edge.observability.site.series import Scraped, count_series, estimate_series
 
-    given = [name for name, value in (("--series", series), ("--features", features), ("--metrics", metrics)) if value]
-    if len(given) > 1 or (not given and default is None):
-        chosen = f"{' and '.join(given)} are given; choose one of them" if given else "how many series are there"
+    options = [
+        name for name, value in (("--series", series), ("--features", features), ("--metrics", metrics)) if value
+    ]
+    if len(options) > 1 or (not options and default is None):
+        chosen = f"{' and '.join(options)} are given; choose one of them" if options else "how many series are there"
         raise ParameterError(f"{chosen}: --series, --features (of each of --models) or --metrics.")
     if metrics:
         scraped = count_series(metrics)

@@ -27,7 +27,7 @@ _SCRAPES: YamlPath = ("receivers", "prometheus", "config", "scrape_configs")
 _SAMPLE_LIMIT = 5
 
 CONFIGURATION = "collector.yaml"
-#: What a queue holds unless it is said otherwise: 72 h of 1,000 series and those of the collector, every 60 s.
+#: What a queue holds by default: 72 h of 1,000 series and those of the collector, every 60 s.
 DEFAULT_SIZE = QueueSize(timedelta(hours=72), 1030, 2, timedelta(seconds=60))
 
 

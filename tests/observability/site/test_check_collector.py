@@ -10,10 +10,12 @@ from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.check.findings import Finding
 from kfp_edge.observability.site.collector.check import check_collector
 from kfp_edge.observability.site.collector.components import Distribution
+from kfp_edge.observability.site.forms import DEFAULT_SIZE
 from support.paths import ROOT
 
 SITE = ROOT / "deploy/observability/site/collector.yaml"
 TEXT = SITE.read_text()
+QUEUE_SIZE = f"queue_size: {DEFAULT_SIZE.queue_bytes}"
 HUB = """
 receivers:
   otlp:
@@ -149,7 +151,7 @@ class TestFindings:
             ("fsync: true", "fsync: false", "a power cut loses the backlog"),
             ("    fsync: true\n", "", "a power cut loses the backlog"),
             ("recreate: true", "recreate: false", "does not start with a damaged file"),
-            ("queue_size: 1048576000", "queue_size: 1476395008", "the file is full before the queue"),
+            (QUEUE_SIZE, f"queue_size: {DEFAULT_SIZE.file_bytes}", "the file is full before the queue"),
             (
                 "rebound_needed_threshold_mib: 64",
                 "rebound_needed_threshold_mib: 64000",
@@ -208,7 +210,7 @@ class TestFindings:
             ("        - resource\n", "", "processors.resource is in no pipeline"),
             ("num_consumers: 1", "num_consumers: 4", "has 4 consumers, which send out of order"),
             ("sizer: bytes", "sizer: requests", "does not count bytes"),
-            ("    max_size: 1476395008\n", "", "has no max_size: an outage fills the disk"),
+            (f"    max_size: {DEFAULT_SIZE.file_bytes}\n", "", "has no max_size: an outage fills the disk"),
             ("on_rebound: true", "on_rebound: false", "keeps the size of its file after an outage"),
         ],
     )
@@ -243,7 +245,7 @@ class TestNeighboursThatAreRight:
             ("    timeout: 30s\n", "    timeout: 30s\n    headers: {X-Scope-OrgID: plant}\n"),
             ("    timeout: 30s\n", "    timeout: 30s\n    headers: {Authorization: '${file:/run/secrets/hub}'}\n"),
             ("fsync: true", "fsync: ${env:FSYNC}"),
-            ("queue_size: 1048576000", "queue_size: 1_048_576_000"),
+            (QUEUE_SIZE, f"queue_size: {DEFAULT_SIZE.queue_bytes:_}"),
         ],
     )
     def test_pass(self, tmp_path: Path, old: str, new: str) -> None:
