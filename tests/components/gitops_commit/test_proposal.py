@@ -24,7 +24,7 @@ from kfp_edge.reports.check import Check, write_checks
 from support.bundles import tiny_bundle
 from support.fake_forges import TOKEN, FakeRepository, Fault, ForgeServer, Token, forge_server
 from support.fleets import site_with, write_fleet
-from support.git_repositories import bare, git, isolate, merge, push_from_another_clone
+from support.git_repositories import bare, git, merge, push_from_another_clone
 from support.images import layered_image
 
 _numbers = itertools.count(1)
@@ -62,11 +62,6 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeServer]:
     with forge_server(tmp_path_factory.mktemp("forge"), "gitea") as server:
         yield server
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    isolate(monkeypatch, tmp_path)
 
 
 def propose(
