@@ -1,6 +1,7 @@
 """What a forge does for us: pull requests, whatever GitHub, GitLab or Gitea call them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class PullRequest:
         number: As in its URL, and what people call it.
         title: Without the prefix by which some forges mark a draft.
         head_commit: The commit that it proposes; of one that was merged or closed, the last one that it proposed.
+        merged_at: When it was merged; None if it was not.
     """
 
     number: int
@@ -71,6 +73,7 @@ class PullRequest:
     labels: tuple[str, ...]
     draft: bool
     head_commit: str
+    merged_at: datetime | None = None
 
 
 class Outcome(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from kfp_edge.errors import ForgeError
 from kfp_edge.forges.connection import Connection, ForgeRequest
@@ -52,6 +52,7 @@ class _MergeRequest(BaseModel):
     labels: list[str] = []
     draft: bool = False
     sha: str | None = None
+    merged_at: AwareDatetime | None = None
     detailed_merge_status: str = ""
     merge_when_pipeline_succeeds: bool = False
     reviewers: list[_User] | None = None
@@ -272,4 +273,5 @@ def _to_pull_request(request: _MergeRequest) -> PullRequest:
         labels=tuple(request.labels),
         draft=request.draft,
         head_commit=request.sha or "",
+        merged_at=request.merged_at,
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from kfp_edge.errors import ForgeError
 from kfp_edge.forges.connection import Connection, ForgeRequest
@@ -50,7 +50,7 @@ class Pull(BaseModel):
     title: str
     body: str | None = None
     state: str
-    merged_at: str | None = None
+    merged_at: AwareDatetime | None = None
     draft: bool = False
     head: Head
     base: Head
@@ -131,6 +131,7 @@ class PullsForge(RestForge):
             labels=tuple(label.name for label in pull.labels or []),
             draft=pull.draft,
             head_commit=pull.head.sha,
+            merged_at=pull.merged_at,
         )
 
     @abstractmethod

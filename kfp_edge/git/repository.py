@@ -31,10 +31,11 @@ _PROBE_BRANCH = "kfp-edge/access-check"
 
 @dataclass(frozen=True)
 class FileVersion:
-    """What a file contains from a commit on: None if that deleted it."""
+    """What a file contains from a commit on: None if that deleted it; `is_merge` says whether that merged a branch."""
 
     commit: str
     since: datetime
+    is_merge: bool
     data: bytes | None
 
 
@@ -70,7 +71,7 @@ class GitRepository:
             GitError: the server cannot be reached, or refuses the credentials.
         """
         try:
-            lines = self._git("ls-remote", "--heads", "origin").splitlines()
+            lines = self.git("ls-remote", "--heads", "origin").splitlines()
         except CommandError as error:
             raise self._access_error(error, "read") from error
         branches = (line.partition("\trefs/heads/") for line in lines)
@@ -86,7 +87,7 @@ class GitRepository:
             raise GitError(f"cannot write the git repository {self.remote.url}: the folder is not writable.")
         commit = self.commit(None, {}, "access check\n")
         try:
-            self._git("push", "--quiet", "--dry-run", "origin", f"{commit}:refs/heads/{_PROBE_BRANCH}")
+            self.git("push", "--quiet", "--dry-run", "origin", f"{commit}:refs/heads/{_PROBE_BRANCH}")
         except CommandError as error:
             raise self._push_error(error, _PROBE_BRANCH) from error
 
@@ -104,22 +105,22 @@ class GitRepository:
             # beside names of branches in folders, such as a/b, there may be one called a that is gone by now
             ref = f"refs/fetched/{hashlib.sha1(branch.encode()).hexdigest()}"
             try:
-                self._git("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{branch}:{ref}")
+                self.git("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{branch}:{ref}")
             except CommandError as error:
                 if _DELETED in error.output.lower():
                     return None
                 raise self._access_error(error, "read") from error
-            self._fetched[branch] = self._git("rev-parse", "--verify", ref).strip()
+            self._fetched[branch] = self.git("rev-parse", "--verify", ref).strip()
         return self._fetched.get(branch)
 
     def contains(self, commit: str, ancestor: str) -> bool:
         """Whether `ancestor` is `commit` or part of its history."""
-        return not self._git("rev-list", "--max-count=1", ancestor, f"^{commit}").strip()
+        return not self.git("rev-list", "--max-count=1", ancestor, f"^{commit}").strip()
 
     def merge_base(self, commit: str, other: str) -> str | None:
         """Return the newest commit that both have in their history, None if they have none."""
         try:
-            return self._git("merge-base", commit, other).strip()
+            return self.git("merge-base", commit, other).strip()
         except CommandError as error:
             if error.output:
                 raise
@@ -134,10 +135,10 @@ class GitRepository:
         origin = self.merge_base(commit, branch)
         if origin is None:
             return False
-        changed = self._git("diff-tree", "-r", "-z", "--name-only", origin, branch).split("\0")[:-1]
+        changed = self.git("diff-tree", "-r", "-z", "--name-only", origin, branch).split("\0")[:-1]
         if not changed:
             return True
-        commits = self._git("rev-list", f"{origin}..{commit}", "--", *changed).split()
+        commits = self.git("rev-list", f"{origin}..{commit}", "--", *changed).split()
         return any(self._is_same(each, branch, changed) for each in commits)
 
     def read(self, commit: str, path: str) -> bytes | None:
@@ -158,8 +159,8 @@ class GitRepository:
             text: A fixed text of one line.
         """
         options = ["--fixed-strings", f"--grep={text}", "--format=%H"]
-        commits = self._git("log", *options, commit).split()
-        return self._git("log", "--max-count=1", "--format=%B", commits[-1]).strip() if commits else ""
+        commits = self.git("log", *options, commit).split()
+        return self.git("log", "--max-count=1", "--format=%B", commits[-1]).strip() if commits else ""
 
     def read_history(self, commit: str, path: str) -> list[FileVersion]:
         """Return the contents that a file has had on a branch, the newest first.
@@ -170,12 +171,12 @@ class GitRepository:
             commit: The head of the branch.
             path: The path of the file.
         """
-        lines = self._git("log", "--first-parent", "--format=%H %ct", commit, "--", path).splitlines()
+        lines = self.git("log", "--first-parent", "--format=%H %ct %P", commit, "--", path).splitlines()
         commits = [line.split() for line in lines]
-        contents = self._read_objects(f"{each}:{path}" for each, _ in commits)
+        contents = self._read_objects(f"{each[0]}:{path}" for each in commits)
         return [
-            FileVersion(each, datetime.fromtimestamp(int(seconds), UTC), data)
-            for (each, seconds), data in zip(commits, contents, strict=True)
+            FileVersion(each, datetime.fromtimestamp(int(seconds), UTC), len(parents) > 1, data)
+            for (each, seconds, *parents), data in zip(commits, contents, strict=True)
         ]
 
     def list_files(self, commit: str, folder: str = "") -> list[str]:
@@ -184,7 +185,7 @@ class GitRepository:
 
     def list_past_files(self, commit: str, folder: str) -> list[str]:
         """Return the paths of all files that a commit or one of its history has below a folder, sorted."""
-        output = self._git("log", "--name-only", "--format=", "-z", commit, "--", f"{folder}/")
+        output = self.git("log", "--name-only", "--format=", "-z", commit, "--", f"{folder}/")
         return sorted({path for path in output.split("\0") if path})
 
     def commit(
@@ -200,7 +201,7 @@ class GitRepository:
                 becomes the second parent.
         """
         start = merged or parent
-        self._git("read-tree", *(["--empty"] if start is None else [start]))
+        self.git("read-tree", *(["--empty"] if start is None else [start]))
         modes = {} if start is None else {path: entry[0] for path, entry in self._find_entries(start, files).items()}
         written = {path: data for path, data in files.items() if data is not None}
         lines = [f"0 {_NO_OBJECT}\t{path}\0" for path in files if path not in written]
@@ -208,10 +209,10 @@ class GitRepository:
             f"{modes.get(path, '100644')} {blob}\t{path}\0"
             for path, blob in zip(written, self._store_blobs(written.values()), strict=True)
         ]
-        self._git("update-index", "-z", "--index-info", stdin="".join(lines))
-        tree = self._git("write-tree").strip()
+        self.git("update-index", "-z", "--index-info", stdin="".join(lines))
+        tree = self.git("write-tree").strip()
         parents = [argument for each in (parent, merged) if each is not None for argument in ("-p", each)]
-        return self._git("commit-tree", tree, *parents, stdin=message).strip()
+        return self.git("commit-tree", tree, *parents, stdin=message).strip()
 
     def push(self, commit: str, branch: str, expected: str | None) -> None:
         """Update a branch of the remote to `commit`, if it still is what it was.
@@ -227,7 +228,7 @@ class GitRepository:
         """
         ref = f"refs/heads/{branch}"
         try:
-            self._git("push", "--quiet", f"--force-with-lease={ref}:{expected or ''}", "origin", f"{commit}:{ref}")
+            self.git("push", "--quiet", f"--force-with-lease={ref}:{expected or ''}", "origin", f"{commit}:{ref}")
         except CommandError as error:
             problem = self._push_error(error, branch)
             if isinstance(problem, PushedMeanwhileError) or not self._has_arrived(commit, branch):
@@ -248,8 +249,8 @@ class GitRepository:
         if head is None:
             raise GitError(f"{self.remote.url} has no branch {branch}.")
         ref = f"refs/heads/{branch}"
-        self._git("update-ref", ref, head)
-        self._git("bundle", "create", "--quiet", str(file.resolve()), ref, *([f"^{since}"] if since else []))
+        self.git("update-ref", ref, head)
+        self.git("bundle", "create", "--quiet", str(file.resolve()), ref, *([f"^{since}"] if since else []))
 
     def read_bundle(self, file: Path, branch: str) -> None:
         """Add the commits of a file that `write_bundle` wrote.
@@ -258,7 +259,7 @@ class GitRepository:
             GitError: the file is damaged, or builds on commits that are not here.
         """
         try:
-            self._git("fetch", "--quiet", "--no-tags", str(file.resolve()), f"refs/heads/{branch}")
+            self.git("fetch", "--quiet", "--no-tags", str(file.resolve()), f"refs/heads/{branch}")
         except CommandError as error:
             if "prerequisite" not in error.output:
                 raise GitError(f"git cannot read the commits in the archive: {error}") from error
@@ -275,7 +276,7 @@ class GitRepository:
         """Return the changes of a commit, or those that merging it into `base` would bring, in git's format."""
         origin = None if base is None else self.merge_base(base, commit)
         commits = [commit] if origin is None else [origin, commit]
-        return self._git("diff-tree", "--root", "--no-commit-id", "--patch", "--no-ext-diff", *commits)
+        return self.git("diff-tree", "--root", "--no-commit-id", "--patch", "--no-ext-diff", *commits)
 
     def _read_objects(self, names: Iterable[str]) -> Iterator[bytes | None]:
         """Yield the contents of objects, None for those that are not there."""
@@ -305,7 +306,7 @@ class GitRepository:
 
     def _list_entries(self, commit: str, *paths: str) -> dict[str, tuple[str, str]]:
         """Return mode and hash of the files of a commit by their paths: of all, or below some folders."""
-        output = self._git("ls-tree", "-r", "-z", commit, *(["--", *paths] if paths else []))
+        output = self.git("ls-tree", "-r", "-z", commit, *(["--", *paths] if paths else []))
         lines = (line.partition("\t") for line in output.split("\0") if line)
         entries = ((path, head.split()) for head, _, path in lines)
         return {path: (mode, blob) for path, (mode, kind, blob) in entries if kind == "blob"}
@@ -318,10 +319,10 @@ class GitRepository:
                 paths.append(Path(folder) / str(number))
                 paths[-1].write_bytes(data)
             names = "".join(f"{path}\n" for path in paths)
-            return self._git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).split()
+            return self.git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).split()
 
     def _is_same(self, commit: str, other: str, paths: list[str]) -> bool:
-        return not self._git("diff-tree", "-r", "--name-only", commit, other, "--", *paths).strip()
+        return not self.git("diff-tree", "-r", "--name-only", commit, other, "--", *paths).strip()
 
     def _has_arrived(self, commit: str, branch: str) -> bool:
         """Whether a branch of the remote is at this commit, although the answer to the push was lost."""
@@ -330,7 +331,8 @@ class GitRepository:
         except GitError:
             return False
 
-    def _git(self, *args: str, stdin: str | None = None) -> str:
+    def git(self, *args: str, stdin: str | None = None) -> str:
+        """Run git in the clone; raises a CommandError if it fails."""
         return run(["git", *args], cwd=self.folder, env=self.env, stdin=stdin, timeout=TIMEOUT, secrets=self.secrets)
 
     def _git_binary(self, *args: str, stdin: bytes) -> bytes:
@@ -384,6 +386,6 @@ def _create_repository(remote: GitRemote) -> Iterator[GitRepository]:
         env = git_environment(remote, token, config)
         repository = GitRepository(remote, folder / "clone", env, (token,) if token else ())
         repository.folder.mkdir()
-        repository._git("init", "--quiet", "--bare", "--template=")
-        repository._git("config", "remote.origin.url", remote.url)
+        repository.git("init", "--quiet", "--bare", "--template=")
+        repository.git("config", "remote.origin.url", remote.url)
         yield repository

@@ -1,6 +1,7 @@
 """Pull requests are merged in git, by us or by the forge itself."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,6 +19,13 @@ def test_a_merge_brings_the_file_to_the_base_branch(case, proposal):
     case.forge.merge(1, commit)
     assert git(case.repository.folder, "show", f"main:{FILE}") == "digest: 1"
     assert case.forge.find(BRANCH).state is PullRequestState.MERGED
+
+
+def test_the_time_of_a_merge_is_that_of_the_forge(case, proposal):
+    case.forge.propose(proposal)
+    assert case.forge.find(BRANCH).merged_at is None
+    case.forge.merge(1)
+    assert case.forge.find(BRANCH).merged_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("method", ["squash", "rebase"])

@@ -18,6 +18,8 @@ from support.fleets import DIGESTS, write_files, write_fleet
 from support.git_repositories import git
 from support.prometheus import NOW
 
+_IDENTITY = {f"GIT_{role}_{what}": "other@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
 
 @dataclass(frozen=True)
 class FleetClone:
@@ -41,6 +43,19 @@ class FleetClone:
         files = set_ring_image(tree, read_fleet(tree), ring, model, image_name or f"quay.io/team/{model}", digest)
         return self.commit(files, hours_ago)
 
+    def merge_release(self, ring: str, digest: str, hours_ago: float, *, proposed: float) -> str:
+        """Give a ring an image that was proposed before, with a merge commit."""
+        before = git(self.folder, "rev-parse", "HEAD")
+        self.release(ring, digest, proposed)
+        tree = git(self.folder, "rev-parse", "HEAD^{tree}")
+        command = ["commit-tree", tree, "-p", before, "-p", "HEAD", "-m", "merge"]
+        when = (NOW - timedelta(hours=hours_ago)).isoformat()
+        env = os.environ | {"GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when} | _IDENTITY
+        run = subprocess.run(["git", *command], cwd=self.folder, env=env, check=True, capture_output=True, text=True)
+        git(self.folder, "reset", "--quiet", "--hard", run.stdout.strip())
+        git(self.folder, "push", "--quiet", "--force", "origin", "HEAD:main")
+        return run.stdout.strip()
+
     def head(self, branch: str = "main") -> str:
         """Return the commit of a branch of the repository."""
         return git(self.repository, "rev-parse", branch)
@@ -51,12 +66,9 @@ class FleetClone:
 
     def _push(self, when: datetime) -> str:
         date = {f"GIT_{who}_DATE": when.isoformat() for who in ("AUTHOR", "COMMITTER")}
-        who = {
-            f"GIT_{role}_{what}": "other@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-        }
         git(self.folder, "add", "--all")
         command = ["git", "commit", "--quiet", "--allow-empty", "--message", "change"]
-        subprocess.run(command, cwd=self.folder, env=os.environ | date | who, check=True)
+        subprocess.run(command, cwd=self.folder, env=os.environ | date | _IDENTITY, check=True)
         git(self.folder, "push", "--quiet", "origin", "HEAD:main")
         return git(self.folder, "rev-parse", "HEAD")
 

@@ -78,6 +78,11 @@ def find_image(image: Image, registry: str = "") -> ImageFacts:
         return ImageFacts()
 
 
+def version_of(facts: ImageFacts, image: Image) -> str:
+    """Return what a release is called in the names of branches: its version, or the beginning of its digest."""
+    return facts.version or image.digest.removeprefix("sha256:")[:12]
+
+
 def read_if_there(reference: ImageRef) -> ImageFacts:
     """Return the facts of an image that is only compared with; none if its repository does not give them."""
     try:

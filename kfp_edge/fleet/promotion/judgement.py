@@ -45,16 +45,17 @@ class Judgement:
         return [f"{check.failure_message}." for check in self.checks if not check.passed]
 
 
-def judge(ring: Ring, evidence: Sequence[SiteEvidence], now: datetime) -> Judgement:
+def judge(ring: Ring, evidence: Sequence[SiteEvidence], merged: datetime, now: datetime) -> Judgement:
     """Judge a ring by what its sites have shown of the digest that they should run.
 
     Args:
         ring: The ring with its policies.
         evidence: Of each site that runs the model.
+        merged: From when on the sites could see the digest.
         now: The time of the decision.
     """
     online = [each for each in evidence if each.status.state not in _OFFLINE]
-    ill = {each.status.site.name: reason for each in online if (reason := _find_illness(ring, each, now))}
+    ill = {each.status.site.name: reason for each in online if (reason := _find_illness(ring, each, merged, now))}
     aborting = list(_check_abort(ring, evidence, online, ill))
     waiting = list(_check_progress(ring, evidence, online, ill))
     checks = (*aborting, *waiting)
@@ -64,7 +65,12 @@ def judge(ring: Ring, evidence: Sequence[SiteEvidence], now: datetime) -> Judgem
     return Judgement(ring.name, verdict, checks, ill)
 
 
-def _find_illness(ring: Ring, each: SiteEvidence, now: datetime) -> str:
+def lacks_digest(each: SiteEvidence) -> bool:
+    """Whether a site that is online does not run the digest, so that it matters since when it could."""
+    return each.status.state not in _OFFLINE and not _runs_it(each)
+
+
+def _find_illness(ring: Ring, each: SiteEvidence, merged: datetime, now: datetime) -> str:
     """Return why a site that is online counts as ill, or nothing."""
     criteria, requests, status = ring.abort, each.requests, each.status
     if status.state == State.NOT_READY and _runs_it(each):
@@ -76,9 +82,7 @@ def _find_illness(ring: Ring, each: SiteEvidence, now: datetime) -> str:
     if has_limit and latency is not None and latency * 1000 > (criteria.max_latency_ms or 0):
         return f"its latency is {latency * 1000:.3g} ms"
     if criteria.max_update_time is not None and not _runs_it(each):
-        waited = now - status.wanted.since
-        if status.site.windows:
-            waited = open_time(status.site.windows, status.wanted.since, now)
+        waited = open_time(status.site.windows, merged, now) if status.site.windows else now - merged
         waited = min(waited, each.online - each.ran)  # a site that is back needs its time
         if waited > criteria.max_update_time:
             return f"it has not taken the digest within {format_age(criteria.max_update_time)}"

@@ -9,8 +9,9 @@ from kfp_edge.fleet.contracts import Ring
 from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.budget import find_exceeded
 from kfp_edge.fleet.promotion.evidence import read_evidence
-from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, require_image
-from kfp_edge.fleet.promotion.judgement import Judgement, Verdict, judge
+from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, require_image, version_of
+from kfp_edge.fleet.promotion.judgement import Judgement, Verdict, judge, lacks_digest
+from kfp_edge.fleet.promotion.merge_time import MergeTimes
 from kfp_edge.fleet.promotion.proposals import Images, ProposedDecision, propose
 from kfp_edge.fleet.promotion.pull_requests import PullRequestSettings
 from kfp_edge.fleet.promotion.rollback import propose_rollback, require_release, sites_with
@@ -141,7 +142,11 @@ class _Promotion:
         metrics = require_metrics(self.files.fleet)
         prometheus = Prometheus(metrics.prometheus)
         evidence = read_evidence(prometheus, metrics.site_label, sites, ring.soak_time, self.now)
-        return judge(ring, evidence, self.now)
+        merged = sites[0].wanted.since
+        if ring.abort.max_update_time is not None and any(map(lacks_digest, evidence)):
+            times = MergeTimes(self.target, self.repository, self.files, self.registry, self.now)
+            merged = times.find(name, self.model, evidence)
+        return judge(ring, evidence, merged, self.now)
 
     def _stop(self, judgements: tuple[Judgement, ...], failed: Sequence[Judgement]) -> Rollout:
         """Take every ring back that failed, and withdraw what would bring the release to another one."""
@@ -164,16 +169,14 @@ class _Promotion:
             settings = PullRequestSettings.of_ring(self.files.fleet, name, self.target.remote)
             if settings is None or _digest(self.files, name, self.model) == self.release.image.digest:
                 continue
-            branch = review_branch(self.model, self._version(find_image(self.release.image, self.registry)), name)
+            image = self.release.image
+            branch = review_branch(self.model, version_of(find_image(image, self.registry), image), name)
             forge = settings.open(self.target.remote)
             request = forge.find(branch)
             if request is not None and request.state is PullRequestState.OPEN:
                 forge.close(request.number, reason)
                 sentences.append(f"Pull request {request.number} ({request.url}) to the ring {name} was closed.")
         return sentences
-
-    def _version(self, facts: ImageFacts) -> str:
-        return facts.version or self.release.image.digest.removeprefix("sha256:")[:12]
 
     def _roll_back(self, judgement: Judgement) -> ProposedDecision:
         return propose_rollback(
@@ -198,7 +201,7 @@ class _Promotion:
         facts = require_image(image, self.registry)
         before = self.files.releases.get((name, self.model))
         old = find_image(before.image, self.registry) if before else ImageFacts()
-        version = self._version(facts)
+        version = version_of(facts, image)
         decision = Decision(
             "promote",
             self.model,

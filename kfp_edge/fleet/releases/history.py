@@ -13,11 +13,17 @@ from kfp_edge.gitops.layout import ring_kustomization
 
 @dataclass(frozen=True)
 class RingRelease:
-    """An image that a ring got, and the commit of the branch that brought it."""
+    """An image that a ring got, and the commit of the branch that brought it.
+
+    Attributes:
+        since: The date of that commit. It is the one of the merge only if the commit `is_merge`: a fast-forward brings
+            commits that may be days older.
+    """
 
     image: Image
     commit: str
     since: datetime
+    is_merge: bool = False
 
 
 def read_releases(repository: GitRepository, head: str, ring: str, model: str) -> list[RingRelease]:
@@ -83,7 +89,7 @@ def _read_versions(repository: GitRepository, head: str, ring: str, model: str) 
         except GitError:
             continue
         if image is not None and image.digest:
-            yield RingRelease(image, version.commit, version.since)
+            yield RingRelease(image, version.commit, version.since, version.is_merge)
 
 
 def read_current(repository: GitRepository, head: str, ring: str, model: str) -> RingRelease | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ def scenarios(new: str) -> dict[str, list[Served]]:
             Served("b", new, (30, 10), is_ready=False),
             Served("b", new, (10, 0)),
         ],
+        # an image that starts nowhere: the version before goes on
+        "unstarted": [Served("a", OLD, (90, 0)), Served("b", OLD, (90, 0))],
         "silent": [],
     }
 
@@ -95,8 +98,9 @@ class Case:
     fleet: FleetClone
     registry: Registry
 
-    def promote(self, **options: Any) -> Rollout:
-        return promote(self.fleet.remote, "pump", NOW, registry=self.registry.url, **options)
+    def promote(self, hours_ago: float = 0, **options: Any) -> Rollout:
+        now = NOW - timedelta(hours=hours_ago)
+        return promote(self.fleet.remote, "pump", now, registry=self.registry.url, **options)
 
     def checks(self, rollout: Rollout) -> dict[str, str]:
         """Return what was measured of each check that was not met."""
@@ -110,9 +114,9 @@ class Case:
 
 @pytest.fixture
 def start(tmp_path: Path, prometheus: str, registry: Registry) -> Callable[..., Case]:
-    """Start a fleet whose first ring has got the new image 31 hours ago, and whose sites are those of a scenario."""
+    """Start a fleet whose first ring has a new image by a commit of 31 hours ago, and the sites of a scenario."""
 
-    def make(name: str, policy: str = "", sites: tuple[Site, ...] = ()) -> Case:
+    def make(name: str, policy: str = "", sites: tuple[Site, ...] = (), released: float = 31) -> Case:
         canary = [site_with(f"{name}-a"), site_with(f"{name}-b")]
         fleet = create_fleet(tmp_path, [*canary, *(sites or [site_with("last", "all")])], metrics=prometheus)
         path = fleet.folder / "fleet.yaml"
@@ -121,7 +125,7 @@ def start(tmp_path: Path, prometheus: str, registry: Registry) -> Callable[..., 
         path.write_text(f"{head}{policy}{tail}\n")
         fleet.release("canary", registry.old, 900)
         fleet.release("all", registry.old, 890)
-        fleet.release("canary", registry.new, 31)
+        fleet.release("canary", registry.new, released)
         return Case(fleet, registry)
 
     return make
@@ -268,6 +272,20 @@ class TestARolloutThatFails:
         assert reason in proposed.body
         branches = git(case.fleet.repository, "branch", "--list", "--format=%(refname:short)", "kfp-edge/*")
         assert branches == branch
+
+    def test_an_image_that_starts_nowhere_is_taken_back(self, start: Callable[..., Case]) -> None:
+        case = start("unstarted")
+        first = case.promote(hours_ago=30)
+        assert first.verdict is Verdict.WAIT, first.summary
+        rollout = case.promote()
+        assert rollout.verdict is Verdict.ABORT
+        assert "unstarted-b: it has not taken the digest within 1 d" in rollout.summary
+        assert [proposed.decision.action for proposed in rollout.proposed] == ["rollback"]
+
+    def test_a_release_whose_review_was_long_is_not_taken_back(self, start: Callable[..., Case]) -> None:
+        rollout = start("unstarted", released=80).promote()
+        assert rollout.verdict is Verdict.WAIT, rollout.summary
+        assert "0 of 2 that are online and well (not yet unstarted-a, unstarted-b)" in rollout.summary
 
     @pytest.mark.parametrize(
         ("name", "policy"),

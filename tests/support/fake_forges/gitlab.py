@@ -168,6 +168,7 @@ class GitLab(BaseDialect):
             "labels": pull.labels,
             "draft": pull.title.startswith("Draft:"),
             "sha": pull.head_commit,
+            "merged_at": pull.merged_at,
             "detailed_merge_status": self._status(repository, pull),
             "merge_when_pipeline_succeeds": pull.auto_merge,
             "reviewers": [self._user(name) for name in pull.reviewers],

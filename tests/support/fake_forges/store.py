@@ -11,6 +11,8 @@ from support.git_repositories import git
 
 #: Of the user who owns the token, and is the author of pull requests.
 AUTHOR = "kfp-bot"
+#: The time of every merge.
+MERGED_AT = "2026-01-02T03:04:05Z"
 
 
 @dataclass
@@ -64,16 +66,12 @@ class FakePull:
     approvals: int = 0
     auto_merge: bool = False
     merge_commit: str = ""
+    merged_at: str | None = None
 
     @property
     def open_or_closed(self) -> str:
         """The state where a merged pull request is a closed one."""
         return "open" if self.state == "open" else "closed"
-
-    @property
-    def merged_at(self) -> str | None:
-        """The time of the merge."""
-        return "2026-01-02T03:04:05Z" if self.state == "merged" else None
 
 
 class NotMergeableError(Exception):
@@ -206,6 +204,7 @@ class FakeRepository:
             commit = git(self.folder, "commit-tree", tree, *parents, "-m", f"{pull.title} (#{pull.number})")
             git(self.folder, "update-ref", f"refs/heads/{pull.base}", commit, old)
             pull.state, pull.merge_commit, pull.auto_merge = "merged", commit, False
+            pull.merged_at = MERGED_AT
             return commit
 
     def approve(self, number: int, user: str) -> None:
