@@ -23,6 +23,7 @@ _ERRORS = {
     "409": "All rows are late, or a row contradicts another one of the same time; of rolling windows only.",
     "413": "The body or the batch is too large.",
     "415": "The body has another content-encoding than gzip or deflate.",
+    "500": "The model cannot compute with a request that fits its signature, or the server has a fault.",
     "503": "The server is not ready, or has more requests than it can answer in time.",
 }
 _ERROR_HEADERS = {"401": "WWW-Authenticate", "405": "Allow", "415": "Accept-Encoding", "503": "Retry-After"}

@@ -71,6 +71,7 @@ class Model:
         # threads share the trees of one row, and add up their sums in another order; and a model without a bundle has
         # no recorded rows with which this could be tried
         self._has_exact_rows = threads == 1 and isinstance(bundle.model, bytes) and has_exact_rows(bundle.model)
+        self._session.has_open_sizes = any(map(_has_open_sizes, bundle.inputs))
         # onnxruntime has its own copy of the model
         self.bundle = bundle = replace(bundle, model=b"", weights={})
         self.inputs = {tensor.name: tensor for tensor in bundle.inputs}
@@ -153,7 +154,8 @@ class Model:
 
         Raises:
             RequestError: an input is missing, the batch is too large or its inputs differ in their number of rows, a
-                value is out of range and the policy is to reject it, or the model cannot compute with these inputs.
+                value is out of range and the policy is to reject it, or, with status 500, the model cannot compute with
+                inputs that fit its signature.
         """
         if len(feed) != len(self.inputs):
             missing = [name for name in self.inputs if name not in feed]
@@ -286,6 +288,11 @@ def _column_ranges(tensor: TensorSpec) -> tuple[Array, Array] | None:
     unknown = (-np.inf, np.inf)
     low, high = zip(*(column.range or unknown for column in tensor.columns), strict=True)
     return limits(low, high, tensor)
+
+
+def _has_open_sizes(tensor: TensorSpec) -> bool:
+    """Whether a request chooses a size of the tensor, besides its number of rows."""
+    return any(size == -1 and number != tensor.batch_dimension for number, size in enumerate(tensor.shape))
 
 
 def _without_rows(tensor: TensorSpec) -> Array | None:

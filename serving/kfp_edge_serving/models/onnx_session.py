@@ -96,6 +96,8 @@ class OnnxSession:
         self.outputs = [Node(node.name, node.type, node.shape) for node in self._session.get_outputs()]
         for node in (*self.inputs, *self.outputs):
             self._check_is_tensor(node)
+        #: Whether requests choose sizes of which the model need not take every one, so that a failure may be theirs.
+        self.has_open_sizes = False
         # what `InferenceSession.run` calls after it has checked the names again, which takes a tenth of a request
         self._run = self._session._sess.run
 
@@ -134,7 +136,9 @@ class OnnxSession:
         return compute
 
     def _cannot_compute(self, error: Exception) -> RequestError:
-        return RequestError(f"the model cannot compute with these inputs: {_first_line(error)}")
+        # a request that fits the signature is right, and the model at fault
+        status = 400 if self.has_open_sizes else 500
+        return RequestError(f"the model cannot compute with these inputs: {_first_line(error)}", status)
 
     def check_signature(self, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> None:
         """Check that the inputs and outputs of a signature are those of the model.

@@ -82,6 +82,31 @@ def sequence_bundle(models: Path) -> Path:
     )
 
 
+def table_bundle(models: Path) -> Path:
+    """Write a model that looks a number up in a table of three: it cannot compute with another index than 0, 1, 2."""
+    return shaped_bundle(
+        models / "table" / "1",
+        [helper.make_node("Gather", ["table", "index"], ["value"])],
+        {"index": Shaped(["rows", 1], 0, datatype="INT64")},
+        {"value": Shaped(["rows", 1], 0)},
+        {"index": [[1]]},
+        {"value": [[5.0]]},
+        initializers=[helper.make_tensor("table", TensorProto.FLOAT, [3], [4.0, 5.0, 6.0])],
+    )
+
+
+def sum_bundle(models: Path) -> Path:
+    """Write a model that adds two signals, which have to be of one length, though the signature leaves it open."""
+    return shaped_bundle(
+        models / "sum" / "1",
+        [helper.make_node("Add", ["left", "right"], ["sum"])],
+        {"left": Shaped(["left"]), "right": Shaped(["right"])},
+        {"sum": Shaped(["length"])},
+        {"left": [1.0, 2.0], "right": [3.0, 4.0]},
+        {"sum": [4.0, 6.0]},
+    )
+
+
 def shaped_bundle(
     folder: Path,
     nodes: Sequence[NodeProto],
