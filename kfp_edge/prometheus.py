@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from kfp_edge.errors import MetricsError, ParameterError
 from kfp_edge.git.environment import read_token
+from kfp_edge.storage.tls_errors import is_without_tls
 
 TOKEN_VARIABLE = "KFP_EDGE_METRICS_TOKEN"
 CA_VARIABLE = "KFP_EDGE_METRICS_CA_FILE"
@@ -158,6 +159,11 @@ class Prometheus:
                 # a form, as a query that names many sites is too long for a URL
                 response = self._session.post(f"{self._url}/api/v1/{path}", data=form, timeout=_TIMEOUT)
             except requests.exceptions.SSLError as error:
+                if is_without_tls(error):
+                    raise MetricsError(
+                        f"{self._url} does not answer with TLS; check {self._setting}, whether it is http:// or another "
+                        "port."
+                    ) from error
                 raise MetricsError(
                     f"{self._url} has a TLS certificate that this machine does not trust; set {CA_VARIABLE} to a file "
                     "with its CA."

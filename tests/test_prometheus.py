@@ -60,6 +60,10 @@ class TestOneSentenceSays:
         with pytest.raises(KfpEdgeError, match="cannot be reached; check metrics.prometheus in fleet.yaml"):
             Prometheus("http://127.0.0.1:9").query("up", NOW)
 
+    def test_a_server_without_tls(self, prometheus: str) -> None:
+        with pytest.raises(KfpEdgeError, match="does not answer with TLS; check metrics.prometheus"):
+            Prometheus(prometheus.replace("http:", "https:")).query("up", NOW)
+
     def test_a_query_that_is_refused(self, prometheus: str) -> None:
         with pytest.raises(KfpEdgeError, match="refuses a query: .*parse error"):
             Prometheus(prometheus).query("up(", NOW)

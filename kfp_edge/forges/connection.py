@@ -1,7 +1,6 @@
 """Requests to the REST API of a forge: authentication, retries, pages, and errors in one sentence."""
 
 import random
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from kfp_edge.errors import ForgeError
 from kfp_edge.forges.refusals import Answer, ForgeProfile, Purpose, explain_refusal
 from kfp_edge.forges.repository import ForgeRepository
 from kfp_edge.storage.ca_certificates import check_ca_variable
+from kfp_edge.storage.tls_errors import is_without_tls
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -32,7 +32,6 @@ _FIRST_PAUSE = 0.5
 _MOST_PAGES = 1000
 _MOST_REDIRECTS = 3
 #: What OpenSSL reports for an answer that is not TLS.
-_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure")
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ class Connection:
                 return ForgeError(
                     f"the certificate of {host} is not trusted; set KFP_EDGE_FORGE_CA_FILE to a file with its CA."
                 )
-            case requests.exceptions.SSLError() if _NO_TLS.search(str(error)):
+            case requests.exceptions.SSLError() if is_without_tls(error):
                 return ForgeError(f"{host} does not answer with TLS; check the address and the port of the forge.")
             case requests.exceptions.ProxyError():
                 message = f"the proxy for {host} cannot be reached or refuses; check HTTPS_PROXY and NO_PROXY."

@@ -20,7 +20,8 @@ import requests
 
 from kfp_edge.errors import ImageError, StorageError
 from kfp_edge.images.oci.references import ImageRepository
-from kfp_edge.images.tools.skopeo import REFUSED_LOGIN, UNREACHABLE, UNTRUSTED, is_insecure_allowed
+from kfp_edge.images.tools.skopeo import PLAIN_HTTP, REFUSED_LOGIN, UNREACHABLE, UNTRUSTED, is_insecure_allowed
+from kfp_edge.storage.tls_errors import is_without_tls
 
 #: Seconds to connect, and until the next byte of the response.
 _TIMEOUT = (10, 30)
@@ -93,8 +94,8 @@ class RegistrySession:
             if response.status_code == HTTPStatus.UNAUTHORIZED and self._log_in(response, also_reads):
                 response.close()
                 response = send()
-        except requests.exceptions.SSLError:
-            raise ImageError(f"{self.repository} {UNTRUSTED}") from None
+        except requests.exceptions.SSLError as error:
+            raise ImageError(f"{self.repository} {PLAIN_HTTP if is_without_tls(error) else UNTRUSTED}") from None
         except requests.RequestException:
             raise ImageError(f"{self.repository} {UNREACHABLE}") from None
         return response

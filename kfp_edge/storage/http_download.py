@@ -12,6 +12,7 @@ import requests
 from kfp_edge.errors import StorageError
 from kfp_edge.storage.ca_certificates import check_ca_variable
 from kfp_edge.storage.files import new_folder
+from kfp_edge.storage.tls_errors import is_without_tls
 from kfp_edge.storage.urls import download_name, redacted_url
 
 _CHUNK_SIZE = 1 << 20
@@ -105,7 +106,11 @@ def _translate_errors(url: str) -> Iterator[None]:
     """Raise a StorageError for an error of requests, which is not its cause: its text holds the whole URL."""
     try:
         yield
-    except requests.exceptions.SSLError:
+    except requests.exceptions.SSLError as error:
+        if is_without_tls(error):
+            raise StorageError(
+                f"the server of {redacted_url(url)} does not answer with TLS; check the address and its port."
+            ) from None
         raise StorageError(
             f"the certificate of {redacted_url(url)} is not trusted; set REQUESTS_CA_BUNDLE to a file with its CA."
         ) from None

@@ -19,6 +19,7 @@ from botocore.config import Config
 from kfp_edge.errors import StorageError
 from kfp_edge.storage.ca_certificates import check_ca_variable
 from kfp_edge.storage.files import new_folder
+from kfp_edge.storage.tls_errors import is_without_tls
 from kfp_edge.storage.urls import download_name, url_scheme
 
 if TYPE_CHECKING:
@@ -219,6 +220,11 @@ def _translate_errors(uri: str, bucket: str) -> Iterator[None]:
             "and AWS_SECRET_ACCESS_KEY."
         ) from error
     except aws.SSLError as error:
+        if is_without_tls(error):
+            raise StorageError(
+                f"the object store of {uri} does not answer with TLS; check AWS_S3_ENDPOINT, whether it is http:// or "
+                "another port."
+            ) from error
         raise StorageError(
             f"the certificate of the object store of {uri} is not trusted; set AWS_CA_BUNDLE to a file with its CA."
         ) from error

@@ -117,3 +117,16 @@ def test_to_delete_a_token_with_the_right_to_do_so_is_fetched(monkeypatch: pytes
             assert list_tags(session) == ["1.4.0"]
             delete_manifest(session, DIGEST)
         server.shutdown()
+
+
+def test_plain_http_that_is_not_allowed_names_the_variable_that_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KFP_EDGE_REGISTRY_INSECURE", raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), ScopedRegistry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        repository = ImageRepository("docker", f"127.0.0.1:{server.server_port}/team/press")
+        with (
+            open_session(repository) as session,
+            pytest.raises(ImageError, match="speaks plain HTTP, .* with KFP_EDGE_REGISTRY_INSECURE=1"),
+        ):
+            list_tags(session)
+        server.shutdown()

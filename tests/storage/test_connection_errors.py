@@ -127,6 +127,16 @@ def test_a_web_server_with_an_untrusted_certificate_names_the_variable_for_its_c
     assert message.endswith("a.csv is not trusted; set REQUESTS_CA_BUNDLE to a file with its CA.")
 
 
+@pytest.mark.parametrize("uri", ["s3://plant/a.csv", "https://{host}/a.csv"])
+def test_a_server_without_tls_is_not_one_with_an_untrusted_certificate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str
+) -> None:
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), File)) as address:
+        host = address.removeprefix("http://")
+        monkeypatch.setenv("AWS_S3_ENDPOINT", f"https://{host}")
+        assert "does not answer with TLS; check " in error_of_fetch(uri.format(host=host), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("variable", "uri"), [("AWS_CA_BUNDLE", "s3://plant/a.csv"), ("REQUESTS_CA_BUNDLE", "https://127.0.0.1:9/a.csv")]
 )

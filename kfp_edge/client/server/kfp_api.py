@@ -4,7 +4,6 @@
 only Google's tokens and waits forever for a cancelled run: so we call the generated client directly.
 """
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from kfp_edge.client.server.server_messages import is_permanent, read_message
 from kfp_edge.errors import KfpApiError
 from kfp_edge.kubernetes import Cluster
 from kfp_edge.storage.files import JsonObject
+from kfp_edge.storage.tls_errors import is_without_tls
 from kfp_edge.wording import repeat_command
 
 T = TypeVar("T")
@@ -35,7 +35,6 @@ _LONGEST_PAUSE = 30.0
 _BUSY = (429, 503)
 _RETRYABLE = (*_BUSY, 500, 502, 504)
 #: What OpenSSL reports for an answer that is not TLS.
-_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure")
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ class KfpApi:
         # the messages of urllib3 contain the whole URL
         reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
         match reason:
-            case urllib3.exceptions.SSLError() if _NO_TLS.search(str(reason)):
+            case urllib3.exceptions.SSLError() if is_without_tls(reason):
                 return KfpApiError(
                     f"{host} does not answer with TLS; check the port, or give http://HOST for a forwarded port."
                 )

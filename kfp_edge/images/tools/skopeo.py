@@ -36,6 +36,7 @@ UNTRUSTED = (
     "has a TLS certificate that this machine does not trust; "
     "put its CA as a .crt file into a folder and name it in KFP_EDGE_REGISTRY_CERT_DIR."
 )
+PLAIN_HTTP = "speaks plain HTTP, which is allowed only on localhost and with KFP_EDGE_REGISTRY_INSECURE=1."
 UNREACHABLE = "cannot be reached; check the address and the network."
 
 # Parts of what skopeo logs (in lower case), and what they mean to a person.
@@ -47,10 +48,7 @@ _REASONS = (
         REFUSED_LOGIN,
     ),
     (("x509:",), UNTRUSTED),
-    (
-        ("http response to https client",),
-        "speaks plain HTTP, which is allowed only on localhost and with KFP_EDGE_REGISTRY_INSECURE=1.",
-    ),
+    (("http response to https client",), PLAIN_HTTP),
     (
         ("received unexpected http status: 5",),
         "failed with an error of its own (HTTP 5xx); run again, or ask who runs it.",
