@@ -24,6 +24,7 @@ from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.git.remote import check_branch
 from kfp_edge.gitops.layout import FLEET, README
 from kfp_edge.gitops.template_files import Part, render_part
+from kfp_edge.gitops.tree import Tree
 from kfp_edge.storage.files import write_files
 from kfp_edge.suggestions import describe_unknown_choice
 
@@ -31,6 +32,10 @@ _RING_COMMENTS = {
     "soakTime": "how long its sites run a release healthily before the next ring may have it",
     "maxOffline": "the share of its sites that may be offline meanwhile, and is not waited for",
 }
+_PULL_REQUESTS_HINT = (
+    "# Where releases become pull requests; without it, they are branches only.\n"
+    "#pullRequests: {forge: gitlab, labels: [release], reviewers: [ada]}\n"
+)
 
 
 class Agent(StrEnum):
@@ -44,6 +49,15 @@ class Agent(StrEnum):
     SITE = "site"
     #: A systemd timer and Podman at each site.
     PODMAN = "podman"
+
+
+#: The part of the template that an agent has besides the AppProject.
+_PARTS = {Agent.HUB: Part.ARGOCD_HUB, Agent.ACM: Part.ACM, Agent.PODMAN: Part.PODMAN}
+#: What delivers to a site, and the folders of which one has the files of that.
+_AGENTS_OF_DELIVERIES = {
+    Delivery.HUB: (Agent.HUB, ("argocd/hub", "acm")),
+    Delivery.PODMAN: (Agent.PODMAN, ("podman",)),
+}
 
 
 def new_fleet(
@@ -72,14 +86,36 @@ def render_repository(fleet: Fleet, agents: Iterable[Agent] = (Agent.HUB,)) -> d
     """Return the files of a repository without sites by their paths."""
     values = _values(fleet)
     files = render_part(Part.FLEET, values, {"rings": "\n".join(map(_ring_text, fleet.rings))})
-    if fleet.pull_requests is not None:
-        files[FLEET] += _pull_requests_text(fleet.pull_requests).encode()
-    chosen = set(agents)
-    if chosen & {Agent.HUB, Agent.ACM}:
-        files |= render_part(Part.ARGOCD_PROJECT, values) | render_project(fleet, ())
-    for agent, part in ((Agent.HUB, Part.ARGOCD_HUB), (Agent.ACM, Part.ACM), (Agent.PODMAN, Part.PODMAN)):
-        if agent in chosen:
-            files |= render_part(part, values)
+    files[FLEET] += (_pull_requests_text(fleet.pull_requests) if fleet.pull_requests else _PULL_REQUESTS_HINT).encode()
+    for agent in sorted(set(agents)):
+        files |= _render_agent(fleet, agent)
+    return files
+
+
+def render_missing_agents(tree: Tree, fleet: Fleet, deliveries: Iterable[Delivery]) -> dict[str, bytes]:
+    """Return the files of what delivers to sites, where the repository has none of them.
+
+    Args:
+        tree: The files of the repository.
+        fleet: The contents of `fleet.yaml`.
+        deliveries: How the sites get what is in the repository.
+    """
+    files: dict[str, bytes] = {}
+    for delivery in deliveries:
+        agent, folders = _AGENTS_OF_DELIVERIES.get(delivery, (None, ()))
+        if agent and not any(map(tree.list_files, folders)):
+            rendered = _render_agent(fleet, agent)
+            present = tree.read_all(rendered)
+            files |= {path: data for path, data in rendered.items() if path not in present}
+    return files
+
+
+def _render_agent(fleet: Fleet, agent: Agent) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    if agent in (Agent.HUB, Agent.ACM):
+        files |= render_part(Part.ARGOCD_PROJECT, _values(fleet)) | render_project(fleet, ())
+    if (part := _PARTS.get(agent)) is not None:
+        files |= render_part(part, _values(fleet))
     return files
 
 

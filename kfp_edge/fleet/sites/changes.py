@@ -13,6 +13,7 @@ from kfp_edge.fleet.contracts import API_VERSION, NAMESPACE, Delivery, Fleet, Si
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.releases.ring_images import read_new_name, ring_models, select_ring
 from kfp_edge.fleet.repository.made_files import changed_made_files
+from kfp_edge.fleet.repository.new_repository import render_missing_agents
 from kfp_edge.fleet.repository.project_files import site_application_path
 from kfp_edge.fleet.sites.files import render_site
 from kfp_edge.fleet.sites.sites import read_sites
@@ -41,6 +42,8 @@ COLUMNS = (
 def add_sites(folder: Path, rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
     """Write the files of new sites, and those that are made of all sites; return their paths.
 
+    The first site of a delivery brings the files of what delivers, such as the folder `podman`.
+
     Args:
         folder: A checkout.
         rows: For each site where it comes from, for messages, and its columns; what is missing or empty is the default:
@@ -53,13 +56,14 @@ def add_sites(folder: Path, rows: Sequence[tuple[str, Mapping[str, str]]]) -> li
     """
     tree = Checkout(folder)
     fleet = read_fleet(tree)
-    read_sites(tree)  # one that cannot be read is named before anything is written
+    present = read_sites(tree)  # one that cannot be read is named before anything is written
     models = {ring: ring_models(tree, ring) for ring in fleet.ring_names}
     sites = [_parse_row(where, row, fleet, models) for where, row in rows]
     for name, count in Counter(site.name for site in sites).items():
         if count > 1:
             raise ParameterError(f"the site {name} is there {count} times; every site needs a name of its own.")
-    files: dict[str, bytes] = {}
+    first = sorted({site.delivery for site in sites} - {site.delivery for site in present})
+    files = render_missing_agents(tree, fleet, first)
     for (where, _), site in zip(rows, sites, strict=True):
         if (folder / SITES / site.name).exists():
             raise ParameterError(f"{where}: {SITES}/{site.name} exists already; remove it there, or give another name.")
@@ -73,14 +77,16 @@ def read_table(path: Path) -> list[tuple[str, dict[str, str]]]:
     """Return the rows of a CSV file of sites, each with where it is.
 
     Raises:
-        ParameterError: it is no such table.
+        ParameterError: it cannot be read, or is no such table.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream, strict=True)
             header = [cell.strip() for cell in next(reader, [])]
             lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ParameterError(f"{path} cannot be read as CSV in UTF-8: {error}.") from error
     for name in header:
         if name not in COLUMNS:
@@ -132,6 +138,8 @@ def _parse_row(where: str, row: Mapping[str, str], fleet: Fleet, models: Mapping
         raise ParameterError(f"{where}: the name of the site is missing.")
     ring = select_ring(fleet, cell("ring"))
     delivery = cell("delivery", Delivery.HUB)
+    if delivery not in tuple(Delivery):
+        raise ParameterError(f"{where}: {describe_unknown_choice('delivery', delivery, tuple(Delivery))}")
     chosen = cell("models").split() or list(models[ring])
     for model in chosen:
         if model not in models[ring]:

@@ -37,6 +37,15 @@ def test_it_writes_a_fleet_of_one_ring_for_a_hub(tmp_path: Path) -> None:
     assert check_repository(tmp_path) == []
 
 
+def test_what_has_no_default_is_there_as_a_comment_that_becomes_valid(tmp_path: Path) -> None:
+    init(tmp_path)
+    path = tmp_path / "fleet.yaml"
+    path.write_text(path.read_text().replace("\n#metrics", "\nmetrics").replace("\n#pullRequests", "\npullRequests"))
+    fleet = read_fleet(Checkout(tmp_path))
+    assert fleet.metrics is not None
+    assert fleet.pull_requests is not None
+
+
 def test_rings_are_in_the_order_in_which_they_are_named(tmp_path: Path) -> None:
     init(tmp_path, "--ring", "pilot", "--ring", "007", "--ring", "all", "--branch", "prod", "--name", "plant")
     fleet = read_fleet(Checkout(tmp_path))

@@ -1,5 +1,6 @@
 """`fleet add-site`, `remove-site` and `diff`: typed, all or nothing, and what they do to which sites."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from kfp_edge.cli.app import app
 from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.documents import read_site
 from kfp_edge.fleet.rendering.render import render_site
+from kfp_edge.fleet.repository.new_repository import Agent
 from kfp_edge.gitops.tree import Checkout
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import DIGESTS, site_with
@@ -68,7 +70,7 @@ class TestAdd:
             ("Hall 9,all,,,,,,,", "line 3: name 'Hall 9' must be a DNS label"),
             ("hall-1,all,,,,,,,", "line 3: sites/hall-1 exists already"),
             ("hall-8,all,,,,,,,", "the site hall-8 is there 2 times"),
-            ("hall-9,all,push,,,,,,", "line 3: delivery 'push' Input should be 'hub', 'site' or 'podman'."),
+            ("hall-9,all,push,,,,,,", "line 3: delivery is 'push'; choose one of hub, site, podman."),
             ("hall-9,all,,,south,,,,", "line 3: the label 'south' has no value; write KEY=VALUE."),
             ("hall-9,all,,,,0 1 * * *,,,", "line 3: the window '0 1 * * *' has no duration"),
             ("hall-9,all,,,,,4h,,", "line 3: the duration 4h has no window"),
@@ -108,6 +110,11 @@ class TestAdd:
         table.write_text("name,rings\nhall-9,all\n")
         assert "rings" in str(run(fleet, "add-site", "--csv", str(table)).exception)
 
+    def test_a_table_that_is_not_there_is_a_sentence(self, fleet: FleetClone) -> None:
+        assert "cannot read sitse.csv: No such file or directory." in str(
+            run(fleet, "add-site", "--csv", "sitse.csv").exception
+        )
+
     def test_a_column_that_is_there_twice_is_refused(self, fleet: FleetClone, tmp_path: Path) -> None:
         table = tmp_path / "sites.csv"
         table.write_text("name,ring,name\nhall-8,all,hall-9\n")
@@ -122,6 +129,32 @@ class TestAdd:
         result = run(fleet, "add-site", "hall-9")
         assert "sites/hall-2/site.yaml, line 2: is not valid YAML" in str(result.exception)
         assert changed(fleet) == ["sites/hall-2/site.yaml"]
+
+
+class TestWhatDelivers:
+    def test_comes_with_the_first_site_that_needs_it(self, fleet: FleetClone) -> None:
+        result = run(fleet, "add-site", "hall-9", "--delivery", "podman")
+        assert "podman/kfp-edge-site" in result.output.splitlines()
+        assert "KFP_EDGE_SITE=\n" in (fleet.folder / "podman/kfp-edge-site.env").read_text()
+        assert errors(fleet) == []
+
+    def test_comes_to_a_hub_too_with_the_windows_of_its_sites(self, tmp_path: Path) -> None:
+        fleet = create_fleet(tmp_path, [site_with("hall-1", delivery="podman", cluster="")], agents=[Agent.PODMAN])
+        result = run(fleet, "add-site", "hall-9", "--window", "0 22 * * *", "--duration", "4h")
+        assert result.output.splitlines().count("argocd/project/sites.yaml") == 1
+        assert (fleet.folder / "argocd/hub/applicationset.yaml").exists()
+        assert "0 22 * * *" in (fleet.folder / "argocd/project/sites.yaml").read_text()
+        assert errors(fleet) == []
+
+    def test_that_somebody_keeps_elsewhere_does_not_come_back_with_each_site(self, fleet: FleetClone) -> None:
+        shutil.rmtree(fleet.folder / "argocd")
+        assert run(fleet, "add-site", "hall-9").exit_code == 0
+        assert not (fleet.folder / "argocd").exists()
+
+    def test_is_not_written_beside_that_of_acm(self, tmp_path: Path) -> None:
+        fleet = create_fleet(tmp_path, [], agents=[Agent.ACM])
+        assert run(fleet, "add-site", "hall-9").exit_code == 0
+        assert not (fleet.folder / "argocd/hub").exists()
 
 
 class TestRemove:
