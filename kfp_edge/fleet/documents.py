@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Contract, Fleet, Site
 from kfp_edge.gitops.layout import FLEET, site_file
-from kfp_edge.gitops.tree import Tree
+from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.suggestions import did_you_mean
 
 _CREDENTIALS = re.compile("://[^/@]*@")
@@ -43,6 +43,12 @@ def read_fleet(tree: Tree) -> Fleet:
         DocumentError: there is none, or it is not valid.
     """
     data = tree.read(FLEET)
+    if data is None and isinstance(tree, Checkout):
+        remedy = "name the checkout of the fleet's repository with --repository"
+        if not tree.folder.is_dir():
+            raise DocumentError(FLEET, 0, f"there is no folder {tree.folder}; {remedy}.")
+        where = tree.folder.resolve()
+        raise DocumentError(FLEET, 0, f"is missing in {where}; {remedy}, or start one with `kfp-edge fleet init`.")
     if data is None:
         raise DocumentError(FLEET, 0, "is missing; create it with `kfp-edge fleet init`.")
     return parse_document(Fleet, data, FLEET)
@@ -198,7 +204,7 @@ def _describe(model: type[Contract], error: ErrorDetails) -> str:
             sentence = f"has no {path}; add it."
         case "extra_forbidden":
             hint = did_you_mean(str(error["loc"][-1]), _known_keys(model, error["loc"]))
-            sentence = f"has the key {path}, which is not known; {hint}remove it."
+            sentence = f"has the key {path}, which is not known; {hint}{'Otherwise remove' if hint else 'remove'} it."
         case "too_short":
             sentence = f"{path} is empty; it needs at least one entry."
         case "tuple_type" | "dict_type" | "model_type":

@@ -57,7 +57,11 @@ class TestAFileThatCannotBeRead:
         [
             ('ring: "canary"\n', "", "line 1: has no ring; add it."),
             ('ring: "canary"', "ringg: canary", "line 1: has no ring; add it."),
-            ("models:", "model: pump\nmodels:", "line 8: has the key model, which is not known; did you mean models?"),
+            (
+                "models:",
+                "model: pump\nmodels:",
+                "line 8: has the key model, which is not known; did you mean models? Otherwise remove it.",
+            ),
             ('name: "hall-1"', 'name: "hall-1"\nname: hall-2', "line 4: has name twice; keep one of them."),
             ('name: "hall-1"', "name: 7", "line 3: name is 7, which YAML reads as no text; put it into quotes."),
             ('name: "hall-1"', "name: Hall 1", "line 3: name is 'Hall 1'; it must be a DNS label"),
@@ -102,7 +106,15 @@ class TestAFileThatCannotBeRead:
         assert "has 2 rings called canary; every ring needs a name of its own." in found
 
     def test_a_folder_without_a_fleet_is_told_how_to_start_one(self, tmp_path: Path) -> None:
-        assert findings(tmp_path) == ["error: fleet.yaml: is missing; create it with `kfp-edge fleet init`."]
+        (found,) = findings(tmp_path)
+        assert found == (
+            f"error: fleet.yaml: is missing in {tmp_path}; name the checkout of the fleet's repository with "
+            "--repository, or start one with `kfp-edge fleet init`."
+        )
+
+    def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        (found,) = findings(tmp_path / "edge-site")
+        assert f"there is no folder {tmp_path / 'edge-site'}; name the checkout" in found
 
 
 class TestSites:
