@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from kfp_edge.errors import CommandError, GitError
-from kfp_edge.fleet.documents import DocumentError
+from kfp_edge.fleet.documents import DocumentError, read_fleet
 from kfp_edge.gitops.layout import SITE, SITES, site_kustomization
 from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.runtime.process import run
@@ -34,8 +34,11 @@ def render_site(repository: Path | Tree, site: str) -> str:
     """
     tree = Checkout(repository) if isinstance(repository, Path) else repository
     if tree.read(site_kustomization(site)) is None:
+        read_fleet(tree)  # in another folder, this is what is missing
         known = {PurePosixPath(path).parts[1] for path in tree.list_files(SITES)}
-        raise DocumentError(site_kustomization(site), 0, f"is missing; {did_you_mean(site, known)}name a site.")
+        if site in known:
+            raise DocumentError(site_kustomization(site), 0, "is missing; it says what the site runs.")
+        raise GitError(f"there is no site {site}; {did_you_mean(site, known)}name a folder of {SITES}/.")
     if isinstance(tree, Checkout):
         return build(tree.folder / SITES / site)
     with tempfile.TemporaryDirectory(prefix="kfp-edge-render-") as folder:

@@ -97,8 +97,13 @@ def test_many_sites_take_one_run_of_kustomize_for_each_kind(tmp_path: Path, monk
 
 
 def test_an_unknown_site_is_a_sentence_with_what_was_probably_meant(fleet: Path) -> None:
-    with pytest.raises(KfpEdgeError, match=r"sites/hal-1/kustomization.yaml: is missing; did you mean hall-1\?"):
+    with pytest.raises(KfpEdgeError, match=r"there is no site hal-1; did you mean hall-1\? name a folder of sites/\."):
         render_site(fleet, "hal-1")
+
+
+def test_a_site_in_a_folder_that_is_no_repository_of_a_fleet(fleet: Path) -> None:
+    with pytest.raises(KfpEdgeError, match=f"fleet.yaml: is missing in {fleet / 'sites'}; name the checkout"):
+        render_site(fleet / "sites", "hall-1")
 
 
 def test_what_kustomize_refuses_is_a_sentence_with_its_reason(fleet: Path) -> None:
