@@ -115,10 +115,13 @@ def prune(
     from kfp_edge.mirror.prune import prune_registry
 
     verb = "would remove" if dry_run else "removed"
-    for each in prune_registry(GitRemote.parse(git), branch, site, registry=registry, is_rehearsal=dry_run):
+    pruned = prune_registry(GitRemote.parse(git), branch, site, registry=registry, is_rehearsal=dry_run)
+    for each in pruned:
         for digest in each.removed:
             typer.echo(f"{verb} {each.repository}@{digest}")
         typer.echo(f"{each.repository} keeps {len(each.kept)}, {verb} {len(each.removed)}")
+    if not pruned:
+        typer.echo("nothing to remove: the registry has no image of an import")
 
 
 @mirror.command("mirror-set")

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Contract, Fleet, Site
-from kfp_edge.gitops.layout import FLEET, site_file
+from kfp_edge.gitops.layout import FLEET, SITES, site_file
 from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.suggestions import did_you_mean
 
@@ -63,7 +63,8 @@ def read_site(tree: Tree, site: str) -> Site:
     path = site_file(site)
     data = tree.read(path)
     if data is None:
-        raise DocumentError(path, 0, f"is missing: there is no site {site}.")
+        known = {file.split("/")[1] for file in tree.list_files(SITES)}
+        raise DocumentError(path, 0, f"is missing; {did_you_mean(site, known)}name a folder of {SITES}/.")
     return parse_document(Site, data, path)
 
 

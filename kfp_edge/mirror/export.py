@@ -74,13 +74,15 @@ def export_archive(
         StorageError: the file system refuses (full, read-only, no permission).
     """
     work = target.with_name(f"{target.name}.partial")
-    try:
-        (work / "blobs/sha256").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write {work}: {error.strerror}.") from error
     with fleet.open() as repository:
         state = read_state(repository, fleet.branch, site)
+        try:
+            (work / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {work}: {error.strerror}.") from error
         gathered = _Gathered(work, _list_blobs(inventory), report)
+        if not state.current:
+            report(f"warning: {site} runs no model, so that the archive has no image.")
         for image in state.current:
             gathered.add(image, registry)
         for image in state.previous:

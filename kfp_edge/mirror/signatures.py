@@ -16,11 +16,18 @@ def read_private_key(file: Path) -> Ed25519PrivateKey:
     Raises:
         ParameterError: the file has no such key, or one with a password.
     """
-    make = f"make one with `openssl genpkey -algorithm ed25519 -out {file.name}`"
+    # into another file, as this one may be needed
+    make = "make one with `openssl genpkey -algorithm ed25519 -out NEW_KEY`"
+    data = _read(file)
+    if b"PUBLIC KEY" in data:
+        raise ParameterError(f"{file} is a public key, by which sites verify an archive; sign with the private one.")
     try:
-        key = load_pem_private_key(_read(file), password=None)
+        key = load_pem_private_key(data, password=None)
     except TypeError as error:
-        raise ParameterError(f"the key in {file} has a password, which cannot be given here; {make}.") from error
+        raise ParameterError(
+            f"the key in {file} has a password, which cannot be given here; name a copy without it, which "
+            f"`openssl pkey -in {file.name} -out NEW_FILE` writes."
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ParameterError(f"{file} has no private key as a PEM file; {make}.") from error
     if not isinstance(key, Ed25519PrivateKey):
@@ -34,7 +41,7 @@ def read_public_key(file: Path) -> Ed25519PublicKey:
     Raises:
         ParameterError: the file has no such key.
     """
-    remedy = f"write it with `openssl pkey -in PRIVATE_KEY -pubout -out {file.name}`"
+    remedy = "write it with `openssl pkey -in PRIVATE_KEY -pubout -out PUBLIC_KEY`"
     data = _read(file)
     if b"PRIVATE KEY" in data:
         # not into the same file, which would be the end of the private key

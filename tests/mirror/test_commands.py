@@ -52,6 +52,23 @@ def test_a_site_without_images_needs_no_mirror_set(fleet: OfflineFleet) -> None:
         run("mirror-set", SITE, "-C", str(fleet.clone), "--url", str(fleet.repository))
 
 
+def test_a_site_that_is_not_there_leaves_nothing(fleet: OfflineFleet) -> None:
+    fleet.release(b"model")
+    key, _ = fleet.write_keys()
+    checkout = ["-C", str(fleet.clone), "--url", str(fleet.repository)]
+    with pytest.raises(KfpEdgeError, match="did you mean hall-7"):
+        run("export", "hal-7", *checkout, "--key", str(key), "-o", str(fleet.folder / "hal-7.tar"))
+    assert list(fleet.folder.glob("hal-7.tar*")) == []
+
+
+def test_a_site_without_a_model_is_a_warning_and_has_nothing_to_remove(fleet: OfflineFleet) -> None:
+    fleet.release(b"model", ring="all")
+    fleet.carry()
+    assert "warning: hall-7 runs no model, so that the archive has no image." in fleet.lines
+    git = ["--git", str(fleet.site_repository)]
+    assert run("prune", SITE, *git) == "nothing to remove: the registry has no image of an import\n"
+
+
 def test_a_site_runs_what_the_archive_brought(fleet: OfflineFleet) -> None:
     """kustomize makes the names under which the import has put the images."""
     image = fleet.release(b"model")

@@ -202,6 +202,7 @@ def test_keys_of_other_kinds(tmp_path: Path) -> None:
         Encoding,
         NoEncryption,
         PrivateFormat,
+        PublicFormat,
     )
 
     file = tmp_path / "key.pem"
@@ -211,17 +212,21 @@ def test_keys_of_other_kinds(tmp_path: Path) -> None:
     with pytest.raises(KfpEdgeError, match="is not of the kind Ed25519; make one with `openssl genpkey"):
         read_private_key(file)
     file.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")))
-    with pytest.raises(KfpEdgeError, match="has a password"):
+    with pytest.raises(KfpEdgeError, match="has a password.* `openssl pkey -in key.pem -out NEW_FILE`"):
         read_private_key(file)
     with pytest.raises(KfpEdgeError, match="is a private key, which stays where archives are exported") as caught:
         read_public_key(file)
     # a command that would write the public half over the key itself
     assert "-in key.pem -pubout -out key.pem.pub`" in str(caught.value)
     file.write_text("no key")
-    with pytest.raises(KfpEdgeError, match="has no private key as a PEM file"):
+    for read in (read_private_key, read_public_key):
+        with pytest.raises(KfpEdgeError, match="as a PEM file; ") as caught:
+            read(file)
+        # a command that would write a key over the file
+        assert "-out key.pem" not in str(caught.value)
+    file.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(KfpEdgeError, match="is a public key, by which sites verify an archive; sign with the private"):
         read_private_key(file)
-    with pytest.raises(KfpEdgeError, match="has no public key as a PEM file"):
-        read_public_key(file)
 
 
 @pytest.mark.parametrize("tag", ["1.4.0", "digest-ab", f"sha256-{'a' * 64}"])
