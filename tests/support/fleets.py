@@ -6,6 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.contracts import Fleet, Site
 from kfp_edge.fleet.releases.ring_images import set_ring_image
 from kfp_edge.fleet.rendering.render import build
@@ -66,3 +67,15 @@ def rendered(folder: Path) -> dict[str, dict[str, Any]]:
 def read_yaml(path: Path) -> list[dict[str, Any]]:
     """Return the documents of a file."""
     return list(YAML(typ="safe", pure=True).load_all(path.read_text()))
+
+
+def findings(folder: Path) -> list[str]:
+    """Return what the check finds in a repository, each with its severity."""
+    return [f"{finding.severity}: {finding}" for finding in check_repository(folder)]
+
+
+def replace(folder: Path, path: str, old: str, new: str) -> None:
+    """Replace a text that is in a file."""
+    text = (folder / path).read_text()
+    assert old in text
+    (folder / path).write_text(text.replace(old, new))

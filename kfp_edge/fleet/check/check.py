@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from kfp_edge.fleet.check.agents import PODMAN_SETTINGS, check_agents
 from kfp_edge.fleet.check.findings import Finding
 from kfp_edge.fleet.check.nodes import get, items, line_of, text_of
 from kfp_edge.fleet.check.rings import check_ring, read_ring_images
@@ -48,7 +49,7 @@ def _read_files(tree: Tree) -> tuple[frozenset[str], dict[str, bytes]]:
     """
     paths = [path for folder in (SITES, RINGS, MODELS, *_AGENTS) for path in tree.list_files(folder)]
     checked = (path for path in paths if path.endswith((f"/{SITE}", f"/{KUSTOMIZATION}")) or path.startswith(_AGENTS))
-    return frozenset(paths), tree.read_all([FLEET, *checked])
+    return frozenset(paths), tree.read_all([FLEET, PODMAN_SETTINGS, *checked])
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class _Check:
             yield from check_kustomization(folder, site, self.contents, self.paths, images)
         yield from self._check_clusters()
         yield from self._check_digests()
+        yield from check_agents(self.fleet, self.contents)
         if not unreadable:  # these need all sites
             yield from self._check_rings_without_sites()
             yield from self._check_budgets()

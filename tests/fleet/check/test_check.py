@@ -6,10 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
-from kfp_edge.fleet.check.check import check_repository
 from kfp_edge.fleet.contracts import Serving, Site
 from kfp_edge.fleet.repository.new_repository import new_fleet
-from support.fleets import DIGESTS, URL, rendered, site_with, write_files, write_fleet
+from support.fleets import DIGESTS, URL, findings, rendered, replace, site_with, write_files, write_fleet
 
 SITE = "sites/hall-1/site.yaml"
 RUNS = "sites/hall-1/kustomization.yaml"
@@ -19,16 +18,6 @@ RING = "rings/canary/pump/kustomization.yaml"
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
     return write_fleet(tmp_path / "fleet", [site_with("hall-1"), site_with("hall-2", "all")])
-
-
-def findings(fleet: Path) -> list[str]:
-    return [f"{finding.severity}: {finding}" for finding in check_repository(fleet)]
-
-
-def replace(fleet: Path, path: str, old: str, new: str) -> None:
-    text = (fleet / path).read_text()
-    assert old in text
-    (fleet / path).write_text(text.replace(old, new))
 
 
 def test_what_kfp_edge_writes_passes(fleet: Path) -> None:
@@ -312,32 +301,6 @@ class TestRings:
         assert any(
             "rings/canray/pump/kustomization.yaml: is of a ring that fleet.yaml does not have" in each for each in found
         )
-
-
-class TestWhatDelivers:
-    def test_windows_that_were_not_written_to_the_project_are_found_and_written(self, fleet: Path) -> None:
-        window = 'windows:\n  - schedule: "0 22 * * *"\n    duration: 4h\n'
-        write_files(fleet, {SITE: (fleet / SITE).read_text() + window})
-        (found,) = findings(fleet)
-        assert (
-            "argocd/project/sites.yaml: does not fit the sites; write it with `kfp-edge fleet check --write`" in found
-        )
-        result = CliRunner().invoke(app, ["fleet", "check", "--write", "-C", str(fleet)])
-        assert result.output == "wrote argocd/project/sites.yaml\nOK\n"
-
-    def test_the_application_of_a_site_that_is_gone_is_a_warning(self, tmp_path: Path) -> None:
-        fleet = write_fleet(tmp_path, [site_with("hall-1", delivery="site")], rings=("canary",))
-        assert findings(fleet) == []
-        (fleet / "argocd/site/hall-1.yaml").rename(fleet / "argocd/site/hall-9.yaml")
-        found = findings(fleet)
-        assert "warning: argocd/site/hall-9.yaml: is of no site with `delivery: site`; remove it." in found
-        assert any(each.startswith("error: argocd/site/hall-1.yaml: is missing; write it with") for each in found)
-
-    def test_a_digest_in_an_application_set_is_found(self, fleet: Path) -> None:
-        path = "argocd/hub/applicationset.yaml"
-        write_files(fleet, {path: (fleet / path).read_text() + f"# {DIGESTS[0]}\n"})
-        (found,) = findings(fleet)
-        assert "has a digest, which belongs into a ring" in found
 
 
 class TestASiteWithPodman:
