@@ -17,7 +17,7 @@ def format_table(status: FleetStatus) -> Iterator[str]:
     A fleet may have thousands of sites: rich would take ten seconds for them.
     """
     header = ("ring", *HEADER)
-    rows = [(each.site.ring, *row_of(each, status.now)) for each in status.sites]
+    rows = [(each.site.ring, *row_of(each, status)) for each in status.sites]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     yield _format_line(header, widths)
     for each, row in zip(status.sites, rows, strict=True):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kfp_edge.fleet.status.presentation import HEADER, format_age, format_digest, row_of, summarize
+from kfp_edge.fleet.status.presentation import HEADER, format_age, format_image, row_of, summarize
 from kfp_edge.fleet.status.status import FleetStatus, SiteStatus, State, count_states
 from kfp_edge.reports.html import BLUE, GREEN, GREY, ORANGE, RED, Mark, MarkedCell, Page, Part
 
@@ -43,14 +43,14 @@ def write_page(status: FleetStatus, path: Path) -> None:
 def _wanted(sites: Sequence[SiteStatus], status: FleetStatus) -> list[str]:
     releases = {each.model: each.wanted for each in sites}
     return [
-        f"Wanted of {model}: {format_digest(release.image.digest)}, for {format_age(status.now - release.since)} "
-        f"(commit {release.commit[:12]})."
+        f"{model} should be {format_image(release.image.digest, status.versions)}, for "
+        f"{format_age(status.now - release.since)} (commit {release.commit[:12]})."
         for model, release in sorted(releases.items())
     ]
 
 
 def _cells(each: SiteStatus, status: FleetStatus) -> list[object]:
-    cells: list[object] = list(row_of(each, status.now))
+    cells: list[object] = list(row_of(each, status))
     cells[HEADER.index("state")] = MarkedCell(each.state, _MARKS.get(each.state, "idle"))
     return cells
 

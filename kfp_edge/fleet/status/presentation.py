@@ -1,6 +1,6 @@
 """A status for people and for programs: a table, a page, JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from kfp_edge.fleet.status.status import FleetStatus, SiteStatus, count_states
@@ -27,14 +27,20 @@ def format_age(duration: timedelta) -> str:
     return " ".join([part for part in parts[:2] if not part.startswith("0 ")]) or "0 s"
 
 
-def row_of(status: SiteStatus, now: datetime) -> tuple[str, ...]:
+def format_image(digest: str, versions: Mapping[str, str]) -> str:
+    """Return the beginning of a digest, after its version if a site has reported that."""
+    version = versions.get(digest)
+    return f"{version} ({format_digest(digest)})" if version else format_digest(digest)
+
+
+def row_of(status: SiteStatus, fleet: FleetStatus) -> tuple[str, ...]:
     """Return the cells of a site in the order of `HEADER`."""
-    reports = status.reports
+    reports, now = status.reports, fleet.now
     return (
         status.site.name,
         status.model,
-        format_digest(status.wanted.image.digest),
-        ", ".join(map(format_digest, reports.digests)) or "nothing",
+        format_image(status.wanted.image.digest, fleet.versions),
+        ", ".join(format_image(digest, fleet.versions) for digest in reports.digests) or "nothing",
         status.state,
         f"{format_age(now - reports.last_seen)} ago" if reports.last_seen else "never",
         describe_window(status, now),

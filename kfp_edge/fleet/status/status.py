@@ -1,7 +1,7 @@
 """The status of a fleet: for each site and model what it should run, what it reports, and since when these differ."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -64,12 +64,16 @@ class SiteStatus:
 
 @dataclass(frozen=True)
 class FleetStatus:
-    """The status of a fleet at one moment; `commit` is the head of the branch that the sites follow."""
+    """The status of a fleet at one moment; `commit` is the head of the branch that the sites follow.
+
+    `versions` has the version of each image that a site has reported, by its digest.
+    """
 
     fleet: Fleet
     commit: str
     now: datetime
     sites: tuple[SiteStatus, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def of_ring(self, ring: str) -> list[SiteStatus]:
         """Return the status of the sites of a ring."""
@@ -161,7 +165,13 @@ def read_status(files: FleetFiles, now: datetime, horizon: timedelta = HORIZON) 
     ]
     order = {ring: number for number, ring in enumerate(fleet.ring_names)}
     sites.sort(key=lambda each: (order[each.site.ring], each.site.name, each.model))
-    return FleetStatus(fleet, files.commit, now, tuple(sites))
+    versions = {
+        report.digest: report.version
+        for each in reports.values()
+        for report in (*each.earlier, *each.current)
+        if report.digest and report.version
+    }
+    return FleetStatus(fleet, files.commit, now, tuple(sites), versions)
 
 
 def require_metrics(fleet: Fleet) -> Metrics:

@@ -14,7 +14,7 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.contracts import Window
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.status.page import write_page
-from kfp_edge.fleet.status.presentation import format_age, summarize, to_json
+from kfp_edge.fleet.status.presentation import format_age, row_of, summarize, to_json
 from kfp_edge.fleet.status.status import FleetStatus, SiteStatus, State, read_files, read_status
 from kfp_edge.fleet.status.windows import evaluate_windows, open_time
 from kfp_edge.git.remote import GitRemote
@@ -128,6 +128,16 @@ def test_the_page_has_every_site_and_the_urgent_ones_first(status: FleetStatus, 
     assert positions == sorted(positions)
     assert "10 sites" not in page  # 11 with the one of the other ring
     assert "<script" not in page
+
+
+def test_an_image_that_no_site_has_reported_yet_is_named_by_its_digest_alone(fleet: FleetClone) -> None:
+    fleet.release("canary", DIGESTS[5], 1)
+    with fleet.remote.open() as clone:
+        status = read_status(read_files(clone, "main"), NOW)
+    row = row_of(of(status, "drifted"), status)
+    assert status.versions == {OLD: "1.0.0", NEW: "1.0.0", FOREIGN: "1.0.0"}
+    assert row[2] == DIGESTS[5].removeprefix("sha256:")[:12]
+    assert row[3].startswith("1.0.0 (")
 
 
 def test_json_has_whole_digests_and_times(status: FleetStatus) -> None:
