@@ -81,6 +81,6 @@ def _normalize(url: str) -> str:
     return _BEFORE_HOST.sub("", url).replace(":", "/", 1).removesuffix("/").removesuffix(".git").casefold()
 
 
-def _describe(path: str, line: int, key: str, found: str, wanted: str) -> Finding:
-    message = f"follows the {key} {found}, and `{key}` of fleet.yaml is {wanted}; correct one of them."
+def _describe(path: str, line: int, key: str, followed: str, wanted: str) -> Finding:
+    message = f"follows the {key} {followed}, and `{key}` of fleet.yaml is {wanted}; correct one of them."
     return Finding(path, line, message, "warning")
