@@ -161,8 +161,8 @@ class Prometheus:
             except requests.exceptions.SSLError as error:
                 if is_without_tls(error):
                     raise MetricsError(
-                        f"{self._url} does not answer with TLS; check {self._setting}, whether it is http:// or another "
-                        "port."
+                        f"{self._url} does not answer with TLS; check {self._setting}, whether it is http:// or "
+                        "another port."
                     ) from error
                 raise MetricsError(
                     f"{self._url} has a TLS certificate that this machine does not trust; set {CA_VARIABLE} to a file "
