@@ -77,7 +77,7 @@ GRAPH = {
         "wording",
     },
     "local": {"diagnosis", "errors", "images", "reports", "runtime", "spec", "storage"},
-    "observability": {"errors", "fleet", "gitops", "suggestions", "wording"},
+    "observability": {"errors", "fleet", "gitops", "storage", "suggestions", "wording"},
     "cli": {
         "client",
         "errors",

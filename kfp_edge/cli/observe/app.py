@@ -5,6 +5,7 @@ import typer
 from kfp_edge.cli.observe.check_collector import check_collector
 from kfp_edge.cli.observe.queue import queue
 from kfp_edge.cli.observe.render import render
+from kfp_edge.cli.observe.rules import rules
 
 observe = typer.Typer(no_args_is_help=True, help="What a fleet reports: collectors, dashboards, alerts.")
 
@@ -12,3 +13,4 @@ observe = typer.Typer(no_args_is_help=True, help="What a fleet reports: collecto
 observe.command("queue")(queue)
 observe.command("check-collector")(check_collector)
 observe.command("render")(render)
+observe.command("rules")(rules)

@@ -1,0 +1,1 @@
+"""The hub of a fleet: recording and alert rules, the check of an Alertmanager configuration."""

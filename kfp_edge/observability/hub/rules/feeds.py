@@ -1,0 +1,53 @@
+"""Rules about sensor feeds, which take what sensors send over MQTT to a model."""
+
+from kfp_edge.observability.hub.rules.contracts import Alert, Group, Severity
+from kfp_edge.observability.hub.rules.expressions import OF_SITES
+
+_FEED = "site, ring, instance"
+_FILLING = 0.5
+
+
+def feed_rules() -> Group:
+    """Return the rules about sensor feeds."""
+    used, size = (f"max by ({_FEED}) (kfp_edge_feed_buffer_{name}_bytes{{{OF_SITES}}})" for name in ("used", "size"))
+    messages = f"sum by ({_FEED}) (increase(kfp_edge_feed_messages_total{{{OF_SITES}}}[15m]))"
+    an_hour_before = f"sum by ({_FEED}) (increase(kfp_edge_feed_messages_total{{{OF_SITES}}}[1h] offset 15m))"
+    return Group(
+        "kfp-edge-feeds",
+        "1m",
+        (
+            Alert(
+                "KfpEdgeFeedDropping",
+                f"sum by (site, ring, reason) (increase(kfp_edge_feed_dropped_total{{{OF_SITES}}}[15m])) > 0",
+                "0m",
+                Severity.CRITICAL,
+                "The sensor feed at site {{ $labels.site }} has dropped {{ $value | humanize }} messages "
+                "({{ $labels.reason }}).",
+                "They never reach the model.",
+            ),
+            Alert(
+                "KfpEdgeFeedBufferFilling",
+                f"{used} / ({size} > 0) > {_FILLING}",
+                "5m",
+                Severity.WARNING,
+                "The buffer of the sensor feed at site {{ $labels.site }} is {{ $value | humanizePercentage }} full.",
+                "The model or the broker does not take what the sensors send; when it is full, messages are dropped.",
+            ),
+            Alert(
+                "KfpEdgeFeedDisconnected",
+                f"max by ({_FEED}) (kfp_edge_feed_connected{{{OF_SITES}}}) == 0",
+                "5m",
+                Severity.CRITICAL,
+                "The sensor feed at site {{ $labels.site }} has no connection to its broker.",
+                "The model gets nothing from the sensors.",
+            ),
+            Alert(
+                "KfpEdgeFeedStale",
+                f"{messages} == 0\nand on ({_FEED}) ({an_hour_before} > 0)",
+                "5m",
+                Severity.WARNING,
+                "The sensors at site {{ $labels.site }} have sent nothing for a quarter of an hour.",
+                "The feed is connected; in the hour before, messages came.",
+            ),
+        ),
+    )

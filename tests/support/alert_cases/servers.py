@@ -1,0 +1,133 @@
+"""Inference servers."""
+
+from support.alert_cases.series import FIRES, NEW, SERVER, SILENT, WEEKS, Case, info, requests, server, slow
+
+CASES = (
+    Case("KfpEdgeServerUnreachable", "the server does not answer its collector", FIRES, {f"up{{{SERVER}}}": "0x300"}),
+    Case("KfpEdgeServerUnreachable", "the server restarts", SILENT, {f"up{{{SERVER}}}": "1x116 0x2 1x300"}),
+    Case("KfpEdgeServerUnreachable", "the link is cut", SILENT, {f"up{{{SERVER}}}": "1x60 _x300"}),
+    Case("KfpEdgeModelNotReady", "the server takes no requests", FIRES, server("kfp_edge_ready", "0x300")),
+    Case("KfpEdgeModelNotReady", "the server loads its model", SILENT, server("kfp_edge_ready", "1x115 0x3 1x300")),
+    Case("KfpEdgeBundleRefused", "a bundle fails its self-test", FIRES, server("kfp_edge_refused_bundles", "1x300")),
+    Case("KfpEdgeBundleRefused", "all bundles are served", SILENT, server("kfp_edge_refused_bundles", "0x300")),
+    Case(
+        "KfpEdgeServerOverloaded",
+        "it refuses one request of ten",
+        FIRES,
+        server("kfp_edge_overloaded_total", "0+10x300") | requests("0+90x300", "0+10x300"),
+    ),
+    Case(
+        "KfpEdgeServerOverloaded",
+        "it refuses one request of a thousand",
+        SILENT,
+        server("kfp_edge_overloaded_total", "0+1x300") | requests("0+1000x300"),
+    ),
+    Case(
+        "KfpEdgeServerOverloaded",
+        "it refused some an hour ago",
+        SILENT,
+        server("kfp_edge_overloaded_total", "0x50 0+10x10 100x300") | requests("0+90x300"),
+    ),
+    Case(
+        "KfpEdgeRequestsRejected",
+        "a client sends another unit's columns",
+        FIRES,
+        requests("0+10x300", rejected="0+10x300"),
+    ),
+    Case(
+        "KfpEdgeRequestsRejected",
+        "one request of a hundred is invalid",
+        SILENT,
+        requests("0+99x300", rejected="0+1x300"),
+    ),
+    Case(
+        "KfpEdgeRequestsRejected",
+        "somebody tries a few requests by hand",
+        SILENT,
+        requests("0x300", rejected="0x100 1 2 3 4 5 5x300"),
+    ),
+    Case(
+        "KfpEdgeRequestsRefused",
+        "the token of the clients has expired",
+        FIRES,
+        server("kfp_edge_refused_requests_total", "0+60x300", protocol="rest", reason="unauthorized")
+        | requests("0x300"),
+    ),
+    Case(
+        "KfpEdgeRequestsRefused",
+        "a scanner asks for a path now and then",
+        SILENT,
+        server("kfp_edge_refused_requests_total", "0+1x300", protocol="rest", reason="not_found")
+        | requests("0+60x300"),
+    ),
+    Case(
+        "KfpEdgeRequestsRefused",
+        "requests are refused because of overload",
+        SILENT,
+        server("kfp_edge_refused_requests_total", "0+60x300", protocol="rest", reason="overloaded")
+        | requests("0+60x300"),
+    ),
+    Case("KfpEdgeErrorBudgetBurn", "one request of ten fails", FIRES, requests("0+54x300", "0+6x300")),
+    Case("KfpEdgeErrorBudgetBurn", "one request of a thousand fails", SILENT, requests("0+999x300", "0+1x300")),
+    Case("KfpEdgeErrorBudgetBurn", "the only request of an hour fails", SILENT, requests("0x300", "0x100 1x300")),
+    Case(
+        "KfpEdgeErrorBudgetBurn",
+        "requests failed an hour ago, and no longer",
+        SILENT,
+        requests("0+60x300", "0x20 0+60x20 1200x300"),
+        "80m",
+        "critical",
+    ),
+    Case(
+        "KfpEdgeErrorBudgetBurn",
+        "two of a hundred fail for a day",
+        FIRES,
+        requests("0+490x300", "0+10x300"),
+        "24h",
+        "warning",
+        {"interval": "5m", "evaluation_interval": "10m"},
+    ),
+    Case(
+        "KfpEdgeErrorBudgetBurn",
+        "the link is cut while requests fail",
+        SILENT,
+        requests("0+54x60 _x300", "0+6x60 _x300"),
+        "100m",
+        "critical",
+    ),
+    Case("KfpEdgeLatencyBudgetBurn", "a third of the requests is slow", FIRES, slow("0+40x300", "0+60x300")),
+    Case("KfpEdgeLatencyBudgetBurn", "one of a thousand is slow", SILENT, slow("0+999x300", "0+1000x300")),
+    Case("KfpEdgeLatencyBudgetBurn", "there are no requests", SILENT, slow("0x300", "0x300")),
+    Case(
+        "KfpEdgeNoInferences",
+        "its client has stopped for two days",
+        FIRES,
+        info(NEW, "1x400") | requests("0+10x350 3500x400", "0x400", "0x400"),
+        "390h",
+        times=WEEKS,
+    ),
+    Case(
+        "KfpEdgeNoInferences",
+        "the plant is closed on this weekday",
+        SILENT,
+        info(NEW, "1x400") | requests("0+10x150 1500x48 1510+10x119 2700x100", "0x400", "0x400"),
+        "366h",
+        times=WEEKS,
+    ),
+    Case(
+        "KfpEdgeNoInferences",
+        "its client asks once an hour",
+        SILENT,
+        info(NEW, "1x400") | requests("0+1x400", "0x400", "0x400"),
+        "390h",
+        times=WEEKS,
+    ),
+    Case(
+        "KfpEdgeNoInferences",
+        "the model is new at the site",
+        SILENT,
+        info(NEW, "_x380 1x400") | requests("_x380 0x400", "_x380 0x400", "_x380 0x400"),
+        "390h",
+        times=WEEKS,
+    ),
+)
