@@ -6,6 +6,7 @@ Importing this package imports no stage: `from kfp_edge.components.ingest.compon
 __all__ = [
     "clean_up",
     "containerize",
+    "drift",
     "export",
     "fetch_model",
     "fleet_summary",

@@ -131,7 +131,8 @@ class MetricsSecret(ParameterGroup):
     metrics_secret: Annotated[
         str,
         "Name of the Secret for the server with the metrics of the sites: its access token under the key `token`, its "
-        "CA certificate under `ca.crt`. Neither key is required, and it need not exist.",
+        "CA certificate under `ca.crt`, its URL under `url`, which only `drift` reads. No key is required, and it need "
+        "not exist.",
     ] = "kfp-edge-metrics"
 
     def use_metrics_secret(self, *tasks: PipelineTask) -> None:

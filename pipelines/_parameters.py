@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from kfp.dsl.base_component import BaseComponent
 
 from kfp_edge.components.containerize.component import containerize
+from kfp_edge.components.drift.component import drift
 from kfp_edge.components.export.component import export
 from kfp_edge.components.fetch_model.component import fetch_model
 from kfp_edge.components.gitops_commit.component import gitops_commit
@@ -228,6 +229,25 @@ class Promotion(ReleasedModel, GitOpsRepository):
     described_by: ClassVar = (promote,)
 
     to: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift(Model):
+    """Which model is compared with its training, and when it drifts."""
+
+    described_by: ClassVar = (drift,)
+
+    prometheus: str = ""
+    site_label: str = "site"
+    bundle: str = ""
+    drift_window: str = "7d"
+    drift_until: str = ""
+    season: str = "7d"
+    watch_psi: float = 0.1
+    drift_psi: float = 0.2
+    drift_alarm_rate: float = 0.01
+    min_rows: int = 100
+    min_drifted_sites: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from kfp_edge.components.containerize import parameters as containerize
+from kfp_edge.components.drift.parameters import read_parameters as read_drift_parameters
 from kfp_edge.components.export import parameters as export
 from kfp_edge.components.fetch_model import parameters as fetch_model
 from kfp_edge.components.gitops_commit.gitops_commit import check_destination, check_model
@@ -73,6 +74,8 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield from _delivery_checks(values, in_pod=in_pod)
     if "gitops_repo" in values:
         yield from _git_checks(values)
+    if "drift_window" in values:
+        yield partial(read_drift_parameters, **values)
     if values.get("image_registry"):
         yield partial(ImageRegistry.parse, values["image_registry"])
     yield partial(check_pod_parameters, values)

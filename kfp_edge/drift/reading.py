@@ -62,7 +62,7 @@ class DriftMetrics:
         current = self._find_places(Times(times.end_of(PARTS - 1), end, 1))
         return tuple(sorted({each.version for each in current or places}))
 
-    def read_reference(self, version: str, end: datetime, start: datetime) -> Reference:
+    def read_reference(self, version: str, start: datetime, end: datetime) -> Reference:
         """Return the training of a version, as its servers publish it.
 
         Raises:
@@ -168,7 +168,7 @@ def _numeric_bins(by_bound: Mapping[str, int], missing: int) -> Bins:
 
 
 def _category_bins(counts: Mapping[str, int], missing: int) -> Bins:
-    names = sorted(name for name, count in counts.items() if count)
+    names = sorted(counts)
     return Bins((*names, UNSEEN, MISSING), np.array([*(counts[name] for name in names), 0, missing], np.int64), False)
 
 

@@ -39,3 +39,5 @@ def set_environment_from_mounts() -> None:
             os.environ.setdefault(variable, str(path))
     if (user := folder / GIT_MOUNT / "username").is_file():
         os.environ.setdefault("KFP_EDGE_GIT_USERNAME", user.read_text().strip())
+    if (url := folder / METRICS_MOUNT / "url").is_file():
+        os.environ.setdefault("KFP_EDGE_METRICS_URL", url.read_text().strip())

@@ -10,7 +10,7 @@ from kfp_edge.spec.compiled_pipeline import CompiledPipeline
 _MODULE = "kfp_edge.components.preflight.parameters"
 #: Stages that a pipeline begins with and that check all of its parameters: `preflight`, and those that are the only
 #: stage of their pipeline.
-CHECKING_STAGES = frozenset({"preflight", "promote", "rollback"})
+CHECKING_STAGES = frozenset({"preflight", "promote", "rollback", "drift"})
 
 
 def check_arguments(pipeline: CompiledPipeline, arguments: Mapping[str, Any]) -> None:

@@ -131,7 +131,7 @@ def test_the_templates_have_the_names_and_keys_that_the_pipelines_use() -> None:
     assert found[DeliverySecrets.registry_secret]["type"] == "kubernetes.io/dockerconfigjson"
     assert found[DeliverySecrets.git_secret]["type"] == "kubernetes.io/basic-auth"
     assert set(found[DeliverySecrets.forge_secret]["stringData"]) == {"token"}
-    assert set(found[MetricsSecret.metrics_secret]["stringData"]) == {"token", "ca.crt"}
+    assert set(found[MetricsSecret.metrics_secret]["stringData"]) == {"token", "ca.crt", "url"}
     assert found[ClusterParameters.ca_bundle]["kind"] == "ConfigMap"
 
 

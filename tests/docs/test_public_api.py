@@ -65,10 +65,11 @@ PUBLIC_NAMES = {
         "StorageError",
         "UnfinishedRunsError",
     },
-    "kfp_edge.pipelines": {"delivery", "edge_mlops", "fleet_training", "promote", "rollback", "training"},
+    "kfp_edge.pipelines": {"delivery", "drift", "edge_mlops", "fleet_training", "promote", "rollback", "training"},
     "kfp_edge.components": {
         "clean_up",
         "containerize",
+        "drift",
         "export",
         "fetch_model",
         "fleet_summary",

@@ -57,7 +57,7 @@ GRAPH = {
     "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "suggestions", "wording"},
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
-    "drift": {"errors", "ml", "prometheus", "storage", "wording"},
+    "drift": {"errors", "ml", "prometheus", "reports", "storage", "wording"},
     "spec": {"errors", "kubernetes", "runtime", "storage", "suggestions"},
     "prerequisites": {"kubernetes", "diagnosis", "errors", "spec"},
     # neighbours: of these three, only the client imports another one, which finds secrets before an upload
@@ -99,6 +99,7 @@ GRAPH = {
         "wording",
     },
     "components": {
+        "drift",
         "forges",
         "kubernetes",
         "errors",
@@ -113,6 +114,7 @@ GRAPH = {
         "model_selection",
         "onnx_graph",
         "prerequisites",
+        "prometheus",
         "reports",
         "runtime",
         "storage",

@@ -15,16 +15,26 @@ COMPILED = ROOT / "compiled"
 NAMES = compiler.pipeline_names()
 DELIVERIES = ["delivery", "edge_mlops"]
 #: Their only stage checks what it is given.
-SINGLE_STAGES = ["promote", "rollback"]
+SINGLE_STAGES = ["drift", "promote", "rollback"]
 PREFLIGHT = [name for name in NAMES if name not in SINGLE_STAGES]
 #: Stages that change something outside of the run.
 SIDE_EFFECTS = {"containerize", "staging-test", "release", "gitops-commit", "clean-up", "promote", "rollback"}
 #: Stages that read what is outside of the run, where other content may be under the same address the next time.
-READERS = {"preflight", "ingest", "fetch-model", "verify"}
+READERS = {"preflight", "ingest", "fetch-model", "verify", "drift"}
 #: Stages that depend on a network.
-NETWORK = {"ingest", "fetch-model", "containerize", "release", "gitops-commit", "clean-up", "promote", "rollback"}
+NETWORK = {
+    "ingest",
+    "fetch-model",
+    "containerize",
+    "release",
+    "gitops-commit",
+    "clean-up",
+    "promote",
+    "rollback",
+    "drift",
+}
 #: Stages that process the data.
-COMPUTE = {"ingest", "train", "export", "verify"}
+COMPUTE = {"ingest", "train", "export", "verify", "drift"}
 MOUNTS = "/var/run/secrets/kfp-edge"
 
 
@@ -131,7 +141,7 @@ def test_parameters_set_nodes_certificates_and_pull_secret_of_every_pod(name: st
 @pytest.mark.parametrize("name", NAMES)
 def test_only_stages_that_use_the_object_store_get_the_data_connection(name: str) -> None:
     for label, pod in pods(name).items():
-        if label not in ("preflight", "ingest", "fetch-model", "verify", "containerize", "clean-up"):
+        if label not in ("preflight", "ingest", "fetch-model", "verify", "containerize", "clean-up", "drift"):
             assert "secretAsEnv" not in pod, label
             continue
         (secret,) = pod["secretAsEnv"]
@@ -153,6 +163,7 @@ def test_only_stages_that_push_or_pull_get_a_login(name: str) -> None:
         "gitops-commit": [registry, git, forge],
         "promote": [registry, git, forge, metrics],
         "rollback": [registry, git, forge],
+        "drift": [metrics],
         "preflight": [registry, git, forge] if name in DELIVERIES else [],
     }
     for label, pod in pods(name).items():

@@ -14,6 +14,7 @@ VARIABLES = [
     "KFP_EDGE_FORGE_TOKEN_FILE",
     "KFP_EDGE_METRICS_TOKEN_FILE",
     "KFP_EDGE_METRICS_CA_FILE",
+    "KFP_EDGE_METRICS_URL",
     "AWS_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
 ]
@@ -70,6 +71,12 @@ def test_a_mounted_metrics_secret_gives_token_and_certificate(mounts: Path) -> N
     set_environment_from_mounts()
     assert variables_set()["KFP_EDGE_METRICS_TOKEN_FILE"] == str(token)
     assert variables_set()["KFP_EDGE_METRICS_CA_FILE"] == str(certificate)
+
+
+def test_a_mounted_metrics_secret_gives_the_url(mounts: Path) -> None:
+    put(mounts, "metrics/url", "https://thanos.example\n")
+    set_environment_from_mounts()
+    assert variables_set() == {"KFP_EDGE_METRICS_URL": "https://thanos.example"}
 
 
 def test_mounted_certificates_are_trusted_everywhere(mounts: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 
 import requests
 
@@ -76,8 +77,16 @@ class Served:
                 value += per_minute
 
 
+class Server(Protocol):
+    """A server whose metrics were scraped."""
+
+    def samples(self) -> Iterator[tuple[str, str]]:
+        """Yield samples with their names; those of one series in the order of time."""
+        ...
+
+
 @contextmanager
-def prometheus_with(folder: Path, servers: Iterable[Served]) -> Iterator[str]:
+def prometheus_with(folder: Path, servers: Iterable[Server]) -> Iterator[str]:
     """Run a Prometheus that has these metrics; yield its URL."""
     lines: dict[str, list[str]] = {}
     for server in servers:

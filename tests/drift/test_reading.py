@@ -1,0 +1,153 @@
+"""What is read of a real Prometheus: exact numbers of rows, by site, version, variable and bin."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from kfp_edge.drift.counts import UNSEEN, Kind, Reference, SiteCounts, Variable
+from kfp_edge.drift.reading import DriftMetrics, bundle_reference
+from kfp_edge.errors import MetricsError
+from kfp_edge.ml.bundle import Frequencies, Histogram
+from kfp_edge.ml.bundle import Reference as BundleReference
+from kfp_edge.prometheus import Prometheus
+from support.counting_servers import CountingServer, minutes
+from support.drift import feature, output
+from support.prometheus import NOW, prometheus_with
+
+HEAT, KIND, CLASS = feature("heat"), feature("kind"), output("class")
+#: 28 parts of ten minutes.
+WINDOW = minutes(280)
+SERVERS = [
+    CountingServer("steady", (400, 0)),
+    CountingServer("restarted", (400, 0), heat=(0, 1, 2, 3, 0), restarts=(135,)),
+    # twice in one part, and its counter passes its old value before that part ends
+    CountingServer("often", (400, 0), heat=(0, 0, 5, 0, 0), restarts=(139, 137)),
+    CountingServer("new", (33, 0)),
+    CountingServer("gone", (400, 33)),
+    CountingServer("silent", (400, 0), silent=(200, 100)),
+    CountingServer("two", (400, 0)),
+    CountingServer("two", (400, 0), heat=(1, 1, 1, 1, 1), instance="pod-2:8080"),
+    CountingServer("updated", (400, 100), version="0.9.0"),
+    CountingServer("updated", (100, 0), instance="pod-2:8080"),
+    CountingServer("odd", (400, 0), missing=2, kinds={"L": 1, "X": 1, "Y": 1}, classes={"0": 1, "1": 2}, ring="all"),
+    CountingServer("bare", (400, 0), model="bare", has_reference=False),
+]
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with prometheus_with(tmp_path_factory.mktemp("prometheus"), SERVERS) as url:
+        yield Prometheus(url, "the parameter prometheus")
+
+
+@pytest.fixture(scope="module")
+def references(prometheus: Prometheus) -> dict[str, Reference]:
+    return {"1.0.0": DriftMetrics(prometheus, "press").read_reference("1.0.0", NOW - WINDOW, NOW)}
+
+
+@pytest.fixture(scope="module")
+def sites(prometheus: Prometheus, references: dict[str, Reference]) -> dict[str, SiteCounts]:
+    counted = DriftMetrics(prometheus, "press").read_window(references, NOW - WINDOW, NOW)
+    return {each.site: each for each in counted.sites}
+
+
+def rows(site: SiteCounts, variable: Variable) -> list[int]:
+    return site.parts[variable].sum(axis=0).tolist()
+
+
+def test_training_is_what_the_servers_publish(references: dict[str, Reference]) -> None:
+    variables = references["1.0.0"].variables
+    assert variables[HEAT].counts.tolist() == [0, 100, 100, 100, 0, 0]
+    assert variables[HEAT].labels == (
+        "below the range of training",
+        "0 to 1",
+        "1 to 2",
+        "2 to 3",
+        "above the range of training",
+        "missing",
+    )
+    assert variables[KIND].labels == ("L", "M", "unseen in training", "missing")
+    assert variables[CLASS].counts.tolist() == [200, 100, 0, 0]
+    assert CLASS.kind is Kind.OUTPUT
+
+
+def test_each_row_is_counted_once_in_its_part_and_bin(sites: dict[str, SiteCounts]) -> None:
+    steady = sites["steady"]
+    assert steady.parts[HEAT].tolist() == [[0, 10, 10, 10, 0, 0]] * 28
+    assert steady.parts[KIND].tolist() == [[20, 10, 0, 0]] * 28
+    assert steady.parts[CLASS].tolist() == [[20, 10, 0, 0]] * 28
+    assert (steady.ring, steady.version) == ("canary", "1.0.0")
+
+
+def test_a_restart_loses_only_what_was_not_scraped(sites: dict[str, SiteCounts]) -> None:
+    """The counters begin at 0 a minute after the last scrape, whose rows nobody has seen."""
+    assert rows(sites["restarted"], HEAT) == [0, 279, 558, 837, 0, 0]
+
+
+def test_restarts_are_seen_though_a_counter_has_passed_its_old_value(sites: dict[str, SiteCounts]) -> None:
+    assert rows(sites["often"], HEAT) == [0, 0, 278 * 5, 0, 0, 0]
+
+
+def test_a_server_counts_from_its_first_scrape_to_its_last(sites: dict[str, SiteCounts]) -> None:
+    assert rows(sites["new"], HEAT) == [0, 33, 33, 33, 0, 0]
+    assert rows(sites["gone"], HEAT) == [0, 247, 247, 247, 0, 0]
+
+
+def test_rows_of_a_time_without_metrics_count_when_these_are_back(sites: dict[str, SiteCounts]) -> None:
+    assert rows(sites["silent"], HEAT) == [0, 280, 280, 280, 0, 0]
+    assert np.count_nonzero(sites["silent"].parts[HEAT].sum(axis=1)) == 19
+
+
+def test_the_servers_of_a_site_are_added_up(sites: dict[str, SiteCounts]) -> None:
+    assert rows(sites["two"], HEAT) == [280, 560, 560, 560, 280, 0]
+
+
+def test_a_version_that_is_not_in_use_any_more_is_left_out(
+    prometheus: Prometheus, sites: dict[str, SiteCounts]
+) -> None:
+    assert DriftMetrics(prometheus, "press").find_versions(NOW - WINDOW, NOW) == ("1.0.0",)
+    assert rows(sites["updated"], HEAT) == [0, 100, 100, 100, 0, 0]
+
+
+def test_missing_values_and_categories_that_training_did_not_have_have_bins(sites: dict[str, SiteCounts]) -> None:
+    odd = sites["odd"]
+    assert rows(odd, HEAT)[-1] == 560
+    assert rows(odd, KIND) == [280, 0, 560, 0]
+    assert rows(odd, CLASS) == [280, 560, 0, 0]
+    assert odd.ring == "all"
+
+
+def test_the_bundle_has_the_same_training(references: dict[str, Reference]) -> None:
+    of_bundle = bundle_reference(
+        BundleReference(
+            rows=300,
+            features={
+                "heat": Histogram(edges=(0, 1, 2, 3), counts=(100, 100, 100)),
+                "kind": Frequencies(counts={"L": 200, "M": 100}),
+            },
+        ),
+        "1.0.0",
+    )
+    for variable in (HEAT, KIND):
+        ours, published = of_bundle.variables[variable], references["1.0.0"].variables[variable]
+        assert (ours.labels, ours.counts.tolist()) == (published.labels, published.counts.tolist())
+    assert UNSEEN in of_bundle.variables[KIND].labels
+
+
+class TestOneSentenceSays:
+    def test_that_no_server_reported_the_model(self, prometheus: Prometheus) -> None:
+        with pytest.raises(MetricsError, match="no server reported the model pump between .* check model_name, window"):
+            DriftMetrics(prometheus, "pump").find_versions(NOW - WINDOW, NOW)
+
+    def test_that_nothing_is_known_of_its_training(self, prometheus: Prometheus) -> None:
+        with pytest.raises(MetricsError, match="bare 1.0.0 publish nothing of its training; name its bundle in the"):
+            DriftMetrics(prometheus, "bare").read_reference("1.0.0", NOW - WINDOW, NOW)
+
+    def test_that_the_bins_are_those_of_another_version(self, prometheus: Prometheus) -> None:
+        other = BundleReference(rows=300, features={"heat": Histogram(edges=(0, 1, 2), counts=(100, 100))})
+        with pytest.raises(MetricsError, match=": heat is counted in 5 bins, and its training in 4; give the bundle"):
+            DriftMetrics(prometheus, "press").read_window(
+                {"1.0.0": bundle_reference(other, "1.0.0")}, NOW - timedelta(hours=1), NOW
+            )
