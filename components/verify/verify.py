@@ -15,7 +15,7 @@ from kfp_edge.components.verify.latency import check_latency, measure_latencies
 from kfp_edge.components.verify.missing_values import require_columns
 from kfp_edge.components.verify.model_card import write_model_card
 from kfp_edge.components.verify.parity import ModelPair, Parity, check_parity, measure_parity
-from kfp_edge.components.verify.reference import compute_reference
+from kfp_edge.components.verify.reference import compute_output_reference, compute_reference
 from kfp_edge.components.verify.report import write_report
 from kfp_edge.components.verify.samples import describe_unanswered, is_served, record_samples
 from kfp_edge.components.verify.server_check import replay_in_server
@@ -256,7 +256,9 @@ def _write_bundle(
         model=candidate.proto.SerializeToString(deterministic=True),
         signature=candidate.signature,
         samples=_check_recorded(samples, result.sample_tolerance),
-        reference=compute_reference(facts.train),
+        reference=compute_reference(
+            facts.train, candidate.signature.inputs, compute_output_reference(candidate, facts.test)
+        ),
         model_card=write_model_card(candidate.signature, result.checks, info, facts),
         info=info,
         features=features,

@@ -149,11 +149,24 @@ class Frequencies(_Contract):
     missing: int = 0
 
 
+class OutputReference(_Contract):
+    """Answers of the verified model for held-out rows that the server takes; of a detector for the normal ones."""
+
+    rows: int
+    #: `prediction` of a number, `score` of a detector, `probability` of the class `positive` where there are two.
+    values: dict[str, Histogram] = {}
+    #: How often each class was predicted; None where the answer is a number.
+    classes: dict[str, int] | None = None
+    positive: str | None = None
+
+
 class Reference(_Contract):
-    """`reference.json`: feature statistics of the training data, with which drift is measured."""
+    """`reference.json`: statistics of the training data and of the model's answers, with which drift is measured."""
 
     rows: int
     features: dict[str, Histogram | Frequencies]
+    #: None in a bundle of an earlier version, and where no held-out row could be answered.
+    outputs: OutputReference | None = None
 
 
 class WindowFeature(_Contract):
@@ -323,7 +336,7 @@ def write_bundle(
         model: The bytes of the ONNX file.
         signature: Inputs and outputs of the model.
         samples: Recorded inferences.
-        reference: Feature statistics of the training data.
+        reference: Statistics of the training data and of the model's answers.
         model_card: The model card, as Markdown.
         info: The fields of the manifest apart from the hashes of the files.
         features: How features are computed from the rows before, if any are.

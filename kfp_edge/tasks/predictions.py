@@ -1,11 +1,22 @@
 """Predictions of a model, in the form that metrics, parity and reports share; every task has its own kind."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kfp_edge.ml.arrays import ClassLabel, Floats, Labels
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One number of each of n rows, shape [n], as the output tensor `tensor` has it."""
+
+    tensor: str
+    values: Floats
+    #: The class whose probability it is, if it is one.
+    positive: str | None = None
 
 
 class Predictions(ABC):
@@ -25,6 +36,11 @@ class Predictions(ABC):
     @abstractmethod
     def margin(self) -> Floats:
         """How far the numbers of each row are from another decision, shape [n]."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> Mapping[str, Answers]:
+        """The numbers whose distribution is watched at the edge, by what they are; none of three or more classes."""
 
     @property
     def strata(self) -> Labels:

@@ -1,12 +1,13 @@
 """Predictions of an anomaly detector."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import Floats, Labels
-from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.predictions import Answers, Predictions
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class AnomalyPredictions(Predictions):
     def numbers(self) -> Floats:
         """The scores, shape [n, 1]."""
         return self.score.reshape(-1, 1)
+
+    @property
+    def answers(self) -> Mapping[str, Answers]:
+        """The score."""
+        return {"score": Answers("score", self.score.reshape(-1))}
 
     @property
     def margin(self) -> Floats:

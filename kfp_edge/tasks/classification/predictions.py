@@ -1,6 +1,6 @@
 """Predictions of a classifier."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,7 +9,7 @@ import numpy as np
 from kfp_edge.errors import DataError, ModelError
 from kfp_edge.ml.arrays import ClassLabel, Float64s, Floats, Labels
 from kfp_edge.ml.decision import Decision
-from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.predictions import Answers, Predictions
 
 #: How far the probabilities of a row may miss the sum 1: more than rounding in half precision, less than any scores.
 _SUM_TOLERANCE = 0.01
@@ -69,6 +69,18 @@ class ClassPredictions(Predictions):
     def numbers(self) -> Floats:
         """The probabilities, shape [n, classes]."""
         return self.probabilities
+
+    @property
+    def answers(self) -> Mapping[str, Answers]:
+        """The probability of the positive class of two.
+
+        Raises:
+            DataError: the model knows no such class.
+        """
+        if len(self.classes) != 2:
+            return {}
+        index = self.classes.index(self.positive_class)
+        return {"probability": Answers("probabilities", self.probabilities[:, index], str(self.positive_class))}
 
     @property
     def margin(self) -> Floats:

@@ -1,12 +1,13 @@
 """Predictions of a regression."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from kfp_edge.errors import ModelError
 from kfp_edge.ml.arrays import Float64s, Floats, Int64s, Labels, Mask
-from kfp_edge.tasks.predictions import Predictions
+from kfp_edge.tasks.predictions import Answers, Predictions
 
 #: Kinds of answers by their size, of which recorded samples have some rows of each.
 _STRATA = 10
@@ -29,6 +30,11 @@ class NumberPredictions(Predictions):
     def numbers(self) -> Floats:
         """The predicted numbers and the quantiles, shape [n, 1 + levels]."""
         return np.column_stack([self.value, self.quantiles])
+
+    @property
+    def answers(self) -> Mapping[str, Answers]:
+        """The predicted number; not its quantiles, which move with it."""
+        return {"prediction": Answers("prediction", self.value)}
 
     @property
     def margin(self) -> Floats:

@@ -244,6 +244,8 @@ class Router:
                 served.model.statistics.classes(),
                 served.model.windows,
                 stats.protocols,
+                served.model.statistics.outputs(),
+                served.model.statistics.reference,
             )
             for served in self._source.catalog.served
         ]

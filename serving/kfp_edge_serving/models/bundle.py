@@ -14,6 +14,7 @@ from kfp_edge_serving.errors import StartError
 from kfp_edge_serving.features.definition import FeatureDefinition, parse_definition
 from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.model_folders import MANIFEST, MODEL, list_files
+from kfp_edge_serving.models.reference import OutputReference, ValueReference, parse_features, parse_outputs
 
 #: What a signature may say of an output beside its classes.
 _DETAILS = ("threshold", "positive", "quantile", "units")
@@ -28,14 +29,14 @@ CONTRACT_FILES = (*_REQUIRED_FILES, "reference.json", "features.json", "model_ca
 class ColumnSpec:
     """One feature: its smallest and largest value in training, or its categories, if either is known.
 
-    `edges` are those of the histogram of training; empty if there is none. A missing value of a `required` column is
-    refused. A `boolean` column takes true and false for 1 and 0.
+    `reference` says how its values were distributed in training. A missing value of a `required` column is refused. A
+    `boolean` column takes true and false for 1 and 0.
     """
 
     name: str
     range: tuple[float, float] | None = None
     categories: frozenset[str] | None = None
-    edges: tuple[float, ...] = ()
+    reference: ValueReference = field(default_factory=ValueReference)
     required: bool = False
     boolean: bool = False
 
@@ -99,7 +100,8 @@ class LoadedBundle:
     Of a model without a bundle (`is_verified` is false), `model` is the path of its file and `digest` the SHA-256 of
     that, and there are no samples. `features` says which features are computed from the rows before, None if a row has
     all of them. `weights` are the files of the model's external data by the path that the model names. `unused_files`
-    are in the folder, and belong to neither. `task` is what the model learned, empty without a bundle.
+    are in the folder, and belong to neither. `task` is what the model learned, empty without a bundle, and `reference`
+    what it answered for held-out rows.
     """
 
     name: str
@@ -115,6 +117,7 @@ class LoadedBundle:
     is_verified: bool = True
     unused_files: tuple[str, ...] = ()
     task: str = ""
+    reference: OutputReference = field(default_factory=OutputReference)
 
     @property
     def digest_field(self) -> str:
@@ -140,7 +143,8 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
         hashes = {path: entry["sha256"] for path, entry in manifest["files"].items()}
     files = _read_verified(folder, hashes)
     with _contract_of(folder / "reference.json"):
-        columns = orjson.loads(files["reference.json"])["features"] if "reference.json" in files else {}
+        reference = orjson.loads(files.get("reference.json", b'{"features": {}}'))
+        columns, answers = parse_features(reference), parse_outputs(reference)
     with _contract_of(folder / "signature.json"):
         signature = orjson.loads(files["signature.json"])
         rows = _find_rows_of_table(signature)
@@ -165,6 +169,7 @@ def load_bundle(folder: Path, check_name: bool = True) -> LoadedBundle:
         weights={path: content for path, content in files.items() if path not in CONTRACT_FILES},
         unused_files=_list_unused(folder, {MANIFEST, *files}),
         task=str(signature.get("task", "")),
+        reference=answers,
     )
     if not bundle.samples:
         raise StartError(f"{folder} holds no recorded request for the self-test.")
@@ -248,26 +253,29 @@ def _parse_batch_dimension(tensor: JsonObject, rows_of_table: int | None) -> int
     return stated
 
 
-def _parse_tensor(tensor: JsonObject, features: JsonObject, rows_of_table: int | None) -> TensorSpec:
+def _parse_tensor(tensor: JsonObject, features: Mapping[str, ValueReference], rows_of_table: int | None) -> TensorSpec:
     return TensorSpec(
         name=tensor["name"],
         datatype=tensor["datatype"],
         shape=tuple(tensor["shape"]),
-        columns=tuple(_parse_column(column, features.get(column["name"], {})) for column in tensor.get("columns", [])),
+        columns=tuple(
+            _parse_column(column, features.get(column["name"], ValueReference()))
+            for column in tensor.get("columns", [])
+        ),
         classes=tuple(tensor.get("classes") or ()),
         details={name: tensor[name] for name in _DETAILS if name in tensor},
         batch_dimension=_parse_batch_dimension(tensor, rows_of_table),
     )
 
 
-def _parse_column(column: JsonObject, feature: JsonObject) -> ColumnSpec:
+def _parse_column(column: JsonObject, reference: ValueReference) -> ColumnSpec:
     low_high = column.get("range")
     categories = column.get("categories")
     return ColumnSpec(
         name=column["name"],
         range=None if low_high is None else (float(low_high[0]), float(low_high[1])),
         categories=None if categories is None else frozenset(categories),
-        edges=tuple(float(edge) for edge in feature.get("edges", ())),
+        reference=reference,
         required=column.get("required") is True,
         boolean=column.get("boolean") is True,
     )

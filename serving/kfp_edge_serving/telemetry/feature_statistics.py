@@ -5,15 +5,17 @@ A request only leaves its arrays here; they are counted many at a time, which co
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from kfp_edge_serving.codecs.tensors import Array, limits
-from kfp_edge_serving.models.bundle import ColumnSpec, LoadedBundle, TensorSpec
-from kfp_edge_serving.telemetry.bin_counts import BinCounts
+from kfp_edge_serving.codecs.tensors import Array
+from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
 from kfp_edge_serving.telemetry.known_labels import list_classes
+from kfp_edge_serving.telemetry.reference_series import format_reference
+from kfp_edge_serving.telemetry.value_counts import FeatureCounts, OutputCounts
 
 #: Requests, and values in them, that are counted at a time: more would save little, and delay one request for longer.
 _BATCH_REQUESTS = 128
@@ -31,16 +33,8 @@ class Runs(NamedTuple):
     rows: int
 
 
-class FeatureCounts:
-    """The counts of one input column."""
-
-    def __init__(self, column: ColumnSpec, tensor: TensorSpec, count_out_of_range: bool) -> None:
-        self.column = column
-        self.bins = BinCounts(column.edges, tensor)
-        self.range = limits(column.range[:1], column.range[1:], tensor) if count_out_of_range and column.range else None
-        self.missing = 0
-        self.out_of_range = 0
-        self.categories: Counter[str] = Counter(dict.fromkeys(sorted((column.categories or set()) - {""}), 0))
+#: Rows, inputs and outputs of an answered request, by their names.
+_Uncounted = tuple[int, dict[str, Array], dict[str, Array]]
 
 
 class FeatureStatistics:
@@ -48,19 +42,32 @@ class FeatureStatistics:
 
     def __init__(self, bundle: LoadedBundle, count_out_of_range: bool = True) -> None:
         self._lock = threading.Lock()
-        self._uncounted: list[tuple[int, dict[str, Array], Array | None]] = []
+        self._uncounted: list[_Uncounted] = []
         self._runs = Runs(0, 0)
         counted = [tensor for tensor in bundle.inputs if _is_counted(tensor)]
-        self._batch_rows = _BATCH_VALUES // max(1, sum(_values_per_row(tensor) for tensor in counted))
+        labels = {"model": bundle.name, "version": bundle.version}
         self._columns = {
-            tensor.name: [FeatureCounts(column, tensor, count_out_of_range) for column in tensor.columns]
+            tensor.name: [FeatureCounts(column, tensor, labels, count_out_of_range) for column in tensor.columns]
             for tensor in counted
         }
         self._counts_all_inputs = len(counted) == len(bundle.inputs)
         label = next((tensor for tensor in bundle.outputs if _is_label(tensor)), None)
         self._label = None if label is None else label.name
+        self._outputs = _find_outputs(bundle, labels)
+        answers = {output.tensor.name: output.tensor for output in self._outputs}
+        #: The outputs that are counted.
+        self._answers = tuple(dict.fromkeys([*([] if label is None else [label.name]), *answers]))
+        values = sum(_values_per_row(tensor) for tensor in (*counted, *answers.values()))
+        self._batch_rows = _BATCH_VALUES // max(1, values)
         self._known_classes = () if label is None else list_classes(bundle, label)
         self._classes: Counter[str] = Counter(dict.fromkeys(self._known_classes, 0))
+        #: The lines of Prometheus that never change, by the names of their metrics.
+        self.reference = format_reference(
+            bundle,
+            [(feature.column, feature.bins) for columns in self._columns.values() for feature in columns],
+            [(output.name, output.bins) for output in self._outputs],
+            self._known_classes,
+        )
 
     def add(self, rows: int, feed: dict[str, Array], names: list[str], outputs: list[Array]) -> None:
         """Add one answered request; its arrays must not change any more.
@@ -73,15 +80,16 @@ class FeatureStatistics:
         """
         if not self._counts_all_inputs:  # the others may be large, so they are not kept
             feed = {name: feed[name] for name in self._columns}
-        self._keep(rows, feed, outputs[names.index(self._label)] if self._label in names else None)
+        self._keep(rows, feed, {name: outputs[names.index(name)] for name in self._answers if name in names})
 
     def add_copies(self, rows: int, feed: dict[str, Array], names: list[str], outputs: list[Array]) -> None:
         """Add answered requests like `add`, whose arrays are going to change."""
         kept = {name: feed[name].copy() for name in self._columns}
-        self._keep(rows, kept, outputs[names.index(self._label)].copy() if self._label in names else None)
+        answers = {name: outputs[names.index(name)].copy() for name in self._answers if name in names}
+        self._keep(rows, kept, answers)
 
-    def _keep(self, rows: int, feed: dict[str, Array], label: Array | None) -> None:
-        self._uncounted.append((rows, feed, label))  # atomic
+    def _keep(self, rows: int, feed: dict[str, Array], answers: dict[str, Array]) -> None:
+        self._uncounted.append((rows, feed, answers))  # atomic
         if len(self._uncounted) * rows >= self._batch_rows or len(self._uncounted) >= _BATCH_REQUESTS:
             with self._lock:
                 self._count_added()
@@ -91,6 +99,12 @@ class FeatureStatistics:
         with self._lock:
             self._count_added()
             return [feature for columns in self._columns.values() for feature in columns]
+
+    def outputs(self) -> list[OutputCounts]:
+        """Return the counts of every number that is answered so far, as far as the reference has it."""
+        with self._lock:
+            self._count_added()
+            return self._outputs
 
     def classes(self) -> dict[str, int]:
         """Return how often each class was predicted so far; class "1" of an anomaly model is an alarm.
@@ -116,7 +130,11 @@ class FeatureStatistics:
         self._runs = Runs(self._runs.runs + len(requests), self._runs.rows + sum(rows for rows, _, _ in requests))
         for name, features in self._columns.items():
             _count(features, [feed[name] for _, feed, _ in requests])
-        if labels := [label for _, _, label in requests if label is not None]:
+        for output in self._outputs:
+            if arrays := [answers[output.tensor.name] for _, _, answers in requests if output.tensor.name in answers]:
+                output.add_answers(np.concatenate(arrays))
+        label = self._label
+        if label is not None and (labels := [answers[label] for _, _, answers in requests if label in answers]):
             self._count_classes(Counter(np.concatenate(labels, axis=None).tolist()))
 
     def _count_classes(self, counts: Counter[int | str]) -> None:
@@ -133,24 +151,22 @@ def _count(features: list[FeatureCounts], arrays: list[Array]) -> None:
         table = table.view(np.uint8)
     for index, feature in enumerate(features):
         if feature.column.categories is None:
-            _count_numbers(feature, table[:, index])
+            feature.add(table[:, index])
         else:
-            _count_categories(feature, table[:, index].tolist())
+            feature.add_categories(table[:, index].tolist())
 
 
-def _count_categories(feature: FeatureCounts, values: list[str]) -> None:
-    counts = Counter(values)
-    feature.missing += counts.pop("", 0)
-    feature.categories.update(counts)
-
-
-def _count_numbers(feature: FeatureCounts, values: Array) -> None:
-    present = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-    feature.missing += len(values) - len(present)
-    if feature.range is not None:
-        low, high = feature.range
-        feature.out_of_range += int(((present < low) | (present > high)).sum())
-    feature.bins.add(present)
+def _find_outputs(bundle: LoadedBundle, labels: Mapping[str, str]) -> list[OutputCounts]:
+    """Return the numbers whose distribution the reference has, and which the model answers."""
+    tensors = {tensor.name: tensor for tensor in bundle.outputs}
+    counts = []
+    for name, reference in bundle.reference.values.items():
+        tensor = tensors.get("probabilities" if name == "probability" else name)
+        positive = bundle.reference.positive if name == "probability" else ""
+        if tensor is not None and (not positive or positive in tensor.classes):
+            index = tensor.classes.index(positive) if positive else 0
+            counts.append(OutputCounts(name, tensor, index, labels, reference.edges))
+    return counts
 
 
 def _is_counted(tensor: TensorSpec) -> bool:

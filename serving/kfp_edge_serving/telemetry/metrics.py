@@ -17,8 +17,10 @@ from urllib.parse import unquote
 from kfp_edge_serving import __version__
 from kfp_edge_serving.features.window_features import WindowFeatures
 from kfp_edge_serving.models.bundle import LoadedBundle
-from kfp_edge_serving.telemetry.feature_statistics import FeatureCounts
 from kfp_edge_serving.telemetry.known_labels import REST, list_statuses
+from kfp_edge_serving.telemetry.reference_series import REFERENCE_FAMILIES
+from kfp_edge_serving.telemetry.series import format_labels
+from kfp_edge_serving.telemetry.value_counts import FeatureCounts, OutputCounts, ValueCounts
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -110,6 +112,8 @@ def _count(totals: RequestTotals, requests: list[_Counted]) -> None:
 class ModelSnapshot:
     """The metrics of one model version at one moment; `classes` counts the predictions of each class.
 
+    `outputs` counts the answered numbers, and `reference` has the lines that never change by the names of their
+    metrics.
     `windows` computes features from the rows before, None if the model has no such features. `protocols` are those
     that the server answers.
     """
@@ -120,6 +124,8 @@ class ModelSnapshot:
     classes: dict[str, int]
     windows: WindowFeatures | None = None
     protocols: Sequence[str] = (REST,)
+    outputs: Sequence[OutputCounts] = ()
+    reference: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,12 @@ def exposition(models: Sequence[ModelSnapshot], server: ServerSnapshot) -> bytes
     lines = list(_server_lines(server))
     for name, kind, text, samples in _FAMILIES:
         lines += _family_lines(name, kind, text, models, samples)
+    for name, text, histograms in _VALUE_FAMILIES:
+        lines += _head_lines(f"kfp_edge_{name}", "histogram", text)
+        lines += (line for model in models for counts in histograms(model) for line in counts.lines())
+    for name, kind, text in REFERENCE_FAMILIES:
+        lines += _head_lines(f"kfp_edge_{name}", kind, text)
+        lines += (line for model in models for line in model.reference.get(name, ()))
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -168,7 +180,7 @@ def _image_digest() -> str:
 
 def _server_lines(server: ServerSnapshot) -> Iterator[str]:
     yield from _head_lines("target_info", "gauge", "Resource attributes of this server.")
-    yield f"target_info{_format_labels(_resource_labels())} 1"
+    yield f"target_info{format_labels(_resource_labels())} 1"
     for name, kind, text, value in (
         ("kfp_edge_ready", "gauge", "1 while the server takes requests.", server.is_ready),
         ("kfp_edge_requests_in_flight", "gauge", "Requests being received or answered.", server.in_flight),
@@ -181,7 +193,7 @@ def _server_lines(server: ServerSnapshot) -> Iterator[str]:
     name = "kfp_edge_refused_requests_total"
     yield from _head_lines(name, "counter", "Requests refused before a model computed anything, by reason.")
     for (protocol, reason), count in sorted(server.refused.items()):
-        yield f"{name}{_format_labels({'protocol': protocol, 'reason': reason})} {count}"
+        yield f"{name}{format_labels({'protocol': protocol, 'reason': reason})} {count}"
 
 
 def _family_lines(name: str, kind: str, text: str, models: Sequence[ModelSnapshot], samples: _Samples) -> Iterator[str]:
@@ -190,20 +202,12 @@ def _family_lines(name: str, kind: str, text: str, models: Sequence[ModelSnapsho
     for model in models:
         model_labels = {"model": model.bundle.name, "version": model.bundle.version}
         for suffix, labels, value in samples(model):
-            yield f"{full_name}{suffix}{_format_labels(model_labels | labels)} {value}"
+            yield f"{full_name}{suffix}{format_labels(model_labels | labels)} {value}"
 
 
 def _head_lines(name: str, kind: str, text: str) -> Iterator[str]:
     yield f"# HELP {name} {text}"
     yield f"# TYPE {name} {kind}"
-
-
-def _format_labels(labels: dict[str, str]) -> str:
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def _info(model: ModelSnapshot) -> Iterator[_Sample]:
@@ -229,20 +233,17 @@ def _last(model: ModelSnapshot) -> Iterator[_Sample]:
 
 
 def _durations(model: ModelSnapshot) -> Iterator[_Sample]:
+    cumulative = 0
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), model.requests.buckets, strict=True):
+        cumulative += count
+        yield "_bucket", {"le": bound}, cumulative
     yield "_sum", {}, model.requests.seconds
-    yield from _buckets(map(str, BUCKETS), model.requests.buckets, {})
+    yield "_count", {}, cumulative
 
 
 def _classes(model: ModelSnapshot) -> Iterator[_Sample]:
     for name, count in model.classes.items():
         yield "", {"class": name}, count
-
-
-def _values(model: ModelSnapshot) -> Iterator[_Sample]:
-    for feature in model.features:
-        if feature.column.categories is None:
-            labels = {"feature": feature.column.name}
-            yield from _buckets(feature.bins.upper_bounds, feature.bins.counts.tolist(), labels)
 
 
 def _categories(model: ModelSnapshot) -> Iterator[_Sample]:
@@ -254,6 +255,11 @@ def _categories(model: ModelSnapshot) -> Iterator[_Sample]:
 def _missing(model: ModelSnapshot) -> Iterator[_Sample]:
     for feature in model.features:
         yield "", {"feature": feature.column.name}, feature.missing
+
+
+def _missing_answers(model: ModelSnapshot) -> Iterator[_Sample]:
+    for output in model.outputs:
+        yield "", {"output": output.name}, output.missing
 
 
 def _out_of_range(model: ModelSnapshot) -> Iterator[_Sample]:
@@ -280,15 +286,6 @@ def _evicted_groups(model: ModelSnapshot) -> Iterator[_Sample]:
         yield "", {}, model.windows.count_groups().evicted
 
 
-def _buckets(bounds: Iterable[str], counts: list[int], labels: dict[str, str]) -> Iterator[_Sample]:
-    """Yield the buckets of a histogram and their sum; the last of `counts` is of the values above the last bound."""
-    cumulative = 0
-    for bound, count in zip((*bounds, "+Inf"), counts, strict=True):
-        cumulative += count
-        yield "_bucket", {**labels, "le": bound}, cumulative
-    yield "_count", labels, cumulative
-
-
 _FAMILIES: tuple[tuple[str, str, str, _Samples], ...] = (
     ("model_info", "gauge", "1 for each loaded model.", _info),
     ("requests_total", "counter", "Answered inference requests by protocol and HTTP status.", _requests),
@@ -296,11 +293,21 @@ _FAMILIES: tuple[tuple[str, str, str, _Samples], ...] = (
     ("request_duration_seconds", "histogram", "Time to answer, body received.", _durations),
     ("last_inference_timestamp_seconds", "gauge", "Time of the last answer.", _last),
     ("output_class_total", "counter", "Rows answered with each class.", _classes),
-    ("input_feature", "histogram", "Values of a feature, in the bins of training.", _values),
     ("input_category_total", "counter", "Values of a categorical feature.", _categories),
     ("input_missing_total", "counter", "Missing values of a feature.", _missing),
     ("input_out_of_range_total", "counter", "Values outside of the range of training.", _out_of_range),
+    ("output_missing_total", "counter", "Answers without a number (NaN).", _missing_answers),
     ("window_rows_total", "counter", "Rows for rolling windows by what became of them.", _window_rows),
     ("window_groups", "gauge", "Groups whose rolling windows are full, and others.", _window_groups),
     ("window_groups_evicted_total", "counter", "Groups whose rows were forgotten.", _evicted_groups),
 )
+
+#: Histograms whose labels were formatted before.
+_VALUE_FAMILIES: tuple[tuple[str, str, Callable[[ModelSnapshot], Iterable[ValueCounts]]], ...] = (
+    ("input_feature", "Values of a feature, in the bins of training.", lambda model: _numeric(model.features)),
+    ("output_value", "Answered numbers, in the bins of their deciles for held-out rows.", lambda model: model.outputs),
+)
+
+
+def _numeric(features: Iterable[FeatureCounts]) -> Iterator[FeatureCounts]:
+    return (feature for feature in features if feature.column.categories is None)

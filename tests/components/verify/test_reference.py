@@ -1,6 +1,7 @@
 """The reference counts training data so that drift is seen: values that fill the data have bins of their own."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from kfp_edge.components.verify.histograms import compute_histogram
 from kfp_edge.components.verify.reference import compute_reference
-from kfp_edge.ml.bundle import Histogram
+from kfp_edge.ml.bundle import Datatype, Histogram
 from kfp_edge.ml.dataset import Dataset
 from support.tables import failures, mark_training_failures
 
@@ -83,6 +85,34 @@ def test_edges_are_increasing_numbers_of_the_model_and_no_row_is_lost(values: np
     assert (np.diff(edges) > 0).all()
     assert len(histogram.counts) == max(0, len(edges) - 1)
     assert sum(histogram.counts) + histogram.missing == len(values)
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_values_are_counted_as_the_model_gets_them(datatype: Datatype) -> None:
+    dtype: Any = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}[datatype]
+    values = np.concatenate([np.full(60, 0.1), np.linspace(-1, 1, 40), [np.nan]])
+    histogram = compute_histogram(values, datatype)
+    edges = np.array(histogram.edges, dtype)
+    assert edges.tolist() == list(histogram.edges)
+    start = int(np.searchsorted(edges, dtype(0.1)))
+    assert (edges[start], edges[start + 1]) == (dtype(0.1), np.nextafter(dtype(0.1), dtype(1)))
+    assert histogram.counts[start] == 60
+    assert (sum(histogram.counts), histogram.missing) == (100, 1)
+
+
+def test_large_integers_are_not_rounded_to_float32() -> None:
+    values = np.array([16_777_219] * 60 + list(range(16_777_220, 16_777_260)), np.float64)
+    assert _count_of(compute_histogram(values, "INT64"), 16_777_219) == 60
+
+
+def _count_of(histogram: Histogram, value: int) -> int:
+    return histogram.counts[int(np.searchsorted(histogram.edges, value, side="right")) - 1]
+
+
+def test_answers_that_are_infinite_or_missing_are_counted() -> None:
+    histogram = compute_histogram(np.array([np.inf, -np.inf, np.nan, *range(20)]), "FP32")
+    assert (sum(histogram.counts), histogram.missing) == (22, 1)
+    assert np.isfinite(histogram.edges).all()
 
 
 def test_failures_among_the_training_rows_of_a_detector_are_not_counted() -> None:

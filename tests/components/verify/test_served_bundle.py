@@ -86,3 +86,13 @@ def test_training_rows_are_counted_as_in_the_reference(bundle: Bundle, model: Mo
     assert dict(counted["type"].categories) == reference["type"].counts
     assert counted["type"].missing == reference["type"].missing
     assert pd.isna(data.frame["type"]).sum() == 20
+
+
+def test_answers_for_held_out_rows_are_counted_as_in_the_reference(bundle: Bundle) -> None:
+    model = Model(load_bundle(bundle.folder, check_name=False), ModelOptions())
+    infer(model, failures(seed=1))
+    reference = bundle.reference.outputs
+    assert reference is not None
+    [probability] = model.statistics.outputs()
+    assert tuple(probability.bins.counts.tolist()) == (0, *reference.values["probability"].counts, 0)
+    assert model.statistics.classes() == reference.classes
