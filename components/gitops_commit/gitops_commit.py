@@ -6,7 +6,7 @@ from functools import partial
 
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import FIRST_RING, PullRequests, Serving
-from kfp_edge.fleet.documents import read_fleet
+from kfp_edge.fleet.documents import FROM_EARLIER_LAYOUT, read_fleet
 from kfp_edge.fleet.promotion.model_metrics import DATA_TRAILER
 from kfp_edge.fleet.releases.branches import review_branch
 from kfp_edge.fleet.releases.ring_images import is_mounted, select_ring, set_ring_image
@@ -17,7 +17,7 @@ from kfp_edge.fleet.sites.sites import find_sites
 from kfp_edge.git.remote import GitRemote, check_branch
 from kfp_edge.git.repository import GitRepository, open_repository
 from kfp_edge.gitops.changes import Change, PlannedCommit, check_change, propose_in
-from kfp_edge.gitops.layout import FLEET, ring_kustomization
+from kfp_edge.gitops.layout import FLEET, find_earlier_layout, ring_kustomization
 from kfp_edge.gitops.target import FileTarget
 from kfp_edge.gitops.tree import Edited, Tree
 from kfp_edge.images.model_format import ModelFormat
@@ -32,7 +32,6 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_EARLIER_LAYOUT = re.compile(r"sites/[^/]+/[^/]+/kustomization\.yaml")
 _IMAGE_NAME = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+")
 
 
@@ -229,11 +228,10 @@ def _check_not_in_use(tree: Tree, model: str, destination: Destination) -> None:
     """
     files = [path for path in tree.list_files() if path.endswith((".yaml", ".yml"))]
     url = destination.remote.url
-    if any(_EARLIER_LAYOUT.fullmatch(path) for path in files):
+    if earlier := find_earlier_layout(files):
         raise GitError(
-            f"{url} has sites/SITE/MODEL/ of an earlier layout and no fleet.yaml; create one with `kfp-edge fleet "
-            "init` in a checkout, and move what sites run to rings/, or set gitops_target to "
-            f"{{file: sites/SITE/{model}/kustomization.yaml, image: {model}}} to go on as it is."
+            f"{url} has no fleet.yaml, and {earlier} is of the layout without rings; {FROM_EARLIER_LAYOUT}, or set "
+            f"gitops_target to {{file: {earlier}kustomization.yaml, image: {model}}} to go on as it is."
         )
     files = [path for path in files if not path.startswith(".")]
     if files:

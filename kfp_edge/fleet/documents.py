@@ -10,10 +10,15 @@ from pydantic_core import ErrorDetails
 
 from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.contracts import Contract, Fleet, Site
-from kfp_edge.gitops.layout import FLEET, SITES, site_file
+from kfp_edge.gitops.layout import FLEET, SITES, find_earlier_layout, site_file
 from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.suggestions import did_you_mean
 
+#: What to do about a repository of earlier versions.
+FROM_EARLIER_LAYOUT = (
+    "start a fleet in a new folder with `kfp-edge fleet init` and `kfp-edge fleet add-site` (docs/fleet-owner.md, From "
+    "a repository without rings)"
+)
 _CREDENTIALS = re.compile("://[^/@]*@")
 _Model = TypeVar("_Model", bound=Contract)
 Location = tuple[str | int, ...]
@@ -43,15 +48,20 @@ def read_fleet(tree: Tree) -> Fleet:
         DocumentError: there is none, or it is not valid.
     """
     data = tree.read(FLEET)
-    if data is None and isinstance(tree, Checkout):
-        remedy = "name the checkout of the fleet's repository with --repository"
-        if not tree.folder.is_dir():
-            raise DocumentError(FLEET, 0, f"there is no folder {tree.folder}; {remedy}.")
-        where = tree.folder.resolve()
-        raise DocumentError(FLEET, 0, f"is missing in {where}; {remedy}, or start one with `kfp-edge fleet init`.")
     if data is None:
-        raise DocumentError(FLEET, 0, "is missing; create it with `kfp-edge fleet init`.")
+        raise DocumentError(FLEET, 0, _explain_missing(tree))
     return parse_document(Fleet, data, FLEET)
+
+
+def _explain_missing(tree: Tree) -> str:
+    if earlier := find_earlier_layout(tree.list_files(SITES)):
+        return f"is missing, and {earlier} is of the layout without rings; {FROM_EARLIER_LAYOUT}."
+    if not isinstance(tree, Checkout):
+        return "is missing; create it with `kfp-edge fleet init`."
+    remedy = "name the checkout of the fleet's repository with --repository"
+    if not tree.folder.is_dir():
+        return f"there is no folder {tree.folder}; {remedy}."
+    return f"is missing in {tree.folder.resolve()}; {remedy}, or start one with `kfp-edge fleet init`."
 
 
 def read_site(tree: Tree, site: str) -> Site:

@@ -8,6 +8,7 @@ sites/SITE/kustomization.yaml            what the site runs, made of its ring's 
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 README = "README.md"
@@ -18,6 +19,8 @@ MODELS = "models"
 SITE = "site.yaml"
 KUSTOMIZATION = "kustomization.yaml"
 
+#: Of each site and model, before there were rings.
+_EARLIER_LAYOUT = re.compile(rf"{SITES}/[^/]+/[^/]+/{re.escape(KUSTOMIZATION)}")
 _RING_KUSTOMIZATION = re.compile(rf"{RINGS}/([^/]+)/([^/]+)/{re.escape(KUSTOMIZATION)}")
 
 
@@ -56,3 +59,8 @@ def parse_ring_resource(resource: str) -> tuple[str, str] | None:
     """Return ring and model of such an entry of `resources`, None for any other one."""
     parts = PurePosixPath(resource.rstrip("/")).parts
     return (parts[3], parts[4]) if parts[:3] == ("..", "..", RINGS) and len(parts) == 5 else None
+
+
+def find_earlier_layout(paths: Iterable[str]) -> str:
+    """Return a folder of the layout that kfp-edge wrote before there were rings, empty if there is none."""
+    return next((path.removesuffix(KUSTOMIZATION) for path in paths if _EARLIER_LAYOUT.fullmatch(path)), "")

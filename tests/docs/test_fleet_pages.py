@@ -120,6 +120,17 @@ def test_the_table_of_sites_adds_them_and_the_fleet_passes_its_check(desk: Desk)
     assert "Europe/Berlin" in (desk.checkout / "sites/hall-8/site.yaml").read_text()
 
 
+def test_a_fleet_beside_a_repository_without_rings_passes_its_check(desk: Desk) -> None:
+    new = desk.folder / "new"
+    new.mkdir()
+    section = OWNER.read_text().partition("## From a repository without rings\n")[2].partition("\n## ")[0]
+    commands = re.findall(r"^kfp-edge fleet .*$", section, re.MULTILINE)
+    assert [command.split()[2] for command in commands] == ["init", "add-site", "check"]
+    for command in commands:
+        desk.run(command, new)
+    assert 'ring: "canary"' in (new / "sites/site-1/site.yaml").read_text()
+
+
 def test_the_commands_of_git_work_in_their_order(desk: Desk) -> None:
     (desk.checkout / "README.md").write_text("Ours.\n")
     of_git = [line for block in read_blocks(OWNER, "sh") for line in block.splitlines() if line.startswith("git ")]

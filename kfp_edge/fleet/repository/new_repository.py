@@ -19,12 +19,12 @@ from kfp_edge.fleet.contracts import (
     Serving,
     Site,
 )
-from kfp_edge.fleet.documents import describe_invalid
+from kfp_edge.fleet.documents import FROM_EARLIER_LAYOUT, describe_invalid
 from kfp_edge.fleet.repository.project_files import render_project
 from kfp_edge.git.remote import check_branch
-from kfp_edge.gitops.layout import FLEET, README
+from kfp_edge.gitops.layout import FLEET, README, SITES, find_earlier_layout
 from kfp_edge.gitops.template_files import Part, render_part
-from kfp_edge.gitops.tree import Tree
+from kfp_edge.gitops.tree import Checkout, Tree
 from kfp_edge.storage.files import write_files
 from kfp_edge.suggestions import describe_unknown_choice
 
@@ -142,6 +142,8 @@ def create_repository(
         raise ParameterError(describe_unknown_choice("serving", serving, tuple(Serving)))
     if (folder / FLEET).exists():
         raise ParameterError(f"{folder / FLEET} exists: there is a fleet already.")
+    if earlier := find_earlier_layout(Checkout(folder).list_files(SITES)):
+        raise ParameterError(f"{folder}/{earlier} is of the layout without rings; {FROM_EARLIER_LAYOUT}.")
     try:
         fleet = new_fleet(name, url, branch, rings or (FIRST_RING,), Serving(serving))
     except ValidationError as error:

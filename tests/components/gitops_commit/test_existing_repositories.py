@@ -27,9 +27,10 @@ class TestARepositoryThatIsThere:
         with pytest.raises(KfpEdgeError) as error:
             commit(folder)
         assert str(error.value) == (
-            f"{folder} has sites/SITE/MODEL/ of an earlier layout and no fleet.yaml; create one with `kfp-edge fleet "
-            "init` in a checkout, and move what sites run to rings/, or set gitops_target to {file: "
-            "sites/SITE/pump/kustomization.yaml, image: pump} to go on as it is."
+            f"{folder} has no fleet.yaml, and sites/site-1/pump/ is of the layout without rings; start a fleet in a "
+            "new folder with `kfp-edge fleet init` and `kfp-edge fleet add-site` (docs/fleet-owner.md, From a "
+            "repository without rings), or set gitops_target to {file: sites/site-1/pump/kustomization.yaml, image: "
+            "pump} to go on as it is."
         )
         change = commit(folder, target=FileTarget.parse({"file": old, "image": "pump"}))
         assert changed_lines(folder, change.commit) == [f"-    digest: {DIGESTS[1]}", f"+    digest: {DIGESTS[0]}"]

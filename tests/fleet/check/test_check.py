@@ -105,6 +105,23 @@ class TestAFileThatCannotBeRead:
         (found,) = findings(tmp_path / "edge-site")
         assert f"there is no folder {tmp_path / 'edge-site'}; name the checkout" in found
 
+    @pytest.mark.parametrize(
+        "command",
+        ["check", "render site-1", "diff", "status", "promote pump", "rollback pump --ring canary", f"init {URL}"],
+    )
+    def test_a_repository_of_the_time_before_rings_is_told_to_start_a_fleet_beside_it(
+        self, tmp_path: Path, command: str
+    ) -> None:
+        write_files(tmp_path, {"sites/site-1/pump/kustomization.yaml": "kind: Kustomization\n"})
+        result = CliRunner().invoke(app, ["fleet", *command.split(), "-C", str(tmp_path)])
+        assert result.exit_code == 1
+        said = result.output if command == "check" else str(result.exception)
+        assert (
+            "sites/site-1/pump/ is of the layout without rings; start a fleet in a new folder with `kfp-edge fleet "
+            "init` and `kfp-edge fleet add-site` (docs/fleet-owner.md, From a repository without rings)."
+        ) in said
+        assert not (tmp_path / "fleet.yaml").exists()
+
 
 class TestSites:
     def test_a_name_that_is_not_the_folder_is_found(self, fleet: Path) -> None:
