@@ -5,6 +5,7 @@ import typer
 from kfp_edge.cli.fleet.check import check
 from kfp_edge.cli.fleet.diff import diff
 from kfp_edge.cli.fleet.init import init
+from kfp_edge.cli.fleet.metrics import metrics
 from kfp_edge.cli.fleet.promote import promote
 from kfp_edge.cli.fleet.render import render
 from kfp_edge.cli.fleet.rollback import rollback
@@ -21,6 +22,7 @@ fleet.command("check")(check)
 fleet.command("diff")(diff)
 fleet.command("render")(render)
 fleet.command("status")(status)
+fleet.command("metrics")(metrics)
 fleet.command("promote")(promote)
 fleet.command("rollback")(rollback)
 fleet.command("simulate")(simulate)
