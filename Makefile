@@ -38,7 +38,8 @@ tools:
 	@scripts/install-tools buildah podman runc skopeo git
 
 unit-tools:
-	@scripts/install-tools git skopeo docker-registry prometheus promtool:prometheus
+	@scripts/install-tools git skopeo docker-registry prometheus promtool:prometheus \
+	  prometheus-alertmanager amtool:prometheus-alertmanager
 
 test-tools: tools unit-tools
 	@scripts/install-tools qemu-aarch64-static:qemu-user-static promtool:prometheus

@@ -13,9 +13,7 @@ def metrics(
     url: RepositoryUrl = "",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write them to a file, for node_exporter's collector."
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Write them to a file, for node_exporter's collector."),
     ] = None,
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Serve them at /metrics, until interrupted.")

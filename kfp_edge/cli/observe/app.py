@@ -2,6 +2,7 @@
 
 import typer
 
+from kfp_edge.cli.observe.check_alertmanager import check_alertmanager
 from kfp_edge.cli.observe.check_collector import check_collector
 from kfp_edge.cli.observe.queue import queue
 from kfp_edge.cli.observe.render import render
@@ -11,6 +12,7 @@ observe = typer.Typer(no_args_is_help=True, help="What a fleet reports: collecto
 
 
 observe.command("queue")(queue)
+observe.command("check-alertmanager")(check_alertmanager)
 observe.command("check-collector")(check_collector)
 observe.command("render")(render)
 observe.command("rules")(rules)

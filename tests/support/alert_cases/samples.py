@@ -1,6 +1,6 @@
 """Drift, collectors and sensor feeds."""
 
-from support.alert_cases.series import AT_SITE, DAY, FIRES, SILENT, Case, classes, feature, queue, server
+from support.alert_cases.series import AT_SITE, DAY, FIRES, SILENT, SLOWLY, Case, classes, feature, queue, server
 
 CASES = (
     Case(
@@ -60,10 +60,15 @@ CASES = (
         "25h",
         times=DAY,
     ),
-    Case("KfpEdgeQueueFilling", "its queue is two thirds full", FIRES, queue("660x300")),
-    Case("KfpEdgeQueueFilling", "its queue empties after an outage", SILENT, queue("660-66x10 0x300"), "14m"),
-    Case("KfpEdgeQueueNearlyFull", "its queue is at 90 %", FIRES, queue("900x300")),
-    Case("KfpEdgeQueueNearlyFull", "its queue is at 70 %", SILENT, queue("700x300")),
+    Case(
+        "KfpEdgeQueueTooSmall",
+        "its queue was at 90 % in an outage of yesterday",
+        FIRES,
+        queue("0x60 900x30 0x1500"),
+        "25h",
+        times=SLOWLY,
+    ),
+    Case("KfpEdgeQueueTooSmall", "its queue was at 70 %", SILENT, queue("700x300")),
     Case(
         "KfpEdgeSamplesLost",
         "its queue is full",
@@ -75,6 +80,14 @@ CASES = (
         "its queue has room",
         SILENT,
         {f"otelcol_exporter_enqueue_failed_metric_points{{{AT_SITE}}}": "0x300"},
+    ),
+    Case(
+        "KfpEdgeSamplesLost",
+        "samples were lost in an outage that ended a day later",
+        FIRES,
+        {f"otelcol_exporter_enqueue_failed_metric_points_total{{{AT_SITE}}}": "0x60 0+5x10 50x1500"},
+        "25h",
+        times=SLOWLY,
     ),
     Case(
         "KfpEdgeSamplesTooOld",

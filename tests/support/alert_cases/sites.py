@@ -27,7 +27,7 @@ CASES = (
         "110m",
     ),
     Case(
-        "KfpEdgeSiteUnseenLong",
+        "KfpEdgeQueueFilling",
         "its link is cut for three quarters of what its queue holds",
         FIRES,
         FLEET
@@ -37,7 +37,7 @@ CASES = (
         times=SLOWLY,
     ),
     Case(
-        "KfpEdgeSiteUnseenLong",
+        "KfpEdgeQueueFilling",
         "its link is cut for two days",
         SILENT,
         FLEET | {f"up{{{SERVER}}}": "1x2 _x5000"},

@@ -1,46 +1,46 @@
-"""Rules about the way of the samples: the queues of the sites, and what the hub refuses."""
+"""Rules about the way of the samples: what the queues of the sites lost, and what the hub refuses.
 
+A site sends what is in its queue in the order of time, also about the queue itself. So during an outage the hub sees
+nothing of it, and afterwards samples come with the times of the outage: alerts look back for as long as one lasts.
+"""
+
+from kfp_edge.fleet.units import format_duration
 from kfp_edge.observability.hub.rules.contracts import Alert, Group, Severity
 from kfp_edge.observability.hub.rules.expressions import OF_SITES
+from kfp_edge.observability.hub.rules.settings import AlertSettings
 
 _QUEUE = "site, ring, exporter"
-#: Shares of a queue: it is filling, it is nearly full.
-_FILLING, _NEARLY_FULL = 0.5, 0.8
+_NEARLY_FULL = 0.8
 
 
-def collector_rules() -> Group:
+def collector_rules(settings: AlertSettings) -> Group:
     """Return the rules about collectors."""
-    size = f"sum by ({_QUEUE}) (otelcol_exporter_queue_size{{{OF_SITES}}})"
-    capacity = f"sum by ({_QUEUE}) (otelcol_exporter_queue_capacity{{{OF_SITES}}})"
+    outage = format_duration(settings.outage)
+    size, capacity = (
+        f"max by ({_QUEUE}) (max_over_time(otelcol_exporter_queue_{what}{{{OF_SITES}}}[{window}]))"
+        for what, window in (("size", outage), ("capacity", "1h"))
+    )
     lost = '{__name__=~"otelcol_exporter_enqueue_failed_metric_points(_total)?", ' + f"{OF_SITES}}}"
     failed = '{__name__=~"otelcol_exporter_send_failed_metric_points(_total)?", site=""}'
     return Group(
         "kfp-edge-collectors",
-        "1m",
+        "2m",
         (
             Alert(
-                "KfpEdgeQueueFilling",
-                f"{size}\n/ {capacity} > {_FILLING}",
-                "15m",
-                Severity.WARNING,
-                "The queue of the collector at site {{ $labels.site }} is {{ $value | humanizePercentage }} full.",
-                "It is sent more slowly than it grows, or an outage has just ended and it empties.",
-            ),
-            Alert(
-                "KfpEdgeQueueNearlyFull",
+                "KfpEdgeQueueTooSmall",
                 f"{size}\n/ {capacity} > {_NEARLY_FULL}",
                 "5m",
-                Severity.CRITICAL,
-                "The queue of the collector at site {{ $labels.site }} is {{ $value | humanizePercentage }} full.",
-                "When it is full, the newest samples are lost.",
+                Severity.WARNING,
+                "The queue of the collector at site {{ $labels.site }} was {{ $value | humanizePercentage }} full.",
+                f"So an outage of {outage} does not fit, or the line is too slow for what the site measures.",
             ),
             Alert(
                 "KfpEdgeSamplesLost",
-                f"sum by (site, ring) (increase({lost}[15m])) > 0",
+                f"sum by (site, ring) (increase({lost}[{outage}])) > 0",
                 "0m",
                 Severity.CRITICAL,
                 "The collector at site {{ $labels.site }} has lost {{ $value | humanize }} samples.",
-                "Its queue was full, or its disk.",
+                f"Its queue was full, or its disk, within the last {outage}.",
             ),
             Alert(
                 "KfpEdgeSamplesTooOld",

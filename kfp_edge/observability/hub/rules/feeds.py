@@ -14,16 +14,17 @@ def feed_rules() -> Group:
     an_hour_before = f"sum by ({_FEED}) (increase(kfp_edge_feed_messages_total{{{OF_SITES}}}[1h] offset 15m))"
     return Group(
         "kfp-edge-feeds",
-        "1m",
+        "2m",
         (
+            # a day: what was dropped during an outage arrives afterwards, with the times of the outage
             Alert(
                 "KfpEdgeFeedDropping",
-                f"sum by (site, ring, reason) (increase(kfp_edge_feed_dropped_total{{{OF_SITES}}}[15m])) > 0",
+                f"sum by (site, ring, reason) (increase(kfp_edge_feed_dropped_total{{{OF_SITES}}}[1d])) > 0",
                 "0m",
                 Severity.CRITICAL,
                 "The sensor feed at site {{ $labels.site }} has dropped {{ $value | humanize }} messages "
                 "({{ $labels.reason }}).",
-                "They never reach the model.",
+                "They never reached the model, at some time within the last day.",
             ),
             Alert(
                 "KfpEdgeFeedBufferFilling",

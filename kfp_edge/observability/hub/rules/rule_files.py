@@ -41,7 +41,7 @@ def all_groups(settings: AlertSettings) -> tuple[Group, ...]:
         server_rules(),
         *budget_rules(settings),
         drift_rules(settings.drift),
-        collector_rules(),
+        collector_rules(settings),
         feed_rules(),
         idle_rules(),
     )

@@ -44,13 +44,14 @@ def site_rules(settings: AlertSettings) -> Group:
                 "Nothing arrives from the collector of the site. Its other alerts are muted until it is back; what it "
                 f"measures meanwhile waits in its queue, which holds {outage}.",
             ),
+            # the queue is first in, first out: the age of what arrives, or would, is what is in it
             Alert(
-                "KfpEdgeSiteUnseenLong",
+                "KfpEdgeQueueFilling",
                 f"time() - {LAST_SEEN} > {seconds}\nand on (site) {_OFFLINE_AFTER}",
                 "1m",
                 Severity.CRITICAL,
-                "The queue of site {{ $labels.site }} fills: it has not been seen for {{ $value | humanizeDuration }}.",
-                f"The queue of its collector holds {outage} of samples; later ones are lost.",
+                "The queue of site {{ $labels.site }} fills: {{ $value | humanizeDuration }} of samples are not here.",
+                f"The queue of its collector holds {outage}; later samples are lost.",
             ),
             Alert(
                 "KfpEdgeSiteNeverSeen",
