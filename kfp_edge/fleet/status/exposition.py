@@ -24,7 +24,7 @@ def render_metrics(files: FleetFiles, now: datetime) -> str:
         now: When it was read; sync windows are open or closed at this time.
     """
     rings = {ring.name: ring for ring in files.fleet.rings}
-    families = (
+    families: tuple[tuple[str, str, Iterable[_Sample]], ...] = (
         ("site_offline_after_seconds", "How long a site of its ring may be unseen.", _offline_after(files, rings)),
         ("site_may_change", "1 while a sync window of the site is open, or it has none.", _may_change(files, now)),
         ("wanted_info", "The image that a site should run, by its ring.", _wanted(files)),
