@@ -13,13 +13,11 @@ from pathlib import Path
 import pytest
 
 from kfp_edge.fleet.repository.new_repository import Agent
-from kfp_edge.images.oci.references import ImageRepository
-from kfp_edge.images.registry import copy_image
 from support.documents import list_commands, read_blocks
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import site_with
 from support.git_repositories import git, isolate
-from support.images import layered_image
+from support.model_images import write_model_images
 from support.paths import ROOT
 from support.prometheus import prometheus_with
 from support.registry import registry_server
@@ -69,14 +67,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FleetClone,
             for name, value in registry.env.items():
                 patch.setenv(name, value)
             repository = f"{registry.host}/edge/{MODEL}"
-            digests = [
-                copy_image(
-                    layered_image(folder / version, [version.encode()], {"org.opencontainers.image.version": version}),
-                    ImageRepository.parse(f"docker://{repository}"),
-                    version,
-                ).digest
-                for version in ("1.3.0", "1.4.0")
-            ]
+            releases = f"docker://{registry.host}/edge"
+            digests = write_model_images(folder, "1.3.0", "1.4.0", model=MODEL, registry=releases).digests
             rings, agents = ("canary", "early", "all"), tuple(Agent)
             fleet = create_fleet(folder, SITES, metrics=metrics, rings=rings, models=(MODEL,), agents=agents)
             for number, digest in enumerate(digests):

@@ -10,12 +10,10 @@ from kfp.dsl import Markdown
 
 from kfp_edge.components.promote import run
 from kfp_edge.components.promote.component import promote
-from kfp_edge.images.oci.references import ImageRepository
-from kfp_edge.images.registry import copy_image
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import DIGESTS, site_with
 from support.git_repositories import isolate
-from support.images import layered_image
+from support.model_images import ModelImages, write_model_images
 from support.prometheus import NOW, Served, prometheus_with
 
 OLD = DIGESTS[0]
@@ -36,18 +34,13 @@ def _present(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> ModelImages:
     """A registry with two versions of a model, and their digests."""
-    folder = tmp_path_factory.mktemp("images")
-    digests = []
-    for version in ("1.0.0", "1.1.0"):
-        image = layered_image(folder / version, [version.encode()], {"org.opencontainers.image.version": version})
-        digests.append(copy_image(image, ImageRepository.parse(f"oci:{folder}/registry/pump"), version).digest)
-    return f"oci:{folder}/registry", digests
+    return write_model_images(tmp_path_factory.mktemp("images"), "1.0.0", "1.1.0")
 
 
 @pytest.fixture(scope="module")
-def prometheus(images: tuple[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prometheus(images: ModelImages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     new = images[1][1]
     servers = [Served("well", new, (30, 0)), Served("failing", new, (30, 0), errors=9), Served("new", new, (2, 0))]
     with prometheus_with(tmp_path_factory.mktemp("prometheus"), servers) as url:
@@ -55,7 +48,7 @@ def prometheus(images: tuple[str, list[str]], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def fleets(tmp_path: Path, prometheus: str, images: tuple[str, list[str]]) -> Callable[[str], FleetClone]:
+def fleets(tmp_path: Path, prometheus: str, images: ModelImages) -> Callable[[str], FleetClone]:
     def start(canary: str) -> FleetClone:
         sites = [site_with(canary), site_with("last", "all")]
         fleet = create_fleet(tmp_path / "fleet", sites, metrics=prometheus)
@@ -67,14 +60,14 @@ def fleets(tmp_path: Path, prometheus: str, images: tuple[str, list[str]]) -> Ca
     return start
 
 
-def outputs(fleet: FleetClone, images: tuple[str, list[str]], folder: Path) -> tuple[Any, str]:
+def outputs(fleet: FleetClone, images: ModelImages, folder: Path) -> tuple[Any, str]:
     rollout = Markdown(uri=str(folder / "rollout.md"))
     values = promote.python_func("pump", str(fleet.repository), rollout, image_registry=images[0])
     return values, (folder / "rollout.md").read_text()
 
 
 def test_a_healthy_ring_gives_the_next_one_its_review_branch(
-    fleets: Callable[[str], FleetClone], images: tuple[str, list[str]], tmp_path: Path
+    fleets: Callable[[str], FleetClone], images: ModelImages, tmp_path: Path
 ) -> None:
     values, report = outputs(fleets("well"), images, tmp_path)
     assert values == ("go on", ["kfp-edge/pump/1.1.0@all"], [])
@@ -83,7 +76,7 @@ def test_a_healthy_ring_gives_the_next_one_its_review_branch(
     assert "## Roll back" in report
 
 
-def test_a_ring_that_is_not_ready_yet_gives_none(fleets: Any, images: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_a_ring_that_is_not_ready_yet_gives_none(fleets: Any, images: ModelImages, tmp_path: Path) -> None:
     values, report = outputs(fleets("new"), images, tmp_path)
     assert values == ("wait", [], [])
     assert "| soak time of ring canary | **no** | " in report
@@ -91,7 +84,7 @@ def test_a_ring_that_is_not_ready_yet_gives_none(fleets: Any, images: tuple[str,
 
 def test_a_ring_that_fails_is_a_warning_and_no_failure_of_the_stage(
     fleets: Callable[[str], FleetClone],
-    images: tuple[str, list[str]],
+    images: ModelImages,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

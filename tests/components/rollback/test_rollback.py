@@ -5,26 +5,20 @@ from pathlib import Path
 import pytest
 
 from kfp_edge import local
-from kfp_edge.images.oci.references import ImageRepository
-from kfp_edge.images.registry import copy_image
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import site_with
 from support.git_repositories import isolate
-from support.images import layered_image
+from support.model_images import ModelImages, write_model_images
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> tuple[str, list[str]]:
+def registry(tmp_path: Path) -> ModelImages:
     """A registry with two versions of a model, and their digests."""
-    digests = []
-    for version in ("1.0.0", "1.1.0"):
-        image = layered_image(tmp_path / version, [version.encode()], {"org.opencontainers.image.version": version})
-        digests.append(copy_image(image, ImageRepository.parse(f"oci:{tmp_path}/registry/pump"), version).digest)
-    return f"oci:{tmp_path}/registry", digests
+    return write_model_images(tmp_path, "1.0.0", "1.1.0")
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, registry: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> FleetClone:
+def fleet(tmp_path: Path, registry: ModelImages, monkeypatch: pytest.MonkeyPatch) -> FleetClone:
     isolate(monkeypatch, tmp_path)
     made = create_fleet(tmp_path / "fleet", [site_with("hall-1")])
     for digest in registry[1]:
@@ -32,9 +26,7 @@ def fleet(tmp_path: Path, registry: tuple[str, list[str]], monkeypatch: pytest.M
     return made
 
 
-def test_the_pipeline_proposes_the_image_before(
-    fleet: FleetClone, registry: tuple[str, list[str]], tmp_path: Path
-) -> None:
+def test_the_pipeline_proposes_the_image_before(fleet: FleetClone, registry: ModelImages, tmp_path: Path) -> None:
     parameters = {
         "model_name": "pump",
         "gitops_repo": str(fleet.repository),
@@ -51,7 +43,7 @@ def test_the_pipeline_proposes_the_image_before(
 
 
 def test_without_an_image_before_it_ends_with_one_sentence(
-    fleet: FleetClone, registry: tuple[str, list[str]], tmp_path: Path
+    fleet: FleetClone, registry: ModelImages, tmp_path: Path
 ) -> None:
     parameters = {"model_name": "pump", "gitops_repo": str(fleet.repository), "ring": "al"}
     with pytest.raises(local.RunFailedError, match="fleet.yaml has no ring al; did you mean all"):

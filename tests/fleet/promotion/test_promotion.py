@@ -15,37 +15,13 @@ from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.contracts import Site
 from kfp_edge.fleet.promotion.judgement import Verdict
 from kfp_edge.fleet.promotion.promote import Rollout, promote
-from kfp_edge.images.oci.labels import MODEL_LABEL
-from kfp_edge.images.oci.references import ImageRepository
-from kfp_edge.images.registry import copy_image
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import DIGESTS, site_with
 from support.git_repositories import git, merge
-from support.images import layered_image
+from support.model_images import ModelImages, model_layer
 from support.prometheus import NOW, Served, prometheus_with
 
 OLD = DIGESTS[0]
-SERVER_LAYER, MODEL_LAYER = b"server" * 1000, b"model" * 100
-
-
-@dataclass(frozen=True)
-class Registry:
-    """Images in a folder: `new` has the server of `old` and another model."""
-
-    url: str
-    old: str
-    new: str
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    folder = tmp_path_factory.mktemp("images")
-    digests = []
-    for version, layer in (("1.0.0", b"old"), ("1.1.0", MODEL_LAYER)):
-        labels = {"org.opencontainers.image.version": version, MODEL_LABEL: version[2] * 64}
-        image = layered_image(folder / version, [SERVER_LAYER, layer], labels)
-        digests.append(copy_image(image, ImageRepository.parse(f"oci:{folder}/registry/pump"), version).digest)
-    return Registry(f"oci:{folder}/registry", *digests)
 
 
 def scenarios(new: str) -> dict[str, list[Served]]:
@@ -82,10 +58,10 @@ def _quiet(new: str) -> list[Served]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prometheus(images: ModelImages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     servers = [
         Served(**{**vars(each), "site": f"{name}-{each.site}"})
-        for name, servers in scenarios(registry.new).items()
+        for name, servers in scenarios(images.new).items()
         for each in servers
     ]
     with prometheus_with(tmp_path_factory.mktemp("prometheus"), servers) as url:
@@ -95,11 +71,11 @@ def prometheus(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> 
 @dataclass(frozen=True)
 class Case:
     fleet: FleetClone
-    registry: Registry
+    images: ModelImages
 
     def promote(self, hours_ago: float = 0, **options: Any) -> Rollout:
         now = NOW - timedelta(hours=hours_ago)
-        return promote(self.fleet.remote, "pump", now, registry=self.registry.url, **options)
+        return promote(self.fleet.remote, "pump", now, registry=self.images.registry, **options)
 
     def checks(self, rollout: Rollout) -> dict[str, str]:
         """Return what was measured of each check that was not met."""
@@ -112,7 +88,7 @@ class Case:
 
 
 @pytest.fixture
-def start(tmp_path: Path, prometheus: str, registry: Registry) -> Callable[..., Case]:
+def start(tmp_path: Path, prometheus: str, images: ModelImages) -> Callable[..., Case]:
     """Start a fleet whose first ring has a new image by a commit of 31 hours ago, and the sites of a scenario."""
 
     def make(name: str, policy: str = "", sites: tuple[Site, ...] = (), released: float = 31) -> Case:
@@ -122,10 +98,10 @@ def start(tmp_path: Path, prometheus: str, registry: Registry) -> Callable[..., 
         lines = path.read_text().splitlines()
         head, _, tail = "\n".join(lines).partition("    abort:\n      maxErrorRate: 1%\n      maxIllSites: 0%\n")
         path.write_text(f"{head}{policy}{tail}\n")
-        fleet.release("canary", registry.old, 900)
-        fleet.release("all", registry.old, 890)
-        fleet.release("canary", registry.new, released)
-        return Case(fleet, registry)
+        fleet.release("canary", images.old, 900)
+        fleet.release("all", images.old, 890)
+        fleet.release("canary", images.new, released)
+        return Case(fleet, images)
 
     return make
 
@@ -138,8 +114,8 @@ class TestARingThatIsHealthy:
         (proposed,) = rollout.proposed
         assert proposed.change.branch == "kfp-edge/pump/1.1.0@all"
         ring = case.fleet.show("rings/all/pump/kustomization.yaml", proposed.change.branch)
-        assert case.registry.new in ring
-        assert case.registry.old in case.fleet.show("rings/all/pump/kustomization.yaml")
+        assert case.images.new in ring
+        assert case.images.old in case.fleet.show("rings/all/pump/kustomization.yaml")
 
     def test_records_the_decision_with_its_numbers_in_a_file_of_its_own(self, start: Callable[..., Case]) -> None:
         case = start("healthy")
@@ -148,8 +124,8 @@ class TestARingThatIsHealthy:
         changed = git(case.fleet.repository, "diff", "--name-only", "main", branch).split()
         assert changed == ["audit/pump/20261120T120000Z-promote-all.json", "rings/all/pump/kustomization.yaml"]
         record = json.loads(case.fleet.show(changed[0], branch))
-        assert record["after"] == f"quay.io/team/pump@{case.registry.new}"
-        assert record["before"] == f"quay.io/team/pump@{case.registry.old}"
+        assert record["after"] == f"quay.io/team/pump@{case.images.new}"
+        assert record["before"] == f"quay.io/team/pump@{case.images.old}"
         assert record["version"] == "1.1.0"
         assert all(check["met"] for check in record["checks"])
         (soak,) = [check for check in record["checks"] if check["name"] == "soak time of ring canary"]
@@ -169,7 +145,7 @@ class TestARingThatIsHealthy:
         (proposed,) = start("healthy").promote().proposed
         (row,) = [line for line in proposed.body.splitlines() if line.startswith("| a site downloads")]
         size = int(row.partition("(")[2].partition(" ")[0].replace(",", ""))
-        assert len(MODEL_LAYER) < size < len(MODEL_LAYER) + 500
+        assert len(model_layer("1.1.0")) < size < len(model_layer("1.1.0")) + 500
 
     def test_twice_is_one_commit(self, start: Callable[..., Case]) -> None:
         case = start("healthy")
@@ -265,9 +241,9 @@ class TestARolloutThatFails:
         assert reason in rollout.summary
         (proposed,) = rollout.proposed
         assert proposed.decision.action == "rollback"
-        branch = f"kfp-edge/pump/rollback-{case.registry.new[7:19]}@canary"
+        branch = f"kfp-edge/pump/rollback-{case.images.new[7:19]}@canary"
         assert proposed.change.branch == branch
-        assert case.registry.old in case.fleet.show("rings/canary/pump/kustomization.yaml", branch)
+        assert case.images.old in case.fleet.show("rings/canary/pump/kustomization.yaml", branch)
         assert reason in proposed.body
         branches = git(case.fleet.repository, "branch", "--list", "--format=%(refname:short)", "kfp-edge/*")
         assert branches == branch
@@ -300,13 +276,13 @@ class TestARolloutThatFails:
 
     def test_the_last_ring_is_judged_too(self, start: Callable[..., Case]) -> None:
         case = start("healthy", sites=(site_with("errors-a", "all"), site_with("errors-b", "all")))
-        case.fleet.release("all", case.registry.new, 31)
+        case.fleet.release("all", case.images.new, 31)
         rollout = case.promote()
         assert [proposed.decision.ring for proposed in rollout.proposed] == ["all"]
 
     def test_the_command_exits_with_1_and_prints_each_number(self, start: Callable[..., Case]) -> None:
         case = start("silent")
-        arguments = ["fleet", "promote", "pump", "-C", str(case.fleet.folder), "--registry", case.registry.url]
+        arguments = ["fleet", "promote", "pump", "-C", str(case.fleet.folder), "--registry", case.images.registry]
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
         assert "  NOT MET offline sites of ring canary: 2 of 2 not seen for 1 h; required at most 0%" in result.output
@@ -329,14 +305,14 @@ class TestARingThatWasTakenBack:
     def test_gets_the_next_release(self, start: Callable[..., Case]) -> None:
         case = start("healthy")
         case.fleet.release("all", DIGESTS[3], 500)
-        case.fleet.release("all", case.registry.old, 400)
+        case.fleet.release("all", case.images.old, 400)
         assert case.promote().verdict is Verdict.GO_ON
 
 
 def _taken_back(start: Callable[..., Case]) -> Case:
     case = start("healthy")
-    case.fleet.release("all", case.registry.new, 20)
-    case.fleet.release("all", case.registry.old, 10)
+    case.fleet.release("all", case.images.new, 20)
+    case.fleet.release("all", case.images.old, 10)
     return case
 
 

@@ -11,12 +11,10 @@ from kfp_edge.fleet.promotion.promote import Rollout, promote
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.git import repository as git_repository
 from kfp_edge.git.remote import GitRemote
-from kfp_edge.images.oci.references import ImageRepository
-from kfp_edge.images.registry import copy_image
 from support.fake_forges import TOKEN, FakeRepository, ForgeServer, forge_server
 from support.fleet_history import create_fleet
 from support.fleets import site_with
-from support.images import layered_image
+from support.model_images import write_model_images
 from support.prometheus import NOW, Served, prometheus_with
 
 DATA = {"1.0.0": "0" * 64, "1.1.0": "1" * 64}
@@ -47,12 +45,8 @@ class Case:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
     """The address of a registry, and the digests of its images by their versions."""
-    folder = tmp_path_factory.mktemp("images")
-    digests = {}
-    for version in DATA:
-        image = layered_image(folder / version, [version.encode()], {"org.opencontainers.image.version": version})
-        digests[version] = copy_image(image, ImageRepository.parse(f"oci:{folder}/registry/pump"), version).digest
-    return f"oci:{folder}/registry", digests
+    images = write_model_images(tmp_path_factory.mktemp("images"), *DATA)
+    return images.registry, dict(zip(DATA, images.digests, strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A rollout that a late failure stops: what was proposed before, and what cannot be taken back."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,46 +11,25 @@ from kfp_edge.fleet.promotion.promote import Rollout, promote
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.forges import Proposal, open_forge
 from kfp_edge.git.remote import GitRemote
-from kfp_edge.images.oci.references import ImageRepository
-from kfp_edge.images.registry import copy_image
 from support.fake_forges import TOKEN, FakeRepository, ForgeServer, forge_server
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import site_with
 from support.git_repositories import git
-from support.images import layered_image
+from support.model_images import ModelImages
 from support.prometheus import NOW, Served, prometheus_with
 
 BRANCH = "kfp-edge/pump/1.1.0@all"
 
 
-@dataclass(frozen=True)
-class Images:
-    """Images in a folder."""
-
-    url: str
-    old: str
-    new: str
-
-
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
-    folder = tmp_path_factory.mktemp("images")
-    digests = []
-    for version in ("1.0.0", "1.1.0"):
-        image = layered_image(folder / version, [version.encode()], {"org.opencontainers.image.version": version})
-        digests.append(copy_image(image, ImageRepository.parse(f"oci:{folder}/registry/pump"), version).digest)
-    return Images(f"oci:{folder}/registry", *digests)
-
-
-@pytest.fixture(scope="module")
-def prometheus(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prometheus(images: ModelImages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     servers = [Served(site, images.new, (30, 0), is_ready=False) for site in ("hall-1", "hall-2")]
     with prometheus_with(tmp_path_factory.mktemp("prometheus"), servers) as url:
         yield url
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, prometheus: str, images: Images) -> FleetClone:
+def fleet(tmp_path: Path, prometheus: str, images: ModelImages) -> FleetClone:
     """A fleet with two rings, at whose sites the new image does not become ready."""
     made = create_fleet(tmp_path, [site_with("hall-1"), site_with("hall-2", "all")], metrics=prometheus)
     made.release("all", images.old, 900)
@@ -64,14 +42,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeServer]:
         yield server
 
 
-def run(target: FleetRemote, images: Images) -> Rollout:
-    return promote(target, "pump", NOW, registry=images.url)
+def run(target: FleetRemote, images: ModelImages) -> Rollout:
+    return promote(target, "pump", NOW, registry=images.registry)
 
 
 class TestThePromotionThatWasProposedBefore:
     @pytest.fixture
     def repository(
-        self, fleet: FleetClone, images: Images, server: ForgeServer, monkeypatch: pytest.MonkeyPatch
+        self, fleet: FleetClone, images: ModelImages, server: ForgeServer, monkeypatch: pytest.MonkeyPatch
     ) -> FakeRepository:
         """The fleet's repository on a forge, with the branch of a promotion."""
         monkeypatch.setenv("KFP_EDGE_GIT_TOKEN", TOKEN)
@@ -86,7 +64,9 @@ class TestThePromotionThatWasProposedBefore:
         git(fleet.folder, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
         return server.create("plant/sites", fleet.repository)
 
-    def test_is_closed_with_the_reason(self, images: Images, server: ForgeServer, repository: FakeRepository) -> None:
+    def test_is_closed_with_the_reason(
+        self, images: ModelImages, server: ForgeServer, repository: FakeRepository
+    ) -> None:
         target = FleetRemote(GitRemote.parse(server.clone_url(repository.path)), "main")
         opened = open_forge("gitea", target.remote).propose(Proposal(BRANCH, "main", "promote", "body"))
         rollout = run(target, images)
@@ -98,7 +78,7 @@ class TestThePromotionThatWasProposedBefore:
 
 
 def test_a_ring_that_cannot_be_taken_back_is_named_with_what_failed_and_the_others_are_taken_back(
-    fleet: FleetClone, images: Images
+    fleet: FleetClone, images: ModelImages
 ) -> None:
     fleet.release("all", images.new, 31)
     fleet.release("canary", f"sha256:{'9' * 64}", 40)
@@ -107,6 +87,6 @@ def test_a_ring_that_cannot_be_taken_back_is_named_with_what_failed_and_the_othe
         run(fleet.remote, images)
     message = str(caught.value)
     assert message.startswith("The rollout was stopped. ill sites of ring canary was not met")
-    assert f"The ring canary is not taken back: {images.url}/pump does not have sha256:999" in message
+    assert f"The ring canary is not taken back: {images.registry}/pump does not have sha256:999" in message
     branches = git(fleet.repository, "branch", "--list", "--format=%(refname:short)", "kfp-edge/*")
     assert branches == f"kfp-edge/pump/rollback-{images.new[7:19]}@all"
