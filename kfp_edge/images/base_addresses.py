@@ -20,14 +20,19 @@ def resolve_auto(text: str) -> str:
     return os.environ.get(SERVING_IMAGE_VARIABLE) or AUTO if text == AUTO else text
 
 
+def serving_image_setting(text: str) -> str:
+    """Return the parameter or the variable that names the serving image, for messages."""
+    return SERVING_IMAGE_VARIABLE if text == AUTO else "serving_image"
+
+
 def parse_serving_image(text: str) -> "tuple[ImageRepository, str] | ImageRef | None":
     """Return an image by digest, or its repository and its tag; None for `auto`.
 
     Raises:
         ImageError: it is no address of an image.
     """
-    text = resolve_auto(text)
-    return None if text == AUTO else parse_address(text, "serving_image")
+    address = resolve_auto(text)
+    return None if address == AUTO else parse_address(address, serving_image_setting(text))
 
 
 def parse_modelcar_base(text: str) -> "tuple[ImageRepository, str] | ImageRef | None":

@@ -20,7 +20,7 @@ from kfp_edge.fleet.simulation.models import MODEL
 from kfp_edge.fleet.simulation.repository import FleetRepository
 from kfp_edge.fleet.simulation.timeline import Event, Kind, Timeline
 from kfp_edge.fleet.status.presentation import summarize
-from kfp_edge.fleet.status.status import read_files, read_status
+from kfp_edge.fleet.status.status import State, read_files, read_status
 from kfp_edge.fleet.status.windows import evaluate_windows
 from kfp_edge.wording import count_of
 
@@ -175,7 +175,7 @@ class Simulation:
         may_change = [m for m in pending if m.link.is_up and evaluate_windows(m.site.windows, self.clock.now).is_open]
         if may_change:
             return
-        reasons = [f"{m.site.name} {'waits for its window' if m.link.is_up else 'is cut off'}" for m in pending]
+        reasons = [f"{m.site.name} is {State.WAITING if m.link.is_up else 'cut off'}" for m in pending]
         self.note(Kind.SITES, ring, self.count_versions(ring) + (f" ({', '.join(reasons)})" if reasons else ""))
 
     def _report(self, rollout: Rollout) -> None:

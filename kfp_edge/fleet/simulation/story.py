@@ -28,9 +28,9 @@ from kfp_edge.fleet.simulation.repository import FleetRepository
 from kfp_edge.fleet.simulation.simulation import Simulation
 from kfp_edge.fleet.simulation.timeline import Kind, Timeline
 from kfp_edge.gitops.tree import Checkout
-from kfp_edge.images.cache import cache_folder
+from kfp_edge.images.base_addresses import SERVING_IMAGE_VARIABLE
 from kfp_edge.images.oci.references import ImageRef
-from kfp_edge.images.serving import ensure_serving_image
+from kfp_edge.images.serving.model_bases import fetch_serving_image
 
 CANARY, EARLY, ALL = RING_NAMES = ("canary", "early", "all")
 _SHARES = (0.1, 0.3)
@@ -102,12 +102,7 @@ def start(plan: Plan, folder: Path, show: Callable[[str], None]) -> Iterator[Sim
     named = plan.with_container()
     require_no_pods(named)
     with ExitStack() as stack:
-        base = None
-        if plan.containers:
-            show("finding the serving image, which is built once")
-            layout, digest = ensure_serving_image(cache_folder(), progress=show)
-            base = ImageRef("oci", str(layout), digest)
-        digests = build_images(folder / "images", base)
+        digests = build_images(folder / "images", find_base(plan, show))
         registry = Registry(folder / "images", stack.enter_context(serve_images(folder / "images")), digests)
         metrics = MetricStore()
         repository = FleetRepository.create(folder)
@@ -121,6 +116,18 @@ def start(plan: Plan, folder: Path, show: Callable[[str], None]) -> Iterator[Sim
             stack.enter_context(removed_pods(named, registry.address))
         machines = _make_machines(plan, folder, repository, registry, ports)
         yield Simulation(repository, registry, metrics, machines, Timeline(show), clock)
+
+
+def find_base(plan: Plan, show: Callable[[str], None]) -> ImageRef | None:
+    """Return the serving image on which the model is put; None where no container is started.
+
+    Raises:
+        KfpEdgeError: there is no such image, or it can be neither fetched nor built.
+    """
+    if not plan.containers:
+        return None
+    show(f"finding the serving image, which is built once unless {SERVING_IMAGE_VARIABLE} names one")
+    return fetch_serving_image(progress=show).image
 
 
 def _make_machines(
@@ -166,7 +173,7 @@ def play(simulation: Simulation) -> None:
     simulation.run_for(hour / 2)
     simulation.release(BETTER.name, CANARY)
     early = simulation.of_ring(EARLY)
-    if len(early) > 1:  # the last one waits for its window
+    if len(early) > 1:  # the last one is waiting for a window
         simulation.plan(9 * hour, lambda: _cut(simulation, early[0], 14 * hour))
     if simulation.roll_out(_LONGEST) is not Verdict.GO_ON:
         raise _unexpected(f"{BETTER.name} did not reach every ring")

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from kfp_edge.errors import ImageError
+from kfp_edge.images.assembly import Progress
 from kfp_edge.images.base_addresses import (
     AUTO,
     SERVING_IMAGE_VARIABLE,
     parse_modelcar_base,
     parse_serving_image,
     resolve_auto,
+    serving_image_setting,
 )
 from kfp_edge.images.cache import cache_folder
 from kfp_edge.images.oci.references import ImageRef, ImageRepository
@@ -30,18 +32,19 @@ class BaseImage:
     name: str
 
 
-def fetch_serving_image(text: str = AUTO) -> BaseImage:
+def fetch_serving_image(text: str = AUTO, progress: Progress = print) -> BaseImage:
     """Return the serving image in a layout on this machine, fetched or built if it is not there yet.
 
     Args:
         text: `auto` (what KFP_EDGE_SERVING_IMAGE names, else our own, built once into the cache), `oci:FOLDER:TAG`,
             `oci:FOLDER@sha256:...`, `docker://HOST/REPO[:TAG]` or `docker://HOST/REPO@sha256:...`.
+        progress: Called with a line for each step of a build.
 
     Raises:
         KfpEdgeError: there is no such image, or it can be neither fetched nor built.
     """
     image = find_serving_image(text)
-    return _build_own() if image is None else _fetch(image)
+    return _build_own(progress) if image is None else _fetch(image)
 
 
 def fetch_modelcar_base(text: str) -> BaseImage | None:
@@ -91,9 +94,9 @@ def find_modelcar_base_in_registry(text: str) -> BaseImage | None:
     return None if image is None else BaseImage(image, image.repository)
 
 
-def _build_own() -> BaseImage:
+def _build_own(progress: Progress) -> BaseImage:
     try:
-        layout, digest = ensure_serving_image(cache_folder())
+        layout, digest = ensure_serving_image(cache_folder(), progress=progress)
     except ImageError as error:
         raise ImageError(f"the serving image cannot be built: {error}") from error
     return BaseImage(ImageRef("oci", str(layout), digest), _NAME)
@@ -105,7 +108,7 @@ def find_serving_image(text: str) -> ImageRef | None:
     Raises:
         ImageError: there is no such image, or the repository refuses or cannot be reached.
     """
-    return _find(parse_serving_image(text), "serving image", "serving_image")
+    return _find(parse_serving_image(text), "serving image", serving_image_setting(text))
 
 
 def find_modelcar_base(text: str) -> ImageRef | None:

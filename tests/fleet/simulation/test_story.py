@@ -13,7 +13,13 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
+from kfp_edge.fleet.simulation.images import build_images
+from kfp_edge.fleet.simulation.models import MODEL
+from kfp_edge.fleet.simulation.story import Plan, find_base
+from kfp_edge.images.oci.references import ImageRepository
+from kfp_edge.images.registry import read_manifest
 from support.git_repositories import git
+from support.images import tiny_base
 
 SITES = 6
 
@@ -55,6 +61,17 @@ def test_it_says_that_it_is_no_replacement_for_argo_cd_and_what_it_left_out(rehe
     assert "0 sites with a container, 6 recorded" in rehearsal.output
 
 
+def test_the_images_are_put_on_the_serving_image_that_the_variable_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tiny_base(tmp_path / "base")
+    monkeypatch.setenv("KFP_EDGE_SERVING_IMAGE", str(base))
+    folder = tmp_path / "images"
+    for digest in build_images(folder, find_base(Plan(3, 1), print)).values():
+        layers = read_manifest(ImageRepository("oci", str(folder / MODEL)).image(digest))["layers"]
+        assert layers[:-1] == read_manifest(base)["layers"]
+
+
 def test_a_good_release_reaches_one_ring_after_another(rehearsal: Rehearsal) -> None:
     assert "press-failure 1.1.0 is merged for 1 site (kfp-edge/press-failure/1.1.0)" in rehearsal.events("canary")
     assert "2 sites: the ring gets 1.1.0 (kfp-edge/press-failure/1.1.0@early)" in rehearsal.events("early")
@@ -74,8 +91,8 @@ def test_a_site_whose_link_is_cut_holds_its_ring_up_and_catches_up(rehearsal: Re
     assert "offline sites: 1 of 1 not seen for 1 h; required at most 0%" in rehearsal.output
 
 
-def test_a_site_waits_for_its_window(rehearsal: Rehearsal) -> None:
-    assert "1 runs 1.1.0, 1 runs 1.0.0 (hall-03 waits for its window)" in rehearsal.events("early")
+def test_a_site_is_waiting_for_a_window(rehearsal: Rehearsal) -> None:
+    assert "1 runs 1.1.0, 1 runs 1.0.0 (hall-03 is waiting for a window)" in rehearsal.events("early")
     assert re.search(r"^Mon 22:0\d  early  2 run 1\.1\.0$", rehearsal.output, re.MULTILINE)
 
 

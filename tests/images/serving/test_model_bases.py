@@ -49,6 +49,14 @@ def test_one_in_a_registry_is_fetched_once_by_the_digest_of_its_tag(
     assert fetch_serving_image(f"{there}@{digest}") == fetched
 
 
+def test_one_of_the_variable_that_does_not_exist_is_an_error_that_names_the_variable(
+    base: ImageRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_EDGE_SERVING_IMAGE", f"oci:{base.repository}:none")
+    with pytest.raises(KfpEdgeError, match="there is no serving image tagged none in .*; check KFP_EDGE_SERVING_IMAGE"):
+        fetch_serving_image()
+
+
 def test_one_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(KfpEdgeError, match="there is no serving image tagged latest"):
         fetch_serving_image(f"oci:{tmp_path}")
