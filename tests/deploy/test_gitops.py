@@ -205,7 +205,8 @@ class TestAHub:
             ("Namespace", "lines"),
         ]
         allowed = {each["kind"] for each in project["namespaceResourceWhitelist"]}
-        assert allowed == {"Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget", "InferenceService"}
+        of_models = {"Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget", "InferenceService"}
+        assert allowed == of_models | {"ConfigMap", "PersistentVolumeClaim"}  # of a collector
         assert kinds["ApplicationSet"]["spec"]["template"]["spec"]["project"] == kinds["AppProject"]["metadata"]["name"]
 
     def test_sites_with_one_window_share_its_entry(self, hub: dict[str, dict[str, Any]]) -> None:

@@ -83,7 +83,10 @@ class Targets:
     def write(self, file: Path) -> None:
         """Write what file_sd reads."""
         groups = [
-            {"targets": [f"127.0.0.1:{self.port}"], "labels": {"__metrics_path__": f"/{number}", "instance": f"t{number}"}}
+            {
+                "targets": [f"127.0.0.1:{self.port}"],
+                "labels": {"__metrics_path__": f"/{number}", "instance": f"t{number}"},
+            }
             for number in range(self.count)
         ]
         file.write_text(yaml.safe_dump(groups))

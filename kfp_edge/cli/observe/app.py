@@ -2,6 +2,7 @@
 
 import typer
 
+from kfp_edge.cli.observe.add_collector import add_collector
 from kfp_edge.cli.observe.check_alertmanager import check_alertmanager
 from kfp_edge.cli.observe.check_collector import check_collector
 from kfp_edge.cli.observe.queue import queue
@@ -16,3 +17,4 @@ observe.command("check-alertmanager")(check_alertmanager)
 observe.command("check-collector")(check_collector)
 observe.command("render")(render)
 observe.command("rules")(rules)
+observe.command("add-collector")(add_collector)

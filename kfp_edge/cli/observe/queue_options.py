@@ -24,6 +24,8 @@ MetricsOption = Annotated[
     list[Path] | None,
     typer.Option("--metrics", metavar="FILE", help="/metrics of a model, in place of --series; repeatable."),
 ]
+HubOption = Annotated[str, typer.Option("--hub", metavar="URL", help="The hub's OTLP/HTTP receiver.")]
+ImageOption = Annotated[str, typer.Option("--image", help="The image of the collector, by its digest.")]
 
 
 def read_scraped(

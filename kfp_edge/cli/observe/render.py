@@ -7,6 +7,8 @@ import typer
 
 from kfp_edge.cli.observe.queue_options import (
     FeaturesOption,
+    HubOption,
+    ImageOption,
     IntervalOption,
     MetricsOption,
     ModelsOption,
@@ -22,9 +24,8 @@ def render(
     form: Annotated[str, typer.Option("--form", help="kubernetes, operator or podman.")] = "kubernetes",
     site: Annotated[str, typer.Option("--site", help="The name of the site.")] = "site-1",
     ring: Annotated[str, typer.Option("--ring", help="The ring of the site.")] = "canary",
-    hub: Annotated[
-        str, typer.Option("--hub", metavar="URL", help="The hub's OTLP/HTTP receiver.")
-    ] = "https://telemetry.example",
+    hub: HubOption = "https://telemetry.example",
+    image: ImageOption = "",
     outage: OutageOption = "72h",
     interval: IntervalOption = "60s",
     series: SeriesOption = None,
@@ -34,13 +35,14 @@ def render(
 ) -> None:
     """Write the collector of a site, with a queue for an outage of that length."""
     from kfp_edge.errors import ParameterError
-    from kfp_edge.observability.site.forms import Form, SiteSettings, render_form
+    from kfp_edge.observability.site.forms import PLACEHOLDER, Form, SiteSettings, render_form
     from kfp_edge.storage.files import write_file
     from kfp_edge.suggestions import describe_unknown_choice
 
     if form not in tuple(Form):
         raise ParameterError(describe_unknown_choice("--form", form, tuple(Form)))
     size = compute_size(read_scraped(series, models, features, metrics, default=1000), outage, interval)
-    for path, data in render_form(Form(form), SiteSettings(site, ring, hub, size)).items():
+    settings = SiteSettings(site, ring, hub, size, image or PLACEHOLDER)
+    for path, data in render_form(Form(form), settings).items():
         write_file(output / path, data)
         typer.echo(f"wrote {output / path}")

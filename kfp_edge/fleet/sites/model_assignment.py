@@ -34,7 +34,7 @@ def assign_to_sites(folder: Path, model: str, *, ring: str = "", names: Sequence
     """
     tree = Checkout(folder)
     fleet = read_fleet(tree)
-    sites = _select_sites(read_sites(tree), select_ring(fleet, ring) if ring else "", names)
+    sites = select_sites(read_sites(tree), select_ring(fleet, ring) if ring else "", names)
     models = {each: ring_models(tree, each) for each in dict.fromkeys(site.ring for site in sites)}
     files: dict[str, bytes] = {}
     for site in sites:
@@ -53,7 +53,13 @@ def assign_to_sites(folder: Path, model: str, *, ring: str = "", names: Sequence
     return list(files)
 
 
-def _select_sites(sites: Sequence[Site], ring: str, names: Sequence[str]) -> list[Site]:
+def select_sites(sites: Sequence[Site], ring: str, names: Sequence[str]) -> list[Site]:
+    """Return the sites of a ring and those that are named.
+
+    Raises:
+        GitError: the ring has no site.
+        ParameterError: there is no site of a name.
+    """
     known = {site.name: site for site in sites}
     for name in names:
         if name not in known:

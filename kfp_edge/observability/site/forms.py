@@ -27,6 +27,9 @@ _SCRAPES: YamlPath = ("receivers", "prometheus", "config", "scrape_configs")
 _SAMPLE_LIMIT = 5
 
 CONFIGURATION = "collector.yaml"
+#: An image that cannot be pulled, for files that are not rendered for a site.
+PLACEHOLDER = f"registry.example/edge/kfp-edge-collector@sha256:{'0' * 64}"
+_IMAGE = re.compile(r"[a-z0-9.-]+(:\d{1,5})?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}")
 #: What a queue holds by default: 72 h of 1,000 series and those of the collector, every 60 s.
 DEFAULT_SIZE = QueueSize(timedelta(hours=72), 1030, 2, timedelta(seconds=60))
 
@@ -48,12 +51,14 @@ class SiteSettings:
         ring: The ring of the site.
         hub: The URL of the hub's OTLP/HTTP receiver.
         size: The size of the queue.
+        image: The image of the collector, by its digest.
     """
 
     site: str = "site-1"
     ring: str = "canary"
     hub: str = "https://telemetry.example"
     size: QueueSize = DEFAULT_SIZE
+    image: str = PLACEHOLDER
 
     def check(self) -> None:
         """Raise a ParameterError if a value cannot be used."""
@@ -62,6 +67,11 @@ class SiteSettings:
                 raise ParameterError(
                     f"the {name} is {value!r}; it must be a DNS label: lower-case letters, digits and -, at most 63."
                 )
+        if not _IMAGE.fullmatch(self.image):
+            raise ParameterError(
+                f"the image is {self.image!r}; name it by its digest, such as "
+                "registry.example/edge/kfp-edge-collector@sha256:..."
+            )
         if not _URL.fullmatch(self.hub):
             raise ParameterError(
                 f"the hub is {self.hub!r}; write the https:// URL of its OTLP/HTTP receiver, without /v1/metrics and "
@@ -97,9 +107,12 @@ def render_configuration(size: QueueSize) -> str:
 
 def _kubernetes(settings: SiteSettings) -> dict[str, str]:
     hub = _environment_path(_read("deployment.yaml"), ("spec", "template", "spec", "containers", 0), "KFP_EDGE_HUB")
+    name, _, digest = settings.image.partition("@")
     return {
         CONFIGURATION: render_configuration(settings.size),
-        "kustomization.yaml": _read("kustomization.yaml"),
+        "kustomization.yaml": _replace(
+            _read("kustomization.yaml"), {("images", 0, "newName"): name, ("images", 0, "digest"): digest}
+        ),
         "deployment.yaml": _replace(_read("deployment.yaml"), {hub: settings.hub}),
         "service.yaml": _read("service.yaml"),
         "networkpolicy.yaml": _read("networkpolicy.yaml"),
@@ -115,7 +128,8 @@ def _operator(settings: SiteSettings) -> dict[str, str]:
     values = {"KFP_EDGE_SITE": settings.site, "KFP_EDGE_RING": settings.ring, "KFP_EDGE_HUB": settings.hub}
     edits = {_environment_path(text, ("spec",), name): value for name, value in values.items()}
     claim: YamlPath = ("spec", "volumeClaimTemplates", 0, "spec", "resources", "requests", "storage")
-    resource = _replace(text, {**edits, claim: _volume_size(settings.size)})
+    sizes = {claim: _volume_size(settings.size), ("spec", "image"): settings.image}
+    resource = _replace(text, {**edits, **sizes})
     configuration = _without_head(render_configuration(settings.size))
     policy = _read("networkpolicy.yaml").replace(
         "      app.kubernetes.io/name: kfp-edge-collector\n",
@@ -137,7 +151,9 @@ def _podman(settings: SiteSettings) -> dict[str, str]:
         environment = re.sub(f"^{name}=.*$", f"{name}={value}", environment, flags=re.MULTILINE)
     return {
         CONFIGURATION: _with_target_file(render_configuration(settings.size)),
-        "kfp-edge-collector.container": _read("podman/kfp-edge-collector.container"),
+        "kfp-edge-collector.container": re.sub(
+            r"^Image=.*$", f"Image={settings.image}", _read("podman/kfp-edge-collector.container"), flags=re.MULTILINE
+        ),
         "kfp-edge-collector.volume": _read("podman/kfp-edge-collector.volume"),
         "collector.env": environment,
         "targets.yaml": _read("podman/targets.yaml"),
