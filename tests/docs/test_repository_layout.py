@@ -27,7 +27,7 @@ GRAPH = {
     "storage": {"errors"},
     "runtime": {"errors", "storage"},
     "git": {"errors", "runtime"},
-    "prometheus": {"errors", "git"},
+    "prometheus": {"errors", "git", "storage"},
     "gitops": {"errors", "git", "suggestions"},
     "fleet": {
         "cron",
