@@ -112,6 +112,13 @@ def prometheus_scraping(folder: Path, *addresses: str, every: str = "200ms") -> 
 
 
 @contextmanager
+def prometheus_with_history(folder: Path, *, rules: Path) -> Iterator[str]:
+    """Run a Prometheus on what `folder`/data has, with a rule file; yield its URL."""
+    with _running(folder, json.dumps({"rule_files": [str(rules)]})) as url:
+        yield url
+
+
+@contextmanager
 def _running(folder: Path, configuration: str) -> Iterator[str]:
     """Run a Prometheus until the block ends; yield its URL."""
     (folder / "prometheus.yml").write_text(configuration)

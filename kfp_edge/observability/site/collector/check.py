@@ -26,7 +26,7 @@ def check_collector(files: Sequence[Path], distribution: Distribution = Distribu
     configuration = read_configuration([(str(path), _read(path)) for path in files])
     findings = {
         *check_wiring(configuration, distribution),
-        *check_durability(configuration),
+        *check_durability(configuration, distribution),
         *check_protection(configuration),
     }
     order = {str(path): number for number, path in enumerate(files)}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kfp_edge.fleet.check.findings import Finding
-from kfp_edge.observability.site.collector.components import SENDERS
+from kfp_edge.observability.site.collector.components import SENDERS, Distribution
 from kfp_edge.observability.site.collector.document import VARIABLE, Configuration, Entry
 
 _MIB = 2**20
@@ -11,10 +11,12 @@ _MIB = 2**20
 _KEPT = ("metrics", "logs")
 
 
-def check_durability(configuration: Configuration) -> Iterator[Finding]:
+def check_durability(configuration: Configuration, distribution: Distribution) -> Iterator[Finding]:
     """Yield what a configuration would lose, and how to keep it."""
     for exporter in configuration.components("exporters"):
         signals = set(configuration.pipelines_of("exporters", exporter.name))
+        if distribution is Distribution.HUB and _answers_late(exporter):
+            continue
         if exporter.type_name in SENDERS and signals.intersection(_KEPT):
             yield from _check_retries(exporter)
             yield from _check_queue(configuration, exporter)
@@ -23,6 +25,12 @@ def check_durability(configuration: Configuration) -> Iterator[Finding]:
             yield from _check_storage(extension)
     for pipeline in configuration.pipelines.values():
         yield from _check_memory_limiter(pipeline)
+
+
+def _answers_late(exporter: Entry) -> bool:
+    """Whether an exporter has no queue: then a site is answered when the hub has stored its samples, and keeps them."""
+    queues = [exporter.get(key) for key in ("sending_queue", "remote_write_queue")]
+    return any(queue is not None and not queue.is_true("enabled", default=True) for queue in queues)
 
 
 def _check_retries(exporter: Entry) -> Iterator[Finding]:
