@@ -18,6 +18,7 @@ from kfp_edge.fleet.status.presentation import format_digest
 from kfp_edge.gitops.changes import fence_diff
 from kfp_edge.images.oci.labels import BUNDLE_LABEL, MODEL_LABEL
 from kfp_edge.reports.section import Section
+from kfp_edge.wording import count_of
 
 _MAX_DIFF_LINES = 80
 _LABELS = (
@@ -111,7 +112,8 @@ def _sites(names: Sequence[str]) -> str:
     if not names:
         return "No site runs this model in this ring."
     listed = ", ".join(f"`{name}`" for name in names[:50])
-    return f"{len(names):,} change: {listed}" + (f" and {len(names) - 50:,} more." if len(names) > 50 else ".")
+    verb = "changes" if len(names) == 1 else "change"
+    return f"{count_of(len(names), 'site')} {verb}: {listed}" + (f" and {len(names) - 50:,} more." if len(names) > 50 else ".")
 
 
 def _rollback(decision: Decision) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kfp_edge.errors import GitError, KfpEdgeError, ParameterError
-from kfp_edge.fleet.contracts import Ring
+from kfp_edge.fleet.contracts import Ring, Site
 from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.budget import find_exceeded
 from kfp_edge.fleet.promotion.evidence import read_evidence
@@ -17,12 +17,14 @@ from kfp_edge.fleet.promotion.pull_requests import PullRequestSettings
 from kfp_edge.fleet.promotion.rollback import propose_rollback, require_release, sites_with
 from kfp_edge.fleet.releases.branches import review_branch
 from kfp_edge.fleet.releases.history import RingRelease, read_releases, was_taken_back
-from kfp_edge.fleet.releases.ring_images import select_ring
+from kfp_edge.fleet.releases.ring_images import select_ring, set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
+from kfp_edge.fleet.sites.sites import find_sites
 from kfp_edge.fleet.status.presentation import format_digest
 from kfp_edge.fleet.status.status import FleetFiles, FleetStatus, read_files, read_status, require_metrics
 from kfp_edge.forges import PullRequestState
 from kfp_edge.git.repository import GitRepository
+from kfp_edge.gitops.tree import Commit, Edited
 from kfp_edge.prometheus import Prometheus
 from kfp_edge.reports.check import Check
 
@@ -191,9 +193,17 @@ class _Promotion:
             checks=judgement.checks,
         )
 
+    def _sites_after(self, name: str) -> list[Site]:
+        """Return the sites that run the model once the ring has it: the first promotion adds it to sites."""
+        if (name, self.model) in self.files.releases:
+            return sites_with(self.files, name, self.model)
+        tree, image = Commit(self.repository, self.files.commit), self.release.image
+        files = set_ring_image(tree, self.files.fleet, name, self.model, image.new_name, image.digest)
+        return [site for site in find_sites(Edited(tree, files), name).sites if self.model in site.models]
+
     def _propose(self, name: str, last: Judgement, checks: Sequence[Check]) -> ProposedDecision:
         ring, image = self._ring(name), self.release.image
-        sites = sites_with(self.files, name, self.model)
+        sites = self._sites_after(name)
         budget = ring.disruption_budget
         exceeded = find_exceeded(budget, sites, self.files.sites) if budget else []
         if exceeded:

@@ -352,3 +352,27 @@ class TestAPromotionThatCannotBe:
             case.promote()
         case.fleet.commit({"fleet.yaml": text.replace("maxChanging: 2", "maxChanging: 3")}, 1)
         assert case.promote().verdict is Verdict.GO_ON
+
+
+class TestTheFirstPromotionOfAModelToARing:
+    @pytest.fixture
+    def first(self, start: Callable[..., Case]) -> Case:
+        """The ring `all` has no model yet, and two sites that run none."""
+        case = start("healthy", sites=(site_with("hall-1", "all", models=[]), site_with("hall-2", "all", models=[])))
+        git(case.fleet.folder, "rm", "-r", "--quiet", "rings/all")
+        case.fleet.commit({}, 20)
+        return case
+
+    def test_names_the_sites_that_get_it(self, first: Case) -> None:
+        (proposed,) = first.promote().proposed
+        assert "2 sites change: `hall-1`, `hall-2`." in proposed.body
+        assert "## Manifests of hall-1" in proposed.body
+        assert proposed.warnings == ()
+        assert "- pump" in first.fleet.show("sites/hall-2/site.yaml", proposed.change.branch).replace('"', "")
+
+    def test_keeps_the_disruption_budget(self, first: Case) -> None:
+        text = (first.fleet.folder / "fleet.yaml").read_text()
+        budget = '  - name: "all"\n    disruptionBudget: {maxChanging: 1}\n'
+        first.fleet.commit({"fleet.yaml": text.replace('  - name: "all"\n', budget)}, 1)
+        with pytest.raises(KfpEdgeError, match="2 sites .*change with one release of the ring all"):
+            first.promote()
