@@ -147,6 +147,12 @@ class TestASiteWhosePodsAreGone:
         assert "was not ready in time before" in result.stderr
         assert DIGESTS[0] in (site.folder / "playing").read_text()
 
+    def test_says_that_podman_could_not_start_a_release(self, site: SiteMachine) -> None:
+        (site.folder / "unplayable").write_text(DIGESTS[1])
+        site.release("quay.io/team/pump", DIGESTS[1], "1.1.0")
+        assert "could not be started by Podman; the site runs what it ran before" in site.look().stderr
+        assert DIGESTS[0] in (site.folder / "playing").read_text()
+
     def test_starts_again_what_it_ran_before_a_file_that_a_person_broke(self, site: SiteMachine) -> None:
         push_from_another_clone(site.repository, "main", {RUNS: "resources: [nowhere]\n"})
         (site.folder / "playing").unlink()
@@ -224,14 +230,15 @@ def _without_model(good: ImageRef) -> ImageRef:
 def _noting_podman(folder: Path) -> str:
     """Return a PATH with a `podman` that notes what it plays, and a `curl` that asks it.
 
-    The digest in the file `bad` does not become ready, and at that in `killing` the script is killed.
+    The digest in the file `bad` does not become ready, at that in `killing` the script is killed, and that in
+    `unplayable` cannot be started.
     """
     path = _without_podman(folder)
     podman_script = f"""#!/bin/sh
 case "$1 $2" in
     "pod ps") grep '^kind: Deployment' {folder}/playing 2> /dev/null | sed 's/.*/Running/' ;;
     "pod rm") rm -f {folder}/playing ;;
-    "kube play") cp "$3" {folder}/playing ;;
+    "kube play") ! grep --quiet --file={folder}/unplayable "$3" && cp "$3" {folder}/playing ;;
 esac
 """
     curl_script = f"""#!/bin/sh
@@ -241,7 +248,7 @@ if grep --quiet --file={folder}/killing {folder}/playing; then kill -KILL "$PPID
     for name, script in (("podman", podman_script), ("curl", curl_script)):
         (folder / "bin" / name).write_text(script)
         (folder / "bin" / name).chmod(0o755)
-    for name in ("bad", "killing"):
+    for name in ("bad", "killing", "unplayable"):
         (folder / name).write_text("nothing")
     return path
 
