@@ -20,7 +20,6 @@ def status(
 ) -> None:
     """Compare what each site reports with what its ring should run, by the metrics of the sites."""
     import json
-    from dataclasses import replace
     from datetime import UTC, datetime
 
     from kfp_edge.cli.fleet.status_table import format_table
@@ -46,7 +45,7 @@ def status(
     result = read_status(files, datetime.now(UTC), horizon)
     if ring:
         select_ring(result.fleet, ring)
-        result = replace(result, sites=tuple(result.of_ring(ring)))
+        result = result.select(ring)
     if html is not None:
         write_page(result, html)
     if as_json:

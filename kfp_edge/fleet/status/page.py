@@ -17,6 +17,9 @@ _COLOURS = {
 }
 _MARKS: dict[State, Mark] = {State.NOT_READY: "bad", State.DRIFTED: "bad", State.CURRENT: "good"}
 
+#: How many sites without a model are named.
+_NAMES = 20
+
 
 def write_page(status: FleetStatus, path: Path) -> None:
     """Write the page.
@@ -30,6 +33,9 @@ def write_page(status: FleetStatus, path: Path) -> None:
     for ring in status.fleet.ring_names:
         sites = status.of_ring(ring)
         page.heading(f"Ring {ring}")
+        if idle := [site.name for site in status.without_model if site.ring == ring]:
+            more = f" and {len(idle) - _NAMES:,} more" if len(idle) > _NAMES else ""
+            page.text(f"Without a model: {', '.join(idle[:_NAMES])}{more}.")
         if not sites:
             page.text("No site of this ring runs a model.")
             continue

@@ -63,7 +63,9 @@ def summarize(status: FleetStatus) -> str:
     names = {each.site.name for each in status.sites}
     sites = count_of(len(names), "site")
     subject = sites if len(names) == len(status.sites) else f"{count_of(len(status.sites), 'model')} at {sites}"
-    return f"{subject}: {', '.join(counts) or 'none runs a model of a ring'}"
+    idle = len(status.without_model)
+    text = f"{subject}: {', '.join(counts) or 'none runs a model of a ring'}"
+    return f"{text}; {count_of(idle, 'site')} without a model" if idle else text
 
 
 def to_json(status: FleetStatus) -> dict[str, object]:
@@ -74,6 +76,7 @@ def to_json(status: FleetStatus) -> dict[str, object]:
         "time": status.now.isoformat(),
         "summary": {str(state): count for state, count in count_states(status.sites).items()},
         "sites": list(_json_rows(status)),
+        "without_model": [site.name for site in status.without_model],
     }
 
 

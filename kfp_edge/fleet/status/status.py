@@ -1,7 +1,7 @@
 """The status of a fleet: for each site and model what it should run, what it reports, and since when these differ."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -66,7 +66,8 @@ class SiteStatus:
 class FleetStatus:
     """The status of a fleet at one moment; `commit` is the head of the branch that the sites follow.
 
-    `versions` has the version of each image that a site has reported, by its digest.
+    `versions` has the version of each image that a site has reported, by its digest, and `without_model` the sites that
+    run no model.
     """
 
     fleet: Fleet
@@ -74,6 +75,12 @@ class FleetStatus:
     now: datetime
     sites: tuple[SiteStatus, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
+    without_model: tuple[Site, ...] = ()
+
+    def select(self, ring: str) -> "FleetStatus":
+        """Return the status of one ring."""
+        idle = tuple(site for site in self.without_model if site.ring == ring)
+        return replace(self, sites=tuple(self.of_ring(ring)), without_model=idle)
 
     def of_ring(self, ring: str) -> list[SiteStatus]:
         """Return the status of the sites of a ring."""
@@ -171,7 +178,8 @@ def read_status(files: FleetFiles, now: datetime, horizon: timedelta = HORIZON) 
         for report in (*each.earlier, *each.current)
         if report.digest and report.version
     }
-    return FleetStatus(fleet, files.commit, now, tuple(sites), versions)
+    idle = tuple(site for site in files.sites if not site.models)
+    return FleetStatus(fleet, files.commit, now, tuple(sites), versions, idle)
 
 
 def require_metrics(fleet: Fleet) -> Metrics:

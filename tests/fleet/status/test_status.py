@@ -13,6 +13,7 @@ from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.contracts import Window
 from kfp_edge.fleet.remote import FleetRemote
+from kfp_edge.fleet.sites.files import render_site
 from kfp_edge.fleet.status.page import write_page
 from kfp_edge.fleet.status.presentation import format_age, row_of, summarize, to_json
 from kfp_edge.fleet.status.status import FleetStatus, SiteStatus, State, read_files, read_status
@@ -117,6 +118,10 @@ def test_the_digest_counts_since_the_commit_on_the_branch_and_later_commits_do_n
     assert NOW - release.since == timedelta(hours=12)
 
 
+def _without_model(name: str, ring: str) -> bytes:
+    return render_site(site_with(name, ring, models=[]), {})[f"sites/{name}/site.yaml"]
+
+
 def _ring_text(fleet: FleetClone) -> str:
     return (fleet.folder / "rings/canary/pump/kustomization.yaml").read_text()
 
@@ -165,6 +170,14 @@ class TestTheCommand:
     def test_counts_sites_and_models_apart(self, status: FleetStatus) -> None:
         twice = replace(status, sites=tuple(each for each in status.sites if each.site.name == "current") * 2)
         assert summarize(twice) == "2 models at 1 site: 2 up to date"
+
+    def test_counts_sites_without_a_model_of_all_rings_or_one(self, fleet: FleetClone) -> None:
+        fleet.commit({"sites/new/site.yaml": _without_model("new", "all")}, 1)
+        assert self.run(fleet).splitlines()[-1].endswith("; 1 site without a model")
+        assert "without a model" not in self.run(fleet, "--ring", "canary")
+        page = fleet.folder / "page.html"
+        assert json.loads(self.run(fleet, "--json", "--ring", "all", "--html", str(page)))["without_model"] == ["new"]
+        assert "Without a model: new." in page.read_text()
 
     def test_writes_json_and_a_page(self, fleet: FleetClone, tmp_path: Path) -> None:
         document = json.loads(self.run(fleet, "--json", "--ring", "all", "--html", str(tmp_path / "page.html")))
