@@ -93,11 +93,10 @@ def _read_part(
 ) -> list[SiteEvidence]:
     wanted = sites[0].wanted
     step = _clamp(soak_time / 60, timedelta(seconds=1), LOOKBACK)
-    # of short soak times, as in a rehearsal, the scrapes are closer
-    window = _clamp(soak_time / 6, timedelta(seconds=4), LOOKBACK)
     period = f"[{_seconds(max(min(now - wanted.since, LONGEST_PERIOD), step))}:{_seconds(step)}]"
     names = "|".join(each.site.name for each in sites)
     of_model = f'{label}=~"{names}",model="{sites[0].model}"'
+    window = _choose_window(prometheus, label, of_model, soak_time, now)
     info = f'kfp_edge_model_info{{{of_model},image_digest="{wanted.image.digest}"}}'
     by = f"{label}, job, instance, model"
     # at both ends of the window in which requests are counted
@@ -130,6 +129,24 @@ def _read_part(
         for each in sites
         for name in [each.site.name]
     ]
+
+
+def _choose_window(prometheus: Prometheus, label: str, of_model: str, soak_time: timedelta, now: datetime) -> timedelta:
+    """Return the time over which requests are counted: a part of the soak time, and at least two scrapes of most sites.
+
+    A shorter one than the time between two scrapes would count nothing, whatever the servers answered.
+    """
+    series = f"kfp_edge_requests_total{{{of_model}}}"
+
+    def count_sites(vector: str) -> int:
+        return len(prometheus.query(f"count by ({label}) ({vector})", now))
+
+    window = _clamp(soak_time / 6, timedelta(seconds=4), LOOKBACK)
+    sites = count_sites(series) if window < LOOKBACK else 0
+    # two scrapes in the half of a window are two in each whole one
+    while window < LOOKBACK and 2 * count_sites(f"increase({series}[{_seconds(window / 2)}])") < sites:
+        window = min(2 * window, LOOKBACK)
+    return window
 
 
 def _clamp(value: timedelta, least: timedelta, most: timedelta) -> timedelta:

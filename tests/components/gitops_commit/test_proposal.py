@@ -154,7 +154,7 @@ class TestTheText:
         result = propose(str(folder), released, tmp_path / "change.md", "1.1.0")
         (warning,) = result.warnings
         assert warning.startswith("sites/hall-9/site.yaml, line 3: is not valid YAML")
-        assert "1 change: `site-1`." in result.body
+        assert "1 site changes: `site-1`." in result.body
 
     def test_says_that_nothing_is_known_of_the_tests_where_it_is_so(self, released: Released, tmp_path: Path) -> None:
         inputs = Inputs(released.inputs["1.0.0"].image, released.inputs["1.0.0"].bundle)
@@ -209,7 +209,7 @@ class TestThePullRequest:
         (pull,) = forge.pulls
         assert (pull.head, pull.base, pull.labels) == ("kfp-edge/pump/1.0.0", "main", ["release"])
         assert pull.title == f"feat(canary): pump 1.0.0 at {released.image('1.0.0')[7:19]}"
-        assert "## Sites\n\n1 change: `hall-1`." in pull.body
+        assert "## Sites\n\n1 site changes: `hall-1`." in pull.body
         assert (
             f"- Pull request: opened pull request 1 ({result.proposed.pull_request.url})"
             in (tmp_path / "change.md").read_text()

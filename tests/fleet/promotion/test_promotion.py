@@ -136,7 +136,7 @@ class TestARingThatIsHealthy:
         body = proposed.body
         assert "| version | 1.0.0 | 1.1.0 |" in body
         assert f"| model (sha256) | {'0' * 64} | {'1' * 64} |" in body
-        assert "1 change: `last`." in body
+        assert "1 site changes: `last`." in body
         assert "kfp-edge fleet rollback pump --ring all" in body
         assert "+        image: quay.io/team/pump@sha256" in body
         assert "| error rate of ring canary | yes | 0% of " in body
@@ -160,7 +160,7 @@ class TestARingThatIsHealthy:
         (proposed,) = case.promote().proposed
         (warning,) = proposed.warnings
         assert warning.startswith("sites/other/site.yaml, line ")
-        assert "1 change: `last`." in proposed.body
+        assert "1 site changes: `last`." in proposed.body
 
     def test_after_the_merge_there_is_nothing_to_do(self, start: Callable[..., Case]) -> None:
         case = start("healthy")
@@ -247,6 +247,12 @@ class TestARolloutThatFails:
         assert reason in proposed.body
         branches = git(case.fleet.repository, "branch", "--list", "--format=%(refname:short)", "kfp-edge/*")
         assert branches == branch
+
+    def test_is_stopped_though_its_soak_time_is_a_few_scrapes(self, start: Callable[..., Case]) -> None:
+        case = start("errors")
+        text = (case.fleet.folder / "fleet.yaml").read_text()
+        case.fleet.commit({"fleet.yaml": text.replace("soakTime: 1d", "soakTime: 3m")}, 1)
+        assert "error rate of ring canary" in case.checks(case.promote())
 
     def test_an_image_that_starts_nowhere_is_taken_back(self, start: Callable[..., Case]) -> None:
         case = start("unstarted")
