@@ -113,9 +113,8 @@ def _sites(names: Sequence[str]) -> str:
         return "No site runs this model in this ring."
     listed = ", ".join(f"`{name}`" for name in names[:50])
     verb = "changes" if len(names) == 1 else "change"
-    return f"{count_of(len(names), 'site')} {verb}: {listed}" + (
-        f" and {len(names) - 50:,} more." if len(names) > 50 else "."
-    )
+    more = f" and {len(names) - 50:,} more" if len(names) > 50 else ""
+    return f"{count_of(len(names), 'site')} {verb}: {listed}{more}."
 
 
 def _rollback(decision: Decision) -> str:
