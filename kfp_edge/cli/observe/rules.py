@@ -12,7 +12,7 @@ def rules(
     ] = Path(),
     settings: Annotated[
         Path | None,
-        typer.Option("--settings", metavar="FILE", help="Objectives and limits (docs/observability.md), in YAML."),
+        typer.Option("--settings", metavar="FILE", help="Objectives and limits (docs/observability-hub.md), in YAML."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if the files are not what would be written.")

@@ -9,7 +9,7 @@ _FILLING = 0.5
 
 def feed_rules() -> Group:
     """Return the rules about sensor feeds."""
-    used, size = (f"max by ({_FEED}) (kfp_edge_feed_buffer_{name}_bytes{{{OF_SITES}}})" for name in ("used", "size"))
+    used, size = (f"max by ({_FEED}) (kfp_edge_feed_buffer_{name}{{{OF_SITES}}})" for name in ("bytes", "size_bytes"))
     messages = f"sum by ({_FEED}) (increase(kfp_edge_feed_messages_total{{{OF_SITES}}}[15m]))"
     an_hour_before = f"sum by ({_FEED}) (increase(kfp_edge_feed_messages_total{{{OF_SITES}}}[1h] offset 15m))"
     return Group(
@@ -19,12 +19,11 @@ def feed_rules() -> Group:
             # a day: what was dropped during an outage arrives afterwards, with the times of the outage
             Alert(
                 "KfpEdgeFeedDropping",
-                f"sum by (site, ring, reason) (increase(kfp_edge_feed_dropped_total{{{OF_SITES}}}[1d])) > 0",
+                f"sum by (site, ring) (increase(kfp_edge_feed_dropped_messages_total{{{OF_SITES}}}[1d])) > 0",
                 "0m",
                 Severity.CRITICAL,
-                "The sensor feed at site {{ $labels.site }} has dropped {{ $value | humanize }} messages "
-                "({{ $labels.reason }}).",
-                "They never reached the model, at some time within the last day.",
+                "The sensor feed at site {{ $labels.site }} has dropped {{ $value | humanize }} messages.",
+                "Its buffer was full at some time within the last day; they never reached the model.",
             ),
             Alert(
                 "KfpEdgeFeedBufferFilling",
