@@ -246,7 +246,7 @@ class Drift(Model):
     watch_psi: float = 0.1
     drift_psi: float = 0.2
     drift_alarm_rate: float = 0.01
-    min_rows: int = 100
+    min_rows: int = 200
     min_drifted_sites: float = 0.1
 
 

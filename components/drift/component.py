@@ -22,7 +22,7 @@ def drift(
     watch_psi: float = 0.1,
     drift_psi: float = 0.2,
     drift_alarm_rate: float = 0.01,
-    min_rows: int = 100,
+    min_rows: int = 200,
     min_drifted_sites: float = 0.1,
 ) -> NamedTuple("Outputs", [("decision", str), ("reasons", list), ("quarantined", list)]):
     """Decide whether a model still fits what its sites see, by the counts of inputs and outputs at the edge.

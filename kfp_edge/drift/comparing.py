@@ -9,12 +9,14 @@ import numpy as np
 from kfp_edge.drift.counts import Bins, Kind, Reference, SiteCounts, Variable, WindowCounts
 from kfp_edge.drift.result import BinCount, Comparison, DriftOptions, Scope, Verdict
 from kfp_edge.drift.sensors import Faults
-from kfp_edge.drift.statistics import MIN_CLUSTERS, compare
+from kfp_edge.drift.statistics import MIN_CLUSTERS, compare, has_history
 from kfp_edge.ml.arrays import Int64s
 from kfp_edge.wording import count_of
 
 #: The share of one value in training from which on a model has learned nothing of the feature.
 _CONSTANT = 0.9999
+#: With fewer independent rows, a window does not show how much it may differ without drift.
+_MIN_INDEPENDENT = 30
 _CONSTANT_REASON = "It was constant in training, so the model does not use it."
 
 
@@ -67,11 +69,15 @@ def add_up(window: WindowCounts, group: Group, variable: Variable, faults: Fault
 
 
 def compare_all(
-    window: WindowCounts, references: Mapping[str, Reference], options: DriftOptions, faults: Faults
+    window: WindowCounts,
+    references: Mapping[str, Reference],
+    options: DriftOptions,
+    faults: Faults,
+    history: WindowCounts | None = None,
 ) -> list[Comparison]:
     """Return a comparison of each group and variable with training, corrected for their number."""
     compared = [
-        _compare(window, group, variable, bins, options, faults)
+        _compare(window, group, variable, bins, options, faults, history)
         for group in find_groups(window)
         for variable, bins in references[group.version].variables.items()
     ]
@@ -91,7 +97,13 @@ def _is_quarantined(site: SiteCounts, variable: Variable, faults: Faults) -> boo
 
 
 def _compare(
-    window: WindowCounts, group: Group, variable: Variable, bins: Bins, options: DriftOptions, faults: Faults
+    window: WindowCounts,
+    group: Group,
+    variable: Variable,
+    bins: Bins,
+    options: DriftOptions,
+    faults: Faults,
+    history: WindowCounts | None,
 ) -> Comparison:
     parts = add_up(window, group, variable, faults)
     all_parts = add_up(window, group, variable, {}) if parts is None else parts
@@ -119,9 +131,14 @@ def _compare(
     if parts is None or rows < options.min_rows:
         few = f"{count_of(rows, 'row')}, of which {options.min_rows:,} are needed."
         return comparison.model_copy(update={"reason": few})
-    change = compare(parts, bins.counts)
+    before = None if history is None else add_up(history, group, variable, {})
+    change = compare(parts, bins.counts, before)
     if change.p_value is None:
         few = f"Rows in fewer than {MIN_CLUSTERS} parts of the window do not show how much they depend on each other."
+        return comparison.model_copy(update={"psi": change.psi, "reason": few})
+    independent = rows / change.rows_per_independent
+    if independent < _MIN_INDEPENDENT and (before is None or not has_history(before)):
+        few = f"{count_of(rows, 'row')} say as much as {independent:.0f} independent rows; a longer window is needed."
         return comparison.model_copy(update={"psi": change.psi, "reason": few})
     measured = {
         "psi": change.psi,

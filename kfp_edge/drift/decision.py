@@ -19,6 +19,7 @@ def evaluate(
     references: Mapping[str, Reference],
     options: DriftOptions,
     read: ReadCounts | None = None,
+    history: WindowCounts | None = None,
 ) -> DriftResult:
     """Compare a window with training, and decide.
 
@@ -28,9 +29,10 @@ def evaluate(
         references: The training of each version in the window.
         options: Limits.
         read: Reads another window, for the season; without it, nothing is seasonal.
+        history: What the servers counted before, each part as long as the window.
     """
-    faults = find_faults(window, references, options.min_rows)
-    comparisons = compare_all(window, references, options, faults)
+    faults = find_faults(window, references, options.min_rows, history)
+    comparisons = compare_all(window, references, options, faults, history)
     if read is not None:
         comparisons = mark_seasonal(comparisons, window, references, options, faults, read)
     quarantined = tuple(describe_faults(faults, window))

@@ -37,8 +37,9 @@ VALUES = Family("kfp_edge_input_feature_bucket", Kind.FEATURE, "feature", BUCKET
 CATEGORIES = Family("kfp_edge_input_category_total", Kind.FEATURE, "feature", "category")
 MISSING_VALUES = Family("kfp_edge_input_missing_total", Kind.FEATURE, "feature", "")
 OUTPUTS = Family("kfp_edge_output_value_bucket", Kind.OUTPUT, "output", BUCKET)
+MISSING_OUTPUTS = Family("kfp_edge_output_missing_total", Kind.OUTPUT, "output", "")
 CLASSES = Family("kfp_edge_output_class_total", Kind.OUTPUT, "", "class")
-COUNTED = (VALUES, CATEGORIES, MISSING_VALUES, OUTPUTS, CLASSES)
+COUNTED = (VALUES, CATEGORIES, MISSING_VALUES, OUTPUTS, MISSING_OUTPUTS, CLASSES)
 
 #: Rows of training (of held-out rows for outputs), in the form of what is counted.
 REFERENCES = {

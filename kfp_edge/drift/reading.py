@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from kfp_edge.drift.counts import MISSING, UNSEEN, Bins, Reference, SiteCounts, Variable, WindowCounts
-from kfp_edge.drift.families import BUCKET, COUNTED, MISSING_VALUES, REFERENCES, Family
+from kfp_edge.drift.counts import MISSING, UNSEEN, Bins, Kind, Reference, SiteCounts, Variable, WindowCounts
+from kfp_edge.drift.families import BUCKET, CLASSES, COUNTED, MISSING_VALUES, REFERENCES, Family
 from kfp_edge.drift.increases import Key, Times, format_seconds, match, match_any, read_increases
 from kfp_edge.errors import MetricsError
 from kfp_edge.ml.arrays import Float64s, Int64s
@@ -19,9 +19,11 @@ from kfp_edge.prometheus import Prometheus
 
 #: Parts of a window: of a week, four for each day.
 PARTS = 28
+#: Windows before it that show how much windows differ without drift.
+EARLIER_WINDOWS = 8
 #: Sites in one query.
 _SITES_AT_A_TIME = 50
-_BELOW, _ABOVE = "below the range of training", "above the range of training"
+_BELOW, _ABOVE = "below training", "above training"
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,15 @@ class DriftMetrics:
         }
         return Reference(version, dict(sorted(variables.items())))
 
-    def read_window(self, references: Mapping[str, Reference], start: datetime, end: datetime) -> WindowCounts:
-        """Return what the servers with these versions counted between two times.
+    def read_window(
+        self, references: Mapping[str, Reference], start: datetime, end: datetime, parts: int = PARTS
+    ) -> WindowCounts:
+        """Return what the servers with these versions counted between two times, which are divided into parts.
 
         Raises:
             MetricsError: the metrics cannot be read.
         """
-        times = Times(start, end, PARTS)
+        times = Times(start, end, parts)
         places = [each for each in self._find_places(times) if each.version in references]
         names = sorted({each.site for each in places})
         sites = []
@@ -147,17 +151,25 @@ class DriftMetrics:
 
 def bundle_reference(reference: BundleReference, version: str) -> Reference:
     """Return the training of a version as its bundle has it."""
-    variables = {}
-    for name, feature in reference.features.items():
-        if isinstance(feature, Histogram):
-            # those below and above the edges were not in training
-            counts = [0, *feature.counts, 0] if feature.edges else [0]
-            labels = _label_ranges(feature.edges)
-            bins = Bins((*labels, MISSING), np.array([*counts, feature.missing]), True)
-        else:
-            bins = _category_bins(feature.counts, feature.missing)
-        variables[MISSING_VALUES.variable_of({"feature": name})] = bins
+    variables = {
+        Variable(Kind.FEATURE, name): _histogram_bins(each)
+        if isinstance(each, Histogram)
+        else _category_bins(each.counts, each.missing)
+        for name, each in reference.features.items()
+    }
+    if reference.outputs is not None:
+        for name, histogram in reference.outputs.values.items():
+            variables[Variable(Kind.OUTPUT, name)] = _histogram_bins(histogram)
+        if reference.outputs.classes:
+            variables[CLASSES.variable_of({})] = _category_bins(reference.outputs.classes, 0)
     return Reference(version, dict(sorted(variables.items())))
+
+
+def _histogram_bins(histogram: Histogram) -> Bins:
+    # none of the values of training is below or above the edges
+    counts = [0, *histogram.counts, 0] if histogram.edges else [0]
+    labels = _label_ranges(histogram.edges)
+    return Bins((*labels, MISSING), np.array([*counts, histogram.missing], np.int64), True)
 
 
 def _numeric_bins(by_bound: Mapping[str, int], missing: int) -> Bins:
@@ -195,7 +207,7 @@ def _by_variable(family: Family, increases: Mapping[Key, Float64s]) -> dict[Vari
 def _count_bins(family: Family, rows: Mapping[str, Float64s], bins: Bins, where: str) -> Int64s:
     """Return rows of shape [parts, bins] in the bins of training."""
     counted = np.zeros((len(next(iter(rows.values()))), len(bins.labels)))
-    if family is MISSING_VALUES:
+    if not family.bin:
         counted[:, -1] = rows[""]
     elif family.bin == BUCKET:
         bounds = sorted(rows, key=float)

@@ -110,7 +110,7 @@ class DriftOptions(_Contract):
     watch_psi: float = Field(default=0.1, gt=0)
     drift_psi: float = Field(default=0.2, gt=0)
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
-    min_rows: int = Field(default=100, ge=1)
+    min_rows: int = Field(default=200, ge=1)
     min_site_share: float = Field(default=0.1, ge=0, le=1)
     season: timedelta | None = timedelta(days=7)
 

@@ -1,7 +1,7 @@
 """Sites with a broken sensor: one feature of one site that is far from those of all other sites."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -14,6 +14,8 @@ from kfp_edge.drift.statistics import MIN_CLUSTERS
 _STUCK = 0.999
 #: The share of that bin in training above which that is normal.
 _USUALLY_STUCK = 0.5
+#: The share of rows in one bin of a usual window from which on a sensor moves slowly.
+_SLOW = 0.8
 #: How much larger the share of missing values or of values out of range has to be than in training.
 _MORE_THAN_TRAINING = 0.5
 
@@ -30,14 +32,18 @@ class Fault(StrEnum):
 Faults = Mapping[tuple[str, str, Variable], Fault]
 
 
-def find_faults(window: WindowCounts, references: Mapping[str, Reference], min_rows: int) -> Faults:
+def find_faults(
+    window: WindowCounts, references: Mapping[str, Reference], min_rows: int, history: WindowCounts | None = None
+) -> Faults:
     """Return the broken sensors.
 
     A fault that most of the other sites have in the same feature is none: the process has changed, or what delivers the
     rows. A site that is alone can have a missing or a stuck sensor beside others that work; values out of range are
     then drift, since nothing tells them from a new state of the machine. If most features of a site are stuck or
-    missing, the site sends no measurements, and all of them are faulty.
+    missing, the site sends no measurements, and all of them are faulty. What stayed in one bin in most of the windows
+    before moves slowly, and is not stuck.
     """
+    slow = set() if history is None else set(_find_slow(history))
     faults: dict[tuple[str, str, Variable], Fault] = {}
     for version, reference in references.items():
         sites = [each for each in window.sites if each.version == version]
@@ -48,9 +54,18 @@ def find_faults(window: WindowCounts, references: Mapping[str, Reference], min_r
             by_site = {each.site: _find_fault(each, variable, bins) for each in counted}
             for site, fault in by_site.items():
                 others = [other for name, other in by_site.items() if name != site]
-                if fault and _is_exception(fault, others):
+                is_slow = fault is Fault.STUCK and (site, version, variable) in slow
+                if fault and not is_slow and _is_exception(fault, others):
                     faults[site, version, variable] = fault
     return {**faults, **_spread(faults, window, references)}
+
+
+def _find_slow(history: WindowCounts) -> Iterator[tuple[str, str, Variable]]:
+    for site in history.sites:
+        for variable, windows in site.parts.items():
+            counted = windows[windows.sum(axis=1) > 0]
+            if len(counted) and np.median(counted.max(axis=1) / counted.sum(axis=1)) >= _SLOW:
+                yield site.site, site.version, variable
 
 
 def describe_faults(faults: Faults, window: WindowCounts) -> list[Quarantine]:

@@ -19,7 +19,7 @@ HEAT, SPEED, TORQUE = COLUMNS
 CLASS = output("class")
 BINS = {variable: column.bins for variable, column in COLUMNS.items()} | {CLASS: categories({"0": 7700, "1": 300})}
 REFERENCES = references(BINS)
-OPTIONS = DriftOptions()
+OPTIONS = DriftOptions(min_rows=100)
 
 
 def normal_site(name: str, ring: str = "canary", rows: int = 1000, **values: np.ndarray) -> SiteCounts:
@@ -181,6 +181,29 @@ class TestABrokenSensor:
         assert result.quarantined[0].features == ("heat", "speed", "torque")
 
 
+class TestTheWindowsBefore:
+    def evaluate(self, values: np.ndarray, history: list[np.ndarray]) -> DriftResult:
+        bins = {HEAT: COLUMNS[HEAT].bins}
+        now = window(site("only", {HEAT: in_parts(COLUMNS[HEAT], values)}))
+        rows = np.array([COLUMNS[HEAT].count(each) for each in history])
+        before = window(site("only", {HEAT: rows}), end=now.start) if history else None
+        return evaluate("press", now, references(bins), OPTIONS, history=before)
+
+    def test_a_value_that_stays_in_one_bin_in_most_windows_is_not_stuck(self) -> None:
+        history = [np.full(400, level) for level in np.random.default_rng(0).normal(size=8)]
+        assert self.evaluate(np.full(400, 0.3), history).decision is Decision.NONE
+        usual = [np.random.default_rng(seed).normal(size=400) for seed in range(8)]
+        assert self.evaluate(np.full(400, 0.3), usual).decision is Decision.REPAIR
+
+    def test_without_them_a_window_of_few_independent_rows_has_no_verdict(self) -> None:
+        """Twenty independent values, each of which lasts for twenty rows."""
+        values = np.repeat(np.random.default_rng(0).normal(1, 1, size=20), 20)
+        result = self.evaluate(values, [])
+        assert result.comparisons[0].verdict is Verdict.NO_VERDICT
+        assert "400 rows say as much as" in result.comparisons[0].reason
+        assert "a longer window is needed" in result.comparisons[0].reason
+
+
 class TestASeason:
     def evaluate(self, earlier: float, between: float, now: float = 1.0, season: int | None = 7) -> DriftResult:
         def read(start: object, end: object) -> WindowCounts:
@@ -188,7 +211,7 @@ class TestASeason:
             return window(normal_site("only", heat=shifted(value)))
 
         day = window(normal_site("only", heat=shifted(now)), length=timedelta(days=1))
-        options = DriftOptions(season=None if season is None else timedelta(days=season))
+        options = DriftOptions(min_rows=100, season=None if season is None else timedelta(days=season))
         return evaluate("press", day, REFERENCES, options, read)
 
     def test_drift_that_was_there_a_week_before_and_not_in_between_is_seasonal(self) -> None:

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from kfp_edge.drift.counts import UNSEEN, Kind, Reference, SiteCounts, Variable
+from kfp_edge.drift.families import COUNTED, REFERENCES
 from kfp_edge.drift.reading import DriftMetrics, bundle_reference
 from kfp_edge.errors import MetricsError
 from kfp_edge.ml.bundle import Frequencies, Histogram
 from kfp_edge.ml.bundle import Reference as BundleReference
 from kfp_edge.prometheus import Prometheus
+from kfp_edge_serving.telemetry.metrics import ServerSnapshot, exposition
 from support.counting_servers import CountingServer, minutes
 from support.drift import feature, output
 from support.prometheus import NOW, prometheus_with
@@ -61,11 +63,11 @@ def test_training_is_what_the_servers_publish(references: dict[str, Reference]) 
     variables = references["1.0.0"].variables
     assert variables[HEAT].counts.tolist() == [0, 100, 100, 100, 0, 0]
     assert variables[HEAT].labels == (
-        "below the range of training",
+        "below training",
         "0 to 1",
         "1 to 2",
         "2 to 3",
-        "above the range of training",
+        "above training",
         "missing",
     )
     assert variables[KIND].labels == ("L", "M", "unseen in training", "missing")
@@ -151,3 +153,10 @@ class TestOneSentenceSays:
             DriftMetrics(prometheus, "press").read_window(
                 {"1.0.0": bundle_reference(other, "1.0.0")}, NOW - timedelta(hours=1), NOW
             )
+
+
+def test_the_server_publishes_the_metrics_that_are_read() -> None:
+    page = exposition([], ServerSnapshot(True, 0, 0, 0, 0)).decode()
+    published = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
+    names = {name.removesuffix("_bucket") for name in (*(each.name for each in COUNTED), *REFERENCES.values())}
+    assert names - published == set()

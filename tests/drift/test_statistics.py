@@ -84,3 +84,34 @@ class TestSignificance:
         without, late = (np.where(rng.random(1000) < share, 0.0, rng.random(1000)) for share in (0.97, 0.5))
         assert (compare(in_parts(column, without), column.bins.counts).p_value or 0) > 0.01
         assert (compare(in_parts(column, late), column.bins.counts).p_value or 1) < 1e-6
+
+
+class TestWindowsBefore:
+    @staticmethod
+    def windows(levels: list[float]) -> np.ndarray:
+        """Return the counts of windows of 400 rows whose values stay near a level."""
+        rng = np.random.default_rng(2)
+        return np.stack([COLUMN.count(rng.normal(level, 0.3, size=400)) for level in levels])
+
+    def p_value(self, level: float, before: list[float] | None) -> float:
+        parts = in_parts(COLUMN, np.random.default_rng(3).normal(level, 0.3, size=400))
+        history = None if before is None else self.windows(before)
+        p_value = compare(parts, COLUMN.bins.counts, history).p_value
+        assert p_value is not None
+        return p_value
+
+    def test_show_that_a_value_moves_more_slowly_than_a_window_is_long(self) -> None:
+        """Each window has its own level, so one more level is no drift."""
+        levels = list(np.random.default_rng(4).normal(size=8))
+        assert self.p_value(1.0, None) < 1e-6
+        assert self.p_value(1.0, levels) > 0.01
+
+    def test_do_not_hide_drift_that_began_in_one_of_them(self) -> None:
+        for later in range(5):
+            assert self.p_value(1.5, [0.0] * (8 - later) + [1.5] * later) < 0.01, later
+
+    def test_that_drift_slowly_do_not_hide_it(self) -> None:
+        assert self.p_value(1.6, [0.2 * number for number in range(8)]) < 0.01
+
+    def test_that_are_fewer_than_five_say_nothing(self) -> None:
+        assert self.p_value(1.0, [0.0, 1.0, 0.0, 1.0]) == self.p_value(1.0, None)
