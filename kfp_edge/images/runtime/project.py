@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 
 import kfp_edge
@@ -14,7 +15,7 @@ from kfp_edge.images.tools.pip import pip
 PROJECTS = ("kfp-edge", "kfp-edge-serving")
 
 _ROOT = Path(kfp_edge.__file__).resolve().parents[1]
-_SOURCES = ("kfp_edge", "components", "pipelines", "deploy/gitops", "serving", "pyproject.toml", "README.md", "LICENSE")
+_PYPROJECT = "pyproject.toml"
 
 
 def repository_file(name: str) -> Path:
@@ -51,9 +52,20 @@ def let_all_read(folder: Path) -> None:
     run_tool("chmod", ["chmod", "-R", "u=rwX,go=rX", folder])
 
 
+def list_sources() -> tuple[str, ...]:
+    """Return the files and folders of which the wheels of this repository are made.
+
+    Raises:
+        ImageError: this is no checkout of the repository.
+    """
+    with repository_file(_PYPROJECT).open("rb") as stream:
+        folders = tomllib.load(stream)["tool"]["setuptools"]["package-dir"].values()
+    return (*folders, "serving", _PYPROJECT, "README.md", "LICENSE")
+
+
 def _copy_sources(target: Path) -> None:
     target.mkdir()
-    for name in _SOURCES:
+    for name in list_sources():
         source = repository_file(name)
         if source.is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "tests")
