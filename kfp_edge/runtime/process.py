@@ -2,12 +2,18 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kfp_edge.errors import CommandError
 
 _LINES_IN_MESSAGE = 3
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program on the PATH, or else of one that a package of this environment brought, if any."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
 def run(

@@ -13,14 +13,17 @@ import pandas as pd
 import pytest
 from yaml import safe_load
 
+from kfp_edge.images.oci.references import ImageRepository
 from kfp_edge.images.podman import podman
+from kfp_edge.images.registry import copy_image
+from kfp_edge.images.runtime.project import list_sources
 from kfp_edge.images.tools.buildah import Buildah
+from support.bundles import tiny_bundle
+from support.images import layered_image
 from support.paths import ROOT
 
 pytestmark = [pytest.mark.containers(storage="machine"), pytest.mark.xdist_group(__name__)]
 
-FOLDERS = ("kfp_edge", "components", "pipelines", "serving", "deploy/gitops")
-FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
 ARBITRARY_USER = "--user=1000680000:0"
 OPENSHIFT = (
     ARBITRARY_USER,
@@ -77,22 +80,53 @@ def artifact(name: str, kind: str) -> dict[str, Any]:
     }
 
 
+def run_stage(
+    image: str, bucket: Path, command: list[str], inputs: dict[str, Any], kinds: dict[str, str], before: str = "true"
+) -> None:
+    """Run a stage as KFP does, with a folder in place of the bucket, after a command of the shell."""
+    for folder in (bucket, *(path for path in bucket.rglob("*") if path.is_dir())):
+        folder.chmod(0o777)  # the user of a pod may write
+    outputs = {name: artifact(name, kind) for name, kind in kinds.items()}
+    task_input = {"inputs": inputs, "outputs": {"artifacts": outputs, "outputFile": "/s3/output_metadata.json"}}
+    words = [json.dumps(task_input) if word == "{{$}}" else word for word in command]
+    shell = ("sh", "-ec", f'{before}\nexec "$@"', "sh")
+    podman("run", "--rm", *OPENSHIFT, f"--volume={bucket}:/s3", image, *shell, *words)
+
+
 def test_a_stage_runs_without_a_network_as_any_user_on_a_read_only_root(image: str, tmp_path: Path) -> None:
-    # where KFP mounts a bucket
-    tmp_path.chmod(0o777)
     kinds = {"train_data": "Dataset", "test_data": "Dataset", "report": "Markdown"}
-    task_input = {
-        "inputs": {"parameterValues": INGEST},
-        "outputs": {
-            "artifacts": {name: artifact(name, kind) for name, kind in kinds.items()},
-            "outputFile": "/s3/output_metadata.json",
-        },
-    }
-    command = [json.dumps(task_input) if word == "{{$}}" else word for word in executor("training", "ingest")]
-    podman("run", "--rm", *OPENSHIFT, f"--volume={tmp_path}:/s3", image, *command)
+    run_stage(image, tmp_path, executor("training", "ingest"), {"parameterValues": INGEST}, kinds)
     rows = {name: len(pd.read_parquet(tmp_path / "bucket/run" / name)) for name in ("train_data", "test_data")}
     assert rows == {"train_data": 400, "test_data": 100}
     assert "train_data" in json.loads((tmp_path / "output_metadata.json").read_text())["artifacts"]
+
+
+def test_gitops_commit_shows_the_reviewer_the_objects_that_kustomize_makes(image: str, tmp_path: Path) -> None:
+    tiny_bundle(tmp_path / "bucket/run/bundle", "pump")
+    model_image = layered_image(tmp_path / "model", [b"layer"], {})
+    released = copy_image(model_image, ImageRepository.parse(f"oci:{tmp_path}/pump"), "1.0.0")
+    parameters = {
+        "image": f"oci:/s3/pump@{released.digest}",
+        "model_name": "pump",
+        "model_version": "1.0.0",
+        "gitops_repo": "/tmp/gitops.git",
+        "gitops_branch": "main",
+        "ring": "",
+        "gitops_target": {},
+        "pull_requests": {},
+        "format": "image",
+    }
+    inputs = {"parameterValues": parameters, "artifacts": {"bundle": artifact("bundle", "Artifact")}}
+    empty = "git init --quiet --bare --initial-branch=main /tmp/gitops.git"
+    run_stage(image, tmp_path, executor("edge_mlops", "gitops-commit"), inputs, {"change": "Markdown"}, empty)
+    change = (tmp_path / "bucket/run/change").read_text()
+    assert "## Manifests of site-1" in change
+    assert "+kind: Deployment" in change
+
+
+def test_its_only_program_of_the_packages_is_kubectl(image: str) -> None:
+    """The others are scripts that name the Python of the machine that built it."""
+    assert shell(image, "ls /opt/kfp-edge/lib/bin && kubectl version --client >/dev/null") == "kubectl\n"
 
 
 def test_every_module_of_the_project_finds_what_it_imports(image: str) -> None:
@@ -143,8 +177,8 @@ def test_it_names_no_folder_of_the_machine_that_built_it(image: str) -> None:
 
 def test_the_same_inputs_give_the_same_image(image: str, tmp_path: Path) -> None:
     # from a copy, which nobody edits meanwhile
-    for name in (*FOLDERS, *FILES):
-        copy = shutil.copytree if name in FOLDERS else shutil.copyfile
+    for name in (*list_sources(), "requirements.lock"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, tmp_path / name)
     names = [f"{image}-{number}" for number in (1, 2)]
     try:

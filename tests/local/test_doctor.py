@@ -55,6 +55,9 @@ class FakeMachine(Machine):
     def is_installed(self, program: str) -> bool:
         return program in self.programs
 
+    def is_in_environment(self, program: str) -> bool:
+        return program in self.programs
+
     def run(self, *args: str) -> str:
         if args[0] in self.broken:
             raise CommandError(f"`{args[0]}` failed with exit code 1: it is damaged", "it is damaged")
@@ -244,6 +247,13 @@ def test_without_debian_packages_the_remedy_is_a_registry(machine: FakeMachine) 
 def test_kustomize_is_optional(machine: FakeMachine) -> None:
     machine.programs.discard("kubectl")
     assert doctor.check_kustomize(machine).status == "optional"
+
+
+def test_kubectl_of_the_environment_renders_though_it_is_not_on_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor.check_kustomize(Machine()).details == "kubectl renders manifests"
 
 
 def path_without(program: str, tmp_path: Path) -> str:

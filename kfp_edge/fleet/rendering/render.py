@@ -1,9 +1,6 @@
 """What a site gets: its kustomization, rendered by the real kustomize."""
 
-import os
 import re
-import shutil
-import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +8,7 @@ from kfp_edge.errors import CommandError, GitError
 from kfp_edge.fleet.documents import DocumentError, read_fleet
 from kfp_edge.gitops.layout import SITE, SITES, site_kustomization
 from kfp_edge.gitops.tree import Checkout, Tree
-from kfp_edge.runtime.process import run
+from kfp_edge.runtime.process import find_program, run
 from kfp_edge.storage.files import write_file
 from kfp_edge.suggestions import did_you_mean
 
@@ -71,9 +68,8 @@ def build(folder: Path) -> str:
 
 
 def _find_kustomize() -> list[str]:
-    search = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
-    if kustomize := shutil.which("kustomize", path=search):
+    if kustomize := find_program("kustomize"):
         return [kustomize, "build"]
-    if kubectl := shutil.which("kubectl", path=search):
+    if kubectl := find_program("kubectl"):
         return [kubectl, "kustomize"]
     raise CommandError("neither kustomize nor kubectl is installed; install one of them to render a site.", "")

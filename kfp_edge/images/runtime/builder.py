@@ -17,7 +17,7 @@ from kfp_edge.images.base_names import PACKAGES, UBI9
 from kfp_edge.images.cache import cache_folder
 from kfp_edge.images.runtime.debian_base import REPOSITORY as BASES
 from kfp_edge.images.runtime.debian_base import assemble_base
-from kfp_edge.images.runtime.dependencies import UNUSED, install_dependencies, pinned_requirements
+from kfp_edge.images.runtime.dependencies import PROGRAMS, UNUSED, install_dependencies, pinned_requirements
 from kfp_edge.images.runtime.project import install_project
 from kfp_edge.images.tools.buildah import Buildah
 
@@ -63,7 +63,7 @@ def save_runtime_image(name: str, layout: Path) -> str:
 def _ensure_dependencies(buildah: Buildah, base: str, python: str, work: Path) -> str:
     """Build an image of the base with all that the project needs, unless the storage has it, and return its name."""
     requirements = pinned_requirements(python)
-    inputs = (base, python, requirements, UNUSED, _CONTAINERFILE.read_text())
+    inputs = (base, python, requirements, PROGRAMS, UNUSED, _CONTAINERFILE.read_text())
     name = f"{_DEPENDENCIES}:{hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]}"
     if not buildah.find_id(name):
         arguments = {"PYTHON": python} | ({} if base == UBI9 else {"BASE": base})

@@ -14,9 +14,10 @@ from kfp_edge.images.platforms import native_platform
 from kfp_edge.images.runtime.project import PROJECTS, let_all_read, repository_file
 from kfp_edge.images.tools.pip import install_pinned, remove_paths
 
+#: The programs of the packages that stages run; the others are scripts, which name the Python of this machine.
+PROGRAMS = ("kubectl",)
 #: What no stage loads.
 UNUSED = (
-    "bin",
     "onnx/backend/test",
     "onnxruntime/tools",
     "onnxruntime/transformers",
@@ -44,6 +45,7 @@ def install_dependencies(requirements: str, python: str, target: Path) -> None:
     # the lock file is for every version of Python, and pip compares only with the one that runs it
     install_pinned(file, target, python, native_platform(), "--ignore-requires-python")
     remove_paths(target, UNUSED)
+    remove_paths(target / "bin", [file.name for file in (target / "bin").iterdir() if file.name not in PROGRAMS])
     let_all_read(target)
 
 
