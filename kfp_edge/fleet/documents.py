@@ -19,6 +19,8 @@ FROM_EARLIER_LAYOUT = (
     "start a fleet in a new folder with `kfp-edge fleet init` and `kfp-edge fleet add-site` (docs/fleet-owner.md, From "
     "a repository without rings)"
 )
+#: What may be an anchor or an alias; the asterisks of a cron schedule are none.
+_REFERENCE = re.compile(r"[&*][\w-]")
 _CREDENTIALS = re.compile("://[^/@]*@")
 _Model = TypeVar("_Model", bound=Contract)
 Location = tuple[str | int, ...]
@@ -127,7 +129,7 @@ def parse_yaml(data: bytes, file: str) -> yaml.Node | None:
     except UnicodeDecodeError as error:
         raise DocumentError(file, 0, "is not UTF-8 text.") from error
     try:
-        for token in yaml.scan(text, _Loader) if "&" in text or "*" in text else ():
+        for token in yaml.scan(text, _Loader) if _REFERENCE.search(text) else ():
             if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
                 line = token.start_mark.line + 1
                 raise DocumentError(file, line, "has an anchor or an alias; write the value where it is needed.")

@@ -16,8 +16,8 @@ from support.git_repositories import create_certificate, isolate
 from support.paths import SHARED
 
 PREFIXES = {"gitlab": "/api/v4"}
-#: What the code of a forge does and its document does not say. GitLab's calls lists of an answer by what is in them, and
-#: a text with commas a list.
+#: What the code of a forge does and its document does not say. GitLab's has no lists of users, and lists for texts with
+#: commas.
 UNDOCUMENTED = {
     "gitea": ["POST /repos/{owner}/{repo}/pulls/{index}/merge does not answer 201"],
     "gitlab": [

@@ -1,5 +1,7 @@
 """`kfp-edge fleet` and its subcommands."""
 
+import gc
+
 import typer
 
 from kfp_edge.cli.fleet.check import check
@@ -13,7 +15,18 @@ from kfp_edge.cli.fleet.simulate import simulate
 from kfp_edge.cli.fleet.sites import add_model, add_site, remove_site
 from kfp_edge.cli.fleet.status import status
 
+#: New objects after which Python looks for cycles, in place of 700.
+_ALLOCATIONS = 50_000
+
 fleet = typer.Typer(no_args_is_help=True, help="The GitOps repository of a fleet: rings, sites and what they run.")
+
+
+@fleet.callback()
+def _collect_rarely() -> None:
+    # what a command reads of thousands of sites it needs to its end: the search for cycles takes a sixth of its time
+    gc.set_threshold(_ALLOCATIONS)
+
+
 fleet.command("init")(init)
 fleet.command("add-site")(add_site)
 fleet.command("remove-site")(remove_site)

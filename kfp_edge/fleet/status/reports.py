@@ -16,6 +16,8 @@ from kfp_edge.prometheus import Prometheus
 LOOKBACK = timedelta(minutes=5)
 #: Sites in one query: more would exceed the samples that Prometheus loads for one.
 SITES_AT_A_TIME = 500
+#: How far back all sites that are not seen now are looked for: a week takes Prometheus seven times as long.
+_FIRST_LOOK = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ def read_reports(
     """Return what sites report, by site and model.
 
     What is seen now takes one query for the whole fleet. The past is looked at in steps of five minutes: for sites that
-    are not seen as far back as the horizon, and for sites that run something else than they should only since they
-    should, and only for that image. So it takes little where a whole fleet has not taken a release yet.
+    are not seen, a day, and only for those without a report in it as far back as the horizon; for sites that run
+    something else than they should, since they should, and only for that image. So it takes little where a whole fleet
+    has not taken a release yet.
 
     Args:
         prometheus: Where the metrics are.
@@ -80,12 +83,8 @@ def read_reports(
     for report in query.reports(f"timestamp(kfp_edge_model_info{{{label}!=''}})"):
         current[report.site, report.model].append(report)
     is_ready = query.readiness()
-    unseen = {site for site, model in wanted if (site, model) not in current}
-    past = list(query.past(unseen, "", horizon))
-    for (model, release), sites in _group_drifted(wanted, current).items():
-        series = f',model="{model}",image_digest="{release.image.digest}"'
-        past += query.past(sites, series, min(max(now - release.since, LOOKBACK), horizon))
     earlier: dict[tuple[str, str], list[Report]] = defaultdict(list)
+    past = _look_back(query, wanted, current, horizon)
     for report in sorted(past, key=lambda each: each.last_seen, reverse=True):
         earlier[report.site, report.model].append(report)
     return {
@@ -98,13 +97,34 @@ def read_reports(
     }
 
 
+def _look_back(
+    query: "_Query",
+    wanted: Mapping[tuple[str, str], RingRelease],
+    current: Mapping[tuple[str, str], Sequence[Report]],
+    horizon: timedelta,
+) -> list[Report]:
+    """Return what is needed of the past: when a site was seen last, and when it last ran what it should."""
+    unseen = {key for key in wanted if key not in current}
+    first_look = min(_FIRST_LOOK, horizon)
+    reported: dict[tuple[str, str], list[Report]] = defaultdict(list)
+    past = list(query.past({site for site, _ in unseen}, "", first_look))
+    for report in past:
+        reported[report.site, report.model].append(report)
+    if horizon > first_look:
+        past += query.past({site for site, model in unseen if (site, model) not in reported}, "", horizon)
+    for (model, release), sites in _group_drifted(wanted, reported | dict(current)).items():
+        series = f',model="{model}",image_digest="{release.image.digest}"'
+        past += query.past(sites, series, min(max(query.now - release.since, LOOKBACK), horizon))
+    return past
+
+
 def _group_drifted(
-    wanted: Mapping[tuple[str, str], RingRelease], current: Mapping[tuple[str, str], Sequence[Report]]
+    wanted: Mapping[tuple[str, str], RingRelease], reported: Mapping[tuple[str, str], Sequence[Report]]
 ) -> dict[tuple[str, RingRelease], list[str]]:
-    """Return the sites that are seen, and do not run what they should, by model and release."""
+    """Return the sites that reported something, and nothing of what they should run, by model and release."""
     sites: dict[tuple[str, RingRelease], list[str]] = defaultdict(list)
     for (site, model), release in wanted.items():
-        reports = current.get((site, model), ())
+        reports = reported.get((site, model), ())
         if reports and all(report.digest != release.image.digest for report in reports):
             sites[model, release].append(site)
     return sites

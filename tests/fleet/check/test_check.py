@@ -105,6 +105,15 @@ class TestAFileThatCannotBeRead:
         (found,) = findings(tmp_path / "edge-site")
         assert f"there is no folder {tmp_path / 'edge-site'}; name the checkout" in found
 
+    def test_an_anchor_or_an_alias_is_found_and_the_asterisks_of_a_window_are_none(self, fleet: Path) -> None:
+        window = 'windows:\n  - schedule: "*/5 1,2 * * *"\n    duration: 4h\n    timeZone: UTC\n'
+        (fleet / SITE).write_text((fleet / SITE).read_text() + window)
+        assert not [each for each in findings(fleet) if "anchor" in each or each.startswith(f"error: {SITE}")]
+        replace(fleet, SITE, "timeZone: UTC", "timeZone: &zone UTC")
+        assert f"error: {SITE}, line 13: has an anchor or an alias; write the value where it is needed." in findings(
+            fleet
+        )
+
     @pytest.mark.parametrize(
         "command",
         ["check", "render site-1", "diff", "status", "promote pump", "rollback pump --ring canary", f"init {URL}"],

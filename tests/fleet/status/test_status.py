@@ -40,6 +40,8 @@ SERVERS = [
     Served("replacing", OLD, (9, 0)),
     Served("replacing", NEW, (0.5, 0), instance="pod-2:8080"),
     Served("old-server", "", (9, 0)),
+    Served("swapped", NEW, (60, 40)),
+    Served("swapped", FOREIGN, (40, 2), instance="pod-2:8080"),
 ]
 SITES = ("current", "drifted", "changed", "night", "offline", "caught-up", "ill", "replacing", "old-server", "silent")
 
@@ -97,6 +99,19 @@ def test_when_a_site_was_last_seen_is_known_though_it_is_offline(status: FleetSt
     last_seen = of(status, "offline").reports.last_seen
     assert last_seen is not None
     assert (NOW - last_seen) / timedelta(hours=1) == pytest.approx(50, abs=0.1)
+
+
+def test_when_an_offline_site_last_ran_what_it_should_is_known_though_that_is_days_ago(
+    prometheus: str, tmp_path: Path
+) -> None:
+    fleet = create_fleet(tmp_path, [site_with("swapped")], metrics=prometheus)
+    fleet.release("canary", NEW, 70)
+    with fleet.remote.open() as clone:
+        status = read_status(read_files(clone, "main"), NOW)
+    (site,) = status.sites
+    assert (site.state, site.reports.digests) == (State.OFFLINE, (FOREIGN,))
+    assert site.drift_since is not None
+    assert (NOW - site.drift_since) / timedelta(hours=1) == pytest.approx(40, abs=0.1)
 
 
 def test_a_site_that_was_last_seen_before_the_horizon_counts_as_never_seen(fleet: FleetClone) -> None:
