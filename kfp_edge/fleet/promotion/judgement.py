@@ -38,11 +38,17 @@ class Judgement:
     checks: tuple[Check, ...]
     #: Why a site counts as ill, by its name.
     ill: dict[str, str]
+    #: Those of the checks that stop a rollout.
+    aborting: tuple[Check, ...] = ()
 
     @property
     def reasons(self) -> list[str]:
-        """What is not met, one sentence each."""
-        return [f"{check.failure_message}." for check in self.checks if not check.passed]
+        """What decides the verdict, one sentence for each check: where one stops the rollout, nothing is waited for."""
+        failed = [check for check in self.aborting if not check.passed]
+        failed = failed or [check for check in self.checks if not check.passed]
+        return [
+            f"{check.name[0].upper()}{check.name[1:]}: {check.measured}; required {check.required}." for check in failed
+        ]
 
 
 def judge(ring: Ring, evidence: Sequence[SiteEvidence], merged: datetime, now: datetime) -> Judgement:
@@ -60,9 +66,9 @@ def judge(ring: Ring, evidence: Sequence[SiteEvidence], merged: datetime, now: d
     waiting = list(_check_progress(ring, evidence, online, ill))
     checks = (*aborting, *waiting)
     if not all(check.passed for check in aborting):
-        return Judgement(ring.name, Verdict.ABORT, checks, ill)
+        return Judgement(ring.name, Verdict.ABORT, checks, ill, tuple(aborting))
     verdict = Verdict.GO_ON if all(check.passed for check in waiting) else Verdict.WAIT
-    return Judgement(ring.name, verdict, checks, ill)
+    return Judgement(ring.name, verdict, checks, ill, tuple(aborting))
 
 
 def lacks_digest(each: SiteEvidence) -> bool:

@@ -165,14 +165,21 @@ class _Promotion:
         return Rollout(Verdict.ABORT, " ".join([summary, *withdrawn]), judgements, tuple(rollbacks))
 
     def _withdraw_promotions(self, reason: str) -> list[str]:
-        """Close open pull requests that would bring the release to a ring; return a sentence for each."""
+        """Close open pull requests that would bring the release to a ring; return a sentence for each.
+
+        Where there is no forge, the branch stays, as a person may have worked on it.
+        """
         sentences = []
         for name in self.files.fleet.ring_names[1:]:
-            settings = PullRequestSettings.of_ring(self.files.fleet, name, self.target.remote)
-            if settings is None or _digest(self.files, name, self.model) == self.release.image.digest:
+            if _digest(self.files, name, self.model) == self.release.image.digest:
                 continue
             image = self.release.image
             branch = review_branch(self.model, version_of(find_image(image, self.registry), image), name)
+            settings = PullRequestSettings.of_ring(self.files.fleet, name, self.target.remote)
+            if settings is None:
+                if self.repository.head(branch) is not None:
+                    sentences.append(f"The branch {branch} would bring it to the ring {name}: delete it.")
+                continue
             forge = settings.open(self.target.remote)
             request = forge.find(branch)
             if request is not None and request.state is PullRequestState.OPEN:

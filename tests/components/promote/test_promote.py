@@ -92,7 +92,7 @@ def test_a_ring_that_fails_is_a_warning_and_no_failure_of_the_stage(
     assert values == ("abort", [f"kfp-edge/pump/rollback-{images[1][1][7:19]}@canary"], [])
     assert report.startswith("# Rollout: abort\n")
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kfp-edge: ")]
-    assert '"warnings": ["The rollout was stopped. error rate of ring canary was not met' in line
+    assert '"warnings": ["The rollout was stopped. Error rate of ring canary: ' in line
 
 
 def test_a_model_that_the_fleet_does_not_have_ends_the_stage_with_one_sentence(

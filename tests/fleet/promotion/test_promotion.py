@@ -225,9 +225,9 @@ class TestARolloutThatFails:
     @pytest.mark.parametrize(
         ("name", "policy", "reason"),
         [
-            ("errors", "", "error rate of ring canary was not met: measured 2.4"),
-            ("errors", "    abort: {maxErrorRate: 4%}\n", "ill sites of ring canary was not met: measured 1 of 2"),
-            ("slow", "    abort: {maxLatencyMs: 200}\n", "99th percentile of the latency in ring canary was not met"),
+            ("errors", "", "Error rate of ring canary: 2.4"),
+            ("errors", "    abort: {maxErrorRate: 4%}\n", "Ill sites of ring canary: 1 of 2"),
+            ("slow", "    abort: {maxLatencyMs: 200}\n", "99th percentile of the latency in ring canary: "),
             ("ill", "", "(ill-b: its server takes no requests)"),
             ("behind", "", "(behind-b: it has not taken the digest within 1 d)"),
         ],

@@ -77,6 +77,31 @@ class TestThePromotionThatWasProposedBefore:
         assert run(target, images).summary.count("was closed") == 0
 
 
+def test_a_branch_that_would_bring_it_to_another_ring_is_named_where_there_is_no_forge(
+    fleet: FleetClone, images: ModelImages
+) -> None:
+    fleet.release("canary", images.old, 40)
+    fleet.release("canary", images.new, 31)
+    assert "delete it" not in run(fleet.remote, images).summary
+    git(fleet.folder, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
+    rollout = run(fleet.remote, images)
+    assert rollout.summary.endswith(f"The branch {BRANCH} would bring it to the ring all: delete it.")
+
+
+def test_what_is_waited_for_is_no_reason_to_stop(fleet: FleetClone, images: ModelImages) -> None:
+    fleet.release("canary", images.old, 40)
+    fleet.release("canary", images.new, 31)
+    (judgement,) = run(fleet.remote, images).judgements
+    assert [check.name for check in judgement.checks if not check.passed] == [
+        "ill sites of ring canary",
+        "sites of ring canary with the digest",
+        "soak time of ring canary",
+    ]
+    assert judgement.reasons == [
+        "Ill sites of ring canary: 1 of 1 with the digest (hall-1: its server takes no requests); required at most 0%."
+    ]
+
+
 def test_a_ring_that_cannot_be_taken_back_is_named_with_what_failed_and_the_others_are_taken_back(
     fleet: FleetClone, images: ModelImages
 ) -> None:
@@ -86,7 +111,7 @@ def test_a_ring_that_cannot_be_taken_back_is_named_with_what_failed_and_the_othe
     with pytest.raises(KfpEdgeError) as caught:
         run(fleet.remote, images)
     message = str(caught.value)
-    assert message.startswith("The rollout was stopped. ill sites of ring canary was not met")
+    assert message.startswith("The rollout was stopped. Ill sites of ring canary: ")
     assert f"The ring canary is not taken back: {images.registry}/pump does not have sha256:999" in message
     branches = git(fleet.repository, "branch", "--list", "--format=%(refname:short)", "kfp-edge/*")
     assert branches == f"kfp-edge/pump/rollback-{images.new[7:19]}@all"
