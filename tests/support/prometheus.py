@@ -119,7 +119,15 @@ def prometheus_with_history(folder: Path, *, rules: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _running(folder: Path, configuration: str) -> Iterator[str]:
+def prometheus_receiving(folder: Path, configuration: str) -> Iterator[str]:
+    """Run a Prometheus that takes remote writes; yield its URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _running(folder, configuration, "--web.enable-remote-write-receiver") as url:
+        yield url
+
+
+@contextmanager
+def _running(folder: Path, configuration: str, *options: str) -> Iterator[str]:
     """Run a Prometheus until the block ends; yield its URL."""
     (folder / "prometheus.yml").write_text(configuration)
     with socket.socket() as free:
@@ -131,6 +139,7 @@ def _running(folder: Path, configuration: str) -> Iterator[str]:
         f"--storage.tsdb.path={folder / 'data'}",
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address={address}",
+        *options,
     ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
