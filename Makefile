@@ -80,9 +80,10 @@ test-cluster: setup unit-tools  ## Test the cluster that kubectl points to (test
 images: setup tools  ## Build the runtime image and the serving image into build/images (BASE=... chooses another base)
 	$(BIN)/python -m kfp_edge.images --output build/images $(if $(BASE),--base $(BASE))
 
-bench: setup tools unit-tools  ## Benchmark the pipeline by stage, the server against others, and a fleet (an hour)
+bench: setup tools unit-tools  ## Benchmark the pipeline by stage, the server against others, a fleet, and drift (an hour)
 	@mkdir -p build
 	$(BIN)/python benchmarks/pipeline.py | tee build/pipeline.md
+	$(BIN)/python benchmarks/drift/run.py | tee build/drift.md && mv build/drift.md docs/benchmarks-drift.md
 	$(BIN)/python benchmarks/fleet/run.py | tee build/fleet.md
 	$(BIN)/python benchmarks/serving/run.py | tee build/serving.md
 	@cat build/pipeline.md <(echo) build/fleet.md <(echo) build/serving.md > build/benchmarks.md && \

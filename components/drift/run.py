@@ -11,7 +11,7 @@ from typing import Any
 from kfp_edge.components.drift.parameters import URL_VARIABLE, DriftParameters, check_url
 from kfp_edge.drift.counts import Reference
 from kfp_edge.drift.decision import evaluate
-from kfp_edge.drift.reading import EARLIER_WINDOWS, DriftMetrics, bundle_reference
+from kfp_edge.drift.reading import DriftMetrics, bundle_reference
 from kfp_edge.drift.report import write_report
 from kfp_edge.drift.result import Decision, DriftResult, Scope, Verdict
 from kfp_edge.errors import ParameterError
@@ -63,7 +63,7 @@ def run(parameters: DriftParameters, result: Path, report: Path) -> Result:
         references,
         parameters.options,
         lambda start, end: metrics.read_window(references, start, end),
-        metrics.read_window(references, start - EARLIER_WINDOWS * parameters.window, start, EARLIER_WINDOWS),
+        metrics.read_history(references, start, end),
     )
     write_file(result, decided.to_json())
     write_report(decided, report)

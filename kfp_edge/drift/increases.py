@@ -21,6 +21,8 @@ from kfp_edge.prometheus import Prometheus, Series
 
 #: How long Prometheus shows the last value of a series, by default: two samples of a series are rarely farther apart.
 _LOOKBACK = timedelta(minutes=5)
+#: How far from the end of a part its last sample is looked for, where not all is read.
+_REACH = timedelta(hours=6)
 
 #: The labels of a server and its model.
 Server = frozenset[tuple[str, str]]
@@ -30,7 +32,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Times:
-    """A window in equal parts."""
+    """A window in equal parts, which end with it."""
 
     start: datetime
     end: datetime
@@ -38,15 +40,16 @@ class Times:
 
     @property
     def step(self) -> timedelta:
-        return (self.end - self.start) / self.parts
+        """The length of a part, in whole milliseconds, as queries have it."""
+        return timedelta(milliseconds=(self.end - self.start) // timedelta(milliseconds=self.parts))
 
     def end_of(self, part: int) -> datetime:
         """Return the end of a part; part 0 ends where the window begins."""
-        return self.start + part * self.step
+        return self.end - (self.parts - part) * self.step
 
 
 def read_increases(
-    prometheus: Prometheus, family: Family, matchers: str, times: Times
+    prometheus: Prometheus, family: Family, matchers: str, times: Times, *, is_exact: bool = True
 ) -> dict[Server, dict[Key, Float64s]]:
     """Return the increases of counters by server and labels, each of shape [parts].
 
@@ -55,31 +58,34 @@ def read_increases(
         family: What is read.
         matchers: Which series, such as `model="press"`.
         times: The window.
+        is_exact: Whether what a server counted in a part in which it was restarted or new is read as well. Without it,
+            long parts take little, since only samples near their ends are read.
 
     Raises:
         MetricsError: the metrics cannot be read.
     """
     selector = f"{family.name}{{{matchers}}}"
-    step = format_seconds(times.step)
-    last = prometheus.query_range(f"last_over_time({selector}[{step}])", times.start, times.end, times.step)
-    if not last:
-        return {}
-    without = ", ".join(("__name__", *family.labels))
-    lookback = format_seconds(times.step + _LOOKBACK)
-    resets = prometheus.query_range(
-        f"max without ({without}) (resets({selector}[{lookback}])) > 0", times.start, times.end, times.step
-    )
-    restarted = {_server(each, family): {_part(at, times) for at, _ in each.values} for each in resets}
+    reach = format_seconds(times.step if is_exact else min(times.step, _REACH))
+    last = prometheus.query_range(f"last_over_time({selector}[{reach}])", times.end_of(0), times.end, times.step)
+    restarted = _find_restarts(prometheus, family, selector, times) if last and is_exact else {}
     increases = {}
     for server, series in _by_server(last, family).items():
         table, keys = _tabulate(series, family, times)
         rows = _subtract(table)
         born = int(np.argmax(~np.isnan(table).all(axis=1)))
-        for part in sorted(restarted.get(server, set()) | {born}):
+        for part in sorted(restarted.get(server, set()) | {born}) if is_exact else ():
             if part > 0:
                 rows[part - 1] = _count_samples(prometheus, family, server, keys, times, part)
         increases[server] = {key: rows[:, index] for index, key in enumerate(keys)}
     return increases
+
+
+def _find_restarts(prometheus: Prometheus, family: Family, selector: str, times: Times) -> dict[Server, set[int]]:
+    """Return the parts in which a server was restarted."""
+    without = ", ".join(("__name__", *family.labels))
+    resets = f"max without ({without}) (resets({selector}[{format_seconds(times.step + _LOOKBACK)}])) > 0"
+    matrix = prometheus.query_range(resets, times.end_of(0), times.end, times.step)
+    return {_server(each, family): {_part(at, times) for at, _ in each.values} for each in matrix}
 
 
 def match(label: str, value: str) -> str:
@@ -113,7 +119,7 @@ def _key(series: Series, family: Family) -> Key:
 
 
 def _part(at: datetime, times: Times) -> int:
-    return round((at - times.start) / times.step)
+    return round((at - times.end_of(0)) / times.step)
 
 
 def _tabulate(series: Sequence[Series], family: Family, times: Times) -> tuple[Float64s, list[Key]]:

@@ -27,7 +27,7 @@ _BELOW, _ABOVE = "below training", "above training"
 
 
 @dataclass(frozen=True)
-class _Place:
+class _SiteVersion:
     site: str
     ring: str
     version: str
@@ -55,14 +55,14 @@ class DriftMetrics:
             MetricsError: no server reported the model, or the metrics cannot be read.
         """
         times = Times(start, end, PARTS)
-        places = self._find_places(times)
-        if not places:
+        site_versions = self._find_site_versions(times)
+        if not site_versions:
             raise MetricsError(
                 f"no server reported the model {self._model} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} "
                 "UTC; check model_name, window and prometheus."
             )
-        current = self._find_places(Times(times.end_of(PARTS - 1), end, 1))
-        return tuple(sorted({each.version for each in current or places}))
+        current = self._find_site_versions(Times(times.end_of(PARTS - 1), end, 1))
+        return tuple(sorted({each.version for each in current or site_versions}))
 
     def read_reference(self, version: str, start: datetime, end: datetime) -> Reference:
         """Return the training of a version, as its servers publish it.
@@ -98,44 +98,56 @@ class DriftMetrics:
         }
         return Reference(version, dict(sorted(variables.items())))
 
-    def read_window(
-        self, references: Mapping[str, Reference], start: datetime, end: datetime, parts: int = PARTS
-    ) -> WindowCounts:
-        """Return what the servers with these versions counted between two times, which are divided into parts.
+    def read_window(self, references: Mapping[str, Reference], start: datetime, end: datetime) -> WindowCounts:
+        """Return what the servers with these versions counted between two times, in parts.
 
         Raises:
             MetricsError: the metrics cannot be read.
         """
-        times = Times(start, end, parts)
-        places = [each for each in self._find_places(times) if each.version in references]
-        names = sorted({each.site for each in places})
+        return self._read(references, Times(start, end, PARTS), is_exact=True)
+
+    def read_history(self, references: Mapping[str, Reference], start: datetime, end: datetime) -> WindowCounts:
+        """Return what they counted in the windows before the one between two times, each of which is a part.
+
+        Rows near the start and the end of a server are left out.
+
+        Raises:
+            MetricsError: the metrics cannot be read.
+        """
+        times = Times(start - EARLIER_WINDOWS * (end - start), start, EARLIER_WINDOWS)
+        return self._read(references, times, is_exact=False)
+
+    def _read(self, references: Mapping[str, Reference], times: Times, *, is_exact: bool) -> WindowCounts:
+        site_versions = [each for each in self._find_site_versions(times) if each.version in references]
+        names = sorted({each.site for each in site_versions})
         sites = []
         for first in range(0, len(names), _SITES_AT_A_TIME):
             chunk = names[first : first + _SITES_AT_A_TIME]
-            counted = self._read_sites(chunk, references, times)
+            counted = self._read_sites(chunk, references, times, is_exact)
             sites += [
                 SiteCounts(each.site, each.ring, each.version, counted[each.site, each.version])
-                for each in places
+                for each in site_versions
                 if each.site in chunk and (each.site, each.version) in counted
             ]
-        return WindowCounts(start, end, tuple(sites))
+        return WindowCounts(times.start, times.end, tuple(sites))
 
-    def _find_places(self, times: Times) -> list[_Place]:
+    def _find_site_versions(self, times: Times) -> list[_SiteVersion]:
         by = f"group by ({self._site_label}, ring, version)"
         seen = f"last_over_time(kfp_edge_model_info{{{match('model', self._model)}}}[{_range(times.start, times.end)}])"
         rings: dict[tuple[str, str], str] = {}
         for sample in self._prometheus.query(f"{by} ({seen})", times.end):
             key = sample.labels.get(self._site_label, ""), sample.labels.get("version", "")
             rings[key] = max(rings.get(key, ""), sample.labels.get("ring", ""))
-        return [_Place(site, ring, version) for (site, version), ring in sorted(rings.items())]
+        return [_SiteVersion(site, ring, version) for (site, version), ring in sorted(rings.items())]
 
     def _read_sites(
-        self, sites: Sequence[str], references: Mapping[str, Reference], times: Times
+        self, sites: Sequence[str], references: Mapping[str, Reference], times: Times, is_exact: bool
     ) -> dict[tuple[str, str], dict[Variable, Int64s]]:
         matchers = f"{match('model', self._model)}, {match_any(self._site_label, sites)}"
         parts: dict[tuple[str, str], dict[Variable, Int64s]] = defaultdict(dict)
         for family in COUNTED:
-            for server, increases in read_increases(self._prometheus, family, matchers, times).items():
+            counters = read_increases(self._prometheus, family, matchers, times, is_exact=is_exact)
+            for server, increases in counters.items():
                 labels = dict(server)
                 site, version = labels.get(self._site_label, ""), labels.get("version", "")
                 if version not in references:

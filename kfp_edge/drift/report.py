@@ -164,11 +164,11 @@ def _plot_bins(comparison: Comparison) -> Figure:
     bins = [each for each in comparison.bins if each.training or each.window]
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     axis = figure.subplots()
-    places = np.arange(len(bins))
-    axis.bar(places - 0.2, [100 * each.training / training for each in bins], 0.4, label="training", color=BLUE)
+    positions = np.arange(len(bins))
+    axis.bar(positions - 0.2, [100 * each.training / training for each in bins], 0.4, label="training", color=BLUE)
     window = [100 * each.window / max(1, comparison.rows) for each in bins]
-    axis.bar(places + 0.2, window, 0.4, label="window", color=ORANGE)
-    axis.set_xticks(places, [to_label(each.label, 22) for each in bins], rotation=30, ha="right", fontsize=8)
+    axis.bar(positions + 0.2, window, 0.4, label="window", color=ORANGE)
+    axis.set_xticks(positions, [to_label(each.label, 22) for each in bins], rotation=30, ha="right", fontsize=8)
     axis.set_ylabel("% of the rows")
     axis.spines[["top", "right"]].set_visible(False)
     psi = "" if comparison.psi is None else f", PSI {comparison.psi:.2f}"

@@ -138,6 +138,22 @@ def test_the_bundle_has_the_same_training(references: dict[str, Reference]) -> N
     assert UNSEEN in of_bundle.variables[KIND].labels
 
 
+def test_the_windows_before_are_the_parts_of_the_history(
+    prometheus: Prometheus, references: dict[str, Reference]
+) -> None:
+    history = DriftMetrics(prometheus, "press").read_history(references, NOW - minutes(40), NOW)
+    counted = {each.site: each.parts[HEAT].sum(axis=1).tolist() for each in history.sites}
+    assert counted["steady"] == [120] * 8
+    assert counted["two"] == [320] * 8
+    assert counted["silent"] == [120, 120, 120, 117, 0, 0, 363, 120]
+
+
+def test_a_window_need_not_be_a_multiple_of_its_parts(prometheus: Prometheus, references: dict[str, Reference]) -> None:
+    counted = DriftMetrics(prometheus, "press").read_window(references, NOW - timedelta(seconds=6000), NOW)
+    (steady,) = [each for each in counted.sites if each.site == "steady"]
+    assert rows(steady, HEAT) == [0, 100, 100, 100, 0, 0]
+
+
 class TestOneSentenceSays:
     def test_that_no_server_reported_the_model(self, prometheus: Prometheus) -> None:
         with pytest.raises(MetricsError, match="no server reported the model pump between .* check model_name, window"):
