@@ -115,7 +115,7 @@ def prune(
     from kfp_edge.mirror.prune import prune_registry
 
     verb = "would remove" if dry_run else "removed"
-    pruned = prune_registry(GitRemote.parse(git), branch, site, registry=registry, is_rehearsal=dry_run)
+    pruned = prune_registry(GitRemote.parse(git), branch, site, _report, registry=registry, is_rehearsal=dry_run)
     for each in pruned:
         for digest in each.removed:
             typer.echo(f"{verb} {each.repository}@{digest}")

@@ -81,6 +81,8 @@ def export_archive(
         except OSError as error:
             raise StorageError(f"cannot write {work}: {error.strerror}.") from error
         gathered = _Gathered(work, _list_blobs(inventory), report)
+        for sentence in state.unreadable:
+            report(f"warning: {sentence}")
         if not state.current:
             report(f"warning: {site} runs no model, so that the archive has no image.")
         for image in state.current:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import Fleet, Site
 from kfp_edge.fleet.documents import read_fleet, read_site
-from kfp_edge.fleet.releases.history import RingRelease, find_previous, read_releases
+from kfp_edge.fleet.releases.history import RingHistory, RingRelease, find_previous, read_history
 from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.changes import missing_branch_error
 from kfp_edge.gitops.images import Image
@@ -29,6 +29,8 @@ class SiteState:
     #: What each model of the site runs, and what its ring ran before, as ring files name it.
     current: tuple[Image, ...]
     previous: tuple[Image, ...]
+    #: A sentence for each of their versions that names no image.
+    unreadable: tuple[str, ...] = ()
 
     @property
     def paths(self) -> list[str]:
@@ -48,9 +50,12 @@ def read_state(repository: GitRepository, branch: str, site: str) -> SiteState:
         raise missing_branch_error(repository.remote, branch, repository.branches())
     tree = Commit(repository, head)
     fleet, described = read_fleet(tree), read_site(tree, site)
-    images = [needed_images(read_releases(repository, head, described.ring, model)) for model in described.models]
-    current = [pair[0] for pair in images if pair]
-    return SiteState(fleet, described, head, tuple(current), tuple(image for pair in images for image in pair[1:]))
+    histories = [read_history(repository, head, described.ring, model) for model in described.models]
+    images = [needed_images(history.releases) for history in histories]
+    current = tuple(pair[0] for pair in images if pair)
+    previous = tuple(image for pair in images for image in pair[1:])
+    unreadable = tuple(sentence for history in histories for sentence in list_unreadable(history))
+    return SiteState(fleet, described, head, current, previous, unreadable)
 
 
 def require_registry(site: str, stated: str, given: str) -> str:
@@ -77,6 +82,11 @@ def needed_images(releases: list[RingRelease]) -> list[Image]:
     """
     previous = find_previous(releases)
     return [release.image for release in (*releases[:1], *([previous] if previous else []))]
+
+
+def list_unreadable(history: RingHistory) -> list[str]:
+    """Return a sentence for each version of a ring that names no image, and is newer than all that are needed."""
+    return history.unreadable(until=find_previous(history.releases))
 
 
 def image_path(image: Image) -> str:

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from kfp_edge.fleet.releases.history import read_releases
+from kfp_edge.fleet.releases.history import read_history
 from kfp_edge.git.remote import GitRemote
 from kfp_edge.git.repository import GitRepository, open_repository
 from kfp_edge.gitops.layout import RINGS, parse_ring_kustomization
 from kfp_edge.images.blobs import delete_manifest
 from kfp_edge.images.oci.references import ImageRepository
 from kfp_edge.images.registry_session import RegistrySession, open_session
-from kfp_edge.mirror.images import image_path, needed_images, read_state, require_registry
+from kfp_edge.mirror.images import Report, image_path, list_unreadable, needed_images, read_state, require_registry
 from kfp_edge.mirror.inventory import collect_present, list_kept
 
 
@@ -23,7 +23,7 @@ class PrunedRepository:
 
 
 def prune_registry(
-    remote: GitRemote, branch: str, site: str, *, registry: str = "", is_rehearsal: bool = False
+    remote: GitRemote, branch: str, site: str, report: Report, *, registry: str = "", is_rehearsal: bool = False
 ) -> list[PrunedRepository]:
     """Remove the images that imports brought and that no ring runs, or ran before its present one.
 
@@ -35,6 +35,7 @@ def prune_registry(
         remote: The git repository of the site.
         branch: The branch that the site follows.
         site: The name of the site.
+        report: Takes lines about what cannot be known.
         registry: The registry of the site; by default what `site.yaml` says.
         is_rehearsal: Whether nothing is removed.
 
@@ -48,7 +49,7 @@ def prune_registry(
     """
     with open_repository(remote) as repository:
         state = read_state(repository, branch, site)
-        needed = _list_needed(repository, state.commit)
+        needed = _list_needed(repository, state.commit, report)
     host = require_registry(site, state.site.registry, registry)
     pruned = []
     for path, digests in sorted(needed.items()):
@@ -61,17 +62,24 @@ def prune_registry(
     return pruned
 
 
-def _list_needed(repository: GitRepository, head: str) -> dict[str, set[str]]:
-    """Return the digests that any ring runs or ran before, by the repositories that any ring ever had images of."""
+def _list_needed(repository: GitRepository, head: str, report: Report) -> dict[str, set[str]]:
+    """Return the digests that any ring runs or ran before, by the repositories that any ring ever had images of.
+
+    An unreadable version of the file of a ring is reported: its image is removed if nothing else needs it.
+    """
     needed: dict[str, set[str]] = {}
     present = set(repository.list_files(head, RINGS))
     for path in repository.list_past_files(head, RINGS):
         if (parsed := parse_ring_kustomization(path)) is None:
             continue
-        releases = read_releases(repository, head, *parsed)
-        for release in releases:
+        history = read_history(repository, head, *parsed)
+        for release in history.releases:
             needed.setdefault(image_path(release.image), set())
-        for image in needed_images(releases) if path in present else ():
+        if path not in present:
+            continue
+        for sentence in list_unreadable(history):
+            report(f"warning: {sentence}")
+        for image in needed_images(history.releases):
             needed[image_path(image)].add(image.digest)
     return needed
 

@@ -22,7 +22,7 @@ def carry_release(fleet: OfflineFleet, number: int) -> str:
 
 
 def prune(fleet: OfflineFleet, *, is_rehearsal: bool = False) -> list[PrunedRepository]:
-    return prune_registry(fleet.site_remote, "main", SITE, is_rehearsal=is_rehearsal)
+    return prune_registry(fleet.site_remote, "main", SITE, print, is_rehearsal=is_rehearsal)
 
 
 def removed(fleet: OfflineFleet) -> list[str]:

@@ -16,7 +16,7 @@ from kfp_edge.fleet.promotion.proposals import Images, ProposedDecision, propose
 from kfp_edge.fleet.promotion.pull_requests import PullRequestSettings
 from kfp_edge.fleet.promotion.rollback import propose_rollback, require_release, sites_with
 from kfp_edge.fleet.releases.branches import review_branch
-from kfp_edge.fleet.releases.history import RingRelease, read_releases, was_taken_back
+from kfp_edge.fleet.releases.history import RingHistory, RingRelease, find_previous, read_history, was_taken_back
 from kfp_edge.fleet.releases.ring_images import select_ring, set_ring_image
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.sites.sites import find_sites
@@ -131,9 +131,11 @@ class _Promotion:
     def _ring(self, name: str) -> Ring:
         return next(ring for ring in self.files.fleet.rings if ring.name == name)
 
+    def _history(self, name: str) -> RingHistory:
+        return read_history(self.repository, self.files.commit, name, self.model)
+
     def _was_taken_back(self, name: str) -> bool:
-        releases = read_releases(self.repository, self.files.commit, name, self.model)
-        return was_taken_back(releases, self.release.image.digest)
+        return was_taken_back(self._history(name).releases, self.release.image.digest)
 
     def _judge(self, name: str, status: FleetStatus) -> Judgement:
         ring = self._ring(name)
@@ -231,8 +233,12 @@ class _Promotion:
             tuple(checks),
             self.now,
         )
-        warnings = [*self.files.broken, *([] if sites else [f"the ring {name} has no site that runs {self.model}."])]
-        if self._was_taken_back(name):
+        history = self._history(name)
+        unreadable = history.unreadable(until=find_previous(history.releases))
+        warnings = list(dict.fromkeys([*self.files.broken, *unreadable]))
+        if not sites:
+            warnings.append(f"the ring {name} has no site that runs {self.model}.")
+        if was_taken_back(history.releases, image.digest):
             warnings.append(f"the ring {name} had this image before, and was taken back from it.")
         branch = review_branch(self.model, version, name)
         return propose(

@@ -9,7 +9,7 @@ from kfp_edge.fleet.promotion.audit import Decision
 from kfp_edge.fleet.promotion.image_facts import ImageFacts, find_image, locate_image, require_image
 from kfp_edge.fleet.promotion.proposals import Images, ProposedDecision, propose
 from kfp_edge.fleet.releases.branches import rollback_branch
-from kfp_edge.fleet.releases.history import RingRelease, find_previous, read_releases
+from kfp_edge.fleet.releases.history import RingRelease, find_previous, read_history
 from kfp_edge.fleet.releases.ring_images import select_ring
 from kfp_edge.fleet.remote import FleetRemote
 from kfp_edge.fleet.sites.files import mirror_name
@@ -74,7 +74,8 @@ def propose_rollback(
     """
     ring = select_ring(files.fleet, ring)
     current = require_release(files, ring, model)
-    releases = read_releases(repository, files.commit, ring, model)
+    history = read_history(repository, files.commit, ring, model)
+    releases = history.releases
     previous = _select(releases, digest) if digest else find_previous(releases)
     if previous is None:
         raise GitError(
@@ -100,7 +101,8 @@ def propose_rollback(
     )
     branch = rollback_branch(model, current.image.digest, ring)
     images = Images(facts, find_image(current.image, registry))
-    return propose(target, repository, files.commit, decision, branch, images, sites, [*files.broken, *warnings])
+    problems = dict.fromkeys([*files.broken, *history.unreadable(until=previous)])
+    return propose(target, repository, files.commit, decision, branch, images, sites, [*problems, *warnings])
 
 
 def require_release(files: FleetFiles, ring: str, model: str) -> RingRelease:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 from kfp_edge.errors import GitError
 from kfp_edge.fleet.releases.ring_images import parse_ring_image
@@ -26,10 +27,40 @@ class RingRelease:
     is_merge: bool = False
 
 
-def read_releases(repository: GitRepository, head: str, ring: str, model: str) -> list[RingRelease]:
-    """Return the images that a ring has had, the newest first; one that it had again later is there twice.
+@dataclass(frozen=True)
+class UnreadableVersion:
+    """A version of the file of a ring that names no image."""
 
-    A version of the file that cannot be read counts for nothing.
+    commit: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The commit {self.commit[:12]} is left out of the history of the ring: {self.reason}"
+
+
+@dataclass(frozen=True)
+class RingHistory:
+    """The versions of the file of a ring, the newest first."""
+
+    versions: tuple[RingRelease | UnreadableVersion, ...]
+
+    @property
+    def releases(self) -> list[RingRelease]:
+        """The images that the ring has had, the newest first; one that it had again later is there twice."""
+        releases: list[RingRelease] = []
+        for version in reversed(self.versions):
+            if isinstance(version, RingRelease) and (not releases or releases[-1].image.digest != version.image.digest):
+                releases.append(version)
+        return releases[::-1]
+
+    def unreadable(self, until: RingRelease | None = None) -> list[str]:
+        """Return a sentence for each version that names no image, back to a release or to the first one."""
+        newer = takewhile(lambda version: until is None or version.commit != until.commit, self.versions)
+        return [str(version) for version in newer if isinstance(version, UnreadableVersion)]
+
+
+def read_history(repository: GitRepository, head: str, ring: str, model: str) -> RingHistory:
+    """Return what a ring has had of a model.
 
     Args:
         repository: A clone.
@@ -37,12 +68,12 @@ def read_releases(repository: GitRepository, head: str, ring: str, model: str) -
         ring: The name of a ring.
         model: The name of a model.
     """
-    oldest_first = list(_read_versions(repository, head, ring, model))[::-1]
-    releases: list[RingRelease] = []
-    for release in oldest_first:
-        if not releases or releases[-1].image.digest != release.image.digest:
-            releases.append(release)
-    return releases[::-1]
+    return RingHistory(tuple(_read_versions(repository, head, ring, model)))
+
+
+def read_releases(repository: GitRepository, head: str, ring: str, model: str) -> list[RingRelease]:
+    """Return the images that a ring has had, as `read_history` does."""
+    return read_history(repository, head, ring, model).releases
 
 
 def find_previous(releases: list[RingRelease]) -> RingRelease | None:
@@ -81,19 +112,28 @@ def _keep(releases: list[RingRelease]) -> list[RingRelease]:
     return kept
 
 
-def _read_versions(repository: GitRepository, head: str, ring: str, model: str) -> Iterator[RingRelease]:
+def _read_versions(
+    repository: GitRepository, head: str, ring: str, model: str
+) -> Iterator[RingRelease | UnreadableVersion]:
     path = ring_kustomization(ring, model)
     for version in repository.read_history(head, path):
         try:
             image = parse_ring_image(version.data, ring, model)
-        except GitError:
+        except GitError as error:
+            yield UnreadableVersion(version.commit, str(error))
             continue
-        if image is not None and image.digest:
+        if image is None:
+            continue
+        if not image.digest:
+            yield UnreadableVersion(version.commit, f"{path} has no digest.")
+        else:
             yield RingRelease(image, version.commit, version.since, version.is_merge)
 
 
-def read_current(repository: GitRepository, head: str, ring: str, model: str) -> RingRelease | None:
-    """Return the image that a ring has, and since when; None if it has none.
+def read_current(
+    repository: GitRepository, head: str, ring: str, model: str
+) -> tuple[RingRelease | None, list[UnreadableVersion]]:
+    """Return the image that a ring has, and since when, None if it has none; and what is newer and cannot be read.
 
     Args:
         repository: A clone.
@@ -102,8 +142,12 @@ def read_current(repository: GitRepository, head: str, ring: str, model: str) ->
         model: The name of a model.
     """
     current: RingRelease | None = None
-    for release in _read_versions(repository, head, ring, model):
-        if current is not None and release.image.digest != current.image.digest:
-            break
-        current = release
-    return current
+    unreadable: list[UnreadableVersion] = []
+    for version in _read_versions(repository, head, ring, model):
+        if isinstance(version, RingRelease):
+            if current is not None and version.image.digest != current.image.digest:
+                break
+            current = version
+        elif current is None:
+            unreadable.append(version)
+    return current, unreadable

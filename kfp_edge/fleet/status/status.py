@@ -91,7 +91,8 @@ class FleetStatus:
 class FleetFiles:
     """What the repository of a fleet says: its sites, and what each ring should run.
 
-    `broken` has a sentence for each site whose file cannot be read, or names a ring or a model that is not there.
+    `broken` has a sentence for each site whose file cannot be read, or names a ring or a model that is not there, and
+    for each ring whose file names no image.
     """
 
     fleet: Fleet
@@ -112,14 +113,16 @@ def read_files(repository: GitRepository, branch: str) -> FleetFiles:
         raise missing_branch_error(repository.remote, branch, repository.branches())
     tree = Commit(repository, head)
     fleet = read_fleet(tree)
-    releases = {}
+    releases: dict[tuple[str, str], RingRelease] = {}
+    unreadable: list[str] = []
     for ring in fleet.ring_names:
         for model in ring_models(tree, ring):
-            release = read_current(repository, head, ring, model)
+            release, newer = read_current(repository, head, ring, model)
+            unreadable += map(str, newer)
             if release is not None:
                 releases[ring, model] = release
     readable = find_sites(tree)
-    broken = (*readable.broken, *_find_unknown(readable.sites, fleet, releases))
+    broken = (*readable.broken, *unreadable, *_find_unknown(readable.sites, fleet, releases))
     return FleetFiles(fleet, head, readable.sites, releases, broken)
 
 

@@ -1,6 +1,7 @@
 """`fleet rollback`: back to the image that a ring ran before, by the history of its file."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from support.fake_forges import TOKEN, FakeRepository, ForgeServer, forge_server
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import site_with
 from support.git_repositories import git, merge
-from support.images import layered_image
+from support.model_images import ModelImages, write_model_images
 from support.prometheus import NOW
 from support.registry import RegistryServer, registry_server
 
@@ -36,18 +37,13 @@ RING = "rings/canary/pump/kustomization.yaml"
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> ModelImages:
     """A registry with three versions of a model, and their digests."""
-    folder = tmp_path_factory.mktemp("images")
-    digests = []
-    for version in ("1.0.0", "1.1.0", "1.2.0"):
-        image = layered_image(folder / version, [version.encode()], {"org.opencontainers.image.version": version})
-        digests.append(copy_image(image, ImageRepository.parse(f"oci:{folder}/registry/pump"), version).digest)
-    return f"oci:{folder}/registry", digests
+    return write_model_images(tmp_path_factory.mktemp("images"), "1.0.0", "1.1.0", "1.2.0")
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, images: tuple[str, list[str]]) -> FleetClone:
+def fleet(tmp_path: Path, images: ModelImages) -> FleetClone:
     made = create_fleet(tmp_path, [site_with("hall-1"), site_with("hall-2", "all")])
     for number, digest in enumerate(images[1]):
         made.release("canary", digest, 100 - number)
@@ -60,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeServer]:
         yield server
 
 
-def roll_back(target: FleetRemote, images: tuple[str, list[str]], **options: Any) -> ProposedDecision:
+def roll_back(target: FleetRemote, images: ModelImages, **options: Any) -> ProposedDecision:
     with target.open() as clone:
         files = read_files(clone, "main")
         return propose_rollback(target, clone, files, "canary", "pump", NOW, **{"registry": images[0], **options})
@@ -75,7 +71,7 @@ def previous(fleet: FleetClone) -> str:
 
 class TestTheImageBefore:
     def test_is_the_one_that_the_ring_ran_and_not_the_one_with_the_next_lower_name(
-        self, fleet: FleetClone, images: tuple[str, list[str]]
+        self, fleet: FleetClone, images: ModelImages
     ) -> None:
         old, newer, newest = images[1]
         assert previous(fleet) == newer
@@ -85,22 +81,18 @@ class TestTheImageBefore:
         fleet.release("canary", f"sha256:{'7' * 64}", 30)
         assert previous(fleet) == newest
 
-    def test_is_not_one_that_the_ring_was_taken_back_from(
-        self, fleet: FleetClone, images: tuple[str, list[str]]
-    ) -> None:
+    def test_is_not_one_that_the_ring_was_taken_back_from(self, fleet: FleetClone, images: ModelImages) -> None:
         old, newer, _ = images[1]
         fleet.release("canary", newer, 50)
         assert previous(fleet) == old
 
-    def test_after_a_release_once_more_is_that_before_it(
-        self, fleet: FleetClone, images: tuple[str, list[str]]
-    ) -> None:
+    def test_after_a_release_once_more_is_that_before_it(self, fleet: FleetClone, images: ModelImages) -> None:
         _, newer, newest = images[1]
         fleet.release("canary", newer, 50)
         fleet.release("canary", newest, 40)
         assert previous(fleet) == newer
 
-    def test_counts_merges_and_not_the_commits_in_them(self, fleet: FleetClone, images: tuple[str, list[str]]) -> None:
+    def test_counts_merges_and_not_the_commits_in_them(self, fleet: FleetClone, images: ModelImages) -> None:
         git(fleet.folder, "checkout", "--quiet", "-b", "work")
         path = fleet.folder / RING
         for digest in ("8" * 64, "9" * 64):
@@ -110,21 +102,51 @@ class TestTheImageBefore:
         merge(fleet.repository, "work")
         assert previous(fleet) == images[1][2]
         with fleet.remote.open() as clone:
-            current = read_current(clone, clone.head("main") or "", "canary", "pump")
+            current, _ = read_current(clone, clone.head("main") or "", "canary", "pump")
         assert current is not None
         assert (current.image.digest, current.commit) == (f"sha256:{'9' * 64}", fleet.head())
 
     def test_a_version_of_the_file_that_nobody_can_read_counts_for_nothing(
-        self, fleet: FleetClone, images: tuple[str, list[str]]
+        self, fleet: FleetClone, images: ModelImages
     ) -> None:
-        text = (fleet.folder / RING).read_text()
-        fleet.commit({RING: "images: [\n"}, 50)
-        fleet.commit({RING: text}, 40)
+        break_and_repair(fleet, "images: [\n")
         assert previous(fleet) == images[1][1]
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("images: [\n", "is not valid YAML"),
+            ("images:\n  - name: pump\n    newName: quay.io/team/pump\n    newTag: 1.1.0\n", "has no digest"),
+        ],
+    )
+    def test_such_a_version_is_named_in_the_rollback_that_passes_over_it(
+        self, fleet: FleetClone, images: ModelImages, text: str, reason: str
+    ) -> None:
+        commit = break_and_repair(fleet, text)
+        (warning,) = roll_back(fleet.remote, images).warnings
+        start = f"The commit {commit[:12]} is left out of the history of the ring: {RING}"
+        assert re.match(rf"{start}\b.* {reason}", warning)
+
+    def test_such_a_version_that_is_older_than_what_it_goes_back_to_is_not_named(
+        self, images: ModelImages, tmp_path: Path
+    ) -> None:
+        fleet = create_fleet(tmp_path, [site_with("hall-1")])
+        break_and_repair(fleet, "images: [\n")
+        for digest in images.digests:
+            fleet.release("canary", digest, 20)
+        assert roll_back(fleet.remote, images).warnings == ()
+
+
+def break_and_repair(fleet: FleetClone, text: str) -> str:
+    """Give the file of the ring another text, and its own again; return the commit of the other text."""
+    own = (fleet.folder / RING).read_text()
+    broken = fleet.commit({RING: text}, 50)
+    fleet.commit({RING: own}, 40)
+    return broken
 
 
 class TestARollback:
-    def test_is_a_commit_that_changes_the_digest_alone(self, fleet: FleetClone, images: tuple[str, list[str]]) -> None:
+    def test_is_a_commit_that_changes_the_digest_alone(self, fleet: FleetClone, images: ModelImages) -> None:
         proposed = roll_back(fleet.remote, images)
         branch = f"kfp-edge/pump/rollback-{images[1][2][7:19]}@canary"
         assert proposed.change.branch == branch
@@ -134,36 +156,32 @@ class TestARollback:
         assert subject == f"revert(canary): pump back to 1.1.0 at {images[1][1][7:19]}"
         assert f"Image: quay.io/team/pump@{images[1][1]}" in body
 
-    def test_may_go_back_further(self, fleet: FleetClone, images: tuple[str, list[str]]) -> None:
+    def test_may_go_back_further(self, fleet: FleetClone, images: ModelImages) -> None:
         proposed = roll_back(fleet.remote, images, digest=images[1][0][7:15])
         assert proposed.decision.after.digest == images[1][0]
 
-    def test_of_a_ring_that_had_nothing_before_says_so(self, fleet: FleetClone, images: tuple[str, list[str]]) -> None:
+    def test_of_a_ring_that_had_nothing_before_says_so(self, fleet: FleetClone, images: ModelImages) -> None:
         with fleet.remote.open() as clone, pytest.raises(KfpEdgeError, match="the ring all had no other image of pump"):
             propose_rollback(fleet.remote, clone, read_files(clone, "main"), "all", "pump", NOW, registry=images[0])
 
-    def test_to_an_image_that_the_ring_never_had_is_refused(
-        self, fleet: FleetClone, images: tuple[str, list[str]]
-    ) -> None:
+    def test_to_an_image_that_the_ring_never_had_is_refused(self, fleet: FleetClone, images: ModelImages) -> None:
         with pytest.raises(KfpEdgeError, match=f"none of the images .* it had {images[1][2][7:19]}, "):
             roll_back(fleet.remote, images, digest="sha256:ffff")
 
     def test_to_an_image_that_the_registry_deleted_is_refused(
-        self, fleet: FleetClone, images: tuple[str, list[str]], tmp_path: Path
+        self, fleet: FleetClone, images: ModelImages, tmp_path: Path
     ) -> None:
         with pytest.raises(KfpEdgeError, match="does not have sha256:.* so that no site could pull it"):
             roll_back(fleet.remote, images, registry=f"oci:{tmp_path}/empty")
         assert git(fleet.repository, "branch", "--list", "kfp-edge/*") == ""
 
-    def test_reaches_the_site(self, fleet: FleetClone, images: tuple[str, list[str]]) -> None:
+    def test_reaches_the_site(self, fleet: FleetClone, images: ModelImages) -> None:
         merge(fleet.repository, roll_back(fleet.remote, images).change.branch)
         git(fleet.folder, "pull", "--quiet", "origin", "main")
         assert f"quay.io/team/pump@{images[1][1]}" in render_site(fleet.folder, "hall-1")
 
     @pytest.mark.parametrize("name", ["quay.io/team/pump", "quay.io/.*/pump"])
-    def test_warns_of_a_site_that_it_does_not_reach(
-        self, fleet: FleetClone, images: tuple[str, list[str]], name: str
-    ) -> None:
+    def test_warns_of_a_site_that_it_does_not_reach(self, fleet: FleetClone, images: ModelImages, name: str) -> None:
         path = "sites/hall-1/kustomization.yaml"
         pinned = f"images:\n  - name: {name}\n    digest: {images[1][2]}\n"
         fleet.commit({path: (fleet.folder / path).read_text() + pinned}, 5)
@@ -177,7 +195,7 @@ class TestARollback:
         assert f"image: quay.io/team/pump@{images[1][2]}" in render_site(fleet.folder, "hall-1")
 
     def test_is_not_stopped_by_the_file_of_a_site_that_a_person_broke(
-        self, fleet: FleetClone, images: tuple[str, list[str]]
+        self, fleet: FleetClone, images: ModelImages
     ) -> None:
         fleet.commit({"sites/hall-2/site.yaml": "name: [\n"}, 5)
         proposed = roll_back(fleet.remote, images)
@@ -186,7 +204,7 @@ class TestARollback:
         assert warning.startswith("sites/hall-2/site.yaml, line 2: is not valid YAML")
 
     def test_a_digest_under_the_name_of_the_model_has_no_effect_and_is_no_warning(
-        self, fleet: FleetClone, images: tuple[str, list[str]]
+        self, fleet: FleetClone, images: ModelImages
     ) -> None:
         path = "sites/hall-1/kustomization.yaml"
         without_effect = f"images:\n  - name: pump\n    digest: {images[1][2]}\n"
@@ -197,7 +215,7 @@ class TestARollback:
         git(fleet.folder, "pull", "--quiet", "origin", "main")
         assert f"image: quay.io/team/pump@{images[1][1]}" in render_site(fleet.folder, "hall-1")
 
-    def test_the_command_prints_branch_and_text(self, fleet: FleetClone, images: tuple[str, list[str]]) -> None:
+    def test_the_command_prints_branch_and_text(self, fleet: FleetClone, images: ModelImages) -> None:
         arguments = [
             "--ring",
             "canary",
@@ -225,7 +243,7 @@ class TestTheRegistriesOfSites:
             yield server
 
     @pytest.fixture
-    def mirrored(self, registry: RegistryServer, images: tuple[str, list[str]], tmp_path: Path) -> FleetClone:
+    def mirrored(self, registry: RegistryServer, images: ModelImages, tmp_path: Path) -> FleetClone:
         sites = [site_with(f"hall-{number}", registry=f"{registry.host}/hall-{number}") for number in (1, 2)]
         fleet = create_fleet(tmp_path / "fleet", sites)
         for digest in images[1][:2]:
@@ -234,13 +252,13 @@ class TestTheRegistriesOfSites:
             fleet.commit(set_ring_image(tree, read_fleet(tree), "canary", "pump", name, digest), 10)
         return fleet
 
-    def push(self, registry: RegistryServer, images: tuple[str, list[str]], *halls: str) -> None:
+    def push(self, registry: RegistryServer, images: ModelImages, *halls: str) -> None:
         source = ImageRepository.parse(f"{images[0]}/pump").image(images[1][0])
         for hall in halls:
             copy_image(source, ImageRepository.parse(f"docker://{registry.host}/{hall}/edge/pump"), "1.0.0")
 
     def test_that_all_have_it_let_the_ring_go_back_with_a_warning(
-        self, mirrored: FleetClone, registry: RegistryServer, images: tuple[str, list[str]]
+        self, mirrored: FleetClone, registry: RegistryServer, images: ModelImages
     ) -> None:
         self.push(registry, images, "hall-1", "hall-2")
         proposed = roll_back(mirrored.remote, images, registry="")
@@ -251,7 +269,7 @@ class TestTheRegistriesOfSites:
         assert warning in proposed.body
 
     def test_one_of_which_lacks_it_keep_the_ring_from_going_back(
-        self, mirrored: FleetClone, registry: RegistryServer, images: tuple[str, list[str]]
+        self, mirrored: FleetClone, registry: RegistryServer, images: ModelImages
     ) -> None:
         self.push(registry, images, "hall-1")
         with pytest.raises(
@@ -275,7 +293,7 @@ class TestAPullRequest:
         return FleetRemote(GitRemote.parse(server.clone_url(repository.path)), "main")
 
     def test_is_opened_with_labels_and_text_and_not_twice(
-        self, images: tuple[str, list[str]], server: ForgeServer, repository: FakeRepository
+        self, images: ModelImages, server: ForgeServer, repository: FakeRepository
     ) -> None:
         target = self.target(server, repository)
         proposed = roll_back(target, images).proposed
@@ -288,7 +306,7 @@ class TestAPullRequest:
         assert (again.outcome, again.pull_request.number) == (Outcome.UNCHANGED, proposed.pull_request.number)
 
     def test_that_a_person_closed_is_not_opened_again(
-        self, images: tuple[str, list[str]], server: ForgeServer, repository: FakeRepository
+        self, images: ModelImages, server: ForgeServer, repository: FakeRepository
     ) -> None:
         target = self.target(server, repository)
         first = roll_back(target, images).proposed

@@ -210,6 +210,18 @@ class TestAMistake:
             "sites/two/site.yaml: ring is al, which fleet.yaml does not have. Nothing is known of that site.",
         )
 
+    def test_a_ring_whose_file_is_broken_now_is_named_and_goes_on_with_what_it_had(self, tmp_path: Path) -> None:
+        fleet = create_fleet(tmp_path, [site_with("one")])
+        before = fleet.head()
+        path = "rings/canary/pump/kustomization.yaml"
+        commit = fleet.commit({path: "images: [\n"}, 1)
+        with fleet.remote.open() as clone:
+            files = read_files(clone, "main")
+        (sentence,) = files.broken
+        start = f"The commit {commit[:12]} is left out of the history of the ring: {path}, line 2, is not valid YAML: "
+        assert sentence.startswith(start)
+        assert files.releases["canary", "pump"].commit == before
+
     def test_a_repository_without_a_commit(self, tmp_path: Path) -> None:
         remote = FleetRemote(GitRemote(str(bare(tmp_path / "empty.git"))), "main")
         with remote.open() as clone, pytest.raises(KfpEdgeError, match="has no branch yet; push main to it first"):
