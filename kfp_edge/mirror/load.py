@@ -19,6 +19,7 @@ from kfp_edge.images.registry_session import RegistrySession, open_session
 from kfp_edge.mirror.archive import BUNDLE, Archive, blob_name, open_archive
 from kfp_edge.mirror.contracts import ArchiveContents, MirroredImage, keep_tag
 from kfp_edge.mirror.images import Report, collect_parts, media_type_of, require_registry
+from kfp_edge.mirror.site_lock import locked_site
 from kfp_edge.storage.files import write_file
 
 
@@ -47,7 +48,8 @@ def load_archive(
 ) -> Loaded:
     """Verify an archive and load it: all of its images first, then the commit that names them.
 
-    An import that was interrupted is started again; what has arrived is not sent again.
+    An import that was interrupted is started again; what has arrived is not sent again. A prune of the same site waits
+    until it ends, and it waits for one.
 
     Args:
         file: The archive.
@@ -58,13 +60,18 @@ def load_archive(
         registry: The registry of the site, `HOST[:PORT]` or this with a path; by default what `site.yaml` says.
 
     Raises:
-        StorageError: the archive is for another site, not signed, altered, damaged, or cut short.
+        StorageError: the archive is for another site, not signed, altered, damaged, or cut short; or the site cannot
+            be locked.
         ImageError: the registry refuses, cannot be reached, or lacks what its inventory named.
         GitError: the repository refuses, or has commits that the fleet's does not have.
         ParameterError: no registry is known.
     """
     report(f"verifying {file}")
-    with open_archive(file, site, keys) as archive, open_repository(remote) as repository:
+    with (
+        open_archive(file, site, keys) as archive,
+        locked_site(remote, report),
+        open_repository(remote) as repository,
+    ):
         contents = archive.contents
         state = _compare(archive, repository)
         if state is CommitState.OUTDATED:

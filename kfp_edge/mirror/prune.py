@@ -1,5 +1,7 @@
 """Removes images from a site's registry that no rollback needs."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from kfp_edge.fleet.releases.history import read_history
@@ -11,6 +13,7 @@ from kfp_edge.images.oci.references import ImageRepository
 from kfp_edge.images.registry_session import RegistrySession, open_session
 from kfp_edge.mirror.images import Report, image_path, list_unreadable, needed_images, read_state, require_registry
 from kfp_edge.mirror.inventory import collect_present, list_kept
+from kfp_edge.mirror.site_lock import locked_site
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def prune_registry(
 
     All rings count, since sites may share a registry, and all repositories that a ring ever had images of, since a
     model may have been removed, or be built to another one now. Only manifests are removed: the registry's own garbage
-    collection frees the space.
+    collection frees the space. An import at the same site waits until it ends, and it waits for one.
 
     Args:
         remote: The git repository of the site.
@@ -46,11 +49,17 @@ def prune_registry(
         GitError: the repository cannot be read.
         ImageError: the registry refuses, or cannot be reached.
         ParameterError: no registry is known.
+        StorageError: the site cannot be locked.
     """
-    with open_repository(remote) as repository:
-        state = read_state(repository, branch, site)
-        needed = _list_needed(repository, state.commit, report)
-    host = require_registry(site, state.site.registry, registry)
+    with nullcontext() if is_rehearsal else locked_site(remote, report):
+        with open_repository(remote) as repository:
+            state = read_state(repository, branch, site)
+            needed = _list_needed(repository, state.commit, report)
+        host = require_registry(site, state.site.registry, registry)
+        return _prune(host, needed, is_rehearsal)
+
+
+def _prune(host: str, needed: Mapping[str, set[str]], is_rehearsal: bool) -> list[PrunedRepository]:
     pruned = []
     for path, digests in sorted(needed.items()):
         with open_session(ImageRepository("docker", f"{host}/{path}")) as session:
