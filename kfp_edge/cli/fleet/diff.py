@@ -1,5 +1,6 @@
 """`kfp-edge fleet diff`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -32,10 +33,16 @@ def diff(
         after = Commit(clone, commits[branch] or "") if branch else Checkout(repository)
         result = compare_trees(before, after, limit)
     for each in result.sites:
-        names = ", ".join(each.sites[:20]) + (" ..." if len(each.sites) > 20 else "")
-        typer.echo(f"{count_of(len(each.sites), 'site')}: {names}")
+        typer.echo(_name(each.sites))
         typer.echo(each.diff or "  no object changes\n", nl=False)
+    if result.removed:
+        typer.echo(f"{_name(result.removed)}, no longer in the fleet; what runs there goes on running.")
     if result.not_rendered:
         typer.echo(f"{count_of(len(result.not_rendered), 'more site')} not rendered; raise --limit to see them.")
     changing = sum(len(each.sites) for each in result.sites if each.diff)
     typer.echo(f"{count_of(len(result.changed), 'file')} changed, {count_of(changing, 'site')} of those rendered.")
+
+
+def _name(sites: Sequence[str]) -> str:
+    names = ", ".join(sites[:20]) + (" ..." if len(sites) > 20 else "")
+    return f"{count_of(len(sites), 'site')}: {names}"

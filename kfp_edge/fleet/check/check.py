@@ -204,7 +204,8 @@ class _Check:
                 yield Finding(path, 0, "is of no site with `delivery: site`; remove it.", "warning")
         for path, data in made.items():
             if self.contents.get(path) != data:
-                state = "does not fit the sites" if path in self.paths else "is missing"
+                is_there = path in self.paths
+                state = "does not fit the sites, or this version of kfp-edge" if is_there else "is missing"
                 yield Finding(path, 0, f"{state}; write it with `kfp-edge fleet check --write`.")
 
     def _check_digests(self) -> Iterator[Finding]:

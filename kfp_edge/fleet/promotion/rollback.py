@@ -19,6 +19,7 @@ from kfp_edge.git.repository import GitRepository
 from kfp_edge.gitops.images import Image
 from kfp_edge.images.registry import is_complete
 from kfp_edge.reports.check import Check
+from kfp_edge.suggestions import did_you_mean
 
 
 def roll_back(
@@ -114,11 +115,10 @@ def require_release(files: FleetFiles, ring: str, model: str) -> RingRelease:
     release = files.releases.get((ring, model))
     if release is None:
         models = sorted(name for each, name in files.releases if each == ring)
-        raise ParameterError(
-            f"the ring {ring} has no model {model}; it has {', '.join(models)}."
-            if models
-            else f"the ring {ring} has no model yet."
-        )
+        if not models:
+            raise ParameterError(f"the ring {ring} has no model yet; a release or a promotion brings the first one.")
+        hint = did_you_mean(model, models)
+        raise ParameterError(f"the ring {ring} has no model {model}; {hint}it has {', '.join(models)}.")
     return release
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kfp_edge.errors import GitError
 from kfp_edge.fleet.rendering.render import build
-from kfp_edge.gitops.layout import KUSTOMIZATION, MODELS, RINGS, SITES
+from kfp_edge.gitops.layout import KUSTOMIZATION, MODELS, RINGS, SITES, site_kustomization
 from kfp_edge.gitops.tree import Tree
 
 #: kustomize is a process of its own, so that threads suffice.
@@ -34,11 +34,13 @@ class FleetDiff:
         changed: The paths of the files that differ.
         sites: The changes of the sites that were rendered, those of most sites first.
         not_rendered: Further sites that read a changed file.
+        removed: The sites that are not in the fleet any more.
     """
 
     changed: tuple[str, ...]
     sites: tuple[SiteDiff, ...]
     not_rendered: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 def compare_trees(before: Tree, after: Tree, limit: int) -> FleetDiff:
@@ -63,7 +65,9 @@ def compare_trees(before: Tree, after: Tree, limit: int) -> FleetDiff:
         for name, text in zip(rendered, texts, strict=True):
             sites[text].append(name)
     diffs = [SiteDiff(tuple(names), text) for text, names in sites.items()]
-    return FleetDiff(changed, tuple(sorted(diffs, key=lambda each: (-len(each.sites), each.sites))), tuple(rest))
+    removed = tuple(name for name in sorted(affected) if site_kustomization(name) not in new)
+    in_order = tuple(sorted(diffs, key=lambda each: (-len(each.sites), each.sites)))
+    return FleetDiff(changed, in_order, tuple(rest), removed)
 
 
 def _find_affected(changed: tuple[str, ...], files: dict[str, bytes]) -> set[str]:

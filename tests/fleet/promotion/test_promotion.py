@@ -338,8 +338,8 @@ class TestAPromotionThatCannotBe:
             start("healthy").promote(ring="al")
 
     def test_of_an_unknown_model(self, start: Callable[..., Case]) -> None:
-        with pytest.raises(KfpEdgeError, match="the ring canary has no model press; it has pump"):
-            promote(start("healthy").fleet.remote, "press", NOW)
+        with pytest.raises(KfpEdgeError, match=r"the ring canary has no model pump-2; did you mean pump\? it has pump"):
+            promote(start("healthy").fleet.remote, "pump-2", NOW)
 
     def test_that_would_change_more_sites_of_a_group_than_may(self, start: Callable[..., Case]) -> None:
         sites = tuple(

@@ -199,6 +199,12 @@ class TestDiff:
             "1 site: hall-1\n  no object changes\n1 file changed, 0 sites of those rendered.\n"
         )
 
+    def test_a_site_that_is_removed_goes_on_running_what_it_runs(self, fleet: FleetClone) -> None:
+        run(fleet, "remove-site", "hall-2")
+        output = run(fleet, "diff").stdout
+        assert "\n1 site: hall-2, no longer in the fleet; what runs there goes on running.\n" in output
+        assert "hall-3" not in output
+
     def test_a_branch_is_compared_in_place_of_the_checkout(self, fleet: FleetClone) -> None:
         git(fleet.folder, "push", "--quiet", "origin", "HEAD:work")
         assert "0 files changed" in run(fleet, "diff", "--branch", "work").stdout
