@@ -38,7 +38,7 @@ tools:
 	@scripts/install-tools buildah podman runc skopeo git
 
 unit-tools:
-	@scripts/install-tools git skopeo docker-registry prometheus promtool:prometheus \
+	@scripts/install-tools git skopeo docker-registry mosquitto prometheus promtool:prometheus \
 	  prometheus-alertmanager amtool:prometheus-alertmanager
 
 test-tools: tools unit-tools
@@ -99,7 +99,7 @@ docs: setup  ## Write the tables of parameters in the documents from the code
 
 lock:  ## Update the lock file (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --group dev --extra otlp --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
+	  --group dev --extra otlp --extra mqtt --no-emit-package kfp-edge-serving --output-file $(LOCK) pyproject.toml serving/pyproject.toml
 
 clean:  ## Remove all that make created, including the virtual environment
 	rm -rf $(VENV) build .kfp-edge

@@ -200,6 +200,7 @@ def _schemas() -> Schema:
             {
                 "time_column": text,
                 "time_kind": {"enum": ["number", "timestamp"]},
+                "has_unique_times": {"type": "boolean", "description": "Whether a time names one row of a group."},
                 "rows_needed": {"type": "integer", "minimum": 2, "description": "Rows of a group before an answer."},
                 "columns": _list(_object({"name": text, "required": flag}, categories=_list(text))),
             },

@@ -285,6 +285,7 @@ def _rows_metadata(bundle: LoadedBundle, definition: FeatureDefinition) -> JsonO
     rows: JsonObject = {
         "time_column": definition.time_column,
         "time_kind": "number" if definition.is_numeric_time else "timestamp",
+        "has_unique_times": definition.has_unique_times,
         "rows_needed": definition.rows_needed,
         "columns": [
             {"name": column.name, "required": column.required}

@@ -62,6 +62,7 @@ def test_the_metadata_say_what_a_client_sends(press: Server) -> None:
             "time_column": "at",
             "time_kind": "timestamp",
             "group_column": "machine",
+            "has_unique_times": True,
             "rows_needed": 3,
             "columns": [{"name": "pressure", "required": False}],
         },
