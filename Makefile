@@ -42,7 +42,7 @@ unit-tools:
 	  prometheus-alertmanager amtool:prometheus-alertmanager
 
 test-tools: tools unit-tools
-	@scripts/install-tools qemu-aarch64-static:qemu-user-static promtool:prometheus
+	@scripts/install-tools qemu-aarch64-static:qemu-user-static promtool:prometheus vmagent:victoria-metrics
 
 demo: setup tools  ## Run the whole pipeline on data that the project generates
 	$(BIN)/kfp-edge run edge_mlops

@@ -32,7 +32,10 @@ class OtlpHub:
         certificates: Folder of `write_certificates`; clients have to present a certificate of its CA.
         port: Where it listens.
         answer: The status of the answer to the next request; what is not 200 is not recorded.
-        requests: The points of each request that was answered with 200, and how large it was.
+        requests: The points of each request that was answered with 200, in the order in which they came.
+        sizes: How large each was.
+        statuses: What was answered to all.
+        latest: When the last point was measured that came from each instance, in nanoseconds.
     """
 
     certificates: Path
@@ -41,6 +44,7 @@ class OtlpHub:
     requests: list[list[Point]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    latest: dict[str, int] = field(default_factory=dict)
     _server: ThreadingHTTPServer | None = None
 
     @property
@@ -88,7 +92,9 @@ def _handler(hub: OtlpHub) -> type[BaseHTTPRequestHandler]:
             hub.statuses.append(status)
             if status == 200:
                 data = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-                hub.requests.append(list(_points(ExportMetricsServiceRequest.FromString(data))))
+                points = list(_points(ExportMetricsServiceRequest.FromString(data)))
+                hub.requests.append(points)
+                hub.latest.update({each.resource["service.instance.id"]: each.nanoseconds for each in points})
                 hub.sizes.append(len(data))
             self.send_response(status)
             self.send_header("Content-Type", "application/x-protobuf")

@@ -18,20 +18,23 @@ import yaml
 
 from kfp_edge.observability.site.forms import Form, SiteSettings, render_form
 from support.otlp_hub import OtlpHub
+from support.paths import ROOT
 from support.registry import write_certificates
 
 _WAIT_SECONDS = 120
+#: The entry point of the image.
+START = ROOT / "deploy/observability/site/start.sh"
 NO_COLLECTOR = (
     "no OpenTelemetry Collector with the components of deploy/observability/site/ocb.yaml: name it in "
-    "KFP_EDGE_OTELCOL, or put kfp-edge-collector on the PATH"
+    "KFP_EDGE_OTELCOL, or put kfp-edge-collector on the PATH, and bbolt beside it"
 )
 
 
 def find_collector() -> Path | None:
     """Return the program, None where there is none."""
     named = os.environ.get("KFP_EDGE_OTELCOL")
-    program = named or shutil.which("kfp-edge-collector")
-    return Path(program) if program else None
+    program = Path(named or shutil.which("kfp-edge-collector") or "")
+    return program if program.is_file() and program.with_name("bbolt").is_file() else None
 
 
 def free_port() -> int:
@@ -145,6 +148,7 @@ class SiteCollector:
     folder: Path
     hub: OtlpHub
     settings: SiteSettings
+    targets: Targets
     interval: str = "50ms"
     edits: tuple[tuple[str, str], ...] = ()
     process: subprocess.Popen[bytes] | None = None
@@ -158,10 +162,13 @@ class SiteCollector:
     def queue(self) -> Path:
         return self.folder / "var/queue"
 
-    def write(self, targets: Targets) -> None:
+    def write(self) -> None:
         """Write the configuration: that of Podman, with other addresses, folders and times."""
         (self.folder / "etc").mkdir(parents=True)
         (self.folder / "var").mkdir()
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin/kfp-edge-collector").symlink_to(self.program)
+        (self.folder / "bin/bbolt").symlink_to(self.program.with_name("bbolt"))
         text = render_form(Form.PODMAN, self.settings)["collector.yaml"].decode()
         seconds = f"{self.settings.size.interval.total_seconds():g}s"
         for old, new in (
@@ -183,19 +190,20 @@ class SiteCollector:
         # the certificate of the server stands for one of the site: it is of the same CA
         for name, of_server in (("tls.crt", "server.crt"), ("tls.key", "server.key")):
             shutil.copy(self.hub.certificates / of_server, self.folder / "etc/tls" / name)
-        targets.write(self.folder / "etc/targets.yaml")
+        self.targets.write(self.folder / "etc/targets.yaml")
 
     def start(self) -> None:
         settings = self.settings
         environment = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "KFP_EDGE_QUEUE": str(self.queue),
             "KFP_EDGE_SITE": settings.site,
             "KFP_EDGE_RING": settings.ring,
             "KFP_EDGE_HUB": self.hub.url,
             "GOMEMLIMIT": "128MiB",
         }
         with (self.folder / "log").open("ab") as log:
-            command = [self.program, f"--config={self.configuration}"]
+            command = [START, f"--config={self.configuration}"]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def wait_until_ready(self) -> None:
@@ -223,6 +231,12 @@ class SiteCollector:
         lines = [line for line in self.metrics().splitlines() if line.partition("{")[0].partition(" ")[0] == name]
         return sum(float(line.rpartition(" ")[2]) for line in lines) if lines else None
 
+    def wait_until_all_is_sent(self) -> None:
+        """Wait until the hub has what was scraped until now; a server that answers no more has its `up`."""
+        now = time.time_ns()
+        instances = [f"t{number}" for number in range(self.targets.count)]
+        wait_until(lambda: all(self.hub.latest.get(each, 0) > now for each in instances), "the end of the backlog")
+
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self.process is not None:
             self.process.send_signal(number)
@@ -236,8 +250,8 @@ def site_collector(program: Path, folder: Path, targets: Targets, **options: obj
     write_certificates(folder / "certificates")
     hub = OtlpHub(folder / "certificates", free_port())
     settings = options.pop("settings", SiteSettings(site="hall-7", ring="canary"))
-    collector = SiteCollector(program, folder, hub, settings, **options)  # type: ignore[arg-type]
-    collector.write(targets)
+    collector = SiteCollector(program, folder, hub, settings, targets, **options)  # type: ignore[arg-type]
+    collector.write()
     try:
         yield collector
     finally:
