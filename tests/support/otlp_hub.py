@@ -35,6 +35,7 @@ class OtlpHub:
         requests: The points of each request that was answered with 200, in the order in which they came.
         sizes: How large each was.
         statuses: What was answered to all.
+        trusted: The CA of the clients, by default the one that signed the certificate of the hub.
         latest: When the last point was measured that came from each instance, in nanoseconds.
     """
 
@@ -44,6 +45,7 @@ class OtlpHub:
     requests: list[list[Point]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    trusted: Path | None = None
     latest: dict[str, int] = field(default_factory=dict)
     _server: ThreadingHTTPServer | None = None
 
@@ -59,7 +61,7 @@ class OtlpHub:
         """Be in reach."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificates / "server.crt", self.certificates / "server.key")
-        context.load_verify_locations(self.certificates / "client/ca.crt")
+        context.load_verify_locations(self.trusted or self.certificates / "client/ca.crt")
         context.verify_mode = ssl.CERT_REQUIRED
         server = _Server(("127.0.0.1", self.port), _handler(self))
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

@@ -21,7 +21,7 @@ from support.otlp_hub import OtlpHub
 from support.paths import ROOT
 from support.registry import write_certificates
 
-_WAIT_SECONDS = 120
+_WAIT_SECONDS = 600
 #: The entry point of the image.
 START = ROOT / "deploy/observability/site/start.sh"
 NO_COLLECTOR = (

@@ -8,8 +8,8 @@ from kfp_edge.wording import count_of
 
 #: Series of a model besides those of its features: requests, refusals, latency, classes, output, information.
 SERIES_OF_A_MODEL = 150
-#: Series of a feature: its histogram, the one of training that it is compared with, missing and unusual values.
-SERIES_OF_A_FEATURE = 30
+#: Series of a feature: its histogram and the two of training that it is compared with, missing and unusual values.
+SERIES_OF_A_FEATURE = 45
 #: What a scrape adds to each target: `up`, its duration, its samples before and after relabelling, new series.
 SERIES_OF_A_SCRAPE = 5
 #: What is kept of the metrics of the collector itself.

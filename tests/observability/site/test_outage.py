@@ -13,6 +13,7 @@ import pytest
 
 from kfp_edge.observability.site.forms import SiteSettings
 from kfp_edge.observability.site.queue_size import MIB, QueueSize, compute_queue_size
+from support.registry import write_certificates
 from support.site_collectors import (
     NO_COLLECTOR,
     SiteCollector,
@@ -104,9 +105,7 @@ def test_a_full_queue_keeps_what_it_has_and_says_what_it_lost(tmp_path: Path) ->
         site_collector(PROGRAM, tmp_path, targets, interval="50ms", settings=small()) as collector,
     ):
         collector.start()
-        wait_until(
-            lambda: (collector.metric("otelcol_exporter_enqueue_failed_metric_points_total") or 0) > 0, "a full queue"
-        )
+        wait_until(lambda: (collector.metric("otelcol_exporter_enqueue_failed_metric_points") or 0) > 0, "a full queue")
         assert collector.metric("otelcol_exporter_queue_size") <= collector.metric("otelcol_exporter_queue_capacity")
         wait_until(lambda: targets.are_finished, "the whole outage")
         collector.hub.start()
@@ -156,6 +155,41 @@ def test_a_hub_that_is_busy_gets_everything_later(tmp_path: Path, status: int) -
         collector.wait_until_all_is_sent()
         for _, came, failed in numbers_at_the_hub(collector, targets):
             assert len(set(range(1, 21)) - set(came)) <= failed
+
+
+def test_a_hub_that_refuses_the_certificate_gets_everything_later(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    write_certificates(tmp_path / "other")
+    with (
+        running_targets(Targets(2, 20)) as targets,
+        site_collector(PROGRAM, tmp_path, targets, interval="50ms") as collector,
+    ):
+        collector.hub.trusted = tmp_path / "other/client/ca.crt"
+        collector.hub.start()
+        collector.start()
+        wait_until(lambda: targets.are_finished, "all scrapes")
+        assert collector.hub.requests == []
+        collector.hub.stop()
+        collector.hub.trusted = None
+        collector.hub.start()
+        collector.wait_until_all_is_sent()
+        for _, came, failed in numbers_at_the_hub(collector, targets):
+            assert len(set(range(1, 21)) - set(came)) <= failed
+
+
+def test_a_hub_that_answers_401_gets_nothing_of_it_which_is_why_there_is_no_token(tmp_path: Path) -> None:
+    with (
+        running_targets(Targets(2, 20)) as targets,
+        site_collector(PROGRAM, tmp_path, targets, interval="50ms") as collector,
+    ):
+        collector.hub.answer = lambda: 200 if targets.are_finished else 401
+        collector.hub.start()
+        collector.start()
+        wait_until(lambda: targets.are_finished, "all scrapes")
+        collector.wait_until_all_is_sent()
+        assert "401" in collector.log
+        assert all(len(came) < 20 for _, came, _ in numbers_at_the_hub(collector, targets))
+        assert (collector.metric("otelcol_exporter_send_failed_metric_points") or 0) > 0
 
 
 def test_everything_has_site_and_ring_and_the_collector_reports_its_queue(tmp_path: Path) -> None:
