@@ -10,18 +10,19 @@ from pathlib import Path
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, Metric, NumberDataPoint
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a metric; of a histogram, `value` is the count."""
+    """One point of a metric; of a histogram, `value` is the count. A mark that a series has ended has no value."""
 
     name: str
     attributes: dict[str, str]
     resource: dict[str, str]
     value: float
     nanoseconds: int
+    is_recorded: bool
 
 
 @dataclass
@@ -55,7 +56,7 @@ class OtlpHub:
 
     def points(self, name: str) -> list[Point]:
         """Return the points of a metric in the order in which they came."""
-        return [point for request in self.requests for point in request if point.name == name]
+        return [point for request in self.requests for point in request if point.name == name and point.is_recorded]
 
     def start(self) -> None:
         """Be in reach."""
@@ -116,10 +117,12 @@ def _points(request: ExportMetricsServiceRequest) -> Iterator[Point]:
             for metric in scope.metrics:
                 for point in _data(metric):
                     value = float(getattr(point, "as_double", 0.0) or getattr(point, "count", 0) or 0)
-                    yield Point(metric.name, _texts(point.attributes), resource, value, point.time_unix_nano)
+                    is_recorded = not point.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+                    attributes = _texts(point.attributes)
+                    yield Point(metric.name, attributes, resource, value, point.time_unix_nano, is_recorded)
 
 
-def _data(metric: Metric) -> Iterator[object]:
+def _data(metric: Metric) -> Iterator[NumberDataPoint]:
     kind = metric.WhichOneof("data")
     yield from getattr(metric, kind).data_points if kind else ()
 

@@ -304,3 +304,9 @@ class TestCommand:
     def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match=r"none.yaml cannot be read: No such file"):
             check_collector([tmp_path / "none.yaml"])
+
+    def test_another_object_of_kubernetes_is_named_with_its_kind(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            ParameterError, match=r"collector-0.yaml is a ConfigMap and no configuration of a collector"
+        ):
+            check(tmp_path, "apiVersion: v1\nkind: ConfigMap\ndata: {}\n")

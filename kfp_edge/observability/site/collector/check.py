@@ -21,7 +21,7 @@ def check_collector(files: Sequence[Path], distribution: Distribution = Distribu
 
     Raises:
         GitError: a file is not valid YAML, with the line.
-        ParameterError: a file cannot be read.
+        ParameterError: a file cannot be read, or is another object of Kubernetes.
     """
     configuration = read_configuration([(str(path), _read(path)) for path in files])
     findings = {

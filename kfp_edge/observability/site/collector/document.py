@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.check.findings import Finding, Severity
 from kfp_edge.gitops.yaml_text import find_node, get, items, parse_node, scalar
 from kfp_edge.observability.site.collector.components import ALIASES, SECTIONS
@@ -117,11 +118,18 @@ def read_configuration(texts: Sequence[tuple[str, str]]) -> Configuration:
 
     Raises:
         GitError: a text is not valid YAML, with the line.
+        ParameterError: a text is another object of Kubernetes.
     """
     configuration = Configuration(texts[0][0])
     for file, text in texts:
         document = parse_node(text, file)
-        if scalar(get(document, "kind")) == "OpenTelemetryCollector":
+        kind = scalar(get(document, "kind"))
+        if kind not in (None, "OpenTelemetryCollector"):
+            raise ParameterError(
+                f"{file} is a {kind} and no configuration of a collector; name the file that the collector gets with "
+                "--config, or an OpenTelemetryCollector."
+            )
+        if kind:
             document = find_node(document, ("spec", "config"))
         configuration = _merge(configuration, file, document)
     return configuration
