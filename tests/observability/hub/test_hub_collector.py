@@ -1,6 +1,7 @@
 """The real collector of the hub between a site and a real Prometheus: late samples are stored, none is lost."""
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,10 +15,14 @@ import pytest
 import requests
 import yaml
 
+from kfp_edge.ml.bundle import ModelIdentity
+from serving_support.server_process import running
+from support.models import verify_model, write_model
 from support.paths import ROOT
 from support.prometheus import prometheus_receiving
 from support.registry import write_certificates
 from support.site_collectors import NO_COLLECTOR, find_collector, free_port, wait_until
+from support.tables import failures
 
 PROGRAM = find_collector() or Path()
 pytestmark = [
@@ -127,6 +132,67 @@ def test_samples_of_an_outage_of_72_hours_are_stored_beside_newer_ones(tmp_path:
         for hours in range(72, 0, -8):
             assert hub.send(("kfp_edge_ready", hours, now - hours * HOUR)) == HTTPStatus.OK
         assert series(url, "kfp_edge_ready") == {("hall-7", "all"): [*range(72, 0, -8), 9]}
+
+
+def names(url: str) -> set[str]:
+    """Return the names of the metrics of sites that Prometheus has."""
+    parameters = {"match[]": '{site="hall-7",ring="canary"}'}
+    answer = requests.get(f"{url}/api/v1/label/__name__/values", params=parameters, timeout=30).json()
+    return set(answer["data"])
+
+
+def test_every_metric_of_a_server_arrives_under_its_name_and_drift_can_be_computed(tmp_path: Path) -> None:
+    data = failures(500)
+    trained = write_model(tmp_path / "trained", data)
+    bundle = verify_model(trained, data, failures(500, seed=1), ModelIdentity("pump", "1", "abc"))
+    with (
+        prometheus_receiving(tmp_path / "prometheus", storage_only()) as url,
+        hub_with(tmp_path / "hub", url) as hub,
+        running(bundle.folder) as server,
+    ):
+        exposed = set(re.findall(r"^(kfp_edge_\w+)", server.get("/metrics")[1], re.MULTILINE))
+        with site_sending(tmp_path / "site", hub, server.port):
+            wait_until(lambda: exposed | {"up"} <= names(url), f"{exposed - names(url)}")
+        numbers, live = "kfp_edge_input_feature_bin_bucket", "kfp_edge_input_feature_bucket"
+        bins = f"count({numbers}) == count({numbers} and on (feature, le) {live})"
+        answer = requests.get(f"{url}/api/v1/query", params={"query": bins}, timeout=30).json()
+        assert answer["data"]["result"], "the buckets of counts and of the numbers of bins are not the same"
+
+
+@contextmanager
+def site_sending(folder: Path, hub: Hub, port: int) -> Iterator[None]:
+    """Run the collector of a site, with its own configuration but for what it scrapes, where, and how often."""
+    folder.mkdir()
+    configuration = yaml.safe_load((ROOT / "deploy/observability/site/collector.yaml").read_text())
+    (job, own) = configuration["receivers"]["prometheus"]["config"]["scrape_configs"]
+    del job["dns_sd_configs"]
+    job |= {"static_configs": [{"targets": [f"127.0.0.1:{port}"]}], "scrape_interval": "1s", "scrape_timeout": "1s"}
+    telemetry = free_port()
+    own["static_configs"] = [{"targets": [f"127.0.0.1:{telemetry}"]}]
+    exporter = configuration["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]
+    exporter["prometheus"]["port"] = telemetry
+    configuration["exporters"]["otlp_http"]["tls"] |= {
+        "ca_file": str(hub.certificates / "client/ca.crt"),
+        "cert_file": str(hub.certificates / "server.crt"),
+        "key_file": str(hub.certificates / "server.key"),
+    }
+    storage = configuration["extensions"]["file_storage"]
+    storage["directory"] = storage["compaction"]["directory"] = str(folder / "queue")
+    configuration["extensions"]["health_check"]["endpoint"] = f"127.0.0.1:{free_port()}"
+    (folder / "collector.yaml").write_text(yaml.safe_dump(configuration))
+    variables = {
+        "KFP_EDGE_SITE": "hall-7",
+        "KFP_EDGE_RING": "canary",
+        "KFP_EDGE_HUB": f"https://127.0.0.1:{hub.port}",
+    }
+    with (folder / "log").open("w") as log:
+        command = [PROGRAM, f"--config={folder / 'collector.yaml'}"]
+        process = subprocess.Popen(command, env=os.environ | variables, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_site_is_not_answered_before_its_samples_are_stored(tmp_path: Path) -> None:
