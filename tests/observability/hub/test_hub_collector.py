@@ -40,6 +40,7 @@ class Hub:
     """A collector of the hub; `certificates` has those of a site."""
 
     port: int
+    metrics_port: int
     certificates: Path
     process: "subprocess.Popen[bytes]"
 
@@ -94,7 +95,7 @@ def hub_with(folder: Path, storage: str) -> Iterator[Hub]:
     try:
         wait_until(lambda: process.poll() is not None or _is_well(health), "the collector of the hub")
         assert process.poll() is None, (folder / "log").read_text()
-        yield Hub(port, folder, process)
+        yield Hub(port, metrics, folder, process)
     finally:
         process.kill()
         process.wait()
@@ -201,6 +202,9 @@ def test_a_site_is_not_answered_before_its_samples_are_stored(tmp_path: Path) ->
         pass
     with hub_with(tmp_path / "hub", url) as hub:
         assert hub.send(("up", 1, now)) == HTTPStatus.SERVICE_UNAVAILABLE  # which a site sends again
+        own = requests.get(f"http://127.0.0.1:{hub.metrics_port}/metrics", timeout=30).text
+        # of KfpEdgeHubDoesNotStore
+        assert re.search(r"^otelcol_exporter_send_failed_metric_points(_total)?\{.*\} 1$", own, re.MULTILINE)
 
 
 def test_who_has_no_certificate_of_a_site_is_refused(tmp_path: Path) -> None:
