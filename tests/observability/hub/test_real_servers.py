@@ -16,8 +16,10 @@ import yaml
 
 from kfp_edge.ml.bundle import ModelIdentity
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.observability.hub.rules.rule_files import RULE_FILE, render_rules
+from kfp_edge.observability.hub.rules.rule_files import RULE_FILE, all_groups, render_rules
 from kfp_edge.observability.hub.rules.settings import AlertSettings
+from kfp_edge_serving.sensor_feed.metrics import FeedGauges, FeedMetrics
+from kfp_edge_serving.sensor_feed.metrics import exposition as feed_exposition
 from serving_support.server_process import PATIENT, Server, running
 from support.models import verify_model, write_model
 from support.prometheus import prometheus_with_history
@@ -157,3 +159,16 @@ def test_a_site_has_the_alerts_of_its_fault_and_no_others(alerts: dict[str, set[
 
 def test_the_hub_has_no_alert_of_its_own(alerts: dict[str, set[str]]) -> None:
     assert alerts.get("", set()) == set()
+
+
+def test_every_metric_of_the_rules_is_exposed_by_a_server_a_feed_or_the_fleet(exposed: dict[str, str]) -> None:
+    rules = [rule for group in all_groups(AlertSettings()) for rule in group.rules]
+    used = {name for rule in rules for name in re.findall(r"(?<![\w:])kfp_edge_\w+(?![\w:])", rule.expression)}
+    feed = FeedGauges(True, True, 0, 0, 0, 0, 0, None)
+    fleet = {"site_offline_after_seconds", "site_may_change", "wanted_info", "read_timestamp_seconds"}
+    names = {f"kfp_edge_fleet_{name}" for name in fleet}
+    for text in (exposed["well"], feed_exposition(FeedMetrics(), feed).decode()):
+        names |= set(re.findall(r"^(kfp_edge_\w+)", text, re.MULTILINE))
+    # of models that answer a number, of which there is a class here
+    assert used - names <= {f"kfp_edge_output_value_{suffix}_bucket" for suffix in ("reference", "bin")}
+    assert len(used) > 20

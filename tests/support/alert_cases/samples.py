@@ -132,6 +132,32 @@ CASES = (
         server("kfp_edge_feed_dropped_messages_total", "0x300"),
     ),
     Case(
+        "KfpEdgeFeedSessionLost",
+        "its broker started without what it had kept",
+        FIRES,
+        server("kfp_edge_feed_lost_sessions_total", "0x60 1x300"),
+    ),
+    Case(
+        "KfpEdgeFeedSessionLost",
+        "its broker keeps what it has",
+        SILENT,
+        server("kfp_edge_feed_lost_sessions_total", "0x300"),
+    ),
+    Case(
+        "KfpEdgeFeedUnreadable",
+        "a sensor sends another format",
+        FIRES,
+        server("kfp_edge_feed_messages_total", "0+60x300", status="stored")
+        | server("kfp_edge_feed_unreadable_messages_total", "0+20x300"),
+    ),
+    Case(
+        "KfpEdgeFeedUnreadable",
+        "one message of a hundred is broken",
+        SILENT,
+        server("kfp_edge_feed_messages_total", "0+100x300", status="stored")
+        | server("kfp_edge_feed_unreadable_messages_total", "0+1x300"),
+    ),
+    Case(
         "KfpEdgeFeedBufferFilling",
         "the model does not answer",
         FIRES,

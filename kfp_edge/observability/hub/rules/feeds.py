@@ -5,6 +5,8 @@ from kfp_edge.observability.hub.rules.expressions import OF_SITES
 
 _FEED = "site, ring, instance"
 _FILLING = 0.5
+#: The share of messages that may be unreadable, and the number below which it is not looked at.
+_UNREADABLE, _MIN_UNREADABLE = 0.1, 20
 
 
 def feed_rules() -> Group:
@@ -24,6 +26,25 @@ def feed_rules() -> Group:
                 Severity.CRITICAL,
                 "The sensor feed at site {{ $labels.site }} has dropped {{ $value | humanize }} messages.",
                 "Its buffer was full at some time within the last day; they never reached the model.",
+            ),
+            Alert(
+                "KfpEdgeFeedSessionLost",
+                f"sum by (site, ring) (increase(kfp_edge_feed_lost_sessions_total{{{OF_SITES}}}[1d])) > 0",
+                "0m",
+                Severity.WARNING,
+                "The broker at site {{ $labels.site }} has lost what it kept for the sensor feed.",
+                "What sensors sent while the feed was not connected is lost: the broker keeps nothing over a restart.",
+            ),
+            Alert(
+                "KfpEdgeFeedUnreadable",
+                f"(sum by ({_FEED}) (increase(kfp_edge_feed_unreadable_messages_total{{{OF_SITES}}}[30m])) >= "
+                f"{_MIN_UNREADABLE})\n"
+                f"/ sum by ({_FEED}) (increase(kfp_edge_feed_messages_total{{{OF_SITES}}}[30m])) > {_UNREADABLE}",
+                "15m",
+                Severity.WARNING,
+                "{{ $value | humanizePercentage }} of the messages of the sensors at site {{ $labels.site }} cannot be "
+                "read.",
+                "A sensor sends another format or another unit than the feed is configured for.",
             ),
             Alert(
                 "KfpEdgeFeedBufferFilling",
