@@ -25,6 +25,8 @@ NAMESPACE = "edge-models"
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _REGISTRY = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*")
+# a DNS subdomain
+_SECRET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
 
 
@@ -255,6 +257,13 @@ class Site(Contract):
     def _check_registry(cls, value: str) -> str:
         if value and not _REGISTRY.fullmatch(value):
             raise ValueError("must be HOST, HOST:PORT or one of these with a path, without https://")
+        return value
+
+    @field_validator("pull_secret")
+    @classmethod
+    def _check_pull_secret(cls, value: str) -> str:
+        if value and not _SECRET.fullmatch(value):
+            raise ValueError("must be the name of a Secret: lower-case letters, digits, - and .")
         return value
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import ValidationError
 
@@ -81,13 +82,15 @@ def read_table(path: Path) -> list[tuple[str, dict[str, str]]]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
+            reader = csv.reader(stream, delimiter=_find_delimiter(stream), strict=True)
             header = [cell.strip() for cell in next(reader, [])]
             lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except OSError as error:
         raise ParameterError(f"cannot read {path}: {error.strerror}.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ParameterError(f"{path} cannot be read as CSV in UTF-8: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from error
+    except csv.Error as error:
+        raise ParameterError(f"{path} cannot be read as CSV: {error}.") from error
     for name in header:
         if name not in COLUMNS:
             raise ParameterError(f"{path}: {describe_unknown_choice('column', name, COLUMNS)}")
@@ -100,7 +103,16 @@ def read_table(path: Path) -> list[tuple[str, dict[str, str]]]:
         if len(cells) != len(header):
             raise ParameterError(f"{path}, line {number} has {len(cells)} cells, and the header {len(header)}.")
         rows.append((f"{path}, line {number}", dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+    if not rows:
+        raise ParameterError(f"{path} has no site; add a line for each below the header.")
     return rows
+
+
+def _find_delimiter(stream: TextIO) -> str:
+    """Return what separates the columns in the first line: spreadsheets write semicolons where the comma is decimal."""
+    line = stream.readline()
+    stream.seek(0)
+    return next((delimiter for delimiter in ",;\t" if delimiter in line), ",")
 
 
 def remove_sites(folder: Path, names: Sequence[str]) -> list[str]:
@@ -136,7 +148,10 @@ def _parse_row(where: str, row: Mapping[str, str], fleet: Fleet, models: Mapping
     name = cell("name")
     if not name:
         raise ParameterError(f"{where}: the name of the site is missing.")
-    ring = select_ring(fleet, cell("ring"))
+    try:
+        ring = select_ring(fleet, cell("ring"))
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from error
     delivery = cell("delivery", Delivery.HUB)
     if delivery not in tuple(Delivery):
         raise ParameterError(f"{where}: {describe_unknown_choice('delivery', delivery, tuple(Delivery))}")

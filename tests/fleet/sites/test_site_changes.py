@@ -65,7 +65,7 @@ class TestAdd:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("hall-9,al,,,,,,,", "fleet.yaml has no ring al; did you mean all"),
+            ("hall-9,al,,,,,,,", "line 3: fleet.yaml has no ring al; did you mean all"),
             ("hall-9,all,,fan,,,,,", "line 3: the ring all has no model fan; it has pump."),
             ("Hall 9,all,,,,,,,", "line 3: name 'Hall 9' must be a DNS label"),
             ("hall-1,all,,,,,,,", "line 3: sites/hall-1 exists already"),
@@ -109,6 +109,34 @@ class TestAdd:
         table = tmp_path / "sites.csv"
         table.write_text("name,rings\nhall-9,all\n")
         assert "rings" in str(run(fleet, "add-site", "--csv", str(table)).exception)
+
+    @pytest.mark.parametrize("delimiter", [";", "\t"])
+    def test_takes_the_tables_of_spreadsheets(self, fleet: FleetClone, tmp_path: Path, delimiter: str) -> None:
+        table = tmp_path / "sites.csv"
+        rows = (["name", "ring", "window", "duration"], ["hall-8", "all", "0 22 * * 1,2", "4h"])
+        table.write_text("\ufeff" + "".join(f"{delimiter.join(row)}\r\n" for row in rows))
+        assert run(fleet, "add-site", "--csv", str(table)).exit_code == 0
+        site = read_site(Checkout(fleet.folder), "hall-8")
+        assert (site.ring, site.windows[0].schedule) == ("all", "0 22 * * 1,2")
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"name,ring\n", "has no site; add a line for each below the header."),
+            ("name,labels\nhall-8,region=s\u00fcd\n".encode("latin-1"), "is not UTF-8 text; save it as CSV in UTF-8."),
+        ],
+    )
+    def test_a_table_that_cannot_be_used_is_a_sentence(
+        self, fleet: FleetClone, tmp_path: Path, data: bytes, message: str
+    ) -> None:
+        table = tmp_path / "sites.csv"
+        table.write_bytes(data)
+        assert str(run(fleet, "add-site", "--csv", str(table)).exception) == f"{table} {message}"
+        assert changed(fleet) == []
+
+    def test_a_secret_that_cannot_be_is_refused(self, fleet: FleetClone) -> None:
+        result = run(fleet, "add-site", "hall-8", "--pull-secret", "Site Secret")
+        assert "pullSecret 'Site Secret' must be the name of a Secret" in str(result.exception)
 
     def test_a_table_that_is_not_there_is_a_sentence(self, fleet: FleetClone) -> None:
         assert "cannot read sitse.csv: No such file or directory." in str(
