@@ -210,3 +210,18 @@ def test_everything_has_site_and_ring_and_the_collector_reports_its_queue(tmp_pa
     assert {each.resource["service.name"] for each in points} == {"kfp-edge", "kfp-edge-collector"}
     names = {each.name for each in points}
     assert {"scrapes_total", "up", "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity"} <= names
+
+
+@pytest.mark.parametrize(
+    ("samples", "arrives"), [("h_count 4\n", True), ("h_count 4\nh_sum 9\n", True), ("h_sum 9\n", False), ("", False)]
+)
+def test_a_histogram_needs_a_count_and_no_sum(tmp_path: Path, samples: str, arrives: bool) -> None:
+    page = f'# TYPE h histogram\nh_bucket{{le="1.0"}} 3\nh_bucket{{le="+Inf"}} 4\n{samples}'
+    with (
+        running_targets(Targets(1, 1000, page=page)) as targets,
+        site_collector(PROGRAM, tmp_path, targets, interval="200ms") as collector,
+    ):
+        collector.hub.start()
+        collector.start()
+        wait_until(lambda: len(collector.hub.points("scrapes_total")) > 2, "some scrapes")
+        assert bool(collector.hub.points("h")) == arrives
