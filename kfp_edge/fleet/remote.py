@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_edge.errors import ParameterError
 from kfp_edge.fleet.contracts import Fleet
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.git.remote import GitRemote
@@ -32,7 +33,14 @@ class FleetRemote:
             ParameterError: the address is not one of a git repository.
         """
         fleet: Fleet = read_fleet(Checkout(folder))
-        return cls(GitRemote.parse(url or fleet.repository), fleet.branch)
+        if url:
+            return cls(GitRemote.parse(url), fleet.branch)
+        try:
+            return cls(GitRemote.parse(fleet.repository), fleet.branch)
+        except ParameterError as error:
+            raise ParameterError(
+                f"`repository` of fleet.yaml: {error} If this machine has another address for it, name that with --url."
+            ) from error
 
     @contextmanager
     def open(self) -> Iterator[GitRepository]:

@@ -13,6 +13,7 @@ from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.fleet.contracts import Window
 from kfp_edge.fleet.remote import FleetRemote
+from kfp_edge.fleet.repository.new_repository import new_fleet
 from kfp_edge.fleet.sites.files import render_site
 from kfp_edge.fleet.status.page import write_page
 from kfp_edge.fleet.status.presentation import format_age, row_of, summarize, to_json
@@ -221,6 +222,15 @@ class TestAMistake:
         start = f"The commit {commit[:12]} is left out of the history of the ring: {path}, line 2, is not valid YAML: "
         assert sentence.startswith(start)
         assert files.releases["canary", "pump"].commit == before
+
+    def test_an_address_that_only_argo_cd_can_use_names_the_option_for_another_one(self, tmp_path: Path) -> None:
+        address = "git@git.example:fleet.git"
+        fleet = create_fleet(tmp_path, [], fleet=new_fleet("plant", address, rings=("canary",)))
+        with pytest.raises(
+            KfpEdgeError, match="SSH address; .* If this machine has another address .* --url"
+        ):
+            FleetRemote.of_checkout(fleet.folder)
+        assert FleetRemote.of_checkout(fleet.folder, str(fleet.repository)).branch == "main"
 
     def test_a_repository_without_a_commit(self, tmp_path: Path) -> None:
         remote = FleetRemote(GitRemote(str(bare(tmp_path / "empty.git"))), "main")
