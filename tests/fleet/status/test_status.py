@@ -226,9 +226,7 @@ class TestAMistake:
     def test_an_address_that_only_argo_cd_can_use_names_the_option_for_another_one(self, tmp_path: Path) -> None:
         address = "git@git.example:fleet.git"
         fleet = create_fleet(tmp_path, [], fleet=new_fleet("plant", address, rings=("canary",)))
-        with pytest.raises(
-            KfpEdgeError, match="SSH address; .* If this machine has another address .* --url"
-        ):
+        with pytest.raises(KfpEdgeError, match="SSH address; .* If this machine has another address .* --url"):
             FleetRemote.of_checkout(fleet.folder)
         assert FleetRemote.of_checkout(fleet.folder, str(fleet.repository)).branch == "main"
 
