@@ -9,7 +9,7 @@ import numpy as np
 from kfp_edge.drift.counts import Bins, Kind, Reference, SiteCounts, Variable, WindowCounts
 from kfp_edge.drift.result import BinCount, Comparison, DriftOptions, Scope, Verdict
 from kfp_edge.drift.sensors import Faults
-from kfp_edge.drift.statistics import MIN_CLUSTERS, compare, has_history
+from kfp_edge.drift.statistics import MIN_CLUSTERS, Change, compare, has_history
 from kfp_edge.ml.arrays import Int64s
 from kfp_edge.wording import count_of
 
@@ -123,30 +123,38 @@ def _compare(
         ),
     )
     if parts is None and all_parts is not None:
-        keys = [(site, group.version, variable) for site in group.sites]
-        update: dict[str, object] = {"reason": "A sensor of the site is broken."}
-        if own := [faults[key] for key in keys if key in faults]:
-            update = {"verdict": Verdict.BROKEN, "reason": f"The sensor is broken: {own[0]}."}
-        return comparison.model_copy(update=update)
+        return _explain_quarantine(comparison, [(site, group.version, variable) for site in group.sites], faults)
     if parts is None or rows < options.min_rows:
-        few = f"{count_of(rows, 'row')}, of which {options.min_rows:,} are needed."
-        return comparison.model_copy(update={"reason": few})
+        return _without_verdict(comparison, f"{count_of(rows, 'row')}, of which {options.min_rows:,} are needed.")
     before = None if history is None else add_up(history, group, variable, {})
-    change = compare(parts, bins.counts, before)
+    return _measure(comparison, compare(parts, bins.counts, before), before is not None and has_history(before))
+
+
+def _explain_quarantine(
+    comparison: Comparison, keys: Sequence[tuple[str, str, Variable]], faults: Faults
+) -> Comparison:
+    if own := [faults[key] for key in keys if key in faults]:
+        return comparison.model_copy(update={"verdict": Verdict.BROKEN, "reason": f"The sensor is broken: {own[0]}."})
+    return _without_verdict(comparison, "A sensor of the site is broken.")
+
+
+def _measure(comparison: Comparison, change: Change, is_history_known: bool) -> Comparison:
+    measured = comparison.model_copy(update={"psi": change.psi})
     if change.p_value is None:
         few = f"Rows in fewer than {MIN_CLUSTERS} parts of the window do not show how much they depend on each other."
-        return comparison.model_copy(update={"psi": change.psi, "reason": few})
-    independent = rows / change.rows_per_independent
-    if independent < _MIN_INDEPENDENT and (before is None or not has_history(before)):
-        few = f"{count_of(rows, 'row')} say as much as {independent:.0f} independent rows; a longer window is needed."
-        return comparison.model_copy(update={"psi": change.psi, "reason": few})
-    measured = {
-        "psi": change.psi,
-        "p_value": change.p_value,
-        "rows_per_independent": change.rows_per_independent,
-        "verdict": Verdict.STABLE,
-    }
-    return comparison.model_copy(update=measured)
+        return _without_verdict(measured, few)
+    independent = comparison.rows / change.rows_per_independent
+    if independent < _MIN_INDEPENDENT and not is_history_known:
+        rows = count_of(comparison.rows, "row")
+        return _without_verdict(
+            measured, f"{rows} say as much as {independent:.0f} independent rows; a longer window is needed."
+        )
+    update = {"p_value": change.p_value, "rows_per_independent": change.rows_per_independent}
+    return measured.model_copy(update={**update, "verdict": Verdict.STABLE})
+
+
+def _without_verdict(comparison: Comparison, reason: str) -> Comparison:
+    return comparison.model_copy(update={"reason": reason})
 
 
 def _judge(

@@ -60,5 +60,25 @@ def test_a_parameter_that_the_stage_would_refuse_is_refused_before_the_run(
 
 
 def test_the_defaults_pass() -> None:
-    for name in ("promote", "rollback"):
+    for name in ("promote", "rollback", "drift"):
         check_arguments(CompiledPipeline(compiled(name)), {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"drift_window": "a week"}, "drift_window is 'a week', which is no duration such as 24h or 7d"),
+        ({"prometheus": "thanos:9090"}, "prometheus must be a URL such as https://prometheus.example"),
+        ({"drift_psi": 0.01}, "drift_psi is 0.01; it has to be at least watch_psi"),
+        ({"metrics_secret": "My Secret"}, "metrics_secret is 'My Secret', which no pod can have"),
+    ],
+)
+def test_a_parameter_of_drift_that_the_stage_would_refuse_is_refused_before_the_run(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        check_arguments(CompiledPipeline(compiled("drift")), arguments)
+
+
+def test_drift_needs_no_secret_but_uses_those_that_are_there() -> None:
+    assert secrets("drift")["kfp-edge-metrics"] == ""
