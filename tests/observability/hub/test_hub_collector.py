@@ -15,6 +15,7 @@ import pytest
 import requests
 import yaml
 
+from kfp_edge.fleet.simulation.http_server import Handler, serving
 from kfp_edge.ml.bundle import ModelIdentity
 from serving_support.server_process import running
 from support.models import verify_model, write_model
@@ -90,7 +91,7 @@ def hub_with(folder: Path, storage: str) -> Iterator[Hub]:
     (folder / "collector.yaml").write_text(text)
     variables = {"KFP_EDGE_LISTEN": "127.0.0.1", "KFP_EDGE_STORAGE": f"{storage}/api/v1/write"}
     with (folder / "log").open("w") as log:
-        command = [PROGRAM, f"--config={folder / 'collector.yaml'}"]
+        command = [PROGRAM, f"--config={folder / 'collector.yaml'}", *options_of_deployment()]
         process = subprocess.Popen(command, env=os.environ | variables, stdout=log, stderr=log)
     try:
         wait_until(lambda: process.poll() is not None or _is_well(health), "the collector of the hub")
@@ -99,6 +100,13 @@ def hub_with(folder: Path, storage: str) -> Iterator[Hub]:
     finally:
         process.kill()
         process.wait()
+
+
+def options_of_deployment() -> list[str]:
+    """Return what the Deployment gives the collector beside its configuration."""
+    deployment = yaml.safe_load((HUB / "collector/deployment.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return [text for text in container["args"] if not text.startswith("--config=")]
 
 
 def _is_well(port: int) -> bool:
@@ -205,6 +213,31 @@ def test_a_site_is_not_answered_before_its_samples_are_stored(tmp_path: Path) ->
         own = requests.get(f"http://127.0.0.1:{hub.metrics_port}/metrics", timeout=30).text
         # of KfpEdgeHubDoesNotStore
         assert re.search(r"^otelcol_exporter_send_failed_metric_points(_total)?\{.*\} 1$", own, re.MULTILINE)
+
+
+@pytest.mark.parametrize("refusal", [500, 503, 429])
+def test_a_site_sends_again_what_the_storage_does_not_take_now(tmp_path: Path, refusal: int) -> None:
+    with storage_answering(refusal) as url, hub_with(tmp_path / "hub", url) as hub:
+        assert hub.send(("up", 1, time.time())) == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def test_a_site_does_not_repeat_for_ever_what_the_storage_never_takes(tmp_path: Path) -> None:
+    """Such as samples that are older than the window of Prometheus, which would block the queue of the site."""
+    with storage_answering(400) as url, hub_with(tmp_path / "hub", url) as hub:
+        assert hub.send(("up", 1, time.time())) == HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+@contextmanager
+def storage_answering(status: int) -> Iterator[str]:
+    """Run a storage that answers every remote write with a status; yield its URL."""
+
+    class Refusing(Handler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(HTTPStatus(status))
+
+    with serving(Refusing) as address:
+        yield f"http://{address}"
 
 
 def test_who_has_no_certificate_of_a_site_is_refused(tmp_path: Path) -> None:

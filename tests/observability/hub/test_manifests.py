@@ -33,6 +33,13 @@ def test_the_operator_gets_the_same_configuration() -> None:
     assert resource["spec"]["config"] == yaml.safe_load(COLLECTOR.read_text())
 
 
+def test_the_operator_gives_the_collector_the_same_options() -> None:
+    deployment = yaml.safe_load((HUB / "collector/deployment.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    options = yaml.safe_load(OPERATOR.read_text())["spec"]["args"]
+    assert [f"--{name}={text}" for name, text in options.items()] == container["args"][1:]
+
+
 @pytest.mark.parametrize("file", [COLLECTOR, OPERATOR], ids=lambda path: path.name)
 def test_our_check_finds_nothing_in_the_configuration(file: Path) -> None:
     assert check_collector([file], Distribution.HUB) == []
