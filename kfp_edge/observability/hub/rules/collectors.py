@@ -57,7 +57,7 @@ def collector_rules(settings: AlertSettings) -> Group:
                 "10m",
                 Severity.CRITICAL,
                 "The collector of the hub cannot store {{ $value | humanize }} samples a second.",
-                "Its log has the answer of the storage: with 4xx other than 429 the samples are lost, else the sites keep them.",
+                "Its log has the answer of the storage: 4xx but 429 loses the samples, else the sites keep them.",
             ),
         ),
     )
