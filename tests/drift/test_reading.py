@@ -1,10 +1,13 @@
 """What is read of a real Prometheus: exact numbers of rows, by site, version, variable and bin."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 
 from kfp_edge.drift.counts import UNSEEN, Kind, Reference, SiteCounts, Variable
 from kfp_edge.drift.families import COUNTED, REFERENCES
@@ -17,6 +20,7 @@ from kfp_edge_serving.telemetry.metrics import ServerSnapshot, exposition
 from support.counting_servers import CountingServer, minutes
 from support.drift import feature, output
 from support.prometheus import NOW, prometheus_with
+from support.victoria_metrics import Program
 
 HEAT, KIND, CLASS = feature("heat"), feature("kind"), output("class")
 #: 28 parts of ten minutes.
@@ -152,6 +156,29 @@ def test_a_window_need_not_be_a_multiple_of_its_parts(prometheus: Prometheus, re
     counted = DriftMetrics(prometheus, "press").read_window(references, NOW - timedelta(seconds=6000), NOW)
     (steady,) = [each for each in counted.sites if each.site == "steady"]
     assert rows(steady, HEAT) == [0, 100, 100, 100, 0, 0]
+
+
+@pytest.mark.skipif(
+    not shutil.which("victoria-metrics"), reason="VictoriaMetrics is not installed (package victoria-metrics)"
+)
+def test_victoria_metrics_gives_the_same_rows(
+    references: dict[str, Reference], sites: dict[str, SiteCounts], tmp_path: Path
+) -> None:
+    """Its functions over time differ from those of Prometheus on new and sparse counters; none of these is used."""
+    hub = Program(["victoria-metrics", f"-storageDataPath={tmp_path}", "-retentionPeriod=100y"], tmp_path / "log")
+    hub.start()
+    try:
+        samples = [line.rsplit(" ", 1) for server in SERVERS for _, line in server.samples()]
+        lines = "\n".join(f"{value} {int(time) * 1000}" for value, time in samples)
+        requests.post(f"{hub.url}/api/v1/import/prometheus", data=lines, timeout=60).raise_for_status()
+        requests.get(f"{hub.url}/internal/force_flush", timeout=60).raise_for_status()
+        counted = DriftMetrics(Prometheus(hub.url), "press").read_window(references, NOW - WINDOW, NOW)
+    finally:
+        hub.end(killed=True)
+    assert {each.site for each in counted.sites} == set(sites)
+    for each in counted.sites:
+        for variable, parts in each.parts.items():
+            assert parts.tolist() == sites[each.site].parts[variable].tolist(), (each.site, variable)
 
 
 class TestOneSentenceSays:
