@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kfp_edge_serving.sensor_feed.answering import Answerer
 from kfp_edge_serving.sensor_feed.broker import Broker
-from kfp_edge_serving.sensor_feed.buffer.buffer import Buffer
+from kfp_edge_serving.sensor_feed.buffer.buffer import Buffer, BufferInUseError
 from kfp_edge_serving.sensor_feed.configuration_table import ConfigurationError
 from kfp_edge_serving.sensor_feed.delivery import Delivery
 from kfp_edge_serving.sensor_feed.events import MessageEvent, decode_event
@@ -20,11 +20,13 @@ from kfp_edge_serving.sensor_feed.model_client import ModelClient
 from kfp_edge_serving.sensor_feed.row_queue import RowQueue
 from kfp_edge_serving.sensor_feed.rows import create_assembler
 from kfp_edge_serving.sensor_feed.settings import FeedSettings
-from kfp_edge_serving.sensor_feed.state import FeedState
+from kfp_edge_serving.sensor_feed.state import SUBSCRIPTION, FeedState
 from kfp_edge_serving.telemetry.log import log
 
 #: Seconds that a thread has to finish what it does when the feed stops. Nothing is lost of what it does not finish.
 _STOP_SECONDS = 5.0
+#: Seconds between attempts to take over the buffer.
+_LOCK_SECONDS = 0.5
 
 
 def run(settings: FeedSettings) -> int:
@@ -36,16 +38,36 @@ def run(settings: FeedSettings) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    feed = _Feed(settings, stop)
+    buffer = _open_buffer(settings, stop)
+    if buffer is None:
+        return 0
+    feed = _Feed(settings, buffer, stop)
     feed.start()
     stop.wait()
     return feed.stop()
 
 
+def _open_buffer(settings: FeedSettings, stop: threading.Event) -> Buffer | None:
+    """Return the buffer, once no other feed uses it; None if `stop` is set before.
+
+    In a rollout, the old pod ends only after the new one runs.
+    """
+    is_logged = False
+    while True:
+        try:
+            return Buffer(settings.buffer)
+        except BufferInUseError as error:
+            if not is_logged:
+                log("waiting for the buffer", "warning", error=str(error))
+            is_logged = True
+        if stop.wait(_LOCK_SECONDS):
+            return None
+
+
 class _Feed:
     """All parts of a feed."""
 
-    def __init__(self, settings: FeedSettings, stop: threading.Event) -> None:
+    def __init__(self, settings: FeedSettings, buffer: Buffer, stop: threading.Event) -> None:
         self._settings = settings
         self._stop = stop
         self._has_failed = False
@@ -53,7 +75,7 @@ class _Feed:
         self._metrics = FeedMetrics()
         self._clock = FeedClock()
         reader = MessageReader(settings.sources)
-        self._buffer = Buffer(settings.buffer)
+        self._buffer = buffer
         self._intake = Intake(self._buffer, reader, self._clock, self._state, self._metrics, self._acknowledge)
         self._clock.set_start(self._intake.remember_stored())
         filters = [source.topic.filter for source in settings.sources]
@@ -119,7 +141,7 @@ class _Feed:
     def _expose(self) -> bytes:
         buffer = self._buffer
         gauges = FeedGauges(
-            is_connected=self._clock.is_running,
+            is_connected=self._clock.is_running and not self._state.has_problem(SUBSCRIPTION),
             is_ready=not self._state.problems,
             waiting=buffer.waiting,
             waiting_bytes=buffer.waiting_bytes,

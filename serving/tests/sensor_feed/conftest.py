@@ -25,10 +25,10 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 def configure(tmp_path: Path) -> Configure:
     """Return a function that writes the configuration of a feed of `press`: one JSON object for each raw row."""
 
-    def configure(broker: int, server: int, **changes: Any) -> Path:
+    def configure(broker_port: int, server_port: int, **changes: Any) -> Path:
         content: dict[str, Any] = {
-            "model": {"name": "press", "url": f"http://127.0.0.1:{server}"},
-            "broker": {"host": "127.0.0.1", "port": broker, "client_id": "feed"},
+            "model": {"name": "press", "url": f"http://127.0.0.1:{server_port}"},
+            "broker": {"host": "127.0.0.1", "port": broker_port, "client_id": "feed"},
             "sources": [{"topic": "plant/{group}/state", "columns": ["pressure"], "time_field": "at"}],
             "rows": {"time_column": "at", "group_column": "machine", "optional": ["pressure"]},
             "predictions": {"topic": "predictions/{model}/{group}"},

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_edge_serving.sensor_feed.buffer.buffer import Buffer
-from kfp_edge_serving.sensor_feed.configuration_table import ConfigurationError
+from kfp_edge_serving.sensor_feed.buffer.buffer import Buffer, BufferInUseError
 from kfp_edge_serving.sensor_feed.settings import BufferSettings
 
 #: A record of 1 KiB with its length and checksum.
@@ -155,7 +154,7 @@ def test_a_record_larger_than_what_is_read_at_a_time_is_read_as_a_whole(open_buf
 
 def test_two_feeds_do_not_share_a_buffer(open_buffer: Open) -> None:
     buffer = open_buffer()
-    with pytest.raises(ConfigurationError, match="is in use by another sensor feed"):
+    with pytest.raises(BufferInUseError, match="is in use by another sensor feed"):
         open_buffer()
     buffer.close()
     open_buffer()

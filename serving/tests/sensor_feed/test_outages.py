@@ -173,3 +173,20 @@ def test_a_message_that_comes_twice_is_answered_once(broker: Mosquitto, server: 
         plant.send_all([reading(second) for second in (0, 1, 1, 2, 2, 3)])
         assert seconds(wait_for_second(plant, 3)) == [2, 3]
         assert feed.value("messages_total", status="duplicate") == 2
+
+
+def test_the_feed_of_a_new_pod_takes_over_from_that_of_the_old_one(
+    broker: Mosquitto, server: Server, configure: Configure
+) -> None:
+    configuration = configure(broker.port, server.port)
+    with (
+        running_feed(configuration) as old,
+        running_feed(configuration, waits_for="waiting for the buffer") as new,
+        connected(broker.port, "predictions/#") as plant,
+    ):
+        old.wait_until_ready()
+        plant.send_all([reading(second) for second in range(10)])
+        assert old.stop() == 0
+        plant.send_all([reading(second) for second in range(10, 20)])
+        new.wait_for("started")
+        check_all_answered(wait_for_second(plant, 19), 19)

@@ -41,24 +41,32 @@ def _value(value: Any) -> str:
 class Feed:
     """A feed that runs, and its small port."""
 
-    def __init__(self, configuration: Path, **environment: str) -> None:
+    def __init__(self, configuration: Path, *, waits_for: str = "started", **environment: str) -> None:
         self._command = [sys.executable, "-m", "kfp_edge_serving.sensor_feed", "--config", str(configuration)]
         self._environment = {**os.environ, **environment}
         self.events: list[Any] = []
-        self.start()
+        self.start(waits_for)
 
-    def start(self) -> None:
-        """Start it, and wait until its small port answers."""
+    def start(self, event: str = "started") -> None:
+        """Start it, and wait until it has logged an event; once it has started, its small port answers."""
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environment
         )
         self.events = []
         self._reader = threading.Thread(target=self._read_events)
         self._reader.start()
-        until(lambda: bool(self.named("started")) or self.process.poll() is not None)
-        if not self.named("started"):
+        self.wait_for(event)
+
+    def wait_for(self, event: str) -> None:
+        """Wait until it has logged an event."""
+        until(lambda: bool(self.named(event)) or self.process.poll() is not None)
+        if not self.named(event):
             pytest.fail(f"the feed ended: {self.process.stderr and self.process.stderr.read()}")
-        self.port = int(self.named("started")[0]["port"])
+
+    @property
+    def port(self) -> int:
+        """Its small port."""
+        return int(self.named("started")[0]["port"])
 
     def named(self, event: str) -> list[Any]:
         """Return the events of a name that it has logged."""
@@ -112,9 +120,9 @@ class Feed:
 
 
 @contextmanager
-def running_feed(configuration: Path, **environment: str) -> Iterator[Feed]:
+def running_feed(configuration: Path, *, waits_for: str = "started", **environment: str) -> Iterator[Feed]:
     """Run a feed until the block ends."""
-    feed = Feed(configuration, **environment)
+    feed = Feed(configuration, waits_for=waits_for, **environment)
     try:
         yield feed
     finally:

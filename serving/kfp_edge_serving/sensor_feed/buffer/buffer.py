@@ -26,6 +26,10 @@ _MIN_FILE, _MAX_FILE = 16 << 10, 8 << 20
 _READ_BYTES = 64 << 10
 
 
+class BufferInUseError(ConfigurationError):
+    """Another process uses the folder, such as the feed that this one is to take over from."""
+
+
 class Buffer:
     """A log of records, of which those behind `committed` wait; safe to use from several threads.
 
@@ -37,7 +41,8 @@ class Buffer:
         """Open the buffer, or make it.
 
         Raises:
-            ConfigurationError: the folder cannot be used, or another process uses it.
+            BufferInUseError: another process uses the folder.
+            ConfigurationError: the folder cannot be used.
         """
         self._settings = settings
         self._file_size = max(_MIN_FILE, min(_MAX_FILE, settings.size // _FILES, settings.history))
@@ -223,7 +228,7 @@ def _lock(folder: Path) -> int:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(file)
-        raise ConfigurationError(f"the buffer's folder {folder} is in use by another sensor feed.") from None
+        raise BufferInUseError(f"the buffer's folder {folder} is in use by another sensor feed.") from None
     return file
 
 
