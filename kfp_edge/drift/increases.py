@@ -65,7 +65,8 @@ def read_increases(
         MetricsError: the metrics cannot be read.
     """
     selector = f"{family.name}{{{matchers}}}"
-    reach = format_seconds(times.step if is_exact else min(times.step, _REACH))
+    # parts may be shorter than the time between two samples
+    reach = format_seconds(max(times.step if is_exact else min(times.step, _REACH), _LOOKBACK))
     last = prometheus.query_range(f"last_over_time({selector}[{reach}])", times.end_of(0), times.end, times.step)
     restarted = _find_restarts(prometheus, family, selector, times) if last and is_exact else {}
     increases = {}

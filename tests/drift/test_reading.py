@@ -152,6 +152,14 @@ def test_the_windows_before_are_the_parts_of_the_history(
     assert counted["silent"] == [120, 120, 120, 117, 0, 0, 363, 120]
 
 
+def test_parts_may_be_shorter_than_the_time_between_two_scrapes(
+    prometheus: Prometheus, references: dict[str, Reference]
+) -> None:
+    counted = DriftMetrics(prometheus, "press").read_window(references, NOW - minutes(4), NOW)
+    (steady,) = [each for each in counted.sites if each.site == "steady"]
+    assert rows(steady, HEAT) == [0, 4, 4, 4, 0, 0]
+
+
 def test_a_window_need_not_be_a_multiple_of_its_parts(prometheus: Prometheus, references: dict[str, Reference]) -> None:
     counted = DriftMetrics(prometheus, "press").read_window(references, NOW - timedelta(seconds=6000), NOW)
     (steady,) = [each for each in counted.sites if each.site == "steady"]

@@ -79,6 +79,7 @@ def tiny_bundle(
     offset: float = 0.0,
     metrics: Mapping[str, float] | None = None,
     intervals: Mapping[str, tuple[float, float]] | None = None,
+    reference: Reference | None = None,
 ) -> Bundle:
     """Write the bundle of the tiny model."""
     histogram = Histogram(edges=(0.0, 1.0), counts=(3,))
@@ -87,7 +88,7 @@ def tiny_bundle(
         model=tiny_model(),
         signature=signature or tiny_signature(),
         samples=tiny_samples(name, version, offset),
-        reference=Reference(rows=3, features={"x0": histogram, "x1": histogram}),
+        reference=reference or Reference(rows=3, features={"x0": histogram, "x1": histogram}),
         model_card="# Tiny\n",
         info=dataclasses.replace(tiny_info(name, version, metrics or {}), intervals=intervals or {}),
     )

@@ -10,6 +10,8 @@ from kfp_edge.components.drift.parameters import DriftParameters, read_parameter
 from kfp_edge.components.drift.run import Result, run
 from kfp_edge.drift.result import DriftResult, Verdict
 from kfp_edge.errors import MetricsError, ParameterError
+from kfp_edge.ml.bundle import Histogram, Reference
+from support.bundles import tiny_bundle
 from support.counting_servers import CountingServer
 from support.prometheus import NOW, prometheus_with
 
@@ -20,7 +22,9 @@ SERVERS = [
         CountingServer(f"plant-{number}", (400, 0), heat=(0, 0, 1, 2, 0), model="pump", ring="all")
         for number in range(1, 4)
     ),
+    CountingServer("hall-1", (400, 0), heat=(0, 0, 1, 2, 0), model="old", has_reference=False),
 ]
+OLD_REFERENCE = Reference(rows=300, features={"heat": Histogram(edges=(0, 1, 2, 3), counts=(100, 100, 100))})
 DEFAULTS: dict[str, Any] = {
     "model_name": "press",
     "prometheus": "",
@@ -83,6 +87,12 @@ def test_the_page_has_the_reasons_first_and_plots_of_what_changed(prometheus: st
     assert 'alt="the whole fleet, heat: shares of rows in each bin"' in page
 
 
+def test_a_bundle_has_the_training_that_an_old_server_does_not_publish(prometheus: str, tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle", "old", reference=OLD_REFERENCE)
+    result = decide(tmp_path, model_name="old", prometheus=prometheus, bundle=str(bundle.folder))
+    assert result.reasons[0].startswith("Site hall-1 drifts in heat.")
+
+
 def test_the_environment_may_have_the_url(prometheus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_EDGE_METRICS_URL", prometheus)
     assert decide(tmp_path).decision == "repair"
@@ -101,6 +111,11 @@ class TestOneSentenceSays:
         with pytest.raises(MetricsError, match="no server reported the model fan between"):
             decide(tmp_path, model_name="fan", prometheus=prometheus)
         assert list(tmp_path.iterdir()) == []
+
+    def test_that_the_bundle_is_not_the_one_that_is_served(self, prometheus: str, tmp_path: Path) -> None:
+        bundle = tiny_bundle(tmp_path / "bundle", "old", "0.9.0", reference=OLD_REFERENCE)
+        with pytest.raises(ParameterError, match=r"bundle is old 0\.9\.0, and old 1\.0\.0 is served; give the bundle"):
+            decide(tmp_path, model_name="old", prometheus=prometheus, bundle=str(bundle.folder))
 
     def test_that_the_server_cannot_be_reached(self, tmp_path: Path) -> None:
         with pytest.raises(MetricsError, match=r"cannot be reached; check the parameter prometheus"):
