@@ -17,6 +17,8 @@ from kfp_edge_serving.limits import Limits
 _KSERVE_NAMES = {"--model-dir": "--models", "--http-port": "--port"}
 
 _PREFIX = "KFP_EDGE_"
+#: Variables of the sensor feed, which may be in the same environment.
+_FEED_PREFIX = _PREFIX + "FEED_"
 #: Variables of kfp-edge that are no options of the server, see docs/parameters.md.
 _OTHER_VARIABLES = frozenset(
     _PREFIX + name
@@ -124,7 +126,8 @@ def find_unknown_variables() -> list[str]:
     known = {_variable(name) for name in _create_parser()[1].converters} | _OTHER_VARIABLES
     unknown = []
     for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known and not _SERVICE_LINK.fullmatch(name):
+        is_ours = name.startswith(_PREFIX) and not name.startswith(_FEED_PREFIX)
+        if is_ours and name not in known and not _SERVICE_LINK.fullmatch(name):
             similar = difflib.get_close_matches(name, known, 1, 0.85)
             unknown.append(f"{name} (did you mean {similar[0]}?)" if similar else name)
     return unknown

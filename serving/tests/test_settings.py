@@ -110,7 +110,7 @@ def test_on_and_off_may_be_true_and_false(text: str, is_on: bool) -> None:
 def test_variables_that_are_no_options_are_listed_with_the_one_that_may_be_meant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    known = ("IMAGE_DIGEST", "PORT", "PORT_80_TCP_ADDR", "SERVICE_PORT_HTTP", "MAX_BODY")
+    known = ("IMAGE_DIGEST", "PORT", "PORT_80_TCP_ADDR", "SERVICE_PORT_HTTP", "MAX_BODY", "FEED_PASSWORD")
     for name in (*known, "MAXBODY", "COLOUR"):
         monkeypatch.setenv(f"KFP_EDGE_{name}", "1")
     assert find_unknown_variables() == ["KFP_EDGE_COLOUR", "KFP_EDGE_MAXBODY (did you mean KFP_EDGE_MAX_BODY?)"]
