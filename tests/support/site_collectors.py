@@ -22,6 +22,7 @@ from support.paths import ROOT
 from support.registry import write_certificates
 
 _WAIT_SECONDS = 600
+_END = "/end"
 #: The entry point of the image.
 START = ROOT / "deploy/observability/site/start.sh"
 NO_COLLECTOR = (
@@ -72,6 +73,8 @@ class Targets:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, path: str) -> str | None:
+        if path == _END:
+            return "# TYPE end gauge\nend 1\n"
         with self._lock:
             number = self.served.get(path, 0) + 1
             if number > self.most:
@@ -85,14 +88,20 @@ class Targets:
 
     def write(self, file: Path) -> None:
         """Write what file_sd reads."""
+        self._write(file, {f"/{number}": f"t{number}" for number in range(self.count)})
+
+    def write_end(self, file: Path) -> None:
+        """Write one other target only: once that is at the hub, so is all that was scraped before."""
+        self._write(file, {_END: "end"})
+
+    def _write(self, file: Path, instances: dict[str, str]) -> None:
         groups = [
-            {
-                "targets": [f"127.0.0.1:{self.port}"],
-                "labels": {"__metrics_path__": f"/{number}", "instance": f"t{number}"},
-            }
-            for number in range(self.count)
+            {"targets": [f"127.0.0.1:{self.port}"], "labels": {"__metrics_path__": path, "instance": instance}}
+            for path, instance in instances.items()
         ]
-        file.write_text(yaml.safe_dump(groups))
+        new = file.with_suffix(".new")
+        new.write_text(yaml.safe_dump(groups))
+        new.replace(file)
 
 
 @contextmanager
@@ -231,11 +240,15 @@ class SiteCollector:
         lines = [line for line in self.metrics().splitlines() if line.partition("{")[0].partition(" ")[0] == name]
         return sum(float(line.rpartition(" ")[2]) for line in lines) if lines else None
 
+    def scrape_no_more(self) -> None:
+        """Let the servers be: they would add to the backlog that is sent."""
+        self.targets.write_end(self.folder / "etc/targets.yaml")
+
     def wait_until_all_is_sent(self) -> None:
-        """Wait until the hub has what was scraped until now; a server that answers no more has its `up`."""
+        """Wait until the hub has what was scraped until now: the queue is sent in its order."""
         now = time.time_ns()
-        instances = [f"t{number}" for number in range(self.targets.count)]
-        wait_until(lambda: all(self.hub.latest.get(each, 0) > now for each in instances), "the end of the backlog")
+        self.scrape_no_more()
+        wait_until(lambda: self.hub.latest.get("end", 0) > now, "the end of the backlog")
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self.process is not None:

@@ -3,7 +3,10 @@
 Needs an OpenTelemetry Collector with the components of deploy/observability/site/ocb.yaml.
 """
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -81,6 +84,7 @@ def test_a_backlog_of_72_hours_arrives_though_the_collector_was_killed(tmp_path:
             stopped.append(dict(targets.served))
             collector.start()
         wait_until(lambda: targets.are_finished, "the whole outage")
+        collector.scrape_no_more()
         collector.hub.start()
         wait_until(lambda: len(collector.hub.requests) > TARGETS * SCRAPES / 3, "a third of the backlog")
         collector.kill()
@@ -114,6 +118,44 @@ def test_a_full_queue_keeps_what_it_has_and_says_what_it_lost(tmp_path: Path) ->
             assert came == sorted(set(came))
             assert came[0] == 1  # the beginning of the outage is there, its end is not
             assert came[-1] < 400
+
+
+@pytest.mark.root
+def test_a_full_disk_loses_what_is_new_and_damages_nothing(tmp_path: Path) -> None:
+    page = "# TYPE g gauge\n" + "".join(f'g{{number="{number}"}} 1\n' for number in range(1000))
+    with (
+        running_targets(Targets(8, 60, page=page)) as targets,
+        site_collector(PROGRAM, tmp_path, targets, interval="1s") as collector,
+        _small_disk(collector.queue.parent) as disk,
+    ):
+        collector.start()
+        wait_until(lambda: targets.are_finished, "the whole outage")
+        assert shutil.disk_usage(disk).free < MIB
+        assert (collector.metric("otelcol_exporter_enqueue_failed_metric_points") or 0) > 0
+        collector.kill()
+        collector.scrape_no_more()
+        collector.hub.start()
+        collector.start()
+        collector.wait_until_all_is_sent()
+        assert "is damaged" not in collector.log
+        for _, came, _ in numbers_at_the_hub(collector, targets):
+            assert came[:2] in ([1, 2], [2, 3])  # a server may be slow at first
+            assert 60 not in came
+        collector.kill()
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[Path]:
+    """Mount a file system of 24 MiB, in memory."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.mark.parametrize("damage", ["half", "zeros", "garbage", "empty"])
