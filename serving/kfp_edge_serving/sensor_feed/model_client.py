@@ -121,11 +121,7 @@ class ModelClient:
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            self._connection.request(method, path, body, self._headers())
-            response = self._connection.getresponse()
-            content = response.read()
+            response, content = self._exchange(method, path, body)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             reason = str(error) or type(error).__name__
@@ -137,6 +133,24 @@ class ModelClient:
         if not isinstance(parsed, dict):
             raise ServerUnavailableError(f"what answers at {self._settings.url} is no inference server.")
         return response.status, parsed
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
+        """Return the response and its body, on the connection that is there or on a new one.
+
+        A server closes a connection that was idle for a while, which is no failure: the request is sent on a new one.
+        """
+        is_reused = self._connection is not None
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            self._connection.request(method, path, body, self._headers())
+            response = self._connection.getresponse()
+            return response, response.read()
+        except ConnectionError:  # also http.client.RemoteDisconnected
+            if not is_reused:
+                raise
+        self.close()
+        return self._exchange(method, path, body)
 
     def _connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self._settings.url)

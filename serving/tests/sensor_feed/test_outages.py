@@ -190,3 +190,21 @@ def test_the_feed_of_a_new_pod_takes_over_from_that_of_the_old_one(
         plant.send_all([reading(second) for second in range(10, 20)])
         new.wait_for("started")
         check_all_answered(wait_for_second(plant, 19), 19)
+
+
+def test_a_server_that_closes_idle_connections_has_not_failed(
+    broker: Mosquitto, press: Path, configure: Configure
+) -> None:
+    with (
+        running(press, "--idle-timeout", "0.2", *PATIENT) as server,
+        running_feed(configure(broker.port, server.port)) as feed,
+        connected(broker.port, "predictions/#") as plant,
+    ):
+        feed.wait_until_ready()
+        for second in range(5):
+            plant.send(*reading(second))
+            # those of the feed have gone, and only this one is there
+            until(lambda: "kfp_edge_connections 1\n" in server.get("/metrics")[1])
+        wait_for_second(plant, 4)
+        assert feed.value("failed_requests_total") == 0
+        assert not feed.named("server failed")

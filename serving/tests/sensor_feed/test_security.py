@@ -109,5 +109,5 @@ def test_rows_wait_while_the_model_takes_none_of_them(tmp_path: Path, broker: Mo
             until(lambda: feed.value("buffer_messages") == 3)
             assert feed.stop() == 0
         right = configure(broker.port, server.port)
-        with running_feed(right), connected(broker.port, "predictions/#") as plant:
+        with connected(broker.port, "predictions/#") as plant, running_feed(right):
             plant.wait_for(PREDICTIONS, 1)
