@@ -9,6 +9,8 @@ import pytest
 from serving_support.feed_process import write_configuration
 from serving_support.mosquitto import Mosquitto
 
+#: What `[rows]` of a model without windows leaves out, see `configure`.
+WITHOUT_WINDOWS = {"time_column": None, "group_column": None, "optional": None}
 #: Makes the configuration of a feed from its port of the broker, its port of the server and changes of its tables.
 Configure = Callable[..., Path]
 
@@ -23,7 +25,10 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def configure(tmp_path: Path) -> Configure:
-    """Return a function that writes the configuration of a feed of `press`: one JSON object for each raw row."""
+    """Return a function that writes the configuration of a feed of `press`: one JSON object for each raw row.
+
+    A key of `[rows]` that is None is left out.
+    """
 
     def configure(broker_port: int, server_port: int, **changes: Any) -> Path:
         content: dict[str, Any] = {
@@ -37,6 +42,7 @@ def configure(tmp_path: Path) -> Configure:
         }
         for name, table in changes.items():
             content[name] = table if isinstance(table, list) else content.get(name, {}) | table
+        content["rows"] = {key: value for key, value in content["rows"].items() if value is not None}
         return write_configuration(tmp_path / "feed.toml", content)
 
     return configure

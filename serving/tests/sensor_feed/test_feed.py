@@ -9,10 +9,11 @@ from serving_support.bundles import mixed_bundle
 from serving_support.feed_process import running_feed
 from serving_support.mosquitto import Mosquitto
 from serving_support.mqtt_client import connected
-from serving_support.server_process import PATIENT, running
+from serving_support.server_process import PATIENT, Server, running
+from serving_support.waiting import until
 from serving_support.windowed_bundle import expected, windowed_bundle
 
-from .conftest import Configure
+from .conftest import WITHOUT_WINDOWS, Configure
 
 PREDICTIONS = "predictions/press/A"
 
@@ -53,6 +54,7 @@ def test_the_windows_of_raw_rows_are_computed_by_the_server(
             "time": "2024-01-01T00:00:02Z",
             "prediction": {"seen": pytest.approx(expected([0, 1, 2]), abs=1e-3)},
         }
+        until(lambda: feed.value("buffer_messages") == 0)
         assert feed.value("rows_total", status="warming_up") == 2
         assert feed.value("rows_total", status="answered") == 3
         assert feed.value("predictions_total") == 3
@@ -72,21 +74,9 @@ def test_one_topic_for_each_sensor_becomes_one_row_at_each_interval(
             "time_unit": "ms",
         }
     ]
-    configuration = configure(
-        broker.port,
-        0,
-        model={"name": "mill"},
-        sources=sources,
-        rows={"every": "2s", "max_age": "6s"},
-    )
+    rows = WITHOUT_WINDOWS | {"every": "2s", "max_age": "6s"}
     with running(tmp_path / "models", *PATIENT) as server:
-        configuration.write_text(
-            configuration.read_text()
-            .replace("http://127.0.0.1:0", f"http://127.0.0.1:{server.port}")
-            .replace('"time_column" = "at"', "")
-            .replace('"group_column" = "machine"', "")
-            .replace('"optional" = ["pressure"]', "")
-        )
+        configuration = configure(broker.port, server.port, model={"name": "mill"}, sources=sources, rows=rows)
         with running_feed(configuration) as feed, connected(broker.port, "predictions/#") as plant:
             feed.wait_until_ready()
             values = [("torque", 2.5), ("type", "H"), ("count", 2), ("on", True)]
@@ -102,3 +92,27 @@ def test_one_topic_for_each_sensor_becomes_one_row_at_each_interval(
             # the next one is due by the clock, without another message
             second = plant.wait_for("predictions/mill/A", 2)[1]
             assert (second["time"], second["prediction"]["score"]) == ("1970-01-01T00:00:04Z", 5.0)
+
+
+def test_a_message_that_cannot_be_read_and_a_row_that_is_refused_hold_nothing_up(
+    broker: Mosquitto, server: Server, configure: Configure
+) -> None:
+    configuration = configure(
+        broker.port,
+        server.port,
+        model={"name": "pump"},
+        sources=[{"topic": "plant/{group}/state", "columns": ["torque", "speed", "wear"]}],
+        rows=WITHOUT_WINDOWS | {"optional": ["wear"]},
+    )
+    row = {"torque": 1, "speed": 2}
+    messages = [row, "no JSON", row | {"torque": "high"}, {"torque": 1}, row]
+    with running_feed(configuration) as feed, connected(broker.port, "predictions/#") as plant:
+        feed.wait_until_ready()
+        plant.send_all([("plant/A/state", message) for message in messages])
+        assert len(plant.wait_for("predictions/pump/A", 2)) == 2
+        until(lambda: feed.value("buffer_messages") == 0)
+        assert feed.value("unreadable_messages_total") == 1
+        assert feed.value("rows_total", status="refused") == 1
+        assert feed.value("rows_total", status="skipped") == 1
+        (refused,) = feed.named("row refused")
+        assert "row 0" in refused["error"]

@@ -12,7 +12,7 @@ from serving_support.server_process import PATIENT, Server, running
 from serving_support.waiting import until
 from serving_support.windowed_bundle import windowed_bundle
 
-from .conftest import Configure
+from .conftest import WITHOUT_WINDOWS, Configure
 from .test_feed import PREDICTIONS, reading
 
 #: Written by `mosquitto_passwd` for the user `feed` with the password `s3cret`.
@@ -44,13 +44,9 @@ def test_a_broker_may_ask_for_a_client_certificate(
             "status_topic": "status",
         },
         sources=[{"topic": "plant/{group}/state", "columns": ["torque", "speed", "wear"]}],
-        rows={"optional": ["wear"]},
+        rows=WITHOUT_WINDOWS,
         alarms={"topic": "alarms/{group}", "output": "probabilities.1", "above": 0.5},
     )
-    text = configuration.read_text()
-    for line in ('"time_column" = "at"', '"group_column" = "machine"'):
-        text = text.replace(line, "")
-    configuration.write_text(text)
     client = {"ca_certs": authority.certificate, "certfile": own_certificate, "keyfile": own_key}
     with running_feed(configuration) as feed, connected(broker.port, "#", **client) as plant:
         feed.wait_until_ready()
