@@ -66,7 +66,7 @@ class TestCommittedFiles:
         kinds = sorted(each["kind"] for each in rendered(overlay))
         for each in rendered(overlay):
             schemas.check(each)
-        assert kinds.count("NetworkPolicy") == kinds.count("Service") == 2
+        assert (kinds.count("NetworkPolicy"), kinds.count("Service")) == (2, 3)
 
     def test_have_the_components_of_the_distribution_and_no_others(self) -> None:
         manifest = safe_load((SITE / "ocb.yaml").read_text())
@@ -168,7 +168,7 @@ class TestPlainDeployment:
         assert deployment["strategy"] == {"type": "Recreate"}
 
     def test_finds_each_pod_of_the_models_by_the_name_that_is_scraped(self) -> None:
-        service = objects(SITE)["Service"]
+        (service,) = (each for each in rendered(SITE) if each["metadata"]["name"] == "kfp-edge-inference")
         scrape = safe_load((SITE / "collector.yaml").read_text())["receivers"]["prometheus"]["config"][
             "scrape_configs"
         ][0]
@@ -181,7 +181,17 @@ class TestPlainDeployment:
         policy = objects(SITE)["NetworkPolicy"]["spec"]
         assert "ingress" not in policy
         ports = [{port["port"] for port in rule["ports"]} for rule in policy["egress"]]
-        assert ports == [{53, 5353}, {8080}, {443, 4318}]
+        assert ports == [{53, 5353}, {8080, 8082}, {443, 4318}]
+
+    def test_finds_the_sensor_feeds_by_the_name_of_their_port(self) -> None:
+        (service,) = (each for each in rendered(SITE) if each["metadata"]["name"] == "kfp-edge-sensor-feed")
+        configuration = safe_load((SITE / "collector.yaml").read_text())
+        discovery = configuration["receivers"]["prometheus"]["config"]["scrape_configs"][0]["dns_sd_configs"][1]
+        (port,) = service["spec"]["ports"]
+        assert discovery["names"] == [f"_{port['name']}._tcp.{service['metadata']['name']}"]
+        assert discovery["type"] == "SRV"
+        sidecar = safe_load((ROOT / "deploy/sensor-feed/kubernetes/sidecar.yaml").read_text())[0]["value"]
+        assert [each["name"] for each in sidecar["ports"]] == [port["targetPort"]]
 
     def test_with_traces_is_called_by_the_models_only(self, overlay: Path) -> None:
         policies = {
