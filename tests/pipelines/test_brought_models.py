@@ -44,6 +44,10 @@ def test_a_brought_model_is_released_with_the_classes_of_the_data(line: Line, ta
     assert predictions.label is not None
     assert predictions.label.tolist() == np.array(["ok", "worn"])[expected.argmax(axis=1)].tolist()
     assert load_bundle(result.bundle.folder, check_name=False).outputs[0].classes == ("ok", "worn")
+    reference = result.bundle.reference.outputs
+    assert reference is not None
+    assert reference.positive in ("ok", "worn")
+    assert reference.classes == {name: predictions.label.tolist().count(name) for name in ("ok", "worn")}
 
 
 def test_what_was_changed_and_not_checked_is_in_the_card_and_in_the_commit(line: Line, table: Path, net: Path) -> None:
