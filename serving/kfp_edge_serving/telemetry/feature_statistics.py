@@ -5,7 +5,7 @@ A request only leaves its arrays here; they are counted many at a time, which co
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -13,9 +13,10 @@ import numpy as np
 
 from kfp_edge_serving.codecs.tensors import Array
 from kfp_edge_serving.models.bundle import LoadedBundle, TensorSpec
+from kfp_edge_serving.telemetry.bin_counts import TableCounts
 from kfp_edge_serving.telemetry.known_labels import list_classes
 from kfp_edge_serving.telemetry.reference_series import format_reference
-from kfp_edge_serving.telemetry.value_counts import FeatureCounts, OutputCounts
+from kfp_edge_serving.telemetry.value_counts import CategoryCounts, FeatureCounts, OutputCounts
 
 #: Requests, and values in them, that are counted at a time: more would save little, and delay one request for longer.
 _BATCH_REQUESTS = 128
@@ -37,6 +38,35 @@ class Runs(NamedTuple):
 _Uncounted = tuple[int, dict[str, Array], dict[str, Array]]
 
 
+class _InputCounts:
+    """The counts of all columns of an input, which has numbers or categories."""
+
+    def __init__(self, tensor: TensorSpec, labels: Mapping[str, str], count_out_of_range: bool) -> None:
+        self.features: Sequence[FeatureCounts | CategoryCounts]
+        self._categories: list[CategoryCounts] = []
+        self._table: TableCounts | None = None
+        columns = tensor.columns
+        if tensor.datatype == "BYTES":
+            self.features = self._categories = [CategoryCounts(column) for column in columns]
+        else:
+            ranges = [column.range for column in columns] if count_out_of_range else []
+            self._table = table = TableCounts(tensor, [column.reference.edges for column in columns], ranges)
+            self.features = [FeatureCounts(column, labels, table, index) for index, column in enumerate(columns)]
+
+    def add(self, array: Array) -> None:
+        """Count the rows of some requests."""
+        table = array.reshape(-1, len(self.features))
+        if self._table is not None:
+            self._table.add(table)
+        for index, feature in enumerate(self._categories):
+            feature.add(table[:, index].tolist())
+
+    def update(self) -> None:
+        """Bring the bins up to date."""
+        if self._table is not None:
+            self._table.update()
+
+
 class FeatureStatistics:
     """The counts of one model; with `count_out_of_range` also of values outside of the ranges of training."""
 
@@ -46,10 +76,7 @@ class FeatureStatistics:
         self._runs = Runs(0, 0)
         counted = [tensor for tensor in bundle.inputs if _is_counted(tensor)]
         labels = {"model": bundle.name, "version": bundle.version}
-        self._columns = {
-            tensor.name: [FeatureCounts(column, tensor, labels, count_out_of_range) for column in tensor.columns]
-            for tensor in counted
-        }
+        self._columns = {tensor.name: _InputCounts(tensor, labels, count_out_of_range) for tensor in counted}
         self._counts_all_inputs = len(counted) == len(bundle.inputs)
         label = next((tensor for tensor in bundle.outputs if _is_label(tensor)), None)
         self._label = None if label is None else label.name
@@ -64,8 +91,8 @@ class FeatureStatistics:
         #: The lines of Prometheus that never change, by the names of their metrics.
         self.reference = format_reference(
             bundle,
-            [(feature.column, feature.bins) for columns in self._columns.values() for feature in columns],
-            [(output.name, output.bins) for output in self._outputs],
+            [feature for columns in self._columns.values() for feature in columns.features],
+            self._outputs,
             self._known_classes,
         )
 
@@ -94,16 +121,20 @@ class FeatureStatistics:
             with self._lock:
                 self._count_added()
 
-    def features(self) -> list[FeatureCounts]:
+    def features(self) -> list[FeatureCounts | CategoryCounts]:
         """Return the counts of every column so far."""
         with self._lock:
             self._count_added()
-            return [feature for columns in self._columns.values() for feature in columns]
+            for columns in self._columns.values():
+                columns.update()
+            return [feature for columns in self._columns.values() for feature in columns.features]
 
     def outputs(self) -> list[OutputCounts]:
         """Return the counts of every number that is answered so far, as far as the reference has it."""
         with self._lock:
             self._count_added()
+            for output in self._outputs:
+                output.table.update()
             return self._outputs
 
     def classes(self) -> dict[str, int]:
@@ -128,11 +159,11 @@ class FeatureStatistics:
         if not requests:
             return
         self._runs = Runs(self._runs.runs + len(requests), self._runs.rows + sum(rows for rows, _, _ in requests))
-        for name, features in self._columns.items():
-            _count(features, [feed[name] for _, feed, _ in requests])
+        for name, columns in self._columns.items():
+            columns.add(np.concatenate([feed[name] for _, feed, _ in requests]))
         for output in self._outputs:
             if arrays := [answers[output.tensor.name] for _, _, answers in requests if output.tensor.name in answers]:
-                output.add_answers(np.concatenate(arrays))
+                output.add(np.concatenate(arrays))
         label = self._label
         if label is not None and (labels := [answers[label] for _, _, answers in requests if label in answers]):
             self._count_classes(Counter(np.concatenate(labels, axis=None).tolist()))
@@ -143,17 +174,6 @@ class FeatureStatistics:
             name = str(label)
             is_counted_by_name = name in self._classes or len(self._classes) < room
             self._classes[name if is_counted_by_name else _OTHER_CLASSES] += count
-
-
-def _count(features: list[FeatureCounts], arrays: list[Array]) -> None:
-    table = np.concatenate(arrays).reshape(-1, len(features))
-    if table.dtype.kind == "b":
-        table = table.view(np.uint8)
-    for index, feature in enumerate(features):
-        if feature.column.categories is None:
-            feature.add(table[:, index])
-        else:
-            feature.add_categories(table[:, index].tolist())
 
 
 def _find_outputs(bundle: LoadedBundle, labels: Mapping[str, str]) -> list[OutputCounts]:

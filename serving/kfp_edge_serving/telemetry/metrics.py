@@ -20,7 +20,7 @@ from kfp_edge_serving.models.bundle import LoadedBundle
 from kfp_edge_serving.telemetry.known_labels import REST, list_statuses
 from kfp_edge_serving.telemetry.reference_series import REFERENCE_FAMILIES
 from kfp_edge_serving.telemetry.series import format_labels
-from kfp_edge_serving.telemetry.value_counts import FeatureCounts, OutputCounts, ValueCounts
+from kfp_edge_serving.telemetry.value_counts import CategoryCounts, FeatureCounts, NumberCounts, OutputCounts
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -120,7 +120,7 @@ class ModelSnapshot:
 
     bundle: LoadedBundle
     requests: RequestTotals
-    features: list[FeatureCounts]
+    features: Sequence[FeatureCounts | CategoryCounts]
     classes: dict[str, int]
     windows: WindowFeatures | None = None
     protocols: Sequence[str] = (REST,)
@@ -248,8 +248,13 @@ def _classes(model: ModelSnapshot) -> Iterator[_Sample]:
 
 def _categories(model: ModelSnapshot) -> Iterator[_Sample]:
     for feature in model.features:
-        for name, count in feature.categories.items():
-            yield "", {"feature": feature.column.name, "category": name}, count
+        if isinstance(feature, CategoryCounts):
+            for name, count in feature.categories.items():
+                yield "", {"feature": feature.column.name, "category": name}, count
+
+
+def _numeric(features: Iterable[FeatureCounts | CategoryCounts]) -> Iterator[FeatureCounts]:
+    return (feature for feature in features if isinstance(feature, FeatureCounts))
 
 
 def _missing(model: ModelSnapshot) -> Iterator[_Sample]:
@@ -263,7 +268,7 @@ def _missing_answers(model: ModelSnapshot) -> Iterator[_Sample]:
 
 
 def _out_of_range(model: ModelSnapshot) -> Iterator[_Sample]:
-    for feature in model.features:
+    for feature in _numeric(model.features):
         if feature.column.range is not None:
             yield "", {"feature": feature.column.name}, feature.out_of_range
 
@@ -303,11 +308,7 @@ _FAMILIES: tuple[tuple[str, str, str, _Samples], ...] = (
 )
 
 #: Histograms whose labels were formatted before.
-_VALUE_FAMILIES: tuple[tuple[str, str, Callable[[ModelSnapshot], Iterable[ValueCounts]]], ...] = (
+_VALUE_FAMILIES: tuple[tuple[str, str, Callable[[ModelSnapshot], Iterable[NumberCounts]]], ...] = (
     ("input_feature", "Values of a feature, in the bins of training.", lambda model: _numeric(model.features)),
     ("output_value", "Answered numbers, in the bins of their deciles for held-out rows.", lambda model: model.outputs),
 )
-
-
-def _numeric(features: Iterable[FeatureCounts]) -> Iterator[FeatureCounts]:
-    return (feature for feature in features if feature.column.categories is None)

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from kfp_edge_serving.models.bundle import ColumnSpec, LoadedBundle
+from kfp_edge_serving.models.bundle import LoadedBundle
 from kfp_edge_serving.models.reference import ValueReference
 from kfp_edge_serving.telemetry.bin_counts import BinCounts
 from kfp_edge_serving.telemetry.series import HistogramSeries, format_labels
+from kfp_edge_serving.telemetry.value_counts import CategoryCounts, FeatureCounts, OutputCounts
 
 #: Name, type and help of each metric.
 REFERENCE_FAMILIES = (
@@ -23,34 +24,37 @@ REFERENCE_FAMILIES = (
 
 def format_reference(
     bundle: LoadedBundle,
-    features: Iterable[tuple[ColumnSpec, BinCounts]],
-    outputs: Iterable[tuple[str, BinCounts]],
+    features: Iterable[FeatureCounts | CategoryCounts],
+    outputs: Iterable[OutputCounts],
     classes: Iterable[str],
 ) -> dict[str, list[str]]:
     """Return the constant lines of a model by the names of their metrics.
 
     Args:
         bundle: The bundle of the model.
-        features: Its columns, and how the values of each are counted.
-        outputs: The names of its numbers, and how each is counted.
+        features: How the values of each column are counted.
+        outputs: How its numbers are counted.
         classes: The classes that it can predict.
     """
     lines: dict[str, list[str]] = {name: [] for name, _, _ in REFERENCE_FAMILIES}
     model = {"model": bundle.name, "version": bundle.version}
-    for column, bins in features:
+    for feature in features:
+        column, reference = feature.column, feature.column.reference
         labels = {**model, "feature": column.name}
-        reference = column.reference
-        lines["input_feature_reference"] += _format_histogram("input_feature_reference", labels, bins, reference)
-        lines["input_feature_bin"] += _format_numbers("input_feature_bin", labels, bins, reference)
-        frequencies = {} if reference.missing is None else _complete(reference.frequencies, column.categories or ())
-        lines["input_category_reference"] += _format_gauges("input_category_reference", labels, "category", frequencies)
+        if isinstance(feature, FeatureCounts):
+            bins = feature.bins
+            lines["input_feature_reference"] += _format_histogram("input_feature_reference", labels, bins, reference)
+            lines["input_feature_bin"] += _format_numbers("input_feature_bin", labels, bins, reference)
+        elif reference.missing is not None:
+            counts = _complete(reference.frequencies, column.categories or ())
+            lines["input_category_reference"] += _format_gauges("input_category_reference", labels, "category", counts)
         if reference.missing is not None:
             lines["input_missing_reference"].append(
                 f"kfp_edge_input_missing_reference{format_labels(labels)} {reference.missing}"
             )
-    for name, bins in outputs:
-        labels = {**model, "output": name}
-        reference = bundle.reference.values[name]
+    for output in outputs:
+        labels, bins = {**model, "output": output.name}, output.bins
+        reference = bundle.reference.values[output.name]
         lines["output_value_reference"] += _format_histogram("output_value_reference", labels, bins, reference)
         lines["output_value_bin"] += _format_numbers("output_value_bin", labels, bins, reference)
     if bundle.reference.classes:
@@ -76,7 +80,7 @@ def _format_histogram(name: str, labels: Mapping[str, str], bins: BinCounts, ref
 def _format_numbers(name: str, labels: Mapping[str, str], bins: BinCounts, reference: ValueReference) -> list[str]:
     if not reference.counts:
         return []
-    return HistogramSeries(f"kfp_edge_{name}", labels, bins.upper_bounds).lines(range(1, len(bins.counts) + 1))
+    return HistogramSeries(f"kfp_edge_{name}", labels, bins.upper_bounds).lines(range(1, len(bins.cumulative) + 1))
 
 
 def _format_gauges(name: str, labels: Mapping[str, str], label: str, counts: Mapping[str, int]) -> Iterator[str]:

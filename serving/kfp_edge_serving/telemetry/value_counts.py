@@ -1,85 +1,85 @@
 """Counts of the values of one input column, and of one number that a model answers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
-
-from kfp_edge_serving.codecs.tensors import Array, limits
+from kfp_edge_serving.codecs.tensors import Array
 from kfp_edge_serving.models.bundle import ColumnSpec, TensorSpec
-from kfp_edge_serving.telemetry.bin_counts import BinCounts
+from kfp_edge_serving.telemetry.bin_counts import TableCounts
 from kfp_edge_serving.telemetry.series import HistogramSeries
 
 
-class ValueCounts:
-    """Counts numbers in bins, and missing ones."""
+class NumberCounts:
+    """What a table counts in one of its columns."""
 
-    def __init__(self, metric: str, labels: Mapping[str, str], edges: Sequence[float], tensor: TensorSpec) -> None:
-        """Count nothing so far.
+    def __init__(self, metric: str, labels: Mapping[str, str], table: TableCounts, index: int) -> None:
+        """Read a column of a table.
 
         Args:
-            metric: The name of the histogram, and its labels.
+            metric: The name of the histogram.
             labels: Its labels but `le`.
-            edges: The edges of the bins.
-            tensor: The tensor with the numbers.
+            table: The counts.
+            index: The position of the column.
         """
-        self.bins = BinCounts(edges, tensor)
-        self.missing = 0
+        self.bins = table.bins[index]
+        self._table = table
+        self._index = index
         self._series = HistogramSeries(metric, labels, self.bins.upper_bounds)
 
-    def add(self, values: Array) -> Array:
-        """Count values, of which NaN is a missing one; return the others."""
-        present = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-        self.missing += len(values) - len(present)
-        self.bins.add(present)
-        return present
+    @property
+    def missing(self) -> int:
+        """How many values are missing (NaN)."""
+        return int(self._table.missing[self._index])
+
+    @property
+    def out_of_range(self) -> int:
+        """How many values are outside of the range of training."""
+        return int(self._table.out_of_range[self._index])
 
     def lines(self) -> list[str]:
         """Return the histogram in the text format of Prometheus."""
-        return self._series.lines(np.cumsum(self.bins.counts).tolist())
+        return self._series.lines(self.bins.cumulative.tolist())
 
 
-class FeatureCounts(ValueCounts):
-    """The counts of one input column; of categories there are no numbers."""
+class FeatureCounts(NumberCounts):
+    """The counts of one input column of numbers."""
 
-    def __init__(
-        self, column: ColumnSpec, tensor: TensorSpec, labels: Mapping[str, str], count_out_of_range: bool
-    ) -> None:
-        """Count nothing so far; `labels` are those of the model."""
-        super().__init__("kfp_edge_input_feature", {**labels, "feature": column.name}, column.reference.edges, tensor)
+    def __init__(self, column: ColumnSpec, labels: Mapping[str, str], table: TableCounts, index: int) -> None:
+        """Read a column of a table; `labels` are those of the model."""
+        super().__init__("kfp_edge_input_feature", {**labels, "feature": column.name}, table, index)
         self.column = column
-        self.range = limits(column.range[:1], column.range[1:], tensor) if count_out_of_range and column.range else None
-        self.out_of_range = 0
+
+
+class CategoryCounts:
+    """The counts of one input column of categories."""
+
+    def __init__(self, column: ColumnSpec) -> None:
+        """Count nothing so far."""
+        self.column = column
+        self.missing = 0
         self.categories: Counter[str] = Counter(dict.fromkeys(sorted((column.categories or set()) - {""}), 0))
 
-    def add(self, values: Array) -> Array:
-        """Count values, and those outside of the range of training."""
-        present = super().add(values)
-        if self.range is not None:
-            low, high = self.range
-            self.out_of_range += int(((present < low) | (present > high)).sum())
-        return present
-
-    def add_categories(self, values: list[str]) -> None:
-        """Count categories; the empty one is a missing value."""
+    def add(self, values: list[str]) -> None:
+        """Count values; the empty one is a missing one."""
         counts = Counter(values)
         self.missing += counts.pop("", 0)
         self.categories.update(counts)
 
 
-class OutputCounts(ValueCounts):
-    """The counts of one number of each answered row: the value `index` of the row in an output tensor."""
+class OutputCounts(NumberCounts):
+    """The counts of one number of each answered row: the value `position` of the row in an output tensor."""
 
     def __init__(
-        self, name: str, tensor: TensorSpec, index: int, labels: Mapping[str, str], edges: Sequence[float]
+        self, name: str, tensor: TensorSpec, position: int, labels: Mapping[str, str], edges: tuple[float, ...]
     ) -> None:
         """Count nothing so far; `labels` are those of the model."""
-        super().__init__("kfp_edge_output_value", {**labels, "output": name}, edges, tensor)
+        self.table = TableCounts(tensor, [edges])
+        super().__init__("kfp_edge_output_value", {**labels, "output": name}, self.table, 0)
         self.name = name
         self.tensor = tensor
-        self._index = index
+        self._position = position
 
-    def add_answers(self, array: Array) -> None:
+    def add(self, array: Array) -> None:
         """Count the rows of an output."""
         width = len(self.tensor.classes) if self.tensor.has_number_of_each_class else 1
-        self.add(array.reshape(-1, width)[:, self._index])
+        self.table.add(array.reshape(-1, width)[:, self._position, None])

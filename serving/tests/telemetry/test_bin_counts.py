@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_edge_serving.models.bundle import TensorSpec
-from kfp_edge_serving.telemetry.bin_counts import BinCounts
+from kfp_edge_serving.telemetry.bin_counts import BinCounts, TableCounts
 
 FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 INTEGERS = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "UINT64": np.uint64}
@@ -20,9 +20,10 @@ def spec(datatype: str) -> TensorSpec:
 
 
 def count(edges: list[float], values: Any, datatype: str) -> BinCounts:
-    bins = BinCounts(edges, spec(datatype))
-    bins.add(np.array(values, DATATYPES[datatype]))
-    return bins
+    table = TableCounts(spec(datatype), [edges])
+    table.add(np.array(values, DATATYPES[datatype]).reshape(-1, 1))
+    table.update()
+    return table.bins[0]
 
 
 def check(bins: BinCounts, values: Any) -> None:
@@ -30,7 +31,7 @@ def check(bins: BinCounts, values: Any) -> None:
     bounds = [float(bound) for bound in bins.upper_bounds]
     assert (np.diff(bounds) > 0).all()
     expected = [int((values <= bound).sum()) for bound in bounds]
-    assert np.cumsum(bins.counts).tolist() == [*expected, len(values)]
+    assert bins.cumulative.tolist() == [*expected, len(values)]
 
 
 EDGES = [-5.0, -2.5, 0.0, 0.1, 1.0, 7.0, 100.0]
@@ -99,3 +100,26 @@ def test_bounds_are_written_without_an_exponent(edge: float) -> None:
 def test_without_a_histogram_there_is_one_bin_of_all_values() -> None:
     bins = count([], [1, 2, 3], "FP32")
     assert (bins.counts.tolist(), bins.upper_bounds) == ([3], ())
+
+
+@pytest.mark.parametrize("rows", [0, 1, 255, 256, 1000])
+def test_all_columns_of_a_table_are_counted(rows: int) -> None:
+    edges = [[0.0, 1.0], [-1.0, -0.5, 0.0, 0.5, 1.0], []]
+    values = np.random.default_rng(rows).normal(size=(rows, 3)).astype(np.float32)
+    values[::7, 1] = np.nan
+    table = TableCounts(TensorSpec("x", "FP32", (-1, 3)), edges, [(-1.0, 1.0), None, (0.0, 0.5)])
+    table.add(values[: rows // 3])
+    table.add(values[rows // 3 :])
+    table.update()
+    assert table.missing.tolist() == np.isnan(values).sum(axis=0).tolist()
+    assert table.out_of_range.tolist() == [
+        int((abs(values[:, 0]) > 1).sum()),
+        0,
+        int(((values[:, 2] < 0) | (values[:, 2] > 0.5)).sum()),
+    ]
+    for bins, column in zip(table.bins, values.T, strict=True):
+        check(bins, column[~np.isnan(column)])
+
+
+def test_infinite_answers_are_counted_beyond_the_edges() -> None:
+    assert count([0.0, 1.0, 2.0], [np.inf, -np.inf, 0.5], "FP32").counts.tolist() == [1, 1, 0, 1]
