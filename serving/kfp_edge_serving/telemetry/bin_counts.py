@@ -70,9 +70,13 @@ class TableCounts:
         self._type = np.float32 if numpy_type(tensor).kind == "f" and numpy_type(tensor).itemsize < 8 else np.float64
         self._steps = self._align([each.steps for each in self.bins])
         self._reached: Array = np.zeros(self._steps.shape[:2], np.int64)
-        unlimited = (-np.inf, np.inf)
-        low, high = zip(*(each or unlimited for each in ranges), strict=True) if any(ranges) else ((), ())
-        self._limits = tuple(each[:, None] for each in limits(low, high, tensor)) if any(ranges) else None
+        self.counts_out_of_range = any(ranges)
+        self._limits: tuple[Array, Array] | None = None
+        if self.counts_out_of_range:
+            unlimited = (-np.inf, np.inf)
+            low, high = zip(*(each or unlimited for each in ranges), strict=True)
+            lowest, highest = limits(low, high, tensor)
+            self._limits = lowest[:, None], highest[:, None]
 
     def _align(self, steps: Sequence[Array]) -> Array:
         """Return the steps of all columns as an array of shape [steps, columns, 1]; infinity is no step."""

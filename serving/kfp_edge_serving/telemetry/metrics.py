@@ -269,7 +269,7 @@ def _missing_answers(model: ModelSnapshot) -> Iterator[_Sample]:
 
 def _out_of_range(model: ModelSnapshot) -> Iterator[_Sample]:
     for feature in _numeric(model.features):
-        if feature.column.range is not None:
+        if feature.range is not None:
             yield "", {"feature": feature.column.name}, feature.out_of_range
 
 

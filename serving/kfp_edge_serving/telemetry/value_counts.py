@@ -48,6 +48,8 @@ class FeatureCounts(NumberCounts):
         """Read a column of a table; `labels` are those of the model."""
         super().__init__("kfp_edge_input_feature", {**labels, "feature": column.name}, table, index)
         self.column = column
+        #: Outside of which values are counted, None if they are not.
+        self.range = column.range if table.counts_out_of_range else None
 
 
 class CategoryCounts:

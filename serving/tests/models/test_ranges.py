@@ -14,6 +14,7 @@ from kfp_edge_serving.codecs.tensors import limits
 from kfp_edge_serving.errors import RequestError, StartError
 from kfp_edge_serving.models.bundle import TensorSpec, load_bundle
 from kfp_edge_serving.models.model import Model, ModelOptions
+from kfp_edge_serving.telemetry.value_counts import FeatureCounts
 from serving_support.bundles import sign
 from serving_support.echo import COUNTS, NUMBERS, echo_bundle, row
 from serving_support.onnx_models import ask, load
@@ -43,7 +44,7 @@ def seen(model: Model, **changes: Any) -> dict[str, Any]:
 
 
 def out_of_range(model: Model) -> dict[str, int]:
-    features = model.statistics.features()
+    features = [feature for feature in model.statistics.features() if isinstance(feature, FeatureCounts)]
     return {feature.column.name: feature.out_of_range for feature in features if feature.range is not None}
 
 

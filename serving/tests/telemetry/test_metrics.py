@@ -128,6 +128,15 @@ def test_the_values_of_a_feature_have_no_sum_because_a_counter_never_falls(folde
     assert suffixes == {"_bucket", "_count"}
 
 
+def test_values_out_of_range_that_are_not_counted_are_not_exposed_as_none(folder: Path) -> None:
+    samples = {
+        policy: exposed(load(folder, out_of_range=policy)).families["kfp_edge_input_out_of_range_total"].samples
+        for policy in ("off", "count")
+    }
+    assert not samples["off"]
+    assert samples["count"]
+
+
 def test_every_category_and_class_is_exposed_from_the_start(folder: Path) -> None:
     metrics = exposed(load(folder))
     assert metrics.values("kfp_edge_input_category_total", "category", feature="kind") == {"H": 0, "L": 0}
