@@ -54,13 +54,11 @@ def find_groups(window: WindowCounts) -> list[Group]:
 
 def add_up(window: WindowCounts, group: Group, variable: Variable, faults: Faults) -> Int64s | None:
     """Return the rows of a group by part and bin, without those of broken sensors; None if there are none."""
+    counted = (window.by_site.get((site, group.version)) for site in group.sites)
     parts = [
         each.parts[variable]
-        for each in window.sites
-        if each.site in group.sites
-        and each.version == group.version
-        and variable in each.parts
-        and not _is_quarantined(each, variable, faults)
+        for each in counted
+        if each is not None and variable in each.parts and not _is_quarantined(each, variable, faults)
     ]
     if not parts:
         return None

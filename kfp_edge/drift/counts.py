@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from kfp_edge.ml.arrays import Float64s, Int64s
 
@@ -84,3 +85,8 @@ class WindowCounts:
     start: datetime
     end: datetime
     sites: tuple[SiteCounts, ...]
+
+    @cached_property
+    def by_site(self) -> Mapping[tuple[str, str], SiteCounts]:
+        """The counts by site and version."""
+        return {(each.site, each.version): each for each in self.sites}
