@@ -1,6 +1,6 @@
 """Statistics of the inputs and predictions of a model, from which drift is detected.
 
-A request only leaves its arrays here; they are counted many at a time, which costs a microsecond or two per request.
+A request only leaves its arrays here; they are counted many at a time, which costs a few microseconds per request.
 """
 
 import threading
