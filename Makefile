@@ -63,6 +63,7 @@ types: setup  ## Check types
 	@rm -rf build/types && mkdir -p build/types && cp -rs $(CURDIR)/kfp_edge build/types/ && \
 	  ln -s $(CURDIR)/components $(CURDIR)/pipelines build/types/kfp_edge/ && \
 	  ln -s $(CURDIR)/deploy/gitops build/types/kfp_edge/gitops/template && \
+	  ln -s $(CURDIR)/deploy/observability/hub build/types/kfp_edge/observability/hub/template && \
 	  ln -s $(CURDIR)/deploy/observability/site build/types/kfp_edge/observability/site/template
 	$(BIN)/mypy -p kfp_edge
 	cd serving && ../$(BIN)/mypy --config-file ../pyproject.toml -p kfp_edge_serving

@@ -16,10 +16,10 @@ from pathlib import Path
 import requests
 import yaml
 
+from kfp_edge.observability.demo.certificates import write_certificates
 from kfp_edge.observability.site.forms import Form, SiteSettings, render_form
 from support.otlp_hub import OtlpHub
 from support.paths import ROOT
-from support.registry import write_certificates
 
 _WAIT_SECONDS = 600
 _END = "/end"

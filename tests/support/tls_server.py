@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from support.registry import write_certificates
+from kfp_edge.observability.demo.certificates import write_certificates
 
 
 @dataclass(frozen=True)

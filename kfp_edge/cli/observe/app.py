@@ -5,6 +5,7 @@ import typer
 from kfp_edge.cli.observe.add_collector import add_collector
 from kfp_edge.cli.observe.check_alertmanager import check_alertmanager
 from kfp_edge.cli.observe.check_collector import check_collector
+from kfp_edge.cli.observe.demo import demo
 from kfp_edge.cli.observe.queue import queue
 from kfp_edge.cli.observe.render import render
 from kfp_edge.cli.observe.rules import rules
@@ -18,3 +19,4 @@ observe.command("check-collector")(check_collector)
 observe.command("render")(render)
 observe.command("rules")(rules)
 observe.command("add-collector")(add_collector)
+observe.command("demo")(demo)

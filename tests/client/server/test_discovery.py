@@ -12,10 +12,10 @@ import pytest
 from kfp_edge.client import Client
 from kfp_edge.client.server.discovery import find_endpoint
 from kfp_edge.errors import KfpApiError, KfpEdgeError, ParameterError
+from kfp_edge.observability.demo.certificates import write_certificates
 from support.cluster import pipeline_application, set_environment
 from support.fake_kfp import FakeKfp
 from support.fake_kubernetes import FakeKubernetes
-from support.registry import write_certificates
 
 USER = "system:serviceaccount:ds-project:workbench"
 

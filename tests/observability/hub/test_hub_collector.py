@@ -17,11 +17,11 @@ import yaml
 
 from kfp_edge.fleet.simulation.http_server import Handler, serving
 from kfp_edge.ml.bundle import ModelIdentity
+from kfp_edge.observability.demo.certificates import write_certificates
 from serving_support.server_process import running
 from support.models import verify_model, write_model
 from support.paths import ROOT
 from support.prometheus import prometheus_receiving
-from support.registry import write_certificates
 from support.site_collectors import NO_COLLECTOR, find_collector, free_port, wait_until
 from support.tables import failures
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from kfp_edge.observability.demo.certificates import write_certificates
 from kfp_edge.observability.site.forms import SiteSettings
 from kfp_edge.observability.site.queue_size import MIB, QueueSize, compute_queue_size
-from support.registry import write_certificates
 from support.site_collectors import (
     NO_COLLECTOR,
     SiteCollector,

@@ -56,7 +56,7 @@ def collector_rules(settings: AlertSettings) -> Group:
                 f"sum by (instance, exporter) (rate({failed}[10m])) > 0",
                 "10m",
                 Severity.CRITICAL,
-                "The collector of the hub cannot store {{ $value | humanize }} samples a second.",
+                'The collector of the hub cannot store {{ $value | printf "%.1f" }} samples a second.',
                 "Its log has the answer of the storage: 4xx but 429 loses the samples, else the sites keep them.",
             ),
         ),

@@ -145,7 +145,7 @@ def _alert(name: str, measured: Measured, limits: DriftLimits, summary: str) -> 
         "1h",
         Severity.WARNING,
         f"{summary} at site {{{{ $labels.site }}}}.",
-        "The population stability index of a day is {{ $value | humanize }}; from "
+        'The population stability index of a day is {{ $value | printf "%.2f" }}; from '
         f"{limits.psi:g} on, or more where there are few rows, the distribution is another one than in training.",
     )
 

@@ -1,6 +1,6 @@
 """Writes the rules: a rule file of Prometheus, and a PrometheusRule of its operator with the same groups."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
@@ -58,6 +58,11 @@ def render_rules(settings: AlertSettings) -> dict[str, str]:
     }
     documents: dict[str, _Document] = {RULE_FILE: {"groups": groups}, CUSTOM_RESOURCE: resource}
     return {name: _HEAD + _dump(document) for name, document in documents.items()}
+
+
+def render_rule_file(groups: Iterable[Group], settings: AlertSettings) -> str:
+    """Return the text of a rule file with these groups."""
+    return _dump({"groups": [_describe_group(group, settings) for group in groups]})
 
 
 def write_rules(settings: AlertSettings, folder: Path) -> list[Path]:

@@ -57,7 +57,7 @@ def server_rules() -> Group:
                 f"{overloaded}\n> {_OVERLOADED} * {requests}",
                 "10m",
                 Severity.WARNING,
-                "The server at site {{ $labels.site }} refuses {{ $value | humanize }} requests a second: overload.",
+                'The server at site {{ $labels.site }} refuses {{ $value | printf "%.1f" }} requests a second.',
                 f"That is more than {_OVERLOADED:.0%} of its requests over ten minutes; their clients got HTTP 503.",
             ),
             Alert(

@@ -1,0 +1,1 @@
+"""What the hub runs; setuptools maps this folder to `kfp_edge.observability.hub.template`, as data."""

@@ -1,0 +1,59 @@
+"""`kfp-edge observe demo`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from kfp_edge.observability.demo.story import Told
+
+
+def demo(
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="A new folder for all files; by default one in .kfp-edge."),
+    ] = None,
+) -> None:
+    """Show the way from a request at a site to an alert at the hub: servers, collectors, Prometheus, a drift.
+
+    All of it runs on this machine, in compressed time, and has ended when the command has.
+    """
+    from kfp_edge.observability.demo.collectors import find_collector
+    from kfp_edge.observability.demo.compression import Compression
+    from kfp_edge.observability.demo.folder import local_environment, new_demo_folder
+    from kfp_edge.observability.demo.hub import find_prometheus
+    from kfp_edge.observability.demo.story import Plan, play
+    from kfp_edge.runtime.signals import interrupt_on_sigterm
+
+    find_prometheus()
+    collector, compression, folder = find_collector(), Compression(), new_demo_folder(output)
+    for sentence in compression.describe():
+        typer.echo(sentence)
+    with interrupt_on_sigterm(), local_environment():
+        told = play(Plan(), compression, collector, folder, _Clock().report)
+    _print_result(told)
+
+
+def _print_result(told: "Told") -> None:
+    typer.echo("\nAlerts that fired")
+    for alert in told.alerts:
+        typer.echo(f"  {alert.name}, {alert.site or 'hub'}: {alert.summary} {alert.description}")
+    typer.echo(f"\nDecision of the pipeline drift: {told.decided.decision}")
+    for reason in told.decided.reasons:
+        typer.echo(f"  {reason}")
+    typer.echo(f"\ndrift report  {told.drift_report}")
+
+
+class _Clock:
+    """Prints lines with the time since the beginning."""
+
+    def __init__(self) -> None:
+        from time import monotonic
+
+        self._monotonic = monotonic
+        self._start = monotonic()
+
+    def report(self, line: str) -> None:
+        minutes, seconds = divmod(round(self._monotonic() - self._start), 60)
+        typer.echo(f"{minutes}:{seconds:02d}  {line}")

@@ -1,0 +1,70 @@
+"""The whole demo with real servers and a real Prometheus, and with real collectors where there is one."""
+
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from kfp_edge.drift.result import Decision, Scope, Verdict
+from kfp_edge.observability.demo.collectors import find_collector
+from kfp_edge.observability.demo.compression import Compression
+from kfp_edge.observability.demo.folder import local_environment
+from kfp_edge.observability.demo.press import DRIFTED
+from kfp_edge.observability.demo.story import Plan, Told, play
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observe demo")]
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """What is printed."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> Iterator[Told]:
+    folder = tmp_path_factory.mktemp("demo")
+    with local_environment():
+        yield play(Plan(), Compression(), find_collector(), folder, lines.append)
+
+
+def test_the_alerts_are_those_of_what_happened(told: Told) -> None:
+    # a machine that is busy with other tests may answer late, too
+    alerts = {alert.key[:2] for alert in told.alerts if alert.name != "KfpEdgeLatencyBudgetBurn"}
+    assert {("KfpEdgeInputDrift", "hall-2"), ("KfpEdgeServerUnreachable", "hall-3")} <= alerts
+    assert not [site for _, site in alerts if site == "hall-1"]
+
+
+def test_alerts_are_printed_with_their_reason_after_what_caused_them(told: Told, lines: list[str]) -> None:
+    def find(start: str) -> int:
+        return next(number for number, line in enumerate(lines) if line.startswith(start))
+
+    assert find("hall-2 begins") < find("warning  KfpEdgeInputDrift")
+    assert find("the server of hall-3 stops") < find("critical KfpEdgeServerUnreachable")
+    drift = lines[find("warning  KfpEdgeInputDrift")]
+    assert f"Input {DRIFTED} of press has drifted at site hall-2." in drift
+    assert re.search(r"The population stability index of a day is \d+\.\d\d; from 0\.2 on", drift)
+
+
+def test_the_drift_pipeline_decides_to_retrain_for_the_drifted_feature(told: Told) -> None:
+    assert told.decided.decision is Decision.RETRAIN
+    drifted = {
+        (each.name, each.variable)
+        for each in told.decided.comparisons
+        if each.scope is Scope.SITE and each.verdict is Verdict.DRIFT and each.kind == "feature"
+    }
+    assert drifted == {("hall-2", DRIFTED)}
+    assert told.drift_report.is_file()
+
+
+def test_the_timeline_has_the_load_until_a_server_stops(told: Told) -> None:
+    last = {each.labels["site"]: each.values[-1][0] for each in told.timeline.latency}
+    assert set(last) == {"hall-1", "hall-2", "hall-3"}
+    assert told.timeline.stop_at < last["hall-3"] < last["hall-1"]
+
+
+def test_all_processes_have_ended(told: Told) -> None:
+    for site in told.sites:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", site.port), timeout=5)
