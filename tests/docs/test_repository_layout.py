@@ -84,7 +84,6 @@ GRAPH = {
         "gitops",
         "local",
         "prometheus",
-        "reports",
         "runtime",
         "storage",
         "suggestions",

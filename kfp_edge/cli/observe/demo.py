@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from kfp_edge.observability.demo.story import Told
+    from kfp_edge.observability.demo.story import Outcome
 
 
 def demo(
@@ -31,18 +31,18 @@ def demo(
     for sentence in compression.describe():
         typer.echo(sentence)
     with interrupt_on_sigterm(), local_environment():
-        told = play(Plan(), compression, collector, folder, _Clock().report)
-    _print_result(told)
+        outcome = play(Plan(), compression, collector, folder, _Clock().report)
+    _print_result(outcome)
 
 
-def _print_result(told: "Told") -> None:
+def _print_result(outcome: "Outcome") -> None:
     typer.echo("\nAlerts that fired")
-    for alert in told.alerts:
+    for alert in outcome.alerts:
         typer.echo(f"  {alert.name}, {alert.site or 'hub'}: {alert.summary} {alert.description}")
-    typer.echo(f"\nDecision of the pipeline drift: {told.decided.decision}")
-    for reason in told.decided.reasons:
+    typer.echo(f"\nDecision of the pipeline drift: {outcome.decided.decision}")
+    for reason in outcome.decided.reasons:
         typer.echo(f"  {reason}")
-    typer.echo(f"\ndrift report  {told.drift_report}")
+    typer.echo(f"\ndrift report  {outcome.drift_report}")
 
 
 class _Clock:

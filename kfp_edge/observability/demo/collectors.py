@@ -39,8 +39,8 @@ def find_collector() -> Path | None:
         if not os.access(named, os.X_OK) or Path(named).is_dir():
             raise ParameterError(f"{VARIABLE} is {named}, which is no program; name an OpenTelemetry Collector.")
         return Path(named)
-    found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
-    return Path(found) if found else None
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    return Path(program) if program else None
 
 
 @dataclass(frozen=True)

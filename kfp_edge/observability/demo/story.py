@@ -48,7 +48,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     """What happened.
 
     Attributes:
@@ -84,7 +84,7 @@ def train(folder: Path, report: Callable[[str], None]) -> Path:
 
 def play(
     plan: Plan, compression: Compression, collector: Path | None, folder: Path, report: Callable[[str], None]
-) -> Told:
+) -> Outcome:
     """Play the story; all processes have ended at its end.
 
     Args:
@@ -144,7 +144,7 @@ def _observe(
     url: str,
     folder: Path,
     report: Callable[[str], None],
-) -> Told:
+) -> Outcome:
     _, drifted, stopped = sites
     prometheus = Prometheus(url, "the demo")
     _wait_for_samples(prometheus, len(sites))
@@ -169,7 +169,7 @@ def _observe(
     }
     run = local.run("drift", parameters, out=folder / "drift")
     alerts.update()
-    return Told(
+    return Outcome(
         sites,
         read_timeline(prometheus, start, drift_at, stop_at, datetime.now(UTC)),
         tuple(alerts.seen.values()),

@@ -11,7 +11,7 @@ from kfp_edge.observability.demo.collectors import find_collector
 from kfp_edge.observability.demo.compression import Compression
 from kfp_edge.observability.demo.folder import local_environment
 from kfp_edge.observability.demo.press import DRIFTED
-from kfp_edge.observability.demo.story import Plan, Told, play
+from kfp_edge.observability.demo.story import Plan, Outcome, play
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observe demo")]
 
@@ -23,20 +23,20 @@ def lines() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> Iterator[Told]:
+def outcome(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("demo")
     with local_environment():
         yield play(Plan(), Compression(), find_collector(), folder, lines.append)
 
 
-def test_the_alerts_are_those_of_what_happened(told: Told) -> None:
+def test_the_alerts_are_those_of_what_happened(outcome: Outcome) -> None:
     # a machine that is busy with other tests may answer late, too
-    alerts = {alert.key[:2] for alert in told.alerts if alert.name != "KfpEdgeLatencyBudgetBurn"}
+    alerts = {alert.key[:2] for alert in outcome.alerts if alert.name != "KfpEdgeLatencyBudgetBurn"}
     assert {("KfpEdgeInputDrift", "hall-2"), ("KfpEdgeServerUnreachable", "hall-3")} <= alerts
     assert not [site for _, site in alerts if site == "hall-1"]
 
 
-def test_alerts_are_printed_with_their_reason_after_what_caused_them(told: Told, lines: list[str]) -> None:
+def test_alerts_are_printed_with_their_reason_after_what_caused_them(outcome: Outcome, lines: list[str]) -> None:
     def find(start: str) -> int:
         return next(number for number, line in enumerate(lines) if line.startswith(start))
 
@@ -47,24 +47,24 @@ def test_alerts_are_printed_with_their_reason_after_what_caused_them(told: Told,
     assert re.search(r"The population stability index of a day is \d+\.\d\d; from 0\.2 on", drift)
 
 
-def test_the_drift_pipeline_decides_to_retrain_for_the_drifted_feature(told: Told) -> None:
-    assert told.decided.decision is Decision.RETRAIN
+def test_the_drift_pipeline_decides_to_retrain_for_the_drifted_feature(outcome: Outcome) -> None:
+    assert outcome.decided.decision is Decision.RETRAIN
     drifted = {
         (each.name, each.variable)
-        for each in told.decided.comparisons
+        for each in outcome.decided.comparisons
         if each.scope is Scope.SITE and each.verdict is Verdict.DRIFT and each.kind == "feature"
     }
     assert drifted == {("hall-2", DRIFTED)}
-    assert told.drift_report.is_file()
+    assert outcome.drift_report.is_file()
 
 
-def test_the_timeline_has_the_load_until_a_server_stops(told: Told) -> None:
-    last = {each.labels["site"]: each.values[-1][0] for each in told.timeline.latency}
+def test_the_timeline_has_the_load_until_a_server_stops(outcome: Outcome) -> None:
+    last = {each.labels["site"]: each.values[-1][0] for each in outcome.timeline.latency}
     assert set(last) == {"hall-1", "hall-2", "hall-3"}
-    assert told.timeline.stop_at < last["hall-3"] < last["hall-1"]
+    assert outcome.timeline.stop_at < last["hall-3"] < last["hall-1"]
 
 
-def test_all_processes_have_ended(told: Told) -> None:
-    for site in told.sites:
+def test_all_processes_have_ended(outcome: Outcome) -> None:
+    for site in outcome.sites:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", site.port), timeout=5)
