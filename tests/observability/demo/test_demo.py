@@ -11,7 +11,7 @@ from kfp_edge.observability.demo.collectors import find_collector
 from kfp_edge.observability.demo.compression import Compression
 from kfp_edge.observability.demo.folder import local_environment
 from kfp_edge.observability.demo.press import DRIFTED
-from kfp_edge.observability.demo.story import Plan, Outcome, play
+from kfp_edge.observability.demo.story import Outcome, Plan, play
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observe demo")]
 
