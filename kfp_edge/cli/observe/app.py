@@ -3,6 +3,7 @@
 import typer
 
 from kfp_edge.cli.observe.add_collector import add_collector
+from kfp_edge.cli.observe.charts import charts
 from kfp_edge.cli.observe.check_alertmanager import check_alertmanager
 from kfp_edge.cli.observe.check_collector import check_collector
 from kfp_edge.cli.observe.demo import demo
@@ -17,6 +18,7 @@ observe.command("queue")(queue)
 observe.command("check-alertmanager")(check_alertmanager)
 observe.command("check-collector")(check_collector)
 observe.command("render")(render)
+observe.command("charts")(charts)
 observe.command("rules")(rules)
 observe.command("add-collector")(add_collector)
 observe.command("demo")(demo)

@@ -70,14 +70,19 @@ def compute_size(scraped: "Scraped", outage: str, interval: str) -> "QueueSize":
     from kfp_edge.observability.site.queue_size import compute_queue_size
 
     return compute_queue_size(
-        _duration(outage, "--outage"),
+        read_duration(outage, "--outage"),
         series=scraped.series,
         targets=scraped.targets,
-        interval=_duration(interval, "--interval"),
+        interval=read_duration(interval, "--interval"),
     )
 
 
-def _duration(text: str, option: str) -> timedelta:
+def read_duration(text: str, option: str) -> timedelta:
+    """Return the duration that an option has.
+
+    Raises:
+        ParameterError: it is none.
+    """
     from kfp_edge.errors import ParameterError
     from kfp_edge.fleet.units import parse_duration
 
