@@ -37,6 +37,7 @@ def emitted() -> Iterator[dict[str, Any]]:
     yield yaml.safe_load((KSERVE / "bundle/servingruntime.yaml").read_text())
     yield yaml.safe_load((KSERVE / "examples/plain.yaml").read_text())
     yield yaml.safe_load((ROOT / "deploy/observability/hub/rules/prometheusrule.yaml").read_text())
+    yield yaml.safe_load((ROOT / "deploy/observability/hub/dashboards/kfp-edge-site.yaml").read_text())
     yield yaml.safe_load((ROOT / "deploy/observability/site/operator/opentelemetrycollector.yaml").read_text())
     yield from yaml.safe_load_all(compile_to_manifests(load_pipeline("training")))
     options = BuildOptions.parse(
