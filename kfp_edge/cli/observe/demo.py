@@ -23,6 +23,7 @@ def demo(
     from kfp_edge.observability.demo.compression import Compression
     from kfp_edge.observability.demo.folder import local_environment, new_demo_folder
     from kfp_edge.observability.demo.hub import find_prometheus
+    from kfp_edge.observability.demo.page import write_page
     from kfp_edge.observability.demo.story import Plan, play
     from kfp_edge.runtime.signals import interrupt_on_sigterm
 
@@ -32,7 +33,9 @@ def demo(
         typer.echo(sentence)
     with interrupt_on_sigterm(), local_environment():
         outcome = play(Plan(), compression, collector, folder, _Clock().report)
+        write_page(outcome, compression, collector is not None, folder / "demo.html")
     _print_result(outcome)
+    typer.echo(f"page          {folder / 'demo.html'}")
 
 
 def _print_result(outcome: "Outcome") -> None:

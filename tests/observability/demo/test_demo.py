@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from kfp_edge.drift.result import Decision, Scope, Verdict
 from kfp_edge.observability.demo.collectors import find_collector
 from kfp_edge.observability.demo.compression import Compression
 from kfp_edge.observability.demo.folder import local_environment
+from kfp_edge.observability.demo.page import write_page
 from kfp_edge.observability.demo.press import DRIFTED
 from kfp_edge.observability.demo.story import Outcome, Plan, play
 
@@ -62,6 +64,18 @@ def test_the_timeline_has_the_load_until_a_server_stops(outcome: Outcome) -> Non
     last = {each.labels["site"]: each.values[-1][0] for each in outcome.timeline.latency}
     assert set(last) == {"hall-1", "hall-2", "hall-3"}
     assert outcome.timeline.stop_at < last["hall-3"] < last["hall-1"]
+
+
+def test_the_page_has_the_timeline_the_alerts_and_the_decision(outcome: Outcome, tmp_path: Path) -> None:
+    write_page(outcome, Compression(), find_collector() is not None, tmp_path / "demo.html")
+    page = (tmp_path / "demo.html").read_text()
+    for text in (
+        "data:image/svg+xml",
+        "KfpEdgeServerUnreachable",
+        "Decision: retrain",
+        "A day of the rules lasts 30 s",
+    ):
+        assert text in page
 
 
 def test_all_processes_have_ended(outcome: Outcome) -> None:
