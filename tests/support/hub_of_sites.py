@@ -50,7 +50,17 @@ class Hub:
     exposition: str
 
 
-def _rows(data: Dataset) -> list[dict[str, Any]]:
+def write_eager_rules(file: Path) -> None:
+    """Write the rules of the hub, evaluated every second, with alerts that fire at once."""
+    document = yaml.safe_load(render_rules(AlertSettings())[RULE_FILE])
+    for group in document["groups"]:
+        group["interval"] = "1s"
+        for rule in group["rules"]:
+            rule.pop("for", None)
+    file.write_text(yaml.safe_dump(document))
+
+
+def rows_of(data: Dataset) -> list[dict[str, Any]]:
     frame = data.frame[list(data.roles.features)].astype(object)
     records: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict(orient="records")
     return records
@@ -64,7 +74,7 @@ def _serve(folder: Path) -> _Exposed:
     texts = []
     hot = failures(1000, seed=3)
     hot.frame["torque [Nm]"] += 3 * np.nanstd(hot.frame["torque [Nm]"])
-    for seen in (_rows(failures(1000, seed=2)), _rows(hot)):
+    for seen in (rows_of(failures(1000, seed=2)), rows_of(hot)):
         with running(bundle.folder, *PATIENT, KFP_EDGE_IMAGE_DIGEST=NEW) as server:
             texts.append(str(server.get("/metrics")[1]))
             for start in range(0, 1000, 10):
@@ -110,11 +120,6 @@ def running_hub(folder: Path) -> Iterator[Hub]:
         ],
         now,
     )
-    document = yaml.safe_load(render_rules(AlertSettings())[RULE_FILE])
-    for group in document["groups"]:
-        group["interval"] = "1s"
-        for rule in group["rules"]:
-            rule.pop("for", None)
-    (folder / "rules.yaml").write_text(yaml.safe_dump(document))
+    write_eager_rules(folder / "rules.yaml")
     with prometheus_with_history(folder, rules=folder / "rules.yaml") as url:
         yield Hub(url, exposed.well + feed + COLLECTOR + fleet)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from kfp_edge.errors import RequirementsNotMetError
+from kfp_edge.observability.block_yaml import dump_blocks
 from kfp_edge.observability.dashboards.all_dashboards import DASHBOARDS
 from kfp_edge.storage.files import write_file
 
@@ -13,17 +12,6 @@ from kfp_edge.storage.files import write_file
 _INSTANCE = {"dashboards": "grafana"}
 _FOLDER = "kfp-edge"
 _HEAD = "# Written by `kfp-edge observe dashboards`.\n"
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes JSON as a block of lines."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)
 
 
 def render_dashboards() -> dict[str, str]:
@@ -53,7 +41,7 @@ def render_dashboards() -> dict[str, str]:
             },
         }
         files[f"{dashboard.name}.json"] = document
-        files[f"{dashboard.name}.yaml"] = _HEAD + yaml.dump(resource, Dumper=_Dumper, sort_keys=False, width=110)
+        files[f"{dashboard.name}.yaml"] = _HEAD + dump_blocks(resource)
     return files
 
 

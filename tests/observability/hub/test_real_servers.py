@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import yaml
 
 from kfp_edge.ml.bundle import ModelIdentity
-from kfp_edge.ml.dataset import Dataset
-from kfp_edge.observability.hub.rules.rule_files import RULE_FILE, all_groups, render_rules
+from kfp_edge.observability.hub.rules.rule_files import all_groups
 from kfp_edge.observability.hub.rules.settings import AlertSettings
 from kfp_edge_serving.sensor_feed.metrics import FeedGauges, FeedMetrics
 from kfp_edge_serving.sensor_feed.metrics import exposition as feed_exposition
 from serving_support.server_process import PATIENT, Server, running
+from support.hub_of_sites import rows_of, write_eager_rules
 from support.models import verify_model, write_model
 from support.prometheus import prometheus_with_history
 from support.server_history import Past, write_blocks
@@ -42,12 +41,6 @@ EXPECTED = {
     "new": {"KfpEdgeSiteNeverSeen"},
     "unknown": {"KfpEdgeSiteUnknown"},
 }
-
-
-def rows(data: Dataset) -> list[dict[str, Any]]:
-    frame = data.frame[list(data.roles.features)].astype(object)
-    records: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict(orient="records")
-    return records
 
 
 def scrape(server: Server) -> str:
@@ -77,11 +70,11 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
                 server.infer("pump", request)
             texts[site] = scrape(server)
 
-    seen = rows(failures(1000, seed=2))
+    seen = rows_of(failures(1000, seed=2))
     serve("well", [{"rows": seen[start : start + 10]} for start in range(0, 1000, 10)])
     hot = failures(1000, seed=3)
     hot.frame["torque [Nm]"] += 3 * np.nanstd(hot.frame["torque [Nm]"])
-    serve("drifted", [{"rows": rows(hot)}])
+    serve("drifted", [{"rows": rows_of(hot)}])
     serve("rejecting", [{"rows": seen[:1]}, *[{"rows": [{"torque [Nm]": "high"}]}] * 30])
     return texts
 
@@ -126,12 +119,7 @@ def alerts(exposed: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         ],
         now,
     )
-    document = yaml.safe_load(render_rules(AlertSettings())[RULE_FILE])
-    for group in document["groups"]:
-        group["interval"] = "1s"
-        for rule in group["rules"]:
-            rule.pop("for", None)
-    (folder / "rules.yaml").write_text(yaml.safe_dump(document))
+    write_eager_rules(folder / "rules.yaml")
     with prometheus_with_history(folder, rules=folder / "rules.yaml") as url:
         yield wait_for_alerts(url)
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import yaml
-
+from kfp_edge.observability.block_yaml import dump_blocks
 from kfp_edge.observability.hub.rules.budgets import budget_rules
 from kfp_edge.observability.hub.rules.collectors import collector_rules
 from kfp_edge.observability.hub.rules.contracts import Alert, Group, Recording
@@ -21,17 +20,6 @@ _HEAD = "# Written by `kfp-edge observe rules`; change its settings, not this fi
 _LABELS = {"app.kubernetes.io/part-of": "kfp-edge", "prometheus": "kfp-edge", "role": "alert-rules"}
 
 _Document = dict[str, object]
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes long expressions as blocks of lines."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)
 
 
 def all_groups(settings: AlertSettings) -> tuple[Group, ...]:
@@ -57,12 +45,12 @@ def render_rules(settings: AlertSettings) -> dict[str, str]:
         "spec": {"groups": groups},
     }
     documents: dict[str, _Document] = {RULE_FILE: {"groups": groups}, CUSTOM_RESOURCE: resource}
-    return {name: _HEAD + _dump(document) for name, document in documents.items()}
+    return {name: _HEAD + dump_blocks(document) for name, document in documents.items()}
 
 
 def render_rule_file(groups: Iterable[Group], settings: AlertSettings) -> str:
     """Return the text of a rule file with these groups."""
-    return _dump({"groups": [_describe_group(group, settings) for group in groups]})
+    return dump_blocks({"groups": [_describe_group(group, settings) for group in groups]})
 
 
 def write_rules(settings: AlertSettings, folder: Path) -> list[Path]:
@@ -84,11 +72,6 @@ def outdated_files(settings: AlertSettings, folder: Path) -> Iterator[Path]:
         path = folder / name
         if not path.is_file() or path.read_text() != text:
             yield path
-
-
-def _dump(document: _Document) -> str:
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
-    return text
 
 
 def _describe_group(group: Group, settings: AlertSettings) -> _Document:
