@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from kfp_edge.local import LocalRun
     from kfp_edge.observability.demo.story import Outcome
 
 
@@ -14,6 +15,9 @@ def demo(
         Path | None,
         typer.Option("--output", metavar="DIR", help="A new folder for all files; by default one in .kfp-edge."),
     ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Deliver the model first, and retrain it after the drift; needs Podman.")
+    ] = False,
 ) -> None:
     """Show the way from a request at a site to an alert at the hub: servers, collectors, Prometheus, a drift.
 
@@ -32,7 +36,7 @@ def demo(
     for sentence in compression.describe():
         typer.echo(sentence)
     with interrupt_on_sigterm(), local_environment():
-        outcome = play(Plan(), compression, collector, folder, _Clock().report)
+        outcome = play(Plan(retrains=retrain), compression, collector, folder, _Clock().report)
         write_page(outcome, compression, collector is not None, folder / "demo.html")
     _print_result(outcome)
     typer.echo(f"page          {folder / 'demo.html'}")
@@ -45,7 +49,18 @@ def _print_result(outcome: "Outcome") -> None:
     typer.echo(f"\nDecision of the pipeline drift: {outcome.decided.decision}")
     for reason in outcome.decided.reasons:
         typer.echo(f"  {reason}")
+    if outcome.retrained:
+        _print_retraining(outcome.retrained)
     typer.echo(f"\ndrift report  {outcome.drift_report}")
+
+
+def _print_retraining(run: "LocalRun") -> None:
+    stages = ", ".join(stage.name for stage in run.stages())
+    typer.echo(f"\nRetraining: {stages}")
+    for warning in run.summary["warnings"]:
+        typer.echo(f"  {warning}")
+    if git := run.summary["git"]:
+        typer.echo("commit        {commit} on {branch} of {repository}".format(**git))
 
 
 class _Clock:

@@ -40,6 +40,9 @@ def write_page(outcome: Outcome, compression: Compression, has_collectors: bool,
     page.table(("alert", "site", "about", "from", "for", "text"), _alert_rows(outcome))
     page.heading(f"Decision: {outcome.decided.decision}").items(outcome.decided.reasons)
     page.text(f"The report of the run: {os.path.relpath(outcome.drift_report, path.parent)}")
+    if outcome.retrained and (git := outcome.retrained.summary["git"]):
+        sentence = "The new model was better than the one in use: commit {commit} on {branch}.".format(**git)
+        page.heading("Retraining").text(sentence)
     page.heading("What was compressed, and what was not").items(compression.describe())
     page.write(path)
 

@@ -7,27 +7,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from kfp_edge import local
 from kfp_edge.drift.result import DriftResult
 from kfp_edge.errors import MetricsError
 from kfp_edge.fleet.simulation.containers import free_ports
-from kfp_edge.observability.demo.alerts import AlertLog, FiringAlert
+from kfp_edge.observability.demo.alerts import AlertLog, FiringAlert, read_alerts
 from kfp_edge.observability.demo.collectors import CollectorPath
 from kfp_edge.observability.demo.compression import Compression
 from kfp_edge.observability.demo.hub import running_prometheus
-from kfp_edge.observability.demo.press import DRIFTED, MODEL, TARGET, TIME, generate_rows, with_times
+from kfp_edge.observability.demo.press import DRIFTED, MODEL
 from kfp_edge.observability.demo.processes import wait_for
+from kfp_edge.observability.demo.retraining import retrain, train
 from kfp_edge.observability.demo.sites import DemoSite, describe_fleet
 from kfp_edge.observability.demo.timeline import Timeline, read_timeline
 from kfp_edge.prometheus import Prometheus
-from kfp_edge.storage.files import write_file
 
-_TRAINING_ROWS = 4000
 _SCRAPED_EVERY = 1.0
 _OFFLINE_AFTER = "20s"
 _FIRST_SCRAPE_SECONDS = 60.0
+_SETTLED_SECONDS = 10.0
 #: Sites with their rings: the second gets other rows, the server of the third is stopped.
 SITES = (("hall-1", "canary"), ("hall-2", "all"), ("hall-3", "all"))
 
@@ -40,11 +38,13 @@ class Plan:
         usual: With rows like those of training.
         drift: With other rows at one site.
         stop_after: From the beginning of the drift until a server is stopped.
+        retrains: Whether the model is delivered at first, and retrained after the drift.
     """
 
     usual: float = 35
     drift: float = 40
     stop_after: float = 15
+    retrains: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Outcome:
         alerts: Every alert that fired, with its last text.
         decided: The result of the pipeline `drift`.
         drift_report: The report of that run.
+        retrained: The run of the pipeline `retraining`, if it was asked for.
     """
 
     sites: Sequence[DemoSite]
@@ -64,22 +65,7 @@ class Outcome:
     alerts: Sequence[FiringAlert]
     decided: DriftResult
     drift_report: Path
-
-
-def train(folder: Path, report: Callable[[str], None]) -> Path:
-    """Train the model on generated rows with the pipeline `training`; return the bundle that `verify` wrote.
-
-    Raises:
-        RunFailedError: the run failed.
-        StorageError: the file system refuses.
-    """
-    report("trains a model on generated rows of presses, with the pipeline training")
-    rows = with_times(generate_rows(np.random.default_rng(1), _TRAINING_ROWS), datetime.now(UTC), 90)
-    data = folder / "training.csv"
-    write_file(data, rows.to_csv(index=False).encode())
-    parameters = {"data": str(data), "target": TARGET, "time_column": TIME, "model_name": MODEL}
-    run = local.run("training", parameters, out=folder / "training")
-    return run.artifact("verify", "bundle")
+    retrained: local.LocalRun | None = None
 
 
 def play(
@@ -99,7 +85,7 @@ def play(
         RunFailedError: the training or the decision failed.
         MetricsError: nothing arrives at Prometheus.
     """
-    bundle = train(folder, report)
+    bundle = train(folder, report, delivers=plan.retrains)
     ports = free_ports(len(SITES))
     sites = [DemoSite(name, ring, port) for (name, ring), port in zip(SITES, ports, strict=True)]
     with ExitStack() as stack:
@@ -148,6 +134,8 @@ def _observe(
     _, drifted, stopped = sites
     prometheus = Prometheus(url, "the demo")
     _wait_for_samples(prometheus, len(sites))
+    # before its first scrapes, Prometheus misses what the rules ask for
+    wait_for(lambda: not read_alerts(url), _SETTLED_SECONDS)
     alerts = AlertLog(url, report)
     start = datetime.now(UTC)
     report("all sites get rows like those of training")
@@ -169,12 +157,14 @@ def _observe(
     }
     run = local.run("drift", parameters, out=folder / "drift")
     alerts.update()
+    timeline = read_timeline(prometheus, start, drift_at, stop_at, datetime.now(UTC))
     return Outcome(
         sites,
-        read_timeline(prometheus, start, drift_at, stop_at, datetime.now(UTC)),
+        timeline,
         tuple(alerts.seen.values()),
         DriftResult.load(run.artifact("drift", "result")),
         Path(run.summary["reports"]["drift"]),
+        retrain(folder, parameters, report) if plan.retrains else None,
     )
 
 

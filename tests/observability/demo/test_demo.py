@@ -14,8 +14,12 @@ from kfp_edge.observability.demo.folder import local_environment
 from kfp_edge.observability.demo.page import write_page
 from kfp_edge.observability.demo.press import DRIFTED
 from kfp_edge.observability.demo.story import Outcome, Plan, play
+from kfp_edge.spec.compiled_pipeline import is_pipeline_name
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observe demo")]
+#: Whether this version has the pipeline.
+HAS_RETRAINING = is_pipeline_name("retraining")
+
+pytestmark = [pytest.mark.slow, pytest.mark.containers, pytest.mark.xdist_group("observe demo")]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def lines() -> list[str]:
 def outcome(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("demo")
     with local_environment():
-        yield play(Plan(), Compression(), find_collector(), folder, lines.append)
+        yield play(Plan(retrains=HAS_RETRAINING), Compression(), find_collector(), folder, lines.append)
 
 
 def test_the_alerts_are_those_of_what_happened(outcome: Outcome) -> None:
@@ -64,6 +68,12 @@ def test_the_timeline_has_the_load_until_a_server_stops(outcome: Outcome) -> Non
     last = {each.labels["site"]: each.values[-1][0] for each in outcome.timeline.latency}
     assert set(last) == {"hall-1", "hall-2", "hall-3"}
     assert outcome.timeline.stop_at < last["hall-3"] < last["hall-1"]
+
+
+@pytest.mark.skipif(not HAS_RETRAINING, reason="there is no pipeline retraining")
+def test_the_retraining_ends_in_a_commit_of_the_next_version(outcome: Outcome) -> None:
+    assert outcome.retrained is not None
+    assert outcome.retrained.summary["git"]["branch"] == "kfp-edge/press/0.1.1"
 
 
 def test_the_page_has_the_timeline_the_alerts_and_the_decision(outcome: Outcome, tmp_path: Path) -> None:
