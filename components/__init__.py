@@ -4,10 +4,13 @@ Importing this package imports no stage: `from kfp_edge.components.ingest.compon
 """
 
 __all__ = [
+    "claim_retraining",
     "clean_up",
+    "compare_models",
     "containerize",
     "drift",
     "export",
+    "fetch_champion",
     "fetch_model",
     "fleet_summary",
     "gitops_commit",

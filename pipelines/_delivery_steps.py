@@ -10,13 +10,20 @@ from kfp_edge.components.release.component import release
 from kfp_edge.components.staging_test.component import staging_test
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, DeliverySecrets, disable_caching, set_retries
 from kfp_edge.pipelines._parameters import Delivery, ModelName, Verification
+from kfp_edge.spec.parameters.groups import ParameterGroup, inputs_of
 
 _RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
 
-def clean_up_on_exit(delivery: Delivery, cluster: ClusterParameters) -> dsl.ExitHandler:
-    """Return a block after which, whether it succeeds or fails, the run's objects in the cluster are deleted."""
-    cleaned = clean_up(run_id=_RUN_ID, staging_options=delivery.staging_options)
+def clean_up_on_exit(
+    delivery: Delivery, cluster: ClusterParameters, claim: ParameterGroup | None = None
+) -> dsl.ExitHandler:
+    """Return a block after which, whether it succeeds or fails, the run's objects in the cluster are deleted.
+
+    `claim` has the parameters of a claim on the retraining of a model, which ends then.
+    """
+    claimed = {} if claim is None else inputs_of(clean_up, claim)
+    cleaned = clean_up(run_id=_RUN_ID, staging_options=delivery.staging_options, **claimed)
     cluster.configure_light(cleaned)
     cluster.use_data_connection(cleaned)  # builds keep their context in the object store
     disable_caching(cleaned)

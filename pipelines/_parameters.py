@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar
 
 from kfp.dsl.base_component import BaseComponent
 
+from kfp_edge.components.claim_retraining.component import claim_retraining
+from kfp_edge.components.compare_models.component import compare_models
 from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.drift.component import drift
 from kfp_edge.components.export.component import export
@@ -77,6 +79,15 @@ class SplitOptions(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TimeOptions(ParameterGroup):
+    """Which stretch of time rows are taken from."""
+
+    described_by: ClassVar = (ingest,)
+
+    time_range: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FormatOptions(ParameterGroup):
     """How the files of a table are written."""
 
@@ -93,7 +104,7 @@ class FormatOptions(ParameterGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(FormatOptions, SplitOptions, FailureOptions, ColumnOptions):
+class DataOptions(FormatOptions, SplitOptions, TimeOptions, FailureOptions, ColumnOptions):
     """How the table is read, what its columns are, and which rows are held out."""
 
 
@@ -162,7 +173,7 @@ class Champion(ParameterGroup):
 class Model(ParameterGroup):
     """Which model it is."""
 
-    described_by: ClassVar = (verify,)
+    described_by: ClassVar[tuple[BaseComponent, ...]] = (verify,)
 
     model_name: str = "machine-failure"
 
@@ -248,6 +259,27 @@ class Drift(Model):
     drift_alarm_rate: float = 0.01
     min_rows: int = 200
     min_drifted_sites: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retraining(Model):
+    """Which model may be retrained how often, and what is compared before it replaces the one in use."""
+
+    described_by: ClassVar[tuple[BaseComponent, ...]] = (claim_retraining, compare_models)
+
+    #: In the folder where the run is started; for a cluster, name an object store instead.
+    retraining_state: str = ".kfp-edge/retraining"
+    cool_down: str = "1d"
+    max_retrainings_per_week: int = 2
+    retraining_timeout: str = "24h"
+    compared_metric: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainedModel(Retraining, Drift, ModelName):
+    """A model in use, and when it is retrained."""
+
+    described_by: ClassVar[tuple[BaseComponent, ...]] = (claim_retraining, compare_models, drift, verify)
 
 
 @dataclass(frozen=True, kw_only=True)

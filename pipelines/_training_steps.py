@@ -1,9 +1,10 @@
 """The stages that make a verified model; a pipeline that calls this function gets the tasks."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from kfp.dsl import PipelineTask
-from kfp.dsl.pipeline_channel import PipelineArtifactChannel
+from kfp.dsl.pipeline_channel import PipelineArtifactChannel, PipelineParameterChannel
 
 from kfp_edge.components.export.component import export
 from kfp_edge.components.ingest.component import ingest
@@ -12,6 +13,13 @@ from kfp_edge.components.verify.component import verify
 from kfp_edge.pipelines._cluster_parameters import ClusterParameters, disable_caching, set_retries
 from kfp_edge.pipelines._parameters import DataOptions, DataSource, ModelName, Training, Verification
 from kfp_edge.spec.parameters.groups import arguments, inputs_of
+
+
+class VerifiedModel(NamedTuple):
+    """The bundle of a model, and the rows that were held out when it was trained."""
+
+    bundle: PipelineArtifactChannel
+    test_data: PipelineArtifactChannel
 
 
 def train_and_verify(
@@ -23,9 +31,11 @@ def train_and_verify(
     cluster: ClusterParameters,
     *,
     after: Sequence[PipelineTask],
-) -> PipelineArtifactChannel:
-    """Add ingest -> train -> export -> verify after the tasks in `after`, and return the bundle."""
-    rows = ingest(**arguments(source, options)).after(*after)
+    quarantined: PipelineParameterChannel | None = None,
+) -> VerifiedModel:
+    """Add ingest -> train -> export -> verify after the tasks in `after`, without rows that are `quarantined`."""
+    left_out = {} if quarantined is None else {"quarantined": quarantined}
+    rows = ingest(**arguments(source, options), **left_out).after(*after)
     trained = train(
         train_data=rows.outputs["train_data"],
         test_data=rows.outputs["test_data"],
@@ -43,4 +53,4 @@ def train_and_verify(
     cluster.use_data_connection(rows, verified)
     disable_caching(rows, verified)
     set_retries(rows)
-    return verified.outputs["bundle"]
+    return VerifiedModel(verified.outputs["bundle"], rows.outputs["test_data"])

@@ -23,5 +23,5 @@ def edge_mlops(
     with clean_up_on_exit(delivery, cluster):
         groups = (source, options, training_options, name, verification)
         checked = check_delivery(*groups, delivery=delivery, cluster=cluster, secrets=secrets)
-        bundle = train_and_verify(*groups, cluster, after=[checked])
-        deliver(bundle, name, verification, delivery, cluster, secrets)
+        verified = train_and_verify(*groups, cluster, after=[checked])
+        deliver(verified.bundle, name, verification, delivery, cluster, secrets)

@@ -23,6 +23,6 @@ def fleet_training(
     with dsl.ParallelFor(items=fleet.assets, name="asset", parallelism=8) as asset:
         source = DataSource(data=asset.data)
         name = ModelName(model_name=asset.model_name)  # not `asset.name`: the loop has one of its own
-        bundle = train_and_verify(source, options, training_options, name, verification, cluster, after=[checked])
-    compared = fleet_summary(bundles=dsl.Collected(bundle))
+        verified = train_and_verify(source, options, training_options, name, verification, cluster, after=[checked])
+    compared = fleet_summary(bundles=dsl.Collected(verified.bundle))
     cluster.configure_light(compared)

@@ -33,4 +33,4 @@ def training(
     """
     groups = (source, options, training_options, name, verification)
     checked = check_run(*groups, cluster=cluster)
-    return Trained(bundle=train_and_verify(*groups, cluster, after=[checked]))
+    return Trained(bundle=train_and_verify(*groups, cluster, after=[checked]).bundle)

@@ -26,6 +26,8 @@ def ingest(
     max_rul: str = "",
     rolling_windows: list[int] = [],
     columns: dict = {},
+    time_range: dict = {},
+    quarantined: list[dict] = [],
     split: str = "auto",
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -78,6 +80,10 @@ def ingest(
             full are left out.
         columns: Expected properties of columns, such as `{"pressure": {"dtype": "number", "min": 0, "max": 400}}`; the
             README of ingest lists them. Data that violates them is refused.
+        time_range: Which rows are taken by their time, such as `{start: -180d, recent: 30d}`; the README of ingest has
+            the keys. With `recent`, the last rows before the recent period and those of that period are both held out.
+        quarantined: Rows of broken sensors as `drift` found them, such as `[{site: hall-7, start: 2026-10-01T00:00:00Z,
+            end: 2026-10-09T00:00:00Z}]`, which are left out, too: those of the group with the name of the site.
         split: How test rows are chosen: `random` (the same fraction of each class), `time` (the last rows), `group`
             (whole groups), `group-and-time` (groups that training never has, later than all training rows), or `auto`:
             what the time and group columns allow without a leak. The report states the choice and the reason.

@@ -8,6 +8,7 @@ from typing import Any, Self
 from kfp_edge.components.ingest.labelling.label_options import LabelOptions
 from kfp_edge.components.ingest.reading import synthetic
 from kfp_edge.components.ingest.reading.table_format import TableFormat
+from kfp_edge.components.ingest.splitting.time_range import TimeRange
 from kfp_edge.components.ingest.targets.rules import TARGET_RULES, rule_of
 from kfp_edge.errors import ParameterError
 from kfp_edge.suggestions import describe_unknown_choice
@@ -36,13 +37,14 @@ class IngestOptions:
     seed: int = 0
     table_format: TableFormat = field(default_factory=TableFormat)
     labels: LabelOptions = field(default_factory=LabelOptions)
+    time_range: TimeRange = field(default_factory=TimeRange)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
         """Return the options among the parameters of a pipeline, as KFP passes them; others are ignored.
 
         Raises:
-            ParameterError: the length of a rolling window is no whole number.
+            ParameterError: the length of a rolling window is no whole number, or a key of `time_range` is unknown.
         """
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()
@@ -53,11 +55,13 @@ class IngestOptions:
         values["missing_values"] = tuple(str(value) for value in values.get("missing_values", ()))
         # a number of cycles may come as a number
         values |= {name: str(values.get(name, "")) for name in ("horizon", "repair_time", "max_rul")}
+        time_range = TimeRange.parse(values.pop("time_range", {}), values.pop("quarantined", ()))
         own, of_table, of_labels = (
             {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}
             for kind in (cls, TableFormat, LabelOptions)
         )
-        return cls(**own, table_format=TableFormat(**of_table), labels=LabelOptions(**of_labels))
+        table_format, labels = TableFormat(**of_table), LabelOptions(**of_labels)
+        return cls(**own, table_format=table_format, labels=labels, time_range=time_range)
 
     @property
     def label_parameter(self) -> str:
@@ -114,6 +118,9 @@ def find_contradictions(options: IngestOptions) -> Iterator[str]:
             yield message
     yield from _find_role_conflicts(options)
     yield from options.table_format.find_problems()
+    yield from options.time_range.find_problems(
+        time_column=options.time_column, group_column=options.group_column, split=options.split
+    )
     yield from options.labels.find_problems(
         windows=options.windows,
         target=options.target,

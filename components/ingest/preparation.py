@@ -24,6 +24,7 @@ from kfp_edge.components.ingest.splitting.split_choice import (
     split_at_window,
 )
 from kfp_edge.components.ingest.splitting.time_order import find_shared_times, sort_by_time
+from kfp_edge.components.ingest.splitting.time_range import leave_out_of_range
 from kfp_edge.components.ingest.targets.rules import rule_of
 from kfp_edge.components.ingest.targets.target_rule import TargetRule
 from kfp_edge.errors import DataError, ParameterError
@@ -81,6 +82,8 @@ class _Rows:
     row_counters: list[str] = field(default_factory=list)
     has_unique_times: bool = True
     rolling_windows: RollingWindows | None = None
+    #: Since when rows are recent, as `to_numbers` gives it; None where all rows count alike.
+    recent_since: float | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -99,6 +102,10 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, label_source: LabelSour
         _label(started, label_source)
     measured = started.roles.features
     _order(started)
+    if started.roles.time:
+        started.recent_since = leave_out_of_range(
+            started.frame, started.roles, options.time_range, options.table_format.time_zone, started.left_out
+        )
     _extend(started, options)
     usable = np.flatnonzero(~started.left_out.mask)
     if started.roles.target:
@@ -123,6 +130,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, label_source: LabelSour
         horizon=started.made_labels.horizon if started.made_labels else 0.0,
         target_low=started.made_labels.low if started.made_labels and not had_labels else None,
         target_high=started.made_labels.high if started.made_labels and not had_labels else None,
+        recent_since=started.recent_since,
     )
     return TrainTestSplit(*(dataclasses.replace(part, preparation=preparation) for part in (parts.train, parts.test)))
 
@@ -230,6 +238,7 @@ def _split(rows: _Rows, usable: Indices, options: IngestOptions) -> ChosenSplit:
         for name in (rows.roles.target, rows.roles.time, rows.roles.group, _KNOWN_AT)
     )
     split_rows = SplitRows(len(usable), rows.rule, rows.rule.find_strata(labels), times, groups, known_at)
+    split_rows = dataclasses.replace(split_rows, recent_since=rows.recent_since)
     if made:
         split_rows = dataclasses.replace(split_rows, known_later=made.known_later, needs_groups=made.needs_groups)
     if made and made.training_end is not None and rows.rule.is_split_at_windows:

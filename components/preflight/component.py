@@ -33,6 +33,7 @@ def preflight(
     group_column: Optional[str] = None,
     rolling_windows: Optional[list[int]] = None,
     columns: Optional[dict] = None,
+    time_range: Optional[dict] = None,
     split: Optional[str] = None,
     test_fraction: Optional[float] = None,
     seed: Optional[int] = None,

@@ -4,18 +4,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kfp_edge.errors import DataError, ParameterError
+from kfp_edge.errors import ParameterError
 from kfp_edge.metrics.catalog import Direction, find_metric
 from kfp_edge.metrics.gates import Gate
 from kfp_edge.metrics.measurement import Measurement
-from kfp_edge.ml.bundle import Bundle
 from kfp_edge.ml.dataset import Dataset
-from kfp_edge.ml.onnx_model import OnnxModel
 from kfp_edge.reports.check import Check
 from kfp_edge.reports.numbers import format_number
+from kfp_edge.retraining.champion import Champion
 from kfp_edge.storage.fetch import fetch
 from kfp_edge.tasks.predictions import Predictions
-from kfp_edge.tasks.registry import measure, predict_onnx, task_of
+from kfp_edge.tasks.registry import measure, task_of
 
 
 def compare_with_champion(
@@ -41,16 +40,9 @@ def compare_with_champion(
         StorageError: the champion cannot be fetched.
     """
     with TemporaryDirectory() as scratch:
-        bundle = Bundle.load(fetch(uri, Path(scratch)))
-        champion, positive = OnnxModel.load(bundle.model), bundle.manifest.positive
-    _check_task(champion, data, uri)
-    champion_predictions = predict_onnx(champion, data.x(), data.roles.positive)
-    _check_classes(champion_predictions, predictions, uri)
-    if positive is not None and measurement.positive is not None and positive != str(measurement.positive):
-        raise ParameterError(
-            f"the champion {uri} was measured with the positive class {positive!r}, this model with "
-            f"{str(measurement.positive)!r}; give both the same parameter positive, or leave champion empty."
-        )
+        champion = Champion.load(fetch(uri, Path(scratch)), uri)
+    champion_predictions = champion.predict(data)
+    champion.check_classes(champion_predictions, predictions, measurement.positive)
     names = sorted({gate.metric for gate in gates}) or _find_compared_metric(data, measurement.metrics)
     champion_metrics = measure(champion_predictions, data).metrics
     if lacking := next((name for name in names if name not in champion_metrics), None):
@@ -69,30 +61,6 @@ def check_champion(
     Of a metric in units, such as an error, the margin is a share of the champion's value.
     """
     return [_compare(name, metrics[name], champion[name], margin) for name in names]
-
-
-def _check_task(champion: OnnxModel, data: Dataset, uri: str) -> None:
-    if champion.signature.task != data.roles.task:
-        raise ParameterError(
-            f"the champion {uri} is a model for {champion.signature.task}, this one is for {data.roles.task}; "
-            "name a champion of the same task, or leave champion empty."
-        )
-    for tensor in champion.signature.inputs:
-        for column in tensor.columns:
-            if column.name not in data.roles.features:
-                raise DataError(
-                    f"the champion {uri} needs the column {column.name!r}, which the data does not have as a feature; "
-                    "compare models of the same columns, or leave champion empty."
-                )
-
-
-def _check_classes(champion: Predictions, challenger: Predictions, uri: str) -> None:
-    if set(champion.classes) != set(challenger.classes):
-        names = [", ".join(repr(name) for name in model.classes) for model in (champion, challenger)]
-        raise ParameterError(
-            f"the champion {uri} has the classes {names[0]}, this model {names[1]}; "
-            "compare models of the same classes, or leave champion empty."
-        )
 
 
 def _compare(name: str, value: float, champion: float, margin: float) -> Check:

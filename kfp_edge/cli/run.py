@@ -31,8 +31,8 @@ def run(
 ) -> None:
     """Run a pipeline on this machine and show its progress, stage by stage.
 
-    The pipelines are training, fleet_training, delivery, edge_mlops, promote, rollback and drift; docs/parameters.md
-    lists their parameters.
+    The pipelines are training, fleet_training, delivery, edge_mlops, promote, rollback, drift and retraining;
+    docs/parameters.md lists their parameters.
     """
     from kfp_edge import local
     from kfp_edge.runtime.mounts import set_environment_from_mounts

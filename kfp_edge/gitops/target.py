@@ -71,6 +71,29 @@ class FileTarget:
         value = digest if is_digest else f"{_scheme_of(scalar(node) or '')}{image_name}@{digest}"
         return edit_text(text, [Edit(self.yaml_path, value)], file=self.file)
 
+    def read(self, text: str) -> tuple[str, str]:
+        """Return name and digest of the image that a file names; the name is empty where only the digest stands there.
+
+        Raises:
+            GitError: there is no such value, or it names no image by digest.
+        """
+        if self.image:
+            image = read_image(text, self.image, file=self.file)
+            return image.new_name.removeprefix(_scheme_of(image.new_name)), image.digest
+        node = find_node(parse_node(text, self.file), self.yaml_path)
+        if isinstance(node, MappingNode):
+            registry, repository, digest = (
+                scalar(get(node, key)) or "" for key in ("registry", "repository", "digest")
+            )
+            name = "/".join(filter(None, (registry, repository)))
+        else:
+            name, _, digest = (scalar(node) or "").rpartition("@")
+        if not digest.startswith("sha256:"):
+            raise GitError(
+                f"{self.file} has no image by digest at {format_path(self.yaml_path)}; commit a release first."
+            )
+        return name.removeprefix(_scheme_of(name)), digest
+
     def _mapping_edits(self, node: MappingNode, image_name: str, digest: str) -> list[Edit]:
         if get(node, "digest") is None:
             raise GitError(

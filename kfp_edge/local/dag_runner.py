@@ -6,11 +6,13 @@ Those of 2.17 know exit tasks, and evaluate conditions as Python code, which a q
 
 The order is one after another along the dependencies, and a loop runs two of its iterations at the same time. After a
 failure no further task starts, except tasks that run whatever happened before them: exit tasks, and those with
-`ignore_upstream_failure`. After an interrupt none starts.
+`ignore_upstream_failure`. After an interrupt none starts. A task whose condition is false does not run, nor does what
+comes after it.
 """
 
 import json
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +26,14 @@ from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 from kfp.local.status import Status
 from kfp.pipeline_spec.pipeline_spec_pb2 import ArtifactList, ComponentSpec, PipelineDeploymentConfig, PipelineTaskSpec
 
+from kfp_edge.errors import PipelineError
+from kfp_edge.local.conditions import choose_outputs, is_met
+from kfp_edge.runtime.stage import LOG_PREFIX
+
 #: Iterations of a loop that run at the same time, as in kfp.local: each of them may use the memory of a stage.
 _PARALLEL_ITERATIONS = 2
+#: The strategy of tasks that run whatever happened before them.
+_ALWAYS = PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
 #: google.rpc.Code.UNKNOWN: a task has no error code, only a failure.
 _UNKNOWN = 2
 
@@ -111,26 +119,48 @@ class _GraphRunner:
             store.put_parent_input(name, value)
         tasks = component.dag.tasks
         states: dict[str, Status] = {}
+        skipped: set[str] = set()
         for name in reversed(graph_utils.topological_sort_tasks(tasks)):
             task = tasks[name]
             if not self._may_start(task, states):
                 continue
-            outputs, states[name] = self._run_task(name, _resolve_states(task, states, self, folder), store, folder)
+            try:
+                if self._is_skipped(task, skipped, store):
+                    skipped.add(name)
+                    continue
+                outputs, states[name] = self._run_task(name, _resolve_states(task, states, self, folder), store, folder)
+            except PipelineError as error:  # of its condition
+                print(LOG_PREFIX, json.dumps({"stage": name, "error": str(error)}), flush=True)
+                outputs, states[name] = {}, Status.FAILURE
             if states[name] == Status.FAILURE and list(states.values()).count(Status.FAILURE) == 1:
                 self.fail_stack.append(name)
             for key, output in outputs.items():
                 store.put_task_output(name, key, output)
         if Status.FAILURE in states.values() or self.is_interrupted():
             return {}, Status.FAILURE
-        return OrchestratorUtils.get_dag_outputs(component.dag.outputs, store), Status.SUCCESS
+        return OrchestratorUtils.get_dag_outputs(choose_outputs(component.dag.outputs, skipped), store), Status.SUCCESS
 
     def _may_start(self, task: PipelineTaskSpec, states: Mapping[str, Status]) -> bool:
         if self.is_interrupted():
             return False
         if Status.FAILURE not in states.values():
             return True
-        strategy = PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
-        return task.trigger_policy.strategy == strategy and set(task.dependent_tasks) <= states.keys()
+        return task.trigger_policy.strategy == _ALWAYS and set(task.dependent_tasks) <= states.keys()
+
+    def _is_skipped(self, task: PipelineTaskSpec, skipped: AbstractSet[str], store: IOStore) -> bool:
+        """Return whether a task does not run, because its condition is false or it is behind a task that does not run.
+
+        Exit tasks run all the same.
+        """
+        if task.trigger_policy.strategy == _ALWAYS:
+            return False
+        if not set(task.dependent_tasks).isdisjoint(skipped):
+            return True
+        condition = task.trigger_policy.condition
+        if not condition:
+            return False
+        arguments = OrchestratorUtils.make_task_arguments(task.inputs, store)
+        return not is_met(condition, {name: arguments[name] for name in task.inputs.parameters})
 
     def _run_task(self, name: str, task: PipelineTaskSpec, store: IOStore, folder: str) -> tuple[Outputs, Status]:
         component = self.components[task.component_ref.name]

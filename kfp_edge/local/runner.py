@@ -93,15 +93,11 @@ def run(
         fork_server: The connection to a fork server, which starts the stages of kfp-edge; without one, each of them
             starts Python and imports its libraries itself.
 
-    Raises:
-        PipelineError: the local runner cannot run the pipeline (`CompiledPipeline.check_local`).
-
     Returns:
         The finished run: succeeded, failed or interrupted. After a failure exit tasks run, and its error is that of
         the stage that failed first. After SIGINT or SIGTERM the running stage is interrupted and cleans up, no other
         stage starts, not even an exit task, and no process of the run remains.
     """
-    pipeline.check_local()
     secrets = tuple(_find_secrets(dict(arguments)))
     files = {name: folder / name for name in ("pipeline.yaml", "parameters.json", "outputs.json")}
     write_file(files["pipeline.yaml"], pipeline.text.encode())

@@ -91,6 +91,8 @@ class Preparation:
     made_labels: str = ""
     #: How long before a failure rows are positive, in hours or in units of the time column; 0 without such labels.
     horizon: float = 0.0
+    #: Since when rows are recent: microseconds since 1970, or a number as in the time column; None where none are.
+    recent_since: float | None = None
 
 
 @dataclass(frozen=True)

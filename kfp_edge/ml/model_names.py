@@ -15,14 +15,23 @@ def check_identity(name: str, version: str) -> None:
     Raises:
         ParameterError: with what to write instead.
     """
+    check_name(name)
+    if not re.fullmatch(VERSION, version):
+        raise ParameterError(
+            f"model_version {version!r} cannot be used; it must be letters, digits and . _ -, at most 63, as in 1.4.0."
+        )
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no bundle may have.
+
+    Raises:
+        ParameterError: with what to write instead.
+    """
     if not re.fullmatch(NAME, name):
         similar = re.sub("[^a-z0-9]+", "-", name.lower())[:_MAX_NAME].strip("-")
         hint = f"; did you mean {similar}?" if similar else "."
         raise ParameterError(
             f"model_name {name!r} cannot be used; it must be a DNS label: lower-case letters, digits and -, at most "
             f"{_MAX_NAME}{hint}"
-        )
-    if not re.fullmatch(VERSION, version):
-        raise ParameterError(
-            f"model_version {version!r} cannot be used; it must be letters, digits and . _ -, at most 63, as in 1.4.0."
         )

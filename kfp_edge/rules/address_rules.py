@@ -23,6 +23,8 @@ _SELECTOR = re.compile(r'parseJson\(string_value\)\["(.+)"\]')
 ADDRESSES_OF_STAGES = {
     "preflight": ("assets", "data", "windows", "failures", "model", "champion", "registry", "gitops_repo"),
     "ingest": ("data", "windows", "failures"),
+    "drift": ("bundle", "prometheus"),
+    "fetch_champion": ("gitops_repo", "registry"),
     "fetch_model": ("model",),
     "verify": ("champion",),
 }

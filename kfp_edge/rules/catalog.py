@@ -128,16 +128,6 @@ _ALL = (
         "Leave `runAsUser` out, and build the image to run as any user: files that it writes to belong to group 0.",
     ),
     Rule(
-        "KE011",
-        "Condition, which runs on a cluster only",
-        "warning",
-        "A cluster evaluates conditions (`dsl.If`, `dsl.Elif`, `dsl.Else`). KFP's local runner 2.16 does not: it skips "
-        "every branch, or runs all of them, and reports success. So `kfp-edge run` refuses a pipeline with a "
-        "condition.",
-        "Suppress the rule for a pipeline that runs on a cluster only. To run it on this machine too, decide inside a "
-        "component: let it take the value and do the work of the branch, or nothing.",
-    ),
-    Rule(
         "KE012",
         "Condition that cannot be evaluated",
         "error",

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 from kfp_edge.rules.condition_syntax import find_syntax_fault
 from kfp_edge.rules.context import ContainerContext, LintContext
-from kfp_edge.spec.compiled_pipeline import readable_condition
 from kfp_edge.spec.validation.lint_findings import Finding, join_path
 
 #: A pod with this annotation has a side effect; the value says which one.
 SIDE_EFFECT = "kfp-edge.io/side-effect"
 #: The stages of kfp-edge that have one. A test keeps the list complete.
 STAGES_WITH_SIDE_EFFECT = (
+    "claim_retraining",
     "clean_up",
     "containerize",
     "gitops_commit",
@@ -93,7 +93,7 @@ def check_retries_that_never_happen(context: LintContext) -> Iterator[Finding]:
 
 
 def check_conditions(context: LintContext) -> Iterator[Finding]:
-    """Find conditions that no backend can parse, and those that a cluster evaluates but a local run does not."""
+    """Find conditions that no backend can parse."""
     for task in context.tasks:
         condition, path = task.spec.trigger_policy.condition, join_path(task.path, "triggerPolicy", "condition")
         if condition and (fault := find_syntax_fault(condition)):
@@ -102,6 +102,3 @@ def check_conditions(context: LintContext) -> Iterator[Finding]:
                 "a text that contains no quote, or correct the expression."
             )
             yield Finding("KE012", path, message)
-        elif condition:
-            message = f"`kfp-edge run` refuses the pipeline: it cannot evaluate `{readable_condition(condition)}`."
-            yield Finding("KE011", path, message)

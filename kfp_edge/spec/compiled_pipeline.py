@@ -203,26 +203,6 @@ class CompiledPipeline:
                 types = {key: _artifact_type(value) for key, value in artifacts.items()}
                 yield Stage(name, types, path)
 
-    def check_local(self) -> None:
-        """Refuse what `kfp.local` cannot run.
-
-        Raises:
-            PipelineError: the pipeline has a condition, which `kfp.local` does not evaluate.
-        """
-        for component in (self._spec["root"], *self._spec["components"].values()):
-            for name, task in component.get("dag", {}).get("tasks", {}).items():
-                self._refuse_condition(name, task)
-
-    def _refuse_condition(self, name: str, task: Mapping[str, Any]) -> None:
-        if condition := task.get("triggerPolicy", {}).get("condition"):
-            component = self._spec["components"][task["componentRef"]["name"]]
-            conditional = ", ".join(component.get("dag", {}).get("tasks", [name]))
-            raise PipelineError(
-                f"the pipeline {self.name} cannot run on this machine: KFP's local runner does not evaluate the "
-                f"condition `{readable_condition(condition)}` of {conditional}; "
-                "run it on a cluster with `kfp-edge submit`, or decide inside a component."
-            )
-
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Check values against the parameters; what people write is read as the parameter's type requires.
 

@@ -30,6 +30,8 @@ _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _SCHEME = "s3://"
 _UNREACHABLE = (aws.ReadTimeoutError, aws.ConnectionError)
+#: Statuses of a conditional write that somebody else was faster with: 412, or 409 while the other one is under way.
+_CHANGED_MEANWHILE = (409, 412)
 #: Error codes of S3 when a request was signed for, or sent to, another region than the bucket's.
 _OTHER_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
@@ -108,6 +110,55 @@ def upload(file: Path, uri: str) -> None:
     bucket, key = _split(uri)
     with _translate_errors(uri, bucket), file.open("rb") as stream:
         _create_client().put_object(Bucket=bucket, Key=key, Body=stream)
+
+
+def read_with_etag(uri: str) -> tuple[bytes, str] | None:
+    """Return the contents of the object `s3://BUCKET/KEY` and its entity tag, None if there is no such object.
+
+    Raises:
+        StorageError: there is no such bucket, or the store refuses or cannot be reached.
+    """
+    bucket, key = _split(uri)
+    with _translate_errors(uri, bucket):
+        try:
+            response = _create_client().get_object(Bucket=bucket, Key=key)
+        except aws.ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+                return None
+            raise
+        return response["Body"].read(), response["ETag"]
+
+
+def write_if(uri: str, data: bytes, etag: str | None) -> bool:
+    """Store `data` as `s3://BUCKET/KEY` if the object there has this entity tag, or without one if there is none.
+
+    Of several such requests at once one succeeds ("Amazon S3 User Guide", conditional writes).
+
+    Returns:
+        Whether it was stored.
+
+    Raises:
+        StorageError: there is no such bucket, or the store refuses, cannot be reached or has no conditional writes.
+    """
+    bucket, key = _split(uri)
+    with _translate_errors(uri, bucket):
+        client = _create_client()
+        try:
+            if etag is None:
+                client.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+            else:
+                client.put_object(Bucket=bucket, Key=key, Body=data, IfMatch=etag)
+        except aws.ClientError as error:
+            if _status(error) == 501:
+                raise StorageError(
+                    f"the object store of {uri} has no conditional writes; use one that has, such as Amazon S3, Ceph "
+                    "or MinIO."
+                ) from error
+            is_gone = etag is not None and error.response.get("Error", {}).get("Code") == "NoSuchKey"
+            if is_gone or _status(error) in _CHANGED_MEANWHILE:
+                return False
+            raise
+    return True
 
 
 def presigned_url(uri: str, seconds: int) -> str:

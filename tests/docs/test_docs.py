@@ -38,9 +38,11 @@ from support.paths import ROOT
 from support.tables import anomalies, failures
 from support.wear_tables import wear
 
-#: Commands that run on this machine, but for the servers and those of a fleet, of offline sites, of drift and of
-#: observability, which files beside this one run; and those that ask a cluster.
-_HERE = r"kfp-edge (?!serve |fleet (?!simulate)|run drift |observe |submit |schedule |runs|doctor .|mirror )"
+#: Commands that run on this machine, but for the servers and those of a fleet, of offline sites, of drift, retraining
+#: and observability, which files beside this one run; and those that ask a cluster.
+_HERE = (
+    r"kfp-edge (?!serve |fleet (?!simulate)|run (?:drift|retraining) |observe |submit |schedule |runs|doctor .|mirror )"
+)
 _THERE = r"kfp-edge (submit|schedule|runs|doctor .)"
 EVERYTHING = [*DOCUMENTS, *sorted((ROOT / "components").glob("*/README.md")), ROOT / "serving" / "README.md"]
 OPENSHIFT = ROOT / "deploy" / "openshift"

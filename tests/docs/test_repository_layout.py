@@ -58,6 +58,7 @@ GRAPH = {
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
     "drift": {"errors", "ml", "prometheus", "reports", "storage", "wording"},
+    "retraining": {"errors", "fleet", "metrics", "ml", "storage", "tasks"},
     "spec": {"errors", "kubernetes", "runtime", "storage", "suggestions"},
     "prerequisites": {"kubernetes", "diagnosis", "errors", "spec"},
     # neighbours: of these three, only the client imports another one, which finds secrets before an upload
@@ -129,6 +130,7 @@ GRAPH = {
         "prerequisites",
         "prometheus",
         "reports",
+        "retraining",
         "runtime",
         "storage",
         "suggestions",

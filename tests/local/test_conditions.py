@@ -1,10 +1,10 @@
-"""A pipeline with a condition is refused before anything runs: KFP's local runner would run the wrong branches."""
+"""A local run evaluates conditions as a backend does; KFP's own local runner would run the wrong branches."""
 
 import pytest
 from kfp import dsl
 
 from kfp_edge import local
-from kfp_edge.errors import PipelineError
+from kfp_edge.spec.compiling.compiler import compile_to_yaml
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -95,25 +95,70 @@ def one_of(mode: str = "fast"):
     notify(text=dsl.OneOf(deployed.output, kept.output))
 
 
+@dsl.pipeline(name="chosen")
+def chosen(mode: str) -> str:
+    with dsl.If(mode == "fast"):
+        deployed = deploy()
+    with dsl.Else():
+        kept = keep()
+    return dsl.OneOf(deployed.output, kept.output)
+
+
+@dsl.pipeline(name="nested-output")
+def nested_output(mode: str = "fast"):
+    notify(text=chosen(mode=mode).output)
+
+
+def stages_of(pipeline, folder, **values):
+    run = local.run(pipeline, values, out=folder / "out")
+    assert run.status == "succeeded"
+    return [stage.name for stage in run.stages()]
+
+
 @pytest.mark.parametrize(
-    ("pipeline", "condition"),
+    ("pipeline", "values", "expected"),
     [
-        (if_at_the_root, "`mode == 'fast'` of deploy;"),
-        (if_on_an_output, "`int(count-Output) > 3` of deploy;"),
-        (if_else, "`flag == true` of deploy;"),
-        (if_elif_else, "`int(size) > 5` of deploy;"),
-        (if_in_an_if, "`int(size) > 2` of condition-2;"),
-        (if_in_an_exit_handler, "`mode == 'fast'` of deploy;"),
-        (if_in_a_loop, "`int(loop-item-param-1) > 1` of deploy;"),
-        (loop_in_an_if, "`mode == 'fast'` of for-loop-3;"),
-        (if_in_a_nested_pipeline, "`mode == 'fast'` of deploy;"),
-        (one_of, "`mode == 'fast'` of deploy;"),
+        (if_at_the_root, {}, ["deploy"]),
+        (if_at_the_root, {"mode": "slow"}, []),
+        (if_at_the_root, {"mode": "it's"}, []),
+        (if_on_an_output, {}, ["count"]),
+        (if_else, {}, ["deploy"]),
+        (if_else, {"flag": False}, ["keep"]),
+        (if_elif_else, {"size": 9}, ["deploy"]),
+        (if_elif_else, {"size": 3}, ["keep"]),
+        (if_elif_else, {"size": 1}, ["notify"]),
+        (if_in_an_if, {}, ["deploy"]),
+        (if_in_an_if, {"mode": "slow"}, []),
+        (if_in_an_if, {"size": 1}, []),
+        (if_in_an_exit_handler, {}, ["deploy", "notify"]),
+        (if_in_an_exit_handler, {"mode": "slow"}, ["notify"]),
+        (if_in_a_loop, {}, ["deploy"]),
+        (loop_in_an_if, {}, ["deploy", "deploy"]),
+        (loop_in_an_if, {"mode": "slow"}, []),
+        (if_in_a_nested_pipeline, {}, []),
+        (one_of, {}, ["deploy", "notify"]),
+        (one_of, {"mode": "slow"}, ["keep", "notify"]),
+        (nested_output, {"mode": "slow"}, ["keep", "notify"]),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_condition_is_refused_wherever_it_is(tmp_path, pipeline, condition):
-    with pytest.raises(PipelineError) as refused:
-        local.run(pipeline, out=tmp_path / "out")
-    assert f"KFP's local runner does not evaluate the condition {condition}" in str(refused.value)
-    assert str(refused.value).endswith("run it on a cluster with `kfp-edge submit`, or decide inside a component.")
-    assert not (tmp_path / "out").exists()
+def test_the_branch_whose_condition_is_true_runs_and_no_other(tmp_path, pipeline, values, expected):
+    assert stages_of(pipeline, tmp_path, **values) == expected
+
+
+def test_a_task_gets_the_output_of_the_branch_that_ran(tmp_path):
+    run = local.run(one_of, {"mode": "slow"}, out=tmp_path / "out")
+    assert run.status == "succeeded"
+    assert "kept" in (tmp_path / "out" / "logs" / "run.log").read_text()
+
+
+def test_a_condition_that_cannot_be_evaluated_is_a_sentence_and_the_exit_task_runs(tmp_path):
+    file = tmp_path / "pipeline.yaml"
+    original = "inputs.parameter_values['pipelinechannel--mode'] == 'fast'"
+    text = compile_to_yaml(if_in_an_exit_handler)
+    assert original in text
+    file.write_text(text.replace(original, original.replace("== 'fast'", "> 5")))
+    with pytest.raises(local.RunFailedError, match=r"the condition `mode > 5` cannot be evaluated: .*") as failed:
+        local.run(str(file), out=tmp_path / "out")
+    assert [stage.name for stage in failed.value.run.stages()] == ["notify"]
+    assert "Traceback" not in (tmp_path / "out" / "logs" / "run.log").read_text()

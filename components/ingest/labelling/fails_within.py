@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kfp_edge.components.ingest.columns.time_numbers import to_lengths, to_numbers, to_time
 from kfp_edge.components.ingest.labelling.durations import Duration
 from kfp_edge.components.ingest.labelling.failure_log import FailureList, FailureLog, MachineFailures
 from kfp_edge.components.ingest.labelling.label_options import LabelOptions
@@ -19,6 +18,7 @@ from kfp_edge.components.ingest.labelling.remaining_life import RowEnds, label_r
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel, Float64s, Mask
 from kfp_edge.ml.dataset import Roles
+from kfp_edge.ml.time_numbers import to_lengths, to_numbers, to_time
 from kfp_edge.wording import count_of
 
 _DOWN = "rows from a failure on until the machine runs again"

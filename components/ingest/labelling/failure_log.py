@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_edge.components.ingest.columns.text_cells import STANDARD_CODES
-from kfp_edge.components.ingest.columns.time_numbers import to_numbers
 from kfp_edge.components.ingest.labelling.log_columns import DataColumns, LogColumns, choose_columns
 from kfp_edge.components.ingest.labelling.log_times import DataTimes, find_days_only, read_log_times
 from kfp_edge.components.ingest.labelling.machine_names import describe_similar, find_similar, match_names, to_text
@@ -22,6 +21,7 @@ from kfp_edge.components.ingest.reading.table_files import ReadOptions
 from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError, KfpEdgeError, ParameterError
 from kfp_edge.ml.arrays import ClassLabel, Float64s
+from kfp_edge.ml.time_numbers import to_numbers
 from kfp_edge.wording import count_of
 
 

@@ -11,13 +11,13 @@ import pandas as pd
 import pyarrow as pa
 
 from kfp_edge.components.ingest.columns import timestamps
-from kfp_edge.components.ingest.columns.time_numbers import to_numbers
 from kfp_edge.components.ingest.labelling.machine_names import describe_similar, find_similar
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.components.ingest.listing import list_names
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel, Mask
 from kfp_edge.ml.dataset import Roles
+from kfp_edge.ml.time_numbers import to_numbers
 from kfp_edge.storage.files import read_json
 from kfp_edge.wording import count_of
 

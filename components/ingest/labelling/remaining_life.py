@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kfp_edge.components.ingest.columns.time_numbers import to_lengths
 from kfp_edge.components.ingest.labelling.durations import Duration
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import Float64s, Mask
+from kfp_edge.ml.time_numbers import to_lengths
 
 #: Names of the target: in hours, and in units of a time column of numbers.
 IN_HOURS, IN_UNITS = "remaining_useful_life [h]", "remaining_useful_life"

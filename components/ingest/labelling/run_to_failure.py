@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kfp_edge.components.ingest.columns.time_numbers import to_lengths, to_numbers
 from kfp_edge.components.ingest.labelling.label_options import LabelOptions
 from kfp_edge.components.ingest.labelling.made_labels import MadeLabels
 from kfp_edge.components.ingest.labelling.remaining_life import RowEnds, label_remaining_life
 from kfp_edge.errors import DataError, ParameterError
 from kfp_edge.ml.dataset import Roles
+from kfp_edge.ml.time_numbers import to_lengths, to_numbers
 from kfp_edge.wording import count_of
 
 _NEEDS_GROUPS = "each group ends with its failure, so whole groups are held out"

@@ -1,13 +1,14 @@
 """Ways to select the rows to test on, so that nothing leaks from them into training."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from kfp_edge.components.ingest.columns.time_numbers import to_numbers
 from kfp_edge.components.ingest.targets.target_rule import TargetRule
 from kfp_edge.ml.arrays import ClassLabel, Int64s, Mask
+from kfp_edge.ml.time_numbers import to_numbers
 
 #: Random orders of the groups of which a split by group takes the best.
 _MAX_TRIES = 200
@@ -15,6 +16,8 @@ _MAX_TRIES = 200
 _GOOD_SHARE = 0.1
 #: Share of the rows of the other groups that must lie before the first test group, so that it starts the test part.
 _MIN_SHARE_BEFORE = 0.5
+#: Fewer rows of a period, before `recent` or in it, make no parts.
+_MIN_ROWS_OF_PERIOD = 2
 #: Why a split by group and time leaves rows out.
 IN_NEITHER_PART = "rows of test groups before the test part begins, and of other groups after that"
 
@@ -38,6 +41,18 @@ class SplitRows:
     known_later: str = ""
     #: Why whole groups have to be held out, or "".
     needs_groups: str = ""
+    #: Since when rows are recent, as `to_numbers` gives it; None where all rows count alike.
+    recent_since: float | None = None
+
+    def select(self, mask: Mask) -> "SplitRows":
+        """Return those rows that `mask`, shape [n], selects."""
+        labels, times, groups, known_at = (
+            None if column is None else column[mask].reset_index(drop=True)
+            for column in (self.labels, self.times, self.groups, self.known_at)
+        )
+        return dataclasses.replace(
+            self, rows=int(mask.sum()), labels=labels, times=times, groups=groups, known_at=known_at
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,31 @@ def select_latest(times: pd.Series, fraction: float) -> Selection:
             f"too many rows of {times.name!r} share the time {times.iloc[cut]}, so no row is left to train on"
         )
     return _split_all(test)
+
+
+def select_latest_of_periods(rows: SplitRows, fraction: float) -> Selection:
+    """Select the last `fraction` of the rows before `recent_since`, and of those from then on.
+
+    So a model is tested on what was usual before, and on what is usual now. Rows of the first period whose label only
+    what happens in the second one tells are left out.
+
+    Raises:
+        CannotSplitError: a part of a period would be empty.
+    """
+    assert rows.times is not None
+    assert rows.recent_since is not None
+    is_recent = to_numbers(rows.times) >= rows.recent_since
+    test, left_out = np.zeros(rows.rows, dtype=bool), np.zeros(rows.rows, dtype=bool)
+    for period, name in ((~is_recent, "before the recent ones"), (is_recent, "that are recent")):
+        if period.sum() < _MIN_ROWS_OF_PERIOD:
+            raise CannotSplitError(f"there are only {period.sum():,} rows {name}, too few to train and to test on")
+        of_period = rows.select(period)
+        assert of_period.times is not None
+        selection = leave_out_known_later(of_period, select_latest(of_period.times, fraction))
+        test[period], left_out[period] = selection.test, selection.left_out
+    if rows.known_at is not None:
+        left_out |= ~is_recent & (rows.known_at.to_numpy() >= rows.recent_since)
+    return Selection(test & ~left_out, left_out, rows.known_later)
 
 
 def leave_out_known_later(rows: SplitRows, selection: Selection) -> Selection:

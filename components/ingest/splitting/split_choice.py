@@ -1,6 +1,5 @@
 """Choose how rows are split, check that both parts can be used, and advise what would help where they cannot."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,10 +15,12 @@ from kfp_edge.components.ingest.splitting.split import (
     select_groups,
     select_latest,
     select_latest_groups,
+    select_latest_of_periods,
     select_stratified,
 )
 from kfp_edge.errors import DataError
 from kfp_edge.ml.arrays import ClassLabel
+from kfp_edge.ml.time_numbers import to_time
 
 #: Groups follow each other in time if no larger share of the rows is left out by a split by group and time.
 _MAX_SHARE_LEFT_OUT = 0.05
@@ -82,11 +83,19 @@ def choose_split(rows: SplitRows, request: SplitRequest, *, groups_are_files: bo
             tried.
     """
     candidates = [(request.method, "it was asked for")] if request.method != "auto" else _list_candidates(rows, request)
+    if rows.recent_since is not None:  # the latest groups are of the recent period alone
+        candidates = [each for each in candidates if each[0] != _BY_GROUP_AND_TIME] or [
+            ("time", "there is a time column")
+        ]
     problems: dict[str, str] = {}
     for method, reason in candidates:
         selection, problem = _try(rows, method, request.fraction, request.seed)
         if selection is not None and not problem:
-            reasons = [reason, *(f"split={other} would be of no use: {why}" for other, why in problems.items())]
+            periods = f", both before {_format_recent(rows)} and since then" if _has_periods(rows, method) else ""
+            reasons = [
+                f"{reason}{periods}",
+                *(f"split={other} would be of no use: {why}" for other, why in problems.items()),
+            ]
             return ChosenSplit(method, "; ".join(reasons), selection, _warn_of_overlap(rows, method))
         problems[method] = problem
     first_method, first_problem = next(iter(problems.items()))
@@ -96,6 +105,16 @@ def choose_split(rows: SplitRows, request: SplitRequest, *, groups_are_files: bo
             reason = f"a split by file would be of no use: {first_problem}"
             return ChosenSplit("random", reason, selection, _warn_of_overlap(rows, "random"))
     raise DataError(f"{first_problem}; {_advise(rows, first_method, request)}.")
+
+
+def _has_periods(rows: SplitRows, method: str) -> bool:
+    return method == "time" and rows.recent_since is not None
+
+
+def _format_recent(rows: SplitRows) -> str:
+    assert rows.times is not None
+    assert rows.recent_since is not None
+    return str(to_time(rows.recent_since, is_number=not pd.api.types.is_datetime64_dtype(rows.times)))
 
 
 def _list_candidates(rows: SplitRows, request: SplitRequest) -> list[tuple[str, str]]:
@@ -165,6 +184,8 @@ def _try(rows: SplitRows, method: str, fraction: float, seed: int) -> tuple[Sele
 def _select(rows: SplitRows, method: str, fraction: float, seed: int) -> Selection:
     if method == "time":
         assert rows.times is not None
+        if _has_periods(rows, method):
+            return select_latest_of_periods(rows, fraction)
         return leave_out_known_later(rows, select_latest(rows.times, fraction))
     if method == "group":
         return select_groups(rows, fraction, seed)
@@ -249,14 +270,7 @@ def _find_rare_classes(rows: SplitRows) -> list[ClassLabel]:
 
 def _leave_out(rows: SplitRows, classes: list[ClassLabel]) -> SplitRows:
     assert rows.labels is not None
-    is_kept = ~rows.labels.isin(classes)
-    labels, times, groups, known_at = (
-        None if column is None else column[is_kept].reset_index(drop=True)
-        for column in (rows.labels, rows.times, rows.groups, rows.known_at)
-    )
-    return dataclasses.replace(
-        rows, rows=int(is_kept.sum()), labels=labels, times=times, groups=groups, known_at=known_at
-    )
+    return rows.select((~rows.labels.isin(classes)).to_numpy())
 
 
 def _describe_alternatives(rows: SplitRows, request: SplitRequest) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """The objects that a run created are deleted when it ends, or by a later run if it was killed."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kfp_edge.kubernetes.metadata import (
     expiry_time,
     run_labels,
 )
+from kfp_edge.retraining.claims import ClaimPolicy, claim
 from support.fake_kubernetes import FakeKubernetes
 from support.s3 import s3_server
 
@@ -208,4 +210,21 @@ def test_outside_a_pod_nothing_is_deleted(
         clean_up("mine", OPTIONS)
         assert len(remaining(fake)) == len(KINDS)
         assert fake.requests == []
-    assert "nothing to clean up" in capsys.readouterr().out
+    assert "nothing to delete" in capsys.readouterr().out
+
+
+def test_the_claim_of_the_run_on_a_retraining_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    now, policy = datetime.now(UTC), ClaimPolicy.parse("0s", 9, "24h")
+    assert claim(str(tmp_path), "press", "mine", policy, now).is_granted
+    clean_up("mine", {}, str(tmp_path), "press")
+    assert claim(str(tmp_path), "press", "next", policy, now).is_granted
+
+
+def test_objects_are_deleted_though_the_claim_cannot_be_ended(cluster: FakeKubernetes, tmp_path: Path) -> None:
+    (tmp_path / "press").mkdir()
+    (tmp_path / "press" / "claims.json").write_text("no JSON")
+    create_leftovers(cluster, "mine")
+    with pytest.raises(KfpEdgeError, match="no claims that can be read"):
+        clean_up("mine", OPTIONS, str(tmp_path), "press")
+    assert remaining(cluster) == []

@@ -274,7 +274,7 @@ def test_the_repository_is_asked_for_the_branch_that_the_site_follows(tmp_path: 
 @pytest.mark.parametrize(
     ("files", "values", "message"),
     [
-        ({"sites/a/pump/kustomization.yaml": "images: []\n"}, {}, "of an earlier layout and no fleet.yaml"),
+        ({"sites/a/pump/kustomization.yaml": "images: []\n"}, {}, "is of the layout without rings"),
         ({"apps/a.yaml": "a: 1\n"}, {}, "has no fleet.yaml, but apps/a.yaml"),
         ({"fleet.yaml": "kind: Fleet\n"}, {}, "fleet.yaml, line 1: has no apiVersion"),
         ({"a.yaml": "image: &a x\n"}, {"gitops_target": {"file": "a.yaml", "yaml_path": "image"}}, "has the anchor &a"),

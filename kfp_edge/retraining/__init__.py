@@ -1,0 +1,1 @@
+"""When a model may be retrained, and whether the new model is better than the one in use."""
