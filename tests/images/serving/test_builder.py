@@ -147,7 +147,8 @@ def test_an_image_for_a_processor_is_for_that_alone(architecture: str, variant: 
 def test_it_gets_the_versions_that_the_project_is_tested_with_and_no_other_package() -> None:
     pinned = re.findall(r"^([a-z0-9-]+)==(\S+)", REQUIREMENTS.read_text(), re.MULTILINE)
     project = tomllib.loads((ROOT / "serving/pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[^a-z0-9-]", line)[0] for line in project["dependencies"]}
+    packages = [*project["dependencies"], *project["optional-dependencies"]["mqtt"]]
+    declared = {re.split(r"[^a-z0-9-]", line)[0] for line in packages}
     assert dict(pinned).keys() == declared | {"typing-extensions"}  # which grpcio imports
     lock = (ROOT / "requirements.lock").read_text()
     assert [pin for pin in pinned if f"{pin[0]}=={pin[1]} " not in lock] == []
