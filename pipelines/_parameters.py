@@ -279,7 +279,7 @@ class Retraining(Model):
 class RetrainedModel(Retraining, Drift, ModelName):
     """A model in use, and when it is retrained."""
 
-    described_by: ClassVar[tuple[BaseComponent, ...]] = (claim_retraining, compare_models, drift, verify)
+    described_by: ClassVar[tuple[BaseComponent, ...]] = (drift, verify, claim_retraining, compare_models)
 
 
 @dataclass(frozen=True, kw_only=True)

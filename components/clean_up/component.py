@@ -15,7 +15,8 @@ def clean_up(run_id: str, staging_options: dict = {}, retraining_state: str = ""
         staging_options: Options of the test in a cluster, such as `{"namespace": "edge-staging", "pull_secret":
             "quay-pull"}`; the README of staging_test lists them.
         retraining_state: Where `claim_retraining` keeps its claims; that of this run is ended. Empty: there is none.
-        model_name: Name of the model that the claim is on.
+        model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
+            folder at the edge.
     """
     from kfp_edge.runtime.stage import stage
 

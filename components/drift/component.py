@@ -28,7 +28,8 @@ def drift(
     """Decide whether a model still fits what its sites see, by the counts of inputs and outputs at the edge.
 
     Args:
-        model_name: Name of the model whose servers are looked at.
+        model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
+            folder at the edge.
         prometheus: URL of the Prometheus HTTP API with the metrics of the sites. If empty, that of the environment
             variable `KFP_EDGE_METRICS_URL`, or on a cluster of the key `url` in the Secret `metrics_secret`.
         site_label: The label of a time series that names its site.

@@ -13,16 +13,27 @@ from support.paths import ROOT
 
 COMPILED = ROOT / "compiled"
 NAMES = compiler.pipeline_names()
-DELIVERIES = ["delivery", "edge_mlops"]
+DELIVERIES = ["delivery", "edge_mlops", "retraining"]
 #: Their only stage checks what it is given.
 SINGLE_STAGES = ["drift", "promote", "rollback"]
 PREFLIGHT = [name for name in NAMES if name not in SINGLE_STAGES]
 #: Stages that change something outside of the run.
-SIDE_EFFECTS = {"containerize", "staging-test", "release", "gitops-commit", "clean-up", "promote", "rollback"}
+SIDE_EFFECTS = {
+    "claim-retraining",
+    "containerize",
+    "staging-test",
+    "release",
+    "gitops-commit",
+    "clean-up",
+    "promote",
+    "rollback",
+}
 #: Stages that read what is outside of the run, where other content may be under the same address the next time.
-READERS = {"preflight", "ingest", "fetch-model", "verify", "drift"}
+READERS = {"preflight", "ingest", "fetch-champion", "fetch-model", "verify", "drift"}
 #: Stages that depend on a network.
 NETWORK = {
+    "claim-retraining",
+    "fetch-champion",
     "ingest",
     "fetch-model",
     "containerize",
@@ -34,7 +45,7 @@ NETWORK = {
     "drift",
 }
 #: Stages that process the data.
-COMPUTE = {"ingest", "train", "export", "verify", "drift"}
+COMPUTE = {"ingest", "train", "export", "verify", "drift", "compare-models"}
 MOUNTS = "/var/run/secrets/kfp-edge"
 
 
@@ -141,7 +152,16 @@ def test_parameters_set_nodes_certificates_and_pull_secret_of_every_pod(name: st
 @pytest.mark.parametrize("name", NAMES)
 def test_only_stages_that_use_the_object_store_get_the_data_connection(name: str) -> None:
     for label, pod in pods(name).items():
-        if label not in ("preflight", "ingest", "fetch-model", "verify", "containerize", "clean-up", "drift"):
+        if label not in (
+            "preflight",
+            "ingest",
+            "fetch-model",
+            "verify",
+            "containerize",
+            "clean-up",
+            "drift",
+            "claim-retraining",
+        ):
             assert "secretAsEnv" not in pod, label
             continue
         (secret,) = pod["secretAsEnv"]
@@ -161,6 +181,7 @@ def test_only_stages_that_push_or_pull_get_a_login(name: str) -> None:
     of_stages = {
         **{stage: [registry] for stage in ("containerize", "staging-test", "release")},
         "gitops-commit": [registry, git, forge],
+        "fetch-champion": [registry, git, forge],
         "promote": [registry, git, forge, metrics],
         "rollback": [registry, git, forge],
         "drift": [metrics],
@@ -194,7 +215,8 @@ def test_the_commit_gets_the_checks_of_the_staging_test(name: str) -> None:
 def test_stages_that_create_objects_in_the_cluster_get_the_run_id(name: str) -> None:
     runs = {label: task["inputs"]["parameters"].get("run_id") for label, task in tasks(name)}
     with_run_id = {label for label, run in runs.items() if run and "{{$.pipeline_job_uuid}}" in str(run)}
-    assert with_run_id == {"containerize", "staging-test", "clean-up"}
+    claim = {"claim-retraining"} & set(runs)
+    assert with_run_id == {"containerize", "staging-test", "clean-up"} | claim
 
 
 def test_the_models_of_a_fleet_are_trained_in_parallel_and_then_compared() -> None:
@@ -224,6 +246,9 @@ def test_every_parameter_of_a_stage_is_checked_before_the_first_one(name: str) -
     checked = set(spec["components"]["comp-preflight"]["inputDefinitions"]["parameters"])
     of_pods = {"cpu", "memory", "data_connection", "ca_bundle", "node_selector", "tolerations"}
     of_pods |= {"image_pull_secret", "registry_secret", "git_secret", "forge_secret"}
-    unchecked = {"revision"}
+    # those of the stages right behind the check, which train nothing
+    of_drift = set(documents("drift")[0]["root"]["inputDefinitions"]["parameters"])
+    of_claim = set(documents("retraining")[0]["components"]["comp-claim-retraining"]["inputDefinitions"]["parameters"])
+    unchecked = {"revision"} | ((of_drift | of_claim | {"compared_metric"}) if name == "retraining" else set())
     parameters = set(spec["root"]["inputDefinitions"]["parameters"])
     assert parameters - checked - of_pods - unchecked == set(), "add it to preflight, and its rule to its stage"

@@ -15,7 +15,8 @@ from support.paths import ROOT
 
 def list_sources() -> Iterator[tuple[Path, str]]:
     for folder in ("kfp_edge", "components", "pipelines"):
-        yield from ((path, path.read_text()) for path in (ROOT / folder).rglob("*.py"))
+        sources = ((path, path.read_text()) for path in (ROOT / folder).rglob("*.py"))
+        yield from ((path, source) for path, source in sources if "grafana_foundation_sdk" not in source)
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = nbformat.read(path, as_version=4).cells
         yield path, "\n".join(cell.source for cell in cells if cell.cell_type == "code")

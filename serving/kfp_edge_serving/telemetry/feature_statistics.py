@@ -163,7 +163,7 @@ class FeatureStatistics:
             columns.add(np.concatenate([feed[name] for _, feed, _ in requests]))
         for output in self._outputs:
             if arrays := [answers[output.tensor.name] for _, _, answers in requests if output.tensor.name in answers]:
-                output.add(np.concatenate(arrays))
+                output.add(np.concatenate(arrays, axis=None))
         label = self._label
         if label is not None and (labels := [answers[label] for _, _, answers in requests if label in answers]):
             self._count_classes(Counter(np.concatenate(labels, axis=None).tolist()))

@@ -27,9 +27,11 @@ def copy_of_training(folder: Path, **info: str) -> Path:
 def test_every_pipeline_of_ours_is_named_after_itself_and_the_release(pipelines: list[ManagedPipeline]) -> None:
     assert [pipeline.name for pipeline in pipelines] == [
         "delivery-1.2.0",
+        "drift-1.2.0",
         "edge-mlops-1.2.0",
         "fleet-training-1.2.0",
         "promote-1.2.0",
+        "retraining-1.2.0",
         "rollback-1.2.0",
         "training-1.2.0",
     ]
