@@ -14,7 +14,8 @@ def clean_up(run_id: str, staging_options: dict = {}, retraining_state: str = ""
             pipeline: `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
         staging_options: Options of the test in a cluster, such as `{"namespace": "edge-staging", "pull_secret":
             "quay-pull"}`; the README of staging_test lists them.
-        retraining_state: Where `claim_retraining` keeps its claims; that of this run is ended. Empty: there is none.
+        retraining_state: Where it is recorded which run retrains which model: `s3://BUCKET/PREFIX`, or a folder where
+            all runs are on one machine.
         model_name: Name of the model, a DNS label such as `press-failure`. It names the bundle, the image and the
             folder at the edge.
     """
