@@ -29,10 +29,9 @@ def fetch_champion(
         gitops_target: Where a repository of another layout names the image: `{file: PATH, image: NAME}` for an entry of
             `images` in a kustomization, or `{file: PATH, yaml_path: image.digest}` for a value of any YAML file, such
             as those of Helm. If empty, the repository has the layout of kfp-edge.
-        registry: Where the pipelines release images, `docker://HOST/REPO` or `oci:FOLDER`; for images that the ring
-            names by another address.
-
-        model_version: Version of the new model where none is in use yet, such as `1.4.0`.
+        registry: Where images are pushed: `docker://HOST[:PORT]/REPO`, or `oci:FOLDER` for OCI layouts in a folder.
+        model_version: Version of the model, such as `1.4.0`: the tag of the released image, and part of the name of the
+            review branch.
 
     Returns:
         version: Version of the model in use; empty if the ring has no such model yet.
