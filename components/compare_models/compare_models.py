@@ -6,9 +6,10 @@ from pathlib import Path
 from kfp_edge.components.compare_models.report import write_report
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml import dataset
+from kfp_edge.reports.html import Page
 from kfp_edge.retraining.champion import Champion
 from kfp_edge.retraining.comparison import Comparison, compare
-from kfp_edge.storage.files import read_json, write_file
+from kfp_edge.storage.files import read_json
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def compare_models(bundle: Path, champion: Path, test_data: Path, metric: str, m
     facts = read_json(champion / "champion.json")
     if not facts["version"]:
         reason = f"{facts['model']} is not in use yet, so there is nothing to compare it with"
-        write_file(report, f"<!doctype html><title>Comparison</title><p>{reason}.</p>\n".encode())
+        Page("New model and model in use", f"{reason}.").write(report)
         print(f"better: {reason}", flush=True)
         return Result("better", reason)
     in_use = Champion.load(champion / "bundle", f"{facts['model']} {facts['version']} in {facts['where']}")

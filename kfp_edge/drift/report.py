@@ -70,17 +70,7 @@ def write_report(result: DriftResult, path: Path) -> None:
         if len(changed) > _PLOTS:
             page.text(f"{count_of(len(changed) - _PLOTS, 'more comparison')} in the table below.")
     page.heading("All comparisons").table(
-        (
-            "group",
-            "version",
-            "variable",
-            "rows",
-            "PSI",
-            "adjusted p-value",
-            "rows per independent",
-            "verdict",
-            "reason",
-        ),
+        _HEADER,
         [_table_row(each) for each in ordered[:_ROWS]],
     )
     if len(ordered) > _ROWS:
