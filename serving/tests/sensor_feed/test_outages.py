@@ -142,6 +142,7 @@ def test_an_outage_of_the_server_that_is_longer_than_the_buffer_is_counted(
     number = 350
     messages = [(topic, content | {"remark": "x" * 1000}) for topic, content in map(reading, range(number))]
     with running_feed(configuration) as feed, connected(broker.port, "predictions/#") as plant:
+        until(lambda: feed.value("connected") == 1)
         plant.send_all(messages)
         until(lambda: feed.value("messages_total", status="stored") == number)
         dropped = int(feed.value("dropped_messages_total"))

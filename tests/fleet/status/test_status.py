@@ -23,7 +23,7 @@ from kfp_edge.git.remote import GitRemote
 from support.fleet_history import FleetClone, create_fleet
 from support.fleets import DIGESTS, site_with
 from support.git_repositories import bare
-from support.prometheus import NOW, Served, prometheus_with
+from support.prometheus import NOW, SCRAPED_EVERY, Served, prometheus_with
 
 OLD, NEW, FOREIGN = DIGESTS[:3]
 #: Open from 22 to 2 o'clock in Berlin: closed at noon.
@@ -37,6 +37,7 @@ SERVERS = [
     Served("night", OLD, (30, 0)),
     Served("offline", OLD, (100, 50)),
     Served("caught-up", NEW, (9, 4)),
+    Served("just-gone", NEW, (9, 0.5)),
     Served("ill", NEW, (9, 0), is_ready=False),
     Served("replacing", OLD, (9, 0)),
     Served("replacing", NEW, (0.5, 0), instance="pod-2:8080"),
@@ -44,7 +45,19 @@ SERVERS = [
     Served("swapped", NEW, (60, 40)),
     Served("swapped", FOREIGN, (40, 2), instance="pod-2:8080"),
 ]
-SITES = ("current", "drifted", "changed", "night", "offline", "caught-up", "ill", "replacing", "old-server", "silent")
+SITES = (
+    "current",
+    "drifted",
+    "changed",
+    "night",
+    "offline",
+    "caught-up",
+    "just-gone",
+    "ill",
+    "replacing",
+    "old-server",
+    "silent",
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +94,7 @@ def of(status: FleetStatus, site: str) -> SiteStatus:
         ("night", State.WAITING, (OLD,), 12),
         ("offline", State.OFFLINE, (OLD,), 12),
         ("caught-up", State.OFFLINE, (NEW,), None),
+        ("just-gone", State.CURRENT, (NEW,), None),
         ("ill", State.NOT_READY, (NEW,), None),
         ("replacing", State.DRIFTED, (OLD, NEW), 0),
         ("old-server", State.DRIFTED, ("",), 12),
@@ -100,6 +114,10 @@ def test_when_a_site_was_last_seen_is_known_though_it_is_offline(status: FleetSt
     last_seen = of(status, "offline").reports.last_seen
     assert last_seen is not None
     assert (NOW - last_seen) / timedelta(hours=1) == pytest.approx(50, abs=0.1)
+
+
+def test_when_a_site_was_last_seen_within_an_hour_is_exact(status: FleetStatus) -> None:
+    assert of(status, "just-gone").reports.last_seen == NOW - timedelta(hours=0.5) - SCRAPED_EVERY
 
 
 def test_when_an_offline_site_last_ran_what_it_should_is_known_though_that_is_days_ago(
@@ -181,7 +199,7 @@ class TestTheCommand:
         output = self.run(fleet, "--within", "1d")
         (line,) = [line for line in output.splitlines() if " silent " in line]
         assert line.split()[:5] == ["canary", "silent", "pump", NEW.removeprefix("sha256:")[:12], "nothing"]
-        assert output.splitlines()[-1].startswith("11 sites: ")
+        assert output.splitlines()[-1].startswith("12 sites: ")
 
     def test_counts_sites_and_models_apart(self, status: FleetStatus) -> None:
         twice = replace(status, sites=tuple(each for each in status.sites if each.site.name == "current") * 2)
