@@ -96,8 +96,8 @@ sites; 2.5 % of them are offline, and 2 % have not taken the newest release.
 
 Each figure is of a whole command, with the start of Python and a clone of the repository where it needs one, the
 fastest of three runs; in brackets the time of processors of all its processes, on which other work on the machine has
-less influence; memory is that of its largest process. `kubectl kustomize` runs for each site on all cores; at 10,000
-sites for a sample of 200, multiplied (*). What `render` writes for the sample is compared with it, byte by byte."""
+less influence; memory is that of its largest process. `kubectl kustomize` runs for each site on all cores; from 1,000
+sites on for a sample of 200, multiplied (*). What `render` writes for the sample is compared with it, byte by byte."""
 
 
 def _targets(fleet: Fleet) -> str:

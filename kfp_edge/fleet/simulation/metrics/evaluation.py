@@ -72,6 +72,9 @@ class _Evaluation:
         argument = call.argument
         if call.function == "timestamp" and isinstance(argument, Selector):
             return self._per_series(argument, lambda series: _last_samples(series, times - argument.offset)[0])
+        if call.function == "timestamp":
+            present = self.evaluate(argument, times)
+            return {labels: np.where(np.isnan(values), np.nan, times) for labels, values in present.items()}
         if call.function == "increase" and isinstance(argument, Selector) and argument.window:
             return self._per_series(argument, lambda series: _increase(series, argument.window, times))
         if call.function.endswith("_over_time") and isinstance(argument, Subquery):
