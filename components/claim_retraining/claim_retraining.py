@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from kfp_edge.kubernetes import in_pod
 from kfp_edge.ml.model_names import check_name
-from kfp_edge.retraining.claims import ClaimPolicy, claim
+from kfp_edge.retraining.claims import ClaimPolicy, check_state, claim
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ def claim_retraining(model: str, run: str, state: str, cool_down: str, max_per_w
         StorageError: the claims cannot be read or written.
     """
     check_name(model)
+    check_state(state, in_pod=in_pod())
     policy = ClaimPolicy.parse(cool_down, max_per_week, timeout)
     decision = claim(state, model, run, policy, datetime.now(UTC))
     verdict = "granted" if decision.is_granted else "refused"

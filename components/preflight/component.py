@@ -2,6 +2,8 @@
 
 from typing import Optional
 
+from kfp_edge.components.claim_retraining.component import claim_retraining
+from kfp_edge.components.compare_models.component import compare_models
 from kfp_edge.components.containerize.component import containerize
 from kfp_edge.components.export.component import export
 from kfp_edge.components.fetch_model.component import fetch_model
@@ -14,7 +16,18 @@ from kfp_edge.runtime.component import component, describe_inputs
 
 
 @component
-@describe_inputs(ingest, train, fetch_model, export, verify, containerize, staging_test, gitops_commit)
+@describe_inputs(
+    ingest,
+    train,
+    fetch_model,
+    export,
+    verify,
+    containerize,
+    staging_test,
+    claim_retraining,
+    compare_models,
+    gitops_commit,
+)
 def preflight(
     assets: Optional[list[dict]] = None,
     data: Optional[str] = None,
@@ -77,6 +90,11 @@ def preflight(
     staging_options: Optional[dict] = None,
     startup_timeout: Optional[float] = None,
     staging_max_latency_ms: Optional[float] = None,
+    retraining_state: Optional[str] = None,
+    cool_down: Optional[str] = None,
+    max_retrainings_per_week: Optional[int] = None,
+    retraining_timeout: Optional[str] = None,
+    compared_metric: Optional[str] = None,
     gitops_repo: Optional[str] = None,
     gitops_branch: Optional[str] = None,
     ring: Optional[str] = None,

@@ -30,6 +30,8 @@ from kfp_edge.metrics.gates import check_limits, parse_gates
 from kfp_edge.ml.bundle import TASK_NAMES
 from kfp_edge.ml.model_names import check_identity
 from kfp_edge.model_selection.selection import check_selection
+from kfp_edge.retraining.claims import ClaimPolicy, check_state
+from kfp_edge.retraining.comparison import find_compared_metric
 from kfp_edge.tasks.anomaly.threshold_rows import check_false_alarm_rate
 from kfp_edge.tasks.registry import TASKS, check_measured, check_options
 
@@ -74,11 +76,34 @@ def parameter_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
         yield from _delivery_checks(values, in_pod=in_pod)
     if "gitops_repo" in values:
         yield from _git_checks(values)
-    if "drift_window" in values:
-        yield partial(read_drift_parameters, **values)
+    yield from _retraining_checks(values, in_pod=in_pod)
     if values.get("image_registry"):
         yield partial(ImageRegistry.parse, values["image_registry"])
     yield partial(check_pod_parameters, values)
+
+
+def _retraining_checks(values: Values, *, in_pod: bool) -> Iterator[Check]:
+    """Yield the checks of when a model is retrained, how often, and what it is compared by."""
+    if "drift_window" in values:
+        yield partial(read_drift_parameters, **values)
+    if "retraining_state" not in values:
+        return
+    limits = (("cool_down", "1d"), ("max_retrainings_per_week", 2), ("retraining_timeout", "24h"))
+    yield partial(ClaimPolicy.parse, *(values.get(name, default) for name, default in limits))
+    yield partial(check_state, values["retraining_state"], in_pod=in_pod)
+    if values.get("compared_metric"):
+        yield partial(_check_compared_metric, values)
+
+
+def _check_compared_metric(values: Values) -> None:
+    metric = find_compared_metric(values["compared_metric"])
+    if (task := _task(values)) and task not in metric.tasks:
+        raise ParameterError(
+            f"compared_metric is {values['compared_metric']!r}, which task={task} does not measure; name another one, "
+            "or leave it empty."
+        )
+    if "estimator" in values:
+        check_measured(values["compared_metric"], read_training_options(values), task)
 
 
 def _check_brought_model(values: Values) -> None:

@@ -23,6 +23,7 @@ from kfp_edge.images.serving.model_bases import (
 )
 from kfp_edge.kubernetes import in_pod
 from kfp_edge.ml.bundle import MANIFEST
+from kfp_edge.retraining.claims import read_claims
 from kfp_edge.storage.fetch import check_exists
 from kfp_edge.storage.urls import url_scheme
 
@@ -48,6 +49,8 @@ def target_checks(values: Mapping[str, Any]) -> Iterator[Check]:
             yield partial(_check_modelcar_base, values.get("modelcar_base", MODELCAR_BASE), build)
     if "gitops_repo" in values:
         yield partial(_check_git, values)
+    if "retraining_state" in values:
+        yield partial(read_claims, values["retraining_state"], values["model_name"])
 
 
 def _check_registry(registry: str, model: str) -> None:

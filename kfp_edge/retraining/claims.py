@@ -17,6 +17,7 @@ from kfp_edge.errors import ParameterError, StorageError
 from kfp_edge.fleet.units import parse_duration
 from kfp_edge.storage.conditional_writes import StoredVersion, read_version, write_if_unchanged
 from kfp_edge.storage.files import canonical_json
+from kfp_edge.storage.urls import url_scheme
 
 #: Claims that ended longer ago are forgotten; the weekly limit needs seven days.
 _KEPT = timedelta(days=90)
@@ -172,6 +173,38 @@ def decide(claims: Sequence[Claim], run: str, policy: ClaimPolicy, now: datetime
             f"the next time is {_format(free)}",
         )
     return Decision(True, "no other run retrains the model, and its limits allow it")
+
+
+def read_claims(state: str, model: str) -> list[Claim]:
+    """Return the claims of a model, the oldest first.
+
+    Raises:
+        StorageError: they cannot be read, or were altered.
+    """
+    address = locate_claims(state, model)
+    return _parse(address, read_version(address))
+
+
+def check_state(state: str, *, in_pod: bool) -> None:
+    """Check where claims are to be kept.
+
+    Args:
+        state: `retraining_state`.
+        in_pod: Whether the runs are in pods of a cluster, which share no folder.
+
+    Raises:
+        ParameterError: claims cannot be kept there.
+    """
+    scheme = url_scheme(state)
+    if not state.strip() or scheme not in ("", "s3"):
+        raise ParameterError(
+            f"retraining_state is {state!r}; name s3://BUCKET/PREFIX, or a folder where all runs are on one machine."
+        )
+    if in_pod and not scheme:
+        raise ParameterError(
+            f"retraining_state is the folder {state}, which no other pod sees, so that several runs could retrain one "
+            "model at once; name s3://BUCKET/PREFIX."
+        )
 
 
 def locate_claims(state: str, model: str) -> str:

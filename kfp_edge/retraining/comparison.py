@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from kfp_edge.errors import ParameterError
-from kfp_edge.metrics.catalog import Direction, find_metric
+from kfp_edge.metrics.catalog import Direction, Metric, find_metric
 from kfp_edge.metrics.intervals import find_clusters
 from kfp_edge.ml.arrays import Int64s, Mask
 from kfp_edge.ml.dataset import Dataset
@@ -95,13 +95,23 @@ def compare(champion: Predictor, challenger: Predictor, test: Dataset, margin: f
         ParameterError: the metric is not measured of both models, or has no better direction.
     """
     name = metric or _choose_metric(challenger, test)
-    known = find_metric(name)
-    if known is None or known.direction is Direction.NONE:
-        raise ParameterError(f"compared_metric is {name!r}, of which no value is better; name one such as roc_auc.")
+    known = find_compared_metric(name)
     difference = _Difference(champion, challenger, name, -1 if known.direction is Direction.LOWER else 1)
     periods = tuple(difference.measure(period, test, rows) for period, rows in _select_periods(test).items())
     is_better, reason = _judge(periods, name, margin, has_unit=known.has_unit)
     return Comparison(name, periods, is_better, reason)
+
+
+def find_compared_metric(name: str) -> Metric:
+    """Return what is known of the metric that models are to be compared by.
+
+    Raises:
+        ParameterError: there is none of this name, or it has no better direction.
+    """
+    known = find_metric(name)
+    if known is None or known.direction is Direction.NONE:
+        raise ParameterError(f"compared_metric is {name!r}, of which no value is better; name one such as roc_auc.")
+    return known
 
 
 def _choose_metric(challenger: Predictor, test: Dataset) -> str:

@@ -1,6 +1,6 @@
 """The decorator of every component: one runtime image, nothing installed when a pod starts."""
 
-import functools
+import ast
 import inspect
 import os
 from collections.abc import Callable
@@ -16,7 +16,24 @@ DEFAULT_RUNTIME_IMAGE = "quay.io/kfp-edge/runtime:0.1.0"
 #: The one that pipelines are compiled with. A release pins it by digest.
 RUNTIME_IMAGE = os.environ.get("KFP_EDGE_RUNTIME_IMAGE") or DEFAULT_RUNTIME_IMAGE
 
-component = functools.partial(dsl.component, base_image=RUNTIME_IMAGE, install_kfp_package=False)
+
+def component(function: Callable[..., Any]) -> "BaseComponent":
+    """Make a KFP component of a function, whose docstring describes its inputs and outputs.
+
+    The source that a pod runs has no docstring: a backend stores the source up to six times for every task, and would
+    not take the cached outputs of a stage whose description has changed.
+    """
+    made = dsl.component(function, base_image=RUNTIME_IMAGE, install_kfp_package=False)
+    command = made.component_spec.implementation.container.command
+    command[-1] = _without_docstring(command[-1])
+    return made
+
+
+def _without_docstring(source: str) -> str:
+    (function,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    docstring, *_ = function.body
+    lines = source.splitlines(keepends=True)
+    return "".join(lines[: docstring.lineno - 1] + lines[docstring.end_lineno :])
 
 
 def describe_inputs(*components: "BaseComponent") -> Callable[[Callable[..., Any]], Callable[..., Any]]:

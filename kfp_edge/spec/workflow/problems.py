@@ -126,7 +126,8 @@ def find_warnings(pipeline: PipelineDocument, arguments: Mapping[str, Any]) -> I
 
 def _find_size_warnings(texts: WorkflowTexts, size: WorkflowSize) -> Iterator[Finding]:
     path, loop = _describe_loop(texts, size)
-    if size.compressed > _WARNED_SHARE * ARGO_LIMIT:
+    warned = _WARNED_SHARE * ARGO_LIMIT
+    if size.whole > warned and size.compressed > warned:
         message = f"grows to about {_to_kib(size.compressed)}{loop}, and Argo Workflows ends runs with more than "
         message += f"{_to_kib(ARGO_LIMIT)}"
     elif size.whole > ETCD_LIMIT:

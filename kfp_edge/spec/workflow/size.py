@@ -73,9 +73,7 @@ class WorkflowSize:
 
     @cached_property
     def compressed(self) -> int:
-        """The size at the end of the run as Argo stores it, which compresses the nodes of a large one."""
-        if self.whole <= ARGO_LIMIT:
-            return self.whole
+        """The size at the end of the run with compressed nodes, as Argo stores a Workflow above its limit."""
         return self.specification + _compress(self._make_nodes(self.executions))
 
     @property
@@ -85,7 +83,7 @@ class WorkflowSize:
 
     @cached_property
     def least(self) -> int:
-        """The least that `compressed` can be, whatever a condition or a task decides."""
+        """The least that Argo has to store, whatever a condition or a task decides."""
         if self.whole <= ARGO_LIMIT:
             return self.least_specification
         return self.least_specification + _compress(

@@ -1,5 +1,6 @@
 """Everything that a run depends on is checked before its first stage: all findings at once, each one sentence."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,17 @@ from support.git_repositories import bare, git, push_from_another_clone
 from support.registry import RegistryServer, write_auth_file
 
 
-@pytest.fixture(scope="module")
+@functools.cache
+def defaults_of(pipeline: str) -> dict[str, Any]:
+    """Return the parameters of a pipeline as they are by default."""
+    compiled = CompiledPipeline(compiler.compile_to_yaml(compiler.load_pipeline(pipeline)))
+    return {name: item["defaultValue"] for name, item in compiled.parameters.items() if "defaultValue" in item}
+
+
+@pytest.fixture
 def defaults() -> dict[str, Any]:
     """The parameters of `edge_mlops` as they are by default."""
-    pipeline = CompiledPipeline(compiler.compile_to_yaml(compiler.load_pipeline("edge_mlops")))
-    return {name: item["defaultValue"] for name, item in pipeline.parameters.items()}
+    return defaults_of("edge_mlops")
 
 
 def found(values: Mapping[str, Any], *, in_pod: bool = False) -> str:
@@ -169,6 +176,33 @@ def test_a_parameter_that_a_later_stage_would_refuse_is_found(
         check_parameters({**defaults, **change}, in_pod=False)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"retraining_state": ""}, "retraining_state is ''; name s3://BUCKET/PREFIX, or a folder where all runs are"),
+        ({"retraining_state": "gs://plant/state"}, "retraining_state is 'gs://plant/state'; name s3://BUCKET/PREFIX"),
+        ({"cool_down": "soon"}, "cool_down is 'soon'; it "),
+        ({"max_retrainings_per_week": 0}, "max_retrainings_per_week is 0; give a whole number from 1 on"),
+        ({"retraining_timeout": "0s"}, "retraining_timeout is 0; give the longest time that a run may take"),
+        ({"compared_metric": "rows"}, "compared_metric is 'rows', of which no value is better; name one such as"),
+        ({"compared_metric": "rmse"}, "compared_metric is 'rmse', which task=classification does not measure"),
+        ({"compared_metric": "cost_per_row"}, "cost_per_row is not measured with these parameters: it needs"),
+        ({"drift_window": "a while"}, "drift_window"),
+    ],
+)
+def test_a_parameter_that_only_matters_once_a_model_has_drifted_is_checked_before(
+    change: dict[str, Any], message: str
+) -> None:
+    values = {**defaults_of("retraining"), "task": "classification"}
+    check_parameters(values, in_pod=False)
+    assert message in found({**values, **change})
+
+
+def test_pods_cannot_keep_their_claims_in_a_folder() -> None:
+    values = {**defaults_of("retraining"), "registry": "docker://quay.io/plant", "retraining_state": "state"}
+    assert "retraining_state is the folder state, which no other pod sees" in found(values, in_pod=True)
+
+
 def test_all_findings_are_reported_at_once(defaults: dict[str, Any]) -> None:
     message = found({**defaults, "task": "x", "model_name": "X", "build": "x", "ring": "X"})
     assert message.startswith("4 things have to be changed before the first stage: (1) task is 'x'; ")
@@ -247,6 +281,16 @@ def test_what_a_run_reads_is_looked_for(tmp_path: Path) -> None:
         preflight(values)
     assert f"(1) data: there is no file or folder '{tmp_path}/no.csv'" in str(caught.value)
     assert f"(2) champion: there is no file or folder '{tmp_path}/old/manifest.json'" in str(caught.value)
+
+
+def test_claims_that_cannot_be_read_are_found_before_a_model_drifts(tmp_path: Path) -> None:
+    values = {"model_name": "pump", "retraining_state": str(tmp_path)}
+    preflight(values)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "pump").mkdir()
+    (tmp_path / "pump" / "claims.json").write_text("[")
+    with pytest.raises(ParameterError, match=r"pump/claims\.json has no claims that can be read"):
+        preflight(values)
 
 
 def test_a_champion_that_is_there_passes(tmp_path: Path) -> None:
