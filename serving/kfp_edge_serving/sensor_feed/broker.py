@@ -40,6 +40,10 @@ class Publication(NamedTuple):
     is_retained: bool
 
 
+class _SecretError(OSError):
+    """A file with a secret cannot be read; paho tries again after errors of the system only."""
+
+
 class Broker:
     """A client of the broker, whose callbacks run in the thread of paho."""
 
@@ -51,8 +55,10 @@ class Broker:
         clock: FeedClock,
         state: FeedState,
         metrics: FeedMetrics,
+        *,
+        has_session: bool,
     ) -> None:
-        """Prepare the client.
+        """Prepare the client; `has_session` says that the feed was connected before it was started.
 
         Raises:
             OSError: a file for TLS cannot be used.
@@ -63,6 +69,7 @@ class Broker:
         self._state = state
         self._metrics = metrics
         self._is_stopping = False
+        self._has_session = has_session
         #: Reason codes by packet identifier: plain dictionaries, which threads may share, and no lock, because paho
         #: calls back while it has one of its own that `publish` needs.
         self._acknowledged: dict[int, int] = {}
@@ -174,9 +181,10 @@ class Broker:
             self._state.set_problem(BROKER, f"the broker at {self._address} refuses the connection: {reason}.")
             return
         self._state.clear_problem(BROKER)
-        if not flags.session_present and self._metrics.connections[names.BROKER]:
+        if not flags.session_present and self._has_session:
             self._metrics.lost_sessions += 1
             log("session lost", "warning", error="the broker had lost the session, and with it what waited there.")
+        self._has_session = True
         self._metrics.connections[names.BROKER] += 1
         self._clock.start()
         log("connected", broker=self._address, session_present=flags.session_present)
@@ -186,7 +194,10 @@ class Broker:
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
         reason = sys.exc_info()[1]  # paho calls back while it handles it, and does not pass it on
-        self._state.set_problem(BROKER, f"the broker at {self._address} cannot be reached: {reason}.")
+        if isinstance(reason, _SecretError):
+            self._state.set_problem(BROKER, str(reason))
+        else:
+            self._state.set_problem(BROKER, f"the broker at {self._address} cannot be reached: {reason}.")
 
     def _on_disconnect(
         self, _client: Client, _data: Any, _flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
@@ -238,4 +249,8 @@ def _read_secret(file: Path | None, name: str) -> str | None:
     """Return a secret from its file or from the environment, None if it is in neither."""
     if file is None:
         return os.environ.get(f"KFP_EDGE_FEED_{name}") or None
-    return file.read_text().strip()
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise _SecretError(f"the {name.lower()} for the broker in {file} cannot be read: {reason}.") from error

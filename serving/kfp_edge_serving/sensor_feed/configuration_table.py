@@ -1,6 +1,7 @@
 """Reads the tables of a configuration file: each key once, by its type, and every error is one sentence."""
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ Value = TypeVar("Value")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+#: A millisecond and a hundred years, in seconds.
+_SHORTEST, _LONGEST = 0.001, 36_500 * 86_400.0
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -67,7 +70,7 @@ class Table:
         """Return a number."""
         value = self._content.get(key)
         self._read.add(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.error(key, f"is {value!r}; it must be a number")
         return float(value)
 
@@ -86,7 +89,16 @@ class Table:
             raise self.error(key, f"is '{value}'; it must be one of {', '.join(choices)}")
         return value
 
-    def duration(self, key: str, default: float | None = None) -> float:
+    def host(self, key: str, default: str | None = None) -> str:
+        """Return the name or the address of a host; without a default it is required."""
+        host = self.text(key, default)
+        if not is_host(host):
+            raise self.error(key, f"is '{host}', which is no name of a host")
+        return host
+
+    def duration(
+        self, key: str, default: float | None = None, *, low: float = _SHORTEST, high: float = _LONGEST
+    ) -> float:
         """Return seconds from a text such as `500ms`, `10s`, `5m`, `12h` or `7d`; without a default it is required."""
         if default is not None and key not in self._content:
             return default
@@ -94,7 +106,10 @@ class Table:
         match = _DURATION.fullmatch(text)
         if match is None or float(match[1]) == 0:
             raise self.error(key, f"is '{text}'; it must be a time above 0 such as '500ms', '10s', '5m', '12h' or '7d'")
-        return float(match[1]) * _SECONDS[match[2]]
+        seconds = float(match[1]) * _SECONDS[match[2]]
+        if not low <= seconds <= high:
+            raise self.error(key, f"is '{text}'; it must be from {low:g} to {high:g} seconds")
+        return seconds
 
     def size(self, key: str, default: int, low: int) -> int:
         """Return bytes from a text such as `64KiB`, `256MiB` or `1GiB`, at least `low`."""
@@ -170,3 +185,12 @@ class Table:
 
     def _qualify(self, key: str) -> str:
         return f"{self._name}.{key}" if self._name else key
+
+
+def is_host(text: str) -> bool:
+    """Return whether a text may be the name or the address of a host: what cannot be encoded is never looked up."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return not re.search(r"[\s/@\0-\x1f]", text)

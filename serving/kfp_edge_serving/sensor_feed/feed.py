@@ -3,7 +3,6 @@
 import signal
 import threading
 import traceback
-from collections.abc import Callable
 
 from kfp_edge_serving.sensor_feed.answering import Answerer
 from kfp_edge_serving.sensor_feed.broker import Broker
@@ -77,11 +76,18 @@ class _Feed:
         reader = MessageReader(settings.sources)
         self._buffer = buffer
         self._intake = Intake(self._buffer, reader, self._clock, self._state, self._metrics, self._acknowledge)
-        self._clock.set_start(self._intake.remember_stored())
+        clock = self._intake.remember_stored()
+        self._clock.set_start(clock)
         filters = [source.topic.filter for source in settings.sources]
         try:
             self._broker = Broker(
-                settings.broker, filters, self._intake.receive, self._clock, self._state, self._metrics
+                settings.broker,
+                filters,
+                self._intake.receive,
+                self._clock,
+                self._state,
+                self._metrics,
+                has_session=clock > 0,
             )
             self._client = ModelClient(settings.model, self._metrics)
         except OSError as error:
@@ -92,7 +98,9 @@ class _Feed:
             settings, self._buffer, queue, answerer, self._broker.publish, self._clock, self._state, self._metrics
         )
         works = {"intake": self._intake.run, "delivery": self._delivery.run}
-        self._threads = [self._create_thread(name, work) for name, work in works.items()]
+        self._threads = [
+            threading.Thread(target=work, args=(stop,), name=name, daemon=True) for name, work in works.items()
+        ]
         report = HealthReport(self._is_alive, lambda: self._state.problems, self._expose)
         try:
             self._health = HealthEndpoint(settings.host, settings.port, report)
@@ -107,6 +115,7 @@ class _Feed:
         if buffer.damaged:
             log("buffer damaged", "error", bytes=buffer.damaged, error="what could not be read is left out.")
         log("started", port=self._health.port, model=settings.model.name, waiting=buffer.waiting)
+        threading.excepthook = self._fail  # also in the thread of paho
         for thread in self._threads:
             thread.start()
         self._broker.start()
@@ -116,21 +125,21 @@ class _Feed:
         log("stopping", waiting=self._buffer.waiting)
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
-        self._broker.stop()
+        # a thread of paho may wait for a name to be looked up, or for the disk
+        farewell = threading.Thread(target=self._broker.stop, name="farewell", daemon=True)
+        farewell.start()
+        farewell.join(_STOP_SECONDS)
         self._health.close()
         log("stopped")
         return 1 if self._has_failed else 0
 
-    def _create_thread(self, name: str, work: Callable[[threading.Event], None]) -> threading.Thread:
-        def run() -> None:
-            try:
-                work(self._stop)
-            except Exception:  # noqa: BLE001 - whatever it is, the feed ends with it and is started again
-                log("failed", "error", thread=name, error=traceback.format_exc())
-                self._has_failed = True
-                self._stop.set()
-
-        return threading.Thread(target=run, name=name, daemon=True)
+    def _fail(self, failure: threading.ExceptHookArgs) -> None:
+        """End the feed with a thread that has failed, whatever it is: it is started again."""
+        name = failure.thread.name if failure.thread else None
+        error = "".join(traceback.format_exception(failure.exc_value))
+        log("failed", "error", thread=name, error=error)
+        self._has_failed = True
+        self._stop.set()
 
     def _acknowledge(self, packet: int, qos: int) -> None:
         self._broker.acknowledge(packet, qos)
@@ -155,8 +164,5 @@ class _Feed:
 
 def _find_oldest_arrival(buffer: Buffer) -> float | None:
     """Return when the oldest message that waits arrived, in seconds since 1970."""
-    for entry in buffer.read(buffer.committed)[:1]:
-        event = decode_event(entry.content)
-        if isinstance(event, MessageEvent):
-            return event.arrival / 1e9
-    return None
+    events = (decode_event(entry.content) for entry in buffer.read(buffer.committed))
+    return next((event.arrival / 1e9 for event in events if isinstance(event, MessageEvent)), None)

@@ -17,6 +17,7 @@ _MAX_GROUP_LENGTH = 256
 #: Topics whose route is remembered.
 _MAX_TOPICS = 10_000
 _MISSING = frozenset({"nan", "null", "none", ""})
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 
 
 class MessageError(Exception):
@@ -72,6 +73,8 @@ class MessageReader:
         if route is None:
             return None
         source, group, column = route
+        if group is not None and len(group) > _MAX_GROUP_LENGTH:
+            raise MessageError(f"its group, a level of the topic, has more than {_MAX_GROUP_LENGTH} characters.")
         if column is not None and source.value_field is None:
             return Reading(group or "", arrival, {column: _read_plain_value(payload)})
         content = _parse_object(payload)
@@ -115,13 +118,24 @@ def _parse_object(payload: bytes) -> dict[str, Any]:
 
 
 def _parse_with_nan(payload: bytes, error: orjson.JSONDecodeError) -> object:
-    """Parse what Python and others write for missing values, which is not JSON."""
+    """Parse what Python and others write for missing values, which is not JSON; all else is as without them."""
     if b"NaN" not in payload:
         raise MessageError(f"it is not valid JSON: {error}.")
     try:
-        return json.loads(payload, parse_constant=_parse_constant)
-    except (ValueError, RecursionError) as second:
+        content = json.loads(payload, parse_constant=_parse_constant, parse_int=_parse_integer)
+        orjson.dumps(content)  # half a surrogate pair is no text
+    except (ValueError, TypeError, RecursionError) as second:
         raise MessageError(f"it is not valid JSON: {second}.") from second
+    return content
+
+
+def _parse_integer(text: str) -> int | float:
+    """Return an integer of 64 bits, which is what the server takes; a float if it is larger."""
+    number = float(text)
+    if not _MIN_INTEGER <= number <= _MAX_INTEGER:
+        return number
+    integer = int(text)
+    return integer if _MIN_INTEGER <= integer <= _MAX_INTEGER else number
 
 
 def _parse_constant(name: str) -> None:

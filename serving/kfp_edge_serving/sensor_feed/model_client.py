@@ -10,13 +10,14 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from kfp_edge_serving.sensor_feed.metrics import ANSWERED, SERVER, FeedMetrics
+from kfp_edge_serving.sensor_feed.metrics import ANSWERED, INCOMPLETE, LATE, SERVER, WARMING_UP, FeedMetrics
 from kfp_edge_serving.sensor_feed.settings import ModelSettings
 
 _TIMEOUT = 30.0
 _JSON = {"Content-Type": "application/json"}
 #: What the server answers to a request that it will never take: more of the same does not help.
 _REFUSALS = frozenset({400, 409, 413, 415, 422, 431})
+_NOT_ANSWERED = frozenset({WARMING_UP, LATE, INCOMPLETE})
 
 
 class ServerUnavailableError(Exception):
@@ -111,7 +112,12 @@ class ModelClient:
             raise RowsRefusedError(_error_of(content), status)
         if status not in (200, 202):
             raise ServerUnavailableError(f"the server answers {status}: {_error_of(content)}")
-        return _parse_answer(content, len(rows))
+        try:
+            return _parse_answer(content, len(rows))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ServerUnavailableError(
+                f"what answers at {self._settings.url} is no inference server: its predictions have another form."
+            ) from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -165,9 +171,17 @@ class ModelClient:
         return connection
 
     def _headers(self) -> dict[str, str]:
-        if self._settings.token_file is None:
+        file = self._settings.token_file
+        if file is None:
             return _JSON
-        return _JSON | {"Authorization": f"Bearer {self._settings.token_file.read_text().strip()}"}
+        try:
+            token = file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text in ASCII"
+            raise ServerUnavailableError(f"the token in {file} cannot be read: {reason}.") from error
+        if not token.isprintable():
+            raise ServerUnavailableError(f"the token in {file} has more than one line.")
+        return _JSON | {"Authorization": f"Bearer {token}"}
 
 
 def _error_of(content: dict[str, Any]) -> str:
@@ -209,11 +223,15 @@ def _parse_answer(content: dict[str, Any], number: int) -> Answer:
     statuses = [ANSWERED] * number
     rows_seen: dict[int, int] = {}
     for entry in content.get("not_answered", []):
+        if entry["status"] not in _NOT_ANSWERED:
+            raise ValueError(f"the status {entry['status']}")
         statuses[entry["row"]] = entry["status"]
-        if "rows_seen" in entry:
+        if entry["status"] == WARMING_UP:
             rows_seen[entry["row"]] = entry["rows_seen"]
     predictions: list[dict[str, Any] | None] = [None] * number
     answered = content.get("answered", range(number))
-    for position, prediction in zip(answered, content.get("predictions", []), strict=False):
+    for position, prediction in zip(answered, content.get("predictions", []), strict=True):
+        if not isinstance(prediction, dict):
+            raise TypeError(f"the prediction {prediction!r}")
         predictions[position] = prediction
-    return Answer(content["model_version"], statuses, predictions, rows_seen)
+    return Answer(str(content["model_version"]), statuses, predictions, rows_seen)

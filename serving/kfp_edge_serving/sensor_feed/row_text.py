@@ -8,6 +8,9 @@ from kfp_edge_serving.sensor_feed.rows import Row
 from kfp_edge_serving.sensor_feed.settings import RowSettings
 from kfp_edge_serving.timestamps import format_timestamp
 
+#: Whole numbers below it have 64 bits at most.
+_INTEGERS = 2**63
+
 
 class RowEncoder:
     """Writes rows with the columns of time and group that a model has."""
@@ -31,4 +34,5 @@ class RowEncoder:
         if unit is None:
             return format_timestamp(row.time)
         whole, rest = divmod(row.time, unit)
-        return whole if rest == 0 else row.time / unit
+        # a time of the year 9000 in nanoseconds is no integer that JSON has here
+        return whole if rest == 0 and abs(whole) < _INTEGERS else row.time / unit

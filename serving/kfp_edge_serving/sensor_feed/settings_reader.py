@@ -1,12 +1,13 @@
 """Reads the configuration, a TOML file; passwords and tokens come from other files or the environment."""
 
+import itertools
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from kfp_edge_serving.sensor_feed.configuration_table import ConfigurationError, Table
+from kfp_edge_serving.sensor_feed.configuration_table import ConfigurationError, Table, is_host
 from kfp_edge_serving.sensor_feed.settings import (
     SECOND,
     TIME_UNITS,
@@ -65,7 +66,7 @@ def parse_settings(content: Mapping[str, object]) -> FeedSettings:
         predictions=_parse(root.table("predictions"), _parse_output_topic) if root.has("predictions") else None,
         alarms=_parse(root.table("alarms"), _parse_alarms) if root.has("alarms") else None,
         buffer=_parse(root.table("buffer", is_required=True), _parse_buffer),
-        host=health.text("host", "0.0.0.0"),
+        host=health.host("host", "0.0.0.0"),
         port=health.integer("port", 8082, 0, 65_535),
     )
     health.close()
@@ -82,12 +83,22 @@ def _parse(table: Table, parse: Callable[[Table], Settings]) -> Settings:
 
 def _parse_model(table: Table) -> ModelSettings:
     url = table.text("url", "http://127.0.0.1:8080").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or "@" in parts.netloc:
+    if not _is_server(url):
         raise table.error("url", "must be http:// or https://, a host and a port, without a login or a path")
     return ModelSettings(
         table.text("name"), url, table.path("token_file"), table.path("ca_file"), table.integer("batch", 256, 1, 10_000)
     )
+
+
+def _is_server(url: str) -> bool:
+    """Return whether a URL has a scheme, a host and perhaps a port, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - a number that is no port raises here
+    except ValueError:
+        return False
+    has_more = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_host(parts.hostname or "") and not has_more
 
 
 def _parse_broker(table: Table) -> BrokerSettings:
@@ -106,12 +117,12 @@ def _parse_broker(table: Table) -> BrokerSettings:
                 name, f"does not belong into the configuration; use '{name}_file' or KFP_EDGE_FEED_{name.upper()}"
             )
     return BrokerSettings(
-        host=table.text("host"),
+        host=table.host("host"),
         port=table.integer("port", 8883 if is_tls else 1883, 1, 65_535),
         client_id=table.text("client_id"),
         protocol="3.1.1" if protocol == "3.1.1" else "5",
-        session_expiry=int(min(table.duration("session_expiry", 7 * 86_400), 0xFFFF_FFFE)),
-        keepalive=max(1, int(table.duration("keepalive", 30))),
+        session_expiry=int(min(table.duration("session_expiry", 7 * 86_400, low=1), 0xFFFF_FFFE)),
+        keepalive=int(table.duration("keepalive", 30, low=1, high=65_535)),
         receive_maximum=table.integer("receive_maximum", 100, 1, 65_535),
         is_tls=is_tls,
         ca_file=ca_file,
@@ -249,6 +260,12 @@ def _check(settings: FeedSettings) -> None:
     filters = [source.topic.filter for source in settings.sources]
     if repeated := {text for text in filters if filters.count(text) > 1}:
         raise ConfigurationError(f"two [[sources]] have the topics '{min(repeated)}'.")
+    for first, second in itertools.combinations((source.topic for source in settings.sources), 2):
+        if first.overlaps(second):
+            raise ConfigurationError(
+                f"the topics '{first.text}' and '{second.text}' of [[sources]] overlap: a message of both would come "
+                "twice."
+            )
     if settings.predictions is None and settings.alarms is None:
         raise ConfigurationError("there is neither [predictions] nor [alarms], so nothing would come of it.")
     has_groups = [source.has_group for source in settings.sources]

@@ -4,10 +4,17 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
+from urllib.parse import quote
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
-#: What no topic name may have, or what would add a level to it, as in URLs.
-_ESCAPES = {ord(character): f"%{ord(character):02X}" for character in "%/+#\0"}
+#: What brokers may refuse in a topic, and with it the connection: control characters and what is no character at all
+#: (MQTT 5.0, 1.5.4).
+_NO_CHARACTERS = "\0-\x1f\x7f-\x9f\ufdd0-\ufdef" + "".join(
+    chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)
+)
+#: What a topic may not have, or what would add a level to it: a value has it escaped as in URLs.
+_ESCAPED = re.compile(f"[%/+#{_NO_CHARACTERS}]")
+_UNPRINTABLE = re.compile(f"[{_NO_CHARACTERS}]")
 #: Bytes of the longest topic (MQTT 5.0, 1.5.4).
 _MAX_BYTES = 65_535
 
@@ -31,8 +38,11 @@ class TopicPattern:
         if len(set(names)) < len(names):
             raise ValueError("has a placeholder twice")
         for level in levels:
-            if level not in ("+", "#", "{group}", "{column}") and re.search(r"[+#{}\0]", level):
+            if level not in ("+", "#", "{group}", "{column}") and re.search(r"[+#{}]", level):
                 raise ValueError(f"has the level '{level}'; a placeholder or a wildcard is a whole level")
+        _check_printable(self.text)
+        if levels[0] == "$share":
+            raise ValueError("is a shared subscription, of which one feed gets a part only")
         if "#" in levels[:-1]:
             raise ValueError("has # before its last level")
         if len(self.text.encode()) > _MAX_BYTES:
@@ -42,6 +52,10 @@ class TopicPattern:
     def filter(self) -> str:
         """The topic filter to subscribe to."""
         return _PLACEHOLDER.sub("+", self.text)
+
+    def overlaps(self, other: "TopicPattern") -> bool:
+        """Return whether a topic may match both."""
+        return _overlap(self.filter.split("/"), other.filter.split("/"))
 
     def has(self, name: str) -> bool:
         """Return whether a level is this placeholder."""
@@ -63,6 +77,20 @@ class TopicPattern:
             end = r"(?:/.*)?" if text.endswith("/#") else ".*"
             text = text.removesuffix("#").removesuffix("/")
         return re.compile(start + "/".join(map(_level_expression, text.split("/"))) + end, re.DOTALL)
+
+
+def _check_printable(text: str) -> None:
+    if _UNPRINTABLE.search(text):
+        raise ValueError("has a control character, with which brokers close the connection")
+
+
+def _overlap(first: list[str], second: list[str]) -> bool:
+    if first[:1] == ["#"] or second[:1] == ["#"]:
+        return True
+    if not first or not second:
+        # `a/#` is `a` too
+        return (first or second) in ([], ["#"])
+    return ("+" in (first[0], second[0]) or first[0] == second[0]) and _overlap(first[1:], second[1:])
 
 
 def _level_expression(level: str) -> str:
@@ -88,9 +116,16 @@ class TopicTemplate:
         if unknown := set(names) - known:
             may_have = " and ".join(f"{{{name}}}" for name in sorted(known))
             raise ValueError(f"has {{{min(unknown)}}}; it may have {may_have}")
-        if re.search(r"[+#{}\0]", _PLACEHOLDER.sub("", self.text)):
+        _check_printable(self.text)
+        if re.search(r"[+#{}]", _PLACEHOLDER.sub("", self.text)):
             raise ValueError("has a wildcard or a brace, which no topic to publish to may have")
 
     def format(self, **values: str) -> str:
-        """Return the topic; what would change its levels is escaped as in URLs."""
-        return _PLACEHOLDER.sub(lambda match: values[match[1]].translate(_ESCAPES), self.text)
+        """Return the topic; what would change its levels, or is refused by brokers, is escaped as in URLs."""
+        topic = _PLACEHOLDER.sub(lambda match: _ESCAPED.sub(_escape, values[match[1]]), self.text)
+        # topics that begin with $ are the broker's own
+        return f"%24{topic[1:]}" if topic.startswith("$") and not self.text.startswith("$") else topic
+
+
+def _escape(match: re.Match[str]) -> str:
+    return quote(match[0], safe="")

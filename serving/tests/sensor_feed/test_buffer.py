@@ -61,6 +61,23 @@ def test_what_was_written_is_there_in_order_after_a_restart(open_buffer: Open) -
     assert read_all(buffer) == [1, 2, 3]
 
 
+def test_a_record_that_is_larger_than_the_buffer_takes_no_room_from_others(open_buffer: Open) -> None:
+    buffer = open_buffer()
+    buffer.append([record(0), record(1)])
+    assert buffer.append([record(2).ljust(256 << 10), record(3)]) == 1
+    assert (read_all(buffer), buffer.dropped) == ([0, 1, 3], 1)
+
+
+@pytest.mark.parametrize(("overflow", "kept"), [("oldest", range(45, 301)), ("newest", range(256))])
+def test_of_more_records_at_once_than_there_is_room_for_the_right_ones_stay(
+    open_buffer: Open, overflow: str, kept: range
+) -> None:
+    buffer = open_buffer(overflow=overflow)
+    buffer.append([record(0)])
+    buffer.append([record(number) for number in range(1, 301)])
+    assert (read_all(buffer), buffer.dropped) == (list(kept), 45)
+
+
 @pytest.mark.parametrize("tail", [b"\x10\0\0\0half", b"\0" * 100, b"\xff" * 100, b"x"])
 def test_half_a_record_at_the_end_is_cut_off(open_buffer: Open, tmp_path: Path, tail: bytes) -> None:
     buffer = open_buffer()

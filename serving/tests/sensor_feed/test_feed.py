@@ -1,5 +1,6 @@
 """A feed between a real broker and a real server: rows of messages are answered, and predictions are published."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,44 @@ def test_one_topic_for_each_sensor_becomes_one_row_at_each_interval(
             # the next one is due by the clock, without another message
             second = plant.wait_for("predictions/mill/A", 2)[1]
             assert (second["time"], second["prediction"]["score"]) == ("1970-01-01T00:00:04Z", 5.0)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        '{"torque": 1, "speed": NaN, "wear": 1%s}' % ("0" * 40),
+        '{"torque": "\\ud800", "speed": 2, "wear": NaN}',
+        '{"torque": 1, "speed": 2, "machine": "press\\u0001"}',
+        '{"torque": 1, "speed": 2, "machine": "$SYS"}',
+        '{"torque": 1, "speed": 2, "at": "9000-01-01T00:00:00Z"}',
+    ],
+    ids=["large number", "half a character", "control character", "topic of the broker", "far future"],
+)
+def test_no_content_of_a_message_holds_up_those_after_it(
+    broker: Mosquitto, server: Server, configure: Configure, state: str
+) -> None:
+    source = {
+        "topic": "plant/state",
+        "columns": ["torque", "speed", "wear"],
+        "group_field": "machine",
+        "time_field": "at",
+    }
+    configuration = configure(
+        broker.port,
+        server.port,
+        model={"name": "pump"},
+        sources=[source],
+        rows=WITHOUT_WINDOWS | {"optional": ["wear"], "time_unit": "ns"},
+        predictions={"topic": "{group}/predictions"},
+    )
+    row = {"torque": 1, "speed": 2, "machine": "B", "at": at(1)}
+    strange = json.dumps(row | {"machine": "A"}).removesuffix("}") + "," + state.removeprefix("{")
+    with running_feed(configuration) as feed, connected(broker.port, "B/#") as plant:
+        feed.wait_until_ready()
+        plant.send_all([("plant/state", strange), ("plant/state", row)])
+        assert len(plant.wait_for("B/predictions", 1)) == 1
+        until(lambda: feed.value("buffer_messages") == 0)
+        assert feed.stop() == 0
 
 
 def test_a_message_that_cannot_be_read_and_a_row_that_is_refused_hold_nothing_up(

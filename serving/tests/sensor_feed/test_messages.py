@@ -94,6 +94,11 @@ def test_a_group_may_be_a_field() -> None:
             "the value of 'pressure [bar]' is neither a number nor a text.",
         ),
         (VALUES, b'{"value": 1}', "it is JSON, and not one value; name the field with the value in 'value_field'."),
+        (
+            OBJECTS,
+            b'{"at": NaN, "pressure": "\\ud800"}',
+            "it is not valid JSON: str is not valid UTF-8: surrogates not allowed.",
+        ),
         (VALUES, b"\xff", "it is neither a number nor text in UTF-8."),
     ],
 )
@@ -101,6 +106,18 @@ def test_what_is_no_reading_is_explained(source: SourceSettings, payload: bytes,
     with pytest.raises(MessageError) as raised:
         read(source, "plant/A/state" if source is OBJECTS else "plant/A/temp", payload)
     assert str(raised.value) == error
+
+
+def test_a_number_beside_nan_is_as_in_any_other_message() -> None:
+    payload = b'{"at": "1970-01-01T00:00:01Z", "pressure": 1%b, "motor": {"temp": %b}}'
+    for zeros in (b"0" * 15, b"0" * 40):
+        plain = read(OBJECTS, "plant/A/state", payload % (zeros, b"null"))
+        assert read(OBJECTS, "plant/A/state", payload % (zeros, b"NaN")) == plain
+
+
+def test_a_group_in_the_topic_is_as_short_as_the_server_takes_it() -> None:
+    with pytest.raises(MessageError, match="its group, a level of the topic, has more than 256 characters"):
+        read(VALUES, f"plant/{'x' * 257}/temp", b"1")
 
 
 @pytest.mark.parametrize("payload", [b"{", b'{"at": Infinity}', b'{"at": NaN, ', b"NaN" + b"[" * 100_000])

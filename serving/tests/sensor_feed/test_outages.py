@@ -168,6 +168,41 @@ def test_a_broker_without_persistence_is_reported_as_a_lost_session(
     broker.kill()
 
 
+def test_a_session_that_ended_while_the_feed_was_away_is_lost_too(
+    tmp_path: Path, server: Server, configure: Configure
+) -> None:
+    broker = Mosquitto(tmp_path / "broker", "persistence false").start()
+    with running_feed(configure(broker.port, server.port)) as feed:
+        feed.wait_until_ready()
+        assert feed.value("lost_sessions_total") == 0
+        with connected(broker.port) as plant:
+            plant.send(*reading(0))
+        until(lambda: feed.value("messages_total", status="stored") == 1)
+        feed.kill()
+        broker.kill()
+        broker.start()
+        feed.start()
+        until(lambda: feed.value("connected") == 1)
+        assert feed.value("lost_sessions_total") == 1
+    broker.kill()
+
+
+def test_the_oldest_message_has_waited_although_time_alone_made_a_row_of_it(
+    tmp_path: Path, broker: Mosquitto, configure: Configure
+) -> None:
+    windowed_bundle(tmp_path / "models")
+    port = free_port()
+    configuration = configure(broker.port, port, rows={"every": "1s", "max_age": "10s"})
+    with running_feed(configuration) as feed, connected(broker.port, "predictions/#") as plant:
+        with running(tmp_path / "models", "--port", str(port), *PATIENT):
+            feed.wait_until_ready()
+            plant.send(*reading(0, 1.0))
+            until(lambda: feed.value("rows_total", status="warming_up") > 0)
+        until(lambda: feed.value("buffer_messages") > 0)
+        plant.send(*reading(100, 1.0))
+        until(lambda: feed.value("oldest_message_age_seconds") > 0)
+
+
 def test_a_message_that_comes_twice_is_answered_once(broker: Mosquitto, server: Server, configure: Configure) -> None:
     with running_feed(configure(broker.port, server.port)) as feed, connected(broker.port, "predictions/#") as plant:
         feed.wait_until_ready()

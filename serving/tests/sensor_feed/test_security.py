@@ -79,6 +79,37 @@ def test_a_login_comes_from_the_environment_and_is_not_logged(tmp_path: Path, co
     broker.kill()
 
 
+def test_a_login_that_cannot_be_read_is_read_again(
+    tmp_path: Path, broker: Mosquitto, server: Server, configure: Configure
+) -> None:
+    username = tmp_path / "username"
+    username.write_bytes(b"f\xffed")
+    configuration = configure(broker.port, server.port, broker={"username_file": username})
+    with running_feed(configuration) as feed:
+        error = f"the username for the broker in {username} cannot be read: it is no text in UTF-8."
+        until(lambda: error in feed.get("/ready")[1])
+        username.write_text("feed\n")
+        until(lambda: feed.value("connected") == 1)
+
+
+def test_a_token_that_cannot_be_sent_is_read_again(
+    tmp_path: Path, broker: Mosquitto, token_server: Server, configure: Configure
+) -> None:
+    token = tmp_path / "token"
+    configuration_of = {"name": "pump", "token_file": token}
+    token.write_text("s3cr€t")
+    source = {"topic": "plant/{group}/state", "columns": ["torque", "speed", "wear"]}
+    configuration = configure(
+        broker.port, token_server.port, model=configuration_of, sources=[source], rows=WITHOUT_WINDOWS
+    )
+    with running_feed(configuration) as feed:
+        until(lambda: f"the token in {token} cannot be read: it is no text in ASCII." in feed.get("/ready")[1])
+        token.write_text("s3cret\nand more")
+        until(lambda: f"the token in {token} has more than one line." in feed.get("/ready")[1])
+        token.write_text("s3cret\n")
+        feed.wait_until_ready()
+
+
 def test_a_broker_of_another_authority_is_refused_with_the_reason(
     tmp_path: Path, server: Server, configure: Configure
 ) -> None:

@@ -1,6 +1,7 @@
 """The configuration: what it means, and one sentence for everything that cannot be used."""
 
 import copy
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,21 @@ def test_columns_are_named_as_in_the_messages_or_mapped_to_their_names() -> None
             "'trigger' of [rows] has 'speed', which is a column of no source.",
         ),
         (
+            {"rows": {"every": "0.0001ms", "max_age": "1m"}},
+            "'every' of [rows] is '0.0001ms'; it must be from 0.001 to 3.1536e+09 seconds.",
+        ),
+        ({"broker": {"keepalive": "1d"}}, "'keepalive' of [broker] is '1d'; it must be from 1 to 65535 seconds."),
+        ({"broker": {"host": "hall..example"}}, "'host' of [broker] is 'hall..example', which is no name of a host."),
+        (
+            {"alarms": {"topic": "a", "output": "score", "above": math.nan}},
+            "'above' of [alarms] is nan; it must be a number.",
+        ),
+        (
+            {"sources": [{"topic": f"plant/{{group}}/{last}", "columns": ["pressure"]} for last in ("state", "#")]},
+            "the topics 'plant/{group}/state' and 'plant/{group}/#' of [[sources]] overlap: a message of both would "
+            "come twice.",
+        ),
+        (
             {"predictions": {"topic": "p/{site}"}},
             "'topic' of [predictions] has {site}; it may have {group} and {model}.",
         ),
@@ -121,6 +137,12 @@ def test_what_cannot_be_used_is_one_sentence(tables: dict[str, Any], error: str)
     with pytest.raises(ConfigurationError) as raised:
         parse_settings(changed(**tables))
     assert str(raised.value) == error
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://host:99999", "http://host:x", "http://ho st", "http://a..b"])
+def test_what_is_no_url_of_a_server_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be http:// or https://, a host and a port"):
+        parse_settings(changed(model={"url": url}))
 
 
 def test_what_is_no_toml_is_refused_with_the_file_and_the_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -177,17 +178,19 @@ class Buffer:
 
     def _make_room(self, contents: Sequence[bytes]) -> list[bytes]:
         """Return the records for which there is room, after others had to go if the settings want that."""
-        accepted: list[bytes] = []
+        accepted: deque[bytes] = deque()
         need = 0
         for content in contents:
             size = record_size(content)
+            if size > self._settings.size:  # nothing that is dropped would make room for it
+                continue
             while self._settings.overflow == "oldest" and self.waiting_bytes + need + size > self._settings.size:
                 if not self._drop_oldest():
-                    break
+                    need -= record_size(accepted.popleft())
             if self.waiting_bytes + need + size <= self._settings.size:
                 accepted.append(content)
                 need += size
-        return accepted
+        return list(accepted)
 
     def _drop_oldest(self) -> bool:
         """Drop what waits in the oldest file; return whether that gave any room."""
