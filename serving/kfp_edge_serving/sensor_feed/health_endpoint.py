@@ -56,6 +56,9 @@ class _Server(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         super().__init__(address, handler)
 
+    def handle_error(self, *_: object) -> None:
+        """A client that goes away before it has its answer is no news."""
+
 
 def _create_handler(report: HealthReport) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):

@@ -1,5 +1,7 @@
 """The buffer: order, what a crash leaves, and what has to go when it is full."""
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +78,29 @@ def test_of_more_records_at_once_than_there_is_room_for_the_right_ones_stay(
     buffer.append([record(0)])
     buffer.append([record(number) for number in range(1, 301)])
     assert (read_all(buffer), buffer.dropped) == (list(kept), 45)
+
+
+def test_a_full_disk_takes_messages_again_once_what_waited_has_been_answered(
+    tmp_path: Path, open_buffer: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = open_buffer()
+    folder, write = tmp_path / "buffer", os.pwrite
+
+    def fail_when_full(file: int, data: bytes, offset: int) -> int:
+        # where the cursor is written, the file system has a block already
+        if len(data) >= SIZE and sum(path.stat().st_size for path in folder.glob("*.log")) >= 100 * SIZE:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data, offset)
+
+    monkeypatch.setattr("kfp_edge_serving.sensor_feed.buffer.segments.os.pwrite", fail_when_full)
+    for number in range(100):
+        buffer.append([record(number)])
+    with pytest.raises(OSError, match="No space left"):
+        buffer.append([record(100)])
+    answer(buffer, 90)
+    for number in range(100, 110):
+        buffer.append([record(number)])
+    assert (read_all(buffer), buffer.dropped) == (list(range(90, 110)), 0)
 
 
 @pytest.mark.parametrize("tail", [b"\x10\0\0\0half", b"\0" * 100, b"\xff" * 100, b"x"])

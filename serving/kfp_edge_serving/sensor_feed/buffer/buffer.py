@@ -1,5 +1,6 @@
 """The buffer: what arrives waits on disk until it has been answered, within a stated size."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -112,18 +113,28 @@ class Buffer:
                 the settings say when None.
 
         Raises:
-            OSError: they cannot be written; then none of them is in the log.
+            OSError: they cannot be written, although the history was given up; then none of them is in the log.
         """
         with self._changed:
             accepted = self._make_room(contents)
             if accepted:
-                if self._segments[-1].size >= self._file_size:
-                    self._start_file()
-                self._writer.append(accepted, is_synced=self._settings.is_synced if is_synced is None else is_synced)
+                self._write(accepted, is_synced=self._settings.is_synced if is_synced is None else is_synced)
                 self._changed.notify_all()
             refused = len(contents) - len(accepted)
             self.dropped += refused
             return refused
+
+    def _write(self, contents: Sequence[bytes], *, is_synced: bool) -> None:
+        if self._segments[-1].size >= self._file_size:
+            self._start_file()
+        while True:
+            try:
+                self._writer.append(contents, is_synced=is_synced)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._give_up_history():
+                    raise
+            else:
+                return
 
     def commit(self, position: Position) -> None:
         """Note that everything before a position has been answered.
@@ -222,6 +233,17 @@ class Buffer:
                 return
             first.path.unlink(missing_ok=True)
             del self._segments[0]
+
+    def _give_up_history(self) -> bool:
+        """Delete what has been answered, for messages that find no room on the disk; return whether there was any."""
+        first = self._segments[0]
+        if first.end > self._cursor.position or first.size == 0:
+            return False
+        if len(self._segments) == 1:
+            self._start_file()
+        first.path.unlink(missing_ok=True)
+        del self._segments[0]
+        return True
 
 
 def _lock(folder: Path) -> int:

@@ -18,6 +18,9 @@ class Cursor:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if os.fstat(self._file).st_size == 0:
+            # has its place on the disk, so that a position can be written when that is full
+            os.pwrite(self._file, bytes(2 * _SLOT), 0)
         slots = [slot for index in range(2) if (slot := self._read(index)) is not None]
         self._sequence, offset, number = max(slots, default=(0, 0, 0))
         self.position = Position(offset, number)
