@@ -184,6 +184,8 @@ def parse_node(text: str, file: str) -> Node | None:
 def _parse(text: str, file: str, step: str) -> Any:
     try:
         return getattr(YAML(typ="safe", pure=True), step)(text)
+    except RecursionError:
+        raise GitError(f"{file} is not valid YAML: it is nested too deeply.") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = file if mark is None else f"{file}, line {mark.line + 1}"

@@ -127,6 +127,13 @@ class TestFindings:
                 "    compression: gzip\n    compression: zstd\n",
                 "exporters.otlp_http.compression is there twice",
             ),
+            ("service:\n", "exporters: {}\nservice:\n", "exporters is there twice; keep one of them."),
+            ("otlp_http", "otlp_http/", "exporters.otlp_http/ has no name behind the slash"),
+            ("max_elapsed_time: 0s", "max_elapsed_time:", "retry_on_failure has no max_elapsed_time"),
+            *(
+                (QUEUE_SIZE, f"queue_size: {size}", "has no queue_size that is a whole number of bytes")
+                for size in ("0", "-1", "300MiB", "")
+            ),
             (
                 "max_elapsed_time: 0s",
                 "max_elapsed_time: 300s",
@@ -310,3 +317,50 @@ class TestCommand:
             ParameterError, match=r"collector-0.yaml is a ConfigMap and no configuration of a collector"
         ):
             check(tmp_path, "apiVersion: v1\nkind: ConfigMap\ndata: {}\n")
+
+
+def test_several_files_are_one_configuration(tmp_path: Path) -> None:
+    endpoint = "exporters:\n  otlp_http:\n    endpoint: https://other.example\n"
+    assert check(tmp_path, TEXT, endpoint) == []
+    elapsed = "exporters:\n  otlp_http:\n    retry_on_failure:\n      max_elapsed_time: 5m\n"
+    (finding,) = check(tmp_path, TEXT, elapsed)
+    assert (Path(finding.file).name, finding.line) == ("collector-1.yaml", 4)
+    no_limiter = "service:\n  pipelines:\n    metrics:\n      processors: [resource]\n"
+    assert [each.line for each in check(tmp_path, TEXT, no_limiter) if each.severity == "error"] == [4]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("receivers: &all\n  otlp: *all\n", "is not valid YAML: an anchor is named in its own value"),
+        ("receivers: " + "[" * 3000, "is not valid YAML: it is nested too deeply"),
+    ],
+)
+def test_what_has_no_end_is_no_configuration(tmp_path: Path, text: str, error: str) -> None:
+    with pytest.raises(GitError, match=error):
+        check(tmp_path, text)
+
+
+def test_a_configuration_of_the_operator_before_v1beta1_is_refused(tmp_path: Path) -> None:
+    text = (
+        "apiVersion: opentelemetry.io/v1alpha1\nkind: OpenTelemetryCollector\nspec:\n  config: |\n    receivers: {}\n"
+    )
+    with pytest.raises(ParameterError, match="write it as a mapping, for v1beta1"):
+        check(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("${env:KFP_EDGE_HUB}", "HTTP://hub.example"), "is sent without TLS"),
+        (
+            ("    tls:\n      ca_file", "    tls:\n      insecure_skip_verify: True\n      ca_file"),
+            "lets anyone pose as the hub",
+        ),
+    ],
+)
+def test_a_link_is_not_protected_whatever_the_case_of_the_letters(
+    tmp_path: Path, changes: tuple[str, str], message: str
+) -> None:
+    (finding,) = check(tmp_path, changed(changes))
+    assert message in finding.message

@@ -113,6 +113,7 @@ class TestCommand:
             ([], "how many series are there"),
             (["--series", "9", "--features", "3"], "--series and --features are given; choose one"),
             (["--series", "9", "--outage", "3x"], "--outage 3x must be a duration such as 30m, 24h or 7d."),
+            (["--series", "9", "--outage", f"{10**20}d"], "must be shorter than 1,000,000,000 days."),
         ],
     )
     def test_a_mistake_is_one_sentence(self, arguments: list[str], reason: str) -> None:

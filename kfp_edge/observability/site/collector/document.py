@@ -1,11 +1,11 @@
 """A collector's configuration as the collector reads it: one file or several, whose mappings are merged."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from kfp_edge.errors import ParameterError
+from kfp_edge.errors import GitError, ParameterError
 from kfp_edge.fleet.check.findings import Finding, Severity
 from kfp_edge.gitops.yaml_text import find_node, get, items, parse_node, scalar
 from kfp_edge.observability.site.collector.components import ALIASES, SECTIONS
@@ -23,12 +23,14 @@ class Entry:
         file: The file, for findings.
         key: The node of its key, or of its item in a list.
         node: The value; None where nothing is written.
+        merged: The keys of a mapping that several files have together; None where it is of one.
     """
 
     path: str
     file: str
     key: Node
     node: Node | None
+    merged: "tuple[Entry, ...] | None" = None
 
     @property
     def name(self) -> str:
@@ -43,6 +45,9 @@ class Entry:
 
     def entries(self) -> Iterator["Entry"]:
         """Yield the keys of a mapping."""
+        if self.merged is not None:
+            yield from self.merged
+            return
         for key, value in _pairs(self.node):
             yield Entry(f"{self.path}.{scalar(key)}", self.file, key, value)
 
@@ -63,6 +68,15 @@ class Entry:
         text = self.text(*keys)
         return default if text is None else text.casefold() == "true" or VARIABLE in text
 
+    def merge(self, later: "Entry") -> "Entry":
+        """Return what is left of this value where a later file has another one: of mappings, the keys of both."""
+        if not (isinstance(self.node, MappingNode) and isinstance(later.node, MappingNode)):
+            return later
+        keys = {each.name: each for each in self.entries()}
+        for each in later.entries():
+            keys[each.name] = keys[each.name].merge(each) if each.name in keys else each
+        return replace(self, merged=tuple(keys.values()))
+
     def references(self) -> list["Entry"]:
         """Return the items of a list of names."""
         return [Entry(self.path, self.file, item, item) for item in items(self.node)]
@@ -77,25 +91,26 @@ class Configuration:
     """What the files say together.
 
     Attributes:
-        sections: The components by section and name; one that several files have is there once for each.
+        sections: The components by section and name.
         pipelines: By name.
         extensions: The list of enabled extensions, None if there is none.
         service: The entry of each file.
         unknown: Keys at the top that the collector does not know.
+        repeated: Keys that a mapping of one file has a second time.
         file: The first file.
     """
 
     file: str
-    sections: dict[str, dict[str, list[Entry]]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
+    sections: dict[str, dict[str, Entry]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
     pipelines: dict[str, Entry] = field(default_factory=dict)
     extensions: Entry | None = None
     service: tuple[Entry, ...] = ()
     unknown: tuple[Entry, ...] = ()
+    repeated: tuple[Entry, ...] = ()
 
     def components(self, section: str) -> Iterator[Entry]:
         """Yield the components of a section."""
-        for entries in self.sections[section].values():
-            yield from entries
+        yield from self.sections[section].values()
 
     @property
     def enabled(self) -> list[Entry]:
@@ -131,23 +146,35 @@ def read_configuration(texts: Sequence[tuple[str, str]]) -> Configuration:
             )
         if kind:
             document = find_node(document, ("spec", "config"))
-        configuration = _merge(configuration, file, document)
+            if scalar(document) is not None:
+                raise ParameterError(
+                    f"{file} has its configuration as a text, as apiVersion opentelemetry.io/v1alpha1 wants it; write "
+                    "it as a mapping, for v1beta1."
+                )
+        try:
+            configuration = _merge(configuration, file, document)
+        except RecursionError:
+            raise GitError(f"{file} is not valid YAML: an anchor is named in its own value.") from None
     return configuration
 
 
 def _merge(configuration: Configuration, file: str, document: Node | None) -> Configuration:
-    service, unknown = [*configuration.service], [*configuration.unknown]
+    service, unknown, repeated = (
+        [*each] for each in (configuration.service, configuration.unknown, configuration.repeated)
+    )
     extensions = configuration.extensions
+    names: set[str] = set()
     for key, value in _pairs(document):
         entry = Entry(scalar(key) or "", file, key, value)
+        repeated += [entry] * (entry.name in names) + [*_repeated_keys(entry)]
+        names.add(entry.name)
         if entry.name == "service":
             service.append(entry)
             extensions = entry.get("extensions") or extensions
             pipelines = entry.get("pipelines")
-            configuration.pipelines.update({each.name: each for each in (pipelines.entries() if pipelines else ())})
+            _merge_entries(configuration.pipelines, pipelines)
         elif entry.name in configuration.sections:
-            for component in entry.entries():
-                configuration.sections[entry.name].setdefault(component.name, []).append(component)
+            _merge_entries(configuration.sections[entry.name], entry)
         else:
             unknown.append(entry)
     return Configuration(
@@ -157,17 +184,23 @@ def _merge(configuration: Configuration, file: str, document: Node | None) -> Co
         extensions,
         tuple(service),
         tuple(unknown),
+        tuple(repeated),
     )
 
 
-def repeated_keys(entry: Entry) -> Iterator[Entry]:
+def _merge_entries(known: dict[str, Entry], mapping: Entry | None) -> None:
+    for each in mapping.entries() if mapping else ():
+        known[each.name] = known[each.name].merge(each) if each.name in known else each
+
+
+def _repeated_keys(entry: Entry) -> Iterator[Entry]:
     """Yield each key that a mapping has a second time, at any depth; the collector refuses such a file."""
     seen: set[str] = set()
     for each in entry.entries():
         if each.name in seen and isinstance(each.key, ScalarNode):
             yield each
         seen.add(each.name)
-        yield from repeated_keys(each)
+        yield from _repeated_keys(each)
 
 
 def _pairs(node: Node | None) -> list[tuple[Node, Node]]:

@@ -43,7 +43,7 @@ def _check_retries(exporter: Entry) -> Iterator[Finding]:
         return
     limit = exporter.get("retry_on_failure", "max_elapsed_time")
     text = exporter.text("retry_on_failure", "max_elapsed_time")
-    if limit is None or text is None:
+    if limit is None or not text:
         yield where.finding(
             f"{exporter.path}.retry_on_failure has no max_elapsed_time, so that a request is thrown away after 5 "
             "minutes without the hub; write max_elapsed_time: 0s."
@@ -80,7 +80,7 @@ def _check_queue(configuration: Configuration, exporter: Entry) -> Iterator[Find
             "outage; write num_consumers: 1.",
             "warning",
         )
-    for extension in configuration.sections["extensions"].get(name, ()):
+    if extension := configuration.sections["extensions"].get(name):
         yield from _check_sizes(queue, extension)
 
 
@@ -91,6 +91,11 @@ def _check_sizes(queue: Entry, extension: Entry) -> Iterator[Finding]:
             f"{queue.path} does not count bytes, so that nobody knows what it takes on disk; write sizer: bytes, and "
             "the queue_size that `kfp-edge observe queue` computes.",
             "warning",
+        )
+    elif not size and VARIABLE not in (queue.text("queue_size") or ""):
+        yield (queue.get("queue_size") or queue).finding(
+            f"{queue.path} has no queue_size that is a whole number of bytes; write the one that `kfp-edge observe "
+            "queue` computes."
         )
     elif size is not None and limit and size >= limit:
         yield (queue.get("queue_size") or queue).finding(

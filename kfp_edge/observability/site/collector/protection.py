@@ -29,10 +29,10 @@ def check_protection(configuration: Configuration) -> Iterator[Finding]:
 def _check_tls(exporter: Entry) -> Iterator[Finding]:
     for key in _ENDPOINTS:
         entry, text = exporter.get(key), exporter.text(key) or ""
-        if entry and text.startswith("http://") and not _LOOPBACK.match(text):
+        if entry and text.casefold().startswith("http://") and not _LOOPBACK.match(text):
             yield entry.finding(f"{entry.path} is sent without TLS; write https://.")
     insecure = exporter.get("tls", "insecure_skip_verify")
-    if insecure and exporter.text("tls", "insecure_skip_verify") == "true":
+    if insecure and exporter.is_true("tls", "insecure_skip_verify"):
         yield insecure.finding(
             f"{insecure.path} lets anyone pose as the hub; remove it, and name the hub's CA in ca_file."
         )

@@ -10,7 +10,7 @@ from kfp_edge.observability.site.collector.components import (
     find_component,
     names_of,
 )
-from kfp_edge.observability.site.collector.document import VARIABLE, Configuration, Entry, repeated_keys
+from kfp_edge.observability.site.collector.document import VARIABLE, Configuration, Entry
 from kfp_edge.suggestions import did_you_mean
 
 _SIGNALS = ("metrics", "traces", "logs", "profiles")
@@ -28,6 +28,8 @@ def check_wiring(configuration: Configuration, distribution: Distribution) -> It
     for entry in configuration.unknown:
         known = (*SECTIONS, "service")
         yield entry.finding(f"has the key {entry.name}; {did_you_mean(entry.name, known)}known are {', '.join(known)}.")
+    for entry in configuration.repeated:
+        yield entry.finding(f"{entry.path} is there twice; keep one of them.")
     for section in SECTIONS:
         for component in configuration.components(section):
             yield from _check_component(component, section, distribution)
@@ -39,6 +41,8 @@ def check_wiring(configuration: Configuration, distribution: Distribution) -> It
 
 
 def _check_component(entry: Entry, section: str, distribution: Distribution) -> Iterator[Finding]:
+    if entry.name.endswith("/"):
+        yield entry.finding(f"{entry.path} has no name behind the slash, with which the collector does not start.")
     component = find_component(section, entry.type_name)
     known = names_of(section, distribution)
     if component is None or entry.type_name not in known:
@@ -48,7 +52,6 @@ def _check_component(entry: Entry, section: str, distribution: Distribution) -> 
             f"{entry.path} is no component of the {distribution} distribution; {hint}its {section} are {has}."
         )
         return
-    yield from (each.finding(f"{each.path} is there twice; keep one of them.") for each in repeated_keys(entry))
     yield from _check_keys(entry, component.keys)
 
 
