@@ -44,32 +44,41 @@ def check_alertmanager(file: Path) -> list[Finding]:
         raise ParameterError(f"{file} cannot be read: {reason}.") from error
     except yaml.YAMLError as error:
         raise ParameterError(f"{file} is no YAML: {' '.join(str(error).split())}.") from error
+    except RecursionError:
+        raise ParameterError(f"{file} is no YAML: it is nested too deeply.") from None
     if not isinstance(root, yaml.MappingNode):
         raise ParameterError(f"{file} is no configuration of Alertmanager: it must be a mapping with a route.")
     entries = _entries(root)
-    findings = [
-        *_check_inhibitions(str(file), entries.get("inhibit_rules")),
-        *_check_grouping(str(file), entries.get("route")),
-        *_check_secrets(str(file), root),
-    ]
+    try:
+        findings = [
+            *_check_inhibitions(str(file), entries.get("inhibit_rules")),
+            *_check_grouping(str(file), entries.get("route")),
+            *_check_secrets(str(file), root),
+        ]
+    except RecursionError:
+        raise ParameterError(f"{file} is no YAML: an anchor is named in its own value.") from None
     return sorted(findings, key=lambda each: each.line)
 
 
 def _check_inhibitions(file: str, rules: _Entry | None) -> Iterator[Finding]:
     for number, rule in enumerate(_items(rules), 1):
+        if not isinstance(rule, yaml.MappingNode):
+            continue  # `amtool check-config` finds it
         entries = _entries(rule)
         line = rule.start_mark.line + 1
         equal = entries.get("equal")
-        labels = {item.value for item in _items(equal)}
+        labels = _texts(equal)
         source = _matchers(entries, "source")
-        alerts = sorted(name for name in _alerts_of_sites() if _selects(source, name))
+        alerts = sorted({alert.name for alert in _alerts_of_sites() if _selects(source, alert)})
+        names_alerts = any(name == "alertname" for name, _, _ in source)
         of_one_site = all(
             any(name == "site" and kind == "=" for name, kind, _ in matchers)
             for matchers in (source, _matchers(entries, "target"))
         )
         if "site" in labels or of_one_site:
             continue
-        if alerts:
+        # `equal: []` says that it is meant, where a severity only would be that of any alert
+        if alerts and (labels or names_alerts):
             yield Finding(
                 file,
                 line,
@@ -85,18 +94,21 @@ def _check_inhibitions(file: str, rules: _Entry | None) -> Iterator[Finding]:
             )
 
 
-def _check_grouping(file: str, route: _Entry | None) -> Iterator[Finding]:
+def _check_grouping(file: str, route: _Entry | None, *, is_root: bool = True) -> Iterator[Finding]:
     if route is None or not isinstance(route.node, yaml.MappingNode):
         return
-    group_by = _entries(route.node).get("group_by")
-    labels = {item.value for item in _items(group_by)}
-    if not labels & {"site", "..."}:
+    entries = _entries(route.node)
+    group_by = entries.get("group_by")
+    # a route below takes that of its parent, unless it has its own
+    if (group_by or is_root) and not _texts(group_by) & {"site", "..."}:
         yield Finding(
             file,
             group_by.line if group_by else route.line,
             "the route does not group by `site`: an outage of one site is no message of its own; add it to group_by.",
             "warning",
         )
+    for child in _items(entries.get("routes")):
+        yield from _check_grouping(file, _Entry(child.start_mark.line + 1, child), is_root=False)
 
 
 def _check_secrets(file: str, node: yaml.Node) -> Iterator[Finding]:
@@ -115,16 +127,18 @@ def _check_secrets(file: str, node: yaml.Node) -> Iterator[Finding]:
             yield from _check_secrets(file, entry.node)
 
 
-def _alerts_of_sites() -> set[str]:
-    """Return the names of our alerts that have the label `site`."""
+def _alerts_of_sites() -> list[Alert]:
+    """Return our alerts that have the label `site`."""
     rules = (rule for group in all_groups(AlertSettings()) for rule in group.rules)
-    return {rule.name for rule in rules if isinstance(rule, Alert) and "$labels.site" in rule.summary}
+    return [rule for rule in rules if isinstance(rule, Alert) and "$labels.site" in rule.summary]
 
 
-def _selects(matchers: list[tuple[str, str, str]], alert: str) -> bool:
-    """Whether matchers name an alert: they have one of `alertname`, and all of these match."""
-    names = [(kind, text) for name, kind, text in matchers if name == "alertname"]
-    return bool(names) and all(_matches(kind, text, alert) for kind, text in names)
+def _selects(matchers: list[tuple[str, str, str]], alert: Alert) -> bool:
+    """Whether matchers name an alert: they have one of its labels that we know, and all of these match."""
+    labels = {"alertname": alert.name, "severity": str(alert.severity)}
+    known = [(labels[name], kind, text) for name, kind, text in matchers if name in labels]
+    is_of_hub = any(name == "site" and (kind, text) == ("=", "") for name, kind, text in matchers)
+    return bool(known) and not is_of_hub and all(_matches(kind, text, value) for value, kind, text in known)
 
 
 def _matches(kind: str, text: str, value: str) -> bool:
@@ -141,6 +155,7 @@ def _matchers(entries: dict[str, _Entry], side: str) -> list[tuple[str, str, str
     matchers = [
         (name, kind, quoted.replace('\\"', '"') or plain)
         for item in _items(entries.get(f"{side}_matchers"))
+        if isinstance(item, yaml.ScalarNode)
         for name, kind, quoted, plain in _MATCHER.findall(item.value.strip().strip("{}"))
     ]
     for key, kind in ((f"{side}_match", "="), (f"{side}_match_re", "=~")):
@@ -152,7 +167,17 @@ def _matchers(entries: dict[str, _Entry], side: str) -> list[tuple[str, str, str
 def _entries(node: yaml.Node) -> dict[str, _Entry]:
     if not isinstance(node, yaml.MappingNode):
         return {}
-    return {key.value: _Entry(key.start_mark.line + 1, value) for key, value in node.value}
+    entries: dict[str, _Entry] = {}
+    for key, value in node.value:
+        if key.value == "<<":
+            entries = _entries(value) | entries
+        elif isinstance(key, yaml.ScalarNode):
+            entries[key.value] = _Entry(key.start_mark.line + 1, value)
+    return entries
+
+
+def _texts(entry: _Entry | None) -> set[str]:
+    return {item.value for item in _items(entry) if isinstance(item, yaml.ScalarNode)}
 
 
 def _items(entry: _Entry | None) -> list[yaml.Node]:

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
-from kfp_edge.errors import KfpEdgeError
+from kfp_edge.errors import KfpEdgeError, ParameterError
 from kfp_edge.observability.hub.alertmanager import check_alertmanager
 from support.alertmanager import Alertmanager, alertmanager_with
 from support.paths import ROOT
@@ -124,6 +124,14 @@ UNSEEN = 'alertname="KfpEdgeSiteUnseen"'
         ("{source_match: {alertname: KfpEdgeSiteUnseen}}", "KfpEdgeSiteUnseen of one site would mute"),
         ("{source_match_re: {alertname: KfpEdgeModel.*}}", "KfpEdgeModelMissing of one site would mute"),
         ("{source_matchers: ['severity=critical'], target_matchers: ['severity=warning']}", "has no `equal`: one"),
+        *(
+            (
+                f"{{source_matchers: ['severity=critical'], target_matchers: ['severity=warning'], equal: [{label}]}}",
+                "KfpEdgeErrorBudgetBurn of one site would mute",
+            )
+            for label in ("alertname", "ring")
+        ),
+        ("{source_matchers: ['alertname=KfpEdgeSiteUnseen'], equal: [[site]]}", "KfpEdgeSiteUnseen of one site"),
     ],
 )
 def test_an_inhibition_that_mutes_a_fleet_is_found(tmp_path: Path, rule: str, message: str) -> None:
@@ -137,6 +145,8 @@ def test_an_inhibition_that_mutes_a_fleet_is_found(tmp_path: Path, rule: str, me
     "rule",
     [
         f"{{source_matchers: ['{UNSEEN}'], equal: [site]}}",
+        f"{{<<: {{equal: [site]}}, source_matchers: ['{UNSEEN}']}}",
+        "{source_matchers: ['severity=critical', 'site=\"\"'], equal: [ring]}",
         f"{{source_matchers: ['{UNSEEN}', 'site=\"hall-1\"'], target_matchers: ['site=\"hall-1\"']}}",
         "{source_matchers: ['alertname=\"KfpEdgeHubDoesNotStore\"'], equal: []}",
         "{source_matchers: ['alertname=\"PlantIsClosed\"'], target_matchers: ['severity=warning'], equal: []}",
@@ -186,3 +196,20 @@ def test_another_file_is_refused_in_one_sentence(tmp_path: Path, text: str, mess
         check_alertmanager(tmp_path / "a.yaml")
     with pytest.raises(KfpEdgeError, match="cannot be read: No such file"):
         check_alertmanager(tmp_path / "none.yaml")
+
+
+def test_a_route_below_that_does_not_group_by_site_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "route:\n  group_by: [site]\n  routes:\n    - receiver: a\n      routes:\n        - group_by: [alertname]\n"
+        "        - group_by: ['...']\n"
+    )
+    (finding,) = check_alertmanager(tmp_path / "a.yaml")
+    assert (finding.line, finding.severity) == (6, "warning")
+    assert "the route does not group by `site`" in finding.message
+
+
+@pytest.mark.parametrize("text", ["route: &all\n  routes: [*all]\n", "route: " + "[" * 3000])
+def test_what_has_no_end_is_no_configuration(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=r"a\.yaml is no YAML: "):
+        check_alertmanager(tmp_path / "a.yaml")
