@@ -90,6 +90,22 @@ CASES = (
         times=SLOWLY,
     ),
     Case(
+        "KfpEdgeSamplesLost",
+        "nothing of the time in which samples were lost has arrived",
+        FIRES,
+        {f"otelcol_exporter_enqueue_failed_metric_points_total{{{AT_SITE}}}": "_x70 50x1500"},
+        "25h",
+        times=SLOWLY,
+    ),
+    Case(
+        "KfpEdgeSamplesLost",
+        "samples were lost before the last outage",
+        SILENT,
+        {f"otelcol_exporter_enqueue_failed_metric_points_total{{{AT_SITE}}}": "_x10 50x5000"},
+        "80h",
+        times=SLOWLY,
+    ),
+    Case(
         "KfpEdgeSamplesTooOld",
         "a site sends older samples than Prometheus takes",
         ("",),
@@ -178,6 +194,19 @@ CASES = (
         "the sensors are switched off",
         FIRES,
         server("kfp_edge_feed_messages_total", "0+60x90 5400x300"),
+    ),
+    Case(
+        "KfpEdgeFeedStale",
+        "a sensor sends every 25 minutes",
+        SILENT,
+        server("kfp_edge_feed_messages_total", " ".join(f"{number}x24" for number in range(10))),
+        "239m",
+    ),
+    Case(
+        "KfpEdgeFeedStale",
+        "the broker is down, which is an alert of its own",
+        SILENT,
+        server("kfp_edge_feed_messages_total", "0+60x90 5400x300") | server("kfp_edge_feed_connected", "1x90 0x300"),
     ),
     Case("KfpEdgeFeedStale", "the sensors send", SILENT, server("kfp_edge_feed_messages_total", "0+60x300")),
     Case(

@@ -60,6 +60,13 @@ CASES = (
         FIRES,
         UP | {"kfp_edge_fleet_read_timestamp_seconds": "0+60x3000"},
     ),
+    Case(
+        "KfpEdgeSiteUnknown",
+        "it was removed, and switched off",
+        SILENT,
+        {f"up{{{SERVER}}}": "1x60 _x500", "kfp_edge_fleet_read_timestamp_seconds": "0+60x3000"},
+        "4h",
+    ),
     Case("KfpEdgeSiteUnknown", "the repository has it", SILENT, UP | FLEET),
     Case("KfpEdgeSiteUnknown", "nobody knows what the repository has", SILENT, UP),
     Case("KfpEdgeWrongDigest", "it runs the image of before", FIRES, UP | FLEET | info(OLD)),

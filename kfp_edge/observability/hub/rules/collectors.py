@@ -21,6 +21,8 @@ def collector_rules(settings: AlertSettings) -> Group:
         for what, window in (("size", outage), ("capacity", "1h"))
     )
     lost = '{__name__=~"otelcol_exporter_enqueue_failed_metric_points(_total)?", ' + f"{OF_SITES}}}"
+    # a collector has the counter from the first loss on, so that its first value is an increase that no one sees
+    born = f"sum by (site, ring) (max_over_time({lost}[{outage}]) unless last_over_time({lost}[1h] offset {outage}))"
     failed = '{__name__=~"otelcol_exporter_send_failed_metric_points(_total)?", site=""}'
     return Group(
         "kfp-edge-collectors",
@@ -36,7 +38,7 @@ def collector_rules(settings: AlertSettings) -> Group:
             ),
             Alert(
                 "KfpEdgeSamplesLost",
-                f"sum by (site, ring) (increase({lost}[{outage}])) > 0",
+                f"{born} > 0\nor sum by (site, ring) (increase({lost}[{outage}])) > 0",
                 "0m",
                 Severity.CRITICAL,
                 "The collector at site {{ $labels.site }} has lost {{ $value | humanize }} samples.",

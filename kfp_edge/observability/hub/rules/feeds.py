@@ -5,6 +5,8 @@ from kfp_edge.observability.hub.rules.expressions import OF_SITES
 
 _FEED = "site, ring, instance"
 _FILLING = 0.5
+#: Messages in the hour before: fewer may be a quarter of an hour apart.
+_REGULAR = 12
 #: The share of messages that may be unreadable, and the number below which it is not looked at.
 _UNREADABLE, _MIN_UNREADABLE = 0.1, 20
 
@@ -64,11 +66,12 @@ def feed_rules() -> Group:
             ),
             Alert(
                 "KfpEdgeFeedStale",
-                f"{messages} == 0\nand on ({_FEED}) ({an_hour_before} > 0)",
+                f"{messages} == 0\nand on ({_FEED}) ({an_hour_before} >= {_REGULAR})\n"
+                f"unless on ({_FEED}) kfp_edge_feed_connected == 0",
                 "5m",
                 Severity.WARNING,
                 "The sensors at site {{ $labels.site }} have sent nothing for a quarter of an hour.",
-                "The feed is connected; in the hour before, messages came.",
+                f"The feed is connected; in the hour before, {_REGULAR} messages or more came.",
             ),
         ),
     )

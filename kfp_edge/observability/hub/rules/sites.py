@@ -13,6 +13,8 @@ from kfp_edge.observability.hub.rules.settings import AlertSettings
 LAST_SEEN = "site:kfp_edge_seen_timestamp_seconds:max"
 #: For how long a last seen time is kept while Prometheus does not run.
 _KEPT = "1d"
+#: Nothing for so long means that a site that is in no repository has been switched off.
+_SILENT = 3600
 #: A part of the outage that the queue holds, after which there is still time to do something.
 _BEFORE_FULL = 0.75
 
@@ -63,7 +65,8 @@ def site_rules(settings: AlertSettings) -> Group:
             ),
             Alert(
                 "KfpEdgeSiteUnknown",
-                f"{LAST_SEEN}\nunless on (site) {_OFFLINE_AFTER}\nand on () {_READ}",
+                # what was seen is kept for ever, also of a site that was removed and switched off
+                f"(time() - {LAST_SEEN} < {_SILENT})\nunless on (site) {_OFFLINE_AFTER}\nand on () {_READ}",
                 "1h",
                 Severity.INFO,
                 "Site {{ $labels.site }} sends metrics, and is not in the repository of the fleet.",
