@@ -97,7 +97,7 @@ def _add_line(tree: Tree, site: Site, settings: SiteSettings) -> dict[str, bytes
     data = tree.read(path)
     if data is None:
         raise GitError(f"{path} is missing; write the files of the site with `kfp-edge fleet add-site`.")
-    text = data.decode()
+    text = _decode(data, path)
     line = f"../collector-{site.ring}"
     document = parse_node(text, path)
     named = [scalar(each) or "" for each in items(get(document, "components"))]
@@ -123,7 +123,7 @@ def _allow_kinds(tree: Tree) -> dict[str, bytes]:
     data = tree.read(_PROJECT)
     if data is None:
         return {}
-    text = data.decode()
+    text = _decode(data, _PROJECT)
     where = ("spec", "namespaceResourceWhitelist")
     allowed = items(get(get(parse_node(text, _PROJECT), "spec"), where[1]))
     present = {scalar(get(each, "kind")) for each in allowed}
@@ -131,3 +131,10 @@ def _allow_kinds(tree: Tree) -> dict[str, bytes]:
         if kind not in present and "*" not in present:
             text = append_item(text, where, f'{{group: "", kind: {kind}}}', file=_PROJECT)
     return {_PROJECT: text.encode()}
+
+
+def _decode(data: bytes, path: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise GitError(f"{path} is not UTF-8 text.") from error

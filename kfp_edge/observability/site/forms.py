@@ -20,7 +20,9 @@ from kfp_edge.gitops.yaml_text import find_node, find_span, parse_node
 from kfp_edge.observability.site.queue_size import MIB, QueueSize
 
 _TEMPLATE = Path(kfp_edge.observability.site.template.__file__).parent
-_URL = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_URL = re.compile(rf"https://{_NAME}(\.{_NAME})*\.?(:(?P<port>[1-9]\d{{0,4}}))?(/[A-Za-z0-9._~/-]*)?")
+_MAX_PORT = 65_535
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SCRAPES: YamlPath = ("receivers", "prometheus", "config", "scrape_configs")
 #: A server may bring so many times the series that the queue was computed for.
@@ -72,7 +74,8 @@ class SiteSettings:
                 f"the image is {self.image!r}; name it by its digest, such as "
                 "registry.example/edge/kfp-edge-collector@sha256:..."
             )
-        if not _URL.fullmatch(self.hub):
+        url = _URL.fullmatch(self.hub)
+        if url is None or int(url["port"] or 0) > _MAX_PORT:
             raise ParameterError(
                 f"the hub is {self.hub!r}; write the https:// URL of its OTLP/HTTP receiver, without /v1/metrics and "
                 "without a login."

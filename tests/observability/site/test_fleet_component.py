@@ -118,6 +118,12 @@ def test_a_site_that_moved_to_another_ring_is_named(fleet: Path) -> None:
         add(fleet, "--site", "hall-1")
 
 
+def test_a_file_that_is_no_text_is_named(fleet: Path) -> None:
+    (fleet / "sites/hall-1/kustomization.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(GitError, match=r"^sites/hall-1/kustomization.yaml is not UTF-8 text\.$"):
+        add(fleet, "--site", "hall-1")
+
+
 def test_a_site_without_kubernetes_is_refused_with_the_command_for_it(tmp_path: Path) -> None:
     fleet = write_fleet(tmp_path / "fleet", [site_with("hall-1", delivery="podman")], agents=(Agent.PODMAN,))
     with pytest.raises(ParameterError, match="observe render --form podman --site hall-1 --ring canary"):

@@ -249,6 +249,8 @@ class TestCommand:
             (SiteSettings(site="Hall 7"), "the site is 'Hall 7'; it must be a DNS label"),
             (SiteSettings(ring="a\nb"), "the ring is"),
             (SiteSettings(hub="http://hub"), "write the https:// URL"),
+            (SiteSettings(hub="https://hub.example:99999"), "write the https:// URL"),
+            (SiteSettings(hub="https://hub..example"), "write the https:// URL"),
             (SiteSettings(hub="https://user:pw@hub"), "without a login"),
         ],
     )
