@@ -5,7 +5,9 @@ do.
 """
 
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kfp_edge.errors import GitError, ParameterError
@@ -13,7 +15,7 @@ from kfp_edge.fleet.contracts import Delivery, Site
 from kfp_edge.fleet.documents import read_fleet
 from kfp_edge.fleet.releases.ring_images import select_ring
 from kfp_edge.fleet.repository.made_files import changed_made_files
-from kfp_edge.fleet.sites.files import mirror_name
+from kfp_edge.fleet.sites.files import SITE_LABEL, mirror_name
 from kfp_edge.fleet.sites.model_assignment import select_sites
 from kfp_edge.fleet.sites.sites import read_sites
 from kfp_edge.gitops.layout import KUSTOMIZATION, SITES, site_kustomization
@@ -24,7 +26,6 @@ from kfp_edge.storage.files import write_files
 
 _PROJECT = "argocd/project/appproject.yaml"
 _KINDS = ("ConfigMap", "PersistentVolumeClaim")
-_PLACEHOLDER_COMMENT = "  # replace both; this digest of zeros is a placeholder, which no cluster can pull\n"
 _COMPONENT = """\
 # The collector of the sites in the ring {ring}, which name this folder in `components`. `kfp-edge observe
 # add-collector` writes it again, with another image, hub or queue.
@@ -83,11 +84,12 @@ def render_component(ring: str, settings: SiteSettings) -> dict[str, bytes]:
 
     The labels are those of a base beneath the component: a component's own would be set on the models, too.
     """
-    files = {f"base/{path}": data for path, data in render_form(Form.KUBERNETES, settings).items()}
+    of_ring = replace(settings, ring=ring)
+    files = {f"base/{path}": data for path, data in render_form(Form.KUBERNETES, of_ring).items()}
     base = files[f"base/{KUSTOMIZATION}"].decode()
     base = base[base.index("apiVersion:") :]
-    pair = f"  - pairs:\n      kfp-edge.io/ring: {json.dumps(ring)}\n"
-    files[f"base/{KUSTOMIZATION}"] = base.replace("  - pairs:\n", pair, 1).replace(_PLACEHOLDER_COMMENT, "").encode()
+    # the site's own kustomization sets the label of the site
+    files[f"base/{KUSTOMIZATION}"] = re.sub(f" *{SITE_LABEL}: .*\n", "", base).encode()
     files[KUSTOMIZATION] = _COMPONENT.format(ring=ring).encode()
     return {f"{component_folder(ring)}/{path}": data for path, data in files.items()}
 

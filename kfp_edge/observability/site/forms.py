@@ -4,6 +4,7 @@ The files in `deploy/observability/site` are the template, with the sizes of `DE
 where they stand, so that comments stay.
 """
 
+import json
 import math
 import re
 import textwrap
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import kfp_edge.observability.site.template
 from kfp_edge.errors import ParameterError
+from kfp_edge.fleet.sites.files import SITE_LABEL
 from kfp_edge.gitops.yaml_text import Path as YamlPath
 from kfp_edge.gitops.yaml_text import find_node, find_span, parse_node
 from kfp_edge.observability.site.queue_size import MIB, QueueSize
@@ -29,8 +31,10 @@ _SCRAPES: YamlPath = ("receivers", "prometheus", "config", "scrape_configs")
 _SAMPLE_LIMIT = 5
 
 CONFIGURATION = "collector.yaml"
+_RING_LABEL = "kfp-edge.io/ring"
 #: An image that cannot be pulled, for files that are not rendered for a site.
 PLACEHOLDER = f"registry.example/edge/kfp-edge-collector@sha256:{'0' * 64}"
+_PLACEHOLDER_COMMENT = re.compile(r"^ *# replace both; this digest of zeros .*\n", re.MULTILINE)
 _IMAGE = re.compile(r"[a-z0-9.-]+(:\d{1,5})?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}")
 #: What a queue holds by default: 72 h of 1,000 series and those of the collector, every 60 s.
 DEFAULT_SIZE = QueueSize(timedelta(hours=72), 1030, 2, timedelta(seconds=60))
@@ -90,6 +94,8 @@ def render_form(form: Form, settings: SiteSettings) -> dict[str, bytes]:
     """
     settings.check()
     texts = _FORMS[form](settings)
+    if settings.image != PLACEHOLDER:
+        texts = {path: _PLACEHOLDER_COMMENT.sub("", text) for path, text in texts.items()}
     return {path: text.encode() for path, text in texts.items()}
 
 
@@ -97,7 +103,7 @@ def render_configuration(size: QueueSize) -> str:
     """Return the configuration with a queue of another size."""
     interval = f"{size.interval.total_seconds():g}s"
     return _replace(
-        _read(CONFIGURATION),
+        _read(CONFIGURATION).replace(_describe(DEFAULT_SIZE), _describe(size)),
         {
             (*_SCRAPES, 0, "scrape_interval"): interval,
             (*_SCRAPES, 1, "scrape_interval"): interval,
@@ -111,11 +117,15 @@ def render_configuration(size: QueueSize) -> str:
 def _kubernetes(settings: SiteSettings) -> dict[str, str]:
     hub = _environment_path(_read("deployment.yaml"), ("spec", "template", "spec", "containers", 0), "KFP_EDGE_HUB")
     name, _, digest = settings.image.partition("@")
+    kustomization: dict[YamlPath, str] = {
+        ("labels", 0, "pairs", SITE_LABEL): json.dumps(settings.site),
+        ("labels", 0, "pairs", _RING_LABEL): json.dumps(settings.ring),
+        ("images", 0, "newName"): name,
+        ("images", 0, "digest"): digest,
+    }
     return {
         CONFIGURATION: render_configuration(settings.size),
-        "kustomization.yaml": _replace(
-            _read("kustomization.yaml"), {("images", 0, "newName"): name, ("images", 0, "digest"): digest}
-        ),
+        "kustomization.yaml": _replace(_read("kustomization.yaml"), kustomization),
         "deployment.yaml": _replace(_read("deployment.yaml"), {hub: settings.hub}),
         "service.yaml": _read("service.yaml"),
         "networkpolicy.yaml": _read("networkpolicy.yaml"),
@@ -129,7 +139,8 @@ def _kubernetes(settings: SiteSettings) -> dict[str, str]:
 def _operator(settings: SiteSettings) -> dict[str, str]:
     text = _read("operator/opentelemetrycollector.yaml").partition("\n  config:")[0] + "\n"
     values = {"KFP_EDGE_SITE": settings.site, "KFP_EDGE_RING": settings.ring, "KFP_EDGE_HUB": settings.hub}
-    edits = {_environment_path(text, ("spec",), name): value for name, value in values.items()}
+    # a site called 007 stays a text
+    edits = {_environment_path(text, ("spec",), name): json.dumps(value) for name, value in values.items()}
     claim: YamlPath = ("spec", "volumeClaimTemplates", 0, "spec", "resources", "requests", "storage")
     sizes = {claim: _volume_size(settings.size), ("spec", "image"): settings.image}
     resource = _replace(text, {**edits, **sizes})
@@ -203,6 +214,12 @@ def _replace(text: str, values: Mapping[YamlPath, str]) -> str:
         start, end = find_span(text, parse_node(text, CONFIGURATION), path, CONFIGURATION)
         text = text[:start] + value + text[end:]
     return text
+
+
+def _describe(size: QueueSize) -> str:
+    """Return what a queue was computed for, as the comment of the configuration has it."""
+    hours = size.outage / timedelta(hours=1)
+    return f"{hours:g} h of {size.series:,} series every {size.interval.total_seconds():g} s"
 
 
 def _volume_size(size: QueueSize) -> str:

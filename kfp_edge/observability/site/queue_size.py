@@ -25,8 +25,8 @@ FILE_OVERHEAD = 1.15
 FILE_GROWTH = 16 * MIB
 #: What the queue holds more than the outage brings: restarts, series that come with another version of a model.
 RESERVE = 1.25
-#: The share of the queue at which an alert fires.
-ALERT_SHARE = 0.7
+#: The share of the outage after which an alert of the hub fires: how full the queue is, the hub cannot know meanwhile.
+ALERT_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ class QueueSize:
         return 2 * self.file_bytes + 4 * FILE_GROWTH
 
     @property
-    def alert_bytes(self) -> int:
-        """The bytes in the queue at which an alert has to fire."""
-        return int(self.queue_bytes * ALERT_SHARE)
+    def hours_until_alert(self) -> float:
+        """How long an outage lasts until the alert fires, in hours."""
+        return ALERT_SHARE * (self.outage / timedelta(hours=1))
 
     @property
     def hours_after_alert(self) -> float:
         """How long it takes from the alert until the queue is full, in hours."""
-        per_hour = self.backlog_bytes / (self.outage / timedelta(hours=1))
-        return (self.queue_bytes - self.alert_bytes) / per_hour
+        hours_until_full = self.outage / timedelta(hours=1) * self.queue_bytes / self.backlog_bytes
+        return hours_until_full - self.hours_until_alert
 
     def explain(self) -> str:
         """Return the sizes with their reasons, one line each."""
@@ -107,8 +107,8 @@ class QueueSize:
             f"max_size     {self.file_bytes} ({_mib(self.file_bytes)}): pages that are not full or free take "
             f"{FILE_OVERHEAD - 1:.0%} more, and the file grows in steps of {_mib(FILE_GROWTH)}",
             f"volume       {self.volume_bytes // MIB}Mi: the file, one damaged file set aside, and compaction",
-            f"alert        at {ALERT_SHARE:.0%} of queue_size ({_mib(self.alert_bytes)}); from then on, "
-            f"{self.hours_after_alert:.0f} h are left",
+            f"alert        {self.hours_until_alert:g} h into the outage (KfpEdgeQueueFilling, where the rules of the hub "
+            f"have outage: {hours:g}h); from then on, {self.hours_after_alert:.3g} h are left",
         ]
         return "\n".join(lines)
 

@@ -154,6 +154,10 @@ class TestPlainDeployment:
             reference = variables[f"KFP_EDGE_{name.upper()}"]["valueFrom"]["fieldRef"]["fieldPath"]
             assert reference == f"metadata.labels['kfp-edge.io/{name}']"
 
+    def test_has_the_labels_of_the_site_that_it_was_rendered_for(self, tmp_path: Path) -> None:
+        pod = objects(written(tmp_path, Form.KUBERNETES, OTHER))["Deployment"]["spec"]["template"]["metadata"]
+        assert (pod["labels"]["kfp-edge.io/site"], pod["labels"]["kfp-edge.io/ring"]) == ("hall-7", "all")
+
     def test_limits_memory_above_what_the_limiter_allows(self) -> None:
         (container,) = objects(SITE)["Deployment"]["spec"]["template"]["spec"]["containers"]
         limiter = safe_load((SITE / "collector.yaml").read_text())["processors"]["memory_limiter"]
@@ -204,6 +208,14 @@ class TestPlainDeployment:
         assert container["args"] == ["--config=/etc/otelcol/collector.yaml", "--config=/etc/otelcol/traces.yaml"]
 
 
+class TestOperator:
+    def test_has_texts_as_variables_for_a_site_whose_name_is_a_number(self, tmp_path: Path) -> None:
+        written(tmp_path, Form.OPERATOR, SiteSettings(site="007", ring="true"))
+        variables = objects(tmp_path)["OpenTelemetryCollector"]["spec"]["env"]
+        values = {each["name"]: each["value"] for each in variables}
+        assert (values["KFP_EDGE_SITE"], values["KFP_EDGE_RING"]) == ("007", "true")
+
+
 class TestQuadlet:
     def test_has_keys_that_podman_knows(self) -> None:
         known = {
@@ -235,7 +247,31 @@ class TestQuadlet:
         )
 
 
+class TestComments:
+    IMAGE = f"quay.io/plant/kfp-edge-collector@sha256:{'a' * 64}"
+
+    @pytest.mark.parametrize("form", Form)
+    def test_call_an_image_a_placeholder_only_where_it_is_one(self, form: Form) -> None:
+        texts = [data.decode() for data in render_form(form, SiteSettings()).values()]
+        assert any("is a placeholder" in text for text in texts)
+        texts = [data.decode() for data in render_form(form, SiteSettings(image=self.IMAGE)).values()]
+        assert not any("is a placeholder" in text for text in texts)
+
+    @pytest.mark.parametrize("form", Form)
+    def test_name_the_outage_and_the_series_that_the_queue_was_computed_for(self, form: Form) -> None:
+        text = b"".join(render_form(form, OTHER).values()).decode()
+        assert "computes it: 24 h of 3,000 series every 30 s.\n" in text
+
+
 class TestCommand:
+    def test_warns_of_examples_in_the_files(self, tmp_path: Path) -> None:
+        command = ["observe", "render", "--site", "hall-7", "--ring", "all", "--output", str(tmp_path)]
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert "warning: the files have examples in place of --hub, --image; give your own.\n" in result.output
+        hub = ["--hub", "https://hub.plant.example", "--image", TestComments.IMAGE]
+        result = CliRunner().invoke(app, [*command, *hub], catch_exceptions=False)
+        assert "warning" not in result.output
+
     def test_writes_the_files_of_a_form(self, tmp_path: Path) -> None:
         command = ["observe", "render", "--form", "podman", "--site", "hall-7", "--output", str(tmp_path)]
         result = CliRunner().invoke(app, command, catch_exceptions=False)

@@ -8,6 +8,9 @@ from typer.testing import CliRunner
 
 from kfp_edge.cli.app import app
 from kfp_edge.errors import ParameterError
+from kfp_edge.observability.hub.rules.contracts import Alert
+from kfp_edge.observability.hub.rules.settings import AlertSettings
+from kfp_edge.observability.hub.rules.sites import site_rules
 from kfp_edge.observability.site.queue_size import QueueSize, compute_queue_size
 from kfp_edge.observability.site.series import Scraped, count_series, estimate_series
 
@@ -35,8 +38,17 @@ class TestSize:
         assert size(144).backlog_bytes == 2 * size(72).backlog_bytes
 
     def test_the_alert_fires_while_there_is_time_left(self) -> None:
-        assert size().alert_bytes < size().backlog_bytes
-        assert size().hours_after_alert > 24
+        assert size().hours_until_alert == 54
+        # the queue holds a quarter more than the outage of 72 h
+        assert 90 <= size().hours_until_alert + size().hours_after_alert < 91
+
+    def test_the_alert_is_the_one_that_the_rules_of_the_hub_have(self) -> None:
+        filling = next(
+            rule
+            for rule in site_rules(AlertSettings(outage=DAYS_3)).rules
+            if isinstance(rule, Alert) and rule.name == "KfpEdgeQueueFilling"
+        )
+        assert f"> {size().hours_until_alert * 3600:.0f}\n" in filling.expression
 
     @pytest.mark.parametrize(
         ("outage", "interval", "series", "reason"),
@@ -95,7 +107,8 @@ class TestCommand:
             f"queue_size   {expected.queue_bytes} ",
             f"max_size     {expected.file_bytes} ",
             f"volume       {expected.volume_bytes // 2**20}Mi",
-            f"{expected.hours_after_alert:.0f} h are left",
+            "54 h into the outage",
+            "from then on, 36.1 h are left",
         ):
             assert text in output
 

@@ -8,6 +8,7 @@ from kfp_edge.fleet.units import format_duration
 from kfp_edge.observability.hub.rules.contracts import Alert, Group, Recording, Severity
 from kfp_edge.observability.hub.rules.expressions import MODEL, OF_SITES
 from kfp_edge.observability.hub.rules.settings import AlertSettings
+from kfp_edge.observability.site.queue_size import ALERT_SHARE
 
 #: When a site was seen last: a scrape that its collector made, whatever came of it.
 LAST_SEEN = "site:kfp_edge_seen_timestamp_seconds:max"
@@ -15,8 +16,6 @@ LAST_SEEN = "site:kfp_edge_seen_timestamp_seconds:max"
 _KEPT = "1d"
 #: Nothing for so long means that a site that is in no repository has been switched off.
 _SILENT = 3600
-#: A part of the outage that the queue holds, after which there is still time to do something.
-_BEFORE_FULL = 0.75
 
 # max: two exporters, or a new one beside its predecessor, are no two sites
 _OFFLINE_AFTER = "max by (site, ring) (kfp_edge_fleet_site_offline_after_seconds)"
@@ -27,7 +26,7 @@ _READ = "kfp_edge_fleet_read_timestamp_seconds"
 
 def site_rules(settings: AlertSettings) -> Group:
     """Return the rules about sites."""
-    seconds = int(settings.outage.total_seconds() * _BEFORE_FULL)
+    seconds = int(settings.outage.total_seconds() * ALERT_SHARE)
     outage = format_duration(settings.outage)
     return Group(
         "kfp-edge-sites",
