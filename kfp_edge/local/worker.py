@@ -17,7 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+import yaml
 from kfp import components, local
+from kfp.dsl.base_component import BaseComponent
+from kfp.dsl.utils import sanitize_component_name
 from kfp.local import logging_utils, subprocess_task_handler
 
 from kfp_edge.local import dag_runner
@@ -124,6 +127,19 @@ def _fatal_signal(code: int) -> str:
     return signal.Signals(number).name if number in _FATAL_SIGNALS else ""
 
 
+def load_pipeline(path: Path) -> BaseComponent:
+    """Load a compiled pipeline.
+
+    KFP takes a pipeline that has a component of its own name for that component, with its inputs and without the
+    defaults of the pipeline. So it gets a name here that no component has.
+    """
+    specification, *platforms = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    info = specification["pipelineInfo"]
+    if sanitize_component_name(info["name"]) in specification["components"]:
+        info["name"] += "-pipeline"
+    return components.load_component_from_text(yaml.safe_dump_all([specification, *platforms]))
+
+
 def main(pipeline: str, parameters: str, root: str, outputs: str, fork_server: str = "") -> None:
     """Run a pipeline.
 
@@ -145,7 +161,7 @@ def main(pipeline: str, parameters: str, root: str, outputs: str, fork_server: s
     with logging_utils.local_logger_context():
         # Loops run stages in threads, and kfp.local would change the handlers of the log and `print` for each stage.
         logging_utils.local_logger_context = logging_utils.indented_print = contextlib.nullcontext
-        task = components.load_component_from_file(pipeline)(**json.loads(Path(parameters).read_text()))
+        task = load_pipeline(Path(pipeline))(**json.loads(Path(parameters).read_text()))
     output_parameters = {
         name: value for name, value in task.outputs.items() if isinstance(value, str | int | float | bool)
     }

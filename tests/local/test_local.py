@@ -84,6 +84,11 @@ def signed(url: str) -> int:
     return count_query(url=url).output
 
 
+@dsl.pipeline(name="measure")
+def named_like_its_component(size: int = 5, cpu: str = "2"):
+    measure(size=size).set_cpu_limit(cpu)
+
+
 @dsl.pipeline(name="crashing")
 def crashing():
     crash()
@@ -132,6 +137,13 @@ def test_the_summary_has_metrics_and_reports(good_run):
 def test_stages_of_a_nested_pipeline_are_reported(tmp_path):
     compiled, progress = _run(nested, tmp_path)
     assert [stage.name for stage in compiled.stages] == [stage.name for stage in progress.stages] == ["measure"]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"cpu": "1"}])
+def test_a_pipeline_with_the_name_of_its_component_keeps_its_own_parameters_and_defaults(tmp_path, arguments):
+    compiled, progress = _run(named_like_its_component, tmp_path, **arguments)
+    assert progress.status == "succeeded", progress.error
+    assert summary.write_summary(compiled, progress, tmp_path)["metrics"] == {"size": 5.0}
 
 
 def test_a_refusal_is_reported_with_its_message_and_leaves_no_traceback_in_the_log(tmp_path):
