@@ -13,7 +13,7 @@ from kfp_edge.drift.counts import Reference
 from kfp_edge.drift.decision import evaluate
 from kfp_edge.drift.reading import DriftMetrics, bundle_reference
 from kfp_edge.drift.report import write_report
-from kfp_edge.drift.result import Decision, DriftResult, Scope, Verdict
+from kfp_edge.drift.result import DriftResult, Scope, Verdict
 from kfp_edge.errors import ParameterError
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.prometheus import Prometheus
@@ -73,7 +73,7 @@ def run(parameters: DriftParameters, result: Path, report: Path) -> Result:
         list(decided.reasons),
         [each.model_dump(mode="json") for each in decided.quarantined],
         _measure(decided),
-        list(decided.reasons) if decided.decision is not Decision.NONE else [],
+        list(decided.reasons),
     )
 
 

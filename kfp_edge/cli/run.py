@@ -102,6 +102,8 @@ def _summary_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[tuple[s
 
     stages = len(summary["stages"])
     yield summary["pipeline"], f"{summary['status']} in {summary['seconds']:.1f} s, {count_of(stages, 'stage')}"
+    if summary["decision"]:
+        yield "decision", summary["decision"]
     yield from (("warning", warning) for warning in select_warnings(summary["warnings"]))
     if summary["metrics"]:
         from kfp_edge.metrics.catalog import format_metric

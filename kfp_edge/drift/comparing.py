@@ -172,7 +172,18 @@ def _judge(
             is_drift = each.psi >= options.drift_psi and not is_constant
             update["verdict"] = Verdict.DRIFT if is_drift else Verdict.WATCH
             update["reason"] = _CONSTANT_REASON if is_constant else _describe(each, p_value)
+        elif each.psi >= options.watch_psi:
+            update["reason"] = _describe_chance(each, p_value)
         yield each.model_copy(update=update)
+
+
+def _describe_chance(comparison: Comparison, p_value: float) -> str:
+    """Say why a large difference is no drift."""
+    independent = comparison.rows / (comparison.rows_per_independent or 1.0)
+    return (
+        f"PSI {comparison.psi:.2f}, which is not significant: {count_of(comparison.rows, 'row')} say as much as "
+        f"{independent:,.0f} independent ones (adjusted p-value {p_value:.2g})."
+    )
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:

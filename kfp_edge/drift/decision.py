@@ -83,9 +83,9 @@ def _give_reasons(
             names = sorted({each.name for each in comparisons if each.scope is scope and each.verdict is verdict})
             for name in names[:_NAMED]:
                 key = scope, name, verdict
-                of_group = [each for each in comparisons if (each.scope, each.name, each.verdict) == key]
-                subject = "The whole fleet" if scope is Scope.FLEET else f"{scope.capitalize()} {name}"
-                yield f"{subject} {verb} in {_name_variables(of_group)}. {of_group[0].reason}".strip()
+                of_group = _order([each for each in comparisons if (each.scope, each.name, each.verdict) == key])
+                subject, reason = _name_subject(of_group[0]), of_group[0].reason
+                yield f"{subject} {verb} in {_name_variables(of_group)}. {reason}".strip()
             if len(names) > _NAMED:
                 yield f"{count_of(len(names) - _NAMED, f'more {scope}')} likewise: {verdict}."
     sites = _drifted_sites(comparisons)
@@ -97,11 +97,24 @@ def _give_reasons(
     for each in quarantined:
         yield f"Site {each.site} has a broken sensor ({each.reason}). Repair it, and do not retrain on its rows."
     if not any(each.p_value is not None for each in comparisons):
-        yield "There are too few rows for a verdict."
+        most = max(comparisons, key=lambda each: each.rows, default=None)
+        yield f"There is no verdict. {most.reason if most else 'There are no rows.'}"
+    elif all(each.verdict in (Verdict.STABLE, Verdict.NO_VERDICT) for each in comparisons):
+        largest = _order([each for each in comparisons if each.verdict is Verdict.STABLE])[0]
+        if largest.reason:
+            yield f"{_name_subject(largest)} differs most in {_name_variables([largest])}. {largest.reason}"
+
+
+def _name_subject(comparison: Comparison) -> str:
+    is_fleet = comparison.scope is Scope.FLEET
+    return "The whole fleet" if is_fleet else f"{comparison.scope.capitalize()} {comparison.name}"
+
+
+def _order(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    return sorted(comparisons, key=lambda each: -(each.psi or 0))
 
 
 def _name_variables(comparisons: Sequence[Comparison]) -> str:
-    ordered = sorted(comparisons, key=lambda each: -(each.psi or 0))
-    names = [each.variable if each.kind is Kind.FEATURE else f"output {each.variable}" for each in ordered]
+    names = [each.variable if each.kind is Kind.FEATURE else f"output {each.variable}" for each in comparisons]
     more = f" and {count_of(len(names) - _NAMED, 'more variable')}" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

@@ -16,6 +16,7 @@ from kfp_edge.ml.arrays import Float64s, Int64s
 from kfp_edge.ml.bundle import Histogram
 from kfp_edge.ml.bundle import Reference as BundleReference
 from kfp_edge.prometheus import Prometheus
+from kfp_edge.suggestions import suggest_or
 
 #: Parts of a window: of a week, four for each day.
 PARTS = 28
@@ -59,7 +60,7 @@ class DriftMetrics:
         if not site_versions:
             raise MetricsError(
                 f"no server reported the model {self._model} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} "
-                "UTC; check model_name, window and prometheus."
+                f"UTC; {self._suggest_other(end)}"
             )
         current = self._find_site_versions(Times(times.end_of(PARTS - 1), end, 1))
         return tuple(sorted({each.version for each in current or site_versions}))
@@ -140,6 +141,19 @@ class DriftMetrics:
             rings[key] = max(rings.get(key, ""), sample.labels.get("ring", ""))
         return [_SiteVersion(site, ring, version) for (site, version), ring in sorted(rings.items())]
 
+    def _suggest_other(self, end: datetime) -> str:
+        """Return what to do where nothing was found: another model, another window or another server."""
+        samples = self._prometheus.query("group by (model) (kfp_edge_model_info)", end)
+        models = sorted({sample.labels.get("model", "") for sample in samples})
+        if self._model in models:
+            return "it has been there for a few minutes only: wait, or shorten drift_window."
+        if not models:
+            return (
+                "Prometheus has no model at that time: check the parameters prometheus, drift_window and drift_until."
+            )
+        known = f"Prometheus has {', '.join(models)}: check model_name."
+        return suggest_or(self._model, models, known)
+
     def _read_sites(
         self, sites: Sequence[str], references: Mapping[str, Reference], times: Times, is_exact: bool
     ) -> dict[tuple[str, str], dict[Variable, Int64s]]:
@@ -201,10 +215,19 @@ def _label_ranges(bounds: Sequence[float]) -> Iterator[str]:
     if not bounds:
         yield "any number"
         return
-    texts = [f"{bound:.6g}" for bound in bounds]
+    texts = _write_bounds(bounds)
     yield _BELOW
     yield from (low if low == high else f"{low} to {high}" for low, high in pairwise(texts))
     yield _ABOVE
+
+
+def _write_bounds(bounds: Sequence[float]) -> list[str]:
+    """Return bounds with as few digits as tell them apart, at least four."""
+    for digits in range(4, 18):
+        rounded = [float(f"{bound:.{digits}g}") for bound in bounds]
+        if len(set(rounded)) == len(set(bounds)):
+            break
+    return [f"{bound:.{max(digits, 6)}g}" for bound in rounded]
 
 
 def _by_variable(family: Family, increases: Mapping[Key, Float64s]) -> dict[Variable, dict[str, Float64s]]:

@@ -27,6 +27,11 @@ _PLOTS, _ROWS, _MAP_ROWS, _MAP_COLUMNS = 12, 300, 40, 24
 #: The index whose colour is the darkest.
 _DARKEST = 0.5
 _ROW_INCHES = 0.3
+_EXPLANATION = (
+    "PSI: how far the shares of the bins are from those of training. Adjusted p-value: how likely such a difference is "
+    "in any of the comparisons without drift. Rows per independent: how many rows say as much as one that does not "
+    "depend on the others."
+)
 _HEADER = (
     "group",
     "version",
@@ -61,7 +66,9 @@ def write_report(result: DriftResult, path: Path) -> None:
     measured = [each for each in ordered if each.psi is not None]
     if len(measured) > 1:
         page.heading("Population stability index").figure(_plot_map(measured), "The index by group and variable")
-        page.text(f"0.0 is no difference; drift begins at {result.options.drift_psi:g}, if it is significant (bold).")
+        page.text(
+            f"0 is no difference; drift begins at {result.options.drift_psi:g}, unless chance explains it (not bold)."
+        )
     changed = [each for each in ordered if each.verdict in _ORDER[:4]]
     if changed:
         page.heading("What changed")
@@ -69,10 +76,8 @@ def write_report(result: DriftResult, path: Path) -> None:
             page.figure(_plot_bins(each), f"{_name_group(each)}, {_name_variable(each)}: shares of rows in each bin")
         if len(changed) > _PLOTS:
             page.text(f"{count_of(len(changed) - _PLOTS, 'more comparison')} in the table below.")
-    page.heading("All comparisons").table(
-        _HEADER,
-        [_table_row(each) for each in ordered[:_ROWS]],
-    )
+    page.heading("All comparisons").text(_EXPLANATION)
+    page.table(_HEADER, [_table_row(each) for each in ordered[:_ROWS]])
     if len(ordered) > _ROWS:
         page.text(f"{count_of(len(ordered) - _ROWS, 'more comparison')} in the JSON of this run.")
     page.write(path)

@@ -21,7 +21,8 @@ _GIT_OUTPUTS = ("git_repository", "git_branch", "git_commit", "git_committed", "
 def write_summary(pipeline: CompiledPipeline, progress: RunProgress, folder: Path) -> JsonObject:
     """Copy the reports to `folder/reports`, write `folder/summary.json` and return its contents.
 
-    The stages' output parameters `image` and `git_repository`, `git_branch`, ... become `image` and `git`.
+    The stages' output parameters `image` and `git_repository`, `git_branch`, ... become `image` and `git`, and that of
+    the drift is `decision`.
     `metrics` are those of all stages; a later stage's value replaces an earlier one's of the same name. `warnings` are
     those of all stages, such as what looks like a leak. `report` is the first HTML report.
     """
@@ -45,6 +46,7 @@ def write_summary(pipeline: CompiledPipeline, progress: RunProgress, folder: Pat
         "stages": [asdict(stage) for stage in progress.stages],
         "image": {"reference": image, "digest": ImageRef.parse(image).digest} if image else None,
         "git": {name.removeprefix("git_"): outputs[name] for name in _GIT_OUTPUTS if name in outputs} or None,
+        "decision": outputs.get("decision"),
         "metrics": metrics,
         "warnings": progress.warnings,
         "report": next((path for path in reports.values() if path.endswith(".html")), None),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from kfp_edge.components.ingest.component import ingest
 from kfp_edge.runtime.component import component
@@ -41,6 +42,16 @@ def commit() -> NamedTuple(
 @dsl.pipeline(name="committing")
 def committing():
     commit()
+
+
+@component
+def decide() -> NamedTuple("Outputs", [("decision", str)]):
+    return ("watch",)
+
+
+@dsl.pipeline(name="deciding")
+def deciding():
+    decide()
 
 
 def _make_table() -> pd.DataFrame:
@@ -111,11 +122,20 @@ def test_a_leak_is_printed_before_warnings_about_single_columns(many: tuple[list
     assert "column 'repair' alone" in many[0][0]
 
 
-def test_the_pull_request_of_a_release_is_printed(tmp_path: Path) -> None:
-    (tmp_path / "committing.yaml").write_text(compile_to_yaml(committing))
+def _printed_lines(folder: Path, pipeline: BaseComponent) -> dict[str, str]:
+    """Run a pipeline without parameters, and return what is printed by what it is."""
+    (folder / "pipeline.yaml").write_text(compile_to_yaml(pipeline))
     program = str(Path(sys.executable).with_name("kfp-edge"))
-    command = [program, "run", "committing.yaml", "--out", "out"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    lines = {line[:22].strip(): line[22:] for line in done.stdout.splitlines()}
+    command = [program, "run", "pipeline.yaml", "--out", "out"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return {line[:22].strip(): line[22:] for line in done.stdout.splitlines()}
+
+
+def test_the_decision_of_a_run_is_printed(tmp_path: Path) -> None:
+    assert _printed_lines(tmp_path, deciding)["decision"] == "watch"
+
+
+def test_the_pull_request_of_a_release_is_printed(tmp_path: Path) -> None:
+    lines = _printed_lines(tmp_path, committing)
     assert lines["commit"] == "c0ffee on review of sites.git"
     assert lines["pull request"] == "https://git.example/plant/sites/pulls/7"

@@ -101,7 +101,25 @@ def test_below_the_least_rows_there_is_no_verdict_whatever_the_difference() -> N
     result = evaluate("press", window(few), REFERENCES, OPTIONS)
     assert result.decision is Decision.NONE
     assert of(result, Scope.SITE, "only", "heat").reason == "99 rows, of which 100 are needed."
-    assert result.reasons == ("There are too few rows for a verdict.",)
+    assert result.reasons == ("There is no verdict. 99 rows, of which 100 are needed.",)
+
+
+def test_a_large_difference_that_chance_explains_is_stated_with_the_reason_why_it_is_no_drift() -> None:
+    began = np.concatenate([np.random.default_rng(9).normal(size=800), shifted(3, 200)])
+    result = evaluate("press", window(normal_site("only", heat=began)), REFERENCES, OPTIONS)
+    compared = of(result, Scope.SITE, "only", "heat")
+    assert (result.decision, compared.verdict) == (Decision.NONE, Verdict.STABLE)
+    assert compared.psi is not None
+    assert compared.psi > 0.2
+    assert "which is not significant: 1,000 rows say as much as" in compared.reason
+    assert result.reasons == (f"Site only differs most in heat. {compared.reason}",)
+
+
+def test_the_numbers_of_a_reason_are_those_of_the_variable_that_is_named_first() -> None:
+    sites = [normal_site(f"hall-{number}", speed=shifted(3), heat=shifted(1)) for number in range(6)]
+    result = evaluate("press", window(*sites), REFERENCES, OPTIONS)
+    speed = of(result, Scope.FLEET, "", "speed")
+    assert result.reasons[0] == f"The whole fleet drifts in speed, heat. {speed.reason}"
 
 
 def test_a_small_difference_in_many_rows_is_significant_and_no_drift() -> None:

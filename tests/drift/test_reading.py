@@ -79,6 +79,15 @@ def test_training_is_what_the_servers_publish(references: dict[str, Reference]) 
     assert CLASS.kind is Kind.OUTPUT
 
 
+def test_bounds_have_as_few_digits_as_tell_them_apart() -> None:
+    histogram = Histogram(edges=(0.00000131130, 0.00000941753, 81.93284, 1234.5), counts=(1, 1, 1))
+    labels = bundle_reference(BundleReference(rows=3, features={"heat": histogram}), "1").variables[HEAT].labels
+    assert labels[1:4] == ("1.311e-06 to 9.418e-06", "9.418e-06 to 81.93", "81.93 to 1234")
+    close = Histogram(edges=(299.99, 300.01, 301), counts=(1, 1))
+    labels = bundle_reference(BundleReference(rows=2, features={"heat": close}), "1").variables[HEAT].labels
+    assert labels[1:3] == ("299.99 to 300.01", "300.01 to 301")
+
+
 def test_each_row_is_counted_once_in_its_part_and_bin(sites: dict[str, SiteCounts]) -> None:
     steady = sites["steady"]
     assert steady.parts[HEAT].tolist() == [[0, 10, 10, 10, 0, 0]] * 28
@@ -191,8 +200,17 @@ def test_victoria_metrics_gives_the_same_rows(
 
 class TestOneSentenceSays:
     def test_that_no_server_reported_the_model(self, prometheus: Prometheus) -> None:
-        with pytest.raises(MetricsError, match="no server reported the model pump between .* check model_name, window"):
+        with pytest.raises(MetricsError, match="reported the model pump between .* Prometheus has bare, press: check"):
             DriftMetrics(prometheus, "pump").find_versions(NOW - WINDOW, NOW)
+
+    def test_which_model_was_probably_meant(self, prometheus: Prometheus) -> None:
+        with pytest.raises(MetricsError, match=r"UTC; did you mean press\?$"):
+            DriftMetrics(prometheus, "Press").find_versions(NOW - WINDOW, NOW)
+
+    def test_that_there_was_no_model_at_that_time(self, prometheus: Prometheus) -> None:
+        before = NOW - timedelta(days=30)
+        with pytest.raises(MetricsError, match="no model at that time: check the parameters prometheus, drift_window"):
+            DriftMetrics(prometheus, "press").find_versions(before - WINDOW, before)
 
     def test_that_nothing_is_known_of_its_training(self, prometheus: Prometheus) -> None:
         with pytest.raises(MetricsError, match="bare 1.0.0 publish nothing of its training; name its bundle in the"):

@@ -107,8 +107,8 @@ class QueueSize:
             f"max_size     {self.file_bytes} ({_mib(self.file_bytes)}): pages that are not full or free take "
             f"{FILE_OVERHEAD - 1:.0%} more, and the file grows in steps of {_mib(FILE_GROWTH)}",
             f"volume       {self.volume_bytes // MIB}Mi: the file, one damaged file set aside, and compaction",
-            f"alert        {self.hours_until_alert:g} h into the outage (KfpEdgeQueueFilling, where the rules of the hub "
-            f"have outage: {hours:g}h); from then on, {self.hours_after_alert:.3g} h are left",
+            f"alert        {self.hours_until_alert:g} h into the outage (KfpEdgeQueueFilling, where the rules of the "
+            f"hub have outage: {hours:g}h); from then on, {self.hours_after_alert:.3g} h are left",
         ]
         return "\n".join(lines)
 
