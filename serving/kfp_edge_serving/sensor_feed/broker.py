@@ -29,6 +29,12 @@ _RECONNECT = (1, 30)
 _REPUBLISH = 5.0
 #: Reason codes from here on are failures (MQTT 5.0, 2.4).
 _FAILURE = 0x80
+#: Bad user name or password, not authorized.
+_LOGIN_REASONS = (0x86, 0x87)
+_LOGIN_HINT = (
+    "; the login is in KFP_EDGE_FEED_USERNAME and KFP_EDGE_FEED_PASSWORD, or in the files of username_file and "
+    "password_file."
+)
 _POLL_SECONDS = 0.5
 
 
@@ -178,7 +184,8 @@ class Broker:
         self, client: Client, _data: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._state.set_problem(BROKER, f"the broker at {self._address} refuses the connection: {reason}.")
+            hint = _LOGIN_HINT if reason.value in _LOGIN_REASONS else "."
+            self._state.set_problem(BROKER, f"the broker at {self._address} refuses the connection: {reason}{hint}")
             return
         self._state.clear_problem(BROKER)
         if not flags.session_present and self._has_session:

@@ -73,7 +73,8 @@ def test_a_login_comes_from_the_environment_and_is_not_logged(tmp_path: Path, co
         configuration = configure(broker.port, server.port)
         login = {"KFP_EDGE_FEED_USERNAME": "feed", "KFP_EDGE_FEED_PASSWORD": "wrong-password"}
         with running_feed(configuration, **login) as feed:
-            until(lambda: "refuses the connection: Not authorized" in feed.get("/ready")[1])
+            refusal = "refuses the connection: Not authorized; the login is in KFP_EDGE_FEED_USERNAME and"
+            until(lambda: refusal in feed.get("/ready")[1])
             assert feed.stop() == 0
             assert "wrong-password" not in str(feed.events)
     broker.kill()
