@@ -102,10 +102,14 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, label_source: LabelSour
         _label(started, label_source)
     measured = started.roles.features
     _order(started)
-    if started.roles.time:
-        started.recent_since = leave_out_of_range(
-            started.frame, started.roles, options.time_range, options.table_format.time_zone, started.left_out
-        )
+    started.recent_since = leave_out_of_range(
+        started.frame,
+        started.roles,
+        options.time_range,
+        options.table_format.time_zone,
+        started.left_out,
+        started.warnings,
+    )
     _extend(started, options)
     usable = np.flatnonzero(~started.left_out.mask)
     if started.roles.target:

@@ -1,6 +1,7 @@
 """Which stretch of time the rows are taken from, and which part of it is recent."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -81,22 +82,26 @@ class TimeRange:
 
 
 def leave_out_of_range(
-    frame: pd.DataFrame, roles: Roles, options: TimeRange, time_zone: str, left_out: LeftOutRows
+    frame: pd.DataFrame, roles: Roles, options: TimeRange, time_zone: str, left_out: LeftOutRows, warnings: list[str]
 ) -> float | None:
     """Leave out the rows outside of the range, and return since when rows are recent, as `to_numbers` gives it.
 
     Args:
         frame: All rows.
-        roles: Their roles, with a column of times.
-        options: The range.
+        roles: Their roles.
+        options: The range; without a column of times, none but quarantined rows.
         time_zone: IANA name of the zone of times without an offset from UTC; UTC if empty.
         left_out: The rows that are left out so far, of which none counts as the newest one.
+        warnings: Where a warning goes of each entry that fits no row.
 
     Raises:
         ParameterError: a time cannot be read, or is of another kind than those of the column.
         DataError: no row is left.
     """
     if options.is_empty:
+        return None
+    if not roles.time:
+        warnings.append(_warn_of_quarantined(options.quarantined, "no column of times; name it in time_column"))
         return None
     column = frame[roles.time]
     times = to_numbers(column)
@@ -111,18 +116,57 @@ def leave_out_of_range(
                 f"rows outside of time_range, {name} {text}",
             )
     for entry in options.leave_out:
-        left_out.add(_find_rows(frame, roles, times, entry, reader), _describe(entry))
+        rows = _find_rows(frame, roles, times, entry, reader)
+        if not rows.any():
+            warnings.append(f"leave_out has an entry that fits no row: {_describe(entry)}")
+        left_out.add(rows, f"rows that leave_out names: {_describe(entry)}")
     if left_out.mask.all():
         raise DataError(
             f"no row is left between {column.min()} and {column.max()}: time_range leaves out all of them; widen it."
         )
-    for entry in options.quarantined if roles.group else ():
-        rows = {"group": entry["site"], "start": entry["start"], "end": entry["end"]}
-        left_out.add(_find_rows(frame, roles, times, rows, reader), f"rows of a broken sensor at {entry['site']}")
+    warnings += _leave_out_quarantined(frame, roles, times, options.quarantined, reader, left_out)
     if not options.recent:
         return None
     newest = float(np.nanmax(times[~left_out.mask]))
     return newest - reader.length("recent", parse_duration("recent", options.recent))
+
+
+def _leave_out_quarantined(
+    frame: pd.DataFrame,
+    roles: Roles,
+    times: Float64s,
+    quarantined: Sequence[Mapping[str, Any]],
+    reader: "_TimeReader",
+    left_out: LeftOutRows,
+) -> Iterator[str]:
+    """Leave out rows of broken sensors; yield a warning where the data do not show which ones these are."""
+    if not quarantined:
+        return
+    if not roles.group:
+        yield _warn_of_quarantined(quarantined, "no column of groups; name it in group_column")
+        return
+    if reader.is_number:
+        yield _warn_of_quarantined(quarantined, f"numbers in {roles.time!r} instead of dates")
+        return
+    for entry in quarantined:
+        rows = {"group": entry["site"], "start": entry["start"], "end": entry["end"]}
+        left_out.add(_find_rows(frame, roles, times, rows, reader), f"rows of a broken sensor at {entry['site']}")
+    groups = set(frame[roles.group].astype(str))
+    if unknown := [entry for entry in quarantined if str(entry["site"]) not in groups]:
+        yield _warn_of_quarantined(unknown, f"no such name in {roles.group!r}")
+    if left_out.mask.all():
+        raise DataError(
+            f"no row is left: all are of sites with a broken sensor, {_name_sites(quarantined)}; repair the sensors, "
+            "or take rows of a longer time by time_range."
+        )
+
+
+def _warn_of_quarantined(quarantined: Iterable[Mapping[str, Any]], obstacle: str) -> str:
+    return f"rows of broken sensors at {_name_sites(quarantined)} are not left out, since the data have {obstacle}"
+
+
+def _name_sites(quarantined: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(sorted({str(entry["site"]) for entry in quarantined}))
 
 
 @dataclass(frozen=True)
@@ -134,7 +178,8 @@ class _TimeReader:
     time_zone: str
 
     @property
-    def _is_number(self) -> bool:
+    def is_number(self) -> bool:
+        """Whether the column holds numbers, not dates."""
         return not pd.api.types.is_datetime64_dtype(self.column)
 
     def read(self, name: str, value: object) -> float:
@@ -143,11 +188,11 @@ class _TimeReader:
         if text.startswith("-"):
             return self.newest - self.length(name, parse_duration(name, text[1:]))
         try:
-            if self._is_number:
-                return float(text)
-            time = pd.Timestamp(text)
+            if self.is_number:
+                return _read_number(text)
+            time = _read_time(text)
         except ValueError as error:
-            example = "a number such as 1200, or -300" if self._is_number else "a time such as 2026-09-01, or -90d"
+            example = "a number such as 1200, or -300" if self.is_number else "a time such as 2026-09-01, or -90d"
             raise ParameterError(f"{name} is {text!r}; give {example} for so long before the newest row.") from error
         times = pd.Series([time])
         if time.tzinfo is not None:
@@ -158,8 +203,22 @@ class _TimeReader:
 
     def length(self, name: str, duration: Duration) -> float:
         """Return a duration as what is subtracted from a time."""
-        duration.check_suits(name, str(self.column.name), is_number=self._is_number)
+        duration.check_suits(name, str(self.column.name), is_number=self.is_number)
         return duration.value
+
+
+def _read_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _read_time(text: str) -> pd.Timestamp:
+    """Return a time that begins with its year; 10/11/2026 is October 11 to some, and November 10 to others."""
+    if not text[:4].isdecimal():
+        raise ValueError
+    return pd.Timestamp(text)
 
 
 def _find_entry_problems(entry: object, group_column: str) -> Iterator[str]:
@@ -190,4 +249,4 @@ def _find_rows(
 
 def _describe(entry: Mapping[str, Any]) -> str:
     parts = [f"{key} {entry[key]}" for key in _KEYS if entry.get(key) not in (None, "")]
-    return f"rows that leave_out names: {', '.join(parts)}"
+    return ", ".join(parts)

@@ -25,6 +25,10 @@ def run(runner: IngestRunner, frame: pd.DataFrame | None = None, **options: Any)
     return runner.run(data, **{"time_column": "at", "drop": ("site",), "time_range": time_range, **options})
 
 
+def quarantine_of(site: str) -> dict[str, str]:
+    return {"site": site, "start": "2023-12-01T00:00:00Z", "end": "2024-02-01T00:00:00Z"}
+
+
 def times_of(parts: TrainTestSplit) -> pd.Series:
     return pd.concat([parts.train.frame["at"], parts.test.frame["at"]])
 
@@ -56,6 +60,10 @@ class TestTheRange:
         frame = table(ROWS).assign(at=range(ROWS))
         assert times_of(run(runner, frame, start="-99")).min() == ROWS - 100
         assert times_of(run(runner, frame, end="200")).max() == 200
+
+    def test_has_no_end_that_is_no_number(self, runner: IngestRunner) -> None:
+        with pytest.raises(ParameterError, match="end of time_range is 'nan'; give a number such as 1200, or -300"):
+            run(runner, table(ROWS).assign(at=range(ROWS)), end="nan")
 
     def test_counts_from_the_newest_row_with_a_label(self, runner: IngestRunner) -> None:
         frame = table(ROWS)
@@ -98,9 +106,41 @@ class TestRowsThatAreLeftOut:
         parts = run(runner, quarantined=(found,), group_column="site", drop=(), split="time")
         assert parts.train.preparation.left_out == {"rows of a broken sensor at s2": 15}
 
-    def test_of_a_broken_sensor_are_not_known_without_groups(self, runner: IngestRunner) -> None:
-        found = {"site": "s2", "start": "2024-01-05T00:00:00Z", "end": "2024-01-08T00:00:00Z"}
-        assert run(runner, quarantined=(found,)).train.preparation.left_out == {}
+    @pytest.mark.parametrize(
+        ("options", "obstacle"),
+        [
+            ({}, "no column of groups; name it in group_column"),
+            ({"time_column": "", "drop": ("at", "site")}, "no column of times; name it in time_column"),
+            ({"group_column": "type", "split": "time"}, "no such name in 'type'"),
+            (
+                {"numbers": True, "group_column": "site", "drop": (), "split": "time"},
+                "numbers in 'at' instead of dates",
+            ),
+        ],
+    )
+    def test_of_a_broken_sensor_are_warned_of_where_the_data_do_not_show_which_they_are(
+        self, runner: IngestRunner, options: dict[str, Any], obstacle: str
+    ) -> None:
+        frame = table(ROWS).assign(at=range(ROWS)) if options.pop("numbers", False) else table(ROWS)
+        preparation = run(runner, frame, quarantined=(quarantine_of("s2"),), **options).train.preparation
+        assert preparation.left_out == {}
+        expected = f"rows of broken sensors at s2 are not left out, since the data have {obstacle}"
+        assert any(warning.startswith(expected) for warning in preparation.warnings)
+
+    @pytest.mark.parametrize("recent", ["", "100h"])
+    def test_of_broken_sensors_may_be_all_of_them(self, runner: IngestRunner, recent: str) -> None:
+        found = tuple(quarantine_of(f"s{number}") for number in range(5))
+        with pytest.raises(DataError) as caught:
+            run(runner, recent=recent, quarantined=found, group_column="site", drop=(), split="time")
+        assert str(caught.value) == (
+            "no row is left: all are of sites with a broken sensor, s0, s1, s2, s3, s4; repair the sensors, or take "
+            "rows of a longer time by time_range."
+        )
+
+    def test_are_warned_of_where_there_are_none(self, runner: IngestRunner) -> None:
+        entry = {"group": "s9", "start": "2024-01-05"}
+        parts = run(runner, leave_out=(entry,), group_column="site", drop=(), split="time")
+        assert "leave_out has an entry that fits no row: group s9, start 2024-01-05" in parts.train.preparation.warnings
 
 
 class TestTheRecentPeriod:
@@ -147,6 +187,8 @@ class TestTheRecentPeriod:
         ({"recent": "soon"}, "recent is 'soon'; give a duration"),
         ({"recent": "30"}, "recent=30 is a number without a unit, and 'at' holds timestamps"),
         ({"start": "yesterday"}, "start of time_range is 'yesterday'; give a time such as 2026-09-01, or -90d"),
+        ({"start": "10/11/2024"}, "start of time_range is '10/11/2024'; give a time such as 2026-09-01, or -90d"),
+        ({"end": "NaT"}, "end of time_range is 'NaT'; give a time such as 2026-09-01, or -90d"),
         ({"start": "2030-01-01"}, "time_range leaves out all of them; widen it"),
         ({"recent": "400d"}, "only 0 rows before the recent ones"),
         ({"recent": "2d", "split": "group-and-time"}, "use split=time or split=group"),
