@@ -12,6 +12,9 @@ from kfp_edge.fleet.units import parse_duration
 URL_VARIABLE = "KFP_EDGE_METRICS_URL"
 #: Shorter ones have less than a scrape in each part.
 _SHORTEST_WINDOW = timedelta(seconds=28)
+#: Nothing keeps the metrics of more windows than this one and those before it.
+_LONGEST = timedelta(days=366)
+_FIRST_YEAR = 2000
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -94,6 +97,8 @@ def _read_duration(name: str, value: str) -> timedelta:
         raise ParameterError(f"{name} is {value!r}, which is no duration such as 24h or 7d.") from error
     if not duration:
         raise ParameterError(f"{name} is {value}; it has to be above 0.")
+    if duration > _LONGEST:
+        raise ParameterError(f"{name} is {value}; it has to be at most {_LONGEST.days}d.")
     return duration
 
 
@@ -106,6 +111,8 @@ def _read_time(value: str) -> datetime | None:
         raise ParameterError(
             f"drift_until is {value!r}, which is no time such as 2026-11-20T12:00:00Z (ISO 8601)."
         ) from error
+    if time.year < _FIRST_YEAR:
+        raise ParameterError(f"drift_until is {value!r}, before any metrics were there; give a time of the window.")
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

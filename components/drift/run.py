@@ -14,7 +14,7 @@ from kfp_edge.drift.decision import evaluate
 from kfp_edge.drift.reading import DriftMetrics, bundle_reference
 from kfp_edge.drift.report import write_report
 from kfp_edge.drift.result import DriftResult, Scope, Verdict
-from kfp_edge.errors import ParameterError
+from kfp_edge.errors import MetricsError, ParameterError
 from kfp_edge.ml.bundle import Bundle
 from kfp_edge.prometheus import Prometheus
 from kfp_edge.storage.fetch import fetch
@@ -42,7 +42,7 @@ def run(parameters: DriftParameters, result: Path, report: Path) -> Result:
 
     Raises:
         ParameterError: nothing says where the metrics are, or the bundle is that of another model.
-        MetricsError: the metrics cannot be read, or there are none of the model.
+        MetricsError: the metrics cannot be read, or there are none of the model or of its training.
         ModelError: the bundle was altered.
         StorageError: the bundle cannot be fetched, or the file system refuses.
     """
@@ -50,13 +50,7 @@ def run(parameters: DriftParameters, result: Path, report: Path) -> Result:
     end = parameters.until or datetime.now(UTC)
     start = end - parameters.window
     versions = metrics.find_versions(start, end)
-    of_bundle = _read_bundle(parameters, versions) if parameters.bundle else None
-    references = {
-        version: of_bundle
-        if of_bundle is not None and of_bundle.version == version
-        else metrics.read_reference(version, start, end)
-        for version in versions
-    }
+    references = _read_references(parameters, metrics, versions, start, end)
     decided = evaluate(
         parameters.model,
         metrics.read_window(references, start, end),
@@ -65,6 +59,12 @@ def run(parameters: DriftParameters, result: Path, report: Path) -> Result:
         lambda start, end: metrics.read_window(references, start, end),
         metrics.read_history(references, start, end),
     )
+    if unknown := [version for version in versions if version not in references]:
+        reason = (
+            f"Nothing is known of the training of {', '.join(unknown)}, so what its servers see is not compared; name "
+            "its bundle in the parameter bundle."
+        )
+        decided = decided.model_copy(update={"reasons": (*decided.reasons, reason)})
     write_file(result, decided.to_json())
     write_report(decided, report)
     print(f"{decided.decision}: {parameters.model}", *decided.reasons, sep="\n", flush=True)
@@ -87,6 +87,25 @@ def _connect(url: str) -> Prometheus:
         )
     check_url(url, URL_VARIABLE)
     return Prometheus(url, URL_VARIABLE)
+
+
+def _read_references(
+    parameters: DriftParameters, metrics: DriftMetrics, versions: Sequence[str], start: datetime, end: datetime
+) -> dict[str, Reference]:
+    """Return the training of each version of which it is known."""
+    of_bundle = _read_bundle(parameters, versions) if parameters.bundle else None
+    references = {}
+    for version in versions:
+        is_of_bundle = of_bundle is not None and of_bundle.version == version
+        reference = of_bundle if is_of_bundle else metrics.read_reference(version, start, end)
+        if reference is not None:
+            references[version] = reference
+    if not references:
+        raise MetricsError(
+            f"the servers of the model {parameters.model} {', '.join(versions)} publish nothing of its training; name "
+            "its bundle in the parameter bundle, or serve a bundle with reference.json."
+        )
+    return references
 
 
 def _read_bundle(parameters: DriftParameters, versions: Sequence[str]) -> Reference:

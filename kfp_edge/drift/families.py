@@ -28,6 +28,11 @@ class Family:
         """The labels that differ between the series of one server and model."""
         return tuple(label for label in (self.variable, self.bin) if label)
 
+    def bin_of(self, labels: dict[str, str]) -> str:
+        """Return the bin of a series; bounds are written in one way, since "100" and "100.0" are the same."""
+        label = labels.get(self.bin, "")
+        return repr(float(label)) if self.bin == BUCKET else label
+
     def variable_of(self, labels: dict[str, str]) -> Variable:
         """Return what a series is about; the output with the class of a row is called `class`."""
         return Variable(self.kind, labels.get(self.variable, "") if self.variable else "class")

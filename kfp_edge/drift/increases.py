@@ -116,7 +116,8 @@ def _by_server(matrix: Sequence[Series], family: Family) -> Mapping[Server, list
 
 
 def _key(series: Series, family: Family) -> Key:
-    return tuple(series.labels.get(label, "") for label in family.labels)
+    labels = dict(series.labels)
+    return tuple(family.bin_of(labels) if label == family.bin else labels.get(label, "") for label in family.labels)
 
 
 def _part(at: datetime, times: Times) -> int:
@@ -125,11 +126,13 @@ def _part(at: datetime, times: Times) -> int:
 
 def _tabulate(series: Sequence[Series], family: Family, times: Times) -> tuple[Float64s, list[Key]]:
     """Return values of shape [ends of parts, series], NaN where there is none, and the labels of the series."""
-    table = np.full((times.parts + 1, len(series)), np.nan)
-    for column, each in enumerate(series):
+    columns = {key: index for index, key in enumerate(dict.fromkeys(_key(each, family) for each in series))}
+    table = np.full((times.parts + 1, len(columns)), np.nan)
+    for each in series:
+        column = columns[_key(each, family)]
         for at, value in each.values:
-            table[_part(at, times), column] = value
-    return table, [_key(each, family) for each in series]
+            table[_part(at, times), column] = np.fmax(table[_part(at, times), column], value)
+    return table, list(columns)
 
 
 def _subtract(table: Float64s) -> Float64s:

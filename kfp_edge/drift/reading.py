@@ -11,7 +11,7 @@ import numpy as np
 from kfp_edge.drift.counts import MISSING, UNSEEN, Bins, Kind, Reference, SiteCounts, Variable, WindowCounts
 from kfp_edge.drift.families import BUCKET, CLASSES, COUNTED, MISSING_VALUES, REFERENCES, Family
 from kfp_edge.drift.increases import Key, Times, format_seconds, match, match_any, read_increases
-from kfp_edge.errors import MetricsError
+from kfp_edge.errors import MetricsError, ParameterError
 from kfp_edge.ml.arrays import Float64s, Int64s
 from kfp_edge.ml.bundle import Histogram
 from kfp_edge.ml.bundle import Reference as BundleReference
@@ -20,6 +20,8 @@ from kfp_edge.suggestions import suggest_or
 
 #: Parts of a window: of a week, four for each day.
 PARTS = 28
+#: What names a site where no other label does; without it, all servers are those of one site.
+SITE_LABEL = "site"
 #: Windows before it that show how much windows differ without drift.
 EARLIER_WINDOWS = 8
 #: Sites in one query.
@@ -37,7 +39,7 @@ class _SiteVersion:
 class DriftMetrics:
     """The metrics of one model."""
 
-    def __init__(self, prometheus: Prometheus, model: str, site_label: str = "site") -> None:
+    def __init__(self, prometheus: Prometheus, model: str, site_label: str = SITE_LABEL) -> None:
         """Prepare queries; nothing is sent.
 
         Args:
@@ -54,9 +56,15 @@ class DriftMetrics:
 
         Raises:
             MetricsError: no server reported the model, or the metrics cannot be read.
+            ParameterError: the metrics do not have the label that names the site.
         """
         times = Times(start, end, PARTS)
         site_versions = self._find_site_versions(times)
+        if site_versions and self._site_label != SITE_LABEL and not any(each.site for each in site_versions):
+            raise ParameterError(
+                f"site_label is {self._site_label!r}, and no server of the model {self._model} has a label of that "
+                f"name; the usual one is {SITE_LABEL}."
+            )
         if not site_versions:
             raise MetricsError(
                 f"no server reported the model {self._model} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} "
@@ -65,11 +73,11 @@ class DriftMetrics:
         current = self._find_site_versions(Times(times.end_of(PARTS - 1), end, 1))
         return tuple(sorted({each.version for each in current or site_versions}))
 
-    def read_reference(self, version: str, start: datetime, end: datetime) -> Reference:
-        """Return the training of a version, as its servers publish it.
+    def read_reference(self, version: str, start: datetime, end: datetime) -> Reference | None:
+        """Return the training of a version, as its servers publish it; None if they do not.
 
         Raises:
-            MetricsError: they do not, or the metrics cannot be read.
+            MetricsError: the metrics cannot be read.
         """
         counts: dict[Variable, dict[str, int]] = defaultdict(dict)
         missing: dict[Variable, int] = {}
@@ -83,14 +91,11 @@ class DriftMetrics:
                 if family is MISSING_VALUES:
                     missing[variable] = round(sample.value)
                     continue
-                counts[variable][labels.get(family.bin, "")] = round(sample.value)
+                counts[variable][family.bin_of(labels)] = round(sample.value)
                 if family.bin == BUCKET:
                     numeric.add(variable)
         if not counts:
-            raise MetricsError(
-                f"the servers of the model {self._model} {version} publish nothing of its training; name its bundle in "
-                "the parameter bundle, or serve a bundle with reference.json."
-            )
+            return None
         variables = {
             variable: _numeric_bins(by_bin, missing.get(variable, 0))
             if variable in numeric

@@ -86,6 +86,29 @@ def test_a_ring_is_compared_as_a_whole() -> None:
     assert any(reason.startswith("Ring canary drifts in heat.") for reason in result.reasons)
 
 
+def test_the_last_sites_of_an_older_version_are_no_fleet() -> None:
+    """Two of thirty sites drift; that they are all of their version makes them no more."""
+    last = [replace(normal_site(f"last-{n}", "all", heat=shifted(1)), version="0.9.0") for n in range(2)]
+    of_two = window(*last, *fleet(sites=28).sites)
+    result = evaluate("press", of_two, references(BINS, ("0.9.0", "1.0.0")), OPTIONS)
+    assert result.decision is Decision.WATCH
+    assert result.reasons[0].startswith("The fleet with version 0.9.0 drifts in heat. PSI ")
+    assert result.reasons[1].startswith("Site last-0 with version 0.9.0 drifts in heat. PSI ")
+    assert result.reasons[-1].startswith("Drift at 2 of 30 sites is no reason to retrain the model of all")
+
+
+def test_a_ring_that_is_retrained_for_has_no_reason_against_it() -> None:
+    sites = [normal_site(f"hall-{n}", "canary" if n < 2 else "all", heat=shifted(n < 2)) for n in range(30)]
+    result = evaluate("press", window(*sites), REFERENCES, OPTIONS)
+    assert result.decision is Decision.RETRAIN
+    assert not any("no reason to retrain" in reason for reason in result.reasons)
+
+
+def test_a_site_without_a_name_is_called_so() -> None:
+    result = evaluate("press", window(normal_site("", heat=shifted(1))), REFERENCES, OPTIONS)
+    assert result.reasons[0].startswith("Site (without a name) drifts in heat.")
+
+
 def test_drift_of_the_predictions_counts_as_that_of_a_feature() -> None:
     changed = normal_site("only")
     alarms = np.zeros((28, 4), int)

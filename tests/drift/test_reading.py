@@ -12,7 +12,7 @@ import requests
 from kfp_edge.drift.counts import UNSEEN, Kind, Reference, SiteCounts, Variable
 from kfp_edge.drift.families import COUNTED, REFERENCES
 from kfp_edge.drift.reading import DriftMetrics, bundle_reference
-from kfp_edge.errors import MetricsError
+from kfp_edge.errors import MetricsError, ParameterError
 from kfp_edge.ml.bundle import Frequencies, Histogram
 from kfp_edge.ml.bundle import Reference as BundleReference
 from kfp_edge.prometheus import Prometheus
@@ -39,6 +39,9 @@ SERVERS = [
     CountingServer("updated", (100, 0), instance="pod-2:8080"),
     CountingServer("odd", (400, 0), missing=2, kinds={"L": 1, "X": 1, "Y": 1}, classes={"0": 1, "1": 2}, ring="all"),
     CountingServer("bare", (400, 0), model="bare", has_reference=False),
+    CountingServer("collected", (400, 0), bound_format="g"),
+    CountingServer("upgraded", (400, 101), bound_format="g"),
+    CountingServer("upgraded", (100, 0)),
 ]
 
 
@@ -50,7 +53,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 @pytest.fixture(scope="module")
 def references(prometheus: Prometheus) -> dict[str, Reference]:
-    return {"1.0.0": DriftMetrics(prometheus, "press").read_reference("1.0.0", NOW - WINDOW, NOW)}
+    reference = DriftMetrics(prometheus, "press").read_reference("1.0.0", NOW - WINDOW, NOW)
+    assert reference is not None
+    return {"1.0.0": reference}
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +139,16 @@ def test_missing_values_and_categories_that_training_did_not_have_have_bins(site
     assert odd.ring == "all"
 
 
+def test_bounds_that_are_written_in_two_ways_are_the_same(sites: dict[str, SiteCounts]) -> None:
+    """Prometheus 3 scrapes `le` as "100.0"; what comes from a Collector, or an earlier Prometheus, has "100"."""
+    assert sites["collected"].parts[HEAT].tolist() == [[0, 10, 10, 10, 0, 0]] * 28
+    assert rows(sites["upgraded"], HEAT) == [0, 279, 279, 279, 0, 0]
+
+
+def test_what_servers_do_not_publish_of_training_is_not_known(prometheus: Prometheus) -> None:
+    assert DriftMetrics(prometheus, "bare").read_reference("1.0.0", NOW - WINDOW, NOW) is None
+
+
 def test_the_bundle_has_the_same_training(references: dict[str, Reference]) -> None:
     of_bundle = bundle_reference(
         BundleReference(
@@ -212,9 +227,9 @@ class TestOneSentenceSays:
         with pytest.raises(MetricsError, match="no model at that time: check the parameters prometheus, drift_window"):
             DriftMetrics(prometheus, "press").find_versions(before - WINDOW, before)
 
-    def test_that_nothing_is_known_of_its_training(self, prometheus: Prometheus) -> None:
-        with pytest.raises(MetricsError, match="bare 1.0.0 publish nothing of its training; name its bundle in the"):
-            DriftMetrics(prometheus, "bare").read_reference("1.0.0", NOW - WINDOW, NOW)
+    def test_that_no_server_has_the_label_that_names_sites(self, prometheus: Prometheus) -> None:
+        with pytest.raises(ParameterError, match="no server of the model press has a label of that name; the usual"):
+            DriftMetrics(prometheus, "press", "plant").find_versions(NOW - WINDOW, NOW)
 
     def test_that_the_bins_are_those_of_another_version(self, prometheus: Prometheus) -> None:
         other = BundleReference(rows=300, features={"heat": Histogram(edges=(0, 1, 2), counts=(100, 100))})

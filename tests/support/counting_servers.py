@@ -23,6 +23,7 @@ class CountingServer:
         heat: Rows in each range of heat in a minute: below all bounds, between them, above all.
         restarts: When the counters begin at 0 again.
         silent: When nothing is scraped, from one time to another.
+        bound_format: How `le` is written: "100.0" by Prometheus 3, "100" by the Collector, with "g".
     """
 
     site: str
@@ -38,13 +39,14 @@ class CountingServer:
     restarts: Sequence[int] = ()
     silent: tuple[int, int] | None = None
     has_reference: bool = True
+    bound_format: str = ""
 
     def samples(self) -> Iterator[tuple[str, str]]:
         """Yield samples with their names; those of one series in the order of time."""
         place = {"site": self.site, "ring": self.ring, "job": "kfp-edge", "instance": self.instance}
         labels = place | {"model": self.model, "version": self.version}
         yield from self._series("kfp_edge_model_info", labels, 0, constant=1)
-        bounds = [*map(str, BOUNDS), "+Inf"]
+        bounds = [*(format(bound, self.bound_format) for bound in BOUNDS), "+Inf"]
         for bound, per_minute, training in zip(bounds, np.cumsum(self.heat), np.cumsum(TRAINING), strict=True):
             of_bucket = labels | {"feature": "heat", "le": bound}
             yield from self._series("kfp_edge_input_feature_bucket", of_bucket, per_minute)

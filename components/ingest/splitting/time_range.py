@@ -148,11 +148,13 @@ def _leave_out_quarantined(
     if reader.is_number:
         yield _warn_of_quarantined(quarantined, f"numbers in {roles.time!r} instead of dates")
         return
+    groups = set(frame[roles.group].astype(str)) - {""}
+    unknown = [entry for entry in quarantined if str(entry["site"]) not in groups]
     for entry in quarantined:
-        rows = {"group": entry["site"], "start": entry["start"], "end": entry["end"]}
-        left_out.add(_find_rows(frame, roles, times, rows, reader), f"rows of a broken sensor at {entry['site']}")
-    groups = set(frame[roles.group].astype(str))
-    if unknown := [entry for entry in quarantined if str(entry["site"]) not in groups]:
+        if entry not in unknown:
+            rows = {"group": entry["site"], "start": entry["start"], "end": entry["end"]}
+            left_out.add(_find_rows(frame, roles, times, rows, reader), f"rows of a broken sensor at {entry['site']}")
+    if unknown:
         yield _warn_of_quarantined(unknown, f"no such name in {roles.group!r}")
     if left_out.mask.all():
         raise DataError(
@@ -166,7 +168,7 @@ def _warn_of_quarantined(quarantined: Iterable[Mapping[str, Any]], obstacle: str
 
 
 def _name_sites(quarantined: Iterable[Mapping[str, Any]]) -> str:
-    return ", ".join(sorted({str(entry["site"]) for entry in quarantined}))
+    return ", ".join(sorted({str(entry["site"]) or "a site without a name" for entry in quarantined}))
 
 
 @dataclass(frozen=True)

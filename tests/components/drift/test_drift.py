@@ -23,6 +23,9 @@ SERVERS = [
         for number in range(1, 4)
     ),
     CountingServer("hall-1", (400, 0), heat=(0, 0, 1, 2, 0), model="old", has_reference=False),
+    CountingServer("hall-1", (400, 0), heat=(0, 0, 1, 2, 0), model="fan"),
+    CountingServer("hall-2", (400, 0), model="fan", version="0.9.0", has_reference=False),
+    CountingServer("hall-1", (20, 0), model="new"),
 ]
 OLD_REFERENCE = Reference(rows=300, features={"heat": Histogram(edges=(0, 1, 2, 3), counts=(100, 100, 100))})
 DEFAULTS: dict[str, Any] = {
@@ -101,6 +104,23 @@ def test_a_bundle_has_the_training_that_an_old_server_does_not_publish(prometheu
     assert result.reasons[0].startswith("Site hall-1 drifts in heat.")
 
 
+def test_a_version_of_which_nothing_is_known_does_not_hold_up_the_others(prometheus: str, tmp_path: Path) -> None:
+    result = decide(tmp_path, model_name="fan", prometheus=prometheus)
+    assert result.decision == "retrain"
+    assert result.reasons[-1] == (
+        "Nothing is known of the training of 0.9.0, so what its servers see is not compared; name its bundle in the "
+        "parameter bundle."
+    )
+
+
+def test_too_few_rows_are_warned_of(prometheus: str, tmp_path: Path) -> None:
+    result = decide(tmp_path, model_name="new", prometheus=prometheus)
+    assert (result.decision, result.warnings) == (
+        "none",
+        ["There is no verdict. 60 rows, of which 100 are needed."],
+    )
+
+
 def test_the_environment_may_have_the_url(prometheus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_EDGE_METRICS_URL", prometheus)
     assert decide(tmp_path).decision == "repair"
@@ -116,9 +136,13 @@ class TestOneSentenceSays:
             decide(tmp_path)
 
     def test_that_the_model_has_no_metrics_and_writes_nothing(self, prometheus: str, tmp_path: Path) -> None:
-        with pytest.raises(MetricsError, match="no server reported the model fan between .* Prometheus has .*press"):
-            decide(tmp_path, model_name="fan", prometheus=prometheus)
+        with pytest.raises(MetricsError, match="no server reported the model valve between .* Prometheus has .*press"):
+            decide(tmp_path, model_name="valve", prometheus=prometheus)
         assert list(tmp_path.iterdir()) == []
+
+    def test_that_nothing_is_known_of_its_training(self, prometheus: str, tmp_path: Path) -> None:
+        with pytest.raises(MetricsError, match=r"old 1\.0\.0 publish nothing of its training; name its bundle in the"):
+            decide(tmp_path, model_name="old", prometheus=prometheus)
 
     def test_that_the_bundle_is_not_the_one_that_is_served(self, prometheus: str, tmp_path: Path) -> None:
         bundle = tiny_bundle(tmp_path / "bundle", "old", "0.9.0", reference=OLD_REFERENCE)
@@ -138,6 +162,9 @@ class TestOneSentenceSays:
             ({"site_label": "the site"}, "site_label is 'the site', which is no name of a label"),
             ({"drift_window": "a week"}, "drift_window is 'a week', which is no duration such as 24h"),
             ({"drift_window": "10s"}, "drift_window is 10s; it has to be at least 28s"),
+            ({"drift_window": "90000d"}, "drift_window is 90000d; it has to be at most 366d"),
+            ({"season": "10000d"}, "season is 10000d; it has to be at most 366d"),
+            ({"drift_until": "0001-01-01"}, "drift_until is '0001-01-01', before any metrics were there"),
             ({"drift_until": "yesterday"}, "drift_until is 'yesterday', which is no time such as"),
             ({"season": "0d"}, "season is 0d; it has to be above 0"),
             ({"watch_psi": 0.0}, "watch_psi is 0; it has to be above 0"),
