@@ -5,10 +5,12 @@ since it was read. So of several runs that start at once exactly one gets the cl
 """
 
 import random
+import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -17,11 +19,11 @@ from kfp_edge.errors import ParameterError, StorageError
 from kfp_edge.fleet.units import parse_duration
 from kfp_edge.storage.conditional_writes import StoredVersion, read_version, write_if_unchanged
 from kfp_edge.storage.files import canonical_json
-from kfp_edge.storage.urls import url_scheme
 
 #: Claims that ended longer ago are forgotten; the weekly limit needs seven days.
 _KEPT = timedelta(days=90)
 _WEEK = timedelta(days=7)
+_LONGEST = timedelta(days=366)
 #: Attempts of a write, and the longest pause between two of them, in seconds.
 _ATTEMPTS, _MAX_PAUSE = 30, 0.5
 
@@ -71,7 +73,7 @@ class ClaimPolicy:
         Raises:
             ParameterError: one of them cannot be used.
         """
-        if max_per_week < 1 or max_per_week != int(max_per_week):
+        if not (max_per_week >= 1 and float(max_per_week).is_integer()):
             raise ParameterError(f"max_retrainings_per_week is {max_per_week:g}; give a whole number from 1 on.")
         policy = cls(
             _parse_duration("cool_down", cool_down), int(max_per_week), _parse_duration("retraining_timeout", timeout)
@@ -87,6 +89,26 @@ class Decision:
 
     is_granted: bool
     reason: str
+
+
+def check_state(state: str, *, in_pod: bool) -> None:
+    """Require a place that all runs of a model see.
+
+    Args:
+        state: Where the claims are kept: a folder, or `s3://BUCKET/PREFIX`.
+        in_pod: Whether the run is one of a cluster, where a relative folder is gone with the pod of its stage.
+
+    Raises:
+        ParameterError: it is none.
+    """
+    is_bucket = re.fullmatch(r"s3://[^/]+(/.*)?", state) is not None
+    is_folder = bool(state) and re.match(r"[a-z][a-z0-9+.-]+:", state, re.IGNORECASE) is None
+    if not (is_bucket or is_folder):
+        raise ParameterError(f"retraining_state is {state!r}; give s3://BUCKET/PREFIX, or a folder.")
+    if in_pod and is_folder and not Path(state).is_absolute():
+        raise ParameterError(
+            f"retraining_state is {state!r}, a folder that no other run on the cluster sees; give s3://BUCKET/PREFIX."
+        )
 
 
 def claim(state: str, model: str, run: str, policy: ClaimPolicy, now: datetime) -> Decision:
@@ -108,6 +130,8 @@ def claim(state: str, model: str, run: str, policy: ClaimPolicy, now: datetime) 
         claims = _parse(address, stored)
         decision = decide(claims, run, policy, now)
         if not decision.is_granted:
+            if any(each.is_active(now) for each in claims):
+                return replace(decision, reason=f"{decision.reason}, or when you delete its entry in {address}")
             return decision
         mine = next((each for each in claims if each.run == run), None)
         if mine is not None and mine.is_active(now):
@@ -185,28 +209,6 @@ def read_claims(state: str, model: str) -> list[Claim]:
     return _parse(address, read_version(address))
 
 
-def check_state(state: str, *, in_pod: bool) -> None:
-    """Check where claims are to be kept.
-
-    Args:
-        state: `retraining_state`.
-        in_pod: Whether the runs are in pods of a cluster, which share no folder.
-
-    Raises:
-        ParameterError: claims cannot be kept there.
-    """
-    scheme = url_scheme(state)
-    if not state.strip() or scheme not in ("", "s3"):
-        raise ParameterError(
-            f"retraining_state is {state!r}; name s3://BUCKET/PREFIX, or a folder where all runs are on one machine."
-        )
-    if in_pod and not scheme:
-        raise ParameterError(
-            f"retraining_state is the folder {state}, which no other pod sees, so that several runs could retrain one "
-            "model at once; name s3://BUCKET/PREFIX."
-        )
-
-
 def locate_claims(state: str, model: str) -> str:
     """Return the address of the claims of a model."""
     return f"{state.rstrip('/')}/{model}/claims.json"
@@ -214,9 +216,14 @@ def locate_claims(state: str, model: str) -> str:
 
 def _parse_duration(parameter: str, text: str) -> timedelta:
     try:
-        return parse_duration(text)
+        duration = parse_duration(text)
     except ValueError as error:
         raise ParameterError(f"{parameter} is {text!r}; it {error}.") from error
+    except OverflowError:
+        duration = timedelta.max
+    if duration > _LONGEST:
+        raise ParameterError(f"{parameter} is {text!r}; it must be at most {_LONGEST.days}d.")
+    return duration
 
 
 def _parse(address: str, stored: StoredVersion | None) -> list[Claim]:

@@ -1,6 +1,7 @@
 """A model is retrained by one run at a time, not right after the other, and not too often."""
 
 import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from kfp_edge.errors import ParameterError, StorageError
 from kfp_edge.retraining import claims
-from kfp_edge.retraining.claims import ClaimPolicy, Decision, claim, end_claim
+from kfp_edge.retraining.claims import ClaimPolicy, Decision, check_state, claim, end_claim
 from kfp_edge.storage import s3
 from support.s3 import S3Server
 
@@ -40,14 +41,14 @@ class TestOneRun:
             decisions = list(pool.map(lambda number: ask(state, f"run-{number}"), range(10)))
         assert [decision.is_granted for decision in decisions].count(True) == 1
         refused = next(decision for decision in decisions if not decision.is_granted)
-        assert refused.reason.endswith("it counts as lost at 2026-11-02 14:00 UTC")
+        assert "; it counts as lost at 2026-11-02 14:00 UTC, or when you delete its entry in " in refused.reason
 
     def test_is_named_to_the_next_one(self, state: str) -> None:
         assert ask(state, "first").is_granted
         assert ask(state, "second", NOW + HOUR) == Decision(
             False,
             "run first has been retraining the model since 2026-11-02 08:00 UTC; it counts as lost at 2026-11-02 "
-            "14:00 UTC",
+            f"14:00 UTC, or when you delete its entry in {state}/press/claims.json",
         )
 
     def test_keeps_its_claim_when_its_task_is_tried_again(self, state: str) -> None:
@@ -166,6 +167,10 @@ def s3_module_write(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         (("1x", 2, "6h"), "cool_down is '1x'; it must be a duration such as 30m, 24h or 7d."),
         (("1d", 0, "6h"), "max_retrainings_per_week is 0; give a whole number from 1 on."),
+        (("900d", 2, "6h"), "cool_down is '900d'; it must be at most 366d."),
+        (("1d", 2, "999999999999d"), "retraining_timeout is '999999999999d'; it must be at most 366d."),
+        (("1d", math.nan, "6h"), "max_retrainings_per_week is nan; give a whole number from 1 on."),
+        (("1d", math.inf, "6h"), "max_retrainings_per_week is inf; give a whole number from 1 on."),
         (("1d", 1.5, "6h"), "max_retrainings_per_week is 1.5; give a whole number from 1 on."),
         (("1d", 2, "0s"), "retraining_timeout is 0; give the longest time that a run may take, such as 24h."),
     ],
@@ -174,3 +179,20 @@ def test_limits_that_cannot_be_used_are_named(values: tuple[str, float, str], me
     with pytest.raises(ParameterError) as caught:
         ClaimPolicy.parse(*values)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "state", ["", "s3://", "s3:///retraining", "s3:/plant/x", "https://s3.example/plant", "gs://x"]
+)
+def test_a_state_that_is_no_place_is_named(state: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        check_state(state, in_pod=False)
+    assert str(caught.value) == f"retraining_state is {state!r}; give s3://BUCKET/PREFIX, or a folder."
+
+
+def test_a_folder_of_a_pod_is_no_state() -> None:
+    """It is gone with the pod, so that every run would have the claim."""
+    with pytest.raises(ParameterError, match="a folder that no other run on the cluster sees; give s3://BUCKET/PREFIX"):
+        check_state(".kfp-edge/retraining", in_pod=True)
+    for state in ("/mnt/shared/retraining", "s3://plant", "s3://plant/retraining"):
+        check_state(state, in_pod=True)

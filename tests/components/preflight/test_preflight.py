@@ -179,8 +179,8 @@ def test_a_parameter_that_a_later_stage_would_refuse_is_found(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"retraining_state": ""}, "retraining_state is ''; name s3://BUCKET/PREFIX, or a folder where all runs are"),
-        ({"retraining_state": "gs://plant/state"}, "retraining_state is 'gs://plant/state'; name s3://BUCKET/PREFIX"),
+        ({"retraining_state": ""}, "retraining_state is ''; give s3://BUCKET/PREFIX, or a folder."),
+        ({"retraining_state": "gs://plant/state"}, "retraining_state is 'gs://plant/state'; give s3://BUCKET/PREFIX"),
         ({"cool_down": "soon"}, "cool_down is 'soon'; it "),
         ({"max_retrainings_per_week": 0}, "max_retrainings_per_week is 0; give a whole number from 1 on"),
         ({"retraining_timeout": "0s"}, "retraining_timeout is 0; give the longest time that a run may take"),
@@ -200,7 +200,7 @@ def test_a_parameter_that_only_matters_once_a_model_has_drifted_is_checked_befor
 
 def test_pods_cannot_keep_their_claims_in_a_folder() -> None:
     values = {**defaults_of("retraining"), "registry": "docker://quay.io/plant", "retraining_state": "state"}
-    assert "retraining_state is the folder state, which no other pod sees" in found(values, in_pod=True)
+    assert "retraining_state is 'state', a folder that no other run on the cluster sees" in found(values, in_pod=True)
 
 
 def test_all_findings_are_reported_at_once(defaults: dict[str, Any]) -> None:
