@@ -77,7 +77,14 @@ def fetch_champion(model: str, place: Place, registry: str, first_version: str, 
     reference = select_platform(locate_image(in_use.image, registry if is_local else ""))
     version = read_labels(reference).get(VERSION_LABEL, "")
     with new_folder(folder) as temporary:
-        _read_bundle(reference, model, version, temporary / "bundle")
+        manifest = _read_bundle(reference, model, version, temporary / "bundle")
+        if manifest.name != model or version not in ("", manifest.version):
+            name = f"{model} {version}".rstrip()
+            raise ModelError(
+                f"{in_use.where} runs {reference} as {name}, and its bundle is {manifest.name} {manifest.version}; "
+                f"release {model} to it again."
+            )
+        version = manifest.version
         image = f"{in_use.image.new_name}@{in_use.image.digest}"
         facts = {"model": model, "version": version, "where": in_use.where, "image": image}
         (temporary / "champion.json").write_bytes(canonical_json(facts))
@@ -141,8 +148,8 @@ def _find_in_ring(tree: Tree, model: str, ring: str) -> _InUse | None:
     return None if image is None else _InUse(f"the ring {name}", image)
 
 
-def _read_bundle(reference: ImageRef, model: str, version: str, folder: Path) -> None:
-    """Write the bundle of an image to a folder, and check the hash of every file."""
+def _read_bundle(reference: ImageRef, model: str, version: str, folder: Path) -> Manifest:
+    """Write the bundle of an image to a folder, check the hash of every file, and return its manifest."""
     with TemporaryDirectory() as scratch:
         layout = ImageRepository("oci", f"{scratch}/image")
         layers = read_manifest(copy_to_layout(reference, layout, "champion"))["layers"]
@@ -156,7 +163,7 @@ def _read_bundle(reference: ImageRef, model: str, version: str, folder: Path) ->
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    Bundle.load(folder)
+    return Bundle.load(folder).manifest
 
 
 def _list_files(manifest: bytes, reference: ImageRef, model: str) -> list[str]:

@@ -20,21 +20,25 @@ class Champion:
         name: Its address, for messages.
         model: The ONNX model.
         positive: The class that its metrics describe, None for more than two classes and for detectors.
+        remedy: What a user can do where another model cannot be compared with it.
     """
 
     name: str
     model: OnnxModel
     positive: str | None
+    remedy: str
 
     @classmethod
-    def load(cls, folder: Path, name: str) -> Self:
+    def load(
+        cls, folder: Path, name: str, remedy: str = "compare models of the same kind, or leave champion empty"
+    ) -> Self:
         """Read a bundle.
 
         Raises:
             ModelError: it was altered.
         """
         bundle = Bundle.load(folder)
-        return cls(name, OnnxModel.load(bundle.model), bundle.manifest.positive)
+        return cls(name, OnnxModel.load(bundle.model), bundle.manifest.positive, remedy)
 
     def predict(self, data: Dataset) -> Predictions:
         """Return what the model predicts for rows that it was not necessarily made for.
@@ -46,15 +50,14 @@ class Champion:
         task = self.model.signature.task
         if task != data.roles.task:
             raise ParameterError(
-                f"the champion {self.name} is a model for {task}, this one is for {data.roles.task}; "
-                "name a champion of the same task, or leave champion empty."
+                f"the champion {self.name} is a model for {task}, this one is for {data.roles.task}; {self.remedy}."
             )
         for tensor in self.model.signature.inputs:
             for column in tensor.columns:
                 if column.name not in data.roles.features:
                     raise DataError(
                         f"the champion {self.name} needs the column {column.name!r}, which the data does not have as a "
-                        "feature; compare models of the same columns, or leave champion empty."
+                        f"feature; {self.remedy}."
                     )
         return predict_onnx(self.model, data.x(), data.roles.positive)
 
@@ -72,11 +75,10 @@ class Champion:
         if set(own.classes) != set(others.classes):
             names = [", ".join(repr(name) for name in model.classes) for model in (own, others)]
             raise ParameterError(
-                f"the champion {self.name} has the classes {names[0]}, this model {names[1]}; "
-                "compare models of the same classes, or leave champion empty."
+                f"the champion {self.name} has the classes {names[0]}, this model {names[1]}; {self.remedy}."
             )
         if self.positive is not None and positive is not None and self.positive != str(positive):
             raise ParameterError(
                 f"the champion {self.name} was measured with the positive class {self.positive!r}, this model with "
-                f"{str(positive)!r}; give both the same parameter positive, or leave champion empty."
+                f"{str(positive)!r}; give both the same parameter positive, or {self.remedy}."
             )

@@ -73,5 +73,8 @@ def test_without_a_model_in_use_the_new_one_is_better(tmp_path: Path, test_data:
 def test_a_model_for_another_task_is_named(tmp_path: Path, test_data: Path) -> None:
     champion = champion_of(tmp_path / "champion", bundle_of(tmp_path / "old", anomalies(500)))
     new = bundle_of(tmp_path / "new", failures(1000))
-    with pytest.raises(KfpEdgeError, match="pump 1.0.0 in the ring canary is a model for anomaly"):
+    with pytest.raises(KfpEdgeError, match="pump 1.0.0 in the ring canary is a model for anomaly") as caught:
         compare(new, champion, test_data, "", 0.01, tmp_path / "report.html")
+    assert str(caught.value).endswith(
+        "; deliver the new model with the pipeline edge_mlops, which needs no comparison."
+    )

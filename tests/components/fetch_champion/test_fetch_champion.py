@@ -86,6 +86,20 @@ def test_an_image_that_others_built_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "champion").exists()
 
 
+def test_an_image_of_another_model_is_named(tmp_path: Path) -> None:
+    valve = tiny_bundle(tmp_path / "bundle", "valve", "1.1.0")
+    spec = ImageSpec.for_bundle(valve, None, "", ModelFormat.MODELCAR)
+    image = build_by_appending(spec, ImageRepository.parse(f"oci:{tmp_path}/registry/pump"))
+    fleet = create_fleet(tmp_path / "fleet", [site_with("first")])
+    fleet.release("canary", image.digest, 10, image_name="localhost/pump")
+    place = Place(str(fleet.repository), "main", "", {})
+    with pytest.raises(
+        KfpEdgeError, match=r"the ring canary runs .* as pump 1\.1\.0, and its bundle is valve 1\.1\.0;"
+    ):
+        fetch("pump", place, f"oci:{tmp_path}/registry", "0.1.0", tmp_path / "champion")
+    assert not (tmp_path / "champion").exists()
+
+
 def test_a_ring_that_does_not_exist_is_named(tmp_path: Path) -> None:
     fleet = create_fleet(tmp_path / "fleet", [site_with("first")])
     with pytest.raises(KfpEdgeError, match="no ring cnary; did you mean canary"):
