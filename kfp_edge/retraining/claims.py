@@ -219,8 +219,6 @@ def _parse_duration(parameter: str, text: str) -> timedelta:
         duration = parse_duration(text)
     except ValueError as error:
         raise ParameterError(f"{parameter} is {text!r}; it {error}.") from error
-    except OverflowError:
-        duration = timedelta.max
     if duration > _LONGEST:
         raise ParameterError(f"{parameter} is {text!r}; it must be at most {_LONGEST.days}d.")
     return duration
