@@ -179,6 +179,15 @@ def test_the_graph_has_no_circle():
     graphlib.TopologicalSorter(GRAPH).prepare()
 
 
+def test_the_top_level_has_nothing_that_was_left_behind():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {"benchmarks", "components", "compiled", "deploy", "docs", "findings", "kfp_edge", "notebooks"}
+    folders |= {"pipelines", "scripts", "serving", "tests", ".ci", ".github"}
+    files = {"CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "pyproject.toml", "requirements.lock"}
+    files |= {".gitignore", ".proselintrc.json"}
+    assert {name.partition("/")[0] for name in listed.splitlines()} == folders | files
+
+
 def test_every_package_is_in_the_wheel():
     setuptools = PROJECT["tool"]["setuptools"]
     folders = {name: ROOT / folder for name, folder in setuptools["package-dir"].items()}
