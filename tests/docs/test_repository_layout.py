@@ -57,7 +57,7 @@ GRAPH = {
     "tasks": {"errors", "estimators", "metrics", "ml", "onnx_graph", "reports", "suggestions", "wording"},
     "model_selection": {"errors", "estimators", "metrics", "ml", "suggestions", "tasks", "wording"},
     "model_report": {"metrics", "ml", "model_selection", "reports", "tasks"},
-    "drift": {"errors", "ml", "prometheus", "reports", "storage", "wording"},
+    "drift": {"errors", "ml", "prometheus", "reports", "storage", "suggestions", "wording"},
     "retraining": {"errors", "fleet", "metrics", "ml", "storage", "tasks"},
     "spec": {"errors", "kubernetes", "runtime", "storage", "suggestions"},
     "prerequisites": {"kubernetes", "diagnosis", "errors", "spec"},
