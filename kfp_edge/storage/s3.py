@@ -5,7 +5,7 @@ credentials are those that boto3 finds.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -36,12 +36,13 @@ _CHANGED_MEANWHILE = (409, 412)
 _OTHER_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
 
-def download(uri: str, folder: Path) -> Path:
+def download(uri: str, folder: Path, stand_ins: Mapping[str, bytes] | None = None) -> Path:
     """Download an object, or all objects with a prefix, into `folder`, and return the path of the file or folder.
 
     Args:
         uri: `s3://BUCKET/KEY`, `s3://BUCKET/PREFIX` or `s3://BUCKET`.
         folder: Where the file or folder of the key's name goes; what `folder` held before is replaced.
+        stand_ins: What is written in place of objects that are not downloaded, by their keys without the prefix.
 
     Raises:
         StorageError: there is nothing at `uri`, or the store refuses or cannot be reached.
@@ -52,7 +53,7 @@ def download(uri: str, folder: Path) -> Path:
     with new_folder(folder) as temporary, _translate_errors(uri, bucket):
         client = _create_client()
         if key.endswith("/") or not key or not _download_object(client, bucket, key, temporary / name):
-            _download_prefix(client, uri, temporary / name)
+            _download_prefix(client, uri, temporary / name, stand_ins or {})
     return folder / name
 
 
@@ -99,6 +100,37 @@ def read(uri: str) -> bytes:
     bucket, key = _split(uri)
     with _translate_errors(uri, bucket):
         return _create_client().get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def read_ends(
+    uri: str, is_wanted: Callable[[str], bool], size: int, find_size: Callable[[bytes], int]
+) -> dict[str, bytes]:
+    """Return the last bytes of objects with a prefix, by their keys without it; of none where `uri` is an object.
+
+    Args:
+        uri: `s3://BUCKET/PREFIX` or `s3://BUCKET`.
+        is_wanted: Whether the end of an object is wanted, by its key without the prefix.
+        size: How many bytes are read first.
+        find_size: Returns by these bytes how many are wanted.
+
+    Raises:
+        StorageError: there is no such bucket, or the store refuses or cannot be reached.
+    """
+    bucket, key = _split_location(uri)
+    with _translate_errors(uri, bucket):
+        client = _create_client()
+        if key and not key.endswith("/") and _object_exists(client, bucket, key):
+            return {}
+        prefix, sizes = _list_sizes(client, uri)
+        ends = {}
+        for object_key, length in sizes.items():
+            name = object_key.removeprefix(prefix)
+            if not length or not is_wanted(name):
+                continue
+            ends[name] = _read_end(client, bucket, object_key, length, size)
+            if len(ends[name]) < (wanted := find_size(ends[name])) <= length:
+                ends[name] = _read_end(client, bucket, object_key, length, wanted)
+    return ends
 
 
 def upload(file: Path, uri: str) -> None:
@@ -240,22 +272,38 @@ def _download_object(client: "S3Client", bucket: str, key: str, target: Path) ->
     return True
 
 
-def _download_prefix(client: "S3Client", uri: str, target: Path) -> None:
-    bucket, _, key = uri.partition("://")[2].partition("/")
+def _read_end(client: "S3Client", bucket: str, key: str, length: int, size: int) -> bytes:
+    first = max(length - size, 0)
+    return client.get_object(Bucket=bucket, Key=key, Range=f"bytes={first}-{length - 1}")["Body"].read()
+
+
+def _list_sizes(client: "S3Client", uri: str) -> tuple[str, dict[str, int]]:
+    """Return a prefix that ends with a slash, or is empty, and the size of each object that has it, by its key."""
+    bucket, key = _split_location(uri)
     prefix = f"{key.rstrip('/')}/" if key else ""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = [item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
-    if not keys:
+    objects = (item for page in pages for item in page.get("Contents", []))
+    return prefix, {item["Key"]: item["Size"] for item in objects if not item["Key"].endswith("/")}
+
+
+def _download_prefix(client: "S3Client", uri: str, target: Path, stand_ins: Mapping[str, bytes]) -> None:
+    bucket, _ = _split_location(uri)
+    prefix, sizes = _list_sizes(client, uri)
+    if not sizes:
         raise _nothing_error(uri)
-    for object_key in keys:
-        relative = PurePosixPath(object_key.removeprefix(prefix))
+    for object_key in sizes:
+        name = object_key.removeprefix(prefix)
+        relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts:
             raise StorageError(
                 f"the object s3://{bucket}/{object_key} has a key that leads out of its folder; rename it."
             )
         path = target / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        client.download_file(bucket, object_key, str(path))
+        if name in stand_ins:
+            path.write_bytes(stand_ins[name])
+        else:
+            client.download_file(bucket, object_key, str(path))
 
 
 @contextmanager

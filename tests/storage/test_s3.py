@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from kfp_edge.errors import KfpEdgeError
-from kfp_edge.storage.s3 import delete, presigned_url, upload
+from kfp_edge.storage.s3 import delete, download, presigned_url, read_ends, upload
 from support.s3 import S3Server
 
 BUCKET = "contexts"
@@ -49,6 +49,26 @@ def test_a_deleted_file_is_gone(file: Path) -> None:
     upload(file, URI)
     delete(URI)
     assert requests.get(presigned_url(URI, 60), timeout=10).status_code == 404
+
+
+def test_the_ends_of_the_objects_with_a_prefix_are_as_long_as_they_have_to_be(file: Path) -> None:
+    for name in ("a.parquet", "more/b.parquet", "c.csv"):
+        upload(file, f"s3://{BUCKET}/ends/{name}")
+    ends = read_ends(f"s3://{BUCKET}/ends", lambda name: name.endswith(".parquet"), 10, lambda end: len(end) + 2)
+    assert ends == {"a.parquet": b"890123456789", "more/b.parquet": b"890123456789"}
+
+
+def test_an_object_whose_key_is_named_has_no_end_to_read(file: Path) -> None:
+    upload(file, f"s3://{BUCKET}/one.parquet")
+    assert read_ends(f"s3://{BUCKET}/one.parquet", lambda name: True, 10, len) == {}
+
+
+def test_what_stands_in_for_an_object_is_written_in_its_place(file: Path, tmp_path: Path) -> None:
+    for name in ("a", "more/b"):
+        upload(file, f"s3://{BUCKET}/press/{name}")
+    folder = download(f"s3://{BUCKET}/press", tmp_path / "downloads", {"more/b": b"b"})
+    assert (folder / "a").read_bytes() == file.read_bytes()
+    assert (folder / "more" / "b").read_bytes() == b"b"
 
 
 def test_deleting_an_object_that_does_not_exist_is_no_error() -> None:
