@@ -82,6 +82,7 @@ def ingest(
             README of ingest lists them. Data that violates them is refused.
         time_range: Which rows are taken by their time, such as `{start: -180d, recent: 30d}`; the README of ingest has
             the keys. With `recent`, the last rows before the recent period and those of that period are both held out.
+            Parquet files of a folder that are older than `start` are not read, where the rows are the same without.
         quarantined: Rows of broken sensors as `drift` found them, such as `[{site: hall-7, start: 2026-10-01T00:00:00Z,
             end: 2026-10-09T00:00:00Z}]`, which are left out, too: those of the group with the name of the site.
         split: How test rows are chosen: `random` (the same fraction of each class), `time` (the last rows), `group`

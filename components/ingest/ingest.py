@@ -1,6 +1,7 @@
 """Read data, check it, assign roles to its columns, and split it into rows to train and rows to test on."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +25,7 @@ from kfp_edge.components.ingest.reading.arrow_columns import select_none
 from kfp_edge.components.ingest.reading.header_rows import refuse_header_rows
 from kfp_edge.components.ingest.reading.sources import SourceTable, read_source
 from kfp_edge.components.ingest.reading.table_files import ReadOptions
+from kfp_edge.components.ingest.reading.unread_files import RangeStart
 from kfp_edge.components.ingest.report import format_refusal, format_summary
 from kfp_edge.components.ingest.targets.labels import fill_missing_labels
 from kfp_edge.components.ingest.targets.rules import rule_of
@@ -50,9 +52,15 @@ def ingest(options: IngestOptions, train: Path, test: Path, report: Path) -> Tra
     check_options(options)
     expectations = parse_expectations(options.columns)
     with TemporaryDirectory() as scratch:
-        source = read_source(options.data, Path(scratch), _choose_read_options(options, expectations))
+        source = read_source(
+            options.data,
+            Path(scratch),
+            _choose_read_options(options, expectations),
+            _find_range_start(options, expectations),
+        )
         rows, columns = source.table.num_rows, source.table.num_columns
         print(f"read {rows:,} rows and {columns} columns from {source.name}", flush=True)
+        rows += sum(file.rows for file in source.unread)
         _check_names(source.table.column_names, options)
     stated = (f"{parameter} (as given)" for parameter in options.table_format.stated)
     source = dataclasses.replace(source, remarks=(*stated, *source.remarks))
@@ -85,6 +93,29 @@ def _choose_read_options(options: IngestOptions, expectations: dict[str, ColumnE
         text_columns.append(options.time_column)
     exact_columns = tuple(name for name in (options.target, options.group_column) if name)
     return ReadOptions(options.table_format, tuple(text_columns), exact_columns)
+
+
+def _find_range_start(options: IngestOptions, expectations: Mapping[str, ColumnExpectation]) -> RangeStart | None:
+    """Return since when rows are needed; None if also rows before the time range matter to those in it."""
+    start = options.time_range.read_start(options.table_format.time_zone)
+    depends_on_all_rows = (
+        options.rolling_windows
+        or options.windows
+        or options.labels.source  # labels are made of what happened before and after a row
+        or (options.task == "anomaly" and options.target)  # which class is the anomalous one
+        or (options.target and options.table_format.missing_values)  # which rows have a label
+    )
+    if start is None or depends_on_all_rows:
+        return None
+    as_text = [name for name, rules in expectations.items() if rules.kind == "string"]
+    return RangeStart(
+        options.time_column,
+        *start,
+        target=options.target,
+        group_column=options.group_column,
+        as_stored=frozenset((*options.drop, *as_text)),
+        has_local_times=bool(options.table_format.time_zone),
+    )
 
 
 def _translate_labels(source: SourceTable, options: IngestOptions) -> TranslatedLabels | None:
@@ -148,6 +179,7 @@ def _check_and_assign_roles(
         source.sha256,
         has_no_label,
         _to_series(source.file_names),
+        source.unread,
         warnings=source.warnings,
         has_utc_times=source.has_utc_times,
         anomalous_class=translated.reason if translated else "",

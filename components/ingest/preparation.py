@@ -11,6 +11,7 @@ import pandas as pd
 from kfp_edge.components.ingest.labelling.machine_names import find_similar_groups
 from kfp_edge.components.ingest.labelling.made_labels import LabelSource, MadeLabels
 from kfp_edge.components.ingest.options import IngestOptions
+from kfp_edge.components.ingest.reading.unread_files import UnreadFile
 from kfp_edge.components.ingest.rolling_features import add_rolling_features, find_lost_classes, leave_out_warm_up
 from kfp_edge.components.ingest.splitting import leaks
 from kfp_edge.components.ingest.splitting.file_groups import add_file_groups
@@ -58,6 +59,8 @@ class RowsWithRoles:
     has_no_label: Mask
     #: The file of each row where the source is a folder of several files.
     file_names: pd.Series | None = None
+    #: Files of the folder of which no row was read, since all are before the time range.
+    unread: tuple[UnreadFile, ...] = ()
     #: What a reviewer should know about the source, each in one sentence.
     warnings: tuple[str, ...] = ()
     #: Whether the zone of the time column was known, so that its times are in UTC.
@@ -95,6 +98,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, label_source: LabelSour
         DataError: nothing could be learned or measured.
     """
     sha256, source_warnings, has_utc_times = rows.sha256, rows.warnings, rows.has_utc_times
+    unread_rows = sum(file.rows for file in rows.unread)
     started = _start(rows, options)
     del rows  # it holds the frame of the source
     had_labels = bool(started.roles.target)
@@ -108,6 +112,7 @@ def prepare(rows: RowsWithRoles, options: IngestOptions, label_source: LabelSour
         options.time_range,
         options.table_format.time_zone,
         started.left_out,
+        unread_rows,
         started.warnings,
     )
     _extend(started, options)
@@ -144,7 +149,7 @@ def _start(rows: RowsWithRoles, options: IngestOptions) -> _Rows:
     frame, roles = rows.frame, rows.roles
     files_are_groups = False
     if rows.file_names is not None and not roles.group:
-        frame, roles = add_file_groups(frame, roles, rows.file_names)
+        frame, roles = add_file_groups(frame, roles, rows.file_names, rows.unread)
         files_are_groups = bool(roles.group)
     _check_split_columns(roles, options.split)
     left_out = LeftOutRows(len(frame))

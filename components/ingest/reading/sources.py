@@ -16,9 +16,19 @@ import pyarrow.csv as pcsv
 
 from kfp_edge.components.ingest.reading import synthetic, table_files
 from kfp_edge.components.ingest.reading.table_files import ReadOptions
+from kfp_edge.components.ingest.reading.unread_files import (
+    FOOTER_SIZE,
+    RangeStart,
+    UnreadFile,
+    find_footer_size,
+    find_unread_files,
+    is_parquet_name,
+    make_stand_in,
+    read_footer,
+)
 from kfp_edge.errors import DataError
 from kfp_edge.ml.memory import return_freed_memory
-from kfp_edge.storage.fetch import fetch
+from kfp_edge.storage.fetch import fetch, read_ends
 from kfp_edge.storage.files import sha256_bytes, sha256_file
 from kfp_edge.storage.urls import redacted_url
 
@@ -34,13 +44,15 @@ class SourceTable:
     """All rows of the data."""
 
     table: pa.Table
-    #: SHA-256 of the file's bytes; for a folder of the sorted lines "name sha256"; for generated data of
-    #: its CSV.
+    #: SHA-256 of the file's bytes; for a folder of the sorted lines "name sha256" of the files that were read; for
+    #: generated data of its CSV.
     sha256: str
     #: The address without secrets.
     name: str
     #: For each row of a folder's table the name of its file, relative to the folder and without suffix; None otherwise.
     file_names: pa.ChunkedArray | None = None
+    #: The files of a folder that have no row of the time range, of which no row was read.
+    unread: tuple[UnreadFile, ...] = ()
     #: How it was read where that was not stated and is not plain, such as a sniffed separator.
     remarks: tuple[str, ...] = ()
     #: What a reviewer should know about it, each in one sentence.
@@ -55,13 +67,16 @@ class SourceTable:
     time_formats: tuple[str, ...] = ()
 
 
-def read_source(uri: str, folder: Path, options: ReadOptions = PLAIN) -> SourceTable:
+def read_source(
+    uri: str, folder: Path, options: ReadOptions = PLAIN, range_start: RangeStart | None = None
+) -> SourceTable:
     """Fetch or generate the data at `uri`.
 
     Args:
         uri: What `kfp_edge.storage.fetch.fetch` takes, or `synthetic:ai4i?rows=10000&seed=0`.
         folder: Where downloads and unpacked files go.
         options: How files are read.
+        range_start: Since when rows are needed; all are if None.
 
     Raises:
         StorageError: there is nothing at `uri`, or it cannot be fetched.
@@ -71,22 +86,50 @@ def read_source(uri: str, folder: Path, options: ReadOptions = PLAIN) -> SourceT
     if uri.startswith(synthetic.SCHEME):
         return _generate(uri)
     name = redacted_url(uri)
-    path = fetch(uri, folder)
+    path, unread = _fetch(uri, folder, range_start) if range_start else (fetch(uri, folder), {})
     files = table_files.list_parts(path, name) if path.is_dir() else {name: path}
-    read = table_files.read_parts(files, name, options, folder / "plain")
+    read = table_files.read_parts(files, name, options, folder / "plain", {path / relative for relative in unread})
     if read.table.num_rows == 0:
         raise DataError(f"{name} has a header and no rows; give data with rows.")
-    hashes = {_relative_name(path, file): sha256_file(file) for file in files.values()}
+    relative_names = {_relative_name(path, file): file for file in files.values()}
+    hashes = {relative: sha256_file(file) for relative, file in relative_names.items() if relative not in unread}
     return SourceTable(
         read.table,
         _hash_source(hashes),
         name,
         read.file_names,
-        read.remarks,
+        tuple(unread.values()),
+        (*read.remarks, *_describe_unread(unread, len(files))),
         tuple(_find_copies(hashes)),
         is_typed=read.is_parquet,
         uses_decimal_comma=read.uses_decimal_comma,
     )
+
+
+def _fetch(uri: str, folder: Path, start: RangeStart) -> tuple[Path, dict[str, UnreadFile]]:
+    """Fetch the data; return its path, and by relative name the files of which no row is needed.
+
+    In place of objects of S3 that are not needed are files with their footers.
+    """
+    ends = read_ends(uri, is_parquet_name, FOOTER_SIZE, find_footer_size)
+    unread = _find_unread(ends, start)
+    path = fetch(uri, folder, {name: make_stand_in(ends[name]) for name in unread})
+    if path.is_dir() and not ends:
+        files = table_files.list_parts(path, redacted_url(uri)).values()
+        unread = _find_unread({_relative_name(path, file): file for file in files if is_parquet_name(file.name)}, start)
+    return path, unread
+
+
+def _find_unread(files: Mapping[str, Path | bytes], start: RangeStart) -> dict[str, UnreadFile]:
+    footers = {name: read_footer(file, start) for name, file in files.items()}
+    return find_unread_files({name: footer for name, footer in footers.items() if footer}, start)
+
+
+def _describe_unread(unread: Mapping[str, UnreadFile], files: int) -> list[str]:
+    if not unread:
+        return []
+    rows = sum(file.rows for file in unread.values())
+    return [f"not read: {len(unread):,} of {files:,} files, whose {rows:,} rows are before time_range"]
 
 
 def _generate(uri: str) -> SourceTable:

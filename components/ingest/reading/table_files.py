@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from kfp_edge.components.ingest.reading.table_format import TableFormat
 from kfp_edge.errors import DataError, ParameterError
 
 _CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip")
-_PARQUET_SUFFIXES = (".parquet", ".pq")
+PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
             f"if its files, such as {others[0]!r}, are tables rename them to .csv" if others else "check the address"
         )
         raise DataError(f"the folder {folder_name} contains no .csv or .parquet file; {advice}.")
-    if len({_find_suffix(file) in _PARQUET_SUFFIXES for file in files.values()}) > 1:
+    if len({_find_suffix(file) in PARQUET_SUFFIXES for file in files.values()}) > 1:
         raise DataError(f"the folder {folder_name} contains CSV and Parquet files; give a folder of one format.")
     return files
 
@@ -77,10 +77,12 @@ def list_parts(folder: Path, folder_name: str) -> dict[str, Path]:
 def _find_suffix(file: Path) -> str:
     """Return the suffix of a file by which it is a table, "" for other files."""
     name = file.name.lower()
-    return next((suffix for suffix in (*_CSV_SUFFIXES, *_PARQUET_SUFFIXES) if name.endswith(suffix)), "")
+    return next((suffix for suffix in (*_CSV_SUFFIXES, *PARQUET_SUFFIXES) if name.endswith(suffix)), "")
 
 
-def read_parts(files: Mapping[str, Path], name: str, options: ReadOptions, scratch: Path) -> FilesTable:
+def read_parts(
+    files: Mapping[str, Path], name: str, options: ReadOptions, scratch: Path, unread: Collection[Path] = ()
+) -> FilesTable:
     """Return the rows of all files, which have the same columns, in the order of the files.
 
     Args:
@@ -88,6 +90,7 @@ def read_parts(files: Mapping[str, Path], name: str, options: ReadOptions, scrat
         name: The name of the whole data.
         options: How they are read.
         scratch: Folder for unpacked files.
+        unread: Those Parquet files of which only the columns are read, and no row.
 
     Raises:
         DataError: a file cannot be read, or the files have different columns or types.
@@ -96,7 +99,7 @@ def read_parts(files: Mapping[str, Path], name: str, options: ReadOptions, scrat
     parts: dict[str, _Part] = {}
     for file_name, path in files.items():
         try:
-            parts[file_name] = _read_part(path, file_name, options, scratch)
+            parts[file_name] = _read_part(path, file_name, options, scratch, has_rows=path not in unread)
         except NoHeaderError as error:
             if not parts:
                 raise
@@ -112,11 +115,11 @@ def read_parts(files: Mapping[str, Path], name: str, options: ReadOptions, scrat
     )
 
 
-def _read_part(path: Path, name: str, options: ReadOptions, scratch: Path) -> _Part:
+def _read_part(path: Path, name: str, options: ReadOptions, scratch: Path, *, has_rows: bool) -> _Part:
     plain = prepare(path, name, options.table_format.encoding, scratch)
     if options.table_format.separator_character == " " and not plain.is_parquet:
         plain = dataclasses.replace(plain, path=collapse_spaces(plain.path, scratch))
-    part = _read_parquet(plain, name, options) if plain.is_parquet else _read_csv(plain, name, options)
+    part = _read_parquet(plain, name, options, has_rows) if plain.is_parquet else _read_csv(plain, name, options)
     columns = part.table.column_names
     duplicates = sorted(column for column, count in Counter(columns).items() if count > 1)
     if duplicates:
@@ -130,11 +133,12 @@ def _read_csv(plain: PlainFile, name: str, options: ReadOptions) -> _Part:
     return _Part(csv.table, plain, (*plain.remarks, *csv.remarks), csv.uses_decimal_comma)
 
 
-def _read_parquet(plain: PlainFile, name: str, options: ReadOptions) -> _Part:
+def _read_parquet(plain: PlainFile, name: str, options: ReadOptions, has_rows: bool) -> _Part:
     if options.table_format.csv_parameters:
         raise ParameterError(f"{options.table_format.csv_parameters[0]} is for CSV files, and {name} is Parquet.")
     try:
-        table = pq.ParquetFile(plain.path).read()
+        file = pq.ParquetFile(plain.path)
+        table = file.read() if has_rows else file.read_row_groups([])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{name} is damaged Parquet, perhaps cut short; copy it again.") from error
     for index, column in enumerate(table.schema):

@@ -11,10 +11,18 @@ class LeftOutRows:
     def __init__(self, rows: int) -> None:
         self._codes = np.zeros(rows, dtype=np.int8)
         self._reasons: list[str] = []
+        self._others: list[int] = []
 
-    def add(self, mask: Mask, reason: str) -> None:
-        """Leave out the rows that `mask` selects, shape [n], as far as they were not left out before."""
+    def add(self, mask: Mask, reason: str, others: int = 0) -> None:
+        """Leave out the rows that `mask` selects, shape [n], as far as they were not left out before.
+
+        Args:
+            mask: The rows.
+            reason: Why they are left out.
+            others: How many rows, beside those n, were not even read for this reason.
+        """
         self._reasons.append(reason)
+        self._others.append(others)
         self._codes[mask & (self._codes == 0)] = len(self._reasons)
 
     def reorder(self, order: Int64s) -> None:
@@ -28,5 +36,5 @@ class LeftOutRows:
 
     def count(self) -> dict[str, int]:
         """Return the number of rows by the reason, in the order of the reasons, without those that leave out none."""
-        counts = np.bincount(self._codes, minlength=len(self._reasons) + 1)[1:].tolist()
+        counts = (np.bincount(self._codes, minlength=len(self._reasons) + 1)[1:] + self._others).tolist()
         return {reason: count for reason, count in zip(self._reasons, counts, strict=True) if count}

@@ -57,6 +57,23 @@ class TimeRange:
         texts = {key: str(time_range.get(key, "")) for key in ("start", "end", "recent")}
         return cls(**texts, leave_out=tuple(time_range.get("leave_out", ())), quarantined=tuple(quarantined))
 
+    def read_start(self, time_zone: str) -> tuple[float | None, float] | None:
+        """Return the time since when rows are taken, or None and how long before the newest row, in microseconds.
+
+        None as a whole stands for all rows, also where `start` is no time: this is refused with the rows at hand.
+
+        Args:
+            time_zone: IANA name of the zone of times without an offset from UTC; UTC if empty.
+        """
+        text = self.start.strip()
+        try:
+            if text.startswith("-"):
+                duration = parse_duration("start", text[1:])
+                return (None, duration.value) if duration.unit else None
+            return (_to_number(_read_time(text), time_zone), 0.0) if text else None
+        except (ParameterError, ValueError):
+            return None
+
     @property
     def is_empty(self) -> bool:
         """Whether all rows are taken alike."""
@@ -82,7 +99,13 @@ class TimeRange:
 
 
 def leave_out_of_range(
-    frame: pd.DataFrame, roles: Roles, options: TimeRange, time_zone: str, left_out: LeftOutRows, warnings: list[str]
+    frame: pd.DataFrame,
+    roles: Roles,
+    options: TimeRange,
+    time_zone: str,
+    left_out: LeftOutRows,
+    unread_rows: int,
+    warnings: list[str],
 ) -> float | None:
     """Leave out the rows outside of the range, and return since when rows are recent, as `to_numbers` gives it.
 
@@ -92,6 +115,7 @@ def leave_out_of_range(
         options: The range; without a column of times, none but quarantined rows.
         time_zone: IANA name of the zone of times without an offset from UTC; UTC if empty.
         left_out: The rows that are left out so far, of which none counts as the newest one.
+        unread_rows: How many rows were not read, since they are before `start`.
         warnings: Where a warning goes of each entry that fits no row.
 
     Raises:
@@ -114,6 +138,7 @@ def leave_out_of_range(
             left_out.add(
                 is_outside(times, reader.read(f"{name} of time_range", text)),
                 f"rows outside of time_range, {name} {text}",
+                others=unread_rows if name == "start" else 0,
             )
     for entry in options.leave_out:
         rows = _find_rows(frame, roles, times, entry, reader)
@@ -196,12 +221,7 @@ class _TimeReader:
         except ValueError as error:
             example = "a number such as 1200, or -300" if self.is_number else "a time such as 2026-09-01, or -90d"
             raise ParameterError(f"{name} is {text!r}; give {example} for so long before the newest row.") from error
-        times = pd.Series([time])
-        if time.tzinfo is not None:
-            times = times.dt.tz_convert("UTC").dt.tz_localize(None)
-        elif self.time_zone:
-            times = localize_times(times, self.time_zone)
-        return float(to_numbers(times)[0])
+        return _to_number(time, self.time_zone)
 
     def length(self, name: str, duration: Duration) -> float:
         """Return a duration as what is subtracted from a time."""
@@ -221,6 +241,15 @@ def _read_time(text: str) -> pd.Timestamp:
     if not text[:4].isdecimal():
         raise ValueError
     return pd.Timestamp(text)
+
+
+def _to_number(time: pd.Timestamp, time_zone: str) -> float:
+    times = pd.Series([time])
+    if time.tzinfo is not None:
+        times = times.dt.tz_convert("UTC").dt.tz_localize(None)
+    elif time_zone:
+        times = localize_times(times, time_zone)
+    return float(to_numbers(times)[0])
 
 
 def _find_entry_problems(entry: object, group_column: str) -> Iterator[str]:
