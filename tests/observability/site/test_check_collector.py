@@ -364,3 +364,54 @@ def test_a_link_is_not_protected_whatever_the_case_of_the_letters(
 ) -> None:
     (finding,) = check(tmp_path, changed(changes))
     assert message in finding.message
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (
+                "timeout: 30s",
+                "timeout: 30",
+                "exporters.otlp_http.timeout is 30, which the collector takes for nanoseconds; write the unit, such",
+            ),
+            ("initial_interval: 5s", "initial_interval: 5sec", "'5sec', which is no duration such as 30s"),
+            ("limit_mib: 160", "limit_mib: 16O", "'16O', which is no whole number"),
+            ("compression: gzip", "compression: gzp", "did you mean gzip? write one of gzip, zstd,"),
+            ('min_version: "1.2"', 'min_version: "1.9"', "write one of 1.0, 1.1, 1.2, 1.3."),
+            ("action: upsert", "action: upsrt", "did you mean upsert?"),
+            ("level: info", "level: inf", "service.telemetry.logs.level is 'inf'"),
+        ],
+    )
+    def test_that_the_collector_does_not_take_are_errors_with_what_to_write(
+        self, tmp_path: Path, old: str, new: str, message: str
+    ) -> None:
+        text = changed((old, new))
+        (finding, *_) = check(tmp_path, text)
+        assert message in finding.message
+        assert (finding.line, finding.severity) == (line_of(text, new), "error")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("scrape_interval:", "scrape_intervall:", "has the key scrape_intervall, with which the collector"),
+            ("scrape_timeout: 10s", "scrape_timeout: 10", "scrape_timeout is '10', which is no duration such as 60s"),
+            ("- targets:", "- target:", "static_configs has the key target, with which"),
+            ("dns_sd_configs:", "dns_sd_config:", "did you mean dns_sd_configs? remove it."),
+            ("target_label: site", "target_lable: site", "did you mean target_label?"),
+            ("action: keep", "action: kep", "did you mean keep? write one of replace, keep, drop,"),
+        ],
+    )
+    def test_of_scrapes_are_those_of_prometheus(self, tmp_path: Path, old: str, new: str, message: str) -> None:
+        findings = check(tmp_path, changed((old, new)))
+        assert any(message in each.message for each in findings), findings
+
+    def test_that_are_right_in_another_notation_pass(self, tmp_path: Path) -> None:
+        text = changed(
+            ("timeout: 30s", "timeout: 1m30s"),
+            ("max_interval: 60s", "max_interval: ${env:LONGEST:-60s}"),
+            ("scrape_interval: 60s", "scrape_interval: 1d"),
+            ("level: info", "level: INFO"),
+            ("action: keep", "action: Keep"),
+        )
+        assert check(tmp_path, text) == []

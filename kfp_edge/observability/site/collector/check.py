@@ -9,6 +9,7 @@ from kfp_edge.observability.site.collector.components import Distribution
 from kfp_edge.observability.site.collector.document import read_configuration
 from kfp_edge.observability.site.collector.durability import check_durability
 from kfp_edge.observability.site.collector.protection import check_protection
+from kfp_edge.observability.site.collector.values import check_values
 from kfp_edge.observability.site.collector.wiring import check_wiring
 
 
@@ -26,6 +27,7 @@ def check_collector(files: Sequence[Path], distribution: Distribution = Distribu
     configuration = read_configuration([(str(path), _read(path)) for path in files])
     findings = {
         *check_wiring(configuration, distribution),
+        *check_values(configuration),
         *check_durability(configuration, distribution),
         *check_protection(configuration),
     }
