@@ -75,6 +75,11 @@ class Page:
         self._parts.append(f"<p>{html.escape(text)}</p>")
         return self
 
+    def link(self, text: str, address: str) -> Self:
+        """Add a paragraph that leads somewhere, such as to another page by its path from this one."""
+        self._parts.append(f'<p><a href="{html.escape(address)}">{html.escape(text)}</a></p>')
+        return self
+
     def warnings(self, sentences: Sequence[str]) -> Self:
         """Add what a reader should see first, if there is any."""
         if sentences:

@@ -57,3 +57,9 @@ def test_numbers_have_four_significant_digits_or_are_whole(value: float, text: s
 def test_cells_that_are_missing_or_not_finite_are_stated(tmp_path: Path, value: object, text: str) -> None:
     Page("title", "lead").table(("value",), [(value,)]).write(tmp_path / "page.html")
     assert f">{text}</td>" in (tmp_path / "page.html").read_text()
+
+
+def test_a_link_leads_to_another_page_and_is_escaped(tmp_path):
+    Page("t", "l").link("the <report>", 'drift/"report".html').write(tmp_path / "page.html")
+    expected = '<p><a href="drift/&quot;report&quot;.html">the &lt;report&gt;</a></p>'
+    assert expected in (tmp_path / "page.html").read_text()

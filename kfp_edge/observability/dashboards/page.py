@@ -18,7 +18,9 @@ from kfp_edge.wording import count_of
 #: More lines could not be distinguished, and more rows would not be read.
 _LINES, _ROWS = 8, 20
 _COLUMNS = 2
-_HOUR = timedelta(hours=1)
+#: Units of time at an axis, from the longest one, and how many of them there are at least.
+_TIME_UNITS = (("days", timedelta(days=1)), ("hours", timedelta(hours=1)), ("minutes", timedelta(minutes=1)))
+_LEAST_UNITS = 3
 _WIDTH, _HEIGHT = 11.0, 3.1
 #: How units of Grafana are written at an axis and in a table.
 _UNITS = {"s": "seconds", "percentunit": "share", "reqps": "requests a second", "cps": "a second", "bytes": "bytes"}
@@ -42,6 +44,13 @@ def write_page(prometheus: Prometheus, choice: Choice, path: Path) -> None:
         "queries are those of the Grafana dashboards; the plots are not Grafana's."
     )
     page = Page("kfp-edge: dashboards", lead)
+    if not prometheus.query("kfp_edge_fleet_read_timestamp_seconds", choice.end):
+        page.warnings(
+            [
+                "Prometheus has no metrics of `kfp-edge fleet metrics`: which sites are well, ill or unseen, and what "
+                "they should run, is not known."
+            ]
+        )
     for dashboard in DASHBOARDS:
         _add(page, dashboard, prometheus, choice)
     page.write(path)
@@ -58,6 +67,7 @@ def _add(page: Page, dashboard: Dashboard, prometheus: Prometheus, choice: Choic
                 _add_table(page, panel, answers)
         plots = [(panel, answers) for panel, answers in answered if not panel.is_of_now]
         if plots:
+            page.items(f"{panel.title}. {panel.description}".strip() for panel, _ in plots)
             titles = ", ".join(panel.title for panel, _ in plots)
             page.figure(_plot(plots, choice), f"{dashboard.title}, {row.title}: {titles}")
 
@@ -65,7 +75,7 @@ def _add(page: Page, dashboard: Dashboard, prometheus: Prometheus, choice: Choic
 def _add_table(page: Page, panel: Panel, answers: Sequence[Answer]) -> None:
     page.text(f"{panel.title}. {panel.description}")
     if not answers:
-        page.text("Nothing.")
+        page.text("No data.")
         return
     value = _UNITS.get(panel.unit, "value")
     if panel.kind is Kind.NUMBERS:
@@ -84,22 +94,23 @@ def _plot(plots: Sequence[tuple[Panel, list[Answer]]], choice: Choice) -> Figure
     for number, (panel, answers) in enumerate(plots, start=1):
         axes = figure.add_subplot(lines, _COLUMNS, number)
         axes.set_title(to_label(panel.title), loc="left", fontsize=10)
-        _draw(axes, answers, choice.end)
-        axes.set_xlim(-choice.length / _HOUR, 0)
-        axes.set_xlabel("hours before the end", fontsize=8)
+        name, unit = next((each for each in _TIME_UNITS if choice.length >= _LEAST_UNITS * each[1]), _TIME_UNITS[-1])
+        _draw(axes, answers, choice.end, unit)
+        axes.set_xlim(-choice.length / unit, 0)
+        axes.set_xlabel(f"{name} before the end", fontsize=8)
         axes.set_ylabel(_UNITS.get(panel.unit, ""))
         axes.grid(alpha=0.3)
     return figure
 
 
-def _draw(axes: Axes, answers: Sequence[Answer], end: datetime) -> None:
+def _draw(axes: Axes, answers: Sequence[Answer], end: datetime, unit: timedelta) -> None:
     if not answers:
-        axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center")
         return
     # those with the highest values at the end, in the order of the answer
     drawn = sorted(sorted(answers, key=_last_value, reverse=True)[:_LINES], key=answers.index)
     for answer in drawn:
-        times = [(at - end) / _HOUR for at, _ in answer.values]
+        times = [(at - end) / unit for at, _ in answer.values]
         values = [value for _, value in answer.values]
         marker = "o" if len(times) == 1 else ""
         axes.plot(times, values, label=to_label(answer.name), marker=marker, markersize=4, linewidth=1.3)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +13,7 @@ from kfp_edge.observability.demo.compression import Compression
 from kfp_edge.observability.demo.press import DRIFTED
 from kfp_edge.observability.demo.story import SITES, Outcome
 from kfp_edge.observability.demo.timeline import Firing, Timeline
+from kfp_edge.observability.hub.rules.contracts import Severity
 from kfp_edge.prometheus import Series
 from kfp_edge.reports.html import BLUE, GREEN, GREY, ORANGE, RED, MarkedCell, Page
 from kfp_edge.reports.labels import to_label
@@ -37,9 +39,9 @@ def write_page(outcome: Outcome, compression: Compression, has_collectors: bool,
     )
     page.figure(_draw(timeline), _describe(timeline))
     page.heading("Alerts that fired")
-    page.table(("alert", "site", "about", "from", "for", "text"), _alert_rows(outcome))
+    page.table(("alert", "severity", "site", "about", "from", "for", "text"), _alert_rows(outcome))
     page.heading(f"Decision: {outcome.decided.decision}").items(outcome.decided.reasons)
-    page.text(f"The report of the run: {os.path.relpath(outcome.drift_report, path.parent)}")
+    page.link("The report of the run", quote(os.path.relpath(outcome.drift_report, path.parent)))
     if outcome.retrained and (git := outcome.retrained.summary["git"]):
         sentence = "The new model was better than the one in use: commit {commit} on {branch}.".format(**git)
         page.heading("Retraining").text(sentence)
@@ -49,17 +51,19 @@ def write_page(outcome: Outcome, compression: Compression, has_collectors: bool,
 
 def _alert_rows(outcome: Outcome) -> list[tuple[object, ...]]:
     timeline = outcome.timeline
-    texts = {alert.key: f"{alert.summary} {alert.description}" for alert in outcome.alerts}
+    known = {alert.key: alert for alert in outcome.alerts}
+    alerts = [(each, known.get((each.name, each.site, each.subject))) for each in timeline.alerts]
     return [
         (
-            MarkedCell(each.name, "bad"),
+            MarkedCell(each.name, "bad" if alert and alert.severity == Severity.CRITICAL else "idle"),
+            alert.severity if alert else "",
             each.site or "hub",
             each.subject,
             f"{_seconds(timeline, each.times[0]):.0f} s",
             f"{len(each.times) * timeline.step.total_seconds():.0f} s",
-            texts.get((each.name, each.site, each.subject), ""),
+            f"{alert.summary} {alert.description}" if alert else "",
         )
-        for each in timeline.alerts
+        for each, alert in alerts
     ]
 
 
@@ -89,7 +93,11 @@ def _draw(timeline: Timeline) -> Figure:
             axes.axvline(_seconds(timeline, at), color="black", linewidth=0.8, linestyle=":")
         axes.spines[["top", "right"]].set_visible(False)
     load.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(SITES), frameon=False, fontsize=9)
-    for at, text in ((timeline.drift_at, "other rows "), (timeline.stop_at, " server stops")):
+    _, drifting, stopping = (name for name, _ in SITES)
+    for at, text in (
+        (timeline.drift_at, f"{drifting}: another product "),
+        (timeline.stop_at, f" {stopping}: server stops"),
+    ):
         side = "right" if text.endswith(" ") else "left"
         load.text(_seconds(timeline, at), 0.05, text, transform=load.get_xaxis_transform(), ha=side, fontsize=8)
     alerts.set_xlabel("seconds since the first scrape of all sites")

@@ -1,6 +1,7 @@
 """`kfp-edge observe charts`: a page with what the dashboards show, without Grafana."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ from typer.testing import CliRunner
 from kfp_edge.cli.app import app
 from kfp_edge.errors import KfpEdgeError
 from kfp_edge.observability.dashboards.all_dashboards import DASHBOARDS
+from kfp_edge.observability.dashboards.page import write_page
+from kfp_edge.observability.dashboards.queries import Choice
+from kfp_edge.prometheus import Prometheus
+from support.counting_servers import CountingServer
 from support.hub_of_sites import Hub
-from support.prometheus import prometheus_with
+from support.prometheus import NOW, prometheus_with
 
 
 def charts(*options: str) -> None:
@@ -37,6 +42,14 @@ def test_a_prometheus_without_models_is_said_to_be_one(tmp_path: Path) -> None:
     ):
         charts("--prometheus", url, "--output", str(tmp_path / "page.html"))
     assert not (tmp_path / "page.html").exists()
+
+
+def test_without_the_metrics_of_the_repository_the_page_says_that_no_state_is_known(tmp_path: Path) -> None:
+    with prometheus_with(tmp_path / "hub", [CountingServer("hall-1", (280, 0))]) as url:
+        write_page(Prometheus(url), Choice("press", "hall-1", NOW, timedelta(minutes=60)), tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "which sites are well, ill or unseen, and what they should run, is not known." in page
+    assert "<li>Drifted features by model. Features at sites, of which the population stability index" in page
 
 
 def test_a_time_range_is_a_duration(tmp_path: Path) -> None:

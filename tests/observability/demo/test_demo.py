@@ -84,8 +84,11 @@ def test_the_page_has_the_timeline_the_alerts_and_the_decision(outcome: Outcome,
         "KfpEdgeServerUnreachable",
         "Decision: retrain",
         "A day of the rules lasts 30 s",
+        ">critical</td>",
     ):
         assert text in page
+    (address,) = re.findall('<a href="(.*?)">The report of the run</a>', page)
+    assert (tmp_path / address).samefile(outcome.drift_report)
 
 
 def test_all_processes_have_ended(outcome: Outcome) -> None:
