@@ -96,8 +96,10 @@ def _read_references(
     of_bundle = _read_bundle(parameters, versions) if parameters.bundle else None
     references = {}
     for version in versions:
-        is_of_bundle = of_bundle is not None and of_bundle.version == version
-        reference = of_bundle if is_of_bundle else metrics.read_reference(version, start, end)
+        # what a server publishes has the bins in which it counts: it merges those that an integer cannot tell apart
+        reference = metrics.read_reference(version, start, end)
+        if reference is None and of_bundle is not None and of_bundle.version == version:
+            reference = of_bundle
         if reference is not None:
             references[version] = reference
     if not references:

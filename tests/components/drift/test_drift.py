@@ -104,6 +104,13 @@ def test_a_bundle_has_the_training_that_an_old_server_does_not_publish(prometheu
     assert result.reasons[0].startswith("Site hall-1 drifts in heat.")
 
 
+def test_what_servers_publish_of_training_counts_before_the_bundle(prometheus: str, tmp_path: Path) -> None:
+    """Of integers, a server has fewer bins than its bundle."""
+    other = Reference(rows=300, features={"heat": Histogram(edges=(0, 1, 2, 2.5, 3), counts=(100, 100, 100, 0))})
+    bundle = tiny_bundle(tmp_path / "bundle", "pump", reference=other)
+    assert decide(tmp_path, model_name="pump", prometheus=prometheus, bundle=str(bundle.folder)).decision == "retrain"
+
+
 def test_a_version_of_which_nothing_is_known_does_not_hold_up_the_others(prometheus: str, tmp_path: Path) -> None:
     result = decide(tmp_path, model_name="fan", prometheus=prometheus)
     assert result.decision == "retrain"
