@@ -15,7 +15,7 @@ class Family:
         name: As PromQL selects it.
         kind: Whether it is about features or outputs.
         variable: The label that names the feature or the output; empty if there is one output only.
-        bin: The label that names the bin; empty if there is one bin only, missing values.
+        bin: The label that names the bin; empty if there is one bin only, of missing values or unknown categories.
     """
 
     name: str
@@ -40,11 +40,12 @@ class Family:
 
 VALUES = Family("kfp_edge_input_feature_bucket", Kind.FEATURE, "feature", BUCKET)
 CATEGORIES = Family("kfp_edge_input_category_total", Kind.FEATURE, "feature", "category")
+UNKNOWN_CATEGORIES = Family("kfp_edge_input_unknown_category_total", Kind.FEATURE, "feature", "")
 MISSING_VALUES = Family("kfp_edge_input_missing_total", Kind.FEATURE, "feature", "")
 OUTPUTS = Family("kfp_edge_output_value_bucket", Kind.OUTPUT, "output", BUCKET)
 MISSING_OUTPUTS = Family("kfp_edge_output_missing_total", Kind.OUTPUT, "output", "")
 CLASSES = Family("kfp_edge_output_class_total", Kind.OUTPUT, "", "class")
-COUNTED = (VALUES, CATEGORIES, MISSING_VALUES, OUTPUTS, MISSING_OUTPUTS, CLASSES)
+COUNTED = (VALUES, CATEGORIES, UNKNOWN_CATEGORIES, MISSING_VALUES, OUTPUTS, MISSING_OUTPUTS, CLASSES)
 
 #: Rows of training (of held-out rows for outputs), in the form of what is counted.
 REFERENCES = {

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from kfp_edge.drift.counts import MISSING, UNSEEN, Bins, Kind, Reference, SiteCounts, Variable, WindowCounts
-from kfp_edge.drift.families import BUCKET, CLASSES, COUNTED, MISSING_VALUES, REFERENCES, Family
+from kfp_edge.drift.families import BUCKET, CLASSES, COUNTED, MISSING_VALUES, REFERENCES, UNKNOWN_CATEGORIES, Family
 from kfp_edge.drift.increases import Key, Times, format_seconds, match, match_any, read_increases
 from kfp_edge.errors import MetricsError, ParameterError
 from kfp_edge.ml.arrays import Float64s, Int64s
@@ -248,7 +248,7 @@ def _count_bins(family: Family, rows: Mapping[str, Float64s], bins: Bins, where:
     """Return rows of shape [parts, bins] in the bins of training."""
     counted = np.zeros((len(next(iter(rows.values()))), len(bins.labels)))
     if not family.bin:
-        counted[:, -1] = rows[""]
+        counted[:, -2 if family is UNKNOWN_CATEGORIES else -1] = rows[""]
     elif family.bin == BUCKET:
         bounds = sorted(rows, key=float)
         if len(bounds) != len(bins.labels) - 1:

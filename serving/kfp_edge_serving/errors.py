@@ -35,3 +35,12 @@ class RequestError(Exception):
         super().__init__(message)
         self.status = status
         self.reason = reason or _REASONS.get(status, "other")
+
+
+class UnknownCategoryError(RequestError):
+    """A request is refused for `count` values of a column that are none of its categories."""
+
+    def __init__(self, message: str, column: str, count: int) -> None:
+        super().__init__(message)
+        self.column = column
+        self.count = count

@@ -40,6 +40,7 @@ SERVERS = [
     CountingServer("odd", (400, 0), missing=2, kinds={"L": 1, "X": 1, "Y": 1}, classes={"0": 1, "1": 2}, ring="all"),
     CountingServer("bare", (400, 0), model="bare", has_reference=False),
     CountingServer("collected", (400, 0), bound_format="g"),
+    CountingServer("refusing", (400, 0), unknown=3),
     CountingServer("upgraded", (400, 101), bound_format="g"),
     CountingServer("upgraded", (100, 0)),
 ]
@@ -137,6 +138,10 @@ def test_missing_values_and_categories_that_training_did_not_have_have_bins(site
     assert rows(odd, KIND) == [280, 0, 560, 0]
     assert rows(odd, CLASS) == [280, 560, 0, 0]
     assert odd.ring == "all"
+
+
+def test_categories_for_which_requests_are_refused_are_unseen_in_training(sites: dict[str, SiteCounts]) -> None:
+    assert rows(sites["refusing"], KIND) == [560, 280, 840, 0]
 
 
 def test_bounds_that_are_written_in_two_ways_are_the_same(sites: dict[str, SiteCounts]) -> None:

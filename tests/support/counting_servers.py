@@ -23,6 +23,7 @@ class CountingServer:
         heat: Rows in each range of heat in a minute: below all bounds, between them, above all.
         restarts: When the counters begin at 0 again.
         silent: When nothing is scraped, from one time to another.
+        unknown: Values of kind in a minute that are none of its categories, in requests that are refused.
         bound_format: How `le` is written: "100.0" by Prometheus 3, "100" by the Collector, with "g".
     """
 
@@ -39,6 +40,7 @@ class CountingServer:
     restarts: Sequence[int] = ()
     silent: tuple[int, int] | None = None
     has_reference: bool = True
+    unknown: int = 0
     bound_format: str = ""
 
     def samples(self) -> Iterator[tuple[str, str]]:
@@ -57,6 +59,7 @@ class CountingServer:
             yield from self._series(
                 "kfp_edge_input_category_total", labels | {"feature": "kind", "category": kind}, per_minute
             )
+        yield from self._series("kfp_edge_input_unknown_category_total", labels | {"feature": "kind"}, self.unknown)
         for name, per_minute in self.classes.items():
             yield from self._series("kfp_edge_output_class_total", labels | {"class": name}, per_minute)
         for kind, rows in KINDS.items():

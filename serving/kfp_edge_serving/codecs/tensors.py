@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.errors import RequestError, UnknownCategoryError
 from kfp_edge_serving.json_types import JsonObject
 from kfp_edge_serving.models.bundle import ColumnSpec, TensorSpec
 
@@ -383,7 +383,9 @@ def _check_categories(flat: Sequence[Any], spec: TensorSpec) -> None:
         known = sorted(categories)
         allowed = ", ".join(repr(name) for name in known[:_MAX_CATEGORIES])
         more = f" and {len(known) - _MAX_CATEGORIES} more" if len(known) > _MAX_CATEGORIES else ""
-        raise RequestError(
+        raise UnknownCategoryError(
             f"input '{spec.name}', row {row}: {format_value(value)} is not a category of column '{column.name}'; "
-            f"allowed are {allowed}{more}."
+            f"allowed are {allowed}{more}.",
+            column.name,
+            sum(value not in categories for value in values),
         )

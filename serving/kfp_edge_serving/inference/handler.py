@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from kfp_edge_serving.errors import RequestError
+from kfp_edge_serving.errors import RequestError, UnknownCategoryError
 from kfp_edge_serving.inference.load_shedding import overload_error
 from kfp_edge_serving.models.model import Model
 from kfp_edge_serving.models.repository import ServedModel
@@ -80,6 +80,8 @@ class InferenceHandler(Generic[Request, Response]):
             return response
         except RequestError as error:
             status, message = error.status, str(error)
+            if isinstance(error, UnknownCategoryError):
+                served.model.statistics.add_unknown_categories(error.column, error.count)
             raise
         except Exception as error:
             self.log_bug(served)

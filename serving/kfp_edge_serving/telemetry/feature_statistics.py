@@ -115,6 +115,14 @@ class FeatureStatistics:
         answers = {name: outputs[names.index(name)].copy() for name in self._answers if name in names}
         self._keep(rows, kept, answers)
 
+    def add_unknown_categories(self, column: str, count: int) -> None:
+        """Add values of a refused request that are none of the categories of a column."""
+        with self._lock:
+            for columns in self._columns.values():
+                for feature in columns.features:
+                    if isinstance(feature, CategoryCounts) and feature.column.name == column:
+                        feature.unknown += count
+
     def _keep(self, rows: int, feed: dict[str, Array], answers: dict[str, Array]) -> None:
         self._uncounted.append((rows, feed, answers))  # atomic
         if len(self._uncounted) * rows >= self._batch_rows or len(self._uncounted) >= _BATCH_REQUESTS:

@@ -253,6 +253,12 @@ def _categories(model: ModelSnapshot) -> Iterator[_Sample]:
                 yield "", {"feature": feature.column.name, "category": name}, count
 
 
+def _unknown_categories(model: ModelSnapshot) -> Iterator[_Sample]:
+    for feature in model.features:
+        if isinstance(feature, CategoryCounts):
+            yield "", {"feature": feature.column.name}, feature.unknown
+
+
 def _numeric(features: Iterable[FeatureCounts | CategoryCounts]) -> Iterator[FeatureCounts]:
     return (feature for feature in features if isinstance(feature, FeatureCounts))
 
@@ -299,6 +305,12 @@ _FAMILIES: tuple[tuple[str, str, str, _Samples], ...] = (
     ("last_inference_timestamp_seconds", "gauge", "Time of the last answer.", _last),
     ("output_class_total", "counter", "Rows answered with each class.", _classes),
     ("input_category_total", "counter", "Values of a categorical feature.", _categories),
+    (
+        "input_unknown_category_total",
+        "counter",
+        "Values that are no category, of refused requests.",
+        _unknown_categories,
+    ),
     ("input_missing_total", "counter", "Missing values of a feature.", _missing),
     ("input_out_of_range_total", "counter", "Values outside of the range of training.", _out_of_range),
     ("output_missing_total", "counter", "Answers without a number (NaN).", _missing_answers),

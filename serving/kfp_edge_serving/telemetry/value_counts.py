@@ -59,6 +59,8 @@ class CategoryCounts:
         """Count nothing so far."""
         self.column = column
         self.missing = 0
+        #: Values that are none of the categories, in requests that were refused for them.
+        self.unknown = 0
         self.categories: Counter[str] = Counter(dict.fromkeys(sorted((column.categories or set()) - {""}), 0))
 
     def add(self, values: list[str]) -> None:

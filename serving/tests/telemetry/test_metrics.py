@@ -157,6 +157,16 @@ def test_categories_are_counted_and_the_empty_one_is_a_missing_one(folder: Path,
     assert classes == wanted | {"M": 0} | ({"": counts[None] + counts[""]} if counts[None] + counts[""] else {})
 
 
+def test_unknown_categories_are_counted_though_their_request_is_refused(fresh: Server) -> None:
+    """A new product or material is what a model is to be retrained for, and nothing else counts it."""
+    name = "kfp_edge_input_unknown_category_total"
+    assert scrape(fresh).values(name, "feature") == {"kind": 0}
+    assert fresh.infer("echo", {"rows": [row(kind="H"), row(kind="new"), row(kind="newer")]})[0] == 400
+    metrics = scrape(fresh)
+    assert metrics.values(name, "feature") == {"kind": 2}
+    assert metrics.values("kfp_edge_input_category_total", "category", feature="kind") == {"H": 0, "L": 0}
+
+
 def test_a_refused_request_is_not_counted_among_the_values(folder: Path) -> None:
     model = load(folder)
     with pytest.raises(RequestError):
