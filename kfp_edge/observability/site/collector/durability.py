@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from kfp_edge.fleet.check.findings import Finding
 from kfp_edge.observability.site.collector.components import SENDERS, Distribution
 from kfp_edge.observability.site.collector.document import VARIABLE, Configuration, Entry
+from kfp_edge.observability.site.collector.values import is_duration
 
 _MIB = 2**20
 #: A trace that is lost is one of many, so nothing is demanded of pipelines for traces alone.
@@ -48,7 +49,7 @@ def _check_retries(exporter: Entry) -> Iterator[Finding]:
             f"{exporter.path}.retry_on_failure has no max_elapsed_time, so that a request is thrown away after 5 "
             "minutes without the hub; write max_elapsed_time: 0s."
         )
-    elif VARIABLE not in text and text.strip("0smhunµ.") != "":
+    elif VARIABLE not in text and is_duration(text) and text.strip("0smhunµ.") != "":
         yield limit.finding(
             f"{limit.path} is {text}: the beginning of a longer outage is lost, though the queue has room; write 0s."
         )

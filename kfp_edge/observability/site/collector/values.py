@@ -24,10 +24,11 @@ _DURATIONS = frozenset({
     "http2_read_idle_timeout", "http2_ping_timeout", "min_gc_interval_when_soft_limited",
     "min_gc_interval_when_hard_limited", "max_gc_interval_when_soft_limited", "max_gc_interval_when_hard_limited",
 })  # fmt: skip
-_NUMBERS = frozenset({
-    "limit_mib", "spike_limit_mib", "limit_percentage", "spike_limit_percentage", "num_consumers",
-    "max_request_body_size", "rebound_needed_threshold_mib", "rebound_trigger_threshold_mib",
-})  # fmt: skip
+#: Keys whose values are whole numbers, and the smallest that is taken.
+_NUMBERS: Mapping[str, int] = {
+    "limit_mib": 0, "spike_limit_mib": 0, "limit_percentage": 0, "spike_limit_percentage": 0, "num_consumers": 1,
+    "max_size": 0, "max_request_body_size": 0, "rebound_needed_threshold_mib": 0, "rebound_trigger_threshold_mib": 0,
+}  # fmt: skip
 _TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "compression": ("gzip", "zstd", "snappy", "zlib", "deflate", "lz4", "x-snappy-framed", "none", ""),
@@ -73,6 +74,8 @@ def check_values(configuration: Configuration) -> Iterator[Finding]:
             yield from _check_component(component)
             if section == "receivers" and component.type_name == "prometheus":
                 yield from _check_scrapes(component)
+            if section == "processors" and component.type_name == "memory_limiter":
+                yield from _check_memory_limiter(component)
             if section == "processors" and component.type_name == "resource":
                 for each in _items(component, "attributes"):
                     yield from _check_choice(each.get("action"), _ATTRIBUTE_ACTIONS)
@@ -89,14 +92,38 @@ def _check_component(entry: Entry) -> Iterator[Finding]:
             yield from _check_component(each)
         elif each.name in _DURATIONS:
             yield from _check_duration(each, text)
-        elif each.name in _NUMBERS and not _NUMBER.fullmatch(text):
-            yield each.finding(f"{each.path} is {text!r}, which is no whole number; the collector does not start.")
+        elif each.name in _NUMBERS:
+            yield from _check_number(each, text, _NUMBERS[each.name])
         elif each.name in _CHOICES:
             yield from _check_choice(each, _CHOICES[each.name])
 
 
+def is_duration(text: str) -> bool:
+    """Whether the collector reads a text as a duration with a unit."""
+    return _DURATION.fullmatch(text) is not None
+
+
+def _check_number(entry: Entry, text: str, least: int) -> Iterator[Finding]:
+    digits = text.replace("_", "")
+    if not _NUMBER.fullmatch(digits):
+        yield entry.finding(f"{entry.path} is {text!r}, which is no whole number; the collector does not start.")
+    elif int(digits) < least:
+        yield entry.finding(f"{entry.path} is {text}; write a whole number from {least} on.")
+
+
+def _check_memory_limiter(entry: Entry) -> Iterator[Finding]:
+    if (entry.text("check_interval") or "0").strip("0smhunµ.") == "":
+        yield entry.finding(
+            f"{entry.path} has no check_interval, without which the collector does not start; write check_interval: 1s."
+        )
+    if not any((entry.text(key) or "").strip("0_") for key in ("limit_mib", "limit_percentage")):
+        yield entry.finding(
+            f"{entry.path} has no limit, without which the collector does not start; write limit_mib: 160."
+        )
+
+
 def _check_duration(entry: Entry, text: str) -> Iterator[Finding]:
-    if _DURATION.fullmatch(text):
+    if is_duration(text):
         return
     if _NUMBER.fullmatch(text):
         yield entry.finding(
