@@ -116,6 +116,8 @@ def test_settings_change_objectives_limits_and_links(tmp_path: Path) -> None:
         ("latency: {within: 30ms}", "latency.within must be a bound of the server's latency histogram: 0.1ms, 0.25ms,"),
         ("latency: {within: 0.1}", "latency.within must be in milliseconds, such as 100ms."),
         ("outage: 3 days", "outage must be a duration such as 30m, 24h or 7d."),
+        ("outage: 0s", "outage must be an hour or longer: it is the window of rules."),
+        ("drift: {psi: .inf}", "drift.psi Input should be a finite number."),
         ("runbooks: docs/runbooks.md", "runbooks must be an http:// or https:// URL, as a link in a message needs it."),
         ("drift: {minRows: 10}", "drift.minRows Input should be greater than or equal to 100."),
         ("- 1", "the document Input should be a valid dictionary"),

@@ -1,5 +1,6 @@
 """What a user may set about the rules; everything has a default."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from kfp_edge.suggestions import did_you_mean
 
 #: Upper bounds of the server's latency histogram, in seconds (kfp_edge_serving/telemetry/metrics.py); a test compares.
 LATENCY_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_SHORTEST_OUTAGE = timedelta(hours=1)
 
 
 def _parse_milliseconds(value: object) -> float:
@@ -60,7 +62,7 @@ class DriftLimits(Contract):
     """When the distribution of a feature has changed."""
 
     #: The population stability index that is a change, however many rows there are.
-    psi: float = Field(default=0.2, gt=0)
+    psi: float = Field(default=0.2, gt=0, allow_inf_nan=False)
     #: With fewer rows in a day there is no verdict.
     min_rows: int = Field(default=200, ge=100)
 
@@ -76,6 +78,13 @@ class AlertSettings(Contract):
     #: The outage for which the queues of the sites are sized (`kfp-edge observe queue --outage`).
     outage: Duration = parse_duration("72h")
     drift: DriftLimits = DriftLimits()
+
+    @field_validator("outage")
+    @classmethod
+    def _check_outage(cls, value: timedelta) -> timedelta:
+        if value < _SHORTEST_OUTAGE:
+            raise ValueError("must be an hour or longer: it is the window of rules")
+        return value
 
     @field_validator("availability")
     @classmethod
