@@ -101,4 +101,16 @@ CASES = (
         {"kfp_edge_fleet_read_timestamp_seconds": "0x300"},
     ),
     Case("KfpEdgeFleetMetricsStale", "the repository is read", SILENT, FLEET),
+    Case(
+        "KfpEdgeFleetFilesBroken",
+        "the file of a site is no YAML",
+        ("",),
+        FLEET | {"kfp_edge_fleet_broken_files": "1x3000"},
+    ),
+    Case(
+        "KfpEdgeFleetFilesBroken",
+        "all files are right",
+        SILENT,
+        FLEET | {"kfp_edge_fleet_broken_files": "0x3000"},
+    ),
 )

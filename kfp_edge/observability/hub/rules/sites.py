@@ -99,5 +99,13 @@ def site_rules(settings: AlertSettings) -> Group:
                 "The hub does not know what the repository of the fleet says: `kfp-edge fleet metrics` does not run.",
                 "Without it, a site that is not seen or runs the wrong image raises no alert.",
             ),
+            Alert(
+                "KfpEdgeFleetFilesBroken",
+                "max(kfp_edge_fleet_broken_files) > 0",
+                "10m",
+                Severity.WARNING,
+                "Of {{ $value }} sites, the file in the repository of the fleet cannot be read.",
+                "Nothing is known of these sites: one that is not seen or runs the wrong image raises no alert.",
+            ),
         ),
     )
