@@ -263,6 +263,12 @@ class TestComments:
         assert "computes it: 24 h of 3,000 series every 30 s.\n" in text
 
 
+@pytest.mark.parametrize("name", ["007", "12", "1e3", "0x1f", "true", "null", "on"])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_text(name: str) -> None:
+    text = render_form(Form.OPERATOR, SiteSettings(site=name, ring=name))["opentelemetrycollector.yaml"].decode()
+    assert text.count(f'value: "{name}"\n') == 2
+
+
 class TestCommand:
     def test_warns_of_examples_in_the_files(self, tmp_path: Path) -> None:
         command = ["observe", "render", "--site", "hall-7", "--ring", "all", "--output", str(tmp_path)]
