@@ -46,7 +46,8 @@ def test_a_model_answers_as_it_did_where_it_was_saved(version, name):
         # its algorithm is gone, so export refuses it by name
         assert not np.allclose(answers, recorded["numbers"])
     else:
-        assert np.allclose(answers, recorded["numbers"], rtol=0, atol=1e-15)
+        # the last digits of a support vector machine depend on the processor
+        assert np.allclose(answers, recorded["numbers"], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "kind"), CHANGED_SINCE_1_3.items())
