@@ -31,7 +31,9 @@ def component(function: Callable[..., Any]) -> "BaseComponent":
 
 def _without_docstring(source: str) -> str:
     (function,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-    docstring, *_ = function.body
+    if ast.get_docstring(function) is None:
+        return source
+    docstring = function.body[0]
     lines = source.splitlines(keepends=True)
     return "".join(lines[: docstring.lineno - 1] + lines[docstring.end_lineno :])
 

@@ -153,7 +153,7 @@ def test_every_metric_of_the_rules_is_exposed_by_a_server_a_feed_or_the_fleet(ex
     rules = [rule for group in all_groups(AlertSettings()) for rule in group.rules]
     used = {name for rule in rules for name in re.findall(r"(?<![\w:])kfp_edge_\w+(?![\w:])", rule.expression)}
     feed = FeedGauges(True, True, 0, 0, 0, 0, 0, None)
-    fleet = {"site_offline_after_seconds", "site_may_change", "wanted_info", "read_timestamp_seconds"}
+    fleet = {"site_offline_after_seconds", "site_may_change", "wanted_info", "broken_files", "read_timestamp_seconds"}
     names = {f"kfp_edge_fleet_{name}" for name in fleet}
     for text in (exposed["well"], feed_exposition(FeedMetrics(), feed).decode()):
         names |= set(re.findall(r"^(kfp_edge_\w+)", text, re.MULTILINE))
